@@ -1,0 +1,211 @@
+"""A Kafka cluster as plain data: what the services plan on and the adapters fill in.
+
+Sizes are bytes, rates per second. None means not measured, never 0. Broker ids, topic names and configs are Kafka's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+BrokerState = Literal["up", "fenced", "missing"]
+
+
+@dataclass(frozen=True)
+class LogDir:
+    """One log directory of a broker. `capacity_bytes` and `used_bytes` are those of its volume."""
+
+    path: str
+    capacity_bytes: int | None = None
+    used_bytes: int | None = None
+    offline: bool = False
+    cordoned: bool = False
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A broker; `missing` is one that only a replica list names."""
+
+    id: int
+    rack: str | None = None
+    host: str = ""
+    port: int = 0
+    state: BrokerState = "up"
+    log_dirs: tuple[LogDir, ...] = ()
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition; `replicas[0]` is the preferred leader, `leader` is -1 where there is none."""
+
+    topic: str
+    partition: int
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+    leader: int
+    elr: tuple[int, ...] = ()
+    adding: tuple[int, ...] = ()
+    removing: tuple[int, ...] = ()
+    size_bytes: int | None = None
+    bytes_in_per_s: float | None = None
+    bytes_out_per_s: float | None = None
+
+    @property
+    def target_replicas(self) -> tuple[int, ...]:
+        """The replica list once a running reassignment is done."""
+        return tuple(r for r in self.replicas if r not in self.removing)
+
+
+@dataclass(frozen=True)
+class Voter:
+    """A voter of the metadata quorum and how many records it is behind its leader."""
+
+    id: int
+    lag: int
+
+
+@dataclass(frozen=True)
+class Quorum:
+    """The metadata quorum (KRaft)."""
+
+    leader: int
+    voters: tuple[Voter, ...] = ()
+
+
+@dataclass(frozen=True)
+class TopicFacts:
+    """What a snapshot knows of a topic as a whole."""
+
+    min_isr: int | None = None
+    internal: bool = False
+
+
+@dataclass(frozen=True)
+class ClusterSnapshot:
+    """The cluster at one moment; the format `asgard.cluster/v1` on disk."""
+
+    taken_at: str
+    cluster_id: str
+    controller: int
+    brokers: tuple[Broker, ...]
+    partitions: tuple[Partition, ...]
+    topics: dict[str, TopicFacts] = field(default_factory=dict)
+    quorum: Quorum | None = None
+
+
+@dataclass(frozen=True)
+class ClusterInfo:
+    """Who is there: the answer to DescribeCluster. `controller` is the leader of the metadata quorum where it is known."""
+
+    cluster_id: str
+    controller: int
+    brokers: tuple[Broker, ...]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic that exists, without its configs."""
+
+    name: str
+    id: str
+    internal: bool
+    partitions: tuple[Partition, ...]
+
+    @property
+    def replication(self) -> int:
+        """The replication factor: of the first partition, without replicas that are being added."""
+        return len([r for r in self.partitions[0].replicas if r not in self.partitions[0].adding])
+
+
+@dataclass(frozen=True)
+class NewTopic:
+    """A topic to create; `config` holds only what differs from the cluster's defaults."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+ConfigResourceType = Literal["topic", "broker"]
+
+
+@dataclass(frozen=True)
+class ConfigChange:
+    """An incremental change of the dynamic configs of a topic or a broker; the broker `""` is the cluster-wide default."""
+
+    resource_type: ConfigResourceType
+    name: str
+    set: dict[str, str] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, order=True)
+class Acl:
+    """An ACL; its content is its identity. Values are Kafka's names in upper case (`TOPIC`, `LITERAL`, `READ`, `ALLOW`)."""
+
+    resource_type: str
+    resource_name: str
+    pattern_type: str
+    principal: str
+    operation: str
+    permission: str = "ALLOW"
+    host: str = "*"
+
+
+ScramMechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+
+@dataclass(frozen=True)
+class ScramCredential:
+    """A SCRAM credential to write. `password` never leaves this object in the clear: it is salted before it is sent."""
+
+    user: str
+    password: str = field(repr=False)
+    mechanism: ScramMechanism = "SCRAM-SHA-512"
+    iterations: int = 8192
+
+
+@dataclass(frozen=True)
+class QuotaEntity:
+    """Whom a client quota is for. None: the dimension is not part of it; `""`: the default of that dimension."""
+
+    user: str | None = None
+    client_id: str | None = None
+
+
+QuotaValues = dict[str, float]
+"""Quota name (`producer_byte_rate`, `consumer_byte_rate`, `request_percentage`, `controller_mutation_rate`) to value."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A reassignment of one partition: the replicas it is to have, preferred leader first. Empty: cancel."""
+
+    topic: str
+    partition: int
+    replicas: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """First and next offset of a partition (the next is the high watermark)."""
+
+    start: int
+    end: int
+
+    @property
+    def records(self) -> int:
+        """An upper bound of the records it holds (compacted and transactional topics hold fewer)."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Node:
+    """A broker node as the machine that runs it sees it, whatever Kafka says of it."""
+
+    id: int
+    state: Literal["running", "paused", "stopped"]
+    rack: str | None
+    roles: tuple[str, ...]
+    pid: int | None = None

@@ -1,0 +1,160 @@
+"""Ports: what the services ask of Kafka and of the machines it runs on, in types of `core` and `kafka.model` only.
+
+`kafka.admin` implements `ControlPlane`; odin's targets implement `NodeControl`. Calls that take many things answer for each
+of them: None where it worked, else the error as a sentence. Every call has a deadline (seconds) and raises `Unreachable` when
+it passes, and `Refused` or `Failed` with Kafka's reason where the whole call fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
+
+from asgard.core.errors import AsgardError
+from asgard.kafka.model import (
+    Acl,
+    ClusterInfo,
+    ConfigChange,
+    LogDir,
+    Move,
+    NewTopic,
+    Node,
+    Offsets,
+    Partition,
+    Quorum,
+    QuotaEntity,
+    QuotaValues,
+    ScramCredential,
+    Topic,
+)
+
+
+class ControlPlane(Protocol):
+    """Kafka's admin API, in bulk. `names=None` means all of them."""
+
+    def close(self) -> None: ...
+
+    def cluster(self) -> ClusterInfo: ...
+
+    def quorum(self) -> Quorum: ...
+
+    def features(self) -> dict[str, int]:
+        """Finalized feature levels (`metadata.version`, `eligible.leader.replicas.version`, …)."""
+        ...
+
+    # topics
+    def topics(self, names: Collection[str] | None = None) -> dict[str, Topic]:
+        """Those that exist of the names asked for."""
+        ...
+
+    def topic_configs(self, names: Collection[str] | None = None) -> dict[str, dict[str, str]]:
+        """Only what was set on the topic itself (source DYNAMIC_TOPIC_CONFIG), for those that exist."""
+        ...
+
+    def effective_topic_configs(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+        """Every topic config with the value in force, defaults included."""
+        ...
+
+    def create_topics(self, topics: Collection[NewTopic]) -> dict[str, AsgardError | None]: ...
+
+    def delete_topics(self, names: Collection[str]) -> dict[str, AsgardError | None]: ...
+
+    def create_partitions(self, totals: Mapping[str, int]) -> dict[str, AsgardError | None]: ...
+
+    # dynamic configs
+    def broker_configs(self, broker: str) -> dict[str, str]:
+        """Dynamic configs of a broker id, or of `""`, the cluster-wide default: only those set there."""
+        ...
+
+    def alter_configs(self, changes: Collection[ConfigChange]) -> dict[tuple[str, str], AsgardError | None]:
+        """By (resource type, name). Incremental; unknown keys are the broker's to refuse."""
+        ...
+
+    # users, ACLs, quotas
+    def users(self) -> dict[str, tuple[str, ...]]:
+        """User to its SCRAM mechanisms."""
+        ...
+
+    def upsert_users(self, credentials: Collection[ScramCredential]) -> dict[str, AsgardError | None]: ...
+
+    def delete_users(self, users: Mapping[str, Collection[str]]) -> dict[str, AsgardError | None]:
+        """User to the mechanisms to delete."""
+        ...
+
+    def acls(self) -> set[Acl]: ...
+
+    def create_acls(self, acls: Collection[Acl]) -> dict[Acl, AsgardError | None]: ...
+
+    def delete_acls(self, acls: Collection[Acl]) -> dict[Acl, AsgardError | None]: ...
+
+    def quotas(self) -> dict[QuotaEntity, QuotaValues]: ...
+
+    def alter_quotas(
+        self, changes: Mapping[QuotaEntity, Mapping[str, float | None]]
+    ) -> dict[QuotaEntity, AsgardError | None]:
+        """None as a value removes that quota."""
+        ...
+
+    # placement
+    def reassign(
+        self, moves: Collection[Move], *, allow_replication_factor_change: bool = False
+    ) -> dict[tuple[str, int], AsgardError | None]:
+        """Submit reassignments; an empty replica list cancels one."""
+        ...
+
+    def reassignments(self) -> list[Partition]:
+        """Partitions that are moving now."""
+        ...
+
+    def elect_preferred_leaders(
+        self, partitions: Collection[tuple[str, int]] | None = None
+    ) -> dict[tuple[str, int], AsgardError | None]: ...
+
+    def log_dirs(self, brokers: Iterable[int]) -> dict[int, tuple[LogDir, ...]]:
+        """Of the brokers that answered."""
+        ...
+
+    def replica_sizes(self, brokers: Iterable[int]) -> dict[tuple[int, str, int], int]:
+        """(broker, topic, partition) to bytes, of the brokers that answered; without future replicas."""
+        ...
+
+    # offsets
+    def offsets(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], Offsets]:
+        """Of the partitions that have a leader."""
+        ...
+
+    def offsets_at(self, partitions: Collection[tuple[str, int]], timestamp_ms: int) -> dict[tuple[str, int], int]:
+        """The first offset whose record is not older than the timestamp; the end offset where there is none."""
+        ...
+
+    def group_offsets(self) -> dict[str, dict[tuple[str, int], int]]:
+        """Group to the offsets it has committed, for all groups."""
+        ...
+
+
+class NodeControl(Protocol):
+    """The machines or processes that brokers run on. Raises `Failed` where a node does not obey within its time."""
+
+    def nodes(self) -> list[Node]: ...
+
+    def start(self, node: int) -> None: ...
+
+    def stop(self, node: int) -> None:
+        """Controlled shutdown: leaders move away first."""
+        ...
+
+    def kill(self, node: int) -> None:
+        """SIGKILL, or what comes nearest."""
+        ...
+
+    def pause(self, node: int) -> None:
+        """The node hangs: SIGSTOP."""
+        ...
+
+    def resume(self, node: int) -> None: ...
+
+    def restart(self, node: int) -> None: ...
+
+    def replace(self, node: int) -> None:
+        """A new, empty node with the same id; its replicas are fetched again from the others."""
+        ...
