@@ -1,0 +1,72 @@
+"""How a command of Asgard is declared: with an example in its help and the common options after its verb."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from asgard.core import console
+from asgard.core.console import OutputFormat
+
+Context = Annotated[
+    str | None,
+    typer.Option(
+        "--context", envvar="ASGARD_CONTEXT", metavar="NAME", help="The cluster to work with, by its context."
+    ),
+]
+BootstrapServer = Annotated[
+    str | None,
+    typer.Option("--bootstrap-server", metavar="HOST:PORT", help="A cluster that has no context."),
+]
+CommandConfig = Annotated[
+    str | None,
+    typer.Option("--command-config", metavar="FILE", help="A Kafka client properties file, with --bootstrap-server."),
+]
+Confirm = Annotated[
+    str | None,
+    typer.Option("--confirm", metavar="NAME", help="The name of what is destroyed, or of the protected context."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without a question.")]
+
+_COMMON = {
+    "output": (OutputFormat, OutputFormat.TABLE, ("--output", "-o"), "How the result is shown."),
+    "json_": (bool, False, ("--json",), "The same as --output json."),
+    "debug": (bool, False, ("--debug",), "Show a traceback when something fails."),
+}
+
+
+def command(
+    app: typer.Typer, *, example: str, name: str | None = None, **kwargs: Any
+) -> Callable[[Callable[..., Any]], Any]:
+    """Register a function as a command. `example` is a line that works, shown in its help and run by the tests.
+
+    A parameter called `yes` sets the answer to every question of this call; `--output`, `--json` and `--debug` are added.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(function, eval_str=True)
+
+        @functools.wraps(function)
+        def call(**given: Any) -> Any:
+            output = OutputFormat.JSON if given.pop("json_") else given.pop("output", OutputFormat.TABLE)
+            given.pop("output", None)
+            console.settings = console.Settings(output=output, yes=bool(given.get("yes")), debug=given.pop("debug"))
+            return function(**given)
+
+        parameters = list(signature.parameters.values())
+        for common, (kind, default, flags, help_text) in _COMMON.items():
+            annotation = Annotated[kind, typer.Option(*flags, help=help_text)]  # type: ignore[valid-type]
+            parameters.append(
+                inspect.Parameter(common, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            )
+        call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {p.name: p.annotation for p in parameters}
+        lines = "\n".join(f"    $ {line}" for line in example.splitlines())
+        app.command(name, help=f"{inspect.getdoc(function)}\n\n\b\nExample:\n{lines}", **kwargs)(call)
+        return function
+
+    return decorate

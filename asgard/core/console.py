@@ -1,0 +1,193 @@
+"""What a command says: one document on stdout, people's words on stderr.
+
+A command emits its result once, as plain data with a table beside it; the chosen output format decides which of them is
+shown. Everything else (progress, warnings, questions) goes to stderr, so that `--json` is always one document.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Any
+
+from asgard.core.errors import Refused
+
+
+class OutputFormat(StrEnum):
+    """How a result is shown. `table` is for terminals; `plain` and `markdown` for CI logs; `json` and `yaml` for programs."""
+
+    TABLE = "table"
+    PLAIN = "plain"
+    MARKDOWN = "markdown"
+    JSON = "json"
+    YAML = "yaml"
+
+
+@dataclass
+class Settings:
+    """What the common options of this call say."""
+
+    output: OutputFormat = OutputFormat.TABLE
+    yes: bool = False
+    debug: bool = False
+    emitted: bool = False
+
+
+settings = Settings()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows for people: cells are shown with `str`, None as `-`."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    title: str = ""
+    right: frozenset[str] = field(default_factory=frozenset)
+
+
+def to_plain(value: Any) -> Any:
+    """Data classes, enums, paths, sets and tuples as what JSON knows; sets are sorted."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): to_plain(v) for k, v in value.items()}
+    if isinstance(value, set | frozenset):
+        return [to_plain(v) for v in sorted(value)]
+    if isinstance(value, list | tuple):
+        return [to_plain(v) for v in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def emit(document: Any, *tables: Table, text: str | None = None) -> None:
+    """Show a command's result. People see `text` or `tables`; programs see `document`."""
+    settings.emitted = True
+    match settings.output:
+        case OutputFormat.JSON:
+            print_out(json.dumps(to_plain(document), indent=2, ensure_ascii=False))
+        case OutputFormat.YAML:
+            import yaml
+
+            print_out(yaml.safe_dump(to_plain(document), sort_keys=False, allow_unicode=True).rstrip())
+        case _:
+            parts = [text] if text is not None else []
+            parts += [render(table) for table in tables]
+            print_out("\n\n".join(parts) if parts else json.dumps(to_plain(document), indent=2, ensure_ascii=False))
+
+
+def emit_line(document: Any, text: str) -> None:
+    """One item of a stream (`--follow`): a JSON line for programs, `text` for people."""
+    settings.emitted = True
+    as_json = settings.output in (OutputFormat.JSON, OutputFormat.YAML)
+    print_out(json.dumps(to_plain(document), ensure_ascii=False) if as_json else text)
+
+
+def print_out(text: str) -> None:
+    """Write a line to stdout now."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def render(table: Table) -> str:
+    """A table as text, in the format in force."""
+    rows = [["-" if cell is None else str(cell) for cell in row] for row in table.rows]
+    if settings.output is OutputFormat.TABLE and sys.stdout.isatty():
+        return _rich(table, rows)
+    from tabulate import tabulate
+
+    style = "github" if settings.output is OutputFormat.MARKDOWN else "simple"
+    align = ["right" if c in table.right else "left" for c in table.columns]
+    body = tabulate(
+        rows, headers=list(table.columns), tablefmt=style, disable_numparse=True, colalign=align if rows else None
+    )
+    return f"{table.title}\n\n{body}" if table.title else body
+
+
+def _rich(table: Table, rows: list[list[str]]) -> str:
+    import rich.box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(title=table.title or None, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns:
+        drawn.add_column(column, justify="right" if column in table.right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text.from_ansi(cell) for cell in row))
+    console = Console(force_terminal=True, no_color="NO_COLOR" in os.environ)
+    with console.capture() as capture:
+        console.print(drawn)
+    return capture.get().rstrip("\n")
+
+
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def style(text: str, *styles: str, stream: Any = None) -> str:
+    """Coloured on a terminal that wants colour, plain elsewhere."""
+    stream = stream or sys.stdout
+    if "NO_COLOR" in os.environ or not stream.isatty():
+        return text
+    return f"\033[{';'.join(_STYLES[s] for s in styles)}m{text}\033[0m"
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def warn(text: str) -> None:
+    """Something the user should know although the work goes on."""
+    say(style(f"warning: {text}", "yellow", stream=sys.stderr))
+
+
+def ask(question: str) -> None:
+    """Go on only with a yes: from `--yes`, or typed at a terminal. Raises Refused otherwise."""
+    if settings.yes:
+        return
+    if not sys.stdin.isatty():
+        raise Refused(
+            "this changes things and nobody is there to be asked", "Add --yes to go ahead without a question."
+        )
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Refused("nothing was changed")
+
+
+@contextmanager
+def progress(what: str, *, every_s: float = 5.0) -> Iterator[Callable[[str], None]]:
+    """Progress of long work: a line that rewrites itself on a terminal, a line every few seconds in a log."""
+    terminal = sys.stderr.isatty()
+    last = time.monotonic()
+    shown = False
+
+    def update(text: str) -> None:
+        nonlocal last, shown
+        if terminal:
+            sys.stderr.write(f"\r\033[K{what}: {text}")
+            sys.stderr.flush()
+            shown = True
+        elif time.monotonic() - last >= every_s:
+            last = time.monotonic()
+            say(f"{what}: {text}")
+
+    try:
+        yield update
+    finally:
+        if terminal and shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()

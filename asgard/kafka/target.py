@@ -1,0 +1,59 @@
+"""Which cluster a command works on: a context by name, or a bootstrap server given by hand.
+
+One function answers for every service, with the guards that belong to a context: the cluster id it saw first, and the
+protection that wants its name before a change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asgard.core import contexts
+from asgard.core.contexts import Context
+from asgard.core.errors import Refused, WrongUsage
+from asgard.kafka.connection import Connection, read_properties
+from asgard.kafka.ports import ControlPlane
+
+
+@dataclass(frozen=True)
+class Target:
+    """A cluster to work with; `context` is None where it was named by its servers."""
+
+    connection: Connection
+    context: Context | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it in sentences."""
+        return self.context.name if self.context else self.connection.bootstrap_servers
+
+    def connect(self, *, deadline_s: float = 30.0) -> ControlPlane:
+        """The control plane of this cluster, after a look that it is the one the context knows."""
+        from asgard.kafka.admin import connect
+
+        control = connect(self.connection, deadline_s=deadline_s)
+        if self.context is not None:
+            contexts.check_cluster_id(self.context, control.cluster().cluster_id)
+        return control
+
+    def allow_change(self, confirm: str | None) -> None:
+        """Refuse to change a protected context unless its name is repeated."""
+        if self.context is not None and self.context.protected and confirm != self.context.name:
+            raise Refused(f"the context {self.context.name} is protected", f"Add --confirm {self.context.name} to change it.")
+
+
+def pick(context: str | None, bootstrap_server: str | None = None, command_config: str | None = None) -> Target:
+    """The cluster that a command's options name."""
+    if bootstrap_server:
+        properties = read_properties(Path(command_config)) if command_config else {}
+        return Target(Connection(bootstrap_server, properties))
+    if command_config:
+        raise WrongUsage("--command-config goes with --bootstrap-server")
+    return of_context(contexts.load().pick(context))
+
+
+def of_context(context: Context) -> Target:
+    """The cluster of a context."""
+    properties = read_properties(Path(context.client_properties)) if context.client_properties else {}
+    return Target(Connection(context.bootstrap_servers, properties), context)
