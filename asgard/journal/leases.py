@@ -1,0 +1,408 @@
+"""Leases: at most one process alters a cluster (or breaks it) at a time, and the more urgent goes first.
+
+    with leases.hold(journal, leases.cluster_change(cluster_id), priority=Priority.CHANGE, doing="odin up orders") as lease:
+        for call in calls:
+            if lease.wanted_by:              # somebody more urgent waits: record what is in flight, stop, leave the block
+                break
+            lease.check(call_deadline_s=5)   # raises LeaseLost where the lease would not outlive the call
+            call()
+
+A holder renews in the background. Kafka knows no fences, so `check` stands before each write to it: a holder that slept
+past its lease (SIGSTOP, a laptop's lid) notices, and goes on only if nobody had the lease since. Between `check` and the
+call's first byte a process can still be stopped; that gap is a few microseconds of Python and nothing closes it. What is
+written to the journal or to state goes through `guard`, which closes it: the fence is compared inside the transaction that
+writes, and nobody can take the lease before that transaction ends.
+
+Where two leases are needed, `stack/…` is taken before `cluster/…`, and `change` before `fault`.
+
+Clocks: ends of leases are written and compared in the journal's one clock (`store.database`). A holder also counts its own
+seconds from before each renewal, sleep included, and trusts the shorter of the two; so a server's clock and a holder's
+are compared only by their rate, never by what they show.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import IntegrityError
+
+from asgard.core import process
+from asgard.core.errors import AsgardError, Busy
+from asgard.core.process import Identity
+from asgard.journal.errors import LeaseLost
+from asgard.journal.rules import TIMING, Blocked, Claimant, LeaseState, Priority, Timing, Wait, blocked, next_in_line
+from asgard.journal.store import tables
+from asgard.journal.store.database import Database
+
+__all__ = ["TIMING", "Lease", "LeaseLost", "Priority", "Timing", "hold"]
+
+_l = tables.leases.c
+_w = tables.waits.c
+
+TAKEN = "another process took it over"
+
+
+def cluster_change(cluster_id: str) -> str:
+    """The lease of whoever alters placement or configuration of this cluster."""
+    return f"cluster/{cluster_id}/change"
+
+
+def cluster_fault(cluster_id: str) -> str:
+    """The lease of whoever breaks things in this cluster."""
+    return f"cluster/{cluster_id}/fault"
+
+
+def stack_change(stack: str) -> str:
+    """The lease of whoever applies this stack; taken before there is a cluster to name."""
+    return f"stack/{stack}/change"
+
+
+def whoami() -> str:
+    """The actor written into the journal: the user's name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+class Lease:
+    """A lease that this process holds. Made by `hold`; not to be used after its block, nor in a forked child."""
+
+    def __init__(self, journal: Database, name: str, fence: int, timing: Timing, until: float, ends: float) -> None:
+        self.name = name
+        self.fence = fence
+        self.timing = timing
+        self._journal = journal
+        self._pid = os.getpid()
+        self._until = until  # by the journal's clock
+        self._ends = ends  # by our own count of seconds
+        self._lost: str | None = None
+        self._wanted_by: Claimant | None = None
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=f"lease {name}", daemon=True)
+        self._thread.start()
+
+    def __repr__(self) -> str:
+        return f"Lease({self.name!r}, fence={self.fence})"
+
+    @property
+    def wanted_by(self) -> Claimant | None:
+        """Who waits with a higher priority, as of the last look (`timing.look_s` ago at most): hand over to them."""
+        return self._wanted_by
+
+    def remaining_s(self) -> float:
+        """How long the lease lives if it is not renewed, in seconds."""
+        if self._lost or os.getpid() != self._pid:
+            return 0.0
+        own = self._ends - _seconds()
+        # A clock that was set forward makes others see an earlier end than our own count does.
+        return min(own, self._until - self._journal.host_clock()) if self._journal.on_this_host else own
+
+    def check(self, call_deadline_s: float) -> None:
+        """Return only if the lease outlives a call with this deadline that starts now; renews it where that helps.
+
+        Raises LeaseLost otherwise. A deadline must be shorter than the TTL (ValueError).
+        """
+        if call_deadline_s >= self.timing.ttl_s:
+            raise ValueError(f"a call of {call_deadline_s} s can't be covered by a lease of {self.timing.ttl_s} s")
+        if self.remaining_s() <= call_deadline_s:
+            self._renew()
+        if self._lost or self.remaining_s() <= call_deadline_s:
+            raise self._lost_error()
+
+    @contextmanager
+    def guard(self) -> Iterator[Connection]:
+        """A journal transaction in which nobody can take the lease; for writes to the journal and to state files.
+
+        Keep it short: with SQLite all other writers wait meanwhile. Raises LeaseLost where another holder came.
+        """
+        with self._journal.write() as connection:
+            self.guard_in(connection)
+            yield connection
+
+    def guard_in(self, connection: Connection) -> None:
+        """The same inside a write transaction that is already open."""
+        # An update that changes nothing: it locks the row until the transaction ends.
+        update = sa.update(tables.leases).where(*_held(self.name, self.fence)).values(fence=self.fence)
+        if os.getpid() != self._pid or connection.execute(update).rowcount != 1:
+            self._lost = self._lost or TAKEN
+            raise self._lost_error()
+
+    def _lost_error(self) -> LeaseLost:
+        if os.getpid() != self._pid:
+            why = "a child of the process that holds it asked for it"
+        else:
+            why = self._lost or "it could not be renewed in time"
+        return LeaseLost(
+            f"the lease {self.name} is no longer ours: {why}",
+            "Nothing more was changed. Run the command again: it finds what is half done and goes on from there.",
+        )
+
+    def _renew(self) -> None:
+        """Move the end on, unless somebody else has taken the lease: then it stays lost."""
+        with self._lock:
+            if self._lost or self._stop.is_set() or os.getpid() != self._pid:
+                return
+            before = _seconds()
+            try:
+                until = renew(self._journal, self.name, self.fence, self.timing)
+            except AsgardError:
+                return  # tried again at the next turn; `check` counts on what was renewed for certain
+            if until is None:
+                self._lost = TAKEN
+            else:
+                self._until, self._ends = until, before + self.timing.ttl_s
+
+    def _look(self) -> None:
+        """Note who waits with a higher priority."""
+        with suppress(AsgardError), self._journal.read() as connection:
+            now = self._journal.now(connection)
+            mine = connection.execute(sa.select(_l.priority).where(*_held(self.name, self.fence))).scalar()
+            first = next_in_line(_waits(connection, self.name), now, process.is_dead)
+            wanted = first is not None and mine is not None and first.claimant.priority > mine
+            self._wanted_by = first.claimant if first and wanted else None
+
+    def _keep(self) -> None:
+        due = _seconds() + self.timing.renew_s
+        while not self._stop.wait(min(self.timing.look_s, self.timing.renew_s)):
+            self._look()
+            if _seconds() >= due:
+                self._renew()
+                due = _seconds() + self.timing.renew_s
+
+    def release(self) -> None:
+        """Give the lease back. Where the journal can't be written it runs out by itself."""
+        with self._lock:
+            self._stop.set()
+        self._thread.join()
+        with suppress(AsgardError):
+            give_back(self._journal, self.name, self.fence)
+        self._lost = self._lost or "it was given back"
+
+
+@contextmanager
+def hold(
+    journal: Database,
+    name: str,
+    *,
+    priority: Priority,
+    doing: str,
+    wait_s: float = 0.0,
+    timing: Timing = TIMING,
+    on_wait: Callable[[str], None] | None = None,
+) -> Iterator[Lease]:
+    """Hold a lease for the length of the block. `doing` is what others are told, as in "odin up orders".
+
+    Waits `wait_s` seconds for it, visible to its holder, and calls `on_wait` once with the reason. Raises Busy with who
+    holds it, since when and doing what.
+    """
+    lease = acquire(journal, name, priority=priority, doing=doing, wait_s=wait_s, timing=timing, on_wait=on_wait)
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+def acquire(
+    journal: Database,
+    name: str,
+    *,
+    priority: Priority,
+    doing: str,
+    wait_s: float = 0.0,
+    timing: Timing = TIMING,
+    on_wait: Callable[[str], None] | None = None,
+) -> Lease:
+    """Like `hold`, for callers whose work has no block; they call `release`."""
+    me = Claimant(process.identity(), whoami(), doing, int(priority), since=0.0, until=0.0)
+    request = Wait(uuid.uuid4().hex, me)
+    give_up = _seconds() + wait_s
+    repeat_at = 0.0
+    told = False
+    try:
+        while True:
+            before = _seconds()
+            repeat = wait_s > 0 and before >= repeat_at
+            got, request = attempt(journal, name, request, timing, register=repeat)
+            if not isinstance(got, Blocked):
+                fence, until = got
+                return Lease(journal, name, fence, timing, until, before + timing.ttl_s)
+            if repeat:
+                repeat_at = before + timing.wait_ttl_s / 3
+            with journal.read() as connection:
+                sentence = got.sentence(name, journal.now(connection))
+            left = give_up - _seconds()
+            if left <= 0:
+                raise Busy(sentence, "Try again later; `asgard journal leases` shows who holds what.")
+            if on_wait and not told:
+                on_wait(sentence)
+                told = True
+            time.sleep(min(left, timing.poll_s))
+    finally:
+        if request.claimant.since:
+            with suppress(AsgardError), journal.write() as connection:
+                connection.execute(sa.delete(tables.waits).where(_w.id == request.id))
+
+
+def attempt(
+    journal: Database,
+    name: str,
+    request: Wait,
+    timing: Timing,
+    *,
+    register: bool,
+    is_dead: Callable[[Identity], bool] = process.is_dead,
+) -> tuple[Blocked | tuple[int, float], Wait]:
+    """One try: the fence and the end (by the journal's clock), or who stands in the way; and the request as it now is.
+
+    With `register` a request that fails waits in line until `timing.wait_ttl_s` from now.
+    """
+    with journal.read() as connection:
+        now = journal.now(connection)
+        state = _state(connection, name)
+        in_the_way = blocked(state, _waits(connection, name), request, now, is_dead)
+    if in_the_way and not register:
+        return in_the_way, request  # nothing to write: those who wait don't disturb those who work
+    with journal.write() as connection:
+        now = journal.now(connection)
+        if register:
+            request = _register(connection, name, request, now, timing)
+        state = _state(connection, name)
+        in_the_way = blocked(state, _waits(connection, name), request, now, is_dead)
+        if in_the_way:
+            return in_the_way, request
+        taken = _take(connection, name, state, request.claimant, now, timing)
+        if taken is None:  # another one was quicker (a database that lets two look at once)
+            now_there = _state(connection, name)
+            holder = now_there.holder if now_there and now_there.holder else request.claimant
+            return Blocked(holder, holds=True), request
+        connection.execute(sa.delete(tables.waits).where(_w.lease == name, sa.or_(_w.id == request.id, _w.until < now)))
+        return taken, request
+
+
+def _register(connection: Connection, name: str, request: Wait, now: float, timing: Timing) -> Wait:
+    me = request.claimant
+    me = replace(me, since=me.since or now, until=now + timing.wait_ttl_s)
+    again = sa.update(tables.waits).where(_w.id == request.id).values({_w.until: me.until})
+    if connection.execute(again).rowcount == 0:
+        connection.execute(sa.insert(tables.waits).values(id=request.id, lease=name, **_columns(me)))
+    return Wait(request.id, me)
+
+
+def _take(
+    connection: Connection, name: str, state: LeaseState | None, me: Claimant, now: float, timing: Timing
+) -> tuple[int, float] | None:
+    until = now + timing.ttl_s
+    values = {**_columns(replace(me, since=now, until=until)), "takeover_at": until + timing.call_deadline_s}
+    if state is None:
+        try:
+            with connection.begin_nested():
+                connection.execute(sa.insert(tables.leases).values(name=name, fence=1, **values))
+        except IntegrityError:
+            return None
+        return 1, until
+    # Only the row that was judged: with that fence, and not renewed since.
+    same_end = _l.until.is_(None) if state.holder is None else _l.until == state.holder.until
+    update = sa.update(tables.leases).where(_l.name == name, _l.fence == state.fence, same_end)
+    taken = connection.execute(update.values(fence=state.fence + 1, **values)).rowcount == 1
+    return (state.fence + 1, until) if taken else None
+
+
+def renew(journal: Database, name: str, fence: int, timing: Timing) -> float | None:
+    """Move the end of a held lease on; the new end by the journal's clock, or None where it is no longer held so.
+
+    Also where it had run out: as long as nobody took it, nobody else wrote under it.
+    """
+    with journal.write() as connection:
+        until = journal.now(connection) + timing.ttl_s
+        update = sa.update(tables.leases).where(*_held(name, fence))
+        values = {_l.until: until, _l.takeover_at: until + timing.call_deadline_s}
+        return until if connection.execute(update.values(values)).rowcount == 1 else None
+
+
+def give_back(journal: Database, name: str, fence: int) -> None:
+    """Free a held lease; its row and fence stay. Nothing happens where it is no longer held so."""
+    free = dict.fromkeys((_l.host, _l.boot, _l.pid, _l.started, _l.since, _l.until, _l.takeover_at))
+    with journal.write() as connection:
+        connection.execute(sa.update(tables.leases).where(*_held(name, fence)).values(free))
+
+
+def listed(journal: Database) -> list[LeaseState]:
+    """All leases that are held, and those that were, by name."""
+    with journal.read() as connection:
+        return [_as_state(row) for row in connection.execute(sa.select(tables.leases).order_by(_l.name))]
+
+
+def waiting(journal: Database) -> list[tuple[str, Claimant]]:
+    """Lease and request of everybody who waits, the first in line first."""
+    with journal.read() as connection:
+        now = journal.now(connection)
+        rows = connection.execute(sa.select(tables.waits).order_by(_w.lease, _w.priority.desc(), _w.since)).all()
+    waits = [(row.lease, _as_claimant(row)) for row in rows]
+    return [(name, c) for name, c in waits if c.until > now and not process.is_dead(c.who)]
+
+
+def refuse_if_held(journal: Database, name: str) -> None:
+    """Raise Busy where somebody holds the lease, without taking it: planned work looks at the fault lease like this."""
+    with journal.read() as connection:
+        now = journal.now(connection)
+        state = _state(connection, name)
+    if state and state.holder and not state.is_free(now, process.is_dead):
+        raise Busy(
+            Blocked(state.holder, holds=True).sentence(name, now),
+            "Try again when it is done; `asgard journal leases` shows who holds what.",
+        )
+
+
+def _held(name: str, fence: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (_l.name == name, _l.fence == fence, _l.pid.is_not(None))
+
+
+def _seconds() -> float:
+    """Seconds that go on while the machine sleeps, and that nobody can set."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def _state(connection: Connection, name: str) -> LeaseState | None:
+    row = connection.execute(sa.select(tables.leases).where(_l.name == name)).one_or_none()
+    return None if row is None else _as_state(row)
+
+
+def _waits(connection: Connection, name: str) -> list[Wait]:
+    rows = connection.execute(sa.select(tables.waits).where(_w.lease == name)).all()
+    return [Wait(row.id, _as_claimant(row)) for row in rows]
+
+
+def _as_state(row: Row[Any]) -> LeaseState:
+    held = row.pid is not None
+    return LeaseState(row.name, row.fence, _as_claimant(row) if held else None, row.takeover_at if held else 0.0)
+
+
+def _as_claimant(row: Row[Any]) -> Claimant:
+    who = Identity(row.host, row.boot, row.pid, row.started)
+    return Claimant(who, row.actor, row.doing, row.priority, row.since, row.until)
+
+
+def _columns(c: Claimant) -> dict[str, Any]:
+    return {
+        "host": c.who.host,
+        "boot": c.who.boot,
+        "pid": c.who.pid,
+        "started": c.who.started,
+        "actor": c.actor,
+        "doing": c.doing,
+        "priority": c.priority,
+        "since": c.since,
+        "until": c.until,
+    }

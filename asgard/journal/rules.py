@@ -1,0 +1,120 @@
+"""Who may have a lease now? Pure: rows and a time in, a decision with its reason out; the effects are in `leases`.
+
+A lease is free when nobody holds it, when its holder's process is certainly dead, or when it was not renewed until
+`takeover_at` (its end plus one call deadline, for a call that its holder sent in time). Of several who want a free lease the
+highest priority gets it, then the one who asked first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+
+from asgard.core.process import Identity
+
+
+class Priority(IntEnum):
+    """Who goes first where several want one lease. A holder hands over to a higher one, never to an equal."""
+
+    BALANCE = 10
+    """balance, leaders"""
+    FILL = 20
+    """fill, set-rf"""
+    CHANGE = 30
+    """drain, rack-repair, rolling restart, up"""
+    HEAL = 40
+    """heal"""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long things last, in seconds. A holder looks for higher requests every `look_s`; who waits asks every `poll_s`."""
+
+    ttl_s: float = 15.0
+    renew_s: float = 5.0
+    look_s: float = 1.0
+    poll_s: float = 0.25
+    call_deadline_s: float = 10.0
+
+    @property
+    def wait_ttl_s(self) -> float:
+        """A waiting request that was not repeated for so long no longer counts."""
+        return max(3 * self.look_s, 8 * self.poll_s)
+
+
+TIMING = Timing()
+
+
+@dataclass(frozen=True)
+class Claimant:
+    """A process that holds or wants a lease, and what for. Times are the journal's."""
+
+    who: Identity
+    actor: str
+    doing: str
+    priority: int
+    since: float
+    until: float
+
+    def __str__(self) -> str:
+        return f"{self.doing} ({self.actor}, {self.who})"
+
+
+@dataclass(frozen=True)
+class LeaseState:
+    """A lease as the journal shows it; `holder` is None where it was released."""
+
+    name: str
+    fence: int
+    holder: Claimant | None
+    takeover_at: float
+
+    def is_free(self, now: float, is_dead: Callable[[Identity], bool]) -> bool:
+        """True where somebody else may take it."""
+        return self.holder is None or now >= self.takeover_at or is_dead(self.holder.who)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A request that waits for a lease."""
+
+    id: str
+    claimant: Claimant
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """The lease can't be had now, and this is who stands in the way."""
+
+    by: Claimant
+    holds: bool
+
+    def sentence(self, name: str, now: float) -> str:
+        """Who holds it (or is next), since when, doing what."""
+        since = datetime.fromtimestamp(self.by.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        verb = "is held by" if self.holds else "is free, and goes first to"
+        return f"{name} {verb} {self.by}, since {since} ({max(0.0, now - self.by.since):.0f} s)"
+
+
+def blocked(
+    state: LeaseState | None,
+    waits: Iterable[Wait],
+    mine: Wait,
+    now: float,
+    is_dead: Callable[[Identity], bool],
+) -> Blocked | None:
+    """None where `mine` may take the lease now, else who stands in the way."""
+    if state is not None and state.holder is not None and not state.is_free(now, is_dead):
+        return Blocked(state.holder, holds=True)
+    first = next_in_line([w for w in waits if w.id != mine.id] + [mine], now, is_dead, always=mine.id)
+    return None if first is None or first.id == mine.id else Blocked(first.claimant, holds=False)
+
+
+def next_in_line(
+    waits: Iterable[Wait], now: float, is_dead: Callable[[Identity], bool], *, always: str | None = None
+) -> Wait | None:
+    """The request that goes first: of those still repeated by a living process (or named `always`)."""
+    alive = [w for w in waits if w.id == always or (w.claimant.until > now and not is_dead(w.claimant.who))]
+    return min(alive, key=lambda w: (-w.claimant.priority, w.claimant.since, w.id), default=None)
