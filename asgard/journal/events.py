@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -108,15 +108,23 @@ def read(journal: Database, wanted: Filter = Filter(), *, last: int | None = Non
 
 
 def follow(
-    journal: Database, wanted: Filter = Filter(), *, poll_s: float = 0.5, stop: threading.Event | None = None
+    journal: Database,
+    wanted: Filter = Filter(),
+    *,
+    seen: Sequence[Event] = (),
+    poll_s: float = 0.5,
+    stop: threading.Event | None = None,
 ) -> Iterator[Event]:
-    """The events that match, and then each new one as it comes, until `stop` is set."""
+    """First `seen`, then each newer event that matches as it comes, until `stop` is set; without `seen`, all that match."""
     stop = stop or threading.Event()
-    while not stop.is_set():
-        for event in read(journal, wanted):
+    batch = list(seen) or read(journal, wanted)
+    while True:
+        for event in batch:
             wanted = replace(wanted, after_id=event.id)
             yield event
-        stop.wait(poll_s)
+        if stop.wait(poll_s):
+            return
+        batch = read(journal, wanted)
 
 
 def prune(journal: Database, older_than_s: float = KEEP_S) -> int:

@@ -62,6 +62,11 @@ class Database:
         answer: datetime = connection.execute(sa.select(sa.func.current_timestamp())).scalar_one()
         return answer.timestamp()
 
+    def time(self) -> float:
+        """The same, outside a transaction."""
+        with self.read() as connection:
+            return self.now(connection)
+
     def host_clock(self) -> float:
         """This host's clock: the journal's own where `on_this_host`."""
         return self._clock()

@@ -1,0 +1,98 @@
+"""`asgard context`: the clusters you work with, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asgard.cli.command import Yes, command
+from asgard.core import console, contexts
+from asgard.core.console import Table
+from asgard.core.contexts import Context
+from asgard.core.errors import WrongUsage
+
+app = typer.Typer(no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The context's name.")]
+
+
+@command(
+    app, example="asgard context add staging --bootstrap-server kafka.example:9092 --command-config staging.properties"
+)
+def add(
+    name: Name,
+    bootstrap_server: Annotated[
+        str, typer.Option("--bootstrap-server", metavar="HOST:PORT", help="Where the cluster answers, comma-separated.")
+    ],
+    command_config: Annotated[
+        Path | None,
+        typer.Option("--command-config", metavar="FILE", help="A Kafka client properties file; only its path is kept."),
+    ] = None,
+    protected: Annotated[
+        bool, typer.Option("--protected", help="Changes want --confirm with the context's name.")
+    ] = False,
+    heal: Annotated[
+        bool, typer.Option("--heal", help="Let healing through although the context is protected.")
+    ] = False,
+    use: Annotated[bool, typer.Option("--use", help="Make it the current context.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Give a cluster a name. An existing context of that name is replaced, and forgets the cluster id it saw."""
+    if command_config and not command_config.is_file():
+        raise WrongUsage(f"there is no file {command_config}", "Name a Kafka client properties file.")
+    if name in contexts.load().by_name:
+        console.ask(f"Replace the context {name}?")
+    properties = str(command_config.absolute()) if command_config else None
+    context = Context(name, bootstrap_server, properties, protected=protected, heal=heal)
+    contexts.put(context, use=use)
+    current = " (the current one)" if contexts.load().current == name else ""
+    console.emit(context, text=f"context {name} names {bootstrap_server}{current}")
+
+
+@command(app, name="list", example="asgard context list")
+def list_() -> None:
+    """List the contexts; a star marks the current one."""
+    known = contexts.load()
+    listed = [known.by_name[name] for name in sorted(known.by_name)]
+    columns = ["", "name", "bootstrap servers", "cluster id", "stack", "protected"]
+    rows = [
+        ["*" if c.name == known.current else "", c.name, c.bootstrap_servers, c.cluster_id, c.stack, _protection(c)]
+        for c in listed
+    ]
+    console.emit({"current": known.current, "contexts": listed}, Table(columns, rows))
+
+
+@command(app, example="asgard context show staging")
+def show(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The context; the current one if not named.")
+    ] = None,
+) -> None:
+    """Show one context."""
+    context = contexts.load().pick(name)
+    console.emit(context, Table(["field", "value"], [[k, v] for k, v in console.to_plain(context).items()]))
+
+
+@command(app, example="asgard context use staging")
+def use(name: Name) -> None:
+    """Make a context the current one: commands work with it unless told otherwise."""
+    contexts.use(name)
+    console.emit({"current": name}, text=f"the current context is {name}")
+
+
+@command(app, example="asgard context remove staging --yes")
+def remove(name: Name, yes: Yes = False) -> None:
+    """Forget a context. The cluster and its data stay as they are."""
+    context = contexts.load().pick(name)
+    if context.stack:
+        console.ask(f"The stack {context.stack} made this context and names its cluster by it. Forget it?")
+    contexts.remove(name)
+    console.emit({"removed": name}, text=f"context {name} is forgotten; the cluster was not touched")
+
+
+def _protection(context: Context) -> str:
+    if not context.protected:
+        return "no"
+    return "yes, healing allowed" if context.heal else "yes"

@@ -1,0 +1,176 @@
+"""`asgard journal`: what happened, who holds a lease, what is unfinished."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from asgard.cli.command import Yes, command
+from asgard.core import console, units
+from asgard.core.console import Table
+from asgard.core.errors import WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.journal.events import Event
+    from asgard.journal.rules import Claimant
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@command(app, example="asgard journal events --since 2d --kind 'odin.*'")
+def events(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each new event, until Ctrl-C.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="So long ago (2h, 7d), or a date or time (UTC): 2026-11-24T09:00."),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help="One kind of event, or a beginning with a star: 'thor.heal.*'.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(metavar="NAME", help="Only what happened to this thing.")] = None,
+    correlation: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only what belongs to this piece of work.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, help="At most so many, the newest; all of them with --since.")] = 50,
+) -> None:
+    """Show what happened, oldest first."""
+    import time
+
+    from asgard.journal import events as journal_events
+    from asgard.journal.store.database import open_journal
+
+    wanted = journal_events.Filter(
+        kind=kind, subject=subject, correlation=correlation, since=_since(since, time.time()) if since else None
+    )
+    with open_journal() as journal:
+        found = journal_events.read(journal, wanted, last=None if since else last)
+        if not follow:
+            rows = [[_utc(e.at), e.kind, e.subject, e.actor, _short(e.data)] for e in found]
+            console.emit([_event(e) for e in found], Table(["time (UTC)", "event", "subject", "actor", "data"], rows))
+            return
+        for event in journal_events.follow(journal, wanted, seen=found):
+            line = f"{_utc(event.at)}  {event.kind}  {event.subject}  {event.actor}  {_short(event.data)}"
+            console.emit_line(_event(event), line.rstrip())
+
+
+@command(app, example="asgard journal leases")
+def leases() -> None:
+    """Show who holds a lease or waits for one, since when, and what they do."""
+    from asgard.core import process
+    from asgard.journal import leases as journal_leases
+    from asgard.journal.store.database import open_journal
+
+    with open_journal() as journal:
+        now = journal.time()
+        held = [s for s in journal_leases.listed(journal) if s.holder]
+        waiting = journal_leases.waiting(journal)
+    document: list[dict[str, Any]] = []
+    for state in held:
+        assert state.holder is not None
+        free = state.is_free(now, process.is_dead)
+        entry = {"lease": state.name, "state": "abandoned" if free else "held", "fence": state.fence}
+        document.append(entry | _claimant(state.holder))
+    document += [{"lease": name, "state": "waiting", "fence": None} | _claimant(c) for name, c in waiting]
+    columns = ["lease", "state", "fence", "priority", "doing", "actor", "process", "since"]
+    console.emit(document, Table(columns, [[entry[c] for c in columns] for entry in document]))
+
+
+@command(app, example="asgard journal operations")
+def operations(
+    all_: Annotated[bool, typer.Option("--all", help="Those that are finished, too.")] = False,
+    last: Annotated[int, typer.Option(min=1, help="With --all: at most so many, the newest.")] = 100,
+) -> None:
+    """Show what was set for a while and is not yet put back; `asgard recover` settles what is abandoned."""
+    from asgard.journal import operations as journal_operations
+    from asgard.journal.store.database import open_journal
+
+    with open_journal() as journal:
+        unfinished = {u.operation.id: u.abandoned for u in journal_operations.unfinished(journal)}
+        listed = (
+            journal_operations.history(journal, last=last)
+            if all_
+            else [u.operation for u in journal_operations.unfinished(journal)]
+        )
+    document = []
+    for operation in listed:
+        state = "finished" if operation.ended_at else "abandoned" if unfinished.get(operation.id, True) else "running"
+        document.append(
+            {
+                "id": operation.id,
+                "state": state,
+                "kind": operation.kind,
+                "subject": operation.subject,
+                "lease": operation.lease,
+                "actor": operation.actor,
+                "began": _utc(operation.began_at),
+                "ended": _utc(operation.ended_at) if operation.ended_at else None,
+                "outcome": operation.outcome,
+                "undo": operation.undo,
+            }
+        )
+    columns = ["id", "state", "kind", "subject", "actor", "began", "outcome"]
+    console.emit(document, Table(columns, [[entry[c] for c in columns] for entry in document]))
+
+
+@command(app, example="asgard journal prune --older-than 400d --yes")
+def prune(
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="Delete what is older than this.")] = "400d",
+    yes: Yes = False,
+) -> None:
+    """Delete old events and finished operations; leases, claims and open operations stay."""
+    from asgard.journal import events as journal_events
+    from asgard.journal.store.database import open_journal
+
+    age_s = _duration(older_than)
+    with open_journal() as journal:
+        console.ask(f"Delete the events of {journal.where} that are older than {units.format_duration(age_s)}?")
+        gone = journal_events.prune(journal, age_s)
+    console.emit({"deleted": gone}, text=f"deleted {gone} events and finished operations")
+
+
+def _duration(text: str) -> float:
+    try:
+        return units.parse_duration(text)
+    except ValueError as error:
+        raise WrongUsage(f"the age {error}") from error
+
+
+def _since(text: str, now: float) -> float:
+    """Seconds since 1970 of `2h` (ago) or of an ISO date or time, which is UTC where it says nothing else."""
+    from datetime import UTC
+
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return now - _duration(text)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def _utc(at: float) -> str:
+    from datetime import UTC
+
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _short(data: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in data.items())
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return console.to_plain(event) | {"at": _utc(event.at)}  # type: ignore[no-any-return]
+
+
+def _claimant(claimant: Claimant) -> dict[str, Any]:
+    from asgard.journal.rules import Priority
+
+    priority = claimant.priority
+    known = priority in Priority.__members__.values()
+    return {
+        "priority": Priority(priority).name.lower() if known else str(priority),
+        "doing": claimant.doing,
+        "actor": claimant.actor,
+        "process": str(claimant.who),
+        "since": _utc(claimant.since),
+    }
