@@ -105,11 +105,15 @@ def scram_properties(
 
 
 def read_properties(path: Path) -> dict[str, str]:
-    """A Java properties file: `key=value` lines, `#` comments, `\\` continues a line."""
+    """The properties of a Java properties file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return parse_properties(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise WrongUsage(f"can't read the client properties {path}: {error.strerror}") from error
+
+
+def parse_properties(text: str) -> dict[str, str]:
+    """The text of a Java properties file: `key=value` lines, `#` comments, `\\` continues a line."""
     properties = {}
     for raw in re.sub(r"\\\r?\n\s*", "", text).splitlines():
         line = raw.strip()

@@ -1,0 +1,121 @@
+"""Who may do how much: SCRAM users, ACLs and client quotas."""
+
+from __future__ import annotations
+
+from asgard.kafka.model import ScramCredential
+from asgard.odin.provider.cluster import Cluster
+from asgard.odin.provider.permits import Permits, exists_already
+from asgard.odin.resources import identity
+from asgard.odin.resources.kinds import QUOTA_NAMES, Values
+from asgard.odin.resources.observe import Observed
+
+
+class Users:
+    """The effects of `asgard:kafka:User`."""
+
+    def __init__(self, cluster: Cluster, permits: Permits) -> None:
+        self._cluster = cluster
+        self._permits = permits
+
+    def taken(self, new: Values, observed: Observed) -> bool:
+        """Whether a user of that name has any credential already."""
+        return new["name"] in observed.users(fresh=False) and new["name"] in observed.users()
+
+    async def create(self, urn: str, new: Values) -> Values:
+        """Write the credential; a user that is there already is refused, or adopted where a killed run made it."""
+        if await self._cluster.look(lambda observed: self.taken(new, observed)):
+            mechanisms = await self._cluster.look(lambda observed: observed.users()[new["name"]])
+            if urn not in self._permits.adopting or mechanisms != (new["mechanism"],):
+                raise exists_already(f"the user {new['name']}")
+        await self._write(new)
+        return new
+
+    async def update(self, old: Values, new: Values) -> Values:
+        """Write the new credential, then remove that of another mechanism."""
+        await self._write(new)
+        if old["mechanism"] != new["mechanism"]:
+            await self._cluster.delete_user(new["name"], old["mechanism"])
+        return new
+
+    async def delete(self, old: Values) -> None:
+        """Delete the credential of the recorded mechanism."""
+        there = await self._cluster.look(lambda observed: observed.users())
+        if old["mechanism"] in there.get(old["name"], ()):
+            await self._cluster.delete_user(old["name"], old["mechanism"])
+
+    async def _write(self, new: Values) -> None:
+        await self._cluster.upsert_user(ScramCredential(new["name"], new["password"], new["mechanism"]))
+
+
+class Acls:
+    """The effects of `asgard:kafka:Acl`: it is there or it isn't, nothing about it can be updated."""
+
+    def __init__(self, cluster: Cluster, permits: Permits) -> None:
+        self._cluster = cluster
+        self._permits = permits
+
+    def taken(self, new: Values, observed: Observed) -> bool:
+        """Whether the very same ACL is there already."""
+        acl = identity.acl_of(new)
+        return acl in observed.acls(fresh=False) and acl in observed.acls()
+
+    async def create(self, urn: str, new: Values) -> Values:
+        """Create the ACL; the same one is refused, or adopted where a killed run made it."""
+        if await self._cluster.look(lambda observed: self.taken(new, observed)):
+            if urn not in self._permits.adopting:
+                raise exists_already(f"the ACL {identity.resource_id('asgard:kafka:Acl', new)}")
+            return new
+        await self._cluster.create_acl(identity.acl_of(new))
+        return new
+
+    async def update(self, old: Values, new: Values) -> Values:
+        """Never asked for: every property makes another ACL."""
+        return new
+
+    async def delete(self, old: Values) -> None:
+        """Delete the ACL; no matter whether it is still there."""
+        await self._cluster.delete_acl(identity.acl_of(old))
+
+
+class Quotas:
+    """The effects of `asgard:kafka:Quota`."""
+
+    def __init__(self, cluster: Cluster, permits: Permits) -> None:
+        self._cluster = cluster
+        self._permits = permits
+
+    def taken(self, new: Values, observed: Observed) -> bool:
+        """Whether that entity has quotas already."""
+        entity = identity.entity_of(new)
+        return bool(observed.quotas(fresh=False).get(entity)) and bool(observed.quotas().get(entity))
+
+    async def create(self, urn: str, new: Values) -> Values:
+        """Set the quotas; an entity that has some is refused, or adopted where a killed run set the same."""
+        entity, wanted = identity.entity_of(new), quota_values(new)
+        if await self._cluster.look(lambda observed: self.taken(new, observed)):
+            there = await self._cluster.look(lambda observed: observed.quotas()[entity])
+            if urn not in self._permits.adopting or there != wanted:
+                raise exists_already(f"a quota of {identity.resource_id('asgard:kafka:Quota', new)}")
+            return new
+        await self._cluster.alter_quota(entity, wanted)
+        return new
+
+    async def update(self, old: Values, new: Values) -> Values:
+        """Set what differs, remove what is no longer wanted."""
+        entity, before, wanted = identity.entity_of(new), quota_values(old), quota_values(new)
+        there = await self._cluster.look(lambda observed: observed.quotas().get(entity, {}))
+        change: dict[str, float | None] = {name: value for name, value in wanted.items() if there.get(name) != value}
+        change |= {name: None for name in before if name not in wanted and name in there}
+        await self._cluster.alter_quota(entity, change)
+        return new
+
+    async def delete(self, old: Values) -> None:
+        """Remove the quotas that were set."""
+        entity = identity.entity_of(old)
+        there = await self._cluster.look(lambda observed: observed.quotas().get(entity, {}))
+        await self._cluster.alter_quota(entity, {name: None for name in quota_values(old) if name in there})
+
+
+def quota_values(values: Values) -> dict[str, float]:
+    """The quotas by Kafka's names."""
+    return {kafka: float(values[name]) for name, kafka in QUOTA_NAMES.items() if values.get(name) is not None}

@@ -1,0 +1,106 @@
+"""Topics: created, changed in place and deleted, never at the price of records that nobody allowed to lose."""
+
+from __future__ import annotations
+
+import asyncio
+
+from asgard.core.errors import Failed, Refused
+from asgard.kafka.model import ConfigChange, NewTopic, Topic
+from asgard.odin.provider.cluster import Cluster
+from asgard.odin.provider.permits import Permits, exists_already, loses_records
+from asgard.odin.resources.checks import fewer_partitions
+from asgard.odin.resources.kinds import Values
+from asgard.odin.resources.observe import TEMPORARY_CONFIGS, Observed
+from asgard.odin.resources.placement import with_replication
+
+
+class Topics:
+    """The effects of `asgard:kafka:Topic`."""
+
+    def __init__(self, cluster: Cluster, permits: Permits) -> None:
+        self._cluster = cluster
+        self._permits = permits
+
+    def taken(self, new: Values, observed: Observed) -> bool:
+        """Whether such a topic is there already."""
+        return new["name"] in observed.topics(fresh=False) and new["name"] in observed.topics()
+
+    async def create(self, urn: str, new: Values) -> Values:
+        """Create the topic, or adopt what a killed run made of this very resource."""
+        wanted = NewTopic(new["name"], new["partitions"], new["replication"], dict(new["config"]))
+        error = await self._cluster.create_topic(wanted)
+        if error is None:
+            return {**new, "topicId": (await self._cluster.visible_topic(wanted.name)).id}
+        there = await self._cluster.topic(wanted.name)
+        if there is None:
+            raise error
+        if urn not in self._permits.adopting:
+            raise exists_already(f"the topic {wanted.name}")
+        if reason := await self._unlike(wanted, there):
+            raise exists_already(f"the topic {wanted.name}", f"a run that was cut short may have made it, but {reason}")
+        return {**new, "topicId": there.id}
+
+    async def _unlike(self, wanted: NewTopic, there: Topic) -> str | None:
+        """Why an existing topic can't be the one that a killed run made."""
+        if (len(there.partitions), there.replication) != (wanted.partitions, wanted.replication):
+            return f"it has {len(there.partitions)} partitions and replication {there.replication}"
+        config = await self._cluster.topic_config(wanted.name)
+        if {k: v for k, v in config.items() if k not in TEMPORARY_CONFIGS} != wanted.config:
+            return "it has other configs"
+        records = await self._cluster.records(there)
+        return None if records == 0 else "it holds records"
+
+    async def update(self, old: Values, new: Values) -> Values:
+        """Bring partitions, configs and replication to what is wanted; what is so already is not written."""
+        name = new["name"]
+        topic = await self._cluster.topic(name)
+        if topic is None:
+            raise Failed(
+                f"the topic {name} is gone", "`asgard odin refresh` takes it out of the state; `up` then makes it anew."
+            )
+        if len(topic.partitions) > new["partitions"]:
+            raise Refused(f"partitions {fewer_partitions(name, len(topic.partitions), new['partitions'])}")
+        there = await self._cluster.topic_config(name)
+        change = config_change(name, there, old.get("config", {}), new["config"])
+        if len(topic.partitions) < new["partitions"]:
+            await self._cluster.add_partitions(name, new["partitions"])
+        await self._cluster.alter_config(change)
+        if topic.replication != new["replication"]:
+            await self._replicate(name, new["replication"], new.get("throttle"))
+        return {**new, "topicId": topic.id}
+
+    async def _replicate(self, name: str, factor: int, throttle: int | None) -> None:
+        """Another replication factor, by a reassignment that leaves room for clients."""
+        info = await self._cluster.run(lambda control: control.cluster())
+        topic = await self._cluster.topic(name)
+        moves = with_replication(topic.partitions if topic else (), info.brokers, factor)
+        outcome = await self._cluster.run(lambda control: control.reassign(moves, allow_replication_factor_change=True))
+        for error in outcome.values():
+            if error is not None:
+                raise error
+        while await self._cluster.run(lambda control: [p for p in control.reassignments() if p.topic == name]):
+            await asyncio.sleep(0.2)
+
+    async def delete(self, old: Values) -> None:
+        """Delete the topic; refused where it holds records and nobody allowed that."""
+        topic = await self._cluster.topic(old["name"])
+        if topic is None:
+            return
+        if topic.name not in self._permits.allow_data_loss:
+            records = await self._cluster.records(topic)
+            if records != 0:
+                raise loses_records(topic.name, records, f"deleting {topic.name}")
+        await self._cluster.delete_topic(topic.name)
+
+
+def config_change(name: str, there: dict[str, str], old: Values, new: Values) -> ConfigChange:
+    """The least change from what is set on the topic to what is wanted.
+
+    Keys that were set behind Odin's back and aren't in the state (`old`) stay: a refresh brings them into the next diff.
+    """
+    return ConfigChange(
+        "topic",
+        name,
+        set={key: value for key, value in new.items() if there.get(key) != value},
+        unset=tuple(sorted(key for key in old if key not in new and key in there)),
+    )

@@ -1,0 +1,267 @@
+"""The table of Odin's resource types: every property, its type, who may know it and what a change of it means.
+
+The provider's checks, its diffs, the drift report and the Pulumi schema are all derived from this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Values = dict[str, Any]
+"""Property name to plain value: str, bool, int, float, list, dict, None or UNKNOWN."""
+
+TOPIC = "asgard:kafka:Topic"
+USER = "asgard:kafka:User"
+ACL = "asgard:kafka:Acl"
+QUOTA = "asgard:kafka:Quota"
+CONFIG = "asgard:kafka:Config"
+CLUSTER = "asgard:local:Cluster"
+BROKER = "asgard:local:Broker"
+READY = "asgard:local:Ready"
+
+
+class Unknown:
+    """A value that only the run itself will tell: in previews, what comes from a resource that isn't there yet."""
+
+    def __repr__(self) -> str:
+        return "<unknown>"
+
+
+UNKNOWN = Unknown()
+
+FieldType = Literal["string", "integer", "number", "boolean", "map", "strings", "integers", "nodes"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One property.
+
+    `replaces`: another value means another resource. `hint`: steers how a change is made, isn't part of the resource, and
+    makes no difference by itself. `output`: only the provider sets it. `watched`: an output that drift reports.
+    `among`: the allowed values; `least`: the smallest.
+    """
+
+    name: str
+    type: FieldType
+    about: str
+    required: bool = False
+    secret: bool = False
+    replaces: bool = False
+    hint: bool = False
+    output: bool = False
+    watched: bool = False
+    default: Any = None
+    among: tuple[str, ...] = ()
+    least: float | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A resource type."""
+
+    token: str
+    about: str
+    fields: tuple[Field, ...]
+
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """What a program sets."""
+        return tuple(field for field in self.fields if not field.output)
+
+    def field(self, name: str) -> Field | None:
+        """The property of that name."""
+        return next((field for field in self.fields if field.name == name), None)
+
+
+RESOURCE_TYPES = ("TOPIC", "GROUP", "CLUSTER", "TRANSACTIONAL_ID", "DELEGATION_TOKEN", "USER")
+OPERATIONS = (
+    *("ALL", "READ", "WRITE", "CREATE", "DELETE", "ALTER", "DESCRIBE", "CLUSTER_ACTION", "DESCRIBE_CONFIGS"),
+    *("ALTER_CONFIGS", "IDEMPOTENT_WRITE", "CREATE_TOKENS", "DESCRIBE_TOKENS", "TWO_PHASE_COMMIT"),
+)
+MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+
+_NODE_FIELDS = (
+    Field(
+        "roles", "strings", "`broker`, and `controller` on a node that is also in the metadata quorum.", required=True
+    ),
+    Field("rack", "string", "`broker.rack`."),
+    Field("brokerPort", "integer", "Port of the client listener on 127.0.0.1.", required=True),
+    Field("controllerPort", "integer", "Port of the controller listener; 0 on a node without that role.", default=0),
+    Field("directoryId", "string", "Id of the log directory (KIP-853).", required=True, replaces=True),
+)
+
+KINDS: dict[str, Kind] = {
+    kind.token: kind
+    for kind in (
+        Kind(
+            TOPIC,
+            "A topic. More partitions and configs are changed in place, another replication factor by a throttled reassignment; "
+            "fewer partitions are refused. A topic that holds records is deleted only when data loss was allowed for its name.",
+            (
+                Field("name", "string", "Name of the topic.", required=True, replaces=True),
+                Field("partitions", "integer", "How many partitions.", required=True, least=1),
+                Field("replication", "integer", "Replication factor.", required=True, least=1),
+                Field("config", "map", "Configs that are set on the topic itself, as Kafka spells them.", default={}),
+                Field(
+                    "throttle",
+                    "integer",
+                    "Bytes/s and broker for a change of the replication factor.",
+                    hint=True,
+                    least=1,
+                ),
+                Field("topicId", "string", "Kafka's id of the topic.", output=True, watched=True),
+            ),
+        ),
+        Kind(
+            USER,
+            "A SCRAM credential.",
+            (
+                Field("name", "string", "Name of the user.", required=True, replaces=True),
+                Field("mechanism", "string", "SCRAM mechanism.", default="SCRAM-SHA-512", among=MECHANISMS),
+                Field("password", "string", "Password; salted before it is sent.", required=True, secret=True),
+            ),
+        ),
+        Kind(
+            ACL,
+            "An ACL. Its identity is its content: every change is another ACL.",
+            (
+                Field("principal", "string", "`User:name`, or `User:*`.", required=True, replaces=True),
+                Field(
+                    "resourceType", "string", "What it is about.", required=True, replaces=True, among=RESOURCE_TYPES
+                ),
+                Field(
+                    "resourceName", "string", "Name, or the prefix of names; `*` is all.", required=True, replaces=True
+                ),
+                Field(
+                    "patternType",
+                    "string",
+                    "How the name is meant.",
+                    replaces=True,
+                    default="LITERAL",
+                    among=("LITERAL", "PREFIXED"),
+                ),
+                Field("operation", "string", "The operation.", required=True, replaces=True, among=OPERATIONS),
+                Field(
+                    "permission", "string", "Allow or deny.", replaces=True, default="ALLOW", among=("ALLOW", "DENY")
+                ),
+                Field("host", "string", "Address of the client; `*` is any.", replaces=True, default="*"),
+            ),
+        ),
+        Kind(
+            QUOTA,
+            "Client quotas of a user, a client id, or both together. An empty name is the default of that dimension.",
+            (
+                Field("user", "string", 'The user; `""` for the default of all users.', replaces=True),
+                Field("clientId", "string", 'The client id; `""` for the default of all client ids.', replaces=True),
+                Field("producerByteRate", "number", "Bytes/s written, each broker.", least=0),
+                Field("consumerByteRate", "number", "Bytes/s read, each broker.", least=0),
+                Field("requestPercentage", "number", "Share of request handler time in percent, each broker.", least=0),
+                Field("controllerMutationRate", "number", "Partitions/s created or deleted.", least=0),
+            ),
+        ),
+        Kind(
+            CONFIG,
+            "Dynamic configs of a broker, or of all brokers. Only the keys it names are touched; deleting it restores what was there.",
+            (
+                Field(
+                    "broker", "string", 'Broker id, or `""` for the cluster-wide default.', default="", replaces=True
+                ),
+                Field("config", "map", "Configs as Kafka spells them.", required=True),
+                Field("previous", "map", "The values that were set there before.", output=True),
+            ),
+        ),
+        Kind(
+            CLUSTER,
+            "The plan of a Kafka cluster on this machine: ids, ports and first passwords. It starts nothing.",
+            (
+                Field(
+                    "name",
+                    "string",
+                    "Name of the cluster; its nodes live in `$ASGARD_HOME/stacks/NAME/nodes`.",
+                    required=True,
+                    replaces=True,
+                ),
+                Field("version", "string", "Kafka version; it is never lowered.", required=True),
+                Field("brokers", "integer", "How many brokers.", required=True, least=1),
+                Field(
+                    "controllers",
+                    "integer",
+                    "How many of them are also controllers; fixed for a cluster's life.",
+                    required=True,
+                    least=1,
+                ),
+                Field("racks", "integer", "How many racks the nodes are spread over.", default=1, least=1),
+                Field(
+                    "sasl",
+                    "string",
+                    "How clients authenticate.",
+                    default="scram-sha-512",
+                    among=("scram-sha-512", "none"),
+                ),
+                Field("authorizer", "boolean", "Whether ACLs are enforced.", default=True),
+                Field("clusterId", "string", "The cluster id.", output=True),
+                Field("nodes", "nodes", "The nodes, in the order of their ids.", output=True),
+                Field("adminPassword", "string", "Password of the first user, `admin`.", output=True, secret=True),
+                Field("controllerPassword", "string", "Password between controllers.", output=True, secret=True),
+                Field("bootstrapServers", "string", "`host:port` of all brokers, with commas.", output=True),
+                Field(
+                    "clientProperties", "map", "Kafka client properties of the first user.", output=True, secret=True
+                ),
+            ),
+        ),
+        Kind(
+            BROKER,
+            "A Kafka node: a process on this machine that outlives the program. Creating it returns when the process is spawned "
+            "(`asgard:local:Ready` waits). Other static configs restart it, one node at a time.",
+            (
+                Field("cluster", "string", "Name of the cluster.", required=True, replaces=True),
+                Field("clusterId", "string", "The cluster id.", required=True, replaces=True),
+                Field("nodeId", "integer", "`node.id`.", required=True, replaces=True, least=0),
+                *_NODE_FIELDS,
+                Field(
+                    "initialControllers",
+                    "string",
+                    "`id@host:port:directory-id,…` of the first quorum.",
+                    required=True,
+                    hint=True,
+                ),
+                Field("version", "string", "Kafka version.", required=True),
+                Field("heap", "string", "Heap of the JVM, as in `256MiB`.", default="256MiB"),
+                Field("staticConfig", "map", "Lines of server.properties beyond those Asgard writes.", default={}),
+                Field(
+                    "sasl",
+                    "string",
+                    "How clients authenticate.",
+                    default="scram-sha-512",
+                    among=("scram-sha-512", "none"),
+                ),
+                Field("authorizer", "boolean", "Whether ACLs are enforced.", default=True),
+                Field("adminPassword", "string", "Password of the first user.", secret=True),
+                Field("controllerPassword", "string", "Password between controllers.", secret=True),
+                Field("running", "boolean", "Whether its process is there.", output=True, watched=True),
+                Field("directory", "string", "Where the node lives.", output=True),
+            ),
+        ),
+        Kind(
+            READY,
+            "Waits until every broker is registered and unfenced and the quorum has a leader. Deleting it says that the whole "
+            "cluster goes: brokers are then removed without moving their replicas away first.",
+            (
+                Field("clusterId", "string", "The cluster id.", required=True, replaces=True),
+                Field("brokerIds", "integers", "The brokers to wait for.", required=True),
+                Field("bootstrapServers", "string", "Where the cluster answers.", required=True),
+                Field("clientProperties", "map", "Kafka client properties.", secret=True, default={}),
+                Field("brokers", "integers", "The brokers that were there.", output=True),
+            ),
+        ),
+    )
+}
+
+QUOTA_NAMES = {
+    "producerByteRate": "producer_byte_rate",
+    "consumerByteRate": "consumer_byte_rate",
+    "requestPercentage": "request_percentage",
+    "controllerMutationRate": "controller_mutation_rate",
+}
+"""Property to Kafka's quota name."""

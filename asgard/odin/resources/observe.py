@@ -1,0 +1,167 @@
+"""State against cluster: what is really there of a recorded resource, and what differs.
+
+`Observed` reads each kind of thing once, when it is first asked for; `observe` looks one resource up in it; `difference`
+compares two sets of properties. No Pulumi, no writes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, Topic
+from asgard.kafka.ports import ControlPlane
+from asgard.odin.resources import identity
+from asgard.odin.resources.kinds import (
+    ACL,
+    BROKER,
+    CONFIG,
+    KINDS,
+    QUOTA,
+    QUOTA_NAMES,
+    TOPIC,
+    UNKNOWN,
+    USER,
+    Values,
+)
+
+Differences = dict[str, tuple[Any, Any]]
+"""Path of a property (`partitions`, `config["retention.ms"]`) to its old and its new value; None: not there."""
+
+TEMPORARY_CONFIGS = frozenset({"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"})
+"""Topic configs that belong to a running move, never to the topic: nobody's drift."""
+
+
+class Observed:
+    """What the cluster holds, each kind read once and then kept. Safe to ask from several threads.
+
+    `running` tells whether the process of a local node is there, by cluster name and node id.
+    """
+
+    def __init__(self, control: Callable[[], ControlPlane], running: Callable[[str, int], bool] | None = None) -> None:
+        self._control = control
+        self._running = running
+        self._kept: dict[str, Any] = {}
+        self._stale: set[str] = set()
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def _get(self, kind: str, read: Callable[[ControlPlane], Any], fresh: bool = True) -> Any:
+        with self._lock:
+            lock = self._locks.setdefault(kind, threading.Lock())
+        with lock:
+            if kind not in self._kept or (fresh and kind in self._stale):
+                self._stale.discard(kind)
+                self._kept[kind] = read(self._control())
+            return self._kept[kind]
+
+    def touched(self, *kinds: str) -> None:
+        """Somebody wrote to these kinds: read them again when they are next asked for."""
+        self._stale.update(kind for kind in list(self._kept) if kind.split(" ")[0] in kinds)
+
+    def topics(self, *, fresh: bool = True) -> dict[str, Topic]:
+        """All topics. `fresh=False` is content with what was read before this run's own writes."""
+        found: dict[str, Topic] = self._get("topics", lambda control: control.topics(), fresh)
+        return found
+
+    def topic_configs(self) -> dict[str, dict[str, str]]:
+        """The configs set on each topic itself."""
+        found: dict[str, dict[str, str]] = self._get("topic_configs", lambda control: control.topic_configs())
+        return found
+
+    def users(self, *, fresh: bool = True) -> dict[str, tuple[str, ...]]:
+        """SCRAM users and their mechanisms."""
+        found: dict[str, tuple[str, ...]] = self._get("users", lambda control: control.users(), fresh)
+        return found
+
+    def acls(self, *, fresh: bool = True) -> set[Acl]:
+        """All ACLs; none where the cluster has no authorizer."""
+        found: set[Acl] = self._get("acls", lambda control: control.acls(), fresh)
+        return found
+
+    def quotas(self, *, fresh: bool = True) -> dict[QuotaEntity, QuotaValues]:
+        """All client quotas."""
+        found: dict[QuotaEntity, QuotaValues] = self._get("quotas", lambda control: control.quotas(), fresh)
+        return found
+
+    def broker_configs(self, broker: str) -> dict[str, str]:
+        """The dynamic configs set at a broker, or at `""`, the cluster-wide default."""
+        found: dict[str, str] = self._get(f"broker_configs {broker}", lambda control: control.broker_configs(broker))
+        return found
+
+    def running(self, cluster: str, node: int) -> bool:
+        """Whether a local node's process is there; never kept."""
+        return self._running is not None and self._running(cluster, node)
+
+
+def observe(token: str, recorded: Values, observed: Observed) -> Values | None:
+    """The properties as they are now, in the shape of the recorded ones; None where the thing is gone.
+
+    What a cluster can't tell (passwords, throttles) is taken from the record.
+    """
+    if token == TOPIC:
+        return _topic(recorded, observed)
+    if token == USER:
+        mechanisms = observed.users().get(recorded["name"], ())
+        if not mechanisms:
+            return None
+        wanted = recorded.get("mechanism")
+        return {**recorded, "mechanism": wanted if wanted in mechanisms else mechanisms[-1]}
+    if token == ACL:
+        return recorded if identity.acl_of(recorded) in observed.acls() else None
+    if token == QUOTA:
+        values = observed.quotas().get(identity.entity_of(recorded))
+        if not values:
+            return None
+        named = {name: values[kafka] for name, kafka in QUOTA_NAMES.items() if kafka in values}
+        return {name: value for name, value in recorded.items() if name not in QUOTA_NAMES} | named
+    if token == CONFIG:
+        there = observed.broker_configs(recorded["broker"])
+        keys = recorded.get("config", there)
+        return {**recorded, "config": {key: there[key] for key in keys if key in there}}
+    if token == BROKER:
+        return {**recorded, "running": observed.running(recorded["cluster"], recorded["nodeId"])}
+    return recorded
+
+
+def _topic(recorded: Values, observed: Observed) -> Values | None:
+    topic = observed.topics().get(recorded["name"])
+    if topic is None:
+        return None
+    configs = observed.topic_configs().get(topic.name, {})
+    return {
+        **recorded,
+        "partitions": len(topic.partitions),
+        "replication": topic.replication,
+        "config": {key: value for key, value in configs.items() if key not in TEMPORARY_CONFIGS},
+        "topicId": topic.id,
+    }
+
+
+def difference(token: str, old: Values, new: Values) -> Differences:
+    """What differs between two sets of properties.
+
+    Between record and cluster (`drift`) both hold outputs; between record and inputs (a diff) the new ones are inputs only,
+    and only what inputs can say is compared. A stopped node always differs from what is wanted.
+    """
+    found: Differences = {}
+    for field in KINDS[token].fields:
+        if field.hint or (field.output and (not field.watched or field.name not in new)):
+            continue
+        before, after = old.get(field.name), new.get(field.name)
+        if field.type == "map" and isinstance(before or {}, dict) and isinstance(after or {}, dict):
+            before, after = before or {}, after or {}
+            for key in sorted(before.keys() | after.keys()):
+                if before.get(key) != after.get(key) or after.get(key) is UNKNOWN:
+                    found[path_of(field.name, key)] = (before.get(key), after.get(key))
+        elif before != after or after is UNKNOWN:
+            found[field.name] = (before, after)
+    if token == BROKER and "running" not in new and old.get("running") is False:
+        found["running"] = (False, True)
+    return found
+
+
+def path_of(name: str, key: str) -> str:
+    """The path of a key in a map, as Pulumi spells it."""
+    return f"{name}.{key}" if key.isidentifier() else f'{name}["{key}"]'
