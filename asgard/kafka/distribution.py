@@ -78,7 +78,9 @@ def ensure_kafka(
 def _from_home(home: Path, version: str) -> Distribution:
     found = sorted((home / "libs").glob("kafka-clients-*.jar"))
     if not found:
-        raise WrongUsage(f"KAFKA_HOME is {home}, but there is no Kafka in {home / 'libs'}", "Mend KAFKA_HOME or unset it.")
+        raise WrongUsage(
+            f"KAFKA_HOME is {home}, but there is no Kafka in {home / 'libs'}", "Mend KAFKA_HOME or unset it."
+        )
     here = re.sub(r"^kafka-clients-|\.jar$", "", found[-1].name)
     if here != version:
         raise WrongUsage(
@@ -115,9 +117,7 @@ def _untouched(lock: Lock, libs: Path) -> bool:
     try:
         if len(list(libs.iterdir())) != len(lock.jars):
             return False
-        return all(
-            stamp.get(jar.coordinate.file) == _facts(libs / jar.coordinate.file, jar) for jar in lock.jars
-        )
+        return all(stamp.get(jar.coordinate.file) == _facts(libs / jar.coordinate.file, jar) for jar in lock.jars)
     except OSError:
         return False
 

@@ -95,7 +95,9 @@ class Lock:
             jars = tuple(Jar(Coordinate.parse(j["jar"]), int(j["size"]), str(j["sha256"])) for j in document["jars"])
             return cls(str(document["kafka"]), jars)
         except (ValueError, KeyError, TypeError) as error:
-            raise Failed(f"{where} is not a lock file of Kafka's jars: {error}", "Remove it; it is made again.") from error
+            raise Failed(
+                f"{where} is not a lock file of Kafka's jars: {error}", "Remove it; it is made again."
+            ) from error
 
 
 def shipped(version: str) -> Lock | None:

@@ -1,0 +1,113 @@
+"""Formatting a node's log directory with Kafka's own StorageTool, so that a kill at any instant leaves no half of it in use.
+
+The arguments stand in a private file: no password, not even a salted one, is among a process's arguments.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from asgard.core import paths
+from asgard.core.errors import Failed, Refused
+from asgard.kafka.nodes import process
+from asgard.kafka.nodes.rundir import RunDir
+from asgard.kafka.nodes.spec import HOST, Credentials, NodeSpec
+
+_ITERATIONS = 4096
+_TIMEOUT_S = 120
+
+
+def salted(user: str, password: str, salt: bytes) -> str:
+    """A SCRAM-SHA-512 credential in StorageTool's notation (RFC 5802: SaltedPassword = PBKDF2)."""
+    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
+    return (
+        f'SCRAM-SHA-512=[name={user},iterations={_ITERATIONS},salt="{base64.b64encode(salt).decode()}",'
+        f'saltedpassword="{base64.b64encode(key).decode()}"]'
+    )
+
+
+def arguments(spec: NodeSpec, properties: Path, credentials: Credentials | None) -> list[str]:
+    """StorageTool's arguments for this node."""
+    chosen = ["format", "--cluster-id", spec.cluster_id, "--config", str(properties), "--ignore-formatted"]
+    if not spec.first_voter:
+        return [*chosen, "--no-initial-controllers"]
+    voters = ",".join(f"{v.id}@{HOST}:{v.port}:{v.directory_id}" for v in spec.voters)
+    chosen += ["--initial-controllers", voters]
+    if credentials is not None:
+        chosen += ["--add-scram", salted(credentials.admin_user, credentials.admin_password, secrets.token_bytes(16))]
+    return chosen
+
+
+def ensure_formatted(run_dir: RunDir) -> None:
+    """Format the log directory unless that was done to the end. Raises `Failed` with StorageTool's own words."""
+    if run_dir.formatted.is_file():
+        return
+    _end_earlier_try(run_dir)
+    _wipe_half_formatted(run_dir)
+    spec = run_dir.spec()
+    # One file of the first metadata is all that differs between a first quorum and a node that joins.
+    with tempfile.NamedTemporaryFile("w", dir=run_dir.path, prefix=".format-", suffix=".args") as file:
+        Path(file.name).chmod(0o600)
+        lines = arguments(spec, run_dir.properties.absolute(), run_dir.credentials())
+        file.write("\n".join(lines[1:]) + "\n")
+        file.flush()
+        command = [
+            *process.java_command(spec.version, "-Xmx128m"),
+            f"-Dlog4j2.configurationFile={run_dir.log4j2.absolute()}",
+            process.marker(run_dir, "format"),
+            "kafka.tools.StorageTool",
+            lines[0],
+            f"@{file.name}",
+        ]
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                env=process.environment(),
+                timeout=_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Failed(
+                f"formatting node {spec.id} took longer than {_TIMEOUT_S} s", "Is the machine out of memory or disk?"
+            ) from error
+    if done.returncode != 0:
+        words = (done.stderr + done.stdout).strip().splitlines()
+        raise Failed(
+            f"Kafka's StorageTool refused to format node {spec.id}: {words[0][:300] if words else 'it printed nothing'}",
+            f"Its configuration is {run_dir.properties}.",
+        )
+    paths.write_atomic(run_dir.formatted, f"{spec.cluster_id}\n")
+
+
+def _end_earlier_try(run_dir: RunDir) -> None:
+    """A StorageTool whose caller was killed may still write here."""
+    earlier = process.find(run_dir, "format")
+    if earlier is not None:
+        process.send(earlier, signal.SIGKILL)
+        process.wait_gone(earlier, 10)
+
+
+def _wipe_half_formatted(run_dir: RunDir) -> None:
+    """What an interrupted format left. A directory that a broker has written to is never wiped here."""
+    for leftover in run_dir.path.glob(".format-*.args"):
+        with contextlib.suppress(FileNotFoundError):
+            leftover.unlink()
+    written = [segment for segment in run_dir.log_dir.glob("*/*.log") if segment.stat().st_size]
+    if written:
+        raise Refused(
+            f"{run_dir.log_dir} holds records, but nothing says that it was formatted to the end",
+            f"If it is whole, create the empty file {run_dir.formatted}; else remove {run_dir.data}.",
+        )
+    shutil.rmtree(run_dir.log_dir, ignore_errors=True)
+    paths.private_dir(run_dir.log_dir)
