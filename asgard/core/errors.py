@@ -87,7 +87,10 @@ class Interrupted(AsgardError):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing wrong in a file: where, which field, what is wrong and what is allowed. Lines and columns count from 1."""
+    """One thing wrong in a file: where, which field, what is wrong and what is allowed. Lines and columns count from 1.
+
+    Line 0: it does not stand in a file; `file` is then the option that gave it (`--set`).
+    """
 
     file: str
     line: int
@@ -96,6 +99,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
+        if self.line == 0:
+            return f"{self.file} {self.field}: {self.message}"
         where = f"{self.file}:{self.line}:{self.column}"
         return f"{where}: {self.field}: {self.message}" if self.field else f"{where}: {self.message}"
 

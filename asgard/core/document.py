@@ -1,0 +1,203 @@
+"""A document that was read from a file: its values, where each of them stands, and what is wrong with them.
+
+Numbers keep the text they were written as; `--set` changes values and is named in their place when they are wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from asgard.core.errors import InvalidFile, Problem, WrongUsage
+
+_INT = re.compile(r"[-+]?[0-9]{1,40}\Z")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?\Z")
+
+Loc = tuple[str | int, ...]
+"""The way to a value: keys and indexes from the root."""
+
+
+class Place(Protocol):
+    """A line and column, counted from 0."""
+
+    @property
+    def line(self) -> int: ...
+
+    @property
+    def column(self) -> int: ...
+
+
+class Int(int):
+    """A whole number that is written in another way than Python writes it (`007`, `+5`)."""
+
+    text: str
+
+
+class Float(float):
+    """A number with a point or exponent and the text it was written as."""
+
+    text: str
+
+
+class Map(dict[str, Any]):
+    """A mapping with the places of itself, its keys and its values."""
+
+    __slots__ = ("at", "key_at", "value_at")
+
+    def __init__(self, at: Place) -> None:
+        self.at = at
+        self.key_at: dict[str, Place] = {}
+        self.value_at: dict[str, Place] = {}
+
+
+class Seq(list[Any]):
+    """A sequence with the places of itself and its items."""
+
+    __slots__ = ("at", "item_at")
+
+    def __init__(self, at: Place) -> None:
+        self.at = at
+        self.item_at: list[Place] = []
+
+
+def text_of(value: int | float) -> str:
+    """A number as it was written."""
+    return getattr(value, "text", None) or str(value)
+
+
+def scalar(text: str) -> Any:
+    """The value of a plain scalar: None, bool, int, float or text."""
+    if text in ("", "~", "null"):
+        return None
+    if text in ("true", "false"):
+        return text == "true"
+    if text[0] not in "+-.0123456789":
+        return text
+    if _INT.match(text):
+        number = int(text)
+        if str(number) == text:
+            return number
+        whole = Int(number)
+        whole.text = text
+        return whole
+    if _FLOAT.match(text) and abs(value := float(text)) != float("inf"):
+        real = Float(value)
+        real.text = text
+        return real
+    return text
+
+
+@dataclass
+class Document:
+    """A file that was read: its content, where everything stands in it, and what is wrong so far."""
+
+    file: str
+    root: Any
+    at: Place | None
+    problems: list[Problem] = field(default_factory=list)
+    overrides: dict[Loc, str] = field(default_factory=dict)
+
+    def problem(self, loc: Sequence[str | int], message: str, *, at_key: bool = False) -> Problem:
+        """What is wrong with the value at `loc` (or with its key), with its place; of its nearest parent where it is not there."""
+        name = dotted(loc)
+        for path, given in self.overrides.items():
+            if tuple(loc[: len(path)]) == path:
+                return Problem("--set", 0, 0, given, message if given == name else f"{name}: {message}")
+        mark = self._mark(loc, at_key)
+        return Problem(self.file, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, name, message)
+
+    def _mark(self, loc: Sequence[str | int], at_key: bool) -> Place | None:
+        node, mark = self.root, self.at
+        for i, part in enumerate(loc):
+            if isinstance(node, Map) and part in node.key_at:
+                mark = (node.key_at if at_key and i == len(loc) - 1 else node.value_at)[str(part)]
+                node = node.get(str(part))
+            elif isinstance(node, Seq) and isinstance(part, int) and part < len(node.item_at):
+                mark = node.item_at[part]
+                node = node[part]
+            else:
+                break
+        return mark
+
+    def set(self, assignment: str, *, free_keys: Sequence[str] = ("config",)) -> None:
+        """Apply `--set PATH=VALUE`: keys and list indexes with dots between; what follows a free key is one key, dots and all.
+
+        Raises WrongUsage where it is no assignment or leads into a scalar or past the end of a list.
+        """
+        path, equals, text = assignment.partition("=")
+        path = path.strip()
+        if not equals or not path or "" in path.split("."):
+            raise WrongUsage(
+                f"--set {assignment}: is no assignment", "Write it as --set KEY=VALUE, as in --set kafka.brokers=3."
+            )
+        value = self._given(text, path)
+        loc = _loc(path, free_keys)
+        # Containers on the way are copied: one that an alias shares with other places must not change there.
+        node = self.root = copy(self.root)
+        for i, part in enumerate(loc):
+            where = f"--set {path}: {dotted(loc[:i]) or 'the file'}"
+            if isinstance(node, list):
+                _check_index(node, part, where)
+            elif not isinstance(node, dict):
+                raise WrongUsage(f"{where} is {shown(node)}; there is nothing inside it to set")
+            else:
+                part = str(part)
+                node.setdefault(part, None)
+            if i == len(loc) - 1:
+                node[part] = value
+            else:
+                node[part] = {} if node[part] is None else copy(node[part])
+                node = node[part]
+        self.overrides[loc] = path
+
+    def _given(self, text: str, path: str) -> Any:
+        if text[:1] not in ("[", "{"):
+            return scalar(text)
+        from asgard.core.yaml import read_text
+
+        return read_text(text, f"--set {path}").root
+
+    def raise_problems(self) -> None:
+        """Raise InvalidFile where anything is wrong."""
+        if self.problems:
+            raise InvalidFile(self.problems)
+
+
+def _loc(path: str, free_keys: Sequence[str]) -> Loc:
+    loc: list[str | int] = []
+    parts = path.split(".")
+    for i, part in enumerate(parts):
+        if loc and loc[-1] in free_keys:
+            return (*loc, ".".join(parts[i:]))
+        loc.append(int(part) if part.isdecimal() else part)
+    return tuple(loc)
+
+
+def _check_index(node: list[Any], part: str | int, where: str) -> None:
+    if not isinstance(part, int) or part >= len(node):
+        allowed = f"an index from 0 to {len(node) - 1}" if node else "nothing, the list is empty"
+        raise WrongUsage(f"{where} is a list and has no {part}; allowed is {allowed}")
+
+
+def dotted(loc: Sequence[str | int]) -> str:
+    """`topics[3].config.retention.ms`: a location as messages name it."""
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def shown(value: Any) -> str:
+    """A value as messages name it: short, and what kind of thing it is."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:57] + "…")
+    if isinstance(value, int | float):
+        return text_of(value)
+    return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else type(value).__name__

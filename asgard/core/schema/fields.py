@@ -1,0 +1,141 @@
+"""The kinds of fields that Asgard's YAML files are made of, and their JSON Schemas for editors.
+
+A field reads what a person writes and yields what the program computes with: bytes, seconds, text. An optional field that is
+written must have a value; an empty list or mapping may be left empty.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from asgard.core.document import shown, text_of
+from asgard.core.units import parse_duration, parse_rate, parse_size
+
+FOREVER_MS = -1
+
+
+class Model(BaseModel):
+    """A mapping of a YAML file: types as written, no unknown keys."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def as_text(value: Any) -> str:
+    """Text, or a number as it was written."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return text_of(value)
+    raise ValueError(f"is {shown(value)}; allowed is text" + (", in quotes" if isinstance(value, bool) else ""))
+
+
+def _config_value(value: Any) -> str:
+    """A Kafka config as Kafka reads it; a list becomes comma-separated."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(as_text(item) for item in value)
+    if value is None or isinstance(value, dict):
+        raise ValueError(f"is {shown(value)}; allowed is a value as Kafka reads it: text, a number, true or false")
+    return as_text(value)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int) or (isinstance(value, int) and value < 0):
+        raise ValueError(f"is {shown(value)}; allowed is a size, as in 256MiB")
+    return int(parse_size(value))
+
+
+def _rate(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"is {shown(value)}; allowed is a rate per second, as in 50MB/s")
+    rate = parse_rate(value)
+    if rate <= 0:
+        raise ValueError(f"is {shown(value)}; allowed is a rate above 0, as in 50MB/s")
+    return rate
+
+
+def _byte_rate(value: Any) -> float:
+    rate = float(round(_rate(value)))
+    if rate < 1:
+        raise ValueError(f"is {shown(value)}; allowed is at least 1 byte a second, as in 50MB/s")
+    return rate
+
+
+def _retention(value: Any) -> int:
+    if value == "forever":
+        return FOREVER_MS
+    if isinstance(value, int | float) and value:
+        raise ValueError(f"is {shown(value)}, without a unit; allowed is a duration with one, as in 7d, or forever")
+    if not isinstance(value, str):
+        raise ValueError(f"is {shown(value)}; allowed is a duration, as in 7d, or forever")
+    try:
+        milliseconds = round(parse_duration(value) * 1000)
+    except ValueError as error:
+        raise ValueError(f"{error}, or forever") from error
+    if not 1 <= milliseconds < 2**63:
+        raise ValueError(f"is {shown(value)}; allowed is a duration of at least 1ms, as in 7d, or forever")
+    return milliseconds
+
+
+def _percentage(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise ValueError(
+            f"is {shown(value)}; allowed is a number above 0 (100 is one request thread for the whole time)"
+        )
+    return float(value)
+
+
+def _or_empty_list(value: Any) -> Any:
+    return [] if value is None else value
+
+
+def _or_empty_mapping(value: Any) -> Any:
+    return {} if value is None else value
+
+
+def _given(value: Any) -> Any:
+    if value is None:
+        raise ValueError("is empty; allowed is a value, or leave the key out")
+    return value
+
+
+_SIZE = {
+    "type": ["string", "integer"],
+    "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([kKMGTP]?i?B)?\s*$",
+    "examples": ["256MiB"],
+}
+_RATE = {"type": ["string", "number"], "pattern": r"^\s*[0-9.]+\s*[A-Za-z]*\s*(/\s*s)?\s*$", "examples": ["50MB/s"]}
+_DURATION = {
+    "type": "string",
+    "pattern": r"^(\s*[0-9]+(\.[0-9]+)?\s*(ms|s|m|min|h|d|w)\s*|forever)$",
+    "examples": ["7d"],
+}
+_TEXT = {"type": ["string", "number"]}
+
+Given = BeforeValidator(_given)
+EmptyList = BeforeValidator(_or_empty_list)
+EmptyMapping = BeforeValidator(_or_empty_mapping)
+Text = Annotated[str, BeforeValidator(as_text), WithJsonSchema(_TEXT)]
+OptionalText = Annotated[str | None, BeforeValidator(as_text), WithJsonSchema(_TEXT)]
+ConfigValue = Annotated[
+    str,
+    BeforeValidator(_config_value),
+    WithJsonSchema({"type": ["string", "number", "boolean", "array"], "items": _TEXT}),
+]
+Configs = Annotated[dict[str, ConfigValue], EmptyMapping]
+Texts = Annotated[list[Text], EmptyList]
+Size = Annotated[int, BeforeValidator(_size), WithJsonSchema(_SIZE)]
+OptionalByteRate = Annotated[float | None, BeforeValidator(_byte_rate), WithJsonSchema(_RATE)]
+OptionalRate = Annotated[float | None, BeforeValidator(_rate), WithJsonSchema(_RATE)]
+OptionalRetention = Annotated[int | None, BeforeValidator(_retention), WithJsonSchema(_DURATION)]
+OptionalPercentage = Annotated[
+    float | None, BeforeValidator(_percentage), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
+]
+
+
+def count(most: int) -> Any:
+    """A whole number from 1 to `most`."""
+    return Annotated[int, Field(ge=1, le=most)]

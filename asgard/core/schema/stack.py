@@ -1,0 +1,163 @@
+"""A stack file (`asgard.stack/v1`): what a cluster is to be, and what is to be on it.
+
+The shape only; what one part demands of another (replication and brokers, users and topics, configs and versions) is Odin's.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from asgard.core.schema.fields import (
+    Configs,
+    EmptyList,
+    EmptyMapping,
+    Given,
+    Model,
+    OptionalByteRate,
+    OptionalPercentage,
+    OptionalRate,
+    OptionalRetention,
+    OptionalText,
+    Size,
+    Text,
+    Texts,
+)
+
+Count = Annotated[int | None, Given, Field(ge=1)]
+
+
+class KafkaSection(Model):
+    """The cluster itself. On an external cluster only `version` and `config` (dynamic ones) apply."""
+
+    version: OptionalText = Field(default=None, description="Kafka's version, as in 4.3.1")
+    brokers: Annotated[int | None, Given, Field(ge=1, le=64)] = Field(
+        default=None, description="how many nodes; 1 by default"
+    )
+    controllers: Annotated[int | None, Given, Field(ge=1, le=63)] = Field(
+        default=None,
+        description="how many of them are controllers too: odd; by default 3, or the largest odd number of brokers below",
+    )
+    racks: Annotated[int | None, Given, Field(ge=1, le=64)] = Field(
+        default=None, description="how many racks the brokers are spread over; none by default"
+    )
+    heap: Annotated[Size | None, Given] = Field(default=None, description="Java heap of each node; 256MiB by default")
+    config: Configs = Field(default_factory=dict, description="broker configs by Kafka's names")
+    min_insync_replicas: Count = Field(default=None, description="cluster-wide default of min.insync.replicas")
+
+
+class ClusterSection(Model):
+    """How to reach an external cluster: by bootstrap servers, or by the name of a context."""
+
+    bootstrap_servers: OptionalText = Field(default=None, description="HOST:PORT, with commas between")
+    client_properties: OptionalText = Field(default=None, description="path of a Kafka client properties file")
+    cluster_id: OptionalText = Field(default=None, description="refuse a cluster that answers with another id")
+    context: OptionalText = Field(default=None, description="a context made with `asgard context add`")
+
+
+class SecuritySection(Model):
+    """Who may do what."""
+
+    sasl: Literal["scram-sha-512", "scram-sha-256", "none"] = Field(
+        default="scram-sha-512", description="how clients log in; the mechanism of the credentials made for `users`"
+    )
+    authorizer: Annotated[bool | None, Given] = Field(
+        default=None, description="ACLs count; true by default where there is SASL"
+    )
+
+
+class TopicEntry(Model):
+    """A topic."""
+
+    name: Text
+    partitions: int = Field(ge=1, le=100_000)
+    replication: Annotated[int | None, Given, Field(ge=1, le=64)] = Field(
+        default=None,
+        description="replicas of each partition; by default 3, or the number of brokers where that is less",
+    )
+    retention: OptionalRetention = Field(default=None, description="how long records are kept: 7d, or forever")
+    owner: OptionalText = Field(default=None, description="the team that answers for it")
+    protect: bool = Field(default=False, description="never delete it")
+    config: Configs = Field(default_factory=dict, description="topic configs by Kafka's names")
+
+
+class QuotaFields(Model):
+    """Client quotas; what is left out is not limited."""
+
+    produce: OptionalByteRate = Field(default=None, description="producer_byte_rate, a broker")
+    consume: OptionalByteRate = Field(default=None, description="consumer_byte_rate, a broker")
+    request_percentage: OptionalPercentage = Field(default=None, description="request_percentage")
+    controller_mutations: OptionalRate = Field(
+        default=None, description="controller_mutation_rate: partitions made or deleted"
+    )
+
+
+class UserEntry(Model):
+    """A user, what it may do, and how much."""
+
+    name: Text
+    owner: OptionalText = None
+    produce: Texts = Field(default_factory=list, description="topics to write; a trailing - . _ or * makes a prefix")
+    consume: Texts = Field(default_factory=list, description="topics to read; a trailing - . _ or * makes a prefix")
+    groups: Texts = Field(default_factory=list, description="consumer groups; a trailing - . _ or * makes a prefix")
+    quota: Annotated[QuotaFields, EmptyMapping] = Field(default_factory=QuotaFields)
+
+
+class AclEntry(Model):
+    """One ACL, for what `produce`, `consume` and `groups` do not say."""
+
+    principal: Text = Field(description="as in User:orders-api")
+    resource: Literal["topic", "group", "cluster", "transactional_id", "delegation_token", "user"]
+    name: OptionalText = Field(default=None, description="of the resource; `*` is all of them")
+    pattern: Literal["literal", "prefixed"] = "literal"
+    operation: Literal[
+        "all",
+        "read",
+        "write",
+        "create",
+        "delete",
+        "alter",
+        "describe",
+        "cluster_action",
+        "describe_configs",
+        "alter_configs",
+        "idempotent_write",
+        "create_tokens",
+        "describe_tokens",
+        "two_phase_commit",
+    ]
+    permission: Literal["allow", "deny"] = "allow"
+    host: Text = "*"
+
+
+class QuotaEntry(QuotaFields):
+    """Quotas of a (user, client id) pair, of one of the two, or of a default entity (`<default>`)."""
+
+    user: OptionalText = Field(default=None, description="a user, or <default>")
+    client_id: OptionalText = Field(default=None, description="a client id, or <default>")
+
+
+class LimitsSection(Model):
+    """What Asgard keeps to when it moves data."""
+
+    throttle: OptionalByteRate = Field(default=None, description="rate of a move, a broker, as in 50MB/s")
+
+
+class StackFile(Model):
+    """A stack file."""
+
+    format: Literal["asgard.stack/v1"] = "asgard.stack/v1"
+    stack: Text = Field(description="the stack's name; also that of its context")
+    target: Literal["local", "external"]
+    kafka: Annotated[KafkaSection, EmptyMapping] = Field(default_factory=KafkaSection)
+    cluster: Annotated[ClusterSection | None, Given] = Field(default=None, description="an external cluster")
+    security: Annotated[SecuritySection, EmptyMapping] = Field(default_factory=SecuritySection)
+    topics: Annotated[list[TopicEntry], EmptyList] = Field(default_factory=list)
+    external_topics: Texts = Field(
+        default_factory=list, description="topics that users here name and another stack owns"
+    )
+    users: Annotated[list[UserEntry], EmptyList] = Field(default_factory=list)
+    acls: Annotated[list[AclEntry], EmptyList] = Field(default_factory=list)
+    quotas: Annotated[list[QuotaEntry], EmptyList] = Field(default_factory=list)
+    limits: Annotated[LimitsSection, EmptyMapping] = Field(default_factory=LimitsSection)
