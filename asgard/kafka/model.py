@@ -58,10 +58,16 @@ class Partition:
 
 @dataclass(frozen=True)
 class Voter:
-    """A voter of the metadata quorum and how many records it is behind its leader."""
+    """A voter (or observer) of the metadata quorum and how many records it is behind its leader.
+
+    `directory` is the id of its metadata log directory; `last_fetch_ms` and `caught_up_ms` are UTC, as the leader saw them.
+    """
 
     id: int
     lag: int
+    directory: str | None = None
+    last_fetch_ms: int | None = None
+    caught_up_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class Quorum:
 
     leader: int
     voters: tuple[Voter, ...] = ()
+    observers: tuple[Voter, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,280 @@
+"""One connection pool to a cluster: sends Kafka's protocol messages, with deadlines, to a broker that answers.
+
+kafka-python brings the messages, SASL, TLS and the event loop; its admin class is not used: it retries a wrong password
+until its time-out, knows no second broker, and hides errors of single items. Reads and writes without a target go to one
+favourite broker, so that a caller reads what it wrote (brokers forward to the controller in KRaft); when it dies, another
+takes over within the deadline.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from kafka import errors as kafka_errors
+from kafka.net.compat import KafkaNetClient
+
+from asgard.core.errors import AsgardError, Unreachable
+from asgard.kafka.admin import errors
+from asgard.kafka.connection import Connection
+
+T = TypeVar("T")
+Job = tuple[Any, int | None]
+"""A protocol message and the broker that must answer it (None: any)."""
+
+IN_FLIGHT = 4
+_LOST = (
+    kafka_errors.KafkaConnectionError,
+    kafka_errors.NodeNotReadyError,
+    kafka_errors.RequestTimedOutError,
+    kafka_errors.KafkaTimeoutError,
+    kafka_errors.InvalidReceiveError,
+    kafka_errors.Cancelled,
+)
+_LOGIN = (
+    kafka_errors.SaslAuthenticationFailedError,
+    kafka_errors.UnsupportedSaslMechanismError,
+    kafka_errors.IllegalSaslStateError,
+)
+
+# kafka-python logs what it sends at DEBUG, passwords included, and logging prints warnings of a library that has no handler.
+_log = logging.getLogger("kafka")
+_log.addHandler(logging.NullHandler())
+if _log.level == logging.NOTSET:
+    _log.setLevel(logging.WARNING)
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` items."""
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+class Wire:
+    """Sends messages. `deadline_s` is for one request with its retries; a bulk call is a series of such requests.
+
+    `patience_s` is how long it goes on where nobody even accepts a connection.
+    """
+
+    def __init__(self, connection: Connection, *, deadline_s: float, patience_s: float) -> None:
+        self.connection = connection
+        self.user = connection.username
+        self.deadline_s = deadline_s
+        self.patience_s = min(patience_s, deadline_s)
+        self._favourite: int | str | None = None
+        self._closed = False
+        setup_ms = int(min(self.patience_s, 10) * 1000)
+        self._client = KafkaNetClient(
+            **connection.for_kafka_python(),
+            client_id="asgard",
+            request_timeout_ms=int(deadline_s * 1000),
+            socket_connection_setup_timeout_ms=setup_ms,
+            reconnect_backoff_ms=50,
+            reconnect_backoff_max_ms=500,
+            max_in_flight_requests_per_connection=10_000,
+            receive_message_max_bytes=512 * 1024 * 1024,
+        )
+        self._manager = self._client._manager
+        self._net = self._manager._net
+        self._net.start()
+        try:
+            self._run(self._bootstrap)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close all connections; a second time does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._client.close()
+
+    def supports(self, message: Any, version: int) -> bool:
+        """Whether the cluster knows that version of a request."""
+        known = self._manager.broker_version_data.api_versions.get(message.API_KEY)
+        return known is not None and known[0] <= version <= known[1]
+
+    def ask(self, request: Any, node: int | None = None) -> Any:
+        """The response to one request."""
+        return self.ask_write(request, node)[0]
+
+    def ask_write(self, request: Any, node: int | None = None) -> tuple[Any, bool]:
+        """The response, and whether an earlier try was lost on the way and may have been carried out all the same."""
+        answer, lost = self._run(self._ask, request, node, time.monotonic() + self.deadline_s, self.patience_s)
+        return answer, lost
+
+    def ask_all(self, jobs: Iterable[Job]) -> list[Any]:
+        """The responses in the order of the jobs, a few in flight at a time. Raises the first error."""
+        return list(self._run(self._ask_all, list(jobs), self.patience_s, False))
+
+    def ask_each(self, jobs: Iterable[Job]) -> list[Any]:
+        """Like `ask_all`, but a job that fails answers with its AsgardError, and a broker that is gone is given up sooner."""
+        return list(self._run(self._ask_all, list(jobs), min(1.0, self.patience_s), True))
+
+    def outcome(self, code: int, message: str | None, doing: str, needs: str | None = None) -> AsgardError | None:
+        """None where the code is 0, else the error in words. `doing` reads "create topic orders", `needs` names an ACL."""
+        return errors.refusal(code, message, doing, user=self.user, needs=needs) if code else None
+
+    def check(self, code: int, message: str | None, doing: str, needs: str | None = None) -> None:
+        """Raise where the code is not 0."""
+        error = self.outcome(code, message, doing, needs)
+        if error:
+            raise error
+
+    def settle(self, items: Sequence[T], once: Callable[[list[T], bool], dict[T, int]], size: int) -> None:
+        """Send items in batches; those whose code says "try again" are sent again until the deadline.
+
+        `once(items, again)` sends one batch and returns the code of each; it keeps the final errors itself.
+        """
+        for batch in chunks(items, size):
+            deadline, pause, again = time.monotonic() + self.deadline_s, 0.05, False
+            left = batch
+            while left:
+                codes = once(left, again)
+                left = [item for item in left if codes.get(item, 0) in errors.TRY_AGAIN]
+                if left and time.monotonic() + pause > deadline:
+                    break
+                if left:
+                    time.sleep(pause)
+                    pause, again = min(pause * 2, 1.0), True
+
+    def brokers(self) -> list[int]:
+        """Ids of the brokers that are up, as the favourite broker knows them now."""
+        self._run(self._refresh)
+        return sorted(broker.node_id for broker in self._manager.cluster.brokers())
+
+    # inside the event loop
+    def _run(self, function: Callable[..., Any], *args: Any) -> Any:
+        if self._closed:
+            raise Unreachable(f"the connection to {self.connection.bootstrap_servers} was closed")
+        return self._manager.run(function, *args)
+
+    async def _bootstrap(self) -> None:
+        cluster, started = self._manager.cluster, time.monotonic()
+        problems: dict[str, Exception] = {}
+        while True:
+            for server in random.sample(cluster.bootstrap_brokers(), len(cluster.bootstrap_brokers())):
+                try:
+                    await self._manager.get_connection(server.node_id, refresh_metadata_on_err=False)
+                    await cluster.refresh_metadata(server.node_id)
+                    if cluster.brokers():
+                        self._manager.close(node_id=server.node_id)
+                        return
+                except _LOGIN as error:
+                    raise self._login_refused(error) from error
+                except kafka_errors.NodeNotReadyError as error:
+                    problems.setdefault(f"{server.host}:{server.port}", error)
+                except kafka_errors.KafkaError as error:
+                    problems[f"{server.host}:{server.port}"] = error
+            if time.monotonic() - started > self.patience_s:
+                raise errors.no_answer(self.connection.bootstrap_servers, problems)
+            await self._net.sleep(0.1)
+
+    def _login_refused(self, error: Exception) -> AsgardError:
+        mechanism = self.connection.properties.get("sasl.mechanism")
+        return errors.login_refused(error, self.connection.bootstrap_servers, self.user, mechanism)
+
+    async def _refresh(self) -> None:
+        """Learn who the brokers are now, from whoever answers; silently keep the old list where nobody does."""
+        for node in self._candidates({}):
+            try:
+                await self._manager.cluster.refresh_metadata(node)
+                return
+            except kafka_errors.KafkaError:
+                continue
+
+    def _candidates(self, failed: dict[int | str, Exception]) -> list[int | str]:
+        """Whom to ask next: the favourite, then the others, then the bootstrap addresses, without those that just failed."""
+        nodes = [broker.node_id for broker in self._manager.cluster.brokers()]
+        random.shuffle(nodes)
+        nodes.sort(key=lambda node: node != self._favourite)
+        nodes += [server.node_id for server in self._manager.cluster.bootstrap_brokers()]
+        return [node for node in nodes if node not in failed]
+
+    async def _ask(self, request: Any, node: int | None, deadline: float, patience_s: float) -> tuple[Any, bool]:
+        failed: dict[int | str, Exception] = {}
+        problems: dict[str, Exception] = {}
+        started, pause, lost = time.monotonic(), 0.05, False
+        while True:
+            if node is not None:
+                target: int | str = node
+                if self._manager.cluster.broker_metadata(node) is None:
+                    await self._refresh()
+                    if self._manager.cluster.broker_metadata(node) is None:
+                        raise errors.BrokerDown(
+                            f"broker {node} is not up", "`asgard kafka nodes` shows which brokers are."
+                        )
+            else:
+                candidates = self._candidates(failed)
+                if not candidates:
+                    failed.clear()
+                    candidates = self._candidates(failed)
+                target = candidates[0]
+            left = deadline - time.monotonic()
+            alone = node is not None or len(self._manager.cluster.brokers()) < 2
+            timeout_ms = max(left if alone else left / 2, 0.05) * 1000
+            try:
+                # A copy: the version is settled a broker, and brokers of one cluster differ during an upgrade.
+                answer = await self._manager.send(copy.copy(request), target, request_timeout_ms=timeout_ms)
+                if node is None:
+                    self._favourite = target
+                return answer, lost
+            except _LOGIN as error:
+                raise self._login_refused(error) from error
+            except kafka_errors.IncompatibleBrokerVersion as error:
+                raise errors.KafkaRefused(
+                    f"{self.connection.bootstrap_servers} is too old for this: {error}",
+                    "Asgard needs Kafka 3.9 or later.",
+                    code=errors.UNSUPPORTED_VERSION,
+                ) from error
+            except _LOST as error:
+                failed[target] = error
+                lost = lost or not isinstance(error, kafka_errors.NodeNotReadyError)
+                server = self._manager.cluster.broker_metadata(target)
+                name = f"{server.host}:{server.port}" if server else f"broker {target}"
+                if name not in problems or not isinstance(error, kafka_errors.NodeNotReadyError):
+                    problems[name] = error
+                now = time.monotonic()
+                nobody_connects = not any(isinstance(e, kafka_errors.RequestTimedOutError) for e in problems.values())
+                if now + pause > deadline or (nobody_connects and now - started > patience_s):
+                    if node is not None:
+                        raise errors.BrokerDown(
+                            f"broker {node} at {name} does not answer ({error or 'connection lost'})"
+                        ) from error
+                    raise errors.no_answer(self.connection.bootstrap_servers, problems) from error
+                if node is not None or not self._candidates(failed):
+                    await self._net.sleep(pause)
+                    pause = min(pause * 2, 0.5)
+                    await self._refresh()
+
+    async def _ask_all(self, jobs: list[Job], patience_s: float, tolerant: bool) -> list[Any]:
+        answers: list[Any] = [None] * len(jobs)
+        waiting = deque(enumerate(jobs))
+
+        async def work() -> None:
+            while waiting:
+                index, (request, node) = waiting.popleft()
+                try:
+                    answers[index], _ = await self._ask(request, node, time.monotonic() + self.deadline_s, patience_s)
+                except AsgardError as error:
+                    if not tolerant:
+                        waiting.clear()
+                        raise
+                    answers[index] = error
+
+        nodes = len({node for _, node in jobs})
+        workers = [self._manager.call_soon(work) for _ in range(min(len(jobs), IN_FLIGHT * min(nodes, 16)))]
+        for worker in workers:
+            await worker
+        return answers
