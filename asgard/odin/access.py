@@ -7,7 +7,7 @@ WRITE on a topic is enough for an idempotent producer; a transactional one needs
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from asgard.kafka.model import Acl
@@ -53,7 +53,7 @@ def matches(name: str, topic: str) -> bool:
     return wanted == "*" or topic == name or (kind == "PREFIXED" and topic.startswith(wanted))
 
 
-def acls_of(user: str, grants: dict[str, Iterable[str]]) -> tuple[Acl, ...]:
+def acls_of(user: str, grants: Mapping[str, Iterable[str]]) -> tuple[Acl, ...]:
     """The ACLs of a user whose names stand under `produce`, `consume` and `groups`; each once, in the order of the file."""
     found: dict[Acl, None] = {}
     for row in TABLE:
