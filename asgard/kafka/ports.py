@@ -38,6 +38,10 @@ class ControlPlane(Protocol):
 
     def quorum(self) -> Quorum: ...
 
+    def unregister_broker(self, broker: int) -> None:
+        """Forget a broker that is gone for good; it must be down and hold no replicas."""
+        ...
+
     def features(self) -> dict[str, int]:
         """Finalized feature levels (`metadata.version`, `eligible.leader.replicas.version`, …)."""
         ...

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from asgard.core.errors import AsgardError, Failed, Refused, WrongUsage
 from asgard.kafka.connection import Connection
@@ -23,6 +23,8 @@ from asgard.odin.provider.batching import Batcher
 from asgard.odin.resources.observe import Observed
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 Outcome = AsgardError | None
 
 VISIBLE_DEADLINE_S = 20.0
@@ -39,7 +41,7 @@ class Cluster:
         connection: Connection | None,
         cluster_id: str | None = None,
         *,
-        connect: Callable[[Connection], ControlPlane] | None = None,
+        connect: Callable[[Connection], ControlPlane],
     ) -> None:
         self._connection = connection
         self._cluster_id = cluster_id
@@ -47,35 +49,41 @@ class Cluster:
         self._plane: ControlPlane | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-admin")
         self.observed = Observed(self._control)
-        self._create_topics: Batcher[str, NewTopic, Outcome] = self._batch(
-            "topics", lambda items: self._control().create_topics(list(items.values()))
+        self._describe: Batcher[str, None, Topic | None] = Batcher(self._described, self._thread)
+        self._topic_configs: Batcher[str, None, dict[str, str]] = Batcher(self._configs_of, self._thread)
+        self._records: Batcher[str, Topic, int | None] = Batcher(self._counted, self._thread)
+        self._create_topics: Batcher[str, NewTopic, Outcome] = self._writes(
+            lambda plane, items: plane.create_topics(list(items.values())),
+            lambda name, _: ("topics", lambda topics: name in topics),
         )
-        self._delete_topics: Batcher[str, None, Outcome] = self._batch(
-            "topics", lambda items: self._control().delete_topics(list(items))
+        self._delete_topics: Batcher[str, None, Outcome] = self._writes(
+            lambda plane, items: plane.delete_topics(list(items)),
+            lambda name, _: ("topics", lambda topics: name not in topics),
         )
-        self._create_partitions: Batcher[str, int, Outcome] = self._batch(
-            "topics", lambda items: self._control().create_partitions(items)
+        self._create_partitions: Batcher[str, int, Outcome] = self._writes(
+            lambda plane, items: plane.create_partitions(items),
+            lambda name, total: ("topics", lambda topics: name in topics and len(topics[name].partitions) >= total),
         )
-        self._describe: Batcher[str, None, Topic | None] = self._batch(None, self._described)
-        self._topic_configs: Batcher[str, None, dict[str, str]] = self._batch(None, self._configs_of)
-        self._alter_configs: Batcher[tuple[str, str], ConfigChange, Outcome] = self._batch(
-            "topic_configs broker_configs", lambda items: self._control().alter_configs(list(items.values()))
+        self._alter_configs: Batcher[tuple[str, str], ConfigChange, Outcome] = self._writes(
+            lambda plane, items: plane.alter_configs(list(items.values())), lambda _, change: _configs_show(change)
         )
-        self._records: Batcher[str, Topic, int | None] = self._batch(None, self._counted)
-        self._upsert_users: Batcher[str, ScramCredential, Outcome] = self._batch(
-            "users", lambda items: self._control().upsert_users(list(items.values()))
+        self._upsert_users: Batcher[str, ScramCredential, Outcome] = self._writes(
+            lambda plane, items: plane.upsert_users(list(items.values())),
+            lambda user, written: ("users", lambda users: written.mechanism in users.get(user, ())),
         )
-        self._delete_users: Batcher[str, Collection[str], Outcome] = self._batch(
-            "users", lambda items: self._control().delete_users(items)
+        self._delete_users: Batcher[str, tuple[str, ...], Outcome] = self._writes(
+            lambda plane, items: plane.delete_users(items),
+            lambda user, gone: ("users", lambda users: not set(gone) & set(users.get(user, ()))),
         )
-        self._create_acls: Batcher[Acl, Acl, Outcome] = self._batch(
-            "acls", lambda items: self._control().create_acls(list(items))
+        self._create_acls: Batcher[Acl, None, Outcome] = self._writes(
+            lambda plane, items: plane.create_acls(list(items)), lambda acl, _: ("acls", lambda acls: acl in acls)
         )
-        self._delete_acls: Batcher[Acl, Acl, Outcome] = self._batch(
-            "acls", lambda items: self._control().delete_acls(list(items))
+        self._delete_acls: Batcher[Acl, None, Outcome] = self._writes(
+            lambda plane, items: plane.delete_acls(list(items)), lambda acl, _: ("acls", lambda acls: acl not in acls)
         )
-        self._alter_quotas: Batcher[QuotaEntity, Mapping[str, float | None], Outcome] = self._batch(
-            "quotas", lambda items: self._control().alter_quotas(items)
+        self._alter_quotas: Batcher[QuotaEntity, Mapping[str, float | None], Outcome] = self._writes(
+            lambda plane, items: plane.alter_quotas(items),
+            lambda entity, values: ("quotas", lambda quotas: _holds(quotas.get(entity, {}), values)),
         )
 
     @property
@@ -90,7 +98,7 @@ class Cluster:
                     "the provider asgard doesn't know where Kafka answers",
                     "Set bootstrapServers in its configuration (asgard:bootstrapServers, or an explicit provider).",
                 )
-            plane = (self._connect or _connect)(self._connection)
+            plane = self._connect(self._connection)
             if self._cluster_id:
                 answered = plane.cluster().cluster_id
                 if answered != self._cluster_id:
@@ -103,17 +111,20 @@ class Cluster:
             self._plane = plane
         return self._plane
 
-    def _batch(
+    def _writes(
         self,
-        touches: str | None,
-        call: Callable[[dict], Mapping],  # type: ignore[type-arg]
-    ) -> Batcher:  # type: ignore[type-arg]
-        def run(items: dict) -> Mapping:  # type: ignore[type-arg]
-            try:
-                return call(items)
-            finally:
-                if touches:
-                    self.observed.touched(*touches.split(" "))
+        call: Callable[[ControlPlane, dict[Key, Item]], Mapping[Key, Outcome]],
+        shows: Callable[[Key, Item], tuple[str, Callable[[Any], bool]]],
+    ) -> Batcher[Key, Item, Outcome]:
+        """Batches of a writing call; `shows` says which kind of the snapshot it changes and how one sees that it did."""
+
+        def run(items: dict[Key, Item]) -> Mapping[Key, Outcome]:
+            outcomes = call(self._control(), items)
+            for key, item in items.items():
+                if outcomes.get(key) is None:
+                    kind, seen = shows(key, item)
+                    self.observed.wrote(kind, key, seen)
+            return outcomes
 
         return Batcher(run, self._thread)
 
@@ -202,11 +213,11 @@ class Cluster:
 
     async def create_acl(self, acl: Acl) -> None:
         """Create an ACL."""
-        _raise(await self._create_acls.submit(acl, acl))
+        _raise(await self._create_acls.submit(acl, None))
 
     async def delete_acl(self, acl: Acl) -> None:
         """Delete an ACL."""
-        _raise(await self._delete_acls.submit(acl, acl))
+        _raise(await self._delete_acls.submit(acl, None))
 
     async def alter_quota(self, entity: QuotaEntity, values: Mapping[str, float | None]) -> None:
         """Set quotas, or remove those whose value is None; an empty change is not sent."""
@@ -214,7 +225,20 @@ class Cluster:
             _raise(await self._alter_quotas.submit(entity, values))
 
 
-def _connect(connection: Connection) -> ControlPlane:
+def _holds(there: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
+    """Whether the values are there, and those that are None are not."""
+    return all(there.get(name) == value for name, value in change.items())
+
+
+def _configs_show(change: ConfigChange) -> tuple[str, Callable[[Any], bool]]:
+    values = {**change.set, **dict.fromkeys(change.unset)}
+    if change.resource_type == "broker":
+        return f"broker_configs {change.name}", lambda configs: _holds(configs, values)
+    return "topic_configs", lambda configs: _holds(configs.get(change.name, {}), values)
+
+
+def open_control_plane(connection: Connection) -> ControlPlane:
+    """A control plane of the real kind."""
     from asgard.kafka.admin import connect
 
     return connect(connection)

@@ -16,13 +16,28 @@ from asgard.kafka.connection import Connection, parse_properties
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.provider import sdk
 from asgard.odin.provider.access import Acls, Quotas, Users
-from asgard.odin.provider.cluster import Cluster
+from asgard.odin.provider.cluster import Cluster, open_control_plane
 from asgard.odin.provider.configs import Configs
+from asgard.odin.provider.local import Nodes, Plans, Readiness
 from asgard.odin.provider.permits import Permits, exists_already
 from asgard.odin.provider.topics import Topics
 from asgard.odin.provider.values import plain_map, wrapped_map
 from asgard.odin.resources import checks, identity
-from asgard.odin.resources.kinds import ACL, CONFIG, KINDS, QUOTA, TOPIC, UNKNOWN, USER, Kind, Values
+from asgard.odin.resources.kinds import (
+    ACL,
+    BROKER,
+    CLUSTER,
+    CONFIG,
+    KINDS,
+    QUOTA,
+    READY,
+    TOPIC,
+    UNKNOWN,
+    USER,
+    Kind,
+    Values,
+)
+from asgard.odin.resources.local import allocate
 from asgard.odin.resources.observe import Observed, difference, observe
 
 
@@ -49,9 +64,14 @@ class AsgardProvider(sdk.Provider):
         connect: Callable[[Connection], ControlPlane] | None = None,
     ) -> None:
         self._permits = Permits(allow_data_loss, adopting)
-        self._connect = connect
+        self._connect = connect or open_control_plane
         self._owned: dict[str, str] = {}
-        self._use(Cluster(None))
+        self._local: dict[str, Effects] = {
+            CLUSTER: Plans(),
+            BROKER: Nodes(self._connect),
+            READY: Readiness(self._connect),
+        }
+        self._use(Cluster(None, connect=self._connect))
 
     def _use(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -61,6 +81,7 @@ class AsgardProvider(sdk.Provider):
             ACL: Acls(cluster, self._permits),
             QUOTA: Quotas(cluster, self._permits),
             CONFIG: Configs(cluster, self._permits),
+            **self._local,
         }
 
     # the provider itself
@@ -170,8 +191,7 @@ class AsgardProvider(sdk.Provider):
         old, new = plain_map(request.olds), plain_map(request.news)
         like = {**request.olds, **request.news}
         if request.preview:
-            kept = {field.name: old[field.name] for field in kind.fields if field.output and field.name in old}
-            return sdk.UpdateResponse(wrapped_map(kind, {**new, **kept}, like))
+            return sdk.UpdateResponse(wrapped_map(kind, _foreseen(kind, old, new), like))
         return sdk.UpdateResponse(wrapped_map(kind, await self._effects_of(kind).update(old, new), like))
 
     async def delete(self, request: sdk.DeleteRequest) -> None:
@@ -184,7 +204,8 @@ class AsgardProvider(sdk.Provider):
 
     async def _refuse_taken(self, kind: Kind, urn: str, new: Values) -> None:
         """In a preview: a thing that is there and isn't this resource's own can't be created."""
-        if not self._cluster.known or urn in self._permits.adopting or _unknown(new):
+        local = kind.token in self._local
+        if not (local or self._cluster.known) or urn in self._permits.adopting or _unknown(new):
             return
         resource_id = identity.resource_id(kind.token, new)
         if self._owned.get(urn) == resource_id:
@@ -236,6 +257,14 @@ def _same_place(kind: Kind, old: Values, new: Values) -> bool:
     if _unknown(new):
         return kind.token.startswith("asgard:local:")
     return identity.resource_id(kind.token, old) == identity.resource_id(kind.token, new)
+
+
+def _foreseen(kind: Kind, old: Values, new: Values) -> Values:
+    """The outputs after an update, as far as a preview can tell."""
+    if kind.token == CLUSTER and not _unknown(new):
+        return allocate(new, old)
+    kept = {field.name: old[field.name] for field in kind.fields if field.output and field.name in old}
+    return {**new, **kept, **({"running": True} if kind.token == BROKER else {})}
 
 
 def _property_diff(pair: tuple[object, object], replaces: bool) -> sdk.PropertyDiff:

@@ -7,12 +7,13 @@ compares two sets of properties. No Pulumi, no writes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, Topic
 from asgard.kafka.ports import ControlPlane
-from asgard.odin.resources import identity
+from asgard.odin.resources import identity, local
 from asgard.odin.resources.kinds import (
     ACL,
     BROKER,
@@ -29,6 +30,8 @@ from asgard.odin.resources.kinds import (
 Differences = dict[str, tuple[Any, Any]]
 """Path of a property (`partitions`, `config["retention.ms"]`) to its old and its new value; None: not there."""
 
+PROPAGATION_S = 5.0
+
 TEMPORARY_CONFIGS = frozenset({"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"})
 """Topic configs that belong to a running move, never to the topic: nobody's drift."""
 
@@ -36,14 +39,17 @@ TEMPORARY_CONFIGS = frozenset({"leader.replication.throttled.replicas", "followe
 class Observed:
     """What the cluster holds, each kind read once and then kept. Safe to ask from several threads.
 
-    `running` tells whether the process of a local node is there, by cluster name and node id.
+    `control` is called when Kafka is first needed; `running` tells of a local node, by cluster name and node id.
     """
 
-    def __init__(self, control: Callable[[], ControlPlane], running: Callable[[str, int], bool] | None = None) -> None:
+    def __init__(
+        self, control: Callable[[], ControlPlane], running: Callable[[str, int], bool | None] = local.running
+    ) -> None:
         self._control = control
         self._running = running
         self._kept: dict[str, Any] = {}
         self._stale: set[str] = set()
+        self._expected: dict[str, dict[Hashable, tuple[float, Callable[[Any], bool]]]] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -53,12 +59,22 @@ class Observed:
         with lock:
             if kind not in self._kept or (fresh and kind in self._stale):
                 self._stale.discard(kind)
-                self._kept[kind] = read(self._control())
+                expected = self._expected.pop(kind, {})
+                while True:
+                    value = self._kept[kind] = read(self._control())
+                    now = time.monotonic()
+                    if all(now > until or shows(value) for until, shows in expected.values()):
+                        break
+                    time.sleep(0.02)
             return self._kept[kind]
 
-    def touched(self, *kinds: str) -> None:
-        """Somebody wrote to these kinds: read them again when they are next asked for."""
-        self._stale.update(kind for kind in list(self._kept) if kind.split(" ")[0] in kinds)
+    def wrote(self, kind: str, key: Hashable, shows: Callable[[Any], bool]) -> None:
+        """Something was written: read this kind again when it is next asked for, until the read `shows` it (5 s at most).
+
+        A broker learns of a change a moment after the controller has confirmed it.
+        """
+        self._stale.add(kind)
+        self._expected.setdefault(kind, {})[key] = (time.monotonic() + PROPAGATION_S, shows)
 
     def topics(self, *, fresh: bool = True) -> dict[str, Topic]:
         """All topics. `fresh=False` is content with what was read before this run's own writes."""
@@ -90,9 +106,9 @@ class Observed:
         found: dict[str, str] = self._get(f"broker_configs {broker}", lambda control: control.broker_configs(broker))
         return found
 
-    def running(self, cluster: str, node: int) -> bool:
-        """Whether a local node's process is there; never kept."""
-        return self._running is not None and self._running(cluster, node)
+    def running(self, cluster: str, node: int) -> bool | None:
+        """Whether a local node's process is there and not paused; None where there is no such node. Never kept."""
+        return self._running(cluster, node)
 
 
 def observe(token: str, recorded: Values, observed: Observed) -> Values | None:
@@ -121,7 +137,8 @@ def observe(token: str, recorded: Values, observed: Observed) -> Values | None:
         keys = recorded.get("config", there)
         return {**recorded, "config": {key: there[key] for key in keys if key in there}}
     if token == BROKER:
-        return {**recorded, "running": observed.running(recorded["cluster"], recorded["nodeId"])}
+        running = observed.running(recorded["cluster"], recorded["nodeId"])
+        return None if running is None else {**recorded, "running": running}
     return recorded
 
 

@@ -1,0 +1,195 @@
+"""Kafka on this machine: the plan of a cluster, its nodes, and the wait until it serves.
+
+Creating a node spawns it and does not wait, so nodes start side by side; `Ready` is the one place that waits. The last thing
+that is deleted before the nodes is `Ready`: it leaves a mark with each node, and a node that is marked goes without a look at
+what it holds. Any other node goes only when no replica list names it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asgard.core import paths
+from asgard.core.errors import Failed, Refused, Unreachable
+from asgard.kafka.connection import Connection
+from asgard.kafka.ports import ControlPlane
+from asgard.odin.resources import local
+from asgard.odin.resources.kinds import Values
+from asgard.odin.resources.observe import Observed
+
+if TYPE_CHECKING:
+    from asgard.kafka.nodes import RunDir
+
+READY_S = 120.0
+_GOING = "going"
+
+
+class Plans:
+    """The effects of `asgard:local:Cluster`: none, it is a plan."""
+
+    def taken(self, new: Values, observed: Observed) -> bool:
+        """Whether nodes of a cluster of that name are there, which only another state can know of."""
+        return any((paths.stack_dir(new["name"]) / "nodes").glob("*/node.json"))
+
+    async def create(self, urn: str, new: Values) -> Values:
+        """Allocate."""
+        return local.allocate(new)
+
+    async def update(self, old: Values, new: Values) -> Values:
+        """Allocate for the nodes that are new."""
+        return local.allocate(new, old)
+
+    async def delete(self, old: Values) -> None:
+        """Forget the plan."""
+
+
+class Nodes:
+    """The effects of `asgard:local:Broker`."""
+
+    def __init__(self, connect: Callable[[Connection], ControlPlane]) -> None:
+        self._connect = connect
+        self._rolling: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def taken(self, new: Values, observed: Observed) -> bool:
+        """Whether a node of another cluster lives in its place."""
+        directory = local.run_dir(new["cluster"], new["nodeId"])
+        return directory.exists and directory.spec().cluster_id != new["clusterId"]
+
+    async def create(self, urn: str, new: Values) -> Values:
+        """Describe, format and spawn. Asked again for the same node it finishes what is missing."""
+        from asgard.kafka import nodes
+
+        directory = local.run_dir(new["cluster"], new["nodeId"])
+        await asyncio.to_thread(nodes.create, directory, local.node_spec(new), local.credentials(new))
+        return _outputs(new, directory.path)
+
+    async def update(self, old: Values, new: Values) -> Values:
+        """Start a node that is down; restart one whose description changed, when it is its turn."""
+        from asgard.kafka import nodes
+
+        directory = local.run_dir(new["cluster"], new["nodeId"])
+        wanted = local.node_spec(new)
+        changed = await asyncio.to_thread(directory.spec) != wanted
+        if changed:
+            await asyncio.to_thread(nodes.update, directory, wanted)
+        if not await asyncio.to_thread(local.running, new["cluster"], new["nodeId"]):
+            await asyncio.to_thread(nodes.start, directory)
+        elif changed:
+            async with self._rolling[new["clusterId"]]:
+                await asyncio.to_thread(self._restart, new)
+        return _outputs(new, directory.path)
+
+    def _restart(self, values: Values) -> None:
+        """One broker, while the cluster stays available."""
+
+    async def delete(self, old: Values) -> None:
+        """Stop the node and remove its directory; refused while a replica list names it, unless the whole cluster goes."""
+        from asgard.kafka import nodes
+
+        directory = local.run_dir(old["cluster"], old["nodeId"])
+        if not directory.exists:
+            return
+        if not (directory.path / _GOING).exists():
+            await asyncio.to_thread(self._leave, old)
+        await asyncio.to_thread(nodes.remove, directory)
+
+    def _leave(self, old: Values) -> None:
+        """Take a node out of a cluster that goes on without it."""
+        from asgard.kafka import nodes
+
+        node = old["nodeId"]
+        if "controller" in old["roles"]:
+            raise Refused(
+                f"node {node} is one of the controllers that the cluster was made with; it can't be taken out",
+                "Remove brokers that aren't controllers, or destroy the whole stack.",
+            )
+        with contextlib.closing(self._connect(_connection(old))) as control:
+            held = [p for topic in control.topics().values() for p in topic.partitions if node in p.replicas]
+            if held:
+                topics = len({p.topic for p in held})
+                raise Refused(
+                    f"broker {node} holds {len(held)} replicas of {topics} topics",
+                    f"Move them away first: asgard thor plan drain {node}",
+                )
+            nodes.stop(local.run_dir(old["cluster"], node))
+            control.unregister_broker(node)
+
+
+class Readiness:
+    """The effects of `asgard:local:Ready`."""
+
+    def __init__(self, connect: Callable[[Connection], ControlPlane]) -> None:
+        self._connect = connect
+
+    def taken(self, new: Values, observed: Observed) -> bool:
+        """Never: it is no thing."""
+        return False
+
+    async def create(self, urn: str, new: Values) -> Values:
+        """Wait until all brokers serve."""
+        return await asyncio.to_thread(self._wait, new)
+
+    async def update(self, old: Values, new: Values) -> Values:
+        """Wait until all brokers serve, new ones too."""
+        return await asyncio.to_thread(self._wait, new)
+
+    async def delete(self, old: Values) -> None:
+        """Say to each node that the whole cluster goes."""
+        for directory in local.run_dirs(old["clusterId"]).values():
+            (directory.path / _GOING).touch()
+
+    def _wait(self, new: Values) -> Values:
+        from asgard.kafka import nodes
+
+        until = time.monotonic() + READY_S
+        wanted = set(new["brokerIds"])
+        directories = {node: d for node, d in local.run_dirs(new["clusterId"]).items() if node in wanted}
+        for directory in directories.values():
+            (directory.path / _GOING).unlink(missing_ok=True)
+        nodes.wait_ready(list(directories.values()), READY_S)
+        connection = Connection(new["bootstrapServers"], new["clientProperties"])
+        why = ""
+        while time.monotonic() < until:
+            try:
+                with contextlib.closing(self._connect(connection)) as control:
+                    cluster = control.cluster()
+                    if cluster.cluster_id != new["clusterId"]:
+                        raise Refused(
+                            f"{connection.bootstrap_servers} answers as cluster {cluster.cluster_id}, not {new['clusterId']}",
+                            "Something else listens on the ports of this stack.",
+                        )
+                    missing = sorted(wanted - {broker.id for broker in cluster.brokers if broker.state == "up"})
+                    if not missing and control.quorum().leader >= 0:
+                        return {**new, "brokers": sorted(wanted)}
+                    why = (
+                        f"broker {', '.join(map(str, missing))} is not there" if missing else "the quorum has no leader"
+                    )
+            except Unreachable as error:
+                why = error.what
+            time.sleep(0.1)
+        raise Failed(f"the cluster is not ready after {READY_S:.0f} s: {why}", _last_words(directories.values()))
+
+
+def _last_words(directories: Iterable[RunDir]) -> str:
+    logs = ", ".join(str(directory.logs / "server.log") for directory in directories)
+    return f"Their logs: {logs}" if logs else "No node of this cluster lives on this machine."
+
+
+def _connection(values: Values) -> Connection:
+    """How to reach the cluster of a node through all nodes of it that live here."""
+    from asgard.kafka.connection import scram_properties
+
+    ports = [directory.spec().client_port for directory in local.run_dirs(values["clusterId"]).values()]
+    servers = ",".join(f"{local.HOST}:{port}" for port in ports if port)
+    secured = values["sasl"] != "none"
+    return Connection(servers, scram_properties(local.ADMIN, values["adminPassword"]) if secured else {})
+
+
+def _outputs(new: Values, directory: Path) -> Values:
+    return {**new, "running": True, "directory": str(directory)}

@@ -1,0 +1,182 @@
+"""Clusters on this machine: which ids, ports and directories their nodes get, and where those nodes are found again.
+
+`allocate` is pure but for the question whether a port is free. A node's ports and directory id follow from the cluster id and
+its node id, so a preview shows what the run will do.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asgard.core import paths
+from asgard.core.errors import Failed, WrongUsage
+from asgard.core.units import parse_size
+from asgard.kafka.connection import scram_properties
+from asgard.odin.resources.kinds import Values
+
+if TYPE_CHECKING:
+    from asgard.kafka.nodes import Credentials, NodeSpec, RunDir, Voter
+
+HOST = "127.0.0.1"
+ADMIN = "admin"
+PORTS = range(20000, 32000)
+"""Below the range that the system gives to outgoing connections."""
+
+
+def allocate(wanted: Values, before: Values | None = None, free: Callable[[int], bool] | None = None) -> Values:
+    """The outputs of `asgard:local:Cluster`. Nodes that are there (`before`) keep what they have; new ones are brokers only.
+
+    A new cluster has its first `controllers` nodes in the metadata quorum. Raises Failed where no port is free.
+    """
+    before = before or {}
+    cluster_id = before.get("clusterId") or random_uuid(secrets.token_bytes)
+    nodes: list[Values] = [dict(node) for node in before.get("nodes", ())][: wanted["brokers"]]
+    voters = wanted["controllers"]
+    taken = {node[name] for node in nodes for name in ("brokerPort", "controllerPort")} | ports_of_other_stacks(
+        wanted["name"]
+    )
+    for node_id in range(1, wanted["brokers"] + 1)[len(nodes) :]:
+        seeded = random.Random(f"{cluster_id}/{node_id}")
+        controller = node_id <= voters and not before
+        node: Values = {"id": node_id, "roles": ["broker", "controller"] if controller else ["broker"]}
+        node["brokerPort"] = _port(seeded, taken, free or is_free)
+        node["controllerPort"] = _port(seeded, taken, free or is_free) if controller else 0
+        node["directoryId"] = random_uuid(seeded.randbytes)
+        nodes.append(node)
+    for given in nodes:
+        given["rack"] = f"r{(given['id'] - 1) % wanted['racks']}"
+    admin = before.get("adminPassword") or secrets.token_urlsafe(24)
+    secured = wanted["sasl"] != "none"
+    return {
+        **wanted,
+        "clusterId": cluster_id,
+        "nodes": nodes,
+        "adminPassword": admin,
+        "controllerPassword": before.get("controllerPassword") or secrets.token_urlsafe(24),
+        "bootstrapServers": ",".join(f"{HOST}:{node['brokerPort']}" for node in nodes),
+        "clientProperties": scram_properties(ADMIN, admin) if secured else {"security.protocol": "PLAINTEXT"},
+    }
+
+
+def random_uuid(some_bytes: Callable[[int], bytes]) -> str:
+    """An id in Kafka's own form: 16 bytes in 22 characters, the first of them no dash."""
+    while True:
+        text = base64.urlsafe_b64encode(some_bytes(16)).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on the port now."""
+    with socket.socket() as candidate:
+        try:
+            candidate.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _port(seeded: random.Random, taken: set[int], free: Callable[[int], bool]) -> int:
+    for _ in range(2000):
+        port = seeded.choice(PORTS)
+        if port not in taken and free(port):
+            taken.add(port)
+            return port
+    raise Failed(f"no port between {PORTS.start} and {PORTS.stop} is free on {HOST}", "What listens there?")
+
+
+def _described(stack: str = "*") -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted((paths.home() / "stacks").glob(f"{stack}/nodes/*/node.json")):
+        try:
+            yield path.parent, json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue  # a node that is just being made or removed
+
+
+def ports_of_other_stacks(name: str) -> set[int]:
+    """Ports that nodes of other stacks were given, whether they run or not."""
+    return {
+        port
+        for directory, node in _described()
+        if directory.parent.parent.name != name
+        for port in (node.get("client_port"), node.get("controller_port"))
+        if port
+    }
+
+
+def run_dir(cluster: str, node: int) -> RunDir:
+    """Where a node lives."""
+    from asgard.kafka.nodes import RunDir
+
+    return RunDir(paths.stack_dir(cluster) / "nodes" / str(node))
+
+
+def run_dirs(cluster_id: str) -> dict[int, RunDir]:
+    """The nodes of a cluster on this machine, whatever its name."""
+    from asgard.kafka.nodes import RunDir
+
+    return {node["id"]: RunDir(path) for path, node in _described() if node.get("cluster_id") == cluster_id}
+
+
+def running(cluster: str, node: int) -> bool | None:
+    """Whether the node's process is there and not paused; None where there is no such node."""
+    from asgard.kafka import nodes
+
+    directory = run_dir(cluster, node)
+    return nodes.status(directory).state == "running" if directory.exists else None
+
+
+def node_spec(values: Values) -> NodeSpec:
+    """The description of a node from the properties of `asgard:local:Broker`."""
+    from asgard.kafka.nodes import NodeSpec
+
+    try:
+        heap = parse_size(values["heap"])
+    except ValueError as error:
+        raise WrongUsage(f"heap {error}") from error
+    voters = first_quorum(values["initialControllers"])
+    return NodeSpec(
+        id=values["nodeId"],
+        cluster_id=values["clusterId"],
+        roles=tuple(values["roles"]),
+        voters=voters,
+        client_port=values["brokerPort"],
+        controller_port=values.get("controllerPort") or None,
+        rack=values.get("rack"),
+        version=values["version"],
+        heap_bytes=heap,
+        sasl=values["sasl"],
+        authorizer=values["authorizer"],
+        internal_replication=min(3, len(voters)),
+        static_config=values["staticConfig"],
+    )
+
+
+def first_quorum(text: str) -> tuple[Voter, ...]:
+    """`id@host:port:directory-id,…` as voters. Raises WrongUsage."""
+    from asgard.kafka.nodes import Voter
+
+    voters = []
+    for part in text.split(","):
+        node, at, rest = part.strip().partition("@")
+        pieces = rest.split(":")
+        if not at or len(pieces) != 3 or not node.isdigit() or not pieces[1].isdigit():
+            raise WrongUsage(f"initialControllers has {part!r}; allowed is id@host:port:directory-id")
+        voters.append(Voter(int(node), int(pieces[1]), pieces[2]))
+    return tuple(voters)
+
+
+def credentials(values: Values) -> Credentials | None:
+    """The two first users of a node; None without SASL."""
+    from asgard.kafka.nodes import Credentials
+
+    if values["sasl"] == "none":
+        return None
+    return Credentials(ADMIN, values["adminPassword"], "controller", values["controllerPassword"])
