@@ -239,7 +239,7 @@ def acquire(
                 fence, until = got
                 return Lease(journal, name, fence, timing, until, before + timing.ttl_s)
             if repeat:
-                repeat_at = before + timing.wait_ttl_s / 3
+                repeat_at = before + timing.renew_s
             with journal.read() as connection:
                 sentence = got.sentence(name, journal.now(connection))
             left = give_up - _seconds()
@@ -266,7 +266,7 @@ def attempt(
 ) -> tuple[Blocked | tuple[int, float], Wait]:
     """One try: the fence and the end (by the journal's clock), or who stands in the way; and the request as it now is.
 
-    With `register` a request that fails waits in line until `timing.wait_ttl_s` from now.
+    With `register` a request that fails waits in line for `timing.ttl_s` from now.
     """
     with journal.read() as connection:
         now = journal.now(connection)
@@ -293,7 +293,7 @@ def attempt(
 
 def _register(connection: Connection, name: str, request: Wait, now: float, timing: Timing) -> Wait:
     me = request.claimant
-    me = replace(me, since=me.since or now, until=now + timing.wait_ttl_s)
+    me = replace(me, since=me.since or now, until=now + timing.ttl_s)
     again = sa.update(tables.waits).where(_w.id == request.id).values({_w.until: me.until})
     if connection.execute(again).rowcount == 0:
         connection.execute(sa.insert(tables.waits).values(id=request.id, lease=name, **_columns(me)))

@@ -30,18 +30,17 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True)
 class Timing:
-    """How long things last, in seconds. A holder looks for higher requests every `look_s`; who waits asks every `poll_s`."""
+    """How long things last, in seconds. A holder looks for higher requests every `look_s`; who waits asks every `poll_s`.
+
+    Leases and requests that wait live `ttl_s` and are renewed every `renew_s`. `call_deadline_s` is the longest call to a
+    cluster that a holder makes.
+    """
 
     ttl_s: float = 15.0
     renew_s: float = 5.0
     look_s: float = 1.0
     poll_s: float = 0.25
     call_deadline_s: float = 10.0
-
-    @property
-    def wait_ttl_s(self) -> float:
-        """A waiting request that was not repeated for so long no longer counts."""
-        return max(3 * self.look_s, 8 * self.poll_s)
 
 
 TIMING = Timing()
