@@ -63,19 +63,55 @@ def ensure_kafka(
     `WrongUsage` where KAFKA_HOME holds another version.
     """
     jars.check_version(version)
-    home = os.environ.get("KAFKA_HOME")
-    if home:
-        return _from_home(Path(home).expanduser(), version)
-    libs = paths.cache() / "kafka" / version / "libs"
-    lock = jars.shipped(version) or jars.cached(version)
-    if lock is not None and not verify and _untouched(lock, libs):
-        return Distribution(version, f"{libs}/*", "cache")
+    found = None if verify else find_kafka(version)
+    if found is not None:
+        return found
+    if "KAFKA_HOME" in os.environ:
+        return _from_home(version)
+    libs = _libs(version)
     with _alone(version):
-        lock = lock or jars.cached(version) or _first_lock(version)
+        lock = jars.shipped(version) or jars.cached(version) or _first_lock(version, libs)
         return _complete(lock, libs, verify, progress)
 
 
-def _from_home(home: Path, version: str) -> Distribution:
+def find_kafka(version: str = jars.DEFAULT_VERSION) -> Distribution | None:
+    """Kafka of that version where it is here and whole; nothing is fetched. Raises `WrongUsage` as `ensure_kafka`."""
+    if "KAFKA_HOME" in os.environ:
+        return _from_home(version)
+    lock = jars.shipped(version) or jars.cached(version)
+    libs = _libs(version)
+    return Distribution(version, f"{libs}/*", "cache") if lock is not None and _untouched(lock, libs) else None
+
+
+@dataclass(frozen=True)
+class KnownVersion:
+    """A version that can be had without resolving anything; `here`: its jars are in the cache, whole."""
+
+    version: str
+    default: bool
+    lock: Literal["package", "cache"]
+    here: bool
+
+
+def known_versions() -> list[KnownVersion]:
+    """Those whose lock file came with the package or was made on this machine, the oldest first."""
+    shipped = jars.shipped_versions()
+    made = [path.stem.removeprefix("kafka-") for path in jars.cached_path("").parent.glob("kafka-*.json")]
+    found = []
+    for version in sorted({*shipped, *made}, key=lambda v: [int(part) for part in v.split(".")]):
+        lock = jars.shipped(version) or jars.cached(version)
+        here = lock is not None and _untouched(lock, _libs(version))
+        where: Literal["package", "cache"] = "package" if version in shipped else "cache"
+        found.append(KnownVersion(version, version == jars.DEFAULT_VERSION, where, here))
+    return found
+
+
+def _libs(version: str) -> Path:
+    return paths.cache() / "kafka" / version / "libs"
+
+
+def _from_home(version: str) -> Distribution:
+    home = Path(os.environ["KAFKA_HOME"]).expanduser().absolute()
     found = sorted((home / "libs").glob("kafka-clients-*.jar"))
     if not found:
         raise WrongUsage(
@@ -158,10 +194,27 @@ def _alone(version: str) -> Iterator[None]:
         yield
 
 
-def _first_lock(version: str) -> Lock:
-    lock = jars.make_lock(version, jars.resolve(version), download)
+def _first_lock(version: str, libs: Path) -> Lock:
+    """Resolve the version and note what its jars are, keeping what comes."""
+    libs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=libs.parent, prefix=".partial-") as partial:
+
+        def keep(coordinate: Coordinate) -> bytes:
+            content = download(coordinate)
+            _place(content, Path(partial), libs / coordinate.file)
+            return content
+
+        lock = jars.make_lock(version, jars.resolve(version), keep)
     paths.write_atomic(jars.cached_path(version), lock.render(), mode=0o644)
     return lock
+
+
+def _place(content: bytes, partial: Path, target: Path) -> None:
+    """A jar gets its name only when all of it is there."""
+    part = partial / target.name
+    part.write_bytes(content)
+    part.chmod(0o644)
+    part.replace(target)
 
 
 # Fetching
@@ -185,10 +238,7 @@ def _fetch_all(wanted: list[Jar], libs: Path, total: int, progress: Progress | N
                     f" {actual}, not {jar.sha256}; it was not kept",
                     "Ask for another repository with ASGARD_MAVEN_REPO, and tell the one who runs this one.",
                 )
-            part = Path(partial) / jar.coordinate.file
-            part.write_bytes(content)
-            part.chmod(0o644)
-            part.replace(libs / jar.coordinate.file)
+            _place(content, Path(partial), libs / jar.coordinate.file)
             with counter:
                 done += jar.size_bytes
                 if progress:

@@ -21,6 +21,8 @@ from asgard.kafka.nodes.spec import Credentials, NodeSpec
 
 READY_S = 90.0
 STOP_S = 60.0
+AUTO_JOIN = (4, 2)
+"""The first Kafka whose controllers join a running quorum by themselves (`controller.quorum.auto.join.enable`)."""
 _READY_WORDS = b"Kafka Server started"
 _POLL_S = 0.02
 
@@ -163,9 +165,12 @@ def restart(run_dir: RunDir, deadline_s: float = STOP_S + READY_S) -> None:
 def replace(run_dir: RunDir) -> None:
     """Make the node anew, empty, with the same id: it joins the running cluster and fetches its replicas from the others.
 
-    Its data is gone afterwards; whether the others have all of it is for the caller to know.
+    Its data is gone afterwards; whether the others have all of it is for the caller to know. A controller joins the quorum
+    again by itself with a new directory id, and its old one is taken out (KIP-853). Raises `Refused` where the quorum
+    could not bear it.
     """
     with run_dir.alone():
+        _refuse_without_quorum(run_dir)
         found = process.find(run_dir)
         if found is not None:
             process.send(found, signal.SIGKILL)
@@ -178,6 +183,24 @@ def replace(run_dir: RunDir) -> None:
         run_dir.write(run_dir.spec(), run_dir.credentials())
         _start(run_dir)
         shutil.rmtree(wiped, ignore_errors=True)
+
+
+def _refuse_without_quorum(run_dir: RunDir) -> None:
+    spec = run_dir.spec()
+    if not spec.is_controller:
+        return
+    if tuple(int(part) for part in spec.version.split(".")[:2]) < AUTO_JOIN:
+        raise Refused(
+            f"node {spec.id} is a controller, and a controller of Kafka {spec.version} can't be replaced by an empty one",
+            "Its data directory is what makes it a voter; Kafka 4.2 and newer let it join again.",
+        )
+    others = [RunDir(run_dir.path.parent / str(voter.id)) for voter in spec.voters if voter.id != spec.id]
+    running = [other for other in others if process.state(process.find(other)) == "running"]
+    if len(running) <= len(spec.voters) // 2:
+        raise Refused(
+            f"node {spec.id} is a controller: without it {len(running)} of {len(spec.voters)} run, which is no majority",
+            "Start the other controllers first; a cluster with one controller lives in that controller's data.",
+        )
 
 
 def remove(run_dir: RunDir) -> None:
