@@ -21,8 +21,21 @@ _WANTED_DISK_BYTES = 2 * 1024**3
 _WANTED_FILES = 4096
 _PORTS_OF_A_CLUSTER = 6
 _NETWORK_FILE_SYSTEMS = frozenset(
-    ("nfs", "nfs4", "cifs", "smbfs", "smb3", "afpfs", "webdav", "9p", "ceph", "lustre", "gpfs", "fuse.sshfs", "fuse.glusterfs")
-)
+    (
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smbfs",
+        "smb3",
+        "afpfs",
+        "webdav",
+        "9p",
+        "ceph",
+        "lustre",
+        "gpfs",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+    )
 )
 
 
