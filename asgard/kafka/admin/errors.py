@@ -77,9 +77,8 @@ def reason(code: int, message: str | None) -> str:
 
 def login_refused(error: Exception, servers: str, user: str | None, mechanism: str | None) -> LoginRefused:
     """What a failed SASL exchange means."""
-    text = str(error)
     if type(error).__name__ == "UnsupportedSaslMechanismError":
-        return LoginRefused(f"{servers} does not speak the SASL mechanism {mechanism}: {text}", code=33)
+        return LoginRefused(f"{servers} does not offer the SASL mechanism {mechanism}", code=33)
     return LoginRefused(
         f"{servers} refuses the login of the user {user} ({mechanism}): wrong password, or no such user",
         "Check sasl.jaas.config in the client properties of the context; `asgard odin up` makes the users of a stack.",
@@ -103,6 +102,14 @@ def no_answer(servers: str, problems: dict[str, Exception]) -> AsgardError:
     return Unreachable(f"no broker answers at {servers} ({text})", hint)
 
 
+def not_a_broker(server: str) -> AsgardError:
+    """It speaks Kafka, but not a broker's part of it."""
+    return Unreachable(
+        f"{server} is the listener of a controller, or of a Kafka that is too old",
+        "Give the address of a broker (a listener that clients use); Asgard needs Kafka 3.9 or later.",
+    )
+
+
 def _plain(error: Exception) -> str:
     text = str(error)
     for code, words in (
@@ -111,6 +118,9 @@ def _plain(error: Exception) -> str:
         ("ENETUNREACH", "network unreachable"),
         ("DNS Resolution failure", "unknown host name"),
         ("timed out", "no answer in time"),
+        ("Timed out", "no answer in time"),
+        ("socket disconnected", "closed the connection"),
+        ("UNEXPECTED_EOF", "closed the connection during the TLS handshake"),
         ("NodeNotReady", "no connection in time"),
     ):
         if code in text or code in type(error).__name__:

@@ -64,7 +64,8 @@ class SecurityCalls:
 
     def users(self) -> dict[str, tuple[str, ...]]:
         """User to its SCRAM mechanisms."""
-        answer = self._wire.ask(DescribeUserScramCredentialsRequest(users=None))
+        # An empty list means all, as null does; but a user who may not ask gets no answer at all to null (Kafka 4.3).
+        answer = self._wire.ask(DescribeUserScramCredentialsRequest(users=[]))
         doing, needs = "list the users", "DESCRIBE on the cluster"
         self._wire.check(answer.error_code, answer.error_message, doing, needs)
         return {

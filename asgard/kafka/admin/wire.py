@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from kafka import errors as kafka_errors
-from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from asgard.core.errors import AsgardError, Unreachable
 from asgard.kafka.admin import errors
@@ -61,6 +62,21 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
+class _Manager(KafkaConnectionManager):  # type: ignore[misc]
+    """Reads a broker's last answer before it notices that the broker hung up: the reason of a refused login comes that way."""
+
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        transport = await super()._build_transport(node, timeout_at=timeout_at)
+        receive = transport._sock_recv
+
+        def receive_all() -> tuple[bytes, Exception | None]:
+            data, error = receive()
+            return data, None if data else error
+
+        transport._sock_recv = receive_all
+        return transport
+
+
 class Wire:
     """Sends messages. `deadline_s` is for one request with its retries; a bulk call is a series of such requests.
 
@@ -75,7 +91,9 @@ class Wire:
         self._favourite: int | str | None = None
         self._closed = False
         setup_ms = int(min(self.patience_s, 10) * 1000)
-        self._client = KafkaNetClient(
+        self._net = NetworkSelector(client_id="asgard")
+        self._manager = _Manager(
+            self._net,
             **connection.for_kafka_python(),
             client_id="asgard",
             request_timeout_ms=int(deadline_s * 1000),
@@ -85,8 +103,6 @@ class Wire:
             max_in_flight_requests_per_connection=10_000,
             receive_message_max_bytes=512 * 1024 * 1024,
         )
-        self._manager = self._client._manager
-        self._net = self._manager._net
         self._net.start()
         try:
             self._run(self._bootstrap)
@@ -98,7 +114,8 @@ class Wire:
         """Close all connections; a second time does nothing."""
         if not self._closed:
             self._closed = True
-            self._client.close()
+            self._manager.close()
+            self._net.close()
 
     def supports(self, message: Any, version: int) -> bool:
         """Whether the cluster knows that version of a request."""
@@ -173,6 +190,8 @@ class Wire:
                         return
                 except _LOGIN as error:
                     raise self._login_refused(error) from error
+                except kafka_errors.IncompatibleBrokerVersion as error:
+                    raise errors.not_a_broker(f"{server.host}:{server.port}") from error
                 except kafka_errors.NodeNotReadyError as error:
                     problems.setdefault(f"{server.host}:{server.port}", error)
                 except kafka_errors.KafkaError as error:
@@ -226,7 +245,9 @@ class Wire:
             timeout_ms = max(left if alone else left / 2, 0.05) * 1000
             try:
                 # A copy: the version is settled a broker, and brokers of one cluster differ during an upgrade.
-                answer = await self._manager.send(copy.copy(request), target, request_timeout_ms=timeout_ms)
+                conn = self._manager.get_connection(target, refresh_metadata_on_err=False)
+                sent = conn.send_request(copy.copy(request), request_timeout_ms=timeout_ms)
+                answer = await self._manager.wait_for(sent, timeout_ms + 50)  # of its own: a log-in has another limit
                 if node is None:
                     self._favourite = target
                 return answer, lost
