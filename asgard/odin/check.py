@@ -99,7 +99,7 @@ def _local(file: StackFile) -> Found:
     if file.cluster is not None:
         yield ("cluster",), "is for external clusters; allowed with `target: local` is `kafka`"
     if k.controllers is not None and (k.controllers % 2 == 0 or k.controllers > brokers):
-        yield ("kafka", "controllers"), f"is {k.controllers}; allowed is an odd number up to the {brokers} brokers"
+        yield ("kafka", "controllers"), f"is {k.controllers}; allowed is an odd number up to that of brokers, {brokers}"
     if k.racks is not None and k.racks > brokers:
         yield ("kafka", "racks"), f"is {k.racks}; allowed are as many as brokers at most, {brokers}"
     if k.heap is not None and k.heap < 128 * 1024 * 1024:

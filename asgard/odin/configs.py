@@ -165,18 +165,20 @@ def _allowed(definition: ConfigDef) -> str:
     if definition.values:
         return ("any of " if definition.type == "list" else "") + ", ".join(definition.values)
     kind = "a number" if definition.type == "double" else "a whole number"
-    low, high, other = (
-        None if n is None else f"{n:g}" if n % 1 else f"{int(n)}"
-        for n in (definition.min, definition.max, definition.other)
-    )
+    low, high = definition.min, definition.max
+    if high is None and definition.type in ("int", "short"):
+        high = 2 ** _BITS[definition.type] - 1
     if low is not None and high is not None:
-        kind += f" from {low} to {high}"
+        kind += f" from {_plain(low)} to {_plain(high)}"
     elif low is not None:
-        kind += f", {low} or more"
-    if other is not None:
-        kind += f", or {other}"
-    bits = _BITS.get(definition.type)
-    return kind if high is not None or bits is None else f"{kind} below 2^{bits}"
+        kind += f", {_plain(low)} or more"
+    elif high is not None:
+        kind += f", {_plain(high)} at most"
+    return kind if definition.other is None else f"{kind}, or {_plain(definition.other)}"
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
 
 
 def split(config: dict[str, str], version: str | None) -> tuple[dict[str, str], dict[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from asgard.core.errors import InvalidFile, Problem
 from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, ScramMechanism
@@ -154,13 +154,19 @@ def load(path: Path | str = DEFAULT_FILE, sets: Iterable[str] = ()) -> StackSpec
     document = yaml.read(path)
     for assignment in sets:
         document.set(assignment)
-    checked = check(document, StackFile)
+    checked = check(document, StackFile, _stand_ins(document.root))
     if checked.value is None:
         raise InvalidFile(checked.problems)
     problems, warnings = review(document, checked)
     if problems:
         raise InvalidFile(problems)
     return resolve(checked.value, Path(path).absolute().parent, tuple(warnings))
+
+
+def _stand_ins(root: Any) -> dict[str, Any]:
+    """Sound values for keys that much else is measured by."""
+    target = "external" if isinstance(root, dict) and "cluster" in root else "local"
+    return {"stack": "stack", "target": target, "brokers": 64, "partitions": 1, "replication": 64}
 
 
 def json_schema() -> dict[str, object]:

@@ -6,7 +6,7 @@ run names all problems.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar, get_args
@@ -28,27 +28,32 @@ class Checked(Generic[M]):
     kept: dict[str, list[int]] = field(default_factory=dict)
 
 
-def check(document: Document, model: type[M]) -> Checked[M]:
-    """Read a document into a model; its own problems come first."""
+def check(document: Document, model: type[M], stand_ins: Mapping[str, Any] | None = None) -> Checked[M]:
+    """Read a document into a model; its own problems come first.
+
+    `stand_ins` has values that take the place of wrong ones of that key, so that one mistake is not reported as several.
+    """
     places = {(p.line, p.column) for p in document.problems}
     if not isinstance(document.root, dict):
         allowed = f"is {shown(document.root)}; allowed is a mapping of {', '.join(model.model_fields)}"
         return Checked(None, [*document.problems, document.problem((), allowed)])
-    cut: set[Loc] = set()
+    cut: dict[Loc, Any] = {}
     problems: list[Problem] = []
     value: M | None = None
     for attempt in range(4):
         try:
-            value = model.model_validate(_without(document.root, (), cut) if cut else document.root)
+            value = model.model_validate(_mended(document.root, _tree(cut)) if cut else document.root)
             break
         except ValidationError as error:
-            found = [(_original(document.root, e["loc"], cut), e) for e in error.errors(include_url=False)]
+            lists: dict[Loc, list[int]] = {}
+            found = [(_original(document.root, e["loc"], cut, lists), e) for e in error.errors(include_url=False)]
             if attempt == 0:
                 problems = [_problem(document, model, loc, e) for loc, e in found]
-            cut |= {_to_cut(loc, e["type"], attempt) for loc, e in found}
+            for loc, e in found:
+                cut |= _cure(model, loc, e["type"], attempt, stand_ins or {})
     sound = [p for p in problems if (p.line, p.column) not in places or p.line == 0]
     kept = {
-        str(key): [i for i in range(len(items)) if (key, i) not in cut]
+        str(key): [i for i in range(len(items)) if cut.get((key, i)) is not _GONE]
         for key, items in document.root.items()
         if isinstance(items, list)
     }
@@ -57,38 +62,75 @@ def check(document: Document, model: type[M]) -> Checked[M]:
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean …?` where something is near, else nothing."""
-    near = get_close_matches(name, list(allowed), n=1, cutoff=0.6)
+    names = list(allowed)
+    if len(names) > 500:  # comparing is slow: of many, only those that begin alike and are about as long
+        names = [n for n in names if n[:2] == name[:2] and abs(len(n) - len(name)) <= 2][:200]
+    near = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _to_cut(loc: Loc, kind: str, attempt: int) -> Loc:
-    """First the field, then the entry of a list that it stands in, then the whole section."""
-    if attempt == 0 and kind != "missing":
+_GONE = object()
+
+
+def _cure(model: type[BaseModel], loc: Loc, kind: str, attempt: int, stand_ins: Mapping[str, Any]) -> dict[Loc, Any]:
+    """First a stand-in or without the field, then without the entry of a list that it stands in, then without the section."""
+    if attempt == 0:
         last = max((i for i, part in enumerate(loc) if isinstance(part, str)), default=0)
-        return loc[: last + 1]
-    if attempt <= 1 and len(loc) > 1:
-        return loc[:2]
-    return loc[:1]
+        field_loc, key = loc[: last + 1], str(loc[last]) if loc else ""
+        if kind == "extra_forbidden":
+            meant = get_close_matches(key, _model_at(model, loc[:-1]).model_fields, n=1, cutoff=0.6)
+            instead = {(*loc[:-1], m): stand_ins[m] for m in meant if m in stand_ins}
+            return {field_loc: _GONE, **instead}
+        if key in stand_ins:
+            return {field_loc: stand_ins[key]}
+        if kind != "missing":
+            return {field_loc: _GONE}
+    return {loc[:2] if attempt <= 1 and len(loc) > 1 else loc[:1]: _GONE}
 
 
-def _without(node: Any, at: Loc, cut: set[Loc]) -> Any:
-    if not any(path[: len(at)] == at for path in cut):
-        return node
+def _tree(cut: Mapping[Loc, Any]) -> dict[str | int, Any]:
+    """The cuts by their way, so that a whole file is walked once however many there are."""
+    root: dict[str | int, Any] = {}
+    for loc, instead in sorted(cut.items(), key=lambda item: -len(item[0])):
+        node = root
+        for part in loc[:-1]:
+            node = node.setdefault(part, {})
+        node[loc[-1]] = _Instead(instead)
+    return root
+
+
+@dataclass(frozen=True)
+class _Instead:
+    value: Any
+
+
+def _mended(node: Any, tree: Mapping[str | int, Any]) -> Any:
+    def item(part: str | int, value: Any) -> Any:
+        inside = tree.get(part)
+        if inside is None:
+            return value
+        return inside.value if isinstance(inside, _Instead) else _mended(value, inside)
+
     if isinstance(node, dict):
-        return {k: _without(v, (*at, k), cut) for k, v in node.items() if (*at, k) not in cut}
+        added = {k: None for k, v in tree.items() if isinstance(v, _Instead) and v.value is not _GONE}
+        values = {k: item(k, v) for k, v in {**added, **node}.items()}
+        return {k: v for k, v in values.items() if v is not _GONE}
     if isinstance(node, list):
-        return [_without(v, (*at, i), cut) for i, v in enumerate(node) if (*at, i) not in cut]
+        return [v for v in (item(i, v) for i, v in enumerate(node)) if v is not _GONE]
     return node
 
 
-def _original(root: Any, loc: tuple[int | str, ...], cut: set[Loc]) -> Loc:
-    """A location in the cut document as one in the whole."""
+def _original(root: Any, loc: tuple[int | str, ...], cut: Mapping[Loc, Any], lists: dict[Loc, list[int]]) -> Loc:
+    """A location in the mended document as one in the file; `lists` remembers which items of each list were left."""
+    if not cut:
+        return loc
     found: Loc = ()
     node = root
     for part in loc:
         if isinstance(node, list) and isinstance(part, int):
-            left = [i for i in range(len(node)) if (*found, i) not in cut]
-            part = left[part] if part < len(left) else part
+            if found not in lists:
+                lists[found] = [i for i in range(len(node)) if cut.get((*found, i)) is not _GONE]
+            part = lists[found][part] if part < len(lists[found]) else part
         found = (*found, part)
         try:
             node = node[part]
@@ -109,7 +151,8 @@ def _problem(document: Document, model: type[BaseModel], loc: Loc, error: Any) -
         return document.problem(loc, str(ctx["error"]))
     if kind == "literal_error":
         choices = str(ctx["expected"]).replace("'", "")
-        return document.problem(loc, f"is {shown(value)}; allowed is {choices}")
+        near = nearest(str(value), choices.replace(" or ", ", ").split(", "))
+        return document.problem(loc, f"is {shown(value)}{near}; allowed is {choices}")
     return document.problem(loc, f"is {shown(value)}; allowed is {_allowed(kind, ctx, model, loc)}")
 
 
