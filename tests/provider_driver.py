@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from asgard.kafka.connection import Connection
@@ -10,6 +11,7 @@ from asgard.odin.provider import sdk
 from asgard.odin.provider.provider import AsgardProvider
 from asgard.odin.provider.values import plain_map, wrapped
 from asgard.odin.resources.kinds import Values
+from tests.harness import RealCluster
 
 
 def urn_of(token: str, name: str) -> str:
@@ -31,7 +33,10 @@ class Driver:
 
     async def configure(self, connection: Connection, cluster_id: str | None = None) -> None:
         """Tell the provider where the cluster is."""
-        values: Values = {"bootstrapServers": connection.bootstrap_servers, "clientProperties": dict(connection.properties)}
+        values: Values = {
+            "bootstrapServers": connection.bootstrap_servers,
+            "clientProperties": dict(connection.properties),
+        }
         if cluster_id:
             values["clusterId"] = cluster_id
         await self.provider.configure(sdk.ConfigureRequest({}, properties(values), True, False))
@@ -91,3 +96,17 @@ class Driver:
         known, outputs = self.state[urn]
         await self.provider.delete(sdk.DeleteRequest(urn, known, properties(outputs), 0))
         del self.state[urn]
+
+
+@asynccontextmanager
+async def driving(
+    cluster: RealCluster, *, allow_data_loss: Iterable[str] = (), adopting: Iterable[str] = ()
+) -> AsyncIterator[Driver]:
+    """A provider of its own that is configured for the cluster."""
+    provider = AsgardProvider(allow_data_loss=frozenset(allow_data_loss), adopting=frozenset(adopting))
+    driver = Driver(provider)
+    await driver.configure(cluster.connection, cluster.cluster_id)
+    try:
+        yield driver
+    finally:
+        provider.close()

@@ -46,7 +46,9 @@ class Plans:
         return local.allocate(new, old)
 
     async def delete(self, old: Values) -> None:
-        """Forget the plan."""
+        """Forget the plan, and the directory that its nodes have left."""
+        with contextlib.suppress(OSError):
+            (paths.stack_dir(old["name"]) / "nodes").rmdir()
 
 
 class Nodes:
@@ -112,9 +114,10 @@ class Nodes:
         with contextlib.closing(self._connect(_connection(old))) as control:
             held = [p for topic in control.topics().values() for p in topic.partitions if node in p.replicas]
             if held:
-                topics = len({p.topic for p in held})
+                topics = sorted({p.topic for p in held})
                 raise Refused(
-                    f"broker {node} holds {len(held)} replicas of {topics} topics",
+                    f"broker {node} holds {len(held)} replica{'s' if len(held) > 1 else ''}, of {', '.join(topics[:3])}"
+                    f"{f' and {len(topics) - 3} topics more' if len(topics) > 3 else ''}",
                     f"Move them away first: asgard thor plan drain {node}",
                 )
             nodes.stop(local.run_dir(old["cluster"], node))

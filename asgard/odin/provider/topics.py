@@ -80,6 +80,9 @@ class Topics:
                 raise error
         while await self._cluster.run(lambda control: [p for p in control.reassignments() if p.topic == name]):
             await asyncio.sleep(0.2)
+        self._cluster.observed.wrote(
+            "topics", name, lambda topics: name in topics and topics[name].replication == factor
+        )
 
     async def delete(self, old: Values) -> None:
         """Delete the topic; refused where it holds records and nobody allowed that."""

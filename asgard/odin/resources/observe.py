@@ -6,6 +6,7 @@ compares two sets of properties. No Pulumi, no writes.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -31,6 +32,7 @@ Differences = dict[str, tuple[Any, Any]]
 """Path of a property (`partitions`, `config["retention.ms"]`) to its old and its new value; None: not there."""
 
 PROPAGATION_S = 5.0
+_PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$-]*")
 
 TEMPORARY_CONFIGS = frozenset({"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"})
 """Topic configs that belong to a running move, never to the topic: nobody's drift."""
@@ -181,4 +183,4 @@ def difference(token: str, old: Values, new: Values) -> Differences:
 
 def path_of(name: str, key: str) -> str:
     """The path of a key in a map, as Pulumi spells it."""
-    return f"{name}.{key}" if key.isidentifier() else f'{name}["{key}"]'
+    return f"{name}.{key}" if _PLAIN_KEY.fullmatch(key) else f'{name}["{key}"]'
