@@ -1,0 +1,149 @@
+"""Deletions: what the program no longer names, what was replaced, everything (`destroy`), and what must go before a replacement.
+
+A resource is deleted once everything that depends on it is gone; those that don't depend on each other go side by side. What a
+protected or undeletable resource needs is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from asgard.core.errors import Refused
+from asgard.odin.engine import graph
+from asgard.odin.engine.deployment import Deployment, Skipped, step
+from asgard.odin.engine.graph import Record
+from asgard.odin.engine.steps import PROVIDER_PREFIX, Op
+from asgard.odin.engine.values import UNKNOWN, Properties, to_properties
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def protected(urn: str, what: str) -> Refused:
+    """The refusal to lose a protected resource."""
+    return Refused(
+        f"{urn.split('::', 3)[3]} is protected and would be {what}",
+        "set `protect: false` for it and run `asgard odin up`, then try again",
+    )
+
+
+async def delete_unnamed(run: Deployment) -> None:
+    """After the program: delete what it did not name, and what was replaced."""
+    doomed = [record for urn, record in run.old.items() if urn not in run.seen and urn not in run.gone]
+    replaced = list(run.state.retired)
+    if run.preview:
+        replaced += [run.old[urn] for urn in run.replaced if urn not in run.gone]
+    for urn in run.gone:
+        if urn not in run.seen:
+            run.record({"do": "drop", "urn": urn})
+    await delete_all(run, [*doomed, *replaced], len(doomed))
+
+
+async def delete_all(run: Deployment, records: Sequence[Record], named: int) -> None:
+    """Delete records, dependents first. Those from position `named` on were replaced."""
+    waits = graph.waits(records)
+    doomed = {record["urn"] for record in records[:named]}
+    tasks: list[asyncio.Task[bool]] = []
+    started = asyncio.Event()
+
+    async def one(index: int) -> bool:
+        await started.wait()
+        gone = await asyncio.gather(*(tasks[other] for other in waits[index]))
+        record = records[index]
+        try:
+            if not all(gone):
+                raise Skipped
+            await _delete(
+                run, record, "delete" if index < named else "delete-replaced", record.get("deletedWith") in doomed
+            )
+        except Exception as error:
+            run.fail(record["urn"], error)
+            return False
+        return True
+
+    tasks.extend(asyncio.ensure_future(one(index)) for index in range(len(records)))
+    started.set()
+    await asyncio.gather(*tasks)
+
+
+async def _delete(run: Deployment, record: Record, op: Op, with_another: bool) -> None:
+    urn, replaced = record["urn"], op == "delete-replaced"
+    drop = {"do": "drop-retired" if replaced else "drop", "urn": urn, "id": record.get("id")}
+    if record.get("pendingReplacement"):
+        run.done(step("remove-pending-replace", urn, id=record.get("id")))
+        run.record(drop)
+        return
+    what = step(op, urn, run.inputs(record) if record.get("custom") else None, id=record.get("id"))
+    if record.get("protect") and not replaced:
+        if run.preview:
+            run.done(what)
+        raise protected(urn, "deleted")
+    async with run.working(what):
+        if not with_another:
+            await _call(run, record)
+        run.record(drop)
+
+
+async def _call(run: Deployment, record: Record) -> None:
+    """Have the provider delete it; components, providers, kept and foreign things have nothing to delete."""
+    from asgard.odin.provider.sdk import DeleteRequest
+
+    own = record.get("custom") and not record["type"].startswith(PROVIDER_PREFIX)
+    if run.preview or not own or record.get("retainOnDelete") or record.get("external"):
+        return
+    provider = await run.provider(graph.provider_urn(record))
+    await run.intend("deleting", record)
+    try:
+        await provider.delete(DeleteRequest(record["urn"], record["id"], to_properties(run.outputs(record)), 0.0))
+    except Exception:
+        run.record({"do": "settled", "urn": record["urn"]})
+        raise
+
+
+async def delete_first(run: Deployment, root: Record) -> None:
+    """Delete a resource ahead of its replacement, and before it those dependents that its new one would replace as well."""
+    condemned = await _replaced_with(run, root)
+    for record, keys in reversed(condemned):
+        if record.get("protect"):
+            raise protected(record["urn"], f"replaced together with {root['urn'].split('::', 3)[3]}")
+        await _delete_pending(run, record)
+        run.gone[record["urn"]] = keys
+    await _delete_pending(run, root)
+
+
+async def _delete_pending(run: Deployment, record: Record) -> None:
+    """Delete it; until its replacement is made the state remembers that one is due."""
+    what = step("delete-replaced", record["urn"], run.inputs(record), id=record.get("id"))
+    async with run.working(what):
+        await _call(run, record)
+        run.record({"do": "put", "resource": {**record, "pendingReplacement": True}})
+
+
+async def _replaced_with(run: Deployment, root: Record) -> list[tuple[Record, list[str]]]:
+    """Dependents (in dependency order) that would be replaced if what they take from a replaced resource became unknown."""
+    from asgard.odin.provider.sdk import DiffRequest
+
+    replaced = {root["urn"]}
+    found: list[tuple[Record, list[str]]] = []
+    for record in graph.in_order(list(run.old.values())):
+        if not record.get("custom") or record["urn"] in run.seen or record["urn"] in run.gone:
+            continue
+        if graph.provider_urn(record) in replaced or record.get("deletedWith") in replaced:
+            found.append((record, ["provider"]))
+            replaced.add(record["urn"])
+            continue
+        touched = [key for key, urns in record.get("propertyDependencies", {}).items() if replaced.intersection(urns)]
+        if not touched or record["type"].startswith(PROVIDER_PREFIX):
+            continue
+        provider = await run.provider(graph.provider_urn(record))
+        inputs: Properties = {**run.inputs(record), **dict.fromkeys(touched, UNKNOWN)}
+        state = to_properties(run.outputs(record))
+        request = DiffRequest(
+            record["urn"], record["id"], state, to_properties(inputs), record.get("ignoreChanges", [])
+        )
+        answer = await provider.diff(request)
+        if answer.replaces:
+            found.append((record, list(answer.replaces)))
+            replaced.add(record["urn"])
+    return found

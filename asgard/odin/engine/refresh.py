@@ -1,0 +1,61 @@
+"""Refresh: read everything in the state from what really is there, and write down what it has become."""
+
+from __future__ import annotations
+
+import asyncio
+
+from asgard.odin.engine import diff, graph
+from asgard.odin.engine.deployment import Deployment, step
+from asgard.odin.engine.graph import Record
+from asgard.odin.engine.state import now
+from asgard.odin.engine.steps import PROVIDER_PREFIX
+from asgard.odin.engine.values import from_properties, secret, to_properties
+
+
+async def refresh_all(run: Deployment) -> None:
+    """Read every resource, side by side. One that is gone leaves the state (`delete`); one that differs is written (`refresh`)."""
+    own = [
+        record
+        for record in run.old.values()
+        if record.get("custom")
+        and not record["type"].startswith(PROVIDER_PREFIX)
+        and not record.get("pendingReplacement")
+    ]
+    await asyncio.gather(*(_one(run, record) for record in own))
+
+
+async def _one(run: Deployment, record: Record) -> None:
+    try:
+        await _refresh(run, record)
+    except Exception as error:
+        run.fail(record["urn"], error)
+
+
+async def _refresh(run: Deployment, record: Record) -> None:
+    from asgard.odin.provider.sdk import ReadRequest
+
+    urn, id = record["urn"], record["id"]
+    inputs, outputs = run.inputs(record), run.outputs(record)
+    provider = await run.provider(graph.provider_urn(record))
+    answer = await provider.read(ReadRequest(urn, id, to_properties(outputs), to_properties(inputs)))
+    if not answer.resource_id:
+        run.done(step("delete", urn, inputs, id=id))
+        run.record({"do": "drop", "urn": urn})
+        return
+    found = from_properties(answer.properties)
+    for key in record.get("additionalSecretOutputs", ()):
+        if key in found:
+            found[key] = secret(found[key])
+    changed = diff.differences(outputs, found)
+    if not changed:
+        run.done(step("same", urn, id=id))
+        return
+    fresh = dict(record)
+    fresh["outputs"] = found if run.preview else run.vault.encode(urn, found)
+    fresh["id"] = answer.resource_id
+    if answer.inputs:
+        read = from_properties(answer.inputs)
+        fresh["inputs"] = read if run.preview else run.vault.encode(urn, read)
+    fresh["modified"] = now()
+    run.done(step("refresh", urn, outputs, found, diff=changed, id=id))
+    run.record({"do": "put", "resource": fresh})

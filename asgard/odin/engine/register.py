@@ -1,0 +1,371 @@
+"""One resource of a running program: compare what the program wants with the state, and make it so (or say what would be done).
+
+The order of decisions is that of Pulumi's step generator (pkg/resource/deploy/step_generator.go): import, check, diff, then same,
+update, or replacement with the old one deleted before (`delete_before_replace`) or after.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from asgard.core.errors import Failed, Refused, WrongUsage
+from asgard.odin.engine import deletions, diff
+from asgard.odin.engine.deployment import Deployment, Skipped, step
+from asgard.odin.engine.graph import Record, dependencies
+from asgard.odin.engine.providers import package_of
+from asgard.odin.engine.state import now
+from asgard.odin.engine.steps import PROVIDER_PREFIX, Op
+from asgard.odin.engine.values import Properties, from_properties, has_unknown, secret, to_properties
+
+if TYPE_CHECKING:
+    from asgard.odin.provider.sdk import DiffResponse, Provider
+
+
+@dataclass
+class Goal:
+    """What a program wants of one resource."""
+
+    urn: str
+    type: str
+    custom: bool
+    inputs: Properties
+    parent: str = ""
+    provider: str = ""
+    """Reference `urn::id` of its provider resource."""
+    dependencies: list[str] = field(default_factory=list)
+    property_dependencies: dict[str, list[str]] = field(default_factory=dict)
+    protect: bool = False
+    ignore_changes: list[str] = field(default_factory=list)
+    replace_on_changes: list[str] = field(default_factory=list)
+    delete_before_replace: bool | None = None
+    additional_secret_outputs: list[str] = field(default_factory=list)
+    import_id: str = ""
+    retain_on_delete: bool = False
+    deleted_with: str = ""
+
+    @property
+    def is_provider(self) -> bool:
+        """Is it the configuration of a provider rather than a thing of its own?"""
+        return self.type.startswith(PROVIDER_PREFIX)
+
+
+@dataclass
+class Registered:
+    """What the program is told. An empty id is one that is not known yet."""
+
+    urn: str
+    id: str = ""
+    outputs: Properties = field(default_factory=dict)
+    outcome: Literal["done", "failed", "skipped"] = "done"
+
+
+@dataclass
+class Plan:
+    """What a diff asks for."""
+
+    changed: bool = False
+    detail: dict[str, str] = field(default_factory=dict)
+    replace_keys: list[str] = field(default_factory=list)
+    delete_first: bool = False
+
+
+async def register(run: Deployment, goal: Goal) -> Registered:
+    """Deal with one resource. A failure is noted in the run and told to the program; others go on."""
+    if goal.urn in run.seen:
+        run.fail(goal.urn, WrongUsage(f"two resources have the name {goal.urn}", "give one of them another name"))
+        return Registered(goal.urn, outcome="failed")
+    run.seen.add(goal.urn)
+    try:
+        if run.stopping or any(urn in run.failed for urn in dependencies(_skeleton(goal))):
+            raise Skipped
+        return await _register(run, goal)
+    except Skipped as skipped:
+        run.fail(goal.urn, skipped)
+        return Registered(goal.urn, outcome="skipped")
+    except Exception as error:
+        run.fail(goal.urn, error)
+        return Registered(goal.urn, outcome="failed")
+
+
+async def _register(run: Deployment, goal: Goal) -> Registered:
+    old = run.old.get(goal.urn)
+    recreated = run.gone.get(goal.urn)
+    if not goal.custom:
+        return _component(run, goal, old)
+    provider = await _provider(run, goal)
+    if recreated is None and (import_id := _import_id(run, goal, old)):
+        return await _import(run, goal, provider, import_id)
+    if recreated is not None and old is not None:
+        inputs = await check(provider, goal, None, goal.inputs)
+        run.replaced.add(goal.urn)
+        run.done(step("replace", goal.urn, run.inputs(old), inputs, replace_keys=recreated))
+        return await _create(run, goal, provider, inputs, "create-replacement", old, Plan(True, {}, recreated))
+    if old is None:
+        if run.imports is not None and not goal.is_provider:
+            raise Refused("it isn't among what is imported, and an import creates nothing")
+        inputs = await check(provider, goal, None, goal.inputs)
+        return await _create(run, goal, provider, inputs, "create", None, Plan())
+    old_inputs = run.inputs(old)
+    wanted = diff.keep_old(goal.inputs, old_inputs, goal.ignore_changes) if goal.ignore_changes else goal.inputs
+    inputs = await check(provider, goal, old_inputs, wanted)
+    plan = await _diff(run, goal, provider, old, old_inputs, inputs)
+    if plan.replace_keys or old.get("pendingReplacement"):
+        return await _replace(run, goal, provider, old, old_inputs, plan)
+    if plan.changed:
+        return await _update(run, goal, provider, old, old_inputs, inputs, plan)
+    return await _same(run, goal, old, old_inputs, inputs)
+
+
+def _component(run: Deployment, goal: Goal, old: Record | None) -> Registered:
+    record = _record(run, goal, goal.inputs, None, None, old)
+    if old is not None and "outputs" in old:
+        record["outputs"] = old["outputs"]
+    changed = {} if old is None else diff.differences(run.inputs(old), goal.inputs)
+    run.done(step("create" if old is None else "update" if changed else "same", goal.urn, diff=changed))
+    _put(run, record, old)
+    return Registered(goal.urn)
+
+
+async def _provider(run: Deployment, goal: Goal) -> Provider:
+    if goal.is_provider:
+        return run.providers.bare(package_of(goal.urn))
+    return await run.provider(goal.provider.rpartition("::")[0])
+
+
+async def check(provider: Provider, goal: Goal, old: Properties | None, new: Properties) -> Properties:
+    """The inputs with the provider's defaults; raises WrongUsage with everything that it found wrong."""
+    from asgard.odin.provider.sdk import CheckRequest
+
+    request = CheckRequest(goal.urn, to_properties(old or {}), to_properties(new), b"")
+    answer = await (provider.check_config(request) if goal.is_provider else provider.check(request))
+    if answer.failures:
+        raise WrongUsage("; ".join(f"{f.property}: {f.reason}" if f.property else f.reason for f in answer.failures))
+    return new if answer.inputs is None else from_properties(answer.inputs)
+
+
+async def _diff(
+    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Properties, inputs: Properties
+) -> Plan:
+    from asgard.odin.provider.sdk import DiffRequest
+
+    if goal.deleted_with and goal.deleted_with in run.replaced:
+        return Plan(True, {}, ["deletedWith"])
+    state = run.outputs(old)
+    request = DiffRequest(goal.urn, old.get("id", ""), to_properties(state), to_properties(inputs), goal.ignore_changes)
+    answer = await (provider.diff_config(request) if goal.is_provider else provider.diff(request))
+    return plan_of(answer, old_inputs, inputs, goal.replace_on_changes)
+
+
+def plan_of(answer: DiffResponse, old_inputs: Properties, inputs: Properties, replace_on_changes: list[str]) -> Plan:
+    """The provider's answer as a plan; where it can't tell, the inputs decide."""
+    detail = {path: found.kind.name.lower().replace("_", "-") for path, found in answer.detailed_diff.items()}
+    changed = answer.changes
+    if changed is None:
+        detail = diff.differences(old_inputs, inputs)
+        changed = bool(detail)
+    if not changed:
+        return Plan()
+    if not detail:
+        detail = diff.differences(old_inputs, inputs) or dict.fromkeys(answer.diffs, "update")
+    replaces = list(answer.replaces)
+    for path, kind in detail.items():
+        if any(diff.covers(pattern, path) for pattern in replace_on_changes) and not kind.endswith("-replace"):
+            detail[path] = f"{kind}-replace"
+    replaces += diff.top(path for path, kind in detail.items() if kind.endswith("-replace"))
+    return Plan(True, detail, list(dict.fromkeys(replaces)), answer.delete_before_replace)
+
+
+async def _same(run: Deployment, goal: Goal, old: Record, old_inputs: Properties, inputs: Properties) -> Registered:
+    if goal.is_provider:
+        await run.providers.configure(goal.urn, inputs)
+    outputs = run.outputs(old)
+    record = _record(run, goal, inputs, outputs, old.get("id"), old)
+    for key in ("created", "modified"):
+        if key in old:
+            record[key] = old[key]
+    run.done(step("same", goal.urn, id=old.get("id")))
+    _put(run, record, old)
+    return Registered(goal.urn, old.get("id", ""), outputs)
+
+
+async def _create(
+    run: Deployment, goal: Goal, provider: Provider, inputs: Properties, op: Op, old: Record | None, plan: Plan
+) -> Registered:
+    from asgard.odin.provider.sdk import CreateRequest
+
+    what = step(
+        op, goal.urn, run.inputs(old) if old else None, inputs, diff=plan.detail, replace_keys=plan.replace_keys
+    )
+    async with run.working(what):
+        if goal.is_provider:
+            await run.providers.configure(goal.urn, inputs)
+            id, outputs = "" if run.preview else str(uuid.uuid4()), inputs
+        else:
+            properties = to_properties(inputs)
+            # In a real run too: the provider's look whether the name is free comes before the intent is on disk, so that a
+            # run killed in between leaves no claim on a thing that is somebody else's.
+            answer = await provider.create(CreateRequest(goal.urn, properties, 0.0, True))
+            if not run.preview:
+                _refuse_unknown(inputs)
+                await run.intend("creating", _record(run, goal, inputs, None, None, None))
+                try:
+                    answer = await provider.create(CreateRequest(goal.urn, properties, 0.0, False))
+                except Exception:
+                    run.record({"do": "settled", "urn": goal.urn})
+                    raise
+            id, outputs = answer.resource_id or "", _outputs(goal, from_properties(answer.properties))
+            if not id and not run.preview:
+                raise Failed("the provider made it and gave it no id")
+        what.id = id or None
+        record = _record(run, goal, inputs, outputs, id, old)
+        record["created"] = record["modified"] = now()
+        if op == "create-replacement" and goal.urn not in run.gone:
+            run.record({"do": "retire", "urn": goal.urn})
+        _put(run, record, None)
+    return Registered(goal.urn, "" if run.preview else id, outputs)
+
+
+async def _update(
+    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Properties, inputs: Properties, plan: Plan
+) -> Registered:
+    from asgard.odin.provider.sdk import UpdateRequest
+
+    id: str = old.get("id", "")
+    what = step("update", goal.urn, old_inputs, inputs, diff=plan.detail, id=id)
+    async with run.working(what):
+        if goal.is_provider:
+            await run.providers.configure(goal.urn, inputs)
+            outputs = inputs
+        else:
+            if not run.preview:
+                _refuse_unknown(inputs)
+                await run.intend("updating", old)
+            olds, news = to_properties(run.outputs(old)), to_properties(inputs)
+            request = UpdateRequest(goal.urn, id, olds, news, 0.0, goal.ignore_changes, run.preview)
+            try:
+                answer = await provider.update(request)
+            except Exception:
+                run.record({"do": "settled", "urn": goal.urn})
+                raise
+            outputs = _outputs(goal, from_properties(answer.properties))
+        record = _record(run, goal, inputs, outputs, id, old)
+        record.update({"created": old["created"]} if "created" in old else {}, modified=now())
+        _put(run, record, None)
+    return Registered(goal.urn, id, outputs)
+
+
+async def _replace(
+    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Properties, plan: Plan
+) -> Registered:
+    if old.get("protect") and goal.protect:
+        raise deletions.protected(goal.urn, f"replaced (because of {', '.join(plan.replace_keys)})")
+    inputs = await check(provider, goal, None, goal.inputs)
+    first = plan.delete_first if goal.delete_before_replace is None else goal.delete_before_replace
+    replace = step(
+        "replace", goal.urn, old_inputs, inputs, diff=plan.detail, replace_keys=plan.replace_keys, id=old.get("id")
+    )
+    run.replaced.add(goal.urn)
+    if not first and not old.get("pendingReplacement"):
+        made = await _create(run, goal, provider, inputs, "create-replacement", old, plan)
+        run.done(replace)
+        return made
+    if not old.get("pendingReplacement"):
+        await deletions.delete_first(run, old)
+    run.gone[goal.urn] = plan.replace_keys
+    run.done(replace)
+    return await _create(run, goal, provider, inputs, "create-replacement", old, plan)
+
+
+def _import_id(run: Deployment, goal: Goal, old: Record | None) -> str:
+    name = goal.urn.split("::", 3)[3]
+    wanted = goal.import_id or (run.imports or {}).get((goal.type, name), "")
+    return "" if old is not None and old.get("id") == wanted else wanted
+
+
+async def _import(run: Deployment, goal: Goal, provider: Provider, id: str) -> Registered:
+    from asgard.odin.provider.sdk import DiffRequest, ReadRequest
+
+    what = step("import", goal.urn, None, goal.inputs, id=id)
+    async with run.working(what):
+        answer = await provider.read(ReadRequest(goal.urn, id, {}, {}))
+        if not answer.resource_id:
+            raise Failed(f"there is no {goal.type} {id!r} to import")
+        found, read_inputs = _outputs(goal, from_properties(answer.properties)), from_properties(answer.inputs)
+        inputs = await check(provider, goal, read_inputs, goal.inputs)
+        request = DiffRequest(
+            goal.urn, answer.resource_id, to_properties(found), to_properties(inputs), goal.ignore_changes
+        )
+        plan = plan_of(await provider.diff(request), read_inputs, inputs, [])
+        if plan.changed:
+            raise Refused(
+                f"what is there differs from what is asked for in {', '.join(sorted(plan.detail))}",
+                "make the stack file say what is there, import, and change it afterwards",
+            )
+        what.new, what.id = step("import", goal.urn, None, inputs).new, answer.resource_id
+        record = _record(run, goal, inputs, found, answer.resource_id, None)
+        record["importID"] = id
+        record["created"] = record["modified"] = now()
+        _put(run, record, None)
+    return Registered(goal.urn, answer.resource_id, found)
+
+
+def _outputs(goal: Goal, outputs: Properties) -> Properties:
+    for key in goal.additional_secret_outputs:
+        if key in outputs:
+            outputs[key] = secret(outputs[key])
+    return outputs
+
+
+def _refuse_unknown(inputs: Properties) -> None:
+    for key, value in inputs.items():
+        if has_unknown(value):
+            raise Failed(f"{key} is not known, though everything it depends on is done")
+
+
+def _skeleton(goal: Goal) -> Record:
+    return {
+        "urn": goal.urn,
+        "parent": goal.parent,
+        "provider": goal.provider,
+        "dependencies": goal.dependencies,
+        "propertyDependencies": goal.property_dependencies,
+    }
+
+
+def _record(
+    run: Deployment, goal: Goal, inputs: Properties, outputs: Properties | None, id: str | None, old: Record | None
+) -> Record:
+    """The resource as the state holds it: Pulumi's keys, in Pulumi's order, nothing that is empty."""
+    encode = run.vault.encode if not run.preview else _unencoded
+    optional: dict[str, Any] = {
+        "inputs": encode(goal.urn, inputs),
+        "outputs": None if outputs is None else encode(goal.urn, outputs),
+        "parent": goal.parent,
+        "protect": goal.protect,
+        "dependencies": sorted(goal.dependencies),
+        "provider": goal.provider,
+        "propertyDependencies": {key: sorted(urns) for key, urns in sorted(goal.property_dependencies.items())},
+        "additionalSecretOutputs": goal.additional_secret_outputs,
+        "importID": (old or {}).get("importID"),
+        "retainOnDelete": goal.retain_on_delete,
+        "deletedWith": goal.deleted_with,
+        "sourcePosition": (old or {}).get("sourcePosition"),
+        "stackTrace": (old or {}).get("stackTrace"),
+        "ignoreChanges": goal.ignore_changes,
+        "replaceOnChanges": goal.replace_on_changes,
+    }
+    record: Record = {"urn": goal.urn, "custom": goal.custom, **({"id": id} if id else {}), "type": goal.type}
+    record.update((key, value) for key, value in optional.items() if value)
+    return record
+
+
+def _unencoded(urn: str, properties: Properties) -> Properties:
+    return properties
+
+
+def _put(run: Deployment, record: Record, old: Record | None) -> None:
+    run.new[record["urn"]] = record
+    if record != old:
+        run.record({"do": "put", "resource": record})

@@ -1,0 +1,162 @@
+"""The embedded engine's front door: preview, up, refresh, destroy, import.
+
+It is an engine for one host and Asgard's own resources: no plugins, no targets, no aliases, no policies. The caller holds the
+stack's lease. Everything runs on one event loop in the calling thread; a first Ctrl-C lets calls in flight finish and starts no
+more, a second one stops at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asgard.odin.engine.deletions import delete_all, delete_unnamed
+from asgard.odin.engine.deployment import Deployment, StackRef
+from asgard.odin.engine.providers import ProviderFactory
+from asgard.odin.engine.refresh import refresh_all
+from asgard.odin.engine.secrets import Vault
+from asgard.odin.engine.state import State, StateStore
+from asgard.odin.engine.steplog import StepLog
+from asgard.odin.engine.steps import Event, Failure, OnEvent, Result
+
+if TYPE_CHECKING:
+    from asgard.odin.engine.monitor import Program
+
+Passphrase = Callable[[], str]
+Work = Callable[[Deployment], Awaitable[None]]
+
+
+def _quiet(event: Event) -> None:
+    """The default for `on_event`."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What every run on a stack needs. `passphrase` is called when the first secret is met."""
+
+    stack: StackRef
+    store: StateStore
+    providers: ProviderFactory
+    passphrase: Passphrase
+    on_event: OnEvent = _quiet
+
+    def preview(self, program: Program) -> Result:
+        """What `up` would do. Changes nothing, neither there nor on disk."""
+        return self._run(_program(program), writing=False)
+
+    def up(self, program: Program) -> Result:
+        """Make what is there what the program says. Errors are in the result; what was done is in the state in any case."""
+        return self._run(_program(program), writing=True)
+
+    def import_resources(
+        self, program: Program, imports: Mapping[tuple[str, str], str], *, dry_run: bool = False
+    ) -> Result:
+        """Take over what exists: the program's resources, by (type, name) -> id. Each must be there and be as the program says;
+        a resource of the program that is neither in the state nor among `imports` is an error. Nothing is created or deleted."""
+        return self._run(_program(program, deleting=False), writing=not dry_run, imports=imports)
+
+    def refresh(self, *, dry_run: bool = False) -> Result:
+        """Read everything in the state. With `dry_run` only the result says what has changed (`drift`)."""
+        return self._run(refresh_all, writing=not dry_run)
+
+    def destroy(self, *, dry_run: bool = False) -> Result:
+        """Delete everything in the state, dependents first."""
+        return self._run(_destroy, writing=not dry_run)
+
+    def _run(self, work: Work, writing: bool, imports: Mapping[tuple[str, str], str] | None = None) -> Result:
+        state = self.store.load()
+        if writing and self.store.log_path.exists():
+            # What an interrupted run left behind: folded in first, so that its damaged last line, if any, is never appended to.
+            self.store.save(state)
+        return asyncio.run(self._drive(work, state, writing, imports))
+
+    async def _drive(
+        self, work: Work, state: State, writing: bool, imports: Mapping[tuple[str, str], str] | None
+    ) -> Result:
+        vault = Vault(state.salt, self.passphrase)
+        log = StepLog(self.store, state, vault) if writing else None
+        run = Deployment(self.stack, state, vault, self.providers, self.on_event, log, imports)
+        run.result.warnings += self.store.warnings
+        try:
+            with _interruptible(run):
+                await work(run)
+        finally:
+            await run.providers.close()
+            if log is not None:
+                await log.close()
+        if log is not None:
+            _settle(run)
+            if log.changed or not self.store.path.exists():
+                self.store.save(state)
+        run.result.interrupted = run.stopping
+        return run.result
+
+
+def _program(program: Program, deleting: bool = True) -> Work:
+    async def work(run: Deployment) -> None:
+        from asgard.odin.engine.monitor import run_program
+
+        try:
+            await run_program(run, program)
+        except Exception as error:
+            run.result.errors.append(Failure.of("", error))
+        if run.result.errors:
+            if deleting and any(urn not in run.seen for urn in run.old):
+                run.result.warnings.append("nothing was deleted: deletions wait until everything else succeeds")
+        elif deleting and not run.stopping:
+            await delete_unnamed(run)
+        if run.result.errors or run.stopping:
+            _keep_former_outputs(run)
+
+    return work
+
+
+def _keep_former_outputs(run: Deployment) -> None:
+    """After a failure the stack keeps outputs of before that this run has not set, as with the CLI."""
+    before, after = run.old.get(run.stack.urn), run.state.live.get(run.stack.urn)
+    if run.log is None or before is None or after is None or not before.get("outputs"):
+        return
+    outputs = {**before["outputs"], **after.get("outputs", {})}
+    if outputs != after.get("outputs"):
+        run.record({"do": "put", "resource": {**after, "outputs": outputs}})
+
+
+async def _destroy(run: Deployment) -> None:
+    live = list(run.old.values())
+    await delete_all(run, [*live, *run.state.retired], len(live))
+
+
+def _settle(run: Deployment) -> None:
+    """Creations that an earlier run began count as settled once this run has dealt with (or no longer knows) their resource."""
+    for urn, (kind, _) in list(run.state.pending.items()):
+        if kind != "creating" or (urn in run.state.live and urn not in run.failed):
+            del run.state.pending[urn]
+
+
+@contextlib.contextmanager
+def _interruptible(run: Deployment) -> Iterator[None]:
+    """The first SIGINT or SIGTERM starts nothing more; the second one cancels."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def stop() -> None:
+        if run.stopping and task is not None:
+            task.cancel()
+        run.stopping = True
+
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in former:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
