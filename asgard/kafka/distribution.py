@@ -191,6 +191,8 @@ def _alone(version: str) -> Iterator[None]:
     directory = paths.private_dir(paths.cache() / "kafka")
     with (directory / f".{version}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        for leftover in (directory / version).glob(".partial-*"):  # of a fetch that was killed
+            shutil.rmtree(leftover)
         yield
 
 

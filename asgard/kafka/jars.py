@@ -157,8 +157,8 @@ def resolve(version: str) -> list[Coordinate]:
             f"pip install 'asgard-kafka[local]', or use Kafka {DEFAULT_VERSION}, whose lock is in the package.",
         ) from error
     # A POM cache of its own: jgo does not write its files atomically, and a torn one would stay for ever.
-    parent = paths.private_dir(paths.cache() / "kafka")
-    with tempfile.TemporaryDirectory(dir=parent, prefix=".poms-") as poms, _system_certificates():
+    parent = paths.private_dir(paths.cache() / "kafka" / version)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".partial-") as poms, _system_certificates():
         context = MavenContext(
             resolver=PythonResolver(), repo_cache=Path(poms), remote_repos={"default": repository()}, timeout=60
         )
