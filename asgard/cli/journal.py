@@ -123,18 +123,18 @@ def prune(
     from asgard.journal import events as journal_events
     from asgard.journal.store.database import open_journal
 
-    age_s = _duration(older_than)
+    age_s = _age(older_than)
     with open_journal() as journal:
         console.ask(f"Delete the events of {journal.where} that are older than {units.format_duration(age_s)}?")
         gone = journal_events.prune(journal, age_s)
     console.emit({"deleted": gone}, text=f"deleted {gone} events and finished operations")
 
 
-def _duration(text: str) -> float:
+def _age(text: str) -> float:
     try:
         return units.parse_duration(text)
     except ValueError as error:
-        raise WrongUsage(f"the age {error}") from error
+        raise WrongUsage(f"--older-than {error}") from error
 
 
 def _since(text: str, now: float) -> float:
@@ -144,7 +144,13 @@ def _since(text: str, now: float) -> float:
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
-        return now - _duration(text)
+        try:
+            return now - units.parse_duration(text)
+        except ValueError as error:
+            raise WrongUsage(
+                f"--since is {text!r}, which is neither an age nor a date",
+                "Write an age as in 2h or 7d, or a date or time (UTC) as in 2026-11-24T09:00.",
+            ) from error
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
