@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pulumi
 
 HOST = "127.0.0.1"
+PROVIDER = "kafka"
+"""Name of the provider resource that everything of Kafka goes through."""
 PROJECT = "asgard"
 """The Pulumi project of every stack."""
 
@@ -30,9 +32,10 @@ Declared = tuple[str, str, Values]
 """Type, name and inputs of a resource."""
 
 
-def fingerprint(spec: StackSpec) -> str:
+def fingerprint(spec: StackSpec, external: Connection | None) -> str:
     """A hash of all that decides what the program registers: that there is nothing to do is told from it."""
-    document = json.dumps({"asgard": __version__, "spec": to_plain(spec)}, sort_keys=True)
+    reached = None if external is None else [external.bootstrap_servers, dict(external.properties)]
+    document = json.dumps({"asgard": __version__, "spec": to_plain(spec), "cluster": reached}, sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()
 
 
@@ -111,7 +114,7 @@ def _on_external_cluster(spec: StackSpec, passwords: Mapping[str, str | None], c
         inputs["clientProperties"] = pulumi.Output.secret(dict(cluster.properties))
     if spec.external is not None and spec.external.cluster_id is not None:
         inputs["clusterId"] = spec.external.cluster_id
-    _register_kafka(spec, passwords, pulumi.ProviderResource("asgard", "kafka", inputs))
+    _register_kafka(spec, passwords, pulumi.ProviderResource("asgard", PROVIDER, inputs), None)
     pulumi.export("bootstrapServers", cluster.bootstrap_servers)
 
 
@@ -157,13 +160,14 @@ def _on_local_cluster(spec: StackSpec, passwords: Mapping[str, str | None]) -> N
         passwords,
         pulumi.ProviderResource(
             "asgard",
-            "kafka",
+            PROVIDER,
             {
                 "bootstrapServers": pulumi.get(ready, "bootstrapServers"),
                 "clientProperties": pulumi.get(cluster, "clientProperties"),
                 "clusterId": pulumi.get(ready, "clusterId"),
             },
         ),
+        ready,
     )
     pulumi.export("bootstrapServers", pulumi.get(ready, "bootstrapServers"))
     pulumi.export("clusterId", pulumi.get(cluster, "clusterId"))
@@ -212,7 +216,13 @@ def initial_controllers(nodes: list[Values]) -> str:
     return ",".join(f"{node['id']}@{HOST}:{node['controllerPort']}:{node['directoryId']}" for node in voters)
 
 
-def _register_kafka(spec: StackSpec, passwords: Mapping[str, str | None], provider: pulumi.ProviderResource) -> None:
+def _register_kafka(
+    spec: StackSpec,
+    passwords: Mapping[str, str | None],
+    provider: pulumi.ProviderResource,
+    goes_with: pulumi.Resource | None,
+) -> None:
+    """Everything that lives in Kafka. Where the cluster itself is the stack's, it goes with `goes_with`, without a call."""
     import pulumi
 
     protected = {topic.name for topic in spec.topics if topic.protect}
@@ -220,7 +230,8 @@ def _register_kafka(spec: StackSpec, passwords: Mapping[str, str | None], provid
     for token, name, values in declared(spec, passwords):
         if "password" in values:
             values["password"] = pulumi.Output.secret(values["password"])
-        made = _resource(token, name, values, provider, protect=token == TOPIC and name in protected, depends_on=first)
+        protect = token == TOPIC and name in protected
+        made = _resource(token, name, values, provider, protect=protect, depends_on=first, deleted_with=goes_with)
         if token == CONFIG:
             # Topics are made under the defaults that the stack sets for them.
             first = [made]
@@ -235,8 +246,11 @@ def _resource(
     outputs: tuple[str, ...] = (),
     protect: bool = False,
     depends_on: list[pulumi.Resource] | None = None,
+    deleted_with: pulumi.Resource | None = None,
 ) -> pulumi.Resource:
     import pulumi
 
-    options = pulumi.ResourceOptions(provider=provider, protect=protect or None, depends_on=depends_on or None)
+    options = pulumi.ResourceOptions(
+        provider=provider, protect=protect or None, depends_on=depends_on or None, deleted_with=deleted_with
+    )
     return pulumi.CustomResource(token, name, {**inputs, **dict.fromkeys(outputs)}, options)

@@ -166,7 +166,7 @@ def load(path: Path | str = DEFAULT_FILE, sets: Iterable[str] = ()) -> StackSpec
 def _stand_ins(root: Any) -> dict[str, Any]:
     """Sound values for keys that much else is measured by."""
     target = "external" if isinstance(root, dict) and "cluster" in root else "local"
-    return {"stack": "stack", "target": target, "brokers": 64, "partitions": 1, "replication": 64}
+    return {"stack": "stack", "target": target, "brokers": 64, "partitions": 1}
 
 
 def json_schema() -> dict[str, object]:

@@ -1,0 +1,45 @@
+"""A control plane that asks before every write whether its caller may still write.
+
+Kafka knows no fences: a holder of a lease must see, before each write, that the lease outlives the call. The check is handed
+in, so that this layer knows nothing of leases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from asgard.kafka.ports import ControlPlane
+
+WRITES = frozenset(
+    {
+        "create_topics",
+        "delete_topics",
+        "create_partitions",
+        "alter_configs",
+        "upsert_users",
+        "delete_users",
+        "create_acls",
+        "delete_acls",
+        "alter_quotas",
+        "reassign",
+        "elect_preferred_leaders",
+        "unregister_broker",
+    }
+)
+
+
+def guarded(control: ControlPlane, check: Callable[[], None]) -> ControlPlane:
+    """The same control plane; `check` runs before each of its writes and raises where the caller must stop."""
+    return cast(ControlPlane, _Guarded(control, check))
+
+
+class _Guarded:
+    def __init__(self, control: ControlPlane, check: Callable[[], None]) -> None:
+        self._control = control
+        self._check = check
+
+    def __getattr__(self, name: str) -> Any:
+        if name in WRITES:
+            self._check()
+        return getattr(self._control, name)

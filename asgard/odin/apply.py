@@ -1,0 +1,214 @@
+"""Preview, up and destroy: what would change, what it would lose, and the change itself under the stack's leases.
+
+    look at the cluster -> nothing to do? -> engine preview -> losses -> approval -> claims -> engine up -> context, event
+
+`approve` is the caller's: it gets the planned outcome, shows it and asks; it raises to stop. Whatever happens, what was done is
+in the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from asgard.core.errors import Refused
+from asgard.odin import program as programs
+from asgard.odin import register
+from asgard.odin.credentials import check_credentials, passwords_of
+from asgard.odin.engine.state import State, StateStore
+from asgard.odin.engine.steps import OnEvent, Result
+from asgard.odin.losses import losses_of
+from asgard.odin.options import Options
+from asgard.odin.passphrase import passphrase
+from asgard.odin.reality import Look, look
+from asgard.odin.session import Session, changing, reading
+from asgard.odin.spec import StackSpec
+
+if TYPE_CHECKING:
+    from asgard.journal.operations import Handler, Settled
+    from asgard.odin.dataloss import Loss
+    from asgard.odin.engine.run import Engine
+
+
+@dataclass
+class Outcome:
+    """What was planned or done. `quick`: nothing was to do, and that was seen without running the program."""
+
+    result: Result
+    losses: list[Loss] = field(default_factory=list)
+    seen: Look | None = None
+    quick: bool = False
+
+
+Approve = Callable[[Outcome], None]
+
+
+def preview(spec: StackSpec, options: Options) -> Outcome:
+    """What `up` would do."""
+    with reading(spec.name, spec) as session:
+        return _plan(session, spec, options)
+
+
+def up(
+    spec: StackSpec,
+    options: Options,
+    approve: Approve,
+    *,
+    handlers: Mapping[str, Handler],
+    on_settled: Callable[[Settled], None],
+    on_event: OnEvent,
+) -> Outcome:
+    """Make the cluster what the stack file says. Raises Refused where data would be lost that nobody allowed to lose."""
+    doing = f"odin up {spec.name}"
+    with changing(spec.name, spec, doing=doing, handlers=handlers, on_settled=on_settled) as session:
+        register.check_protection(session, spec, options.confirm)
+        planned = _plan(session, spec, options)
+        if planned.quick:
+            return planned
+        approve(planned)
+        _refuse_losses(planned.losses, options)
+        register.claim_all(session, spec)
+        outcome = _apply(session, spec, options, planned, on_event)
+        if planned.seen is not None and planned.seen.unseen and outcome.result.ok:
+            # Nodes were down, so the cluster could not be asked what became of the rest; now it can.
+            again = _plan(session, spec, options)
+            if not again.quick:
+                _refuse_losses(again.losses, options)
+                later = _apply(session, spec, options, again, on_event)
+                later.result.steps = outcome.result.steps + [s for s in later.result.steps if s.op != "same"]
+                outcome = later
+        return outcome
+
+
+def destroy(
+    name: str,
+    options: Options,
+    approve: Approve,
+    *,
+    handlers: Mapping[str, Handler],
+    on_settled: Callable[[Settled], None],
+    on_event: OnEvent,
+) -> Outcome:
+    """Delete everything that the stack's state holds, then the state. Naming the stack allows the loss of its records."""
+    with changing(name, doing=f"odin destroy {name}", handlers=handlers, on_settled=on_settled) as session:
+        register.check_protection(session, None, options.confirm)
+        state = session.store.load()
+        planned = Outcome(engine(session, options).destroy(dry_run=True))
+        planned.losses = losses_of(planned.result, session, state)
+        approve(planned)
+        if options.confirm != name:
+            raise Refused(f"destroying stack {name} wants its name", f"Add --confirm {name} if that is meant.")
+        cluster_id = session.cluster_id(state)
+        everything = frozenset(loss.topic for loss in planned.losses)
+        session.forget_connection()
+        outcome = Outcome(engine(session, options.allowing(everything), on_event).destroy(), losses=planned.losses)
+        register.destroyed(session, cluster_id, outcome.result)
+        return outcome
+
+
+def refresh(
+    name: str,
+    spec: StackSpec | None,
+    *,
+    handlers: Mapping[str, Handler],
+    on_settled: Callable[[Settled], None],
+) -> Look:
+    """Bring the state up to what is there; the cluster stays as it is."""
+    with changing(name, spec, doing=f"odin refresh {name}", handlers=handlers, on_settled=on_settled) as session:
+        state = session.store.load()
+        seen = _look(session, state)
+        if seen.drifts:
+            session.store.save(seen.state)
+        return seen
+
+
+def drift(name: str, spec: StackSpec | None) -> Look:
+    """What is not as the state says."""
+    with reading(name, spec) as session:
+        return _look(session, session.store.load())
+
+
+def credentials_refused(name: str, spec: StackSpec | None) -> dict[str, str]:
+    """Users of the stack whose recorded password the cluster refuses, and why."""
+    with reading(name, spec) as session:
+        state = session.store.load()
+        connection = session.connection(state)
+        if connection is None:
+            return {}
+        found = check_credentials(name, state, connection)
+    return {user: error.what for user, error in found.items() if error is not None}
+
+
+def _look(session: Session, state: State) -> Look:
+    return look(state, session.observed(state), session.ref, register.acls_of_others(session, state))
+
+
+def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
+    state = session.store.load()
+    seen = _look(session, state) if state.live else Look((), state)
+    if _nothing_to_do(session, spec, state, seen):
+        return Outcome(register.unchanged(state), seen=seen, quick=True)
+    program = programs.program(spec, passwords_of(spec, state), session.external)
+    result = engine(session, options, state=seen.state).preview(program)
+    return Outcome(result, losses_of(result, session, seen.state, spec), seen)
+
+
+def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: Look) -> bool:
+    same = state.meta.get("fingerprint") == programs.fingerprint(spec, session.external)
+    return same and not seen.drifts and not state.pending and not state.retired
+
+
+def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome, on_event: OnEvent) -> Outcome:
+    assert planned.seen is not None
+    if planned.seen.drifts:
+        session.store.save(planned.seen.state)
+    session.forget_connection()
+    program = programs.program(spec, passwords_of(spec, session.store.load()), session.external)
+    result = engine(session, options, on_event).up(program)
+    register.applied(session, spec, result)
+    return Outcome(result, planned.losses, planned.seen)
+
+
+def _refuse_losses(losses: list[Loss], options: Options) -> None:
+    lost = [loss for loss in losses if loss.topic not in options.allow_data_loss]
+    if lost:
+        names = " ".join(f"--allow-data-loss {loss.topic}" for loss in lost)
+        raise Refused(
+            f"this deletes data of {', '.join(loss.topic for loss in lost)}; nothing was changed",
+            f"If that is meant: {names}",
+        )
+
+
+class _Seen(StateStore):
+    """The state as it would be after a refresh, for a preview that writes nothing."""
+
+    def __init__(self, store: StateStore, state: State) -> None:
+        super().__init__(store.directory)
+        self._state = state
+
+    def load(self) -> State:
+        return self._state
+
+
+def engine(
+    session: Session, options: Options, on_event: OnEvent | None = None, *, state: State | None = None
+) -> Engine:
+    from asgard.odin.engine.run import Engine
+    from asgard.odin.provider.provider import AsgardProvider
+
+    def provider(package: str, adopting: frozenset[str]) -> AsgardProvider:
+        return AsgardProvider(allow_data_loss=options.allow_data_loss, adopting=adopting, connect=session.connect)
+
+    store = session.store if state is None else _Seen(session.store, state)
+    return Engine(
+        session.ref,
+        store,
+        provider,
+        lambda: passphrase(session.name, create=not _has_secrets(session.store)),
+        on_event or (lambda event: None),
+    )
+
+
+def _has_secrets(store: StateStore) -> bool:
+    return store.load().salt is not None

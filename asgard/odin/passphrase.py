@@ -1,0 +1,44 @@
+"""The passphrase that a stack's secrets are kept under: made at random at the first `up`, or given by the environment.
+
+`PULUMI_CONFIG_PASSPHRASE` and `PULUMI_CONFIG_PASSPHRASE_FILE` win, as with Pulumi; else `$ASGARD_HOME/keys/STACK` (0600) holds it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from asgard.core import paths
+from asgard.core.errors import Failed, WrongUsage
+
+
+def passphrase(stack: str, *, create: bool) -> str:
+    """The passphrase of a stack; with `create` it is made where there is none yet.
+
+    Raises Failed where it is needed and gone, WrongUsage where the environment names a file that can't be read.
+    """
+    if given := os.environ.get("PULUMI_CONFIG_PASSPHRASE"):
+        return given
+    if named := os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        try:
+            return Path(named).read_text().strip()
+        except OSError as error:
+            raise WrongUsage(f"PULUMI_CONFIG_PASSPHRASE_FILE: can't read {named}: {error.strerror}") from error
+    key = key_file(stack)
+    if key.exists():
+        return key.read_text().strip()
+    if not create:
+        raise Failed(
+            f"the passphrase of stack {stack} is not at {key}, and its state holds secrets",
+            "Bring the file back, or set PULUMI_CONFIG_PASSPHRASE_FILE to a copy of it.",
+        )
+    paths.private_dir(key.parent)
+    made = secrets.token_urlsafe(32)
+    paths.write_atomic(key, made + "\n")
+    return made
+
+
+def key_file(stack: str) -> Path:
+    """Where a stack's own passphrase stands."""
+    return paths.home() / "keys" / stack

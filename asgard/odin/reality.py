@@ -1,0 +1,130 @@
+"""What became of a stack's resources since they were recorded: the drift, and the state as it would be after a refresh.
+
+Works on the records of the state and on one look at the cluster. No Pulumi, no writes, and no secret is decrypted: what a
+cluster can't tell (a password) is carried over as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from asgard.core.errors import Unreachable
+from asgard.odin.engine.deployment import StackRef
+from asgard.odin.engine.graph import Record
+from asgard.odin.engine.state import State, now
+from asgard.odin.program import acl_name
+from asgard.odin.resources import identity
+from asgard.odin.resources.kinds import ACL, BROKER, KINDS, USER
+from asgard.odin.resources.observe import Differences, Observed, difference, observe
+
+What = Literal["gone", "changed", "stopped", "extra"]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One thing that is not as it was recorded. `extra` is an ACL of a user of this stack that the stack did not make."""
+
+    what: What
+    type: str
+    name: str
+    urn: str
+    differences: Differences = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        kind = self.type.rpartition(":")[2].lower()
+        match self.what:
+            case "gone":
+                return f"{kind} {self.name} is gone"
+            case "stopped":
+                return f"{kind} {self.name} is not running"
+            case "extra":
+                return f"{kind} {self.name} was added"
+        changes = ", ".join(f"{path} is {new}, was {old}" for path, (old, new) in self.differences.items())
+        return f"{kind} {self.name}: {changes}"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen. `unseen` says why the cluster itself could not be asked; its resources then count as recorded."""
+
+    drifts: tuple[Drift, ...]
+    state: State
+    unseen: str | None = None
+
+
+def look(state: State, observed: Observed, stack: StackRef, others: Collection[str] = ()) -> Look:
+    """Compare the state with what is there. `others` are names of ACLs that other stacks own.
+
+    Raises Unreachable where the cluster does not answer although none of its nodes is known to be down.
+    """
+    drifts: list[Drift] = []
+    live = dict(state.live)
+    ours = [record for record in state.live.values() if record["type"] in KINDS]
+    for record in ours:
+        if record["type"].startswith("asgard:local:"):
+            _compare(record, observed, live, drifts)
+    unseen = None
+    try:
+        for record in ours:
+            if not record["type"].startswith("asgard:local:"):
+                _compare(record, observed, live, drifts)
+        _extra_acls(ours, observed, stack, set(others), live, drifts)
+    except Unreachable as error:
+        if not any(drift.what == "stopped" for drift in drifts):
+            raise
+        unseen = error.what
+    return Look(tuple(drifts), replace(state, live=live), unseen)
+
+
+def _compare(record: Record, observed: Observed, live: dict[str, Record], drifts: list[Drift]) -> None:
+    token, recorded = record["type"], record.get("outputs") or {}
+    name = record["urn"].split("::", 3)[3]
+    current = observe(token, recorded, observed)
+    if current is None:
+        drifts.append(Drift("gone", token, name, record["urn"]))
+        del live[record["urn"]]
+        return
+    found = difference(token, recorded, current)
+    if not found:
+        return
+    stopped = token == BROKER and set(found) == {"running"}
+    drifts.append(Drift("stopped" if stopped else "changed", token, name, record["urn"], found))
+    inputs = {key: current.get(key, value) for key, value in (record.get("inputs") or {}).items()}
+    live[record["urn"]] = {**record, "inputs": inputs, "outputs": current, "modified": now()}
+
+
+def _extra_acls(
+    ours: list[Record],
+    observed: Observed,
+    stack: StackRef,
+    others: set[str],
+    live: dict[str, Record],
+    drifts: list[Drift],
+) -> None:
+    """A user that this stack made has the access that this stack gives it: more of it is drift."""
+    users = {f"User:{record['outputs']['name']}": record for record in ours if record["type"] == USER}
+    if not users:
+        return
+    known = {identity.acl_of(record["outputs"]) for record in ours if record["type"] == ACL}
+    for acl in sorted(observed.acls() - known):
+        name = acl_name(acl)
+        if acl.principal not in users or name in others:
+            continue
+        urn = stack.child(stack.urn, ACL, name)
+        values: dict[str, Any] = dict(identity.acl_values(acl))
+        beside = users[acl.principal]
+        live[urn] = {
+            "urn": urn,
+            "custom": True,
+            "id": name,
+            "type": ACL,
+            "inputs": values,
+            "outputs": dict(values),
+            "parent": stack.urn,
+            "provider": beside["provider"],
+            "created": now(),
+            "modified": now(),
+        }
+        drifts.append(Drift("extra", ACL, name, urn))

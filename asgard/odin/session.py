@@ -1,0 +1,180 @@
+"""A command's hold on one stack: its state, the journal, the cluster as it is, and the leases while it changes something."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asgard.core import contexts, paths
+from asgard.core.errors import Unreachable, WrongUsage
+from asgard.kafka import target
+from asgard.kafka.connection import Connection, read_properties
+from asgard.kafka.guarded import guarded
+from asgard.kafka.ports import ControlPlane
+from asgard.odin.engine.deployment import StackRef
+from asgard.odin.engine.state import State, StateStore
+from asgard.odin.program import PROJECT
+from asgard.odin.resources import local
+from asgard.odin.resources.kinds import CLUSTER, READY
+from asgard.odin.resources.observe import Observed
+from asgard.odin.spec import ExternalSpec, StackSpec
+
+if TYPE_CHECKING:
+    from asgard.journal.leases import Lease
+    from asgard.journal.operations import Handler, Settled
+    from asgard.journal.store.database import Database
+
+CALL_DEADLINE_S = 10.0
+"""Deadline of a call to the cluster that is made under a lease."""
+
+
+@dataclass
+class Session:
+    """What the verbs work with. `external` is the cluster of a stack whose target is external."""
+
+    name: str
+    store: StateStore
+    journal: Database
+    external: Connection | None = None
+    leases: list[Lease] = field(default_factory=list)
+    _control: ControlPlane | None = None
+
+    @property
+    def ref(self) -> StackRef:
+        """The stack as Pulumi knows it."""
+        return StackRef(PROJECT, self.name)
+
+    def check(self) -> None:
+        """Raise LeaseLost where this process may not write any more; nothing where it only reads."""
+        for lease in self.leases:
+            lease.check(CALL_DEADLINE_S)
+
+    def connect(self, connection: Connection) -> ControlPlane:
+        """A control plane whose writes look at the leases first."""
+        from asgard.kafka.admin import connect
+
+        return guarded(connect(connection, deadline_s=CALL_DEADLINE_S), self.check)
+
+    def connection(self, state: State) -> Connection | None:
+        """Where the stack's cluster answers; None where there is none yet."""
+        return self.external or local_connection(self.name, state)
+
+    def control(self, state: State) -> ControlPlane:
+        """The stack's cluster. Raises Unreachable where there is none."""
+        if self._control is None:
+            connection = self.connection(state)
+            if connection is None:
+                raise Unreachable(f"stack {self.name} has no cluster yet", "`asgard odin up` makes it.")
+            self._control = self.connect(connection)
+        return self._control
+
+    def observed(self, state: State) -> Observed:
+        """One look at the cluster and at the processes of its nodes."""
+        return Observed(lambda: self.control(state), local.running)
+
+    def cluster_id(self, state: State) -> str | None:
+        """The id of the stack's cluster where the state tells it, or the cluster of an external stack does."""
+        for record in state.live.values():
+            if record["type"] == CLUSTER and (known := (record.get("outputs") or {}).get("clusterId")):
+                return str(known)
+        return self.control(state).cluster().cluster_id if self.external is not None else None
+
+    def forget_connection(self) -> None:
+        """End the connection: the next look opens a new one."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
+
+def directory(stack: str) -> Path:
+    """Where a stack's state lives."""
+    return paths.stack_dir(stack)
+
+
+def client_file(stack: str) -> Path:
+    """The administrator's client properties of a local stack (0600)."""
+    return directory(stack) / "client.properties"
+
+
+def local_connection(stack: str, state: State) -> Connection | None:
+    """The cluster of a local stack, from its state and its client properties file; None where either is missing."""
+    for record in state.live.values():
+        servers = (record.get("outputs") or {}).get("bootstrapServers") if record["type"] == READY else None
+        if servers and client_file(stack).exists():
+            return Connection(servers, read_properties(client_file(stack)))
+    return None
+
+
+def external_connection(external: ExternalSpec) -> Connection:
+    """The cluster that the stack file names, by its servers or by a context."""
+    if external.context is not None:
+        return target.of_context(contexts.load().pick(external.context)).connection
+    if external.bootstrap_servers is None:
+        raise WrongUsage("cluster: names neither bootstrap_servers nor a context")
+    properties = read_properties(Path(external.client_properties)) if external.client_properties else {}
+    return Connection(external.bootstrap_servers, properties)
+
+
+@contextlib.contextmanager
+def reading(name: str, spec: StackSpec | None = None) -> Iterator[Session]:
+    """A session that changes nothing."""
+    from asgard.journal.store.database import open_journal
+
+    external = external_connection(spec.external) if spec is not None and spec.external is not None else None
+    with open_journal() as journal:
+        session = Session(name, StateStore(directory(name)), journal, external)
+        try:
+            yield session
+        finally:
+            session.forget_connection()
+
+
+@contextlib.contextmanager
+def changing(
+    name: str,
+    spec: StackSpec | None = None,
+    *,
+    doing: str,
+    handlers: Mapping[str, Handler],
+    on_settled: Callable[[Settled], None],
+) -> Iterator[Session]:
+    """A session under the leases of the stack and of its cluster; what a dead run left behind is settled first.
+
+    Raises Busy with who holds a lease, and Refused while a drill or a healing has the cluster.
+    """
+    from asgard.journal import leases, operations
+    from asgard.journal.leases import Priority
+
+    with reading(name, spec) as session, contextlib.ExitStack() as held:
+
+        def hold(lease: str) -> None:
+            session.leases.append(
+                held.enter_context(leases.hold(session.journal, lease, priority=Priority.CHANGE, doing=doing))
+            )
+
+        hold(leases.stack_change(name))
+        session.store.guard = session.check
+        cluster_id = session.cluster_id(session.store.load())
+        under = [f"stack/{name}/"]
+        if cluster_id is not None:
+            hold(leases.cluster_change(cluster_id))
+            under.append(f"cluster/{cluster_id}/")
+        for prefix in under:
+            for settled in operations.settle(session.journal, handlers, under=prefix, held=session.leases):
+                on_settled(settled)
+        yield session
+
+
+def exists(name: str) -> None:
+    """Raise WrongUsage where no stack of that name was ever applied here."""
+    if not StateStore(directory(name)).exists():
+        known = sorted(p.name for p in (paths.home() / "stacks").glob("*") if StateStore(p).exists())
+        raise WrongUsage(f"there is no stack {name!r} here (known: {', '.join(known) or 'none'})")
+
+
+def plain_outputs(state: State, token: str) -> dict[str, Any]:
+    """The outputs of the only resource of that type, secrets as they stand in the state; empty where there is none."""
+    return next((record.get("outputs") or {} for record in state.live.values() if record["type"] == token), {})
