@@ -97,7 +97,7 @@ def retention(milliseconds: int) -> str | None:
     if milliseconds < 0:
         return "forever" if milliseconds == -1 else None
     unit, size = next(((u, s) for u, s in _UNITS if milliseconds and milliseconds % s == 0), ("ms", 1))
-    return f"{milliseconds // size}{unit}" if 0 < milliseconds < 2**53 else None
+    return f"{milliseconds // size}{unit}" if 0 < milliseconds < 2**50 else None
 
 
 def _section(name: str, entries: Iterable[str]) -> list[str]:
