@@ -42,6 +42,14 @@ class ControlPlane(Protocol):
         """Forget a broker that is gone for good; it must be down and hold no replicas."""
         ...
 
+    def add_voter(self, voter: int, directory: str, listeners: dict[str, tuple[str, int]]) -> None:
+        """Make a controller that follows the quorum a voter; `directory` is the id of its metadata log directory."""
+        ...
+
+    def remove_voter(self, voter: int, directory: str) -> None:
+        """Take a voter out of the quorum."""
+        ...
+
     def features(self) -> dict[str, int]:
         """Finalized feature levels (`metadata.version`, `eligible.leader.replicas.version`, …)."""
         ...

@@ -52,7 +52,8 @@ class ClusterCalls:
         answer = self._wire.ask(
             DescribeQuorumRequest(
                 topics=[topic(topic_name="__cluster_metadata", partitions=[topic.PartitionData(partition_index=0)])]
-            )
+            ),
+            code=lambda a: a.error_code or a.topics[0].partitions[0].error_code,
         )
         doing, needs = "describe the metadata quorum", "DESCRIBE on the cluster"
         self._wire.check(answer.error_code, answer.error_message, doing, needs)

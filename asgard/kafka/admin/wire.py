@@ -122,9 +122,19 @@ class Wire:
         known = self._manager.broker_version_data.api_versions.get(message.API_KEY)
         return known is not None and known[0] <= version <= known[1]
 
-    def ask(self, request: Any, node: int | None = None) -> Any:
-        """The response to one request."""
-        return self.ask_write(request, node)[0]
+    def ask(self, request: Any, node: int | None = None, *, code: Callable[[Any], int] | None = None) -> Any:
+        """The response to one request; one whose error code says "try again" is asked again until the deadline.
+
+        `code` finds the code where it isn't the response's own `error_code`.
+        """
+        deadline, pause = time.monotonic() + self.deadline_s, 0.05
+        while True:
+            answer, _ = self.ask_write(request, node)
+            said = code(answer) if code else getattr(answer, "error_code", 0)
+            if said not in errors.TRY_AGAIN or time.monotonic() + pause > deadline:
+                return answer
+            time.sleep(pause)
+            pause = min(pause * 2, 1.0)
 
     def ask_write(self, request: Any, node: int | None = None) -> tuple[Any, bool]:
         """The response, and whether an earlier try was lost on the way and may have been carried out all the same."""

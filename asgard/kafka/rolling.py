@@ -1,0 +1,173 @@
+"""Restarts of many nodes, one at a time, so that the cluster stays available and no replica is the last one by accident.
+
+Before each restart all other replicas of the partitions it holds must be in sync, and the other controllers a majority: what
+min.insync.replicas asks for is then kept. After it: the node is registered and unfenced, in sync for every replica it holds, and caught up in the quorum. The active
+controller goes last: each change of it stops changes of metadata for a moment. Nothing is remembered here: a run that was
+cut short is resumed by passing the nodes that still need it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from asgard.core.errors import AsgardError, Failed, Refused
+from asgard.kafka.model import Partition, Quorum, Topic
+from asgard.kafka.ports import ControlPlane, NodeControl
+
+_QUORUM_LAG = 1000
+"""Records that a voter may be behind its leader (it appends a few a second when idle) and count as caught up."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What just happened: a node is about to be restarted (`restarting`), or is back (`back`, after `seconds`)."""
+
+    node: int
+    what: str
+    seconds: float = 0.0
+
+
+def restart_all(
+    control: ControlPlane,
+    nodes: NodeControl,
+    ids: Collection[int],
+    *,
+    deadline_s: float = 120,
+    poll_s: float = 0.2,
+    tell: Callable[[Step], None] | None = None,
+    restart: Callable[[int], None] | None = None,
+) -> None:
+    """Restart these nodes one by one. `deadline_s` is for each node to be back in all ISRs; `restart` replaces the default.
+
+    Raises Refused before anything is stopped that must not be (partitions that would lose availability, a quorum without a
+    majority), and Failed where a node does not come back. Partitions that are short of replicas at the start are waited for.
+    """
+    for node in order(ids, control.quorum().leader):
+        restart_one(control, nodes, node, deadline_s=deadline_s, poll_s=poll_s, tell=tell, restart=restart)
+
+
+def restart_one(
+    control: ControlPlane,
+    nodes: NodeControl,
+    node: int,
+    *,
+    deadline_s: float = 120,
+    poll_s: float = 0.2,
+    tell: Callable[[Step], None] | None = None,
+    restart: Callable[[int], None] | None = None,
+) -> None:
+    """Restart one node once that is safe, and wait until it is back in all ISRs. Callers take turns: one node at a time."""
+    _wait_until_safe(control, nodes, node, deadline_s, poll_s)
+    if tell:
+        tell(Step(node, "restarting"))
+    started = time.monotonic()
+    (restart or nodes.restart)(node)
+    _wait_until_back(control, nodes, node, deadline_s, poll_s)
+    if tell:
+        tell(Step(node, "back", time.monotonic() - started))
+
+
+def order(ids: Collection[int], controller: int) -> list[int]:
+    """By id, the active controller last."""
+    return sorted(set(ids), key=lambda node: (node == controller, node))
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a node must not be stopped now; `passes`: it may go away by itself, as a replica that catches up."""
+
+    what: str
+    passes: bool
+
+
+def obstacles(node: int, topics: Iterable[Topic], quorum: Quorum, alive: Collection[int]) -> list[Obstacle]:
+    """What stands against stopping a node; nothing: it may be. `alive` are the nodes whose processes run.
+
+    Partitions with one replica, or with min.insync.replicas equal to their replicas, can't be kept available by anybody.
+    """
+    found = []
+    behind = [p for t in topics for p in t.partitions if node in p.target_replicas and _others_behind(p, node)]
+    if behind:
+        named = ", ".join(f"{p.topic}-{p.partition}" for p in behind[:3]) + (", …" if len(behind) > 3 else "")
+        late = {r for p in behind for r in _others_behind(p, node)}
+        who = f"node {', '.join(map(str, sorted(late)))} is not in sync"
+        down = late.difference(alive)
+        if down:
+            who += f" (node {', '.join(map(str, sorted(down)))} is down)"
+        found.append(Obstacle(f"{who} for {len(behind)} partitions that node {node} holds too ({named})", not down))
+    if len(quorum.voters) > 1 and node in {v.id for v in quorum.voters}:
+        running = [v for v in quorum.voters if v.id != node and v.id in alive]
+        caught_up = [v for v in running if v.lag <= _QUORUM_LAG]
+        needed = len(quorum.voters) // 2 + 1
+        if len(caught_up) < needed:
+            what = (
+                f"the quorum would have {len(caught_up)} caught-up controllers without node {node}; it needs {needed}"
+            )
+            found.append(Obstacle(what, len(running) >= needed))
+    return found
+
+
+def _others_behind(p: Partition, node: int) -> list[int]:
+    return [r for r in p.target_replicas if r != node and r not in p.isr]
+
+
+def _wait_until_safe(control: ControlPlane, nodes: NodeControl, node: int, deadline_s: float, poll_s: float) -> None:
+    """Wait for obstacles that pass by themselves; Refused where they stay."""
+    give_up = time.monotonic() + deadline_s
+    while True:
+        alive = {n.id for n in nodes.nodes() if n.state == "running"}
+        found = obstacles(node, control.topics().values(), control.quorum(), alive)
+        if not found:
+            return
+        if time.monotonic() > give_up or not all(o.passes for o in found):
+            raise Refused(
+                f"node {node} can't be restarted now: {'; '.join(o.what for o in found)}",
+                "Heal that first, then run it again: nodes that were restarted already are not restarted again.",
+            )
+        time.sleep(poll_s)
+
+
+def _wait_until_back(control: ControlPlane, nodes: NodeControl, node: int, deadline_s: float, poll_s: float) -> None:
+    give_up = time.monotonic() + deadline_s
+    roles = next((n.roles for n in nodes.nodes() if n.id == node), ())
+    while True:
+        try:
+            missing = _missing(control, node, roles)
+        except AsgardError as error:  # no broker answers, or the quorum has no leader at this moment
+            missing = error.what
+        if missing is None:
+            return
+        if time.monotonic() > give_up:
+            raise Failed(
+                f"node {node} was restarted and is not back after {deadline_s:.0f} s: {missing}",
+                f"Look at its log; the nodes after it were left alone. `asgard kafka nodes` shows node {node}.",
+            )
+        time.sleep(poll_s)
+
+
+def _missing(control: ControlPlane, node: int, roles: tuple[str, ...]) -> str | None:
+    """What a node that was restarted still lacks."""
+    if "broker" in roles or not roles:
+        brokers = {b.id: b.state for b in control.cluster().brokers}
+        if brokers.get(node) != "up":
+            return f"its broker is {'fenced' if node in brokers else 'not registered'}"
+        behind = [
+            p
+            for t in control.topics().values()
+            for p in t.partitions
+            if node in p.target_replicas and node not in p.isr
+        ]
+        if behind:
+            return (
+                f"{len(behind)} partitions wait for it to catch up, {behind[0].topic}-{behind[0].partition} among them"
+            )
+    if "controller" in roles:
+        quorum = control.quorum()
+        voter = next((v for v in quorum.voters if v.id == node), None)
+        if quorum.leader < 0:
+            return "the quorum has no leader"
+        if voter is not None and voter.lag > _QUORUM_LAG:
+            return f"its controller is {voter.lag} records behind"
+    return None
