@@ -1,0 +1,1 @@
+"""Thor: brokers die, nobody wakes up."""

@@ -1,0 +1,106 @@
+"""What the owner of a cluster allows: how full a broker may be, and how fast data may move.
+
+Read from the `limits:` of a stack file or of `thor.yaml`. Fractions are of 1, sizes bytes, rates bytes per second. Hard limits
+are never broken by a plan; `tolerance` is a goal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from asgard.core.errors import InvalidFile
+
+DEFAULT_THROTTLE_BYTES_PER_S = 50_000_000
+
+
+@dataclass(frozen=True)
+class BrokerLimit:
+    """Hard limits of one broker; None: none. `capacity_bytes` None: what its log directories report."""
+
+    disk: float | None = None
+    capacity_bytes: int | None = None
+    bytes_in_per_s: float | None = None
+    bytes_out_per_s: float | None = None
+    replicas: int | None = None
+    leaders: int | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a cluster. `of` has those of one broker."""
+
+    disk: float = 0.8
+    bytes_in_per_s: float | None = None
+    bytes_out_per_s: float | None = None
+    replicas: int | None = None
+    leaders: int | None = None
+    tolerance: float = 0.1
+    min_gain: float = 0.05
+    exclude_topics: tuple[str, ...] = ()
+    exclude_brokers: frozenset[int] = frozenset()
+    throttle_bytes_per_s: float | None = None
+    moves_per_broker: int | None = None
+    batch_bytes: int | None = None
+    windows: tuple[str, ...] = ()
+    brokers: dict[int, BrokerLimit] = field(default_factory=dict)
+
+    def of(self, broker: int) -> BrokerLimit:
+        """The hard limits of a broker: its own where it has them, else those of all."""
+        own = self.brokers.get(broker, BrokerLimit())
+        return BrokerLimit(
+            self.disk if own.disk is None else own.disk,
+            own.capacity_bytes,
+            self.bytes_in_per_s if own.bytes_in_per_s is None else own.bytes_in_per_s,
+            self.bytes_out_per_s if own.bytes_out_per_s is None else own.bytes_out_per_s,
+            self.replicas if own.replicas is None else own.replicas,
+            self.leaders if own.leaders is None else own.leaders,
+        )
+
+    def excludes_topic(self, topic: str) -> bool:
+        """Whether the topic is only moved where a broker must be emptied."""
+        return any(fnmatchcase(topic, pattern) for pattern in self.exclude_topics)
+
+    @property
+    def rate_bytes_per_s(self) -> float:
+        """What a move is planned with: the throttle, or 50 MB/s where none is set."""
+        return self.throttle_bytes_per_s or DEFAULT_THROTTLE_BYTES_PER_S
+
+
+def read(path: Path | str) -> Limits:
+    """The `limits:` of a YAML file; the defaults where it has none. Raises InvalidFile and WrongUsage."""
+    from asgard.core import yaml
+    from asgard.core.schema.limits import LimitsFile
+    from asgard.core.schema.validate import check
+
+    document = yaml.read(path)
+    checked = check(document, LimitsFile)
+    problems = list(checked.problems)
+    section = checked.value.limits if checked.value else None
+    for key in section.brokers if section else ():
+        if not key.isdecimal():
+            problems.append(
+                document.problem(("limits", "brokers", key), "is no broker; allowed are broker ids", at_key=True)
+            )
+    if problems or section is None:
+        raise InvalidFile(problems)
+    return Limits(
+        section.disk,
+        section.bytes_in,
+        section.bytes_out,
+        section.replicas,
+        section.leaders,
+        section.tolerance,
+        section.min_gain,
+        tuple(section.exclude_topics),
+        frozenset(section.exclude_brokers),
+        section.throttle,
+        section.moves_per_broker,
+        section.batch,
+        tuple(section.windows),
+        {
+            int(key): BrokerLimit(b.disk, b.capacity, b.bytes_in, b.bytes_out, b.replicas, b.leaders)
+            for key, b in section.brokers.items()
+        },
+    )

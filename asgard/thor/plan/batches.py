@@ -1,0 +1,161 @@
+"""The order of a plan: batches that move at the same time, each about a minute at the throttle.
+
+While a batch runs its replicas are on the new brokers and still on the old ones; so a broker takes what a batch brings before it is
+rid of what the batch takes away, and the limits hold at every moment. What no order can bring about is left out and named.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from asgard.thor.plan.board import Board
+from asgard.thor.plan.model import Batch
+
+BATCH_SECONDS = 60.0
+_LOOK_AHEAD = 20
+
+
+@dataclass
+class Step:
+    """A partition's change as the batches see it; brokers are numbers of the board."""
+
+    p: int
+    urgency: int
+    size: int
+    source: int
+    gains: list[int] = field(default_factory=list)
+    losses: list[int] = field(default_factory=list)
+    lead_from: int = -1
+    lead_to: int = -1
+
+    @property
+    def bytes_moved(self) -> int:
+        """Of all replicas that are copied."""
+        return self.size * len(self.gains)
+
+
+class Scheduler:
+    """Puts steps into batches. It starts from what the brokers carry before the plan."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        start = board.start
+        self.disk = list(start.disk)
+        self.count = list(start.count)
+        self.leads = list(start.leads)
+        self.bytes_in = list(start.bytes_in)
+        self.bytes_out = list(start.bytes_out)
+        self.rate = board.limits.rate_bytes_per_s
+
+    def order(self, steps: list[Step]) -> tuple[list[list[Step]], list[Step]]:
+        """The batches, and what fits into none."""
+        queues: dict[int, list[Step]] = defaultdict(list)
+        for step in sorted(steps, key=lambda s: (s.urgency, -s.size, s.p), reverse=True):
+            queues[step.gains[0] if step.gains else -1].append(step)
+        batches: list[list[Step]] = []
+        while any(queues.values()):
+            batch = self._fill(queues)
+            if not batch:
+                break
+            batches.append(batch)
+        return batches, [s for q in queues.values() for s in q]
+
+    def _fill(self, queues: dict[int, list[Step]]) -> list[Step]:
+        into: dict[int, int] = defaultdict(int)
+        out: dict[int, int] = defaultdict(int)
+        moves: dict[int, int] = defaultdict(int)
+        batch: list[Step] = []
+        total = 0
+        limits = self.board.limits
+        # A replica that takes longer than a minute leaves the others that much time.
+        most = max([self.rate * BATCH_SECONDS, *(q[-1].size for q in queues.values() if q and q[-1].gains)])
+        for key in sorted(queues, key=lambda k: (k < 0, k)):
+            queue = queues[key]
+            passed: list[Step] = []
+            while queue and len(passed) < _LOOK_AHEAD:
+                step = queue.pop()
+                heavy = step.bytes_moved
+                slots = [*step.gains, step.source] if step.gains else []
+                if (
+                    any(into[b] and into[b] + step.size > most for b in step.gains)
+                    or (heavy and out[step.source] and out[step.source] + heavy > most)
+                    or (total and limits.batch_bytes and heavy and total + heavy > limits.batch_bytes)
+                    or any(limits.moves_per_broker and moves[b] >= limits.moves_per_broker for b in slots)
+                    or not self._within(step)
+                ):
+                    passed.append(step)
+                    continue
+                batch.append(step)
+                total += heavy
+                out[step.source] += heavy
+                for b in step.gains:
+                    into[b] += step.size
+                for b in slots:
+                    moves[b] += 1
+                self._gain(step)
+            queue.extend(reversed(passed))
+        if not batch:
+            return self._search(queues)
+        for step in batch:
+            self._lose(step)
+        return batch
+
+    def _search(self, queues: dict[int, list[Step]]) -> list[Step]:
+        """Beyond the look-ahead: any single step that the limits allow."""
+        for key in sorted(queues):
+            for i in range(len(queues[key]) - 1, -1, -1):
+                step = queues[key][i]
+                if self._within(step):
+                    del queues[key][i]
+                    self._gain(step)
+                    self._lose(step)
+                    return [step]
+        return []
+
+    def _within(self, step: Step) -> bool:
+        board = self.board
+        rate = board.rate_in[step.p]
+        for b in step.gains:
+            if (
+                self.disk[b] + step.size > board.disk_cap[b]
+                or self.count[b] + 1 > board.count_cap[b]
+                or self.bytes_in[b] + rate > board.in_cap[b]
+            ):
+                return False
+        b = step.lead_to
+        return b < 0 or (
+            self.leads[b] + 1 <= board.leads_cap[b] and self.bytes_out[b] + board.rate_out[step.p] <= board.out_cap[b]
+        )
+
+    def _gain(self, step: Step) -> None:
+        for b in step.gains:
+            self.disk[b] += step.size
+            self.count[b] += 1
+            self.bytes_in[b] += self.board.rate_in[step.p]
+        if step.lead_to >= 0:
+            self.leads[step.lead_to] += 1
+            self.bytes_out[step.lead_to] += self.board.rate_out[step.p]
+
+    def _lose(self, step: Step) -> None:
+        for b in step.losses:
+            self.disk[b] -= step.size
+            self.count[b] -= 1
+            self.bytes_in[b] -= self.board.rate_in[step.p]
+        if step.lead_from >= 0:
+            self.leads[step.lead_from] -= 1
+            self.bytes_out[step.lead_from] -= self.board.rate_out[step.p]
+
+    def described(self, batches: list[list[Step]]) -> tuple[Batch, ...]:
+        """Each batch with its bytes, and its time at the throttle: that of the broker with most to receive or to send."""
+        found = []
+        for number, batch in enumerate(batches, 1):
+            into: dict[int, int] = defaultdict(int)
+            out: dict[int, int] = defaultdict(int)
+            for step in batch:
+                out[step.source] += step.bytes_moved
+                for b in step.gains:
+                    into[b] += step.size
+            busiest = max([*into.values(), *out.values()], default=0)
+            found.append(Batch(number, len(batch), sum(s.bytes_moved for s in batch), round(busiest / self.rate, 1)))
+        return tuple(found)

@@ -1,0 +1,87 @@
+"""Why a partition goes where it goes: what was decided, and for every broker what speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from asgard.core.errors import WrongUsage
+from asgard.kafka.model import ClusterSnapshot
+from asgard.thor.limits import Limits
+from asgard.thor.plan.board import Board
+from asgard.thor.plan.model import Change, Plan
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A broker as it stood before the plan; `fill` is what it carried over its fair share of the disk."""
+
+    broker: int
+    rack: str | None
+    role: str
+    fill: float
+    replicas: int
+    leaders: int
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`change` is None where the plan leaves the partition alone."""
+
+    partition: str
+    change: Change | None
+    candidates: tuple[Candidate, ...]
+
+
+def explain(plan: Plan, snapshot: ClusterSnapshot, limits: Limits, partition: str) -> Explanation:
+    """Explain one partition (`topic-3`). Raises WrongUsage where the snapshot does not have it."""
+    draining = [int(b) for b in plan.arguments] if plan.kind == "drain" else []
+    board = Board(snapshot, limits, draining)
+    p = next((i for i in range(len(board.parts)) if board.name(i) == partition), None)
+    if p is None:
+        raise WrongUsage(f"partition {partition} is not in the snapshot", "Name it as TOPIC-NUMBER, as in orders-3.")
+    change = change_of(plan, partition)
+    after = change.after if change else tuple(board.ids[b] for b in board.reps[p])
+    candidates = []
+    for b, broker in enumerate(board.brokers):
+        candidates.append(
+            Candidate(
+                broker.id,
+                broker.rack,
+                _role(board, p, b, after),
+                round(board.x(b), 3),
+                board.count[b],
+                board.leads[b],
+                _verdict(board, p, b, after),
+            )
+        )
+    return Explanation(partition, change, tuple(candidates))
+
+
+def change_of(plan: Plan, partition: str) -> Change | None:
+    """What the plan does with the partition."""
+    return next((c for c in plan.changes if c.name == partition), None)
+
+
+def _role(board: Board, p: int, b: int, after: Collection[int]) -> str:
+    had, has = b in board.reps[p], board.ids[b] in after
+    return "stays" if had and has else "leaves" if had else "comes" if has else ""
+
+
+def _verdict(board: Board, p: int, b: int, after: tuple[int, ...]) -> str:
+    if board.ids[b] in after:
+        return "chosen"
+    if b in board.reps[p]:
+        return board.refusal[b] or "gave its replica away"
+    reason = board.why_not(p, b)
+    if reason:
+        return reason
+    crowd = sum(1 for r in after if board.rack[board.index[r]] == board.rack[b])
+    came = [board.index[r] for r in after if board.index[r] not in board.reps[p]]
+    if not came:
+        return "possible; nothing had to come"
+    least = min(sum(1 for r in after if board.rack[board.index[r]] == board.rack[c]) - 1 for c in came)
+    if crowd > least:
+        return f"its rack has {crowd} already"
+    return "possible; others were lighter"

@@ -1,0 +1,156 @@
+"""Where a replica goes that must leave its broker, or that is new: the least crowded rack first, then the lightest broker.
+
+The rack rule: a replica goes to a rack with as few replicas of its partition as can be. It may go to one as crowded as the rack it
+comes from (never worse than before), or as the least crowded rack that has a broker for it at all (as spread as the racks allow).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from heapq import heapify, heappop, heappush, heapreplace
+
+from asgard.thor.plan.board import Board
+from asgard.thor.plan.model import Unmet
+
+_CANDIDATES = 3
+
+
+class Lightest:
+    """The brokers of each rack, lightest first, by a weight that mostly grows while they are filled."""
+
+    def __init__(self, board: Board, brokers: Iterable[int], weigh: Callable[[int], float]) -> None:
+        self.weigh = weigh
+        self.rack = board.rack
+        self.heaps: dict[int, list[tuple[float, int]]] = defaultdict(list)
+        for b in brokers:
+            self.heaps[board.rack[b]].append((weigh(b), b))
+        for heap in self.heaps.values():
+            heapify(heap)
+
+    def lighter(self, b: int) -> None:
+        """To be called when the broker lost weight; gains are noticed without it."""
+        heappush(self.heaps[self.rack[b]], (self.weigh(b), b))
+
+    def pick(self, racks: Iterable[int], fits: Callable[[int], bool], most: int = 1) -> list[int]:
+        """Up to `most` of the lightest brokers that fit, of each rack."""
+        found: list[int] = []
+        for rack in racks:
+            heap = self.heaps.get(rack)
+            if not heap:
+                continue
+            aside: dict[int, float] = {}
+            taken = 0
+            while heap and taken < most:
+                weight, b = heap[0]
+                now = self.weigh(b)
+                if now > weight:
+                    heapreplace(heap, (now, b))
+                    continue
+                heappop(heap)
+                if now < weight or b in aside:
+                    continue  # an older entry of a broker that has become lighter: the newer one stands for it
+                aside[b] = weight
+                if fits(b):
+                    found.append(b)
+                    taken += 1
+            for b, weight in aside.items():
+                heappush(heap, (weight, b))
+        return found
+
+
+def by_disk_and_count(board: Board) -> Callable[[int], float]:
+    """The weight for replicas that must go somewhere: disk first, replicas with half its weight."""
+    mean = board.mean_count or 1.0
+
+    def weigh(b: int) -> float:
+        return board.x(b) + 0.5 * board.count[b] / mean
+
+    return weigh
+
+
+def destination(board: Board, light: Lightest, p: int, src: int) -> int | None:
+    """The best broker for a replica of `p` that leaves `src` (-1: that is new); None where there is none."""
+    crowd = Counter(board.rack[r] for r in board.reps[p] if r != src)
+    level, floor = levels(board, p, src, crowd)
+    if floor is None:
+        return None
+    by_level: dict[int, list[int]] = defaultdict(list)
+    for rack in range(board.rack_count):
+        if crowd[rack] <= level and board.rack_accepting[rack]:
+            by_level[crowd[rack]].append(rack)
+    for crowded in sorted(by_level):
+        found = light.pick(by_level[crowded], lambda b: board.fits(p, b), _CANDIDATES)
+        if found:
+            return _best(board, p, found)
+    return None
+
+
+def levels(board: Board, p: int, src: int, crowd: Counter[int]) -> tuple[int, int | None]:
+    """How crowded the rack of a new replica may be, and how crowded the best rack is that has a broker for it (None: none has)."""
+    taken = Counter(board.rack[r] for r in board.reps[p] if board.accepts[r])
+    floor = min(
+        (crowd[rack] for rack in range(board.rack_count) if board.rack_accepting[rack] > taken[rack]), default=None
+    )
+    now = crowd[board.rack[src]] if src >= 0 else 0
+    return max(now, floor or 0), floor
+
+
+def _best(board: Board, p: int, found: list[int]) -> int:
+    if len(found) == 1:
+        return found[0]
+    size, mean, within = board.size[p], board.mean_count or 1.0, 1 + board.limits.tolerance
+
+    def after(b: int) -> float:
+        return (board.disk[b] + size) / board.share[b] if board.share[b] else 1.0
+
+    bar = max(within, min(map(after, found)))
+    return min(
+        (b for b in found if after(b) <= bar),
+        key=lambda b: (round(20 * board.count[b] / mean), board.topic_on(p, b), after(b), b),
+    )
+
+
+def nowhere(board: Board, p: int, src: int) -> tuple[str, str]:
+    """Why there is no broker for a replica of `p`, and what would help."""
+    reasons: Counter[str] = Counter()
+    crowd = Counter(board.rack[r] for r in board.reps[p] if r != src)
+    level, floor = levels(board, p, src, crowd)
+    for b in range(len(board.brokers)):
+        if b == src:
+            continue
+        reason = board.why_not(p, b)
+        if not reason and crowd[board.rack[b]] > level:
+            reason = "in a rack that has more replicas of it"
+        if reason:
+            reasons[reason] += 1
+    why = "no broker can take it (" + ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items())) + ")"
+    if floor is None:
+        return (
+            why,
+            f"one broker more that is up (it needs {len(board.reps[p])}), or fewer replicas (`thor plan set-rf`)",
+        )
+    if any(r.startswith("over its") for r in reasons):
+        rack = "" if board.rack_count == 1 else ", in a rack with few replicas of it"
+        return why, f"a higher limit, or a further broker{rack}"
+    return why, "a further broker, in a rack with few replicas of it"
+
+
+class Failures:
+    """Goals that were not reached, gathered by reason."""
+
+    def __init__(self, goal: str, required: bool = True) -> None:
+        self.goal = goal
+        self.required = required
+        self.by_reason: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, subject: str, why: str, would_help: str) -> None:
+        """One more that was not reached."""
+        self.by_reason.setdefault((why, would_help), []).append(subject)
+
+    def unmet(self) -> list[Unmet]:
+        """One for each reason."""
+        return [
+            Unmet(self.goal, tuple(subjects[:5]), len(subjects), why, would_help, self.required)
+            for (why, would_help), subjects in self.by_reason.items()
+        ]

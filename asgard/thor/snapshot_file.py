@@ -1,0 +1,151 @@
+"""Snapshots on disk: the format `asgard.cluster/v1`, gzipped where the name ends in `.gz`.
+
+Readers ignore unknown keys; what is absent or null was not measured. A file of 200,000 partitions is read in about a
+second: msgspec fills the data classes of `kafka.model` directly.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from asgard.core.errors import InvalidFile, Problem, WrongUsage
+from asgard.kafka.model import Broker, ClusterSnapshot, Partition
+
+FORMAT = "asgard.cluster/v1"
+_WHERE = re.compile(r" - at `\$\.?(.*?)`$")
+
+
+def read(path: Path | str) -> ClusterSnapshot:
+    """Read a snapshot. Raises WrongUsage (can't be read) and InvalidFile (is no snapshot, or contradicts itself)."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WrongUsage(
+            f"{path}: can't be read: {error.strerror}", "Name a file that `thor snapshot` wrote."
+        ) from error
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = zlib.decompress(data, wbits=31)
+        except zlib.error as error:
+            raise InvalidFile([Problem(str(path), 1, 1, "", f"is a broken gzip file: {error}")]) from error
+    with without_collector():
+        snapshot = _decode(data, str(path))
+        return _completed(snapshot, str(path))
+
+
+def write(snapshot: ClusterSnapshot, path: Path | str) -> None:
+    """Write a snapshot atomically; one partition a line, so that two of them can be compared as text."""
+    import gzip
+
+    import msgspec
+
+    path = Path(path)
+    document: dict[str, Any] = {"format": FORMAT} | msgspec.to_builtins(replace(snapshot, partitions=()))
+    document.pop("partitions")
+    encode = msgspec.json.Encoder().encode
+    lines = b",\n".join(encode(p) for p in snapshot.partitions)
+    data = encode(document)[:-1] + b',"partitions":[\n' + lines + b"\n]}\n"
+    if path.suffix == ".gz":
+        data = gzip.compress(data, 6, mtime=0)
+    write_atomically(path, data)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """All of it or nothing, under that name. Raises WrongUsage where the folder does not take it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise WrongUsage(f"{path}: can't be written: {error.strerror}") from error
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Python's cycle collector off: with hundreds of thousands of objects that stay, its passes take most of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _decode(data: bytes, file: str) -> ClusterSnapshot:
+    import msgspec
+
+    class Head(msgspec.Struct):
+        format: Any = None
+
+    try:
+        head = msgspec.json.decode(data, type=Head)
+    except msgspec.MsgspecError as error:
+        raise _invalid(file, f"is not JSON of a snapshot: {error}") from error
+    if head.format != FORMAT:
+        hint = f"has the format {head.format!r}" if head.format is not None else "has no key `format`"
+        raise _invalid(file, f"{hint}; allowed is {FORMAT!r}", "format")
+    try:
+        return msgspec.json.decode(data, type=ClusterSnapshot)
+    except msgspec.ValidationError:
+        pass
+    # A null where a default would do is not wrong: such files are rare and read the slow way.
+    try:
+        return msgspec.convert(_without_nulls(msgspec.json.decode(data)), ClusterSnapshot)
+    except msgspec.ValidationError as error:
+        where = _WHERE.search(str(error))
+        message = str(error)[: where.start()] if where else str(error)
+        raise _invalid(file, message[0].lower() + message[1:], where[1] if where else "") from error
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_nulls(v) for v in value]
+    return value
+
+
+def _invalid(file: str, message: str, field: str = "") -> InvalidFile:
+    return InvalidFile([Problem(file, 1, 1, field, message)])
+
+
+def _completed(snapshot: ClusterSnapshot, file: str) -> ClusterSnapshot:
+    """With a `missing` broker for each that only a replica list names. Raises InvalidFile where it contradicts itself."""
+    known = {b.id for b in snapshot.brokers}
+    if len(known) != len(snapshot.brokers):
+        raise _invalid(file, "names a broker twice", "brokers")
+    seen: set[tuple[str, int]] = set()
+    missing: set[int] = set()
+    for i, p in enumerate(snapshot.partitions):
+        replicas = set(p.replicas)
+        if not replicas or len(replicas) != len(p.replicas):
+            wrong = "has a broker twice" if replicas else "is empty"
+            raise _invalid(
+                file, f"{wrong} ({_name(p)}); allowed is a list of different brokers", f"partitions[{i}].replicas"
+            )
+        for what in ("size_bytes", "bytes_in_per_s", "bytes_out_per_s"):
+            if (getattr(p, what) or 0) < 0:
+                raise _invalid(file, f"is below 0 ({_name(p)}); allowed is 0 or more", f"partitions[{i}].{what}")
+        seen.add((p.topic, p.partition))
+        if not replicas <= known:
+            missing |= replicas - known
+    if len(seen) != len(snapshot.partitions):
+        raise _invalid(file, "names a partition twice", "partitions")
+    if not missing:
+        return snapshot
+    return replace(snapshot, brokers=(*snapshot.brokers, *(Broker(b, state="missing") for b in sorted(missing))))
+
+
+def _name(partition: Partition) -> str:
+    return f"{partition.topic}-{partition.partition}"
