@@ -96,7 +96,7 @@ def obstacles(node: int, topics: Iterable[Topic], quorum: Quorum, alive: Collect
         down = late.difference(alive)
         if down:
             who += f" (node {', '.join(map(str, sorted(down)))} is down)"
-        found.append(Obstacle(f"{who} for {len(behind)} partitions that node {node} holds too ({named})", not down))
+        found.append(Obstacle(f"{who} for {_count(len(behind))} that node {node} holds too ({named})", not down))
     if len(quorum.voters) > 1 and node in {v.id for v in quorum.voters}:
         running = [v for v in quorum.voters if v.id != node and v.id in alive]
         caught_up = [v for v in running if v.lag <= _QUORUM_LAG]
@@ -107,6 +107,10 @@ def obstacles(node: int, topics: Iterable[Topic], quorum: Quorum, alive: Collect
             )
             found.append(Obstacle(what, len(running) >= needed))
     return found
+
+
+def _count(partitions: int) -> str:
+    return f"{partitions} partition{'s' if partitions > 1 else ''}"
 
 
 def _others_behind(p: Partition, node: int) -> list[int]:
