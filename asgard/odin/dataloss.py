@@ -115,7 +115,7 @@ def config_losses(
 
     `defaults` are the topic configs that count where a topic sets none (`topic_defaults`); `now_ms` is UTC.
     """
-    edits = _topic_edits(control, changes, defaults)
+    edits = _topic_edits(control, changes)
     names = [name for name, edit in edits.items() if set(RELEVANT) & {*edit.set, *edit.unset}]
     if not names:
         return {}
@@ -152,17 +152,16 @@ def _as_topic(broker_config: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _topic_edits(
-    control: ControlPlane, changes: Collection[ConfigChange], defaults: Mapping[str, str]
-) -> dict[str, ConfigChange]:
+def _topic_edits(control: ControlPlane, changes: Collection[ConfigChange]) -> dict[str, ConfigChange]:
     """The changes by topic; a change of the cluster-wide default is one of every topic that does not set the config itself."""
     edits = {c.name: c for c in changes if c.resource_type == "topic"}
+    kafkas = configs.definitions("topic", None)
     for change in changes:
         if change.resource_type != "broker":
             continue
         set_ = _as_topic(change.set)
         unset = {_BROKER_NAMES.get(k, "retention.ms" if k.startswith("log.retention.") else k) for k in change.unset}
-        back = {k: defaults[k] for k in unset & set(RELEVANT) - set(set_) if k in defaults}
+        back = {k: kafkas[k].default or "" for k in unset & set(RELEVANT) - set(set_)}
         if not set_ and not back:
             continue
         own = control.topic_configs()
@@ -187,18 +186,16 @@ def _losses(control: ControlPlane, ways: Mapping[str, tuple[Cut, ...]], now_ms: 
         for tp, offset in control.offsets_at(asked, max(0, now_ms - age)).items():
             kept_from.setdefault(tp, {})[age] = offset
     sizes = _leader_sizes(control, topics)
-    groups = control.group_offsets()
-    found = {}
-    for name in topics:
-        facts = {
-            p: PartitionFacts(o.start, o.end, sizes.get((t, p)), kept_from.get((t, p)))
-            for (t, p), o in offsets.items()
-            if t == name
-        }
-        committed = {g: {p: at for (t, p), at in by.items() if t == name} for g, by in groups.items()}
-        if loss := assess(name, ways[name], facts, committed):
-            found[name] = loss
-    return found
+    facts: dict[str, dict[int, PartitionFacts]] = {name: {} for name in topics}
+    for (topic, p), o in offsets.items():
+        facts[topic][p] = PartitionFacts(o.start, o.end, sizes.get((topic, p)), kept_from.get((topic, p)))
+    committed: dict[str, dict[str, dict[int, int]]] = {name: {} for name in topics}
+    for group, by_partition in control.group_offsets().items():
+        for (topic, p), at in by_partition.items():
+            if topic in committed:
+                committed[topic].setdefault(group, {})[p] = at
+    found = {name: assess(name, ways[name], facts[name], committed[name]) for name in topics}
+    return {name: loss for name, loss in found.items() if loss}
 
 
 def _leader_sizes(control: ControlPlane, topics: Mapping[str, Topic]) -> dict[tuple[str, int], int]:
