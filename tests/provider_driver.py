@@ -109,4 +109,4 @@ async def driving(
     try:
         yield driver
     finally:
-        provider.close()
+        await provider.close()

@@ -103,6 +103,26 @@ def test_a_topic_with_records_goes_only_when_that_was_allowed(secured_cluster: R
     play(secured_cluster, story)
 
 
+def test_a_shorter_retention_that_deletes_records_wants_permission(
+    secured_cluster: RealCluster, topic_name: str
+) -> None:
+    hour_ago = int(time.time() * 1000) - 3_600_000
+
+    async def story(d: Driver) -> None:
+        await d.up(TOPIC, "t", topic(topic_name))
+        with AckedProducer(secured_cluster.connection) as producer:
+            producer._producer.produce(topic_name, b"an hour old", timestamp=hour_ago)
+        shorter = topic(topic_name, config={"retention.ms": 600_000})
+        with pytest.raises(Refused, match=f"may delete 1 record of {topic_name}"):
+            await d.up(TOPIC, "t", shorter)
+        assert await d.up(TOPIC, "t", topic(topic_name, config={"retention.ms": 7_200_000})) == "update"
+        async with driving(secured_cluster, allow_data_loss=[topic_name]) as allowed:
+            allowed.state = d.state
+            assert await allowed.up(TOPIC, "t", shorter) == "update"
+
+    play(secured_cluster, story)
+
+
 def test_a_topic_that_others_made_is_refused_in_preview_and_in_earnest(
     secured_cluster: RealCluster, topic_name: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,9 @@ from asgard.kafka.model import (
     Topic,
 )
 from asgard.kafka.ports import ControlPlane
+from asgard.odin.dataloss import RELEVANT, Loss, config_losses, topic_defaults
 from asgard.odin.provider.batching import Batcher
+from asgard.odin.provider.moves import Factor, Replication, WriteDown
 from asgard.odin.resources.observe import Observed
 
 T = TypeVar("T")
@@ -31,7 +34,7 @@ VISIBLE_DEADLINE_S = 20.0
 
 
 class Cluster:
-    """A Kafka cluster; nothing is connected before the first call. All calls run on one thread of their own.
+    """A Kafka cluster; nothing is connected before the first call. All calls but long moves run on one thread of their own.
 
     `cluster_id` is a guard: a cluster that answers with another id is refused.
     """
@@ -42,16 +45,20 @@ class Cluster:
         cluster_id: str | None = None,
         *,
         connect: Callable[[Connection], ControlPlane],
+        write_down: WriteDown | None = None,
     ) -> None:
         self._connection = connection
         self._cluster_id = cluster_id
         self._connect = connect
         self._plane: ControlPlane | None = None
+        self._connecting = threading.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-admin")
         self.observed = Observed(self._control)
+        self._replication = Replication(self._control, write_down)
         self._describe: Batcher[str, None, Topic | None] = Batcher(self._described, self._thread)
         self._topic_configs: Batcher[str, None, dict[str, str]] = Batcher(self._configs_of, self._thread)
         self._records: Batcher[str, Topic, int | None] = Batcher(self._counted, self._thread)
+        self._lost: Batcher[str, ConfigChange, Loss | None] = Batcher(self._lost_by, self._thread)
         self._create_topics: Batcher[str, NewTopic, Outcome] = self._writes(
             lambda plane, items: plane.create_topics(list(items.values())),
             lambda name, _: ("topics", lambda topics: name in topics),
@@ -92,24 +99,28 @@ class Cluster:
         return self._connection is not None
 
     def _control(self) -> ControlPlane:
-        if self._plane is None:
-            if self._connection is None:
-                raise WrongUsage(
-                    "the provider asgard doesn't know where Kafka answers",
-                    "Set bootstrapServers in its configuration (asgard:bootstrapServers, or an explicit provider).",
+        with self._connecting:
+            if self._plane is None:
+                self._plane = self._open()
+            return self._plane
+
+    def _open(self) -> ControlPlane:
+        if self._connection is None:
+            raise WrongUsage(
+                "the provider asgard doesn't know where Kafka answers",
+                "Set bootstrapServers in its configuration (asgard:bootstrapServers, or an explicit provider).",
+            )
+        plane = self._connect(self._connection)
+        if self._cluster_id:
+            answered = plane.cluster().cluster_id
+            if answered != self._cluster_id:
+                plane.close()
+                raise Refused(
+                    f"{self._connection.bootstrap_servers} answers as cluster {answered}; "
+                    f"these resources belong to {self._cluster_id}",
+                    "Connect to the right cluster, or change clusterId where the cluster was truly made anew.",
                 )
-            plane = self._connect(self._connection)
-            if self._cluster_id:
-                answered = plane.cluster().cluster_id
-                if answered != self._cluster_id:
-                    plane.close()
-                    raise Refused(
-                        f"{self._connection.bootstrap_servers} answers as cluster {answered}; "
-                        f"these resources belong to {self._cluster_id}",
-                        "Connect to the right cluster, or change clusterId where the cluster was truly made anew.",
-                    )
-            self._plane = plane
-        return self._plane
+        return plane
 
     def _writes(
         self,
@@ -136,12 +147,13 @@ class Cluster:
         """Something from this run's snapshot, which is read now where it wasn't yet."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(self.observed))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the connection, if there is one."""
-        if self._plane is not None:
-            self._plane.close()
-            self._plane = None
+        plane, self._plane = self._plane, None
+        if plane is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, plane.close)
         self._thread.shutdown(wait=False)
+        self._replication.close()
 
     # topics
     def _described(self, items: dict[str, None]) -> dict[str, Topic | None]:
@@ -160,6 +172,10 @@ class Cluster:
             for name, of_topic in parts.items()
         }
 
+    def _lost_by(self, changes: dict[str, ConfigChange]) -> dict[str, Loss | None]:
+        found = _losses(self._control(), list(changes.values()))
+        return {name: found.get(name) for name in changes}
+
     async def topic(self, name: str) -> Topic | None:
         """The topic as it is now."""
         return await self._describe.submit(name, None)
@@ -171,6 +187,15 @@ class Cluster:
     async def records(self, topic: Topic) -> int | None:
         """How many records it holds at most; None where a partition without leader can't tell."""
         return await self._records.submit(topic.name, topic)
+
+    async def losses(self, change: ConfigChange) -> dict[str, Loss]:
+        """What a config change deletes, by topic; the cluster is asked only where the change can shrink anything."""
+        if change.resource_type == "broker":
+            return await self.run(lambda plane: _losses(plane, [change]))
+        if not set(RELEVANT) & {*change.set, *change.unset}:
+            return {}
+        loss = await self._lost.submit(change.name, change)
+        return {change.name: loss} if loss else {}
 
     async def create_topic(self, topic: NewTopic) -> Outcome:
         """Create it; the reason where it didn't work."""
@@ -188,6 +213,13 @@ class Cluster:
                     f"the topic {name} was created, but no broker told of it within {VISIBLE_DEADLINE_S:.0f} s"
                 )
             await asyncio.sleep(0.05)
+
+    async def replicate(self, name: str, factor: Factor) -> None:
+        """Another replication factor; returns when the replicas are where they should be."""
+        await self._replication.change(name, factor)
+        self.observed.wrote(
+            "topics", name, lambda topics: name in topics and topics[name].replication == factor.replicas
+        )
 
     async def delete_topic(self, name: str) -> None:
         """Delete it. Raises what Kafka says against it."""
@@ -223,6 +255,10 @@ class Cluster:
         """Set quotas, or remove those whose value is None; an empty change is not sent."""
         if values:
             _raise(await self._alter_quotas.submit(entity, values))
+
+
+def _losses(plane: ControlPlane, changes: list[ConfigChange]) -> dict[str, Loss]:
+    return config_losses(plane, changes, topic_defaults(None, plane.broker_configs("")), int(time.time() * 1000))
 
 
 def _holds(there: Mapping[str, Any], change: Mapping[str, Any]) -> bool:

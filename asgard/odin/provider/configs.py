@@ -65,4 +65,6 @@ class Configs:
             sorted(key for key in dropped or () if key in there and key not in wanted and key not in NEVER_UNSET)
         )
         change = ConfigChange("broker", broker, {k: v for k, v in wanted.items() if there.get(k) != v}, unset)
-        await self._cluster.alter_config(change)
+        if change.set or change.unset:
+            self._permits.check_losses(await self._cluster.losses(change))
+            await self._cluster.alter_config(change)

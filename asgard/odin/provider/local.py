@@ -10,24 +10,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asgard.core import paths
-from asgard.core.errors import Failed, Refused, Unreachable
+from asgard.core.errors import AsgardError, Failed, Refused, Unreachable
 from asgard.kafka.connection import Connection
 from asgard.kafka.ports import ControlPlane
+from asgard.odin.provider.batching import Batcher
 from asgard.odin.resources import local
 from asgard.odin.resources.kinds import Values
 from asgard.odin.resources.observe import Observed
 
 if TYPE_CHECKING:
-    from asgard.kafka.nodes import RunDir
+    from asgard.kafka.nodes import NodeSpec, RunDir
 
 READY_S = 120.0
+WINDOW_S = 0.3
 _GOING = "going"
+_RESTART = "restart"
+"""Marks in a node's directory: the whole cluster goes; the node runs with another description than it has."""
 
 
 class Plans:
@@ -56,7 +61,8 @@ class Nodes:
 
     def __init__(self, connect: Callable[[Connection], ControlPlane]) -> None:
         self._connect = connect
-        self._rolling: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="restarts")
+        self._restarts: dict[str, Batcher[int, RunDir, AsgardError | None]] = {}
 
     def taken(self, new: Values, observed: Observed) -> bool:
         """Whether a node of another cluster lives in its place."""
@@ -76,19 +82,40 @@ class Nodes:
         from asgard.kafka import nodes
 
         directory = local.run_dir(new["cluster"], new["nodeId"])
-        wanted = local.node_spec(new)
-        changed = await asyncio.to_thread(directory.spec) != wanted
-        if changed:
-            await asyncio.to_thread(nodes.update, directory, wanted)
-        if not await asyncio.to_thread(local.running, new["cluster"], new["nodeId"]):
-            await asyncio.to_thread(nodes.start, directory)
-        elif changed:
-            async with self._rolling[new["clusterId"]]:
-                await asyncio.to_thread(self._restart, new)
+        due = directory.path / _RESTART
+        if await asyncio.to_thread(_describe, directory, local.node_spec(new)):
+            if await asyncio.to_thread(local.running, new["cluster"], new["nodeId"]):
+                error = await self._restarts_of(new["clusterId"]).submit(new["nodeId"], directory)
+                if error is not None:
+                    raise error
+            due.unlink(missing_ok=True)
+        await asyncio.to_thread(nodes.start, directory)
         return _outputs(new, directory.path)
 
-    def _restart(self, values: Values) -> None:
-        """One broker, while the cluster stays available."""
+    def _restarts_of(self, cluster_id: str) -> Batcher[int, RunDir, AsgardError | None]:
+        """Nodes of a cluster whose description changed at the same moment are restarted one after the other."""
+        if cluster_id not in self._restarts:
+            self._restarts[cluster_id] = Batcher(self._restart, self._thread, window_s=WINDOW_S)
+        return self._restarts[cluster_id]
+
+    def _restart(self, directories: dict[int, RunDir]) -> Mapping[int, AsgardError | None]:
+        from asgard.kafka import rolling
+        from asgard.kafka.nodes.quorum import cluster_connection
+        from asgard.odin.targets.local import LocalNodes
+
+        some = next(iter(directories.values()))
+        outcomes: dict[int, AsgardError | None] = {}
+
+        def note(step: rolling.Step) -> None:
+            if step.what == "back":
+                outcomes[step.node] = None
+
+        with contextlib.closing(self._connect(cluster_connection(some))) as control:
+            try:
+                rolling.restart_all(control, LocalNodes(some.path.parent.parent), list(directories), tell=note)
+            except AsgardError as error:
+                return {**dict.fromkeys(directories, error), **outcomes}
+        return outcomes
 
     async def delete(self, old: Values) -> None:
         """Stop the node and remove its directory; refused while a replica list names it, unless the whole cluster goes."""
@@ -104,6 +131,7 @@ class Nodes:
     def _leave(self, old: Values) -> None:
         """Take a node out of a cluster that goes on without it."""
         from asgard.kafka import nodes
+        from asgard.kafka.nodes.quorum import cluster_connection
 
         node = old["nodeId"]
         if "controller" in old["roles"]:
@@ -111,7 +139,8 @@ class Nodes:
                 f"node {node} is one of the controllers that the cluster was made with; it can't be taken out",
                 "Remove brokers that aren't controllers, or destroy the whole stack.",
             )
-        with contextlib.closing(self._connect(_connection(old))) as control:
+        directory = local.run_dir(old["cluster"], node)
+        with contextlib.closing(self._connect(cluster_connection(directory))) as control:
             held = [p for topic in control.topics().values() for p in topic.partitions if node in p.replicas]
             if held:
                 topics = sorted({p.topic for p in held})
@@ -120,7 +149,7 @@ class Nodes:
                     f"{f' and {len(topics) - 3} topics more' if len(topics) > 3 else ''}",
                     f"Move them away first: asgard thor plan drain {node}",
                 )
-            nodes.stop(local.run_dir(old["cluster"], node))
+            nodes.stop(directory)
             control.unregister_broker(node)
 
 
@@ -184,14 +213,18 @@ def _last_words(directories: Iterable[RunDir]) -> str:
     return f"Their logs: {logs}" if logs else "No node of this cluster lives on this machine."
 
 
-def _connection(values: Values) -> Connection:
-    """How to reach the cluster of a node through all nodes of it that live here."""
-    from asgard.kafka.connection import scram_properties
+def _describe(directory: RunDir, wanted: NodeSpec) -> bool:
+    """Write the description where it differs; whether the node has yet to be restarted for it, now or since a run before."""
+    from asgard.kafka import nodes
 
-    ports = [directory.spec().client_port for directory in local.run_dirs(values["clusterId"]).values()]
-    servers = ",".join(f"{local.HOST}:{port}" for port in ports if port)
-    secured = values["sasl"] != "none"
-    return Connection(servers, scram_properties(local.ADMIN, values["adminPassword"]) if secured else {})
+    there = directory.spec()
+    # A node that was made anew since joins a quorum that is there already.
+    wanted = replace(wanted, joins=there.joins)
+    due = directory.path / _RESTART
+    if there != wanted:
+        due.touch()
+        nodes.update(directory, wanted)
+    return due.exists()
 
 
 def _outputs(new: Values, directory: Path) -> Values:

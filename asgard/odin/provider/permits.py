@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from asgard.core.errors import Refused
+from asgard.odin.dataloss import Loss
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,19 @@ class Permits:
 
     allow_data_loss: frozenset[str] = field(default_factory=frozenset)
     adopting: frozenset[str] = field(default_factory=frozenset)
+
+    def check_losses(self, losses: Mapping[str, Loss]) -> None:
+        """Raise Refused where a change deletes records of a topic that nobody named."""
+        lost = [losses[name] for name in sorted(losses) if name not in self.allow_data_loss]
+        if lost:
+            told = "; ".join(f"{counted(loss.records)} of {loss.topic} ({', '.join(loss.why)})" for loss in lost)
+            allow = " ".join(f"--allow-data-loss {loss.topic}" for loss in lost)
+            raise Refused(f"this may delete {told}", f"If that is meant: {allow}")
+
+
+def counted(records: int) -> str:
+    """`1 record`, `12,000 records`."""
+    return f"{records:,} record{'' if records == 1 else 's'}"
 
 
 def exists_already(what: str, because: str = "") -> Refused:
@@ -25,7 +40,8 @@ def exists_already(what: str, because: str = "") -> Refused:
 
 def loses_records(topic: str, records: int | None, doing: str) -> Refused:
     """The refusal of a change that would lose records."""
-    held = (
-        "may hold records (a partition without leader can't tell)" if records is None else f"holds {records:,} records"
-    )
+    if records is None:
+        held = "may hold records (a partition without leader can't tell)"
+    else:
+        held = f"holds {counted(records)}"
     return Refused(f"{doing} would lose data: the topic {topic} {held}", f"If that is meant: --allow-data-loss {topic}")

@@ -19,6 +19,7 @@ from asgard.odin.provider.access import Acls, Quotas, Users
 from asgard.odin.provider.cluster import Cluster, open_control_plane
 from asgard.odin.provider.configs import Configs
 from asgard.odin.provider.local import Nodes, Plans, Readiness
+from asgard.odin.provider.moves import WriteDown
 from asgard.odin.provider.permits import Permits, exists_already
 from asgard.odin.provider.topics import Topics
 from asgard.odin.provider.values import plain_map, wrapped_map
@@ -54,7 +55,11 @@ class Effects(Protocol):
 
 
 class AsgardProvider(sdk.Provider):
-    """The provider. `allow_data_loss` and `adopting` are explained in `Permits`; `connect` opens a control plane."""
+    """The provider.
+
+    `allow_data_loss` and `adopting` are explained in `Permits`. `connect` opens a control plane; `journal` writes down what
+    is set for a while (`provider.moves`).
+    """
 
     def __init__(
         self,
@@ -62,9 +67,11 @@ class AsgardProvider(sdk.Provider):
         allow_data_loss: frozenset[str] = frozenset(),
         adopting: frozenset[str] = frozenset(),
         connect: Callable[[Connection], ControlPlane] | None = None,
+        journal: WriteDown | None = None,
     ) -> None:
         self._permits = Permits(allow_data_loss, adopting)
         self._connect = connect or open_control_plane
+        self._journal = journal
         self._owned: dict[str, str] = {}
         self._local: dict[str, Effects] = {
             CLUSTER: Plans(),
@@ -111,8 +118,9 @@ class AsgardProvider(sdk.Provider):
         """Take the cluster's address; nothing is connected yet."""
         values = plain_map(request.args)
         guard = values.get("clusterId")
-        self._cluster.close()
-        self._use(Cluster(_connection(values), guard if isinstance(guard, str) else None, connect=self._connect))
+        await self._cluster.close()
+        guard = guard if isinstance(guard, str) else None
+        self._use(Cluster(_connection(values), guard, connect=self._connect, write_down=self._journal))
         return sdk.ConfigureResponse(
             accept_secrets=True, supports_preview=True, accept_resources=False, accept_outputs=False
         )
@@ -120,9 +128,9 @@ class AsgardProvider(sdk.Provider):
     async def cancel(self) -> None:
         """The engine gives up: nothing is under way here that would have to be undone."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the connection."""
-        self._cluster.close()
+        await self._cluster.close()
 
     # resources
     async def check(self, request: sdk.CheckRequest) -> sdk.CheckResponse:

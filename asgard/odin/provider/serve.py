@@ -223,7 +223,7 @@ async def serve(provider: AsgardProvider) -> None:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     await ended.wait()
     await server.stop(grace=5)
-    provider.close()
+    await provider.close()
 
 
 def main() -> None:

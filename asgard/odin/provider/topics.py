@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from asgard.core.errors import Failed, Refused
 from asgard.kafka.model import ConfigChange, NewTopic, Topic
 from asgard.odin.provider.cluster import Cluster
+from asgard.odin.provider.moves import Factor
 from asgard.odin.provider.permits import Permits, exists_already, loses_records
 from asgard.odin.resources.checks import fewer_partitions
 from asgard.odin.resources.kinds import Values
 from asgard.odin.resources.observe import TEMPORARY_CONFIGS, Observed
-from asgard.odin.resources.placement import with_replication
 
 
 class Topics:
@@ -62,27 +60,13 @@ class Topics:
             raise Refused(f"partitions {fewer_partitions(name, len(topic.partitions), new['partitions'])}")
         there = await self._cluster.topic_config(name)
         change = config_change(name, there, old.get("config", {}), new["config"])
+        self._permits.check_losses(await self._cluster.losses(change))
         if len(topic.partitions) < new["partitions"]:
             await self._cluster.add_partitions(name, new["partitions"])
         await self._cluster.alter_config(change)
         if topic.replication != new["replication"]:
-            await self._replicate(name, new["replication"], new.get("throttle"))
+            await self._cluster.replicate(name, Factor(new["replication"], new.get("throttle")))
         return {**new, "topicId": topic.id}
-
-    async def _replicate(self, name: str, factor: int, throttle: int | None) -> None:
-        """Another replication factor, by a reassignment that leaves room for clients."""
-        info = await self._cluster.run(lambda control: control.cluster())
-        topic = await self._cluster.topic(name)
-        moves = with_replication(topic.partitions if topic else (), info.brokers, factor)
-        outcome = await self._cluster.run(lambda control: control.reassign(moves, allow_replication_factor_change=True))
-        for error in outcome.values():
-            if error is not None:
-                raise error
-        while await self._cluster.run(lambda control: [p for p in control.reassignments() if p.topic == name]):
-            await asyncio.sleep(0.2)
-        self._cluster.observed.wrote(
-            "topics", name, lambda topics: name in topics and topics[name].replication == factor
-        )
 
     async def delete(self, old: Values) -> None:
         """Delete the topic; refused where it holds records and nobody allowed that."""

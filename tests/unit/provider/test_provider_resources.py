@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgard.core.errors import Refused, WrongUsage
-from asgard.kafka.model import Acl, Broker, Partition, QuotaEntity, Topic
+from asgard.core.errors import WrongUsage
+from asgard.kafka.model import Acl, Partition, QuotaEntity, Topic
 from asgard.odin.resources import identity, local
 from asgard.odin.resources.checks import check, transitions
 from asgard.odin.resources.kinds import (
@@ -30,7 +30,6 @@ from asgard.odin.resources.kinds import (
     Values,
 )
 from asgard.odin.resources.observe import Observed, difference, observe
-from asgard.odin.resources.placement import with_replication
 
 CLUSTER_INPUTS: Values = {"name": "demo", "version": "4.3.1", "brokers": 3, "controllers": 3, "racks": 3}
 ACL_INPUTS: Values = {"principal": "User:a", "resourceType": "topic", "resourceName": "t", "operation": "read"}
@@ -368,35 +367,3 @@ def test_the_first_quorum_is_read_from_its_text() -> None:
     assert second.id == 2
     with pytest.raises(WrongUsage, match="allowed is id@host:port:directory-id"):
         local.first_quorum("1@127.0.0.1:20001")
-
-
-BROKERS = [Broker(n, f"r{(n - 1) % 3}") for n in range(1, 7)]
-
-
-@given(
-    st.lists(st.permutations(range(1, 7)), min_size=1, max_size=12),
-    st.integers(1, 6),
-    st.integers(1, 6),
-)
-def test_a_new_replication_factor_keeps_leaders_and_spreads_over_racks(
-    orders: list[list[int]], factor: int, wanted: int
-) -> None:
-    partitions = [Partition("t", n, tuple(o[:factor]), tuple(o[:factor]), o[0]) for n, o in enumerate(orders)]
-    moves = {move.partition: move.replicas for move in with_replication(partitions, BROKERS, wanted)}
-    for partition in partitions:
-        replicas = moves.get(partition.partition, partition.replicas)
-        assert len(set(replicas)) == wanted == len(replicas)
-        assert replicas[0] == partition.replicas[0]
-        if wanted > factor:
-            racks = {(r - 1) % 3 for r in replicas}
-            old = {(r - 1) % 3 for r in partition.replicas}
-            assert len(racks) == min(3, len(old) + wanted - factor)
-    assert bool(moves) == (factor != wanted)
-
-
-def test_out_of_sync_replicas_go_first_and_dead_brokers_get_none() -> None:
-    partition = Partition("t", 0, (1, 2, 3), (1, 3), 1)
-    assert with_replication([partition], BROKERS, 2)[0].replicas == (1, 3)
-    alive = [Broker(1, "a"), Broker(2, "a", state="fenced"), Broker(3, "b")]
-    with pytest.raises(Refused, match="needs 3 live brokers; there are 2"):
-        with_replication([Partition("t", 0, (1,), (1,), 1)], alive, 3)
