@@ -7,17 +7,16 @@ protected or undeletable resource needs is kept.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from asgard.core.errors import Refused
 from asgard.odin.engine import graph
 from asgard.odin.engine.deployment import Deployment, Skipped, step
 from asgard.odin.engine.graph import Record
 from asgard.odin.engine.steps import PROVIDER_PREFIX, Op
-from asgard.odin.engine.values import UNKNOWN, Properties, to_properties
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from asgard.odin.engine.values import UNKNOWN, Properties
+from asgard.odin.engine.wire import from_properties, to_properties
+from asgard.odin.provider.sdk import CreateRequest, DeleteRequest, DiffRequest
 
 
 def protected(urn: str, what: str) -> Refused:
@@ -31,6 +30,7 @@ def protected(urn: str, what: str) -> Refused:
 async def delete_unnamed(run: Deployment) -> None:
     """After the program: delete what it did not name, and what was replaced."""
     doomed = [record for urn, record in run.old.items() if urn not in run.seen and urn not in run.gone]
+    doomed += await claimed(run)
     replaced = list(run.state.retired)
     if run.preview:
         replaced += [run.old[urn] for urn in run.replaced if urn not in run.gone]
@@ -38,6 +38,34 @@ async def delete_unnamed(run: Deployment) -> None:
         if urn not in run.seen:
             run.record({"do": "drop", "urn": urn})
     await delete_all(run, [*doomed, *replaced], len(doomed))
+
+
+async def claimed(run: Deployment) -> list[Record]:
+    """What an interrupted run began to create and nobody asks for any more, taken into the state so that it can be deleted.
+
+    Whether it was made, only its provider can tell, and only by making (or adopting) it.
+    """
+    found: list[Record] = []
+    for urn, (kind, begun) in list(run.state.pending.items()):
+        if kind != "creating" or urn in run.state.live or urn in run.seen:
+            continue
+        name = urn.split("::", 3)[3]
+        if run.preview:
+            run.result.warnings.append(f"an interrupted run may have made {name}: the next `up` deletes it")
+            continue
+        try:
+            provider = await run.provider(graph.provider_urn(begun))
+            answer = await provider.create(CreateRequest(urn, to_properties(run.inputs(begun)), 0.0, False))
+        except Refused:
+            run.record({"do": "settled", "urn": urn})
+            continue
+        except Exception as error:
+            run.fail(urn, error)
+            continue
+        outputs = run.vault.encode(urn, from_properties(answer.properties))
+        found.append({**begun, "id": answer.resource_id, "outputs": outputs})
+        run.record({"do": "put", "resource": found[-1]})
+    return found
 
 
 async def delete_all(run: Deployment, records: Sequence[Record], named: int) -> None:
@@ -87,8 +115,6 @@ async def _delete(run: Deployment, record: Record, op: Op, with_another: bool) -
 
 async def _call(run: Deployment, record: Record) -> None:
     """Have the provider delete it; components, providers, kept and foreign things have nothing to delete."""
-    from asgard.odin.provider.sdk import DeleteRequest
-
     own = record.get("custom") and not record["type"].startswith(PROVIDER_PREFIX)
     if run.preview or not own or record.get("retainOnDelete") or record.get("external"):
         return
@@ -122,8 +148,6 @@ async def _delete_pending(run: Deployment, record: Record) -> None:
 
 async def _replaced_with(run: Deployment, root: Record) -> list[tuple[Record, list[str]]]:
     """Dependents (in dependency order) that would be replaced if what they take from a replaced resource became unknown."""
-    from asgard.odin.provider.sdk import DiffRequest
-
     replaced = {root["urn"]}
     found: list[tuple[Record, list[str]]] = []
     for record in graph.in_order(list(run.old.values())):

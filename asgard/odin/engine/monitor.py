@@ -16,7 +16,8 @@ from asgard.core.errors import Failed
 from asgard.odin.engine.deployment import PARALLEL, Deployment
 from asgard.odin.engine.register import Goal, Registered, register
 from asgard.odin.engine.steps import PROVIDER_PREFIX, Event
-from asgard.odin.engine.values import Properties, display, from_struct, has_unknown, reveal, to_struct
+from asgard.odin.engine.values import Properties, display, has_unknown, reveal
+from asgard.odin.engine.wire import from_struct, to_struct
 
 if TYPE_CHECKING:
     from pulumi.runtime.proto import resource_pb2

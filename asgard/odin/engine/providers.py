@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asgard.odin.engine.steps import PROVIDER_PREFIX
-from asgard.odin.engine.values import UNKNOWN, Properties, Value, display, reveal, to_properties
+from asgard.odin.engine.values import UNKNOWN, Properties, Value, display, reveal
+from asgard.odin.engine.wire import to_properties
+from asgard.odin.provider.sdk import Provider
 
-if TYPE_CHECKING:
-    from asgard.odin.provider.sdk import Provider
-
-ProviderFactory = Callable[[str, frozenset[str]], "Provider"]
+ProviderFactory = Callable[[str, frozenset[str]], Provider]
 """Makes a provider for a package name; the URNs are creations that an earlier run began and whose end nobody saw: such a name
 may be adopted where it matches. A provider may have `async def close()`, awaited at the end of the run."""
 

@@ -9,7 +9,9 @@ from asgard.odin.engine.deployment import Deployment, step
 from asgard.odin.engine.graph import Record
 from asgard.odin.engine.state import now
 from asgard.odin.engine.steps import PROVIDER_PREFIX
-from asgard.odin.engine.values import from_properties, secret, to_properties
+from asgard.odin.engine.values import secret
+from asgard.odin.engine.wire import from_properties, to_properties
+from asgard.odin.provider.sdk import ReadRequest
 
 
 async def refresh_all(run: Deployment) -> None:
@@ -32,8 +34,6 @@ async def _one(run: Deployment, record: Record) -> None:
 
 
 async def _refresh(run: Deployment, record: Record) -> None:
-    from asgard.odin.provider.sdk import ReadRequest
-
     urn, id = record["urn"], record["id"]
     inputs, outputs = run.inputs(record), run.outputs(record)
     provider = await run.provider(graph.provider_urn(record))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.odin.engine import deletions, diff
@@ -17,10 +17,18 @@ from asgard.odin.engine.graph import Record, dependencies
 from asgard.odin.engine.providers import package_of
 from asgard.odin.engine.state import now
 from asgard.odin.engine.steps import PROVIDER_PREFIX, Op
-from asgard.odin.engine.values import Properties, from_properties, has_unknown, secret, to_properties
-
-if TYPE_CHECKING:
-    from asgard.odin.provider.sdk import DiffResponse, Provider
+from asgard.odin.engine.values import Properties, has_unknown, secret
+from asgard.odin.engine.wire import from_properties, to_properties
+from asgard.odin.provider.sdk import (
+    CheckRequest,
+    CreateRequest,
+    DiffRequest,
+    DiffResponse,
+    PropertyValue,
+    Provider,
+    ReadRequest,
+    UpdateRequest,
+)
 
 
 @dataclass
@@ -62,6 +70,14 @@ class Registered:
 
 
 @dataclass
+class Checked:
+    """Inputs as the provider completed them, in the engine's form and in the provider's."""
+
+    inputs: Properties
+    wire: dict[str, PropertyValue]
+
+
+@dataclass
 class Plan:
     """What a diff asks for."""
 
@@ -98,24 +114,24 @@ async def _register(run: Deployment, goal: Goal) -> Registered:
     if recreated is None and (import_id := _import_id(run, goal, old)):
         return await _import(run, goal, provider, import_id)
     if recreated is not None and old is not None:
-        inputs = await check(provider, goal, None, goal.inputs)
+        checked = await check(provider, goal, {}, goal.inputs)
         run.replaced.add(goal.urn)
-        run.done(step("replace", goal.urn, run.inputs(old), inputs, replace_keys=recreated))
-        return await _create(run, goal, provider, inputs, "create-replacement", old, Plan(True, {}, recreated))
+        run.done(step("replace", goal.urn, run.inputs(old), checked.inputs, replace_keys=recreated))
+        return await _create(run, goal, provider, checked, "create-replacement", old, Plan(True, {}, recreated))
     if old is None:
         if run.imports is not None and not goal.is_provider:
             raise Refused("it isn't among what is imported, and an import creates nothing")
-        inputs = await check(provider, goal, None, goal.inputs)
-        return await _create(run, goal, provider, inputs, "create", None, Plan())
+        checked = await check(provider, goal, {}, goal.inputs)
+        return await _create(run, goal, provider, checked, "create", None, Plan())
     old_inputs = run.inputs(old)
     wanted = diff.keep_old(goal.inputs, old_inputs, goal.ignore_changes) if goal.ignore_changes else goal.inputs
-    inputs = await check(provider, goal, old_inputs, wanted)
-    plan = await _diff(run, goal, provider, old, old_inputs, inputs)
+    checked = await check(provider, goal, old_inputs, wanted)
+    plan = await _diff(run, goal, provider, old, old_inputs, checked)
     if plan.replace_keys or old.get("pendingReplacement"):
         return await _replace(run, goal, provider, old, old_inputs, plan)
     if plan.changed:
-        return await _update(run, goal, provider, old, old_inputs, inputs, plan)
-    return await _same(run, goal, old, old_inputs, inputs)
+        return await _update(run, goal, provider, old, old_inputs, checked, plan)
+    return await _same(run, goal, old, checked.inputs)
 
 
 def _component(run: Deployment, goal: Goal, old: Record | None) -> Registered:
@@ -134,28 +150,27 @@ async def _provider(run: Deployment, goal: Goal) -> Provider:
     return await run.provider(goal.provider.rpartition("::")[0])
 
 
-async def check(provider: Provider, goal: Goal, old: Properties | None, new: Properties) -> Properties:
+async def check(provider: Provider, goal: Goal, old: Properties, new: Properties) -> Checked:
     """The inputs with the provider's defaults; raises WrongUsage with everything that it found wrong."""
-    from asgard.odin.provider.sdk import CheckRequest
-
-    request = CheckRequest(goal.urn, to_properties(old or {}), to_properties(new), b"")
+    wire = to_properties(new)
+    request = CheckRequest(goal.urn, to_properties(old), wire, b"")
     answer = await (provider.check_config(request) if goal.is_provider else provider.check(request))
     if answer.failures:
         raise WrongUsage("; ".join(f"{f.property}: {f.reason}" if f.property else f.reason for f in answer.failures))
-    return new if answer.inputs is None else from_properties(answer.inputs)
+    if answer.inputs is None or answer.inputs is wire:
+        return Checked(new, wire)
+    return Checked(from_properties(answer.inputs), answer.inputs)
 
 
 async def _diff(
-    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Properties, inputs: Properties
+    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Properties, checked: Checked
 ) -> Plan:
-    from asgard.odin.provider.sdk import DiffRequest
-
     if goal.deleted_with and goal.deleted_with in run.replaced:
         return Plan(True, {}, ["deletedWith"])
-    state = run.outputs(old)
-    request = DiffRequest(goal.urn, old.get("id", ""), to_properties(state), to_properties(inputs), goal.ignore_changes)
+    state = to_properties(run.outputs(old))
+    request = DiffRequest(goal.urn, old.get("id", ""), state, checked.wire, goal.ignore_changes)
     answer = await (provider.diff_config(request) if goal.is_provider else provider.diff(request))
-    return plan_of(answer, old_inputs, inputs, goal.replace_on_changes)
+    return plan_of(answer, old_inputs, checked.inputs, goal.replace_on_changes)
 
 
 def plan_of(answer: DiffResponse, old_inputs: Properties, inputs: Properties, replace_on_changes: list[str]) -> Plan:
@@ -177,7 +192,7 @@ def plan_of(answer: DiffResponse, old_inputs: Properties, inputs: Properties, re
     return Plan(True, detail, list(dict.fromkeys(replaces)), answer.delete_before_replace)
 
 
-async def _same(run: Deployment, goal: Goal, old: Record, old_inputs: Properties, inputs: Properties) -> Registered:
+async def _same(run: Deployment, goal: Goal, old: Record, inputs: Properties) -> Registered:
     if goal.is_provider:
         await run.providers.configure(goal.urn, inputs)
     outputs = run.outputs(old)
@@ -191,10 +206,9 @@ async def _same(run: Deployment, goal: Goal, old: Record, old_inputs: Properties
 
 
 async def _create(
-    run: Deployment, goal: Goal, provider: Provider, inputs: Properties, op: Op, old: Record | None, plan: Plan
+    run: Deployment, goal: Goal, provider: Provider, checked: Checked, op: Op, old: Record | None, plan: Plan
 ) -> Registered:
-    from asgard.odin.provider.sdk import CreateRequest
-
+    inputs = checked.inputs
     what = step(
         op, goal.urn, run.inputs(old) if old else None, inputs, diff=plan.detail, replace_keys=plan.replace_keys
     )
@@ -203,16 +217,16 @@ async def _create(
             await run.providers.configure(goal.urn, inputs)
             id, outputs = "" if run.preview else str(uuid.uuid4()), inputs
         else:
-            properties = to_properties(inputs)
             # In a real run too: the provider's look whether the name is free comes before the intent is on disk, so that a
             # run killed in between leaves no claim on a thing that is somebody else's.
-            answer = await provider.create(CreateRequest(goal.urn, properties, 0.0, True))
+            answer = await provider.create(CreateRequest(goal.urn, checked.wire, 0.0, True))
             if not run.preview:
                 _refuse_unknown(inputs)
                 await run.intend("creating", _record(run, goal, inputs, None, None, None))
                 try:
-                    answer = await provider.create(CreateRequest(goal.urn, properties, 0.0, False))
-                except Exception:
+                    answer = await provider.create(CreateRequest(goal.urn, checked.wire, 0.0, False))
+                except (Refused, WrongUsage):
+                    # Surely not made. After any other error it may have been (a time-out): the claim stays for the next run.
                     run.record({"do": "settled", "urn": goal.urn})
                     raise
             id, outputs = answer.resource_id or "", _outputs(goal, from_properties(answer.properties))
@@ -228,10 +242,9 @@ async def _create(
 
 
 async def _update(
-    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Properties, inputs: Properties, plan: Plan
+    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Properties, checked: Checked, plan: Plan
 ) -> Registered:
-    from asgard.odin.provider.sdk import UpdateRequest
-
+    inputs = checked.inputs
     id: str = old.get("id", "")
     what = step("update", goal.urn, old_inputs, inputs, diff=plan.detail, id=id)
     async with run.working(what):
@@ -242,8 +255,8 @@ async def _update(
             if not run.preview:
                 _refuse_unknown(inputs)
                 await run.intend("updating", old)
-            olds, news = to_properties(run.outputs(old)), to_properties(inputs)
-            request = UpdateRequest(goal.urn, id, olds, news, 0.0, goal.ignore_changes, run.preview)
+            olds = to_properties(run.outputs(old))
+            request = UpdateRequest(goal.urn, id, olds, checked.wire, 0.0, goal.ignore_changes, run.preview)
             try:
                 answer = await provider.update(request)
             except Exception:
@@ -261,42 +274,47 @@ async def _replace(
 ) -> Registered:
     if old.get("protect") and goal.protect:
         raise deletions.protected(goal.urn, f"replaced (because of {', '.join(plan.replace_keys)})")
-    inputs = await check(provider, goal, None, goal.inputs)
+    checked = await check(provider, goal, {}, goal.inputs)
     first = plan.delete_first if goal.delete_before_replace is None else goal.delete_before_replace
     replace = step(
-        "replace", goal.urn, old_inputs, inputs, diff=plan.detail, replace_keys=plan.replace_keys, id=old.get("id")
+        "replace",
+        goal.urn,
+        old_inputs,
+        checked.inputs,
+        diff=plan.detail,
+        replace_keys=plan.replace_keys,
+        id=old.get("id"),
     )
     run.replaced.add(goal.urn)
     if not first and not old.get("pendingReplacement"):
-        made = await _create(run, goal, provider, inputs, "create-replacement", old, plan)
+        made = await _create(run, goal, provider, checked, "create-replacement", old, plan)
         run.done(replace)
         return made
     if not old.get("pendingReplacement"):
         await deletions.delete_first(run, old)
     run.gone[goal.urn] = plan.replace_keys
     run.done(replace)
-    return await _create(run, goal, provider, inputs, "create-replacement", old, plan)
+    return await _create(run, goal, provider, checked, "create-replacement", old, plan)
 
 
 def _import_id(run: Deployment, goal: Goal, old: Record | None) -> str:
     name = goal.urn.split("::", 3)[3]
     wanted = goal.import_id or (run.imports or {}).get((goal.type, name), "")
-    return "" if old is not None and old.get("id") == wanted else wanted
+    if old is None or not wanted or wanted in (old.get("id"), old.get("importID")):
+        return wanted if old is None else ""
+    raise Refused(f"{name} is in the state already, as {old.get('id')!r}, and can't be imported as {wanted!r}")
 
 
 async def _import(run: Deployment, goal: Goal, provider: Provider, id: str) -> Registered:
-    from asgard.odin.provider.sdk import DiffRequest, ReadRequest
-
     what = step("import", goal.urn, None, goal.inputs, id=id)
     async with run.working(what):
         answer = await provider.read(ReadRequest(goal.urn, id, {}, {}))
         if not answer.resource_id:
             raise Failed(f"there is no {goal.type} {id!r} to import")
         found, read_inputs = _outputs(goal, from_properties(answer.properties)), from_properties(answer.inputs)
-        inputs = await check(provider, goal, read_inputs, goal.inputs)
-        request = DiffRequest(
-            goal.urn, answer.resource_id, to_properties(found), to_properties(inputs), goal.ignore_changes
-        )
+        checked = await check(provider, goal, read_inputs, goal.inputs)
+        inputs = checked.inputs
+        request = DiffRequest(goal.urn, answer.resource_id, to_properties(found), checked.wire, goal.ignore_changes)
         plan = plan_of(await provider.diff(request), read_inputs, inputs, [])
         if plan.changed:
             raise Refused(

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from asgard.odin.engine.values import UNKNOWN, UNKNOWN_TEXT, from_properties, has_unknown, reveal, secret, to_properties
+from asgard.odin.engine.values import UNKNOWN, UNKNOWN_TEXT, has_unknown, reveal, secret
+from asgard.odin.engine.wire import from_properties, to_properties
 from asgard.odin.provider import sdk
 
 SCHEMA = {
