@@ -7,9 +7,20 @@ from collections import Counter
 from dataclasses import dataclass
 from types import TracebackType
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
 from asgard.kafka.connection import Connection
+
+_ERRORS_ONLY = 2
+_PASSING = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,7 @@ class AckedProducer:
                 "enable.idempotence": True,
                 "acks": "all",
                 "linger.ms": 5,
+                "log_level": _ERRORS_ONLY,
                 "delivery.timeout.ms": int(timeout_s * 1000),
                 **{name.replace("_", "."): value for name, value in conf.items()},
             }
@@ -67,15 +79,7 @@ class AckedProducer:
         if error is not None:
             self.failed.append(error.str())
             return
-        self.acked.append(
-            Record(
-                str(message.topic()),
-                _number(message.partition()),
-                _number(message.offset()),
-                message.key(),
-                message.value(),
-            )
-        )
+        self.acked.append(_record(message))
 
     def lost(self, connection: Connection) -> list[Record]:
         """Acknowledged records that can't be read any more at their offset, by reading everything back."""
@@ -91,51 +95,42 @@ class AckedProducer:
 
 
 def read_all(connection: Connection, topic: str, *, timeout_s: float = 60.0) -> list[Record]:
-    """Every record of a topic up to the end as it is now. Raises AssertionError where that takes too long."""
+    """Every record of a topic up to its end. Raises AssertionError where that takes too long.
+
+    Brokers may come and go meanwhile; the end is the one that each partition's leader tells after its last record.
+    """
     consumer = Consumer(
         {
             **connection.for_librdkafka(),
             "group.id": "harness-reader",
             "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "log_level": _ERRORS_ONLY,
         }
     )
     until = time.monotonic() + timeout_s
     try:
         partitions = consumer.list_topics(topic, timeout=timeout_s).topics[topic].partitions
-        ends, starts = {}, []
-        for partition in partitions:
-            first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
-            if end > first:
-                ends[partition] = end
-                starts.append(TopicPartition(topic, partition, first))
-        consumer.assign(starts)
-        records: list[Record] = []
-        while ends:
-            assert time.monotonic() < until, f"reading {topic} back took longer than {timeout_s} s"
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
+        unread, records = set(partitions), []
+        while unread:
+            assert time.monotonic() < until, f"{topic} was not read to the end of {sorted(unread)} in {timeout_s} s"
             for message in consumer.consume(5000, timeout=0.2):
-                _take(message, records)
-            for position in consumer.position([TopicPartition(topic, p) for p in ends]):
-                if position.offset >= ends[position.partition]:
-                    del ends[position.partition]
+                error = message.error()
+                if error is None:
+                    records.append(_record(message))
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    unread.discard(_number(message.partition()))
+                elif error.code() not in _PASSING:
+                    raise KafkaException(error)
         return records
     finally:
         consumer.close()
 
 
-def _take(message: Message, records: list[Record]) -> None:
-    error = message.error()
-    if error is not None:
-        raise KafkaException(error)
-    records.append(
-        Record(
-            str(message.topic()),
-            _number(message.partition()),
-            _number(message.offset()),
-            message.key(),
-            message.value(),
-        )
-    )
+def _record(message: Message) -> Record:
+    topic, partition, offset = str(message.topic()), _number(message.partition()), _number(message.offset())
+    return Record(topic, partition, offset, message.key(), message.value())
 
 
 def _number(value: int | None) -> int:

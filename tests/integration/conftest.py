@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from asgard.core import paths
-from tests.harness import RealCluster, leaked_processes
+from tests.harness import RealCluster
 
 
 @pytest.fixture(scope="session")
-def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory that all clusters of this run stand below. A process that is left there at the end fails the run."""
-    home = tmp_path_factory.mktemp("asgard")
-    # One cache for all homes of this run: Kafka is fetched once a machine.
-    os.environ["ASGARD_CACHE"] = str(paths.cache())
-    yield home
-    leaked = leaked_processes(home)
-    for process in leaked:
-        process.kill()
-    assert not leaked, f"processes left behind: {[' '.join(p.cmdline())[:300] for p in leaked]}"
+def session_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that all clusters of this run stand below."""
+    return tmp_path_factory.mktemp("asgard")
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from asgard.kafka.nodes.control import (
     wait_ready,
 )
 from asgard.kafka.nodes.ports import free_ports
+from asgard.kafka.nodes.quorum import wait_voter
 from asgard.kafka.nodes.rundir import RunDir
 from asgard.kafka.nodes.spec import Credentials, NodeSpec, Voter, random_uuid
 
@@ -45,4 +46,5 @@ __all__ = [
     "stop_all",
     "update",
     "wait_ready",
+    "wait_voter",
 ]

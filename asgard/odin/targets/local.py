@@ -12,7 +12,7 @@ from asgard.kafka.nodes import RunDir
 
 class LocalNodes:
     """`NodeControl` over the run directories below a stack's directory. `start`, `restart` and `replace` wait until
-    the node serves."""
+    the node serves; a controller that was replaced is a voter again then."""
 
     def __init__(self, stack_dir: Path) -> None:
         self.directory = stack_dir / "nodes"
@@ -50,6 +50,7 @@ class LocalNodes:
         """Made anew with the same id. Raises `Refused` where the metadata quorum could not bear it."""
         nodes.replace(self._of(node))
         nodes.wait_ready([self._of(node)])
+        nodes.wait_voter(self._of(node))
 
     def _of(self, node: int) -> RunDir:
         run_dir = RunDir(self.directory / str(node))

@@ -22,8 +22,15 @@ LOCK = Lock(VERSION, tuple(Jar(c, len(b), hashlib.sha256(b).hexdigest()) for c, 
 FIRST = LOCK.jars[0].coordinate
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 64
+
+
 class Repository:
-    """A Maven repository on loopback. `answers` overrides what a path gives: bytes, or a list of status codes first."""
+    """A Maven repository on loopback.
+
+    `files` is what a path gives; `failures` are status codes that it gives first.
+    """
 
     def __init__(self):
         self.files = {f"/{c.url_path}": content for c, content in CONTENTS.items()}
@@ -47,7 +54,7 @@ class Repository:
             def log_message(self, *args):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         self.address = f"http://127.0.0.1:{self.server.server_port}"
 

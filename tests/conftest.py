@@ -1,0 +1,25 @@
+"""What holds for every test: no process is left behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from asgard.core import paths
+from tests.harness import leaked_processes
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """At the end of the run no process may name a directory of this run among its arguments, as all of Asgard's do."""
+    base = tmp_path_factory.getbasetemp()
+    # One cache for all homes of this run: Kafka is fetched once a machine.
+    os.environ["ASGARD_CACHE"] = str(paths.cache())
+    yield
+    leaked = leaked_processes(base)
+    told = [f"{process.pid}: {' '.join(process.cmdline())[:300]}" for process in leaked]
+    for process in leaked:
+        process.kill()
+    assert not leaked, "processes left behind:\n" + "\n".join(told)
