@@ -1,0 +1,1 @@
+"""What takes more than one service, or a service and the data plane: the demo, settling what dead runs left."""

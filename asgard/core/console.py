@@ -72,7 +72,7 @@ def to_plain(value: Any) -> Any:
 
 
 def emit(document: Any, *tables: Table, text: str | None = None) -> None:
-    """Show a command's result. People see `text` or `tables`; programs see `document`."""
+    """Show a command's result. People see `tables`, then `text`; programs see `document`."""
     settings.emitted = True
     match settings.output:
         case OutputFormat.JSON:
@@ -82,8 +82,8 @@ def emit(document: Any, *tables: Table, text: str | None = None) -> None:
 
             print_out(yaml.safe_dump(to_plain(document), sort_keys=False, allow_unicode=True).rstrip())
         case _:
-            parts = [text] if text is not None else []
-            parts += [render(table) for table in tables]
+            parts = [render(table) for table in tables]
+            parts += [text] if text is not None else []
             print_out("\n\n".join(parts) if parts else json.dumps(to_plain(document), indent=2, ensure_ascii=False))
 
 

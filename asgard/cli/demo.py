@@ -1,0 +1,68 @@
+"""`asgard demo`: see it work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asgard.cli.command import command
+from asgard.core import console
+from asgard.core.console import Table
+from asgard.core.units import format_duration
+
+if TYPE_CHECKING:
+    from asgard.compose.demo import Report
+
+app = typer.Typer()
+
+
+@command(app, example="asgard demo --keep")
+def demo(
+    events: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many ride bookings to write.")] = 100_000,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running.")] = False,
+) -> None:
+    """Make a real, secured three-broker Kafka as code, send records through it, and count every one of them.
+
+    Everything is stopped and removed at the end, also after Ctrl-C, unless --keep.
+    """
+    from asgard.compose import demo as acts
+    from asgard.kafka.distribution import ensure_kafka
+    from asgard.kafka.jars import DEFAULT_VERSION
+
+    with console.progress("fetching Kafka") as update:
+        ensure_kafka(DEFAULT_VERSION, progress=lambda done, total: update(f"{100 * done // max(1, total)} %"))
+    report = acts.run(events, keep=keep, on_event=lambda event: None, say=console.say)
+    console.emit(report, Table(["what", "figure"], _rows(report)), text=_next(report))
+
+
+def _rows(report: Report) -> list[list[object]]:
+    return [
+        ["brokers, topics, users", f"{report.brokers}, {report.topics}, {report.users}"],
+        ["from nothing to ready", format_duration(report.up_s)],
+        ["records acknowledged (acks=all)", f"{report.acknowledged:,} of {report.sent:,}"],
+        ["written at", f"{report.acknowledged / report.write_s:,.0f} records/s"],
+        ["read back and checked", f"{report.read:,} in {format_duration(report.read_s)}"],
+        ["lost, duplicated, damaged", f"{report.lost}, {report.duplicated}, {report.corrupted}"],
+        ["a user without permission", report.refused],
+    ]
+
+
+def _next(report: Report) -> str:
+    if report.kept:
+        lines = [
+            f"The cluster runs on; its stack file is {report.file}. Try:",
+            f"  asgard odin drift --stack {report.stack}",
+            f"  asgard odin preview -f {report.file} --set topics[0].partitions=24",
+            "  asgard kafka nodes",
+            "  asgard journal events",
+            f"  asgard odin destroy --stack {report.stack} --confirm {report.stack}",
+        ]
+    else:
+        lines = [
+            "Everything was stopped and removed. Your own cluster:",
+            "  asgard odin init local-ha",
+            "  asgard odin preview",
+            "  asgard odin up",
+        ]
+    return "\n".join(lines)
