@@ -213,7 +213,7 @@ def sentences(where: str) -> Iterator[None]:
     except (IntegrityError, ProgrammingError):
         raise
     except DBAPIError as error:
-        raise _explain(where, str(error.orig)) from error
+        raise _explain(where, str(error.orig).strip().partition("\n")[0]) from error
 
 
 def _explain(where: str, reason: str) -> AsgardError:
