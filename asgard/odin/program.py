@@ -153,8 +153,11 @@ def _on_local_cluster(spec: StackSpec, passwords: Mapping[str, str | None]) -> N
             "clientProperties": pulumi.get(cluster, "clientProperties"),
         },
         here,
+        outputs=("brokers",),
         depends_on=brokers,
     )
+    # Known only once the brokers were there: until then nothing of Kafka is asked.
+    servers = pulumi.Output.all(pulumi.get(ready, "bootstrapServers"), pulumi.get(ready, "brokers")).apply(lambda v: v[0])
     _register_kafka(
         spec,
         passwords,
@@ -162,14 +165,14 @@ def _on_local_cluster(spec: StackSpec, passwords: Mapping[str, str | None]) -> N
             "asgard",
             PROVIDER,
             {
-                "bootstrapServers": pulumi.get(ready, "bootstrapServers"),
+                "bootstrapServers": servers,
                 "clientProperties": pulumi.get(cluster, "clientProperties"),
                 "clusterId": pulumi.get(ready, "clusterId"),
             },
         ),
         ready,
     )
-    pulumi.export("bootstrapServers", pulumi.get(ready, "bootstrapServers"))
+    pulumi.export("bootstrapServers", servers)
     pulumi.export("clusterId", pulumi.get(cluster, "clusterId"))
     pulumi.export("clientProperties", pulumi.get(cluster, "clientProperties"))
 
@@ -213,7 +216,8 @@ def _broker(
 def initial_controllers(nodes: list[Values]) -> str:
     """The controllers that the quorum is made of, in Kafka's own form."""
     voters = [node for node in nodes if "controller" in node["roles"]]
-    return ",".join(f"{node['id']}@{HOST}:{node['controllerPort']}:{node['directoryId']}" for node in voters)
+    # Numbers come back from Pulumi's wire format as floats.
+    return ",".join(f"{int(node['id'])}@{HOST}:{int(node['controllerPort'])}:{node['directoryId']}" for node in voters)
 
 
 def _register_kafka(
