@@ -198,7 +198,12 @@ def engine(
     from asgard.odin.provider.provider import AsgardProvider
 
     def provider(package: str, adopting: frozenset[str]) -> AsgardProvider:
-        return AsgardProvider(allow_data_loss=options.allow_data_loss, adopting=adopting, connect=session.connect)
+        return AsgardProvider(
+            allow_data_loss=options.allow_data_loss,
+            adopting=adopting,
+            connect=session.connect,
+            journal=session.write_down,
+        )
 
     store = session.store if state is None else _Seen(session.store, state)
     return Engine(

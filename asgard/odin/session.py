@@ -52,6 +52,14 @@ class Session:
         for lease in self.leases:
             lease.check(CALL_DEADLINE_S)
 
+    def write_down(self, record: Mapping[str, Any]) -> Callable[[], None]:
+        """Note in the undo log what is about to be set for a while; gives what to call when it is put back."""
+        from asgard.journal import operations
+
+        lease = self.leases[-1]
+        operation = operations.begin(self.journal, record["format"], f"stack {self.name}", record, lease)
+        return lambda: operations.finish(self.journal, operation, lease)
+
     def connect(self, connection: Connection) -> ControlPlane:
         """A control plane whose writes look at the leases first."""
         from asgard.kafka.admin import connect

@@ -1,0 +1,45 @@
+"""`asgard recover`: settle what an interrupted command left behind."""
+
+from __future__ import annotations
+
+import typer
+
+from asgard.cli.command import Confirm, Yes, command
+from asgard.core import console
+from asgard.core.console import Table
+from asgard.core.errors import ExitCode
+
+app = typer.Typer()
+
+
+@command(app, example="asgard recover --yes")
+def recover(confirm: Confirm = None, yes: Yes = False) -> int:
+    """Put back what interrupted commands had set for a while, such as a throttle. Commands that change things do it too.
+
+    Exits with 1 where something could not be settled; it stays recorded for the next try.
+    """
+    from asgard.compose import settle
+    from asgard.journal.store.database import open_journal
+
+    with open_journal() as journal:
+        left = settle.abandoned(journal)
+        if not left:
+            console.emit([], text="Nothing was left behind.")
+            return ExitCode.OK
+        for operation in left:
+            console.say(f"left behind: {operation.kind} in {operation.subject}, by {operation.actor}")
+        console.ask(f"Put {'it' if len(left) == 1 else f'these {len(left)}'} back?")
+        settled = settle.recover(journal, confirm)
+    document = [
+        {
+            "id": s.operation.id,
+            "kind": s.operation.kind,
+            "subject": s.operation.subject,
+            "settled": s.done,
+            "outcome": s.outcome,
+        }
+        for s in settled
+    ]
+    columns = ["id", "kind", "subject", "settled", "outcome"]
+    console.emit(document, Table(columns, [[entry[c] for c in columns] for entry in document]))
+    return ExitCode.OK if all(s.done for s in settled) else ExitCode.FAILED
