@@ -9,37 +9,29 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import http.client
 import json
 import os
 import re
 import shutil
-import ssl
 import tempfile
 import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from asgard.core import paths
-from asgard.core.errors import Failed, Unreachable, WrongUsage
+from asgard.core.errors import Failed, WrongUsage
 from asgard.kafka import jars
+from asgard.kafka.download import download
 from asgard.kafka.jars import Coordinate, Jar, Lock
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes there will be, from one thread at a time."""
 
 _THREADS = 8
-_TRIES = 4
-_TIMEOUT_S = 60
-_CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 
 
 @dataclass(frozen=True)
@@ -255,43 +247,3 @@ def _fetch_all(wanted: list[Jar], libs: Path, total: int, progress: Progress | N
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-
-
-def download(coordinate: Coordinate) -> bytes:
-    """A jar's bytes from the repository, with a few tries. Raises `Unreachable`."""
-    address = f"{jars.repository()}/{coordinate.url_path}"
-    problem: object = None
-    for attempt in range(_TRIES):
-        if attempt:
-            time.sleep(2.0 ** (attempt - 1))
-        try:
-            with urllib.request.urlopen(address, timeout=_TIMEOUT_S, context=_trust()) as answer:
-                content: bytes = answer.read()
-                return content
-        except urllib.error.HTTPError as error:
-            problem = f"HTTP {error.code} {error.reason}"
-            if error.code < 500 and error.code not in (408, 429):
-                break
-        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-            problem = getattr(error, "reason", None) or error
-            if isinstance(problem, ssl.SSLCertVerificationError):
-                break
-    raise Unreachable(
-        f"can't fetch {coordinate} from {jars.repository()}: {problem}",
-        "Is the network there? Behind a proxy or a mirror: HTTPS_PROXY, SSL_CERT_FILE, ASGARD_MAVEN_REPO; offline: KAFKA_HOME.",
-    )
-
-
-@lru_cache(maxsize=1)
-def _trust() -> ssl.SSLContext:
-    """What this machine trusts (SSL_CERT_FILE and the system's store), and what pip and requests are told to trust."""
-    context = ssl.create_default_context()
-    for name in _CERTIFICATE_VARIABLES:
-        path = os.environ.get(name)
-        if path and Path(path).exists():
-            context.load_verify_locations(**({"capath": path} if Path(path).is_dir() else {"cafile": path}))
-    if not context.get_ca_certs() and not ssl.get_default_verify_paths().capath:
-        import certifi
-
-        context.load_verify_locations(certifi.where())
-    return context

@@ -204,6 +204,6 @@ def _system_certificates() -> Iterator[None]:
 
 
 if __name__ == "__main__":  # python -m asgard.kafka.jars 4.3.1 > asgard/kafka/lock/kafka-4.3.1.json
-    from asgard.kafka.distribution import download
+    from asgard.kafka.download import download
 
     sys.stdout.write(make_lock(sys.argv[1], resolve(sys.argv[1]), download).render())

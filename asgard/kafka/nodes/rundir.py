@@ -43,6 +43,11 @@ rootLogger.appenderRefs = file, out
 rootLogger.appenderRef.file.ref = file
 rootLogger.appenderRef.out.ref = out
 rootLogger.appenderRef.out.level = error
+# Kafka prints its whole configuration ten times a start; it stands in server.properties.
+logger.config.name = org.apache.kafka.common.config.AbstractConfig
+logger.config.level = warn
+logger.values.name = kafka.server.KafkaConfig
+logger.values.level = warn
 logger.start.name = kafka.server.KafkaRaftServer
 logger.start.level = info
 logger.start.additivity = false
