@@ -235,6 +235,8 @@ def _take(messages: list[Any], ends: dict[tuple[str, int], int], connection: Con
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:
                 ends.pop(key, None)
+            elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                pass  # librdkafka asks for a coordinator although no group is joined; a reader without one needs none
             elif not error.retriable():
                 raise explain(error, connection)
             continue
