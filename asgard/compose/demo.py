@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from asgard.odin.apply import Outcome
 
 STACK = "asgard-demo"
+DAY_S = 86400
 PRODUCERS = 4
 WRITER, READER, OUTSIDER = "booking-api", "analytics", "billing"
 
@@ -124,6 +125,8 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
     count = _read(spec, run_id, {number: tally.sent for number, tally in enumerate(tallies)})
     read_s = time.monotonic() - began
     acknowledged = sum(tally.acked for tally in tallies)
+    if failures := [failure for tally in tallies for failure in tally.failures]:
+        raise Failed(f"{sum(tally.failed for tally in tallies)} records were refused: {failures[0]}")
     return Report(
         stack=STACK,
         brokers=spec.kafka.brokers,
@@ -159,7 +162,8 @@ def _write(connection: Connection, events: int, run_id: bytes) -> list[Tally]:
     from asgard.kafka.data import Record, Writer
 
     shares = [events // PRODUCERS + (number < events % PRODUCERS) for number in range(PRODUCERS)]
-    start_ms = int(time.time() * 1000)
+    # Rides that ended by now: Kafka refuses timestamps that are more than an hour ahead.
+    start_ms = int((time.time() - DAY_S) * 1000)
 
     def produce(number: int) -> Tally:
         with Writer(connection, name=f"demo-{number}") as writer:
