@@ -98,6 +98,7 @@ class SecurityCalls:
 
     def _alter_users(self, rows: dict[tuple[str, str], Any], field: str, doing: str) -> dict[str, AsgardError | None]:
         result: dict[str, AsgardError | None] = {}
+        answers: dict[str, AsgardError | None] = {}
 
         def once(batch: list[tuple[str, str]], again: bool) -> dict[tuple[str, str], int]:
             fields = {"deletions": [], "upsertions": [], field: [rows[key] for key in batch]}
@@ -105,13 +106,16 @@ class SecurityCalls:
             codes = {}
             for user in answer.results:
                 code = 0 if user.error_code == errors.RESOURCE_NOT_FOUND and (again or lost) else user.error_code
-                what = f"{doing} {user.user}"
-                error = self._wire.outcome(code, user.error_message, what, _CLUSTER_ALTER)
-                result[user.user] = error
+                answers[user.user] = self._wire.outcome(
+                    code, user.error_message, f"{doing} {user.user}", _CLUSTER_ALTER
+                )
                 codes[user.user] = code
             return {key: codes.get(key[0], 0) for key in batch}
 
-        self._wire.settle(list(rows), once, ITEMS_A_REQUEST)
+        for mechanism in _MECHANISMS.values():  # Kafka takes each user only once a request
+            answers.clear()
+            self._wire.settle([key for key in rows if key[1] == mechanism], once, ITEMS_A_REQUEST)
+            result |= {user: result.get(user) or error for user, error in answers.items()}
         return result
 
     def acls(self) -> set[Acl]:

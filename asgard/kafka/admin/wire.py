@@ -29,6 +29,8 @@ Job = tuple[Any, int | None]
 """A protocol message and the broker that must answer it (None: any)."""
 
 IN_FLIGHT = 4
+_LOGIN_GRACE_S = 1.0
+"""A broker that has just started refuses users until it has read of them."""
 _LOST = (
     kafka_errors.KafkaConnectionError,
     kafka_errors.NodeNotReadyError,
@@ -43,11 +45,11 @@ _LOGIN = (
     kafka_errors.IllegalSaslStateError,
 )
 
-# kafka-python logs what it sends at DEBUG, passwords included, and logging prints warnings of a library that has no handler.
+# kafka-python logs what it sends at DEBUG, passwords included, and failures that are told here as errors of ours.
 _log = logging.getLogger("kafka")
 _log.addHandler(logging.NullHandler())
 if _log.level == logging.NOTSET:
-    _log.setLevel(logging.WARNING)
+    _log.setLevel(logging.CRITICAL)
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -190,6 +192,7 @@ class Wire:
     async def _bootstrap(self) -> None:
         cluster, started = self._manager.cluster, time.monotonic()
         problems: dict[str, Exception] = {}
+        refused: Exception | None = None
         while True:
             for server in random.sample(cluster.bootstrap_brokers(), len(cluster.bootstrap_brokers())):
                 try:
@@ -199,13 +202,15 @@ class Wire:
                         self._manager.close(node_id=server.node_id)
                         return
                 except _LOGIN as error:
-                    raise self._login_refused(error) from error
+                    refused = error
                 except kafka_errors.IncompatibleBrokerVersion as error:
                     raise errors.not_a_broker(f"{server.host}:{server.port}") from error
                 except kafka_errors.NodeNotReadyError as error:
                     problems.setdefault(f"{server.host}:{server.port}", error)
                 except kafka_errors.KafkaError as error:
                     problems[f"{server.host}:{server.port}"] = error
+            if refused is not None and time.monotonic() - started > min(_LOGIN_GRACE_S, self.patience_s):
+                raise self._login_refused(refused) from refused
             if time.monotonic() - started > self.patience_s:
                 raise errors.no_answer(self.connection.bootstrap_servers, problems)
             await self._net.sleep(0.1)
@@ -261,17 +266,15 @@ class Wire:
                 if node is None:
                     self._favourite = target
                 return answer, lost
-            except _LOGIN as error:
-                raise self._login_refused(error) from error
             except kafka_errors.IncompatibleBrokerVersion as error:
                 raise errors.KafkaRefused(
                     f"{self.connection.bootstrap_servers} is too old for this: {error}",
                     "Asgard needs Kafka 3.9 or later.",
                     code=errors.UNSUPPORTED_VERSION,
                 ) from error
-            except _LOST as error:
+            except (*_LOST, *_LOGIN) as error:
                 failed[target] = error
-                lost = lost or not isinstance(error, kafka_errors.NodeNotReadyError)
+                lost = lost or not isinstance(error, (kafka_errors.NodeNotReadyError, *_LOGIN))
                 server = self._manager.cluster.broker_metadata(target)
                 name = f"{server.host}:{server.port}" if server else f"broker {target}"
                 if name not in problems or not isinstance(error, kafka_errors.NodeNotReadyError):
@@ -279,6 +282,9 @@ class Wire:
                 now = time.monotonic()
                 nobody_connects = not any(isinstance(e, kafka_errors.RequestTimedOutError) for e in problems.values())
                 if now + pause > deadline or (nobody_connects and now - started > patience_s):
+                    refusal = next((e for e in problems.values() if isinstance(e, _LOGIN)), None)
+                    if refusal is not None:
+                        raise self._login_refused(refusal) from error
                     if node is not None:
                         raise errors.BrokerDown(
                             f"broker {node} at {name} does not answer ({error or 'connection lost'})"
