@@ -79,7 +79,7 @@ class Engine:
         if writing and self.store.log_path.exists():
             # What an interrupted run left behind: folded in first, so that its damaged last line, if any, is never appended to.
             self.store.save(state)
-        with _light():
+        with light():
             return asyncio.run(self._drive(work, state, writing, imports))
 
     async def _drive(
@@ -150,7 +150,7 @@ def _settle(run: Deployment) -> None:
 
 
 @contextlib.contextmanager
-def _light() -> Iterator[None]:
+def light() -> Iterator[None]:
     """Without the two things that cost most in a run of thousands of resources: the garbage collector, which walks all the
     SDK's futures again and again to find none to free, and the stack trace that the SDK takes of each resource's making (it
     goes into the state of the CLI's engine only; a limit of 1 leaves it empty)."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -139,6 +140,8 @@ class StateStore:
         self.directory = directory
         self.path = directory / "state.json"
         self.log_path = directory / "steps.log"
+        self.backend = directory / "pulumi"
+        """Where the Pulumi CLI works while it runs; there after a run of the CLI that was killed."""
         self.guard = guard or (lambda: None)
         self.warnings: list[str] = []
         """What was odd while reading, in sentences."""
@@ -161,7 +164,7 @@ class StateStore:
             state = parse(document, str(self.path))
         for entry in self._log_entries(state.serial):
             state.apply(entry)
-        return state
+        return self._left_by_cli(state)
 
     def save(self, state: State) -> None:
         """Write `state.json` and drop the log that it now contains."""
@@ -171,6 +174,20 @@ class StateStore:
         document = {**state.export(), "asgard": {**state.meta, "serial": state.serial}}
         write_atomic(self.path, json.dumps(document, separators=(",", ":"), ensure_ascii=False))
         self.log_path.unlink(missing_ok=True)
+        shutil.rmtree(self.backend, ignore_errors=True)
+
+    def _left_by_cli(self, state: State) -> State:
+        """What a killed run of the Pulumi CLI had done by then: its checkpoint is newer than ours."""
+        found = sorted(self.backend.glob("backend/.pulumi/stacks/*/*.json"))
+        if not found:
+            return state
+        latest = json.loads(found[0].read_bytes())["checkpoint"].get("latest")
+        if not latest or not latest.get("resources"):
+            return state
+        self.warnings.append("a run of the Pulumi CLI was interrupted: its checkpoint is taken over")
+        newer = parse({"version": VERSION, "deployment": latest}, str(found[0]))
+        newer.meta, newer.serial = state.meta, state.serial
+        return newer
 
     def _log_entries(self, serial: int) -> Iterator[dict[str, Any]]:
         if not self.log_path.exists():

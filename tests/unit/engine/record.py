@@ -1,7 +1,8 @@
 """Record what the real Pulumi CLI answers to the programs of `programs.STORY`: `python -m tests.unit.engine.record`.
 
 Wants `pulumi` on PATH. Writes tests/data/pulumi/story.json: for each step the preview's and the update's steps and the exported
-checkpoint, with the CLI's version; paths, ids, times and ciphertexts are normalised by `normal`.
+checkpoint, with the CLI's version; paths, ids, times and ciphertexts are normalised by `normal`; one secret is kept
+as it was, with the passphrase that opens it.
 """
 
 from __future__ import annotations
@@ -123,8 +124,16 @@ def record() -> dict[str, Any]:
             if error:
                 print(error[-1500:])
         assert stack is not None
+        exported = stack.export_stack().deployment
+        root = next(r for r in exported["resources"] if r["type"] == "pulumi:pulumi:Stack")
+        secret = {
+            "passphrase": PASSPHRASE,
+            "salt": exported["secrets_providers"]["state"]["salt"],
+            "ciphertext": root["outputs"]["secret"]["ciphertext"],
+            "value": {"word": "hush"},
+        }
         stack.destroy()
-        return {"cli": stack.workspace.pulumi_version, "story": story}
+        return {"cli": stack.workspace.pulumi_version, "story": story, "secret": secret}
 
 
 if __name__ == "__main__":
