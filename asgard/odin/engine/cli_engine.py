@@ -22,7 +22,7 @@ from asgard.core.errors import Refused, Unreachable
 from asgard.core.paths import private_dir, write_atomic
 from asgard.odin.engine.deployment import PARALLEL, StackRef
 from asgard.odin.engine.run import Passphrase, light
-from asgard.odin.engine.state import State, StateStore, parse
+from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import Event, Failure, OnEvent, Op, Result, Step
 from asgard.odin.engine.values import SECRET_SIGNATURE, SIGNATURE, UNKNOWN_TEXT
 
@@ -94,7 +94,7 @@ class CliEngine:
         with self._workspace(program, state) as stack, light():
             result, failure = self._follow(stack, act, after)
             if writing:
-                self._take_back(stack, state)
+                self._take_back(state)
         if failure is not None and not result.errors:
             result.errors.append(Failure("", failure))
         return result
@@ -178,10 +178,11 @@ class CliEngine:
             elif event.diagnostic_event.severity.startswith("info"):
                 self.on_event(Event("log", None, message))
 
-    def _take_back(self, stack: automation.Stack, before: State) -> None:
+    def _take_back(self, before: State) -> None:
         """The CLI's checkpoint becomes the state of record; without the stack traces it keeps, which name this machine's paths."""
-        exported = stack.export_stack()
-        state = parse({"version": exported.version, "deployment": exported.deployment}, "the CLI's export")
+        state = self.store.cli_checkpoint()
+        if state is None:
+            return
         for record in state:
             record.pop("sourcePosition", None)
             record.pop("stackTrace", None)

@@ -176,16 +176,19 @@ class StateStore:
         self.log_path.unlink(missing_ok=True)
         shutil.rmtree(self.backend, ignore_errors=True)
 
-    def _left_by_cli(self, state: State) -> State:
-        """What a killed run of the Pulumi CLI had done by then: its checkpoint is newer than ours."""
+    def cli_checkpoint(self) -> State | None:
+        """What the Pulumi CLI's private backend holds: secrets as ciphertext, where an export by the Automation API has them in
+        the clear."""
         found = sorted(self.backend.glob("backend/.pulumi/stacks/*/*.json"))
-        if not found:
-            return state
-        latest = json.loads(found[0].read_bytes())["checkpoint"].get("latest")
-        if not latest or not latest.get("resources"):
+        latest = json.loads(found[0].read_bytes())["checkpoint"].get("latest") if found else None
+        return parse({"version": VERSION, "deployment": latest}, str(found[0])) if latest else None
+
+    def _left_by_cli(self, state: State) -> State:
+        """After a run of the CLI that was killed its checkpoint is newer than ours."""
+        newer = self.cli_checkpoint()
+        if newer is None or not (newer.live or newer.pending):
             return state
         self.warnings.append("a run of the Pulumi CLI was interrupted: its checkpoint is taken over")
-        newer = parse({"version": VERSION, "deployment": latest}, str(found[0]))
         newer.meta, newer.serial = state.meta, state.serial
         return newer
 

@@ -124,7 +124,8 @@ def record() -> dict[str, Any]:
             if error:
                 print(error[-1500:])
         assert stack is not None
-        exported = stack.export_stack().deployment
+        checkpoint = json.loads((home / "backend/.pulumi/stacks/story/dev.json").read_bytes())
+        exported = checkpoint["checkpoint"]["latest"]
         root = next(r for r in exported["resources"] if r["type"] == "pulumi:pulumi:Stack")
         secret = {
             "passphrase": PASSPHRASE,

@@ -84,6 +84,15 @@ def test_the_cli_takes_an_export_and_previews_no_changes(tmp_path: Path, engines
     assert changes(cli.preview(program)) == []
 
 
+def test_the_cli_leaves_no_secret_in_the_clear(tmp_path: Path, engines: list[Engine | CliEngine]) -> None:
+    _, cli = engines
+    assert cli.up(programs.build(tmp_path / "things.json", a={"size": 3})).ok
+    kept = (tmp_path / "stack" / "state.json").read_text()
+    assert "ciphertext" in kept
+    assert not any(word in kept for word in ("s3cret", "hush", "plaintext", '"pass"'))
+    assert sorted(path.name for path in (tmp_path / "stack").iterdir()) == ["state.json"]
+
+
 def test_refresh_by_either_engine_finds_the_same_drift(tmp_path: Path, engines: list[Engine | CliEngine]) -> None:
     embedded, cli = engines
     things = tmp_path / "things.json"
