@@ -198,6 +198,8 @@ class Monitor:
         if run.preview or urn not in run.new:
             return
         record = dict(run.new[urn])
+        if urn in run.old:
+            run.outputs(run.old[urn])  # opens its secrets, so that unchanged ones keep their ciphertext
         known = {key: value for key, value in outputs.items() if not has_unknown(value)}
         record.pop("outputs", None)
         if known:
