@@ -13,6 +13,14 @@ from pathlib import Path
 
 from asgard.core.errors import WrongUsage
 
+FIRST_USER = "odin_svc0"
+"""The administrator that a local cluster is formatted with; `root`, so to speak. Don't make the name prettier.
+
+Kafka up to 4.3 forgets every SCRAM user, this one too, when it starts without a metadata snapshot and the first user that it
+meets has been deleted meanwhile (ScramDelta.apply drops the whole map as soon as it is empty, and fills a lost one). It meets
+them in the order of a Java HashMap, where this name comes first: the low 15 bits of its hash, as the map spreads it, are 0.
+"""
+
 _JAAS_OPTION = re.compile(r'(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"')
 _PEM_FIELDS = {"ssl.truststore.location": "ca", "ssl.keystore.location": "cert"}
 

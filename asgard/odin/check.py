@@ -11,13 +11,14 @@ from asgard.core.document import Document, Loc
 from asgard.core.errors import Problem
 from asgard.core.schema.stack import StackFile, TopicEntry
 from asgard.core.schema.validate import Checked, nearest
+from asgard.kafka.connection import FIRST_USER
 from asgard.kafka.model import Acl, QuotaEntity
 from asgard.odin import access, configs, names, spec
 
 Found = Iterator[tuple[Loc, str] | tuple[Loc, str, Loc]]
 """Where, what is wrong, and where the first of two stands."""
 
-ADMIN_USERS = ("admin", "controller")
+ADMIN_USERS = (FIRST_USER, "controller")
 """Users that a local cluster makes for itself."""
 
 _OPERATIONS = {

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from asgard.core.errors import Failed, WrongUsage
-from asgard.kafka.connection import scram_properties
+from asgard.kafka.connection import FIRST_USER, scram_properties
 from asgard.kafka.jars import DEFAULT_VERSION
 
 Role = Literal["broker", "controller"]
@@ -50,7 +50,7 @@ class Credentials:
     controller_password: str = field(default="", repr=False)
 
     @classmethod
-    def random(cls, admin_user: str = "admin") -> Credentials:
+    def random(cls, admin_user: str = FIRST_USER) -> Credentials:
         """New passwords."""
         return cls(admin_user, secrets.token_urlsafe(24), "controller", secrets.token_urlsafe(24))
 

@@ -202,7 +202,7 @@ KINDS: dict[str, Kind] = {
                 Field("authorizer", "boolean", "Whether ACLs are enforced.", default=True),
                 Field("clusterId", "string", "The cluster id.", output=True),
                 Field("nodes", "nodes", "The nodes, in the order of their ids.", output=True),
-                Field("adminPassword", "string", "Password of the first user, `admin`.", output=True, secret=True),
+                Field("adminPassword", "string", "Password of the first user, `odin_svc0`.", output=True, secret=True),
                 Field("controllerPassword", "string", "Password between controllers.", output=True, secret=True),
                 Field("bootstrapServers", "string", "`host:port` of all brokers, with commas.", output=True),
                 Field(

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 from asgard.core import paths
 from asgard.core.errors import Failed, WrongUsage
 from asgard.core.units import parse_size
-from asgard.kafka.connection import scram_properties
+from asgard.kafka.connection import FIRST_USER, scram_properties
 from asgard.odin.resources.kinds import Values
 
 if TYPE_CHECKING:
     from asgard.kafka.nodes import Credentials, NodeSpec, RunDir, Voter
 
 HOST = "127.0.0.1"
-ADMIN = "admin"
 PORTS = range(20000, 32000)
 """Below the range that the system gives to outgoing connections."""
 
@@ -61,7 +60,7 @@ def allocate(wanted: Values, before: Values | None = None, free: Callable[[int],
         "adminPassword": admin,
         "controllerPassword": before.get("controllerPassword") or secrets.token_urlsafe(24),
         "bootstrapServers": ",".join(f"{HOST}:{node['brokerPort']}" for node in nodes),
-        "clientProperties": scram_properties(ADMIN, admin) if secured else {"security.protocol": "PLAINTEXT"},
+        "clientProperties": scram_properties(FIRST_USER, admin) if secured else {"security.protocol": "PLAINTEXT"},
     }
 
 
@@ -179,4 +178,4 @@ def credentials(values: Values) -> Credentials | None:
 
     if values["sasl"] == "none":
         return None
-    return Credentials(ADMIN, values["adminPassword"], "controller", values["controllerPassword"])
+    return Credentials(FIRST_USER, values["adminPassword"], "controller", values["controllerPassword"])
