@@ -79,6 +79,104 @@ def drain(
     return _run(lambda s, given: planner.drain(s, brokers, given), snapshot, limits, throttle, out, explain, html)
 
 
+@command(plan_app, example="asgard thor plan fill 7 8 --snapshot cluster.json.gz --out plan.json")
+def fill(
+    brokers: Brokers,
+    snapshot: Snapshot,
+    limits: LimitsPath = None,
+    out: Out = None,
+    throttle: Throttle = None,
+    explain: Explain = None,
+    html: Html = None,
+) -> int:
+    """Give new brokers, or such as came back, their part of the load."""
+    from asgard.thor.plan import planner
+
+    return _run(lambda s, given: planner.fill(s, brokers, given), snapshot, limits, throttle, out, explain, html)
+
+
+@command(plan_app, example="asgard thor plan balance --snapshot cluster.json.gz --out plan.json")
+def balance(
+    snapshot: Snapshot,
+    limits: LimitsPath = None,
+    out: Out = None,
+    throttle: Throttle = None,
+    explain: Explain = None,
+    html: Html = None,
+) -> int:
+    """Bring disk, replicas and leaders of all brokers within the tolerance."""
+    from asgard.thor.plan import planner
+
+    return _run(planner.balance, snapshot, limits, throttle, out, explain, html)
+
+
+@command(plan_app, example="asgard thor plan leaders --snapshot cluster.json.gz --out plan.json")
+def leaders(
+    snapshot: Snapshot,
+    limits: LimitsPath = None,
+    out: Out = None,
+    throttle: Throttle = None,
+    explain: Explain = None,
+    html: Html = None,
+) -> int:
+    """Spread preferred leaders; nothing is copied."""
+    from asgard.thor.plan import planner
+
+    return _run(planner.leaders, snapshot, limits, throttle, out, explain, html)
+
+
+@command(
+    plan_app, name="rack-repair", example="asgard thor plan rack-repair --snapshot cluster.json.gz --out plan.json"
+)
+def rack_repair(
+    snapshot: Snapshot,
+    limits: LimitsPath = None,
+    out: Out = None,
+    throttle: Throttle = None,
+    explain: Explain = None,
+    html: Html = None,
+) -> int:
+    """Spread the replicas of each partition over the racks."""
+    from asgard.thor.plan import planner
+
+    return _run(planner.rack_repair, snapshot, limits, throttle, out, explain, html)
+
+
+@command(plan_app, name="set-rf", example="asgard thor plan set-rf orders=3 --snapshot cluster.json.gz --out plan.json")
+def set_rf(
+    topics: Annotated[list[str], typer.Argument(metavar="TOPIC=N…", help="As in orders=3.")],
+    snapshot: Snapshot,
+    limits: LimitsPath = None,
+    out: Out = None,
+    throttle: Throttle = None,
+    explain: Explain = None,
+    html: Html = None,
+) -> int:
+    """Give topics another number of replicas."""
+    from asgard.thor.plan import planner
+
+    wanted = dict(map(_factor, topics))
+    return _run(lambda s, given: planner.set_rf(s, wanted, given), snapshot, limits, throttle, out, explain, html)
+
+
+@command(plan_app, example="asgard thor plan undo balance.json --snapshot cluster.json.gz --out plan.json")
+def undo(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan that `thor plan … --out` wrote.")],
+    snapshot: Snapshot,
+    limits: LimitsPath = None,
+    out: Out = None,
+    throttle: Throttle = None,
+    explain: Explain = None,
+    html: Html = None,
+) -> int:
+    """Go back to the replicas that a plan found."""
+    from asgard.thor import plan_file
+    from asgard.thor.plan import planner
+
+    made = plan_file.read(plan)
+    return _run(lambda s, given: planner.undo(s, made, given), snapshot, limits, throttle, out, explain, html)
+
+
 @command(app, name="explain", example="asgard thor explain heal.json orders-3 --snapshot cluster.json.gz")
 def explain_plan(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan that `thor plan … --out` wrote.")],
@@ -133,6 +231,13 @@ def _run(
             as_document = console.settings.output in (console.OutputFormat.JSON, console.OutputFormat.YAML)
             console.emit(plan_file.document(plan) if as_document else None, *_tables(plan), text=_text(plan))
     return int(ExitCode.FAILED if plan.failed else ExitCode.OK)
+
+
+def _factor(text: str) -> tuple[str, int]:
+    topic, equals, factor = text.rpartition("=")
+    if not equals or not topic or not factor.isdecimal():
+        raise WrongUsage(f"{text!r} is no topic with a replication factor", "Write it as TOPIC=N, as in orders=3.")
+    return topic, int(factor)
 
 
 def _limits(path: Path | None, throttle: str | None) -> Limits:

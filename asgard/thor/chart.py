@@ -30,7 +30,9 @@ def page(plan: Plan) -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
-        raise Failed("the chart library plotly is not installed", "Install it with: pip install plotly") from error
+        raise Failed(
+            "the chart library plotly is not installed", "Install it with: pip install 'asgard-kafka[charts]'"
+        ) from error
     title = f"{plan.kind} {' '.join(plan.arguments)}".strip()
     charts = [_chart(plan, *what) for what in _WHAT]
     divs = "".join(f'<div class="chart" id="chart{i}"></div>' for i in range(len(charts)))

@@ -6,14 +6,14 @@ rid of what the batch takes away, and the limits hold at every moment. What no o
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 from asgard.thor.plan.board import Board
 from asgard.thor.plan.model import Batch
 
 BATCH_SECONDS = 60.0
-_LOOK_AHEAD = 20
+_LOOK_AHEAD = 10
 
 
 @dataclass
@@ -38,8 +38,9 @@ class Step:
 class Scheduler:
     """Puts steps into batches. It starts from what the brokers carry before the plan."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, *, limited: bool = True) -> None:
         self.board = board
+        self.limited = limited
         start = board.start
         self.disk = list(start.disk)
         self.count = list(start.count)
@@ -50,7 +51,7 @@ class Scheduler:
 
     def order(self, steps: list[Step]) -> tuple[list[list[Step]], list[Step]]:
         """The batches, and what fits into none."""
-        queues: dict[int, list[Step]] = defaultdict(list)
+        queues: dict[int, deque[Step]] = defaultdict(deque)
         for step in sorted(steps, key=lambda s: (s.urgency, -s.size, s.p), reverse=True):
             queues[step.gains[0] if step.gains else -1].append(step)
         batches: list[list[Step]] = []
@@ -61,7 +62,7 @@ class Scheduler:
             batches.append(batch)
         return batches, [s for q in queues.values() for s in q]
 
-    def _fill(self, queues: dict[int, list[Step]]) -> list[Step]:
+    def _fill(self, queues: dict[int, deque[Step]]) -> list[Step]:
         into: dict[int, int] = defaultdict(int)
         out: dict[int, int] = defaultdict(int)
         moves: dict[int, int] = defaultdict(int)
@@ -70,38 +71,46 @@ class Scheduler:
         limits = self.board.limits
         # A replica that takes longer than a minute leaves the others that much time.
         most = max([self.rate * BATCH_SECONDS, *(q[-1].size for q in queues.values() if q and q[-1].gains)])
+
+        def taken(step: Step) -> bool:
+            nonlocal total
+            heavy = step.bytes_moved
+            slots = [*step.gains, step.source] if step.gains else []
+            if (
+                any(into[b] and into[b] + step.size > most for b in step.gains)
+                or (heavy and out[step.source] and out[step.source] + heavy > most)
+                or (total and limits.batch_bytes and heavy and total + heavy > limits.batch_bytes)
+                or any(limits.moves_per_broker and moves[b] >= limits.moves_per_broker for b in slots)
+                or not self._within(step)
+            ):
+                return False
+            batch.append(step)
+            total += heavy
+            out[step.source] += heavy
+            for b in step.gains:
+                into[b] += step.size
+            for b in slots:
+                moves[b] += 1
+            self._gain(step)
+            return True
+
         for key in sorted(queues, key=lambda k: (k < 0, k)):
             queue = queues[key]
-            passed: list[Step] = []
-            while queue and len(passed) < _LOOK_AHEAD:
-                step = queue.pop()
-                heavy = step.bytes_moved
-                slots = [*step.gains, step.source] if step.gains else []
-                if (
-                    any(into[b] and into[b] + step.size > most for b in step.gains)
-                    or (heavy and out[step.source] and out[step.source] + heavy > most)
-                    or (total and limits.batch_bytes and heavy and total + heavy > limits.batch_bytes)
-                    or any(limits.moves_per_broker and moves[b] >= limits.moves_per_broker for b in slots)
-                    or not self._within(step)
-                ):
-                    passed.append(step)
-                    continue
-                batch.append(step)
-                total += heavy
-                out[step.source] += heavy
-                for b in step.gains:
-                    into[b] += step.size
-                for b in slots:
-                    moves[b] += 1
-                self._gain(step)
-            queue.extend(reversed(passed))
+            # The most urgent and largest first; small ones fill what is left of the minute.
+            for take, put_back in ((queue.pop, queue.extend), (queue.popleft, queue.extendleft)):
+                passed: list[Step] = []
+                while queue and len(passed) < _LOOK_AHEAD:
+                    step = take()
+                    if not taken(step):
+                        passed.append(step)
+                put_back(reversed(passed))
         if not batch:
             return self._search(queues)
         for step in batch:
             self._lose(step)
         return batch
 
-    def _search(self, queues: dict[int, list[Step]]) -> list[Step]:
+    def _search(self, queues: dict[int, deque[Step]]) -> list[Step]:
         """Beyond the look-ahead: any single step that the limits allow."""
         for key in sorted(queues):
             for i in range(len(queues[key]) - 1, -1, -1):
@@ -114,6 +123,8 @@ class Scheduler:
         return []
 
     def _within(self, step: Step) -> bool:
+        if not self.limited:
+            return True
         board = self.board
         rate = board.rate_in[step.p]
         for b in step.gains:

@@ -296,10 +296,14 @@ class Board:
 
     def remove(self, p: int, src: int, why: str) -> None:
         """One replica less."""
-        self.reps[p].remove(src)
-        self._take(p, src)
+        self.discard(p, src, why)
         if self.lead[p] == src:
             self.set_lead(p, self.reps[p][0])
+
+    def discard(self, p: int, src: int, why: str) -> None:
+        """One replica less, whoever leads: the caller sets the leader."""
+        self.reps[p].remove(src)
+        self._take(p, src)
         self.log.setdefault(p, []).append((src, -1, why))
 
     def put_first(self, p: int, b: int) -> None:

@@ -10,11 +10,20 @@ from asgard.thor.plan.place import Failures
 
 
 def finish(
-    board: Board, kind: Kind, arguments: tuple[str, ...] = (), *, bound: int | None = None, urgent: bool = False
+    board: Board,
+    kind: Kind,
+    arguments: tuple[str, ...] = (),
+    *,
+    bound: int | None = None,
+    urgent: bool = False,
+    limited: bool = True,
 ) -> Plan:
-    """The plan that brings the board about. `urgent`: partitions with the fewest replicas in sync go first."""
+    """The plan that brings the board about.
+
+    `urgent`: partitions with the fewest replicas in sync go first. `limited`: the limits hold while it runs.
+    """
     steps = [_step(board, p, urgent) for p in range(len(board.parts)) if tuple(board.reps[p]) != board.before[p]]
-    scheduler = Scheduler(board)
+    scheduler = Scheduler(board, limited=limited)
     batches, stuck = scheduler.order(steps)
     blocked = Failures(f"order the moves of {kind}")
     for step in stuck:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from asgard.core.errors import WrongUsage
+from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import ClusterSnapshot
 from asgard.thor.limits import Limits
-from asgard.thor.plan import evacuate
+from asgard.thor.plan import balance as balance_goals
+from asgard.thor.plan import evacuate, reshape
+from asgard.thor.plan import undo as way_back
 from asgard.thor.plan.board import Board
 from asgard.thor.plan.finish import finish
+from asgard.thor.plan.leaders import balance_leaders, name_unbalanced
 from asgard.thor.plan.model import Plan
 
 DEFAULTS = Limits()
@@ -27,6 +30,70 @@ def drain(snapshot: ClusterSnapshot, brokers: Collection[int], limits: Limits = 
     board = Board(snapshot, limits, brokers)
     bound = evacuate.drain(board)
     return finish(board, "drain", _named(brokers), bound=bound)
+
+
+def fill(snapshot: ClusterSnapshot, brokers: Collection[int], limits: Limits = DEFAULTS) -> Plan:
+    """Give brokers that hold little their part of the load. Raises WrongUsage for one that is not there or may get nothing."""
+    _known(snapshot, brokers)
+    board = Board(snapshot, limits)
+    new = [board.index[b] for b in sorted(set(brokers))]
+    for b in new:
+        if board.refusal[b]:
+            raise WrongUsage(f"broker {board.ids[b]} can't be filled: it is {board.refusal[b]}")
+    bound = balance_goals.fill(board, new)
+    return finish(board, "fill", _named(brokers), bound=bound)
+
+
+def balance(snapshot: ClusterSnapshot, limits: Limits = DEFAULTS) -> Plan:
+    """Bring disk, replicas, leaders and their traffic of all brokers within the tolerance."""
+    board = Board(snapshot, limits)
+    return finish(board, "balance", bound=balance_goals.balance(board))
+
+
+def leaders(snapshot: ClusterSnapshot, limits: Limits = DEFAULTS) -> Plan:
+    """Spread preferred leaders, by the order of replicas alone; nothing is copied."""
+    board = Board(snapshot, limits)
+    balance_leaders(board)
+    name_unbalanced(board)
+    return finish(board, "leaders", bound=0)
+
+
+def set_rf(snapshot: ClusterSnapshot, wanted: Mapping[str, int], limits: Limits = DEFAULTS) -> Plan:
+    """Give topics another replication factor. Raises WrongUsage (no such topic, below 1), Refused (below min.insync.replicas)."""
+    topics = {p.topic for p in snapshot.partitions}
+    for topic, factor in wanted.items():
+        if topic not in topics:
+            raise WrongUsage(f"topic {topic} is not in the snapshot", "Name an existing topic, as in orders=3.")
+        if factor < 1:
+            raise WrongUsage(f"a replication factor of {factor} is not possible", "Allowed is 1 or more.")
+        facts = snapshot.topics.get(topic)
+        if facts and facts.min_isr and factor < facts.min_isr:
+            raise Refused(
+                f"{topic} with {factor} replicas could not be written to: its min.insync.replicas is {facts.min_isr}",
+                "Lower min.insync.replicas of the topic first.",
+            )
+    board = Board(snapshot, limits)
+    arguments = tuple(f"{topic}={factor}" for topic, factor in sorted(wanted.items()))
+    return finish(board, "set-rf", arguments, bound=reshape.set_replication(board, wanted))
+
+
+def rack_repair(snapshot: ClusterSnapshot, limits: Limits = DEFAULTS) -> Plan:
+    """Spread the replicas of each partition over the racks as far as the racks allow."""
+    board = Board(snapshot, limits)
+    return finish(board, "rack-repair", bound=reshape.repair_racks(board))
+
+
+def undo(snapshot: ClusterSnapshot, plan: Plan, limits: Limits = DEFAULTS) -> Plan:
+    """The way back of a plan. Raises Refused for a plan of another cluster."""
+    if plan.cluster_id != snapshot.cluster_id:
+        raise Refused(
+            f"the plan is for the cluster {plan.cluster_id}, the snapshot is of {snapshot.cluster_id}",
+            "Take a snapshot of the plan's cluster.",
+        )
+    board = Board(snapshot, limits)
+    bound = way_back.undo(board, plan)
+    arguments = tuple(dict.fromkeys((plan.kind, *plan.arguments)))
+    return finish(board, "undo", arguments, bound=bound, limited=False)
 
 
 def _known(snapshot: ClusterSnapshot, brokers: Collection[int]) -> None:

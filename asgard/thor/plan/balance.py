@@ -1,0 +1,99 @@
+"""`balance` and `fill`: the order in which the goals are pursued, and what is said of those that were not reached."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from asgard.thor.plan.board import Board
+from asgard.thor.plan.even import Evener, Heaviest
+from asgard.thor.plan.leaders import balance_leaders, name_unbalanced
+from asgard.thor.plan.model import Unmet
+
+
+def balance(board: Board) -> int:
+    """Disk, then replicas, within the tolerance on every broker, then leaders and their traffic. The lower bound comes back."""
+    even = Evener(board)
+    bound = even.lower_bound()
+    for b in sorted(board.active, key=lambda b: (-even.excess(b), b)):
+        if even.above(b) > 0:
+            even.shed(b)
+    heavy = Heaviest(board.active, board.x)
+    for b in sorted(board.active, key=lambda b: (-even.deficit(b), b)):
+        if even.below(b) > 0:
+            even.draw(b, heavy)
+    for b in sorted(board.active, key=lambda b: (-board.count[b], b)):
+        even.shed_count(b)
+    many = Heaviest(board.active, lambda b: board.count[b])
+    for b in sorted(board.active, key=lambda b: (board.count[b], b)):
+        even.draw_count(b, many)
+    for b in board.active:
+        even.relieve(b)
+    balance_leaders(board)
+    _name_uneven(board, even)
+    name_unbalanced(board)
+    _name_left_alone(board)
+    return bound
+
+
+def fill(board: Board, new: list[int]) -> int:
+    """Bring the brokers up to the tolerance below the mean, from the heaviest. The lower bound comes back."""
+    even = Evener(board)
+    bound = ceil(sum(max(0.0, even.below(b)) for b in new))
+    heavy = Heaviest([b for b in board.active if b not in new], board.x)
+    for b in sorted(new, key=lambda b: (-even.deficit(b), b)):
+        if even.below(b) > 0:
+            even.draw(b, heavy)
+    many = Heaviest([b for b in board.active if b not in new], lambda b: board.count[b])
+    for b in sorted(new):
+        even.draw_count(b, many)
+    balance_leaders(board, only=board.log)
+    _name_uneven(board, even, new)
+    return bound
+
+
+def _name_uneven(board: Board, even: Evener, only: list[int] | None = None) -> None:
+    brokers = board.active if only is None else [b for b in only if board.accepts[b]]
+    over = [b for b in brokers if only is None and even.above(b) > 0]
+    limited = [b for b in over if board.disk[b] > board.disk_cap[b]]
+    over = [b for b in over if b not in limited]
+    under = [b for b in brokers if even.below(b) > 0]
+    why = "none of its replicas may go anywhere else within the racks, the limits and the least gain of a move"
+    board.unmet += _unmet(board, "disk limit", limited, why, "more room on other brokers, or a higher limit", True)
+    board.unmet += _unmet(
+        board,
+        "disk within tolerance",
+        over,
+        why,
+        "smaller partitions (more of them), brokers in other racks, a lower min_gain",
+    )
+    why = "no replica of the heavier brokers may go there within the racks, the limits and the least gain of a move"
+    board.unmet += _unmet(
+        board,
+        "disk within tolerance",
+        under,
+        why,
+        "smaller partitions (more of them), brokers in other racks, a lower min_gain",
+    )
+
+
+def _unmet(
+    board: Board, goal: str, brokers: list[int], why: str, would_help: str, required: bool = False
+) -> list[Unmet]:
+    if not brokers:
+        return []
+    return [Unmet(goal, tuple(f"broker {board.ids[b]}" for b in brokers[:5]), len(brokers), why, would_help, required)]
+
+
+def _name_left_alone(board: Board) -> None:
+    dead = [board.ids[b] for b in range(len(board.brokers)) if not board.up[b] and board.on[b]]
+    if dead:
+        board.unmet.append(
+            Unmet(
+                "partitions left alone",
+                tuple(f"broker {b}" for b in dead[:5]),
+                len(dead),
+                "they have replicas on brokers that are not up",
+                "`thor plan heal` first, or the brokers back",
+                required=False,
+            )
+        )

@@ -1,0 +1,274 @@
+"""Balancing and filling: bring every broker's disk, then its replicas, within the tolerance around the mean, with few bytes.
+
+A broker above the tolerance sheds what is above it, one below draws what it lacks, and nothing else moves: at least the larger of
+the two sums must move, and hardly more does. Replicas are chosen by best fit, of the size that evens disk and number of replicas
+together; the last pieces are the smallest.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable
+from heapq import heapify, heappop, heappush, heapreplace
+from math import ceil, floor, inf
+
+from asgard.thor.plan.board import Board
+from asgard.thor.plan.place import Lightest
+
+_CANDIDATES = 2
+_SOURCES = 12
+_SCAN = 60
+_AIM = 0.995
+"""Whoever is outside the tolerance is brought this part of it near: what is then left by too coarse pieces is within it still."""
+
+
+class Evener:
+    """The brokers that take part, with what each may carry: `low` and `high` bytes, `count_low` and `count_high` replicas."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        tolerance = _AIM * board.limits.tolerance
+        self.high = [min(s * (1 + tolerance), cap) for s, cap in zip(board.share, board.disk_cap, strict=True)]
+        self.low = [min(s * (1 - tolerance), high) for s, high in zip(board.share, self.high, strict=True)]
+        mean, tolerance = board.mean_count, board.limits.tolerance
+        most = max(ceil(mean), floor(mean * (1 + tolerance)))
+        self.count_high = [min(most, cap) for cap in board.count_cap]
+        self.count_low = min(floor(mean), ceil(mean * (1 - tolerance)))
+        self.by_disk = Lightest(board, board.active, board.x)
+        self.by_count = Lightest(board, board.active, lambda b: board.count[b])
+        movable = [board.movable(p) for p in range(len(board.parts))]
+        self.held: list[list[tuple[int, int]]] = [[] for _ in board.brokers]
+        for b in board.active:
+            self.held[b] = sorted((board.size[p], p) for p in board.on[b] if movable[p])
+
+    # How far off ---------------------------------------------------------------------------------------------------
+
+    def excess(self, b: int) -> float:
+        """Bytes above what it should come down to."""
+        return self.board.disk[b] - self.high[b]
+
+    def deficit(self, b: int) -> float:
+        """Bytes below what it should come up to."""
+        return self.low[b] - self.board.disk[b]
+
+    def above(self, b: int) -> float:
+        """Bytes above the tolerance or the limit."""
+        board = self.board
+        return board.disk[b] - min(board.share[b] * (1 + board.limits.tolerance), board.disk_cap[b])
+
+    def below(self, b: int) -> float:
+        """Bytes below the tolerance."""
+        board = self.board
+        return min(board.share[b] * (1 - board.limits.tolerance), board.disk_cap[b]) - board.disk[b]
+
+    def lower_bound(self) -> int:
+        """No balance can move fewer bytes."""
+        over = sum(max(0.0, self.above(b)) for b in self.board.active)
+        under = sum(max(0.0, self.below(b)) for b in self.board.active)
+        return ceil(max(over, under))
+
+    # What goes where -----------------------------------------------------------------------------------------------
+
+    def allowed(self, p: int, src: int, dst: int) -> bool:
+        """Whether the replica may move: limits, racks (never worse), leadership."""
+        board = self.board
+        if not board.fits(p, dst) or (board.lead[p] == src and not board.may_lead(p, dst)):
+            return False
+        return board.rack[src] == board.rack[dst] or board.neighbours(p, src, dst) <= board.neighbours(p, src, src)
+
+    def taker(self, p: int, src: int, light: Lightest, good: Callable[[int], bool]) -> int | None:
+        """The lightest broker that may take the replica and is good for it."""
+        board = self.board
+        crowd = [0] * board.rack_count
+        for r in board.reps[p]:
+            if r != src:
+                crowd[board.rack[r]] += 1
+        now = crowd[board.rack[src]]
+        racks = [r for r in range(board.rack_count) if crowd[r] <= now and board.rack_accepting[r]]
+        leads = board.lead[p] == src
+
+        def fits(b: int) -> bool:
+            return good(b) and board.fits(p, b) and not (leads and not board.may_lead(p, b))
+
+        found = light.pick(racks, fits, _CANDIDATES)
+        if not found:
+            return None
+        size = board.size[p]
+        return min(
+            found,
+            key=lambda b: (
+                round(20 * (board.disk[b] + size) / (board.share[b] or 1)),
+                board.count[b],
+                board.topic_on(p, b),
+                b,
+            ),
+        )
+
+    def move(self, p: int, src: int, dst: int, why: str) -> None:
+        """Move, and keep the books."""
+        board = self.board
+        entry = (board.size[p], p)
+        board.move(p, src, dst, why)
+        del self.held[src][bisect_left(self.held[src], entry)]
+        insort(self.held[dst], entry)
+        self.by_disk.lighter(src)
+        self.by_count.lighter(src)
+
+    def gain(self, size: int, src: int, dst: int) -> float:
+        """Bytes out of tolerance that the move puts right, for each byte of it."""
+        if not size:
+            return 1.0
+        disk = self.board.disk
+        right = min(size, max(0.0, self.excess(src))) + min(size, max(0.0, self.deficit(dst)))
+        wrong = min(size, max(0.0, self.low[src] - disk[src] + size))
+        return (right - wrong) / size
+
+    # Disk ----------------------------------------------------------------------------------------------------------
+
+    def shed(self, src: int) -> None:
+        """Move what is above the tolerance to the lightest brokers."""
+        board = self.board
+        left = list(self.held[src])
+        why = f"broker {board.ids[src]} holds more than its share"
+        while (excess := self.excess(src)) > 0 and left:
+            ideal = excess / self._pieces(
+                board.count[src] - board.mean_count, excess, board.disk[src] - board.share[src]
+            )
+            i = max(0, bisect_right(left, (ideal, inf)) - 1)
+            size, p = left.pop(i)
+            if size == 0:
+                continue
+            dst = self._disk_taker(p, src)
+            if dst is None or self.gain(size, src, dst) < board.limits.min_gain:
+                continue
+            self.move(p, src, dst, why)
+
+    def _disk_taker(self, p: int, src: int) -> int | None:
+        size, disk, high = self.board.size[p], self.board.disk, self.high
+        count, most = self.board.count, self.count_high
+        return self.taker(
+            p, src, self.by_disk, lambda b: disk[b] + size <= high[b] and count[b] + 1 <= most[b]
+        ) or self.taker(p, src, self.by_disk, lambda b: disk[b] + size <= high[b])
+
+    @staticmethod
+    def _pieces(count_off: float, now: float, whole: float) -> float:
+        """In how many pieces to move `now` bytes, so that the number of replicas comes even along with the disk."""
+        if count_off <= 0 or whole <= 0:
+            return 1.0
+        return max(1.0, count_off * now / whole)
+
+    def draw(self, dst: int, heavy: Heaviest) -> None:
+        """Take from the heaviest brokers what it lacks up to the tolerance."""
+        board = self.board
+        why = f"broker {board.ids[dst]} holds less than its share"
+        while (need := self.deficit(dst)) > 0:
+            ideal = need / self._pieces(board.mean_count - board.count[dst], need, board.share[dst] - board.disk[dst])
+            found = next(
+                (
+                    (p, src)
+                    for src in heavy.first(_SOURCES)
+                    if src != dst and (p := self._piece(src, dst, ideal, need)) is not None
+                ),
+                None,
+            )
+            if found is None:
+                return
+            self.move(*found, dst, why)
+
+    def _piece(self, src: int, dst: int, ideal: float, need: float) -> int | None:
+        """A replica on `src` that `dst` may take: the largest up to the ideal size, else the smallest above it."""
+        held = self.held[src]
+        at = bisect_right(held, (ideal, inf))
+        for size, p in (*reversed(held[max(0, at - _SCAN) : at]), *held[at : at + _SCAN]):
+            if not size or self.board.disk[dst] + size > self.high[dst] or size > need * 1.05 > self._smallest(src):
+                continue
+            if self.allowed(p, src, dst) and self.gain(size, src, dst) >= self.board.limits.min_gain:
+                return p
+        return None
+
+    def _smallest(self, src: int) -> int:
+        return self.held[src][0][0] if self.held[src] else 0
+
+    # Replicas ------------------------------------------------------------------------------------------------------
+
+    def shed_count(self, src: int) -> None:
+        """Move the smallest replicas away until their number is within the tolerance; the disk stays within it."""
+        board = self.board
+        why = f"broker {board.ids[src]} has more replicas than its share"
+        for size, p in list(self.held[src]):
+            if board.count[src] <= self.count_high[src]:
+                return
+            if board.disk[src] - size < self.low[src]:
+                return
+            dst = self.taker(p, src, self.by_count, lambda b, s=size: self._counts(b, s))  # type: ignore[misc]
+            if dst is not None:
+                self.move(p, src, dst, why)
+
+    def _counts(self, b: int, size: int) -> bool:
+        return self.board.disk[b] + size <= self.high[b] and self.board.count[b] + 1 <= self.count_high[b]
+
+    def draw_count(self, dst: int, heavy: Heaviest) -> None:
+        """Take the smallest replicas of the brokers with most until the number is within the tolerance."""
+        board = self.board
+        why = f"broker {board.ids[dst]} has fewer replicas than its share"
+        while board.count[dst] < self.count_low:
+            found = next(
+                (
+                    (p, src)
+                    for src in heavy.first(_SOURCES)
+                    if board.count[src] > board.mean_count
+                    and src != dst
+                    and (p := self._smallest_for(src, dst)) is not None
+                ),
+                None,
+            )
+            if found is None:
+                return
+            self.move(*found, dst, why)
+
+    def _smallest_for(self, src: int, dst: int) -> int | None:
+        board = self.board
+        for size, p in self.held[src][:_SCAN]:
+            if board.disk[dst] + size > self.high[dst] or board.disk[src] - size < self.low[src]:
+                return None
+            if self.allowed(p, src, dst):
+                return p
+        return None
+
+    def relieve(self, src: int) -> None:
+        """Move replicas away until the broker is within its limit of bytes in: those that bring most a byte first."""
+        board = self.board
+        why = f"broker {board.ids[src]} is over its limit of bytes in"
+        by_rate = sorted(self.held[src], key=lambda e: (-board.rate_in[e[1]] / (e[0] + 1), e[1]))
+        for _, p in by_rate:
+            if board.bytes_in[src] <= board.in_cap[src]:
+                return
+            if board.rate_in[p] <= 0:
+                return
+            dst = self._disk_taker(p, src)
+            if dst is not None:
+                self.move(p, src, dst, why)
+
+
+class Heaviest:
+    """Brokers, heaviest first, by a weight that falls while they give away; gains are not noticed until a broker is asked for."""
+
+    def __init__(self, brokers: Iterable[int], weigh: Callable[[int], float]) -> None:
+        self.weigh = weigh
+        self.heap = [(-weigh(b), b) for b in brokers]
+        heapify(self.heap)
+
+    def first(self, most: int) -> list[int]:
+        """The heaviest `most` brokers."""
+        found: list[int] = []
+        while self.heap and len(found) < most:
+            weight, b = self.heap[0]
+            now = -self.weigh(b)
+            if now > weight:
+                heapreplace(self.heap, (now, b))
+                continue
+            heappop(self.heap)
+            found.append(b)
+        for b in found:
+            heappush(self.heap, (-self.weigh(b), b))
+        return found
