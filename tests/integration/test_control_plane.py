@@ -358,6 +358,21 @@ def test_calls_go_on_while_brokers_die(secured_cluster: RealCluster, topic_name:
     client.close()
 
 
+def test_a_broker_that_hangs_is_given_up_for_another_within_the_deadline(secured_cluster: RealCluster) -> None:
+    with connect(secured_cluster.connection, deadline_s=6) as client:
+        client.topics()
+        hung = client._wire._favourite
+        secured_cluster.pause(hung)
+        try:
+            assert client.features()["metadata.version"] > 0
+            assert client._wire._favourite != hung
+            with pytest.raises(BrokerDown, match=f"broker {hung} (is not up|at .* does not answer)"):
+                client.broker_configs(str(hung))
+        finally:
+            secured_cluster.resume(hung)
+            secured_cluster.all_up()
+
+
 def test_a_dead_broker_shows_as_fenced_and_its_replicas_as_eligible_leaders(
     control: AdminClient, secured_cluster: RealCluster, topic_name: str
 ) -> None:

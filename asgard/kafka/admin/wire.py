@@ -30,7 +30,7 @@ Job = tuple[Any, int | None]
 
 IN_FLIGHT = 4
 _LOGIN_GRACE_S = 1.0
-"""A broker that has just started refuses users until it has read of them."""
+"""A user that was made just now is not known to every broker yet: a refused login is tried again for so long."""
 _LOST = (
     kafka_errors.KafkaConnectionError,
     kafka_errors.NodeNotReadyError,
