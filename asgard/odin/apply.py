@@ -24,10 +24,12 @@ from asgard.odin.passphrase import passphrase
 from asgard.odin.reality import Look, look
 from asgard.odin.session import Session, changing, reading
 from asgard.odin.spec import StackSpec
+from asgard.odin.standing import standing
 
 if TYPE_CHECKING:
     from asgard.journal.operations import Handler, Settled
     from asgard.odin.dataloss import Loss
+    from asgard.odin.engine.cli_engine import CliEngine
     from asgard.odin.engine.run import Engine
 
 
@@ -149,8 +151,9 @@ def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
     seen = _look(session, state) if state.live else Look((), state)
     if _nothing_to_do(session, spec, state, seen):
         return Outcome(register.unchanged(state), seen=seen, quick=True)
-    program = programs.program(spec, passwords_of(spec, state), session.external)
-    result = engine(session, options, state=seen.state).preview(program)
+    kept = _kept(session, spec, options, state, seen)
+    program = programs.program(spec, passwords_of(spec, state), session.external, kept)
+    result = engine(session, options, state=seen.state).preview(program, kept.values())
     return Outcome(result, losses_of(result, session, seen.state, spec), seen)
 
 
@@ -164,8 +167,10 @@ def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome
     if planned.seen.drifts:
         session.store.save(planned.seen.state)
     session.forget_connection()
-    program = programs.program(spec, passwords_of(spec, session.store.load()), session.external)
-    result = engine(session, options, on_event).up(program)
+    state = session.store.load()
+    kept = _kept(session, spec, options, state, planned.seen)
+    program = programs.program(spec, passwords_of(spec, state), session.external, kept)
+    result = engine(session, options, on_event).up(program, kept.values())
     register.applied(session, spec, result)
     return Outcome(result, planned.losses, planned.seen)
 
@@ -191,8 +196,38 @@ class _Seen(StateStore):
         return self._state
 
 
+def _kept(session: Session, spec: StackSpec, options: Options, state: State, seen: Look) -> dict[tuple[str, str], str]:
+    """What the program leaves out and the engine keeps. The Pulumi CLI has to be told of everything."""
+    if options.engine == "pulumi":
+        return {}
+    return standing(spec, session.external, session.ref, state, seen.drifts)
+
+
 def engine(
     session: Session, options: Options, on_event: OnEvent | None = None, *, state: State | None = None
+) -> Engine | CliEngine:
+    """The engine that the options name, on the session's stack; `state` in place of the recorded one, for a preview."""
+    store = session.store if state is None else _Seen(session.store, state)
+    events = on_event or (lambda event: None)
+
+    def phrase() -> str:
+        return passphrase(session.name, create=not _has_secrets(session.store))
+
+    if options.engine == "pulumi":
+        from asgard.odin.engine.cli_engine import CliEngine
+
+        allowed = {"ASGARD_ALLOW_DATA_LOSS": ",".join(sorted(options.allow_data_loss))}
+        return CliEngine(session.ref, store, phrase, events, allowed)
+    return _embedded(session, options, store, phrase, events)
+
+
+def embedded(session: Session, options: Options) -> Engine:
+    """Asgard's own engine, for what only it does."""
+    return _embedded(session, options, session.store, lambda: passphrase(session.name, create=True), lambda event: None)
+
+
+def _embedded(
+    session: Session, options: Options, store: StateStore, phrase: Callable[[], str], on_event: OnEvent
 ) -> Engine:
     from asgard.odin.engine.run import Engine
     from asgard.odin.provider.provider import AsgardProvider
@@ -205,14 +240,7 @@ def engine(
             journal=session.write_down,
         )
 
-    store = session.store if state is None else _Seen(session.store, state)
-    return Engine(
-        session.ref,
-        store,
-        provider,
-        lambda: passphrase(session.name, create=not _has_secrets(session.store)),
-        on_event or (lambda event: None),
-    )
+    return Engine(session.ref, store, provider, phrase, on_event)
 
 
 def _has_secrets(store: StateStore) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from asgard import __version__
@@ -40,19 +40,22 @@ def fingerprint(spec: StackSpec, external: Connection | None) -> str:
 
 
 def program(
-    spec: StackSpec, passwords: Mapping[str, str | None], external: Connection | None = None
+    spec: StackSpec,
+    passwords: Mapping[str, str | None],
+    external: Connection | None = None,
+    leave_out: Collection[tuple[str, str]] = (),
 ) -> Callable[[], None]:
     """The program of a stack.
 
     `passwords` by user; None leaves the credential as it is (a user that was imported). `external` is the cluster of a stack
-    whose target is external.
+    whose target is external. `leave_out`: resources, by type and name, that the engine is told to keep (`odin.standing`).
     """
 
     def register() -> None:
         if external is not None:
-            _on_external_cluster(spec, passwords, external)
+            _on_external_cluster(spec, passwords, external, leave_out)
         else:
-            _on_local_cluster(spec, passwords)
+            _on_local_cluster(spec, passwords, leave_out)
 
     return register
 
@@ -106,7 +109,9 @@ def quota_values(quota: QuotaSpec) -> Values:
     return values | {ours: quota.values[kafka] for ours, kafka in QUOTA_NAMES.items() if kafka in quota.values}
 
 
-def _on_external_cluster(spec: StackSpec, passwords: Mapping[str, str | None], cluster: Connection) -> None:
+def _on_external_cluster(
+    spec: StackSpec, passwords: Mapping[str, str | None], cluster: Connection, leave_out: Collection[tuple[str, str]]
+) -> None:
     import pulumi
 
     inputs: dict[str, Any] = {"bootstrapServers": cluster.bootstrap_servers}
@@ -114,11 +119,13 @@ def _on_external_cluster(spec: StackSpec, passwords: Mapping[str, str | None], c
         inputs["clientProperties"] = pulumi.Output.secret(dict(cluster.properties))
     if spec.external is not None and spec.external.cluster_id is not None:
         inputs["clusterId"] = spec.external.cluster_id
-    _register_kafka(spec, passwords, pulumi.ProviderResource("asgard", PROVIDER, inputs), None)
+    _register_kafka(spec, passwords, pulumi.ProviderResource("asgard", PROVIDER, inputs), None, leave_out)
     pulumi.export("bootstrapServers", cluster.bootstrap_servers)
 
 
-def _on_local_cluster(spec: StackSpec, passwords: Mapping[str, str | None]) -> None:
+def _on_local_cluster(
+    spec: StackSpec, passwords: Mapping[str, str | None], leave_out: Collection[tuple[str, str]]
+) -> None:
     import pulumi
 
     here = pulumi.ProviderResource("asgard", "here", {})
@@ -157,7 +164,9 @@ def _on_local_cluster(spec: StackSpec, passwords: Mapping[str, str | None]) -> N
         depends_on=brokers,
     )
     # Known only once the brokers were there: until then nothing of Kafka is asked.
-    servers = pulumi.Output.all(pulumi.get(ready, "bootstrapServers"), pulumi.get(ready, "brokers")).apply(lambda v: v[0])
+    servers = pulumi.Output.all(pulumi.get(ready, "bootstrapServers"), pulumi.get(ready, "brokers")).apply(
+        lambda v: v[0]
+    )
     _register_kafka(
         spec,
         passwords,
@@ -171,6 +180,7 @@ def _on_local_cluster(spec: StackSpec, passwords: Mapping[str, str | None]) -> N
             },
         ),
         ready,
+        leave_out,
     )
     pulumi.export("bootstrapServers", servers)
     pulumi.export("clusterId", pulumi.get(cluster, "clusterId"))
@@ -225,6 +235,7 @@ def _register_kafka(
     passwords: Mapping[str, str | None],
     provider: pulumi.ProviderResource,
     goes_with: pulumi.Resource | None,
+    leave_out: Collection[tuple[str, str]],
 ) -> None:
     """Everything that lives in Kafka. Where the cluster itself is the stack's, it goes with `goes_with`, without a call."""
     import pulumi
@@ -232,6 +243,8 @@ def _register_kafka(
     protected = {topic.name for topic in spec.topics if topic.protect}
     first: list[pulumi.Resource] = []
     for token, name, values in declared(spec, passwords):
+        if (token, name) in leave_out:
+            continue
         if "password" in values:
             values["password"] = pulumi.Output.secret(values["password"])
         protect = token == TOPIC and name in protected

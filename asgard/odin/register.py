@@ -9,6 +9,7 @@ from asgard.core.contexts import Context
 from asgard.core.errors import Refused
 from asgard.kafka.connection import render_properties
 from asgard.odin import program as programs
+from asgard.odin import standing
 from asgard.odin.engine.state import State
 from asgard.odin.engine.steps import Result, Step
 from asgard.odin.passphrase import key_file
@@ -85,6 +86,7 @@ def applied(session: Session, spec: StackSpec, result: Result) -> None:
     events.record(session.journal, kind, spec.name, data | {"cluster_id": cluster_id})
     if result.ok:
         state.meta["fingerprint"] = programs.fingerprint(spec, session.external)
+        state.meta["marks"] = standing.marks(spec, session.external, session.ref, state)
         session.store.save(state)
 
 

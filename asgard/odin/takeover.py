@@ -76,7 +76,7 @@ def adopt(spec: StackSpec) -> Result:
             (token, name): identity.resource_id(token, values)
             for token, name, values in programs.declared(spec, passwords)
         }
-        result = apply.engine(session, Options()).import_resources(program, ids)
+        result = apply.embedded(session, Options()).import_resources(program, ids)
         if not result.ok:
             raise Failed(f"{result.errors[0].name}: {result.errors[0].message}", "Nothing was changed in the cluster.")
         register.applied(session, replace(spec), result)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,12 +54,14 @@ class CliEngine:
     on_event: OnEvent = _quiet
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def preview(self, program: Program) -> Result:
-        """What `up` would do."""
+    def preview(self, program: Program, keep: Iterable[str] = ()) -> Result:
+        """What `up` would do. `keep` has to be empty: the CLI deletes what a program leaves out."""
+        _refuse_keeping(keep)
         return self._run(program, lambda stack, **how: stack.preview(**how), after=False, writing=False)
 
-    def up(self, program: Program) -> Result:
-        """Make what is there what the program says."""
+    def up(self, program: Program, keep: Iterable[str] = ()) -> Result:
+        """Make what is there what the program says. `keep` has to be empty, as in `preview`."""
+        _refuse_keeping(keep)
         return self._run(
             program, lambda stack, **how: stack.up(continue_on_error=True, **how), after=True, writing=True
         )
@@ -91,7 +94,7 @@ class CliEngine:
             )
         if writing and (self.store.log_path.exists() or self.store.backend.exists()):
             self.store.save(state)
-        with self._workspace(program, state) as stack, light():
+        with self._workspace(program, state, writing) as stack, light():
             result, failure = self._follow(stack, act, after)
             if writing:
                 self._take_back(state)
@@ -100,7 +103,7 @@ class CliEngine:
         return result
 
     @contextmanager
-    def _workspace(self, program: Program, state: State) -> Iterator[automation.Stack]:
+    def _workspace(self, program: Program, state: State, writing: bool = True) -> Iterator[automation.Stack]:
         """A private backend with the state of record in it; removed afterwards, unless the process dies."""
         from pulumi import automation
 
@@ -111,7 +114,8 @@ class CliEngine:
         private_dir(home)
         (home / "backend").mkdir()
         secret_file = home / "passphrase"
-        write_atomic(secret_file, self.passphrase())
+        # A preview of a stack without secrets needs no passphrase that is kept.
+        write_atomic(secret_file, self.passphrase() if writing or state.salt else secrets.token_hex())
         try:
             workspace = automation.LocalWorkspace(
                 work_dir=str(home),
@@ -188,6 +192,11 @@ class CliEngine:
             record.pop("stackTrace", None)
         state.meta, state.serial = before.meta, before.serial
         self.store.save(state)
+
+
+def _refuse_keeping(keep: Iterable[str]) -> None:
+    if any(True for _ in keep):
+        raise ValueError("the Pulumi CLI can't keep resources that the program leaves out")
 
 
 def _nothing() -> None:

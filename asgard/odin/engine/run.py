@@ -13,7 +13,7 @@ import gc
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,11 +47,11 @@ class Engine:
     passphrase: Passphrase
     on_event: OnEvent = _quiet
 
-    def preview(self, program: Program, keep: Collection[str] = ()) -> Result:
+    def preview(self, program: Program, keep: Iterable[str] = ()) -> Result:
         """What `up` would do. Changes nothing, neither there nor on disk."""
         return self._run(_program(program, keep), writing=False)
 
-    def up(self, program: Program, keep: Collection[str] = ()) -> Result:
+    def up(self, program: Program, keep: Iterable[str] = ()) -> Result:
         """Make what is there what the program says. Errors are in the result; what was done is in the state in any case.
 
         `keep`: URNs of the state which the caller knows to be right and which the program leaves out, to save time: they count
@@ -104,7 +104,7 @@ class Engine:
         return run.result
 
 
-def _program(program: Program, keep: Collection[str], deleting: bool = True) -> Work:
+def _program(program: Program, keep: Iterable[str], deleting: bool = True) -> Work:
     async def work(run: Deployment) -> None:
         from asgard.odin.engine.monitor import run_program
 

@@ -1,0 +1,105 @@
+"""Stacks on a real broker: both engines on one stack, and what a large stack leaves out of its program."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from asgard.kafka.admin import connect
+from asgard.kafka.model import ConfigChange
+from asgard.odin import apply
+from asgard.odin import program as programs
+from asgard.odin.options import EngineName, Options
+from asgard.odin.spec import StackSpec, load
+from tests.harness import RealCluster
+
+pytestmark = pytest.mark.kafka
+
+
+class Stack:
+    """A stack file for an external cluster, and the verbs on it."""
+
+    def __init__(self, home: Path, cluster: RealCluster, prefix: str) -> None:
+        self.file = home / "asgard.yaml"
+        self.prefix = prefix
+        self.cluster = cluster
+
+    def write(self, topics: dict[str, int], retention: str = "1h", throttle: str = "50MB/s") -> StackSpec:
+        lines = [
+            f"  - {{name: {self.prefix}-{n}, partitions: {p}, replication: 1, retention: {retention}}}"
+            for n, p in topics.items()
+        ]
+        self.file.write_text(
+            f"stack: {self.prefix}\ntarget: external\n"
+            f"cluster: {{bootstrap_servers: '{self.cluster.bootstrap_servers}'}}\n"
+            "security: {sasl: none, authorizer: false}\n"
+            f"limits: {{throttle: {throttle}}}\n" + ("topics:\n" + "\n".join(lines) if lines else "topics: []") + "\n"
+        )
+        return load(self.file)
+
+    def preview(self, spec: StackSpec, engine: EngineName = "embedded") -> list[str]:
+        return self._changes(apply.preview(spec, Options(engine=engine)))
+
+    def up(self, spec: StackSpec, engine: EngineName = "embedded") -> list[str]:
+        def settled(operation: object) -> None:
+            raise AssertionError(operation)
+
+        options = Options(engine=engine)
+        return self._changes(
+            apply.up(spec, options, lambda _: None, handlers={}, on_settled=settled, on_event=lambda _: None)
+        )
+
+    def _changes(self, outcome: apply.Outcome) -> list[str]:
+        assert outcome.result.ok, outcome.result.errors
+        steps = [s for s in outcome.result.steps if s.op != "same" and not s.is_bookkeeping]
+        return sorted(f"{s.op} {s.name.removeprefix(self.prefix + '-')}" for s in steps)
+
+
+@pytest.fixture
+def stack(tmp_path: Path, plain_broker: RealCluster, topic_name: str, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    monkeypatch.setenv("ASGARD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "pulumi"))
+    return Stack(tmp_path, plain_broker, topic_name)
+
+
+def test_one_topic_more_registers_that_one_only(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    registered: list[str] = []
+    resource = programs._resource
+
+    def noting(token: str, name: str, *arguments: object, **options: object) -> object:
+        registered.append(name.removeprefix(stack.prefix + "-"))
+        return resource(token, name, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(programs, "_resource", noting)
+
+    def told(spec: StackSpec) -> tuple[list[str], set[str]]:
+        registered.clear()
+        return stack.up(spec), set(registered)
+
+    assert told(stack.write({"a": 1, "b": 1}))[0] == ["create a", "create b"]
+    assert told(stack.write({"a": 1, "b": 1, "c": 1})) == (["create c"], {"c"})
+    assert told(stack.write({"a": 1, "b": 2, "c": 1})) == (["update b"], {"b"})
+    with connect(stack.cluster.connection) as control:
+        control.alter_configs([ConfigChange("topic", f"{stack.prefix}-a", {"retention.ms": "7200000"})])
+    assert told(stack.write({"a": 1, "b": 2, "c": 1})) == (["update a"], {"a"})
+    assert told(stack.write({"a": 1, "b": 2})) == (["delete c"], set())
+    # What all of them depend on has changed: all are registered.
+    assert told(stack.write({"a": 1, "b": 2}, throttle="40MB/s"))[1] == {"a", "b"}
+    assert stack.preview(stack.write({"a": 1, "b": 2}, throttle="40MB/s")) == []
+
+
+@pytest.mark.skipif(shutil.which("pulumi") is None, reason="the Pulumi CLI is not on PATH")
+def test_both_engines_work_on_one_stack_and_see_no_difference(stack: Stack) -> None:
+    spec = stack.write({"a": 1, "b": 1})
+    assert stack.preview(spec, "pulumi") == stack.preview(spec) == ["create a", "create b"]
+    assert stack.up(spec, "pulumi") == ["create a", "create b"]
+    assert stack.preview(spec) == stack.preview(spec, "pulumi") == []
+    spec = stack.write({"a": 3, "c": 1}, retention="2h")
+    assert stack.preview(spec, "pulumi") == stack.preview(spec) == ["create c", "delete b", "update a"]
+    assert stack.up(spec) == ["create c", "delete b", "update a"]
+    assert stack.preview(spec, "pulumi") == []
+    spec = stack.write({})
+    assert stack.up(spec, "pulumi") == ["delete a", "delete c"]
+    assert stack.preview(spec) == []
