@@ -1,0 +1,27 @@
+"""`asgard doctor`: what this machine lacks."""
+
+from __future__ import annotations
+
+import typer
+
+from asgard.cli.command import command
+from asgard.core import console
+from asgard.core.console import Table
+from asgard.core.errors import ExitCode
+
+app = typer.Typer()
+
+
+@command(app, example="asgard doctor")
+def doctor() -> int:
+    """Look whether this machine has what Asgard needs (Java, Kafka, ports, disk, engine), and say how to mend what is wrong.
+
+    Exits with 1 where something is.
+    """
+    from asgard.compose.doctor import checks
+
+    found = checks()
+    rows = [["ok" if check.ok else "WRONG", check.name, check.what] for check in found]
+    advice = "\n".join(f"{check.name}: {check.mend}" for check in found if not check.ok and check.mend)
+    console.emit(found, Table(["", "check", "found"], rows), text=advice or None)
+    return ExitCode.OK if all(check.ok for check in found) else ExitCode.FAILED
