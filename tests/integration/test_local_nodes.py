@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from asgard.core import paths
 from asgard.core.errors import Failed
 from asgard.kafka import nodes
-from asgard.kafka.connection import Connection, scram_properties
+from asgard.kafka.connection import FIRST_USER, Connection, scram_properties
 from asgard.kafka.nodes import RunDir, process
 from asgard.odin.targets.local import LocalNodes
 from tests.harness import AckedProducer, RealCluster
@@ -150,7 +150,7 @@ def wait_until(reached: Any, what: str, deadline_s: float = 60.0) -> None:
 def test_only_the_administrator_gets_in_with_the_right_password(secured_cluster: RealCluster) -> None:
     admin = AdminClient(secured_cluster.connection.for_librdkafka())
     assert len(admin.list_topics(timeout=20).brokers) == 3
-    for properties in (scram_properties("admin", "wrong"), {}):
+    for properties in (scram_properties(FIRST_USER, "wrong"), {}):
         stranger = AdminClient(
             {**Connection(secured_cluster.bootstrap_servers, properties).for_librdkafka(), "log_level": 0},
             logger=_silent,

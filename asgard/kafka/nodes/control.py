@@ -25,6 +25,7 @@ AUTO_JOIN = (4, 2)
 """The first Kafka whose controllers join a running quorum by themselves (`controller.quorum.auto.join.enable`)."""
 _READY_WORDS = b"Kafka Server started"
 _POLL_S = 0.02
+_OBEYS_S = 10.0
 
 
 def create(run_dir: RunDir, spec: NodeSpec, credentials: Credentials | None) -> int:
@@ -137,20 +138,26 @@ def kill(run_dir: RunDir) -> None:
 
 
 def pause(run_dir: RunDir) -> None:
-    """SIGSTOP: it hangs, with its connections open. Raises `Failed` where it does not run."""
-    _signal_running(run_dir, signal.SIGSTOP)
+    """SIGSTOP: it hangs, with its connections open; returns once it does. Raises `Failed` where it does not run."""
+    _signal_running(run_dir, signal.SIGSTOP, "paused")
 
 
 def resume(run_dir: RunDir) -> None:
-    """SIGCONT."""
-    _signal_running(run_dir, signal.SIGCONT)
+    """SIGCONT; returns once it runs. Raises `Failed` where there is no process."""
+    _signal_running(run_dir, signal.SIGCONT, "running")
 
 
-def _signal_running(run_dir: RunDir, number: signal.Signals) -> None:
+def _signal_running(run_dir: RunDir, number: signal.Signals, wanted: process.State) -> None:
     found = process.find(run_dir)
     if found is None or process.state(found) == "stopped":
         raise Failed(f"node {run_dir.spec().id} does not run", "Start it first.")
     process.send(found, number)
+    # The system delivers the signal when it gets to it: on a busy machine that is not at once.
+    until = time.monotonic() + _OBEYS_S
+    while process.state(found) != wanted:
+        if time.monotonic() > until:
+            raise Failed(f"node {run_dir.spec().id} is {process.state(found)}, not {wanted}, after {_OBEYS_S:.0f} s")
+        time.sleep(_POLL_S)
 
 
 def restart(run_dir: RunDir, deadline_s: float = STOP_S + READY_S) -> None:
