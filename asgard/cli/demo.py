@@ -53,7 +53,7 @@ def _next(report: Report) -> str:
         lines = [
             f"The cluster runs on; its stack file is {report.file}. Try:",
             f"  asgard odin drift --stack {report.stack}",
-            f"  asgard odin preview -f {report.file} --set topics[0].partitions=24",
+            f"  asgard odin preview -f {report.file} --set 'topics[0].partitions=24'",
             "  asgard kafka nodes",
             "  asgard journal events",
             f"  asgard odin destroy --stack {report.stack} --confirm {report.stack}",

@@ -14,7 +14,7 @@ from asgard.core.errors import ExitCode, Failed, WrongUsage
 
 if TYPE_CHECKING:
     from asgard.odin.apply import Outcome
-    from asgard.odin.engine.steps import Event
+    from asgard.odin.engine.steps import Event, Failure
     from asgard.odin.options import Options
     from asgard.odin.reality import Look
     from asgard.odin.spec import StackSpec
@@ -323,7 +323,7 @@ def _approve(question: str) -> Any:
         _notes(outcome)
         console.say(display.text(outcome.result, outcome.losses))
         if not outcome.result.ok:
-            raise Failed(_first_failure(outcome), "Nothing was changed.")
+            raise Failed(_sentence(outcome.result.errors[0]), "Nothing was changed.")
         if outcome.result.has_changes:
             console.ask(question)
 
@@ -355,9 +355,7 @@ def _progress(update: Any) -> Any:
 def _failed(outcome: Outcome) -> int:
     for failure in outcome.result.errors:
         hint = f"\n{failure.hint}" if failure.hint else ""
-        console.say(
-            console.style("error: ", "bold", "red") + f"{failure.name or 'the program'}: {failure.message}{hint}"
-        )
+        console.say(console.style("error: ", "bold", "red") + f"{_sentence(failure)}{hint}")
     if outcome.result.skipped:
         console.say(f"{len(outcome.result.skipped)} resources that need them were left alone")
     if outcome.result.interrupted:
@@ -365,9 +363,9 @@ def _failed(outcome: Outcome) -> int:
     return outcome.result.exit_code
 
 
-def _first_failure(outcome: Outcome) -> str:
-    failure = outcome.result.errors[0]
-    return f"{failure.name}: {failure.message}" if failure.name else failure.message
+def _sentence(failure: Failure) -> str:
+    named = not failure.name or failure.message.startswith(f"{failure.name}:")
+    return failure.message if named else f"{failure.name}: {failure.message}"
 
 
 def _drift_lines(seen: Look) -> list[str]:

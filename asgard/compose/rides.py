@@ -45,4 +45,6 @@ def rides(count: int, seed: int, start_ms: int, every_ms: float = 1.0) -> Iterat
 
 
 def _event(topic: str, body: dict[str, object]) -> Event:
-    return Event(topic, str(body["ride"]).encode(), json.dumps(body, separators=(",", ":")).encode(), int(str(body["at"])))
+    return Event(
+        topic, str(body["ride"]).encode(), json.dumps(body, separators=(",", ":")).encode(), int(str(body["at"]))
+    )

@@ -123,12 +123,12 @@ class Document:
         return mark
 
     def set(self, assignment: str, *, free_keys: Sequence[str] = ("config",)) -> None:
-        """Apply `--set PATH=VALUE`: keys and list indexes with dots between; what follows a free key is one key, dots and all.
+        """Apply `--set PATH=VALUE`: keys and list indexes with dots between (or `[0]`); what follows a free key is one key, dots and all.
 
         Raises WrongUsage where it is no assignment or leads into a scalar or past the end of a list.
         """
         path, equals, text = assignment.partition("=")
-        path = path.strip()
+        path = re.sub(r"\[(\d+)\]", r".\1", path.strip())  # as errors name them: topics[0].partitions
         if not equals or not path or "" in path.split("."):
             raise WrongUsage(
                 f"--set {assignment}: is no assignment", "Write it as --set KEY=VALUE, as in --set kafka.brokers=3."

@@ -40,7 +40,9 @@ class Target:
     def allow_change(self, confirm: str | None) -> None:
         """Refuse to change a protected context unless its name is repeated."""
         if self.context is not None and self.context.protected and confirm != self.context.name:
-            raise Refused(f"the context {self.context.name} is protected", f"Add --confirm {self.context.name} to change it.")
+            raise Refused(
+                f"the context {self.context.name} is protected", f"Add --confirm {self.context.name} to change it."
+            )
 
 
 def pick(context: str | None, bootstrap_server: str | None = None, command_config: str | None = None) -> Target:

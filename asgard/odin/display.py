@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from asgard.core.console import style
+from asgard.core.units import format_size
 from asgard.odin.dataloss import Loss
 from asgard.odin.engine.steps import Result, Step
 
@@ -43,10 +44,17 @@ def text(result: Result, losses: Sequence[Loss] = (), *, done: bool = False) -> 
     if len(steps) > _SHOWN:
         lines.append(f"  … and {len(steps) - _SHOWN} more (--json shows all)")
     for loss in losses:
-        lines.append(style(f"  ! {loss}", "bold", "red"))
+        lines.append(style(f"  ! {loss_sentence(loss)}", "bold", "red"))
     if lines:
         lines.append("")
     return "\n".join([*lines, counts(result, done=done)])
+
+
+def loss_sentence(loss: Loss) -> str:
+    """What a change deletes of a topic, why, and who has not read it yet."""
+    size = "" if loss.bytes is None else f" ({format_size(loss.bytes)})"
+    unread = f"; not read yet by {', '.join(loss.unread_by)}" if loss.unread_by else ""
+    return f"{loss.topic} loses up to {loss.records:,} records{size}: {'; '.join(loss.why)}{unread}"
 
 
 def block(step: Step) -> list[str]:
