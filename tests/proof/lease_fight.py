@@ -119,17 +119,25 @@ class Probe:
     """How long a write to the journal takes at worst: a process that sleeps inside its transaction blocks everybody's."""
 
     def __init__(self, journal: Database) -> None:
-        self.worst_s = 0.0
+        self._ended_worst_s = 0.0
+        self._began: float | None = None  # of a write that has not ended yet
         self._journal = journal
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
         while not self._done.wait(0.1):
-            began = now()
+            began = self._began = now()
             with suppress(Busy), self._journal.write():
                 pass
-            self.worst_s = max(self.worst_s, now() - began)
+            self._ended_worst_s = max(self._ended_worst_s, now() - began)
+            self._began = None
+
+    @property
+    def worst_s(self) -> float:
+        """The longest so far, one that still waits included."""
+        began = self._began
+        return max(self._ended_worst_s, now() - began if began is not None else 0.0)
 
     def __enter__(self) -> Probe:
         self._thread.start()
