@@ -6,14 +6,17 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asgard.core.errors import Refused
+from asgard.kafka import reassign
 from asgard.kafka.admin import check_login, connect
 from asgard.kafka.connection import Connection, scram_properties
 from asgard.kafka.model import Acl, ConfigChange, NewTopic, QuotaEntity
+from asgard.odin.provider.moves import file_log, left_behind
 from asgard.odin.resources.kinds import ACL, CONFIG, QUOTA, TOPIC, UNKNOWN, USER, Values
 from tests.harness import AckedProducer, RealCluster
 from tests.provider_driver import Driver, driving, urn_of
@@ -202,6 +205,27 @@ def test_another_replication_factor_moves_replicas_and_leaves_no_throttle(
         with connect(secured_cluster.connection) as control:
             assert control.topic_configs([topic_name]).get(topic_name, {}) == {}
             assert not [key for key in control.broker_configs("") if "throttled" in key]
+
+    play(secured_cluster, story)
+
+
+def test_a_throttle_that_a_killed_program_left_is_lifted_by_the_next_change_of_a_factor(
+    secured_cluster: RealCluster, topic_name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ASGARD_HOME", str(tmp_path))
+    rates = dict.fromkeys(reassign.RATES, "5000000")
+
+    async def story(d: Driver) -> None:
+        await d.up(TOPIC, "t", topic(topic_name, replication=1))
+        with connect(secured_cluster.connection) as control:
+            settings = [["broker", "", key, value, None] for key, value in rates.items()]
+            record = {"format": reassign.FORMAT, "moves": [], "settings": settings}
+            file_log(left_behind(secured_cluster.cluster_id))(record)
+            control.alter_configs([ConfigChange("broker", "", rates)])
+            eventually(lambda: rates.items() <= control.broker_configs("").items())
+            assert await d.up(TOPIC, "t", topic(topic_name, replication=2)) == "update"
+            eventually(lambda: not rates.keys() & control.broker_configs("").keys())
+        assert not left_behind(secured_cluster.cluster_id).exists()
 
     play(secured_cluster, story)
 

@@ -220,7 +220,7 @@ class AsgardProvider(sdk.Provider):
             return
         effects = self._effects_of(kind)
         if await self._cluster.look(lambda observed: effects.taken(new, observed)):
-            raise exists_already(f"{kind.token.rpartition(':')[2].lower()} {resource_id}")
+            raise exists_already(f"the {kind.token.rpartition(':')[2].lower()} {resource_id}")
 
 
 def _kind(token: str) -> Kind:
