@@ -10,7 +10,7 @@ import typer
 from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
 from asgard.core import console
 from asgard.core.console import Table
-from asgard.core.errors import ExitCode, Failed, WrongUsage
+from asgard.core.errors import AsgardError, ExitCode, WrongUsage
 
 if TYPE_CHECKING:
     from asgard.odin.apply import Outcome
@@ -321,13 +321,24 @@ def _approve(question: str) -> Any:
         from asgard.odin import display
 
         _notes(outcome)
-        console.say(display.text(outcome.result, outcome.losses))
+        if outcome.result.ok or outcome.result.has_changes:
+            console.say(display.text(outcome.result, outcome.losses))
         if not outcome.result.ok:
-            raise Failed(_sentence(outcome.result.errors[0]), "Nothing was changed.")
+            raise _impossible(outcome)
         if outcome.result.has_changes:
             console.ask(question)
 
     return approve
+
+
+def _impossible(outcome: Outcome) -> AsgardError:
+    """The error of a plan that can't be carried out; it keeps the exit code of its reason."""
+    first, *more = outcome.result.errors
+    also = f" (and {len(more)} more like it)" if more else ""
+    hint = f"{first.hint} " if first.hint else ""
+    error = AsgardError(f"{_sentence(first)}{also}", f"{hint}Nothing was changed.")
+    error.exit_code = outcome.result.exit_code
+    return error
 
 
 def _notes(outcome: Outcome) -> None:

@@ -18,10 +18,11 @@ from asgard.odin import register
 from asgard.odin.credentials import check_credentials, passwords_of
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import OnEvent, Result
-from asgard.odin.losses import losses_of
+from asgard.odin.losses import losses_of, topics_of
 from asgard.odin.options import Options
 from asgard.odin.passphrase import passphrase
 from asgard.odin.reality import Look, look
+from asgard.odin.removals import refused_removals
 from asgard.odin.session import Session, changing, reading
 from asgard.odin.spec import StackSpec
 from asgard.odin.standing import standing
@@ -102,7 +103,8 @@ def destroy(
         if options.confirm != name:
             raise Refused(f"destroying stack {name} wants its name", f"Add --confirm {name} if that is meant.")
         cluster_id = session.cluster_id(state)
-        everything = frozenset(loss.topic for loss in planned.losses)
+        # All of them, not just those with known losses: a partition without leader can't tell what it holds.
+        everything = topics_of(planned.result)
         session.forget_connection()
         outcome = Outcome(engine(session, options.allowing(everything), on_event).destroy(), losses=planned.losses)
         register.destroyed(session, cluster_id, outcome.result)
@@ -154,6 +156,7 @@ def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
     kept = _kept(session, spec, options, state, seen)
     program = programs.program(spec, passwords_of(spec, state), session.external, kept)
     result = engine(session, options, state=seen.state).preview(program, kept.values())
+    result.errors += refused_removals(result, session, state)
     return Outcome(result, losses_of(result, session, seen.state, spec), seen)
 
 

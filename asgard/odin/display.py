@@ -64,6 +64,8 @@ def block(step: Step) -> list[str]:
     if step.op in ("update", "replace"):
         for path, kind in step.diff.items():
             old, new = lookup(step.old, path), lookup(step.new, path)
+            if path == "running":  # of a node: what is, not what anybody asks for
+                old, new = False, True
             forces = "  (forces a replacement)" if kind.endswith("replace") else ""
             lines.append(
                 f"      {_SIGNS.get(kind.removesuffix('-replace'), ('~',))[0]} {path}: {_value(old)} → {_value(new)}{forces}"

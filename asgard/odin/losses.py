@@ -43,6 +43,11 @@ def losses_of(result: Result, session: Session, state: State, spec: StackSpec | 
     return [found[topic] for topic in sorted(found)]
 
 
+def topics_of(result: Result) -> frozenset[str]:
+    """The topics that a run's steps are about."""
+    return frozenset(_topic(step) for step in result.steps if step.type == TOPIC)
+
+
 def static_config(state: State) -> dict[str, str]:
     """The static configs that the nodes of a local stack run with; empty for other stacks."""
     found: dict[str, str] = next(

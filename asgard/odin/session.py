@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asgard.core import contexts, paths
-from asgard.core.errors import Unreachable, WrongUsage
+from asgard.core.contexts import Context
+from asgard.core.errors import AsgardError, Unreachable, WrongUsage
 from asgard.kafka import target
 from asgard.kafka.connection import Connection, read_properties
 from asgard.kafka.guarded import guarded
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.engine.deployment import StackRef
 from asgard.odin.engine.state import State, StateStore
-from asgard.odin.program import PROJECT
+from asgard.odin.engine.steps import PROVIDER_PREFIX
+from asgard.odin.program import PROJECT, PROVIDER
 from asgard.odin.resources import local
 from asgard.odin.resources.kinds import CLUSTER, READY
 from asgard.odin.resources.observe import Observed
@@ -33,12 +35,13 @@ CALL_DEADLINE_S = 10.0
 
 @dataclass
 class Session:
-    """What the verbs work with. `external` is the cluster of a stack whose target is external."""
+    """What the verbs work with. `external` is the cluster of a stack whose target is external, `context` the one that knows it."""
 
     name: str
     store: StateStore
     journal: Database
     external: Connection | None = None
+    context: Context | None = None
     leases: list[Lease] = field(default_factory=list)
     _control: ControlPlane | None = None
 
@@ -76,7 +79,14 @@ class Session:
             connection = self.connection(state)
             if connection is None:
                 raise Unreachable(f"stack {self.name} has no cluster yet", "`asgard odin up` makes it.")
-            self._control = self.connect(connection)
+            control = self.connect(connection)
+            try:
+                if self.context is not None:
+                    contexts.check_cluster_id(self.context, control.cluster().cluster_id)
+            except AsgardError:
+                control.close()
+                raise
+            self._control = control
         return self._control
 
     def observed(self, state: State) -> Observed:
@@ -108,12 +118,48 @@ def client_file(stack: str) -> Path:
 
 
 def local_connection(stack: str, state: State) -> Connection | None:
-    """The cluster of a local stack, from its state and its client properties file; None where either is missing."""
-    for record in state.live.values():
-        servers = (record.get("outputs") or {}).get("bootstrapServers") if record["type"] == READY else None
-        if servers and client_file(stack).exists():
-            return Connection(servers, read_properties(client_file(stack)))
+    """The cluster of a local stack; None while no run has seen it ready.
+
+    Its administrator's properties are in the client file or, where a run was killed before it wrote that one, with the nodes.
+    """
+    servers = plain_outputs(state, READY).get("bootstrapServers")
+    if not servers:
+        return None
+    if client_file(stack).exists():
+        return Connection(servers, read_properties(client_file(stack)))
+    for directory in local.run_dirs(plain_outputs(state, READY)["clusterId"]).values():
+        credentials = directory.credentials()
+        return Connection(servers, credentials.client_properties() if credentials else {})
     return None
+
+
+def recorded_external(stack: str, state: State) -> Connection | None:
+    """The cluster of an external stack whose file is not at hand, from its state; None for a local stack."""
+    if plain_outputs(state, CLUSTER):
+        return None
+    for urn, record in state.live.items():
+        if record["type"] == f"{PROVIDER_PREFIX}asgard" and urn.endswith(f"::{PROVIDER}"):
+            inputs = record.get("inputs") or {}
+            servers, properties = inputs.get("bootstrapServers"), inputs.get("clientProperties")
+            if isinstance(servers, str):
+                return Connection(servers, _opened(stack, state, urn, properties) if properties else {})
+    return None
+
+
+def _opened(stack: str, state: State, urn: str, secret: Any) -> dict[str, str]:
+    from asgard.odin.credentials import vault_of
+    from asgard.odin.engine.values import reveal
+
+    found: dict[str, str] = reveal(vault_of(stack, state).decode(urn, secret))
+    return found
+
+
+def external_context(name: str, external: ExternalSpec) -> Context | None:
+    """The context that knows which cluster an external stack is on: the one its file names, or the stack's own."""
+    if external.context is not None:
+        return contexts.load().pick(external.context)
+    own = contexts.load().by_name.get(name)
+    return own if own is not None and own.stack == name else None
 
 
 def external_connection(external: ExternalSpec) -> Connection:
@@ -131,9 +177,15 @@ def reading(name: str, spec: StackSpec | None = None) -> Iterator[Session]:
     """A session that changes nothing."""
     from asgard.journal.store.database import open_journal
 
-    external = external_connection(spec.external) if spec is not None and spec.external is not None else None
+    external, context = None, None
+    store = StateStore(directory(name))
+    if spec is None:
+        external = recorded_external(name, store.load())
+        context = contexts.load().by_name.get(name) if external is not None else None
+    elif spec.external is not None:
+        external, context = external_connection(spec.external), external_context(name, spec.external)
     with open_journal() as journal:
-        session = Session(name, StateStore(directory(name)), journal, external)
+        session = Session(name, store, journal, external, context)
         try:
             yield session
         finally:

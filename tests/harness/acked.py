@@ -60,11 +60,13 @@ class AckedProducer:
     ) -> None:
         self.flush()
 
-    def send(self, topic: str, value: bytes, key: bytes | None = None, partition: int = -1) -> None:
-        """Queue a record; blocks a while when the queue is full."""
+    def send(
+        self, topic: str, value: bytes, key: bytes | None = None, partition: int = -1, timestamp_ms: int = 0
+    ) -> None:
+        """Queue a record; blocks a while when the queue is full. Timestamp 0 is now."""
         while True:
             try:
-                self._producer.produce(topic, value, key, partition, on_delivery=self._answered)
+                self._producer.produce(topic, value, key, partition, self._answered, timestamp=timestamp_ms)
                 self._producer.poll(0)
                 return
             except BufferError:
@@ -94,7 +96,9 @@ class AckedProducer:
         return [value for value, count in counts.items() if count > 1]
 
 
-def read_all(connection: Connection, topic: str, *, timeout_s: float = 60.0) -> list[Record]:
+def read_all(
+    connection: Connection, topic: str, *, group: str = "harness-reader", timeout_s: float = 60.0
+) -> list[Record]:
     """Every record of a topic up to its end. Raises AssertionError where that takes too long.
 
     Brokers may come and go meanwhile; the end is the one that each partition's leader tells after its last record.
@@ -102,7 +106,7 @@ def read_all(connection: Connection, topic: str, *, timeout_s: float = 60.0) -> 
     consumer = Consumer(
         {
             **connection.for_librdkafka(),
-            "group.id": "harness-reader",
+            "group.id": group,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "log_level": _ERRORS_ONLY,

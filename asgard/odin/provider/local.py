@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +23,7 @@ from asgard.kafka.connection import Connection
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.provider.batching import Batcher
 from asgard.odin.resources import local
+from asgard.odin.resources.checks import holds_replicas
 from asgard.odin.resources.kinds import Values
 from asgard.odin.resources.observe import Observed
 
@@ -90,6 +92,8 @@ class Nodes:
                     raise error
             due.unlink(missing_ok=True)
         await asyncio.to_thread(nodes.start, directory)
+        # Where nothing else of the cluster changes, nobody waits for it any more.
+        await asyncio.to_thread(nodes.wait_ready, [directory], READY_S)
         return _outputs(new, directory.path)
 
     def _restarts_of(self, cluster_id: str) -> Batcher[int, RunDir, AsgardError | None]:
@@ -141,14 +145,9 @@ class Nodes:
             )
         directory = local.run_dir(old["cluster"], node)
         with contextlib.closing(self._connect(cluster_connection(directory))) as control:
-            held = [p for topic in control.topics().values() for p in topic.partitions if node in p.replicas]
+            held = Counter(p.topic for t in control.topics().values() for p in t.partitions if node in p.replicas)
             if held:
-                topics = sorted({p.topic for p in held})
-                raise Refused(
-                    f"broker {node} holds {len(held)} replica{'s' if len(held) > 1 else ''}, of {', '.join(topics[:3])}"
-                    f"{f' and {len(topics) - 3} topics more' if len(topics) > 3 else ''}",
-                    f"Move them away first: asgard thor plan drain {node}",
-                )
+                raise Refused(*holds_replicas(node, held))
             nodes.stop(directory)
             control.unregister_broker(node)
 

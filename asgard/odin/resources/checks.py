@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from asgard.odin.resources.kinds import (
@@ -249,6 +250,14 @@ def transitions(kind: Kind, old: Values, new: Values) -> list[Wrong]:
             )
         return wrong
     return []
+
+
+def holds_replicas(node: int, held: Mapping[str, int]) -> tuple[str, str]:
+    """Why a broker can't be taken out of its cluster, and what to do first. `held`: its replicas by topic."""
+    count, topics = sum(held.values()), sorted(held)
+    more = f" and {len(topics) - 3} topics more" if len(topics) > 3 else ""
+    what = f"broker {node} holds {count} replica{'s' if count > 1 else ''}, of {', '.join(topics[:3])}{more}"
+    return what, f"Move them away first: asgard thor plan drain {node}"
 
 
 def fewer_partitions(topic: str, now: int, wanted: int) -> str:
