@@ -11,8 +11,11 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import sys
 import sysconfig
+import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -94,12 +97,12 @@ class CliEngine:
             )
         if writing and (self.store.log_path.exists() or self.store.backend.exists()):
             self.store.save(state)
+        result = Result(warnings=list(self.store.warnings))
         with self._workspace(program, state, writing) as stack, light():
-            result, failure = self._follow(stack, act, after)
+            with _interruptible(result):
+                self._follow(stack, act, after, result)
             if writing:
                 self._take_back(state)
-        if failure is not None and not result.errors:
-            result.errors.append(Failure("", failure))
         return result
 
     @contextmanager
@@ -109,7 +112,8 @@ class CliEngine:
 
         if available() is None:
             raise Unreachable("the Pulumi CLI is not on PATH", "install it from pulumi.com, or use --engine embedded")
-        home = self.store.backend
+        # A preview stays away from what a killed run may have left in the stack's own place.
+        home = self.store.backend if writing else Path(tempfile.mkdtemp(prefix="asgard-"))
         shutil.rmtree(home, ignore_errors=True)
         private_dir(home)
         (home / "backend").mkdir()
@@ -142,11 +146,9 @@ class CliEngine:
         finally:
             shutil.rmtree(home, ignore_errors=True)
 
-    def _follow(self, stack: automation.Stack, act: Callable[..., Any], after: bool) -> tuple[Result, str | None]:
-        """Let the CLI work and turn its events into steps; the message where it failed."""
+    def _follow(self, stack: automation.Stack, act: Callable[..., Any], after: bool, result: Result) -> None:
+        """Let the CLI work and turn its events into steps."""
         from pulumi import automation
-
-        result = Result()
 
         def on_event(event: automation.EngineEvent) -> None:
             self._note(event, result, after)
@@ -154,11 +156,12 @@ class CliEngine:
         try:
             done = act(stack, on_event=on_event, parallel=PARALLEL, color="never", suppress_progress=True)
         except automation.CommandError as error:
-            return result, _failed(str(error))
+            if not result.errors and not result.interrupted:
+                result.errors.append(Failure("", _failed(str(error))))
+            return
         for key, value in getattr(done, "outputs", {}).items():
             result.outputs[key] = "[secret]" if value.secret else value.value
             result.secret_outputs[key] = value.value
-        return result, None
 
     def _note(self, event: automation.EngineEvent, result: Result, after: bool) -> None:
         if event.resource_pre_event is not None:
@@ -192,6 +195,31 @@ class CliEngine:
             record.pop("stackTrace", None)
         state.meta, state.serial = before.meta, before.serial
         self.store.save(state)
+
+
+@contextmanager
+def _interruptible(result: Result) -> Iterator[None]:
+    """Ctrl-C goes to the CLI as well, which finishes what is under way: here it is only noted, so that the program's side of
+    the conversation stays up until then. SIGTERM comes to this process alone and is handed on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def noted(number: int, frame: object) -> None:
+        import psutil
+
+        result.interrupted = True
+        if number == signal.SIGTERM:
+            for process in psutil.Process().children():
+                if process.name() == "pulumi":
+                    process.send_signal(signal.SIGINT)
+
+    former = {number: signal.signal(number, noted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _refuse_keeping(keep: Iterable[str]) -> None:

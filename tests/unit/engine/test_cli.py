@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,42 @@ def test_what_a_killed_run_of_the_cli_did_is_not_lost(tmp_path: Path, engines: l
         stack.up()
         shutil.copytree(store.backend, tmp_path / "left")
     shutil.copytree(tmp_path / "left", store.backend)
+    assert changes(cli.preview(program)) == []
     assert changes(embedded.preview(program)) == []
     assert changes(embedded.up(program)) == []
     assert not store.backend.exists()
     assert len(store.load().live) == 5
+
+
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from asgard.odin.engine.cli_engine import CliEngine
+from asgard.odin.engine.deployment import StackRef
+from asgard.odin.engine.state import StateStore
+from tests.unit.engine import programs
+
+def interrupt(event):
+    if event.kind == "start" and event.step.name == "a":
+        os.kill(os.getpid(), signal.SIGTERM)
+
+home = Path(sys.argv[1])
+engine = CliEngine(StackRef("story", "dev"), StateStore(home / "stack"), lambda: "pass", interrupt)
+done = engine.up(programs.build(home / "things.json", a={"size": 3}))
+sys.exit(done.exit_code)
+"""
+
+
+def test_a_signal_reaches_the_cli_and_what_it_did_is_in_the_state(
+    tmp_path: Path, engines: list[Engine | CliEngine]
+) -> None:
+    embedded, cli = engines
+    root = str(Path(__file__).parents[3])
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+    assert not cli.store.backend.exists()
+    assert {urn.rpartition("::")[2] for urn in cli.store.load().live} >= {"main", "story-dev"}
+    program = programs.build(tmp_path / "things.json", a={"size": 3})
+    assert embedded.up(program).ok
+    assert changes(cli.preview(program)) == []
