@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from asgard.core.errors import Failed
 from asgard.odin.engine.deployment import PARALLEL, Deployment
-from asgard.odin.engine.register import Goal, Registered, register
+from asgard.odin.engine.goals import Goal, Registered
+from asgard.odin.engine.register import register
 from asgard.odin.engine.steps import PROVIDER_PREFIX, Event
 from asgard.odin.engine.values import Properties, display, has_unknown, reveal
 from asgard.odin.engine.wire import from_struct, to_struct

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.odin.engine import deletions, diff
 from asgard.odin.engine.deployment import Deployment, Skipped, step
+from asgard.odin.engine.goals import Goal, Registered, record_of, skeleton
 from asgard.odin.engine.graph import Record, dependencies
 from asgard.odin.engine.providers import package_of
 from asgard.odin.engine.state import now
-from asgard.odin.engine.steps import PROVIDER_PREFIX, Op
+from asgard.odin.engine.steps import Op
 from asgard.odin.engine.values import Properties, has_unknown, secret
 from asgard.odin.engine.wire import from_properties, to_properties
 from asgard.odin.provider.sdk import (
@@ -29,44 +29,6 @@ from asgard.odin.provider.sdk import (
     ReadRequest,
     UpdateRequest,
 )
-
-
-@dataclass
-class Goal:
-    """What a program wants of one resource."""
-
-    urn: str
-    type: str
-    custom: bool
-    inputs: Properties
-    parent: str = ""
-    provider: str = ""
-    """Reference `urn::id` of its provider resource."""
-    dependencies: list[str] = field(default_factory=list)
-    property_dependencies: dict[str, list[str]] = field(default_factory=dict)
-    protect: bool = False
-    ignore_changes: list[str] = field(default_factory=list)
-    replace_on_changes: list[str] = field(default_factory=list)
-    delete_before_replace: bool | None = None
-    additional_secret_outputs: list[str] = field(default_factory=list)
-    import_id: str = ""
-    retain_on_delete: bool = False
-    deleted_with: str = ""
-
-    @property
-    def is_provider(self) -> bool:
-        """Is it the configuration of a provider rather than a thing of its own?"""
-        return self.type.startswith(PROVIDER_PREFIX)
-
-
-@dataclass
-class Registered:
-    """What the program is told. An empty id is one that is not known yet."""
-
-    urn: str
-    id: str = ""
-    outputs: Properties = field(default_factory=dict)
-    outcome: Literal["done", "failed", "skipped"] = "done"
 
 
 @dataclass
@@ -94,7 +56,7 @@ async def register(run: Deployment, goal: Goal) -> Registered:
         return Registered(goal.urn, outcome="failed")
     run.seen.add(goal.urn)
     try:
-        if run.stopping or any(urn in run.failed for urn in dependencies(_skeleton(goal))):
+        if run.stopping or any(urn in run.failed for urn in dependencies(skeleton(goal))):
             raise Skipped
         return await _register(run, goal)
     except Skipped as skipped:
@@ -135,7 +97,7 @@ async def _register(run: Deployment, goal: Goal) -> Registered:
 
 
 def _component(run: Deployment, goal: Goal, old: Record | None) -> Registered:
-    record = _record(run, goal, goal.inputs, None, None, old)
+    record = record_of(run, goal, goal.inputs, None, None, old)
     if old is not None and "outputs" in old:
         record["outputs"] = old["outputs"]
     changed = {} if old is None else diff.differences(run.inputs(old), goal.inputs)
@@ -196,7 +158,7 @@ async def _same(run: Deployment, goal: Goal, old: Record, inputs: Properties) ->
     if goal.is_provider:
         await run.providers.configure(goal.urn, inputs)
     outputs = run.outputs(old)
-    record = _record(run, goal, inputs, outputs, old.get("id"), old)
+    record = record_of(run, goal, inputs, outputs, old.get("id"), old)
     for key in ("created", "modified"):
         if key in old:
             record[key] = old[key]
@@ -222,7 +184,7 @@ async def _create(
             answer = await provider.create(CreateRequest(goal.urn, checked.wire, 0.0, True))
             if not run.preview:
                 _refuse_unknown(inputs)
-                await run.intend("creating", _record(run, goal, inputs, None, None, None))
+                await run.intend("creating", record_of(run, goal, inputs, None, None, None))
                 try:
                     answer = await provider.create(CreateRequest(goal.urn, checked.wire, 0.0, False))
                 except (Refused, WrongUsage):
@@ -233,7 +195,7 @@ async def _create(
             if not id and not run.preview:
                 raise Failed("the provider made it and gave it no id")
         what.id = id or None
-        record = _record(run, goal, inputs, outputs, id, old)
+        record = record_of(run, goal, inputs, outputs, id, old)
         record["created"] = record["modified"] = now()
         if op == "create-replacement" and goal.urn not in run.gone:
             run.record({"do": "retire", "urn": goal.urn})
@@ -263,7 +225,7 @@ async def _update(
                 run.record({"do": "settled", "urn": goal.urn})
                 raise
             outputs = _outputs(goal, from_properties(answer.properties))
-        record = _record(run, goal, inputs, outputs, id, old)
+        record = record_of(run, goal, inputs, outputs, id, old)
         record.update({"created": old["created"]} if "created" in old else {}, modified=now())
         _put(run, record, None)
     return Registered(goal.urn, id, outputs)
@@ -322,7 +284,7 @@ async def _import(run: Deployment, goal: Goal, provider: Provider, id: str) -> R
                 "make the stack file say what is there, import, and change it afterwards",
             )
         what.new, what.id = step("import", goal.urn, None, inputs).new, answer.resource_id
-        record = _record(run, goal, inputs, found, answer.resource_id, None)
+        record = record_of(run, goal, inputs, found, answer.resource_id, None)
         record["importID"] = id
         record["created"] = record["modified"] = now()
         _put(run, record, None)
@@ -340,47 +302,6 @@ def _refuse_unknown(inputs: Properties) -> None:
     for key, value in inputs.items():
         if has_unknown(value):
             raise Failed(f"{key} is not known, though everything it depends on is done")
-
-
-def _skeleton(goal: Goal) -> Record:
-    return {
-        "urn": goal.urn,
-        "parent": goal.parent,
-        "provider": goal.provider,
-        "dependencies": goal.dependencies,
-        "propertyDependencies": goal.property_dependencies,
-    }
-
-
-def _record(
-    run: Deployment, goal: Goal, inputs: Properties, outputs: Properties | None, id: str | None, old: Record | None
-) -> Record:
-    """The resource as the state holds it: Pulumi's keys, in Pulumi's order, nothing that is empty."""
-    encode = run.vault.encode if not run.preview else _unencoded
-    optional: dict[str, Any] = {
-        "inputs": encode(goal.urn, inputs),
-        "outputs": None if outputs is None else encode(goal.urn, outputs),
-        "parent": goal.parent,
-        "protect": goal.protect,
-        "dependencies": sorted(goal.dependencies),
-        "provider": goal.provider,
-        "propertyDependencies": {key: sorted(urns) for key, urns in sorted(goal.property_dependencies.items())},
-        "additionalSecretOutputs": goal.additional_secret_outputs,
-        "importID": (old or {}).get("importID"),
-        "retainOnDelete": goal.retain_on_delete,
-        "deletedWith": goal.deleted_with,
-        "sourcePosition": (old or {}).get("sourcePosition"),
-        "stackTrace": (old or {}).get("stackTrace"),
-        "ignoreChanges": goal.ignore_changes,
-        "replaceOnChanges": goal.replace_on_changes,
-    }
-    record: Record = {"urn": goal.urn, "custom": goal.custom, **({"id": id} if id else {}), "type": goal.type}
-    record.update((key, value) for key, value in optional.items() if value)
-    return record
-
-
-def _unencoded(urn: str, properties: Properties) -> Properties:
-    return properties
 
 
 def _put(run: Deployment, record: Record, old: Record | None) -> None:
