@@ -321,7 +321,7 @@ def _approve(question: str) -> Any:
         from asgard.odin import display
 
         _notes(outcome)
-        if outcome.result.ok or outcome.result.has_changes:
+        if outcome.result.ok or display.changes(outcome.result):
             console.say(display.text(outcome.result, outcome.losses))
         if not outcome.result.ok:
             raise _impossible(outcome)

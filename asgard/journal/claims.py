@@ -40,6 +40,12 @@ def claim(journal: Database, cluster_id: str, stack: str, things: Collection[Thi
         return _insert(journal, cluster_id, stack, things)
 
 
+def check(journal: Database, cluster_id: str, stack: str, things: Collection[Thing]) -> None:
+    """Raise Refused, with owners, where another stack has any of these things. Claims nothing."""
+    with journal.read() as connection:
+        _missing(connection, cluster_id, stack, things)
+
+
 def _insert(journal: Database, cluster_id: str, stack: str, things: Collection[Thing]) -> int:
     with journal.write() as connection:
         missing = _missing(connection, cluster_id, stack, things)

@@ -153,8 +153,9 @@ def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
     seen = _look(session, state) if state.live else Look((), state)
     if _nothing_to_do(session, spec, state, seen):
         return Outcome(register.unchanged(state), seen=seen, quick=True)
+    register.check_owners(session, spec, state)
     kept = _kept(session, spec, options, state, seen)
-    program = programs.program(spec, passwords_of(spec, state), session.external, kept)
+    program = programs.program(spec, passwords_of(spec, state, seen.state), session.external, kept)
     result = engine(session, options, state=seen.state).preview(program, kept.values())
     result.errors += refused_removals(result, session, state)
     return Outcome(result, losses_of(result, session, seen.state, spec), seen)
@@ -167,12 +168,13 @@ def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: Look) 
 
 def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome, on_event: OnEvent) -> Outcome:
     assert planned.seen is not None
+    passwords = passwords_of(spec, session.store.load(), planned.seen.state)
     if planned.seen.drifts:
         session.store.save(planned.seen.state)
     session.forget_connection()
     state = session.store.load()
     kept = _kept(session, spec, options, state, planned.seen)
-    program = programs.program(spec, passwords_of(spec, state), session.external, kept)
+    program = programs.program(spec, passwords, session.external, kept)
     result = engine(session, options, on_event).up(program, kept.values())
     register.applied(session, spec, result)
     return Outcome(result, planned.losses, planned.seen)

@@ -24,14 +24,17 @@ def vault_of(stack: str, state: State) -> Vault:
     return Vault(state.salt, lambda: passphrase(stack, create=state.salt is None))
 
 
-def passwords_of(spec: StackSpec, state: State) -> dict[str, str | None]:
-    """The password of each user of the stack: the recorded one, a new one for a new user, None for one that was imported."""
+def passwords_of(spec: StackSpec, state: State, seen: State) -> dict[str, str | None]:
+    """The password of each user of the stack: the recorded one, also for a user that has gone (it is not among `seen`, the
+    state after a refresh); a new one for a new user; None for one that was imported and is there."""
     recorded = {record["inputs"]["name"]: record for record in _user_records(state)}
     vault = vault_of(spec.name, state)
     found: dict[str, str | None] = {}
     for user in spec.users:
         record = recorded.get(user.name)
-        found[user.name] = secrets.token_urlsafe(24) if record is None else _password(vault, record)
+        known = None if record is None else _password(vault, record)
+        imported = known is None and record is not None and record["urn"] in seen.live
+        found[user.name] = known if known is not None or imported else secrets.token_urlsafe(24)
     return found
 
 

@@ -46,6 +46,15 @@ def claim_all(session: Session, spec: StackSpec) -> None:
         claims.claim(session.journal, cluster_id, spec.name, things(spec))
 
 
+def check_owners(session: Session, spec: StackSpec, state: State) -> None:
+    """Raise Refused with the owner where another stack has what this one wants; before the cluster is asked who made it."""
+    from asgard.journal import claims
+
+    cluster_id = session.cluster_id(state)
+    if cluster_id is not None:
+        claims.check(session.journal, cluster_id, spec.name, things(spec))
+
+
 def acls_of_others(session: Session, state: State) -> set[str]:
     """Names of ACLs that other stacks of this cluster own."""
     from asgard.journal import claims
@@ -92,17 +101,27 @@ def applied(session: Session, spec: StackSpec, result: Result) -> None:
 
 def destroyed(session: Session, cluster_id: str | None, result: Result) -> None:
     """After a `destroy`: nothing is left that names the stack, where all of it is gone."""
-    from asgard.journal import claims, events
+    from asgard.journal import events
 
     data = {"counts": result.counts, "errors": [f"{f.name}: {f.message}" for f in result.errors][:20]}
     kind = "odin.stack.destroyed" if result.ok else "odin.stack.failed"
     events.record(session.journal, kind, session.name, data)
     if not result.ok or any(record["type"] in KINDS for record in session.store.load().live.values()):
         return
+    forget(session, cluster_id)
+
+
+def forget(session: Session, cluster_id: str | None) -> None:
+    """Remove everything that names the stack here: claims, its own context, state, passphrase."""
+    from asgard.journal import claims
+
     if cluster_id is not None:
         claims.release(session.journal, cluster_id, session.name)
-    contexts.remove(session.name)
-    shutil.rmtree(directory(session.name))
+    context = contexts.load().by_name.get(session.name)
+    if context is not None and context.stack == session.name:
+        contexts.remove(session.name)
+    if directory(session.name).exists():
+        shutil.rmtree(directory(session.name))
     key_file(session.name).unlink(missing_ok=True)
 
 

@@ -20,8 +20,11 @@ from asgard.odin.session import changing, directory
 from asgard.odin.spec import ExternalSpec, StackSpec, load
 
 
-def read_cluster(control: ControlPlane, patterns: tuple[str, ...]) -> importing.Found:
-    """What a cluster holds; only the topics that match, where patterns are given, and then nothing but topics."""
+def read_cluster(control: ControlPlane, patterns: tuple[str, ...], myself: str | None) -> importing.Found:
+    """What a cluster holds; only the topics that match, where patterns are given, and then nothing but topics.
+
+    `myself`, the user who looks, is left out: a stack that deletes the user it works as could never finish.
+    """
     topics = {
         name: topic
         for name, topic in control.topics().items()
@@ -33,9 +36,8 @@ def read_cluster(control: ControlPlane, patterns: tuple[str, ...]) -> importing.
     }
     if patterns:
         return importing.Found(topics, configs)
-    return importing.Found(
-        topics, configs, control.users(), control.acls(), control.quotas(), control.broker_configs("")
-    )
+    users = {name: mechanisms for name, mechanisms in control.users().items() if name != myself}
+    return importing.Found(topics, configs, users, control.acls(), control.quotas(), control.broker_configs(""))
 
 
 def take_over(
@@ -52,7 +54,7 @@ def take_over(
     chosen = target.pick(context, bootstrap_server, command_config)
     control = chosen.connect()
     try:
-        found = read_cluster(control, patterns)
+        found = read_cluster(control, patterns, chosen.connection.username)
         cluster_id = control.cluster().cluster_id
     finally:
         control.close()
@@ -78,6 +80,7 @@ def adopt(spec: StackSpec) -> Result:
         }
         result = apply.embedded(session, Options()).import_resources(program, ids)
         if not result.ok:
+            register.forget(session, session.cluster_id(session.store.load()))
             raise Failed(f"{result.errors[0].name}: {result.errors[0].message}", "Nothing was changed in the cluster.")
         register.applied(session, replace(spec), result)
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asgard.core.errors import Refused
 from asgard.kafka.model import ScramCredential
 from asgard.odin.provider.cluster import Cluster
 from asgard.odin.provider.permits import Permits, exists_already
@@ -23,6 +24,7 @@ class Users:
 
     async def create(self, urn: str, new: Values) -> Values:
         """Write the credential; a user that is there already is refused, or adopted where a killed run made it."""
+        self._needs_password(new)
         if await self._cluster.look(lambda observed: self.taken(new, observed)):
             mechanisms = await self._cluster.look(lambda observed: observed.users()[new["name"]])
             if urn not in self._permits.adopting or mechanisms != (new["mechanism"],):
@@ -32,6 +34,7 @@ class Users:
 
     async def update(self, old: Values, new: Values) -> Values:
         """Write the new credential, then remove that of another mechanism."""
+        self._needs_password(new)
         await self._write(new)
         if old["mechanism"] != new["mechanism"]:
             await self._cluster.delete_user(new["name"], old["mechanism"])
@@ -42,6 +45,13 @@ class Users:
         there = await self._cluster.look(lambda observed: observed.users())
         if old["mechanism"] in there.get(old["name"], ()):
             await self._cluster.delete_user(old["name"], old["mechanism"])
+
+    def _needs_password(self, new: Values) -> None:
+        if "password" not in new:
+            raise Refused(
+                f"the user {new['name']} has no password here: it was imported, and Kafka tells none",
+                "Take it out of the stack and add it again: then it gets a new one.",
+            )
 
     async def _write(self, new: Values) -> None:
         await self._cluster.upsert_user(ScramCredential(new["name"], new["password"], new["mechanism"]))

@@ -130,7 +130,7 @@ def _rules(kind: Kind, values: Values) -> list[Wrong]:
         case _ if kind.token == TOPIC:
             return _topic(values)
         case _ if kind.token == USER:
-            return [("password", "is empty")] if not values["password"] else []
+            return [("password", "is empty")] if values.get("password") == "" else []
         case _ if kind.token == ACL:
             return _acl(values)
         case _ if kind.token == QUOTA:

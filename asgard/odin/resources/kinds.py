@@ -119,7 +119,12 @@ KINDS: dict[str, Kind] = {
             (
                 Field("name", "string", "Name of the user.", required=True, replaces=True),
                 Field("mechanism", "string", "SCRAM mechanism.", default="SCRAM-SHA-512", among=MECHANISMS),
-                Field("password", "string", "Password; salted before it is sent.", required=True, secret=True),
+                Field(
+                    "password",
+                    "string",
+                    "Password; salted before it is sent. Without one, that of an imported user stays.",
+                    secret=True,
+                ),
             ),
         ),
         Kind(
