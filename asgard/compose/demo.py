@@ -7,6 +7,7 @@ credentials; a user without the permission is refused; everything is read back a
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +112,8 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
     began = time.monotonic()
     outcome = apply.up(spec, Options(), _agreed, handlers=handlers(), on_settled=say_settled, on_event=on_event)
     up_s = time.monotonic() - began
+    if outcome.result.interrupted:
+        raise KeyboardInterrupt
     if not outcome.result.ok:
         raise outcome.result.errors[0].error or Failed(outcome.result.errors[0].message)
     say(f"writing {events:,} ride bookings with {PRODUCERS} producers as {WRITER} …")
@@ -165,15 +168,22 @@ def _write(connection: Connection, events: int, run_id: bytes) -> list[Tally]:
     # Rides that ended by now: Kafka refuses timestamps that are more than an hour ahead.
     start_ms = int((time.time() - DAY_S) * 1000)
 
+    over = threading.Event()
+
     def produce(number: int) -> Tally:
         with Writer(connection, name=f"demo-{number}") as writer:
             for sequence, event in enumerate(rides(shares[number], seed=number, start_ms=start_ms)):
                 header = stamp.make(run_id, number, sequence, time.time_ns() // 1000, event.value)
                 writer.send(Record(event.topic, event.value, event.key, ((stamp.HEADER, header),), event.at_ms))
+                if over.is_set():
+                    break
             return writer.finish()
 
     with ThreadPoolExecutor(PRODUCERS) as pool:
-        return list(pool.map(produce, range(PRODUCERS)))
+        try:
+            return list(pool.map(produce, range(PRODUCERS)))
+        finally:
+            over.set()  # after Ctrl-C the producers would else write on to their last record
 
 
 def _refusal(connection: Connection) -> str:
@@ -208,10 +218,16 @@ def _read(spec: StackSpec, run_id: bytes, sizes: dict[int, int]) -> Count:
 def _remove(on_event: OnEvent) -> None:
     if not StateStore(directory(STACK)).exists():
         return
+    why = "it was interrupted"
     try:
-        apply.destroy(
+        result = apply.destroy(
             STACK, Options(confirm=STACK), _agreed, handlers=handlers(), on_settled=say_settled, on_event=on_event
-        )
+        ).result
+        if result.ok:
+            return
+        if result.errors:
+            why = result.errors[0].message
     except AsgardError as error:
-        console.warn(f"the demo's cluster could not be removed: {error.what}")
-        console.say(f"Try: asgard odin destroy --stack {STACK} --confirm {STACK} --yes")
+        why = error.what
+    console.warn(f"the demo's cluster could not be removed: {why}")
+    console.say(f"Try: asgard odin destroy --stack {STACK} --confirm {STACK} --yes")

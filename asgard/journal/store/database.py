@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -212,8 +213,10 @@ def sentences(where: str) -> Iterator[None]:
         yield
     except (IntegrityError, ProgrammingError):
         raise
-    except DBAPIError as error:
-        raise _explain(where, str(error.orig).strip().partition("\n")[0]) from error
+    except (DBAPIError, sqlite3.Error) as error:
+        # What is done past SQLAlchemy (a pragma on the raw connection) raises the driver's own.
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise _explain(where, str(reason).strip().partition("\n")[0]) from error
 
 
 def _explain(where: str, reason: str) -> AsgardError:
