@@ -207,6 +207,7 @@ def test_shorter_retention_wants_the_same_permission(stack):
 def test_drift_is_named_and_repaired(stack):
     stack.add_topic("orders.gone")
     stack.up()
+    books = stack.user("books")
     nodes.kill(stack.home.node(STACK, 2))
     with cluster(stack.admin) as control:
         control.alter_configs(
@@ -214,9 +215,10 @@ def test_drift_is_named_and_repaired(stack):
         )
         control.delete_topics(["orders.gone"])
         control.create_acls([Acl("TOPIC", "orders.paid", "LITERAL", "User:shop", "WRITE")])
+        control.delete_users({"books": ("SCRAM-SHA-512",)})
     answer = stack.odin("drift", "--fail-on-drift", code=1)
     named = {(found["what"], found["name"].split("/")[0]) for found in answer.json["drift"]}
-    assert {("stopped", "orders-2"), ("changed", "orders.created"), ("gone", "orders.gone")} <= named
+    assert {("stopped", "orders-2"), ("changed", "orders.created"), ("gone", "orders.gone"), ("gone", "books")} <= named
     assert [found["name"] for found in answer.json["drift"] if found["what"] == "extra"], answer.out
     repaired = stack.up()
     assert repaired.ops["orders-2"] == "update" and repaired.ops["orders.created"] == "update"
@@ -226,7 +228,8 @@ def test_drift_is_named_and_repaired(stack):
         configs = control.topic_configs(["orders.created"])["orders.created"]
         assert configs["compression.type"] == "lz4" and "max.message.bytes" not in configs
         assert not [acl for acl in control.acls() if acl.resource_name == "orders.paid" and acl.operation == "WRITE"]
-    stack.odin("drift", "--fail-on-drift")
+    stack.odin("drift", "--fail-on-drift", "--check-credentials")
+    assert len(read_all(books, "orders.created", group="books-2")) == 300, "the password is the one from before"
 
 
 def test_all_brokers_killed_at_once_come_back_with_everything(stack):

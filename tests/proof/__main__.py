@@ -1,0 +1,57 @@
+"""Runs the proofs in their full counts and writes what came out: `python -m tests.proof [NAME…]`, all of them by default.
+
+A proof is a module with `prove()`, which gives its figures and what went wrong, in sentences. The figures go to
+docs/proof/NAME.json with the date, the machine's cores and the versions that they hold for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from asgard.kafka.jars import DEFAULT_VERSION
+
+PROOFS = {"lease-fight": "tests.proof.lease_fight", "kill-steps": "tests.proof.kill_steps"}
+OUT = Path(__file__).parents[2] / "docs" / "proof"
+LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy")
+
+
+def machine() -> dict[str, object]:
+    """What the figures hold for."""
+    java = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr.partition("\n")[0]
+    versions = {"python": platform.python_version(), "kafka": DEFAULT_VERSION, "java": java}
+    versions |= {library: version(library) for library in LIBRARIES}
+    return {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "cores": os.cpu_count(), "versions": versions}
+
+
+def main() -> int:
+    """Run the proofs that were named; 1 where any of them failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PROOFS)}")
+    names = parser.parse_args().names or list(PROOFS)
+    if unknown := set(names) - set(PROOFS):
+        parser.error(f"there is no proof {', '.join(sorted(unknown))}; there are {', '.join(PROOFS)}")
+    failed = []
+    for name in names:
+        began = time.monotonic()
+        figures, wrong = importlib.import_module(PROOFS[name]).prove()
+        took = round(time.monotonic() - began, 1)
+        document = {"proof": name, **machine(), "passed": not wrong, "took_s": took, "figures": figures, "wrong": wrong}
+        OUT.mkdir(parents=True, exist_ok=True)
+        (OUT / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
+        print(f"{name}: {'passed' if not wrong else 'FAILED'} in {took} s", *wrong, sep="\n  ", flush=True)
+        failed += [name] if wrong else []
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
