@@ -106,6 +106,7 @@ def destroy(
         # All of them, not just those with known losses: a partition without leader can't tell what it holds.
         everything = topics_of(planned.result)
         session.forget_connection()
+        register.say_never_ready(name, state)
         outcome = Outcome(engine(session, options.allowing(everything), on_event).destroy(), losses=planned.losses)
         register.destroyed(session, cluster_id, outcome.result)
         return outcome

@@ -13,8 +13,8 @@ from asgard.odin import standing
 from asgard.odin.engine.state import State
 from asgard.odin.engine.steps import Result, Step
 from asgard.odin.passphrase import key_file
-from asgard.odin.resources.kinds import ACL, CONFIG, KINDS
-from asgard.odin.session import Session, client_file, directory
+from asgard.odin.resources.kinds import ACL, CLUSTER, CONFIG, KINDS, READY
+from asgard.odin.session import Session, client_file, directory, plain_outputs
 from asgard.odin.spec import StackSpec
 
 Thing = tuple[str, str]
@@ -123,6 +123,16 @@ def forget(session: Session, cluster_id: str | None) -> None:
     if directory(session.name).exists():
         shutil.rmtree(directory(session.name))
     key_file(session.name).unlink(missing_ok=True)
+
+
+def say_never_ready(name: str, state: State) -> None:
+    """Mark the nodes of a local cluster that a cut-short `up` never saw ready: nobody asks what they hold. The next `up` that
+    sees them ready takes the mark back."""
+    from asgard.odin.provider.local import going
+
+    began = plain_outputs(state, CLUSTER)
+    if began and not plain_outputs(state, READY):
+        going(paths.private_dir(directory(name) / "nodes")).touch()
 
 
 def unchanged(state: State) -> Result:

@@ -167,6 +167,17 @@ class LocalStory:
         finally:
             remove_nodes(stack.home)
 
+    def destroyed_at_once(self, step: int, phase: str) -> list[str]:
+        """Kill, then destroy what there is; what was left over."""
+        stack = self._stack()
+        try:
+            up(stack, self._below / "trace", step=step, phase=phase)
+            stack.destroy()
+            left = [f"after destroy these run on: {found}" for found in leaked_processes(stack.home.path)]
+            return left + [f"{path} is left" for path in stack.home.path.glob("stacks/*")]
+        finally:
+            remove_nodes(stack.home)
+
     def round(self, told: Undisturbed, step: int, phase: str) -> list[str]:
         """Kill, run again, compare, destroy; what was wrong."""
         stack = self._stack()

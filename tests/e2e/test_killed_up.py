@@ -29,6 +29,13 @@ def test_a_local_stack_converges_after_a_kill(local_story, verb, what, phase):
     assert story.round(told, step, phase) == []
 
 
+@pytest.mark.parametrize(("what", "phase"), [("broker", "before"), ("broker", "after"), ("ready", "before")])
+def test_a_local_stack_that_was_never_ready_can_be_destroyed(local_story, what, phase):
+    story, told = local_story
+    step = next(s.number for s in told.steps if s.name.startswith(f"create {what}"))
+    assert story.destroyed_at_once(step, phase) == []
+
+
 @pytest.mark.parametrize(
     ("verb", "what", "phase"), [("create", "user", "done"), ("update", "topic", "before"), ("delete", "topic", "done")]
 )

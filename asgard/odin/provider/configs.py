@@ -30,11 +30,13 @@ class Configs:
     async def create(self, urn: str, new: Values) -> Values:
         """Set the keys; what was set there before is remembered.
 
-        Where a killed run wrote the values already, what stood before it is not known: those keys are unset in the end.
+        Where a killed run wrote the values already, what stood before it is not known: those keys are unset in the end, but
+        for those that can't be.
         """
         there = await self._there(new["broker"])
         wanted = new["config"]
-        ours = {key for key in wanted if urn in self._permits.adopting and there.get(key) == wanted[key]}
+        adopting = wanted.keys() - NEVER_UNSET if urn in self._permits.adopting else ()
+        ours = {key for key in adopting if there.get(key) == wanted[key]}
         await self._set(new["broker"], there, wanted)
         return {**new, "previous": {key: there[key] for key in wanted if key in there and key not in ours}}
 

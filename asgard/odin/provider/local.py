@@ -1,8 +1,8 @@
 """Kafka on this machine: the plan of a cluster, its nodes, and the wait until it serves.
 
 Creating a node spawns it and does not wait, so nodes start side by side; `Ready` is the one place that waits. The last thing
-that is deleted before the nodes is `Ready`: it leaves a mark with each node, and a node that is marked goes without a look at
-what it holds. Any other node goes only when no replica list names it.
+that is deleted before the nodes is `Ready`: it marks the cluster, and the nodes of a marked one go without a look at what they
+hold. Any other node goes only when no replica list names it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,13 @@ if TYPE_CHECKING:
 
 READY_S = 120.0
 WINDOW_S = 0.3
-_GOING = "going"
 _RESTART = "restart"
-"""Marks in a node's directory: the whole cluster goes; the node runs with another description than it has."""
+"""Mark in a node's directory: the node runs with another description than it has."""
+
+
+def going(nodes_dir: Path) -> Path:
+    """The mark beside a cluster's nodes that says: the whole cluster goes. `Ready` makes it and takes it back."""
+    return nodes_dir / "going"
 
 
 class Plans:
@@ -54,8 +58,10 @@ class Plans:
 
     async def delete(self, old: Values) -> None:
         """Forget the plan, and the directory that its nodes have left."""
+        directory = paths.stack_dir(old["name"]) / "nodes"
+        going(directory).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            (paths.stack_dir(old["name"]) / "nodes").rmdir()
+            directory.rmdir()
 
 
 class Nodes:
@@ -128,7 +134,7 @@ class Nodes:
         directory = local.run_dir(old["cluster"], old["nodeId"])
         if not directory.exists:
             return
-        if not (directory.path / _GOING).exists():
+        if not going(directory.path.parent).exists():
             await asyncio.to_thread(self._leave, old)
         await asyncio.to_thread(nodes.remove, directory)
 
@@ -171,9 +177,9 @@ class Readiness:
         return await asyncio.to_thread(self._wait, new)
 
     async def delete(self, old: Values) -> None:
-        """Say to each node that the whole cluster goes."""
-        for directory in local.run_dirs(old["clusterId"]).values():
-            (directory.path / _GOING).touch()
+        """Say to the nodes that the whole cluster goes."""
+        for directory in _homes(local.run_dirs(old["clusterId"]).values()):
+            going(directory).touch()
 
     def _wait(self, new: Values) -> Values:
         from asgard.kafka import nodes
@@ -181,8 +187,8 @@ class Readiness:
         until = time.monotonic() + READY_S
         wanted = set(new["brokerIds"])
         directories = {node: d for node, d in local.run_dirs(new["clusterId"]).items() if node in wanted}
-        for directory in directories.values():
-            (directory.path / _GOING).unlink(missing_ok=True)
+        for home in _homes(directories.values()):
+            going(home).unlink(missing_ok=True)
         nodes.wait_ready(list(directories.values()), READY_S)
         connection = Connection(new["bootstrapServers"], new["clientProperties"])
         why = ""
@@ -205,6 +211,11 @@ class Readiness:
                 why = error.what
             time.sleep(0.1)
         raise Failed(f"the cluster is not ready after {READY_S:.0f} s: {why}", _last_words(directories.values()))
+
+
+def _homes(directories: Iterable[RunDir]) -> set[Path]:
+    """The directories that nodes stand in."""
+    return {directory.path.parent for directory in directories}
 
 
 def _last_words(directories: Iterable[RunDir]) -> str:
