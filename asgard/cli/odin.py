@@ -130,6 +130,8 @@ def up(
         )
     if outcome.quick:
         _notes(outcome)
+    else:
+        _warnings(outcome)
     text = display.counts(outcome.result, done=True)
     if outcome.result.ok and not outcome.quick:
         text += f"\nNext: asgard odin outputs --stack {spec.name}"
@@ -341,9 +343,13 @@ def _impossible(outcome: Outcome) -> AsgardError:
     return error
 
 
-def _notes(outcome: Outcome) -> None:
+def _warnings(outcome: Outcome) -> None:
     for warning in outcome.result.warnings:
         console.warn(warning)
+
+
+def _notes(outcome: Outcome) -> None:
+    _warnings(outcome)
     if outcome.seen is not None:
         for line in _drift_lines(outcome.seen):
             console.say(f"drift: {line}")

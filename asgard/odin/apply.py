@@ -21,6 +21,7 @@ from asgard.odin.engine.steps import OnEvent, Result
 from asgard.odin.losses import losses_of, topics_of
 from asgard.odin.options import Options
 from asgard.odin.passphrase import passphrase
+from asgard.odin.propagation import wait_for_access
 from asgard.odin.reality import Look, look
 from asgard.odin.removals import refused_removals
 from asgard.odin.session import Session, changing, reading
@@ -178,6 +179,8 @@ def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome
     program = programs.program(spec, passwords, session.external, kept)
     result = engine(session, options, on_event).up(program, kept.values())
     register.applied(session, spec, result)
+    if result.ok and not wait_for_access(lambda: session.control(session.store.load()), result):
+        result.warnings.append("not every broker knows the new users yet: their first login may be refused")
     return Outcome(result, planned.losses, planned.seen)
 
 

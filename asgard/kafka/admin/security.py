@@ -62,10 +62,10 @@ class SecurityCalls:
 
     _wire: Wire
 
-    def users(self) -> dict[str, tuple[str, ...]]:
-        """User to its SCRAM mechanisms."""
+    def users(self, broker: int | None = None) -> dict[str, tuple[str, ...]]:
+        """User to its SCRAM mechanisms; as that broker knows them, where one is named."""
         # An empty list means all, as null does; but a user who may not ask gets no answer at all to null (Kafka 4.3).
-        answer = self._wire.ask(DescribeUserScramCredentialsRequest(users=[]))
+        answer = self._wire.ask(DescribeUserScramCredentialsRequest(users=[]), broker)
         doing, needs = "list the users", "DESCRIBE on the cluster"
         self._wire.check(answer.error_code, answer.error_message, doing, needs)
         return {
@@ -118,8 +118,8 @@ class SecurityCalls:
             result |= {user: result.get(user) or error for user, error in answers.items()}
         return result
 
-    def acls(self) -> set[Acl]:
-        """All ACLs; none where the cluster has no authorizer."""
+    def acls(self, broker: int | None = None) -> set[Acl]:
+        """All ACLs; none where the cluster has no authorizer. As that broker knows them, where one is named."""
         answer = self._wire.ask(
             DescribeAclsRequest(
                 resource_type_filter=_ANY,
@@ -129,7 +129,8 @@ class SecurityCalls:
                 host_filter=None,
                 operation=_ANY,
                 permission_type=_ANY,
-            )
+            ),
+            broker,
         )
         if answer.error_code == errors.SECURITY_DISABLED:
             return set()
