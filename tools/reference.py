@@ -31,7 +31,7 @@ def all_commands() -> Iterator[tuple[str, Any]]:
 
 def _parameter(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        name = parameter.human_readable_name.upper()
+        name = (parameter.metavar or parameter.name).strip("[]").upper()
     else:
         name = ", ".join(parameter.opts + parameter.secondary_opts)
     text = (parameter.help or "").replace("|", "\\|")

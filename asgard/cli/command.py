@@ -39,6 +39,16 @@ _COMMON = {
 }
 
 
+def group(about: str | None = None) -> typer.Typer:
+    """A Typer application for one service: shows its help when called with nothing."""
+    return typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False, help=about)
+
+
+def single() -> typer.Typer:
+    """A Typer application for a service that is one command."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
 def command(
     app: typer.Typer, *, example: str, name: str | None = None, **kwargs: Any
 ) -> Callable[[Callable[..., Any]], Any]:

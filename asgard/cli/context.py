@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from asgard.cli.command import Yes, command
+from asgard.cli.command import Yes, command, group
 from asgard.core import console, contexts
 from asgard.core.console import Table
 from asgard.core.contexts import Context
 from asgard.core.errors import WrongUsage
 
-app = typer.Typer(no_args_is_help=True)
+app = group()
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The context's name.")]
 
@@ -70,7 +70,7 @@ def show(
         str | None, typer.Argument(metavar="[NAME]", help="The context; the current one if not named.")
     ] = None,
 ) -> None:
-    """Show one context."""
+    """Show one context: its servers, its cluster id, its protection."""
     context = contexts.load().pick(name)
     console.emit(context, Table(["field", "value"], [[k, v] for k, v in console.to_plain(context).items()]))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import command
+from asgard.cli.command import command, single
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.units import format_duration
@@ -14,7 +14,7 @@ from asgard.core.units import format_duration
 if TYPE_CHECKING:
     from asgard.compose.demo import Report
 
-app = typer.Typer()
+app = single()
 
 
 @command(app, example="asgard demo --keep")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asgard.cli.command import Yes, command
+from asgard.cli.command import Yes, command, group
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import WrongUsage
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asgard.journal.events import Event
     from asgard.journal.rules import Claimant
 
-app = typer.Typer(no_args_is_help=True)
+app = group()
 
 
 @command(app, example="asgard journal events --since 2d --kind 'odin.*'")

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from asgard.cli.command import command
+from asgard.cli.command import command, group
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.units import format_size
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = group()
 
 Version = Annotated[
     str | None, typer.Option("--version", metavar="VERSION", help="A Kafka version, 4.1.0 or newer; default: 4.3.1.")

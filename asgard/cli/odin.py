@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command, group
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.errors import AsgardError, ExitCode, WrongUsage
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from asgard.odin.reality import Look
     from asgard.odin.spec import StackSpec
 
-app = typer.Typer(no_args_is_help=True)
-state_app = typer.Typer(no_args_is_help=True)
+app = group()
+state_app = group()
 app.add_typer(state_app, name="state", help="The state of record, in Pulumi's export form.")
 
 File = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The stack file.")]

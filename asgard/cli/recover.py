@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import typer
-
-from asgard.cli.command import Confirm, Yes, command
+from asgard.cli.command import Confirm, Yes, command, single
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode
 
-app = typer.Typer()
+app = single()
 
 
 @command(app, example="asgard recover --yes")

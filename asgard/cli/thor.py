@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asgard.cli.command import command
+from asgard.cli.command import command, group
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from asgard.thor.plan.explain import Explanation
     from asgard.thor.plan.model import Change, Plan
 
-app = typer.Typer(no_args_is_help=True)
-plan_app = typer.Typer(no_args_is_help=True, help="Plan where replicas are to be; nothing is changed.")
+app = group()
+plan_app = group("Plan where replicas are to be; nothing is changed.")
 app.add_typer(plan_app, name="plan")
 
 Snapshot = Annotated[

@@ -98,7 +98,7 @@ def test_wrong_usage_exits_with_2(try_command):
 
 
 def test_without_a_terminal_a_change_is_refused_unless_yes(try_command, monkeypatch):
-    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115 - it must stay open for the call
+    monkeypatch.setattr("sys.stdin", Path("/dev/null").open())  # noqa: SIM115 - it must stay open for the call
     code, _, err = try_command(lambda: console.ask("Go on?"))
     assert code == ExitCode.REFUSED
     assert "--yes" in err

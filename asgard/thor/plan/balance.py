@@ -9,16 +9,33 @@ from asgard.thor.plan.even import Evener, Heaviest
 from asgard.thor.plan.leaders import balance_leaders, name_unbalanced
 from asgard.thor.plan.model import Unmet
 
+_ROUNDS = 8
+
 
 def balance(board: Board) -> int:
-    """Disk, then replicas, within the tolerance on every broker, then leaders and their traffic. The lower bound comes back."""
+    """Disk, then replicas, within the tolerance on every broker, then leaders and their traffic. The lower bound comes back.
+
+    Repeated until nothing moves, as what one goal gained may let another go on: a balanced cluster is then left alone.
+    """
     even = Evener(board)
     bound = even.lower_bound()
-    for b in sorted(board.active, key=lambda b: (-even.excess(b), b)):
+    for _ in range(_ROUNDS):
+        before = board.edits
+        _round(board, even)
+        if board.edits == before:
+            break
+    _name_uneven(board, even)
+    name_unbalanced(board)
+    _name_left_alone(board)
+    return bound
+
+
+def _round(board: Board, even: Evener) -> None:
+    for b in sorted(board.active, key=lambda b: (-even.above(b), b)):
         if even.above(b) > 0:
             even.shed(b)
     heavy = Heaviest(board.active, board.x)
-    for b in sorted(board.active, key=lambda b: (-even.deficit(b), b)):
+    for b in sorted(board.active, key=lambda b: (-even.below(b), b)):
         if even.below(b) > 0:
             even.draw(b, heavy)
     for b in sorted(board.active, key=lambda b: (-board.count[b], b)):
@@ -29,10 +46,6 @@ def balance(board: Board) -> int:
     for b in board.active:
         even.relieve(b)
     balance_leaders(board)
-    _name_uneven(board, even)
-    name_unbalanced(board)
-    _name_left_alone(board)
-    return bound
 
 
 def fill(board: Board, new: list[int]) -> int:

@@ -40,6 +40,7 @@ class Board:
         self.parts: list[Partition] = sorted(snapshot.partitions, key=lambda p: (p.topic, p.partition))
         self.notes: list[str] = []
         self.unmet: list[Unmet] = []
+        self.edits = 0
         self._take_brokers(set(draining))
         self._take_partitions()
         self._take_loads()
@@ -315,6 +316,7 @@ class Board:
 
     def set_lead(self, p: int, b: int) -> None:
         """Count the leadership of `p` for broker `b`."""
+        self.edits += 1
         old = self.lead[p]
         if old >= 0:
             self.leads[old] -= 1
@@ -345,6 +347,7 @@ class Board:
         self._topic_on[self.topic_number[p] * len(self.brokers) + b] -= 1
 
     def _give(self, p: int, b: int) -> None:
+        self.edits += 1
         self.on[b].add(p)
         self.disk[b] += self.size[p]
         self.count[b] += 1

@@ -60,7 +60,7 @@ def _evacuate(board: Board, touched: set[int], what: str) -> int:
             bound -= board.size[p]
             continue
         board.move(p, src, dst, must_leave(board, p, src))
-    for p in sorted(relead):
+    for p in sorted(relead & board.log.keys()):
         lead_from(board, p, [b for b in board.reps[p] if not must_leave(board, p, b)])
     board.unmet += stuck.unmet()
     return bound

@@ -25,6 +25,17 @@ def finish(
     steps = [_step(board, p, urgent) for p in range(len(board.parts)) if tuple(board.reps[p]) != board.before[p]]
     scheduler = Scheduler(board, limited=limited)
     batches, stuck = scheduler.order(steps)
+    # Where only the change of leaders stands in the way, the replicas go without it.
+    keeping = [s for s in stuck if s.lead_from in board.reps[s.p]]
+    kept = Failures("order of leaders", required=False)
+    for step in keeping:
+        board.put_first(step.p, step.lead_from)
+        why = "no order of the moves keeps every broker within its limits at every moment: the leader stays"
+        kept.add(board.name(step.p), why, "`thor plan leaders` once this plan has been run")
+    board.unmet += kept.unmet()
+    again = [_step(board, s.p, urgent) for s in keeping if tuple(board.reps[s.p]) != board.before[s.p]]
+    more, stuck = scheduler.order(again + [s for s in stuck if s not in keeping])
+    batches += more
     blocked = Failures(f"order the moves of {kind}")
     for step in stuck:
         blocked.add(
