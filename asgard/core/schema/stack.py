@@ -24,6 +24,7 @@ from asgard.core.schema.fields import (
     Text,
     Texts,
 )
+from asgard.core.schema.limits import LimitsSection
 
 Count = Annotated[int | None, Given, Field(ge=1)]
 
@@ -136,12 +137,6 @@ class QuotaEntry(QuotaFields):
 
     user: OptionalText = Field(default=None, description="a user, or <default>")
     client_id: OptionalText = Field(default=None, description="a client id, or <default>")
-
-
-class LimitsSection(Model):
-    """What Asgard keeps to when it moves data."""
-
-    throttle: OptionalByteRate = Field(default=None, description="rate of a move, a broker, as in 50MB/s")
 
 
 class StackFile(Model):

@@ -1,0 +1,22 @@
+"""Run benchmarks by name, each against what it is compared with, in one run: `python -m tests.benchmarks [NAME …]`."""
+
+from __future__ import annotations
+
+import argparse
+
+from tests.benchmarks import bench_crc32c, bench_start
+
+BENCHMARKS = {"start": bench_start.main, "crc32c": bench_crc32c.main}
+
+
+def main() -> None:
+    """Run what was named, or everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    for name in parser.parse_args().names or BENCHMARKS:
+        print(f"== {name}")
+        BENCHMARKS[name]()
+
+
+if __name__ == "__main__":
+    main()
