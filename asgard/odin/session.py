@@ -203,7 +203,7 @@ def changing(
 ) -> Iterator[Session]:
     """A session under the leases of the stack and of its cluster; what a dead run left behind is settled first.
 
-    Raises Busy with who holds a lease, and Refused while a drill or a healing has the cluster.
+    Raises Busy with who holds a lease, also while a drill breaks things in the cluster.
     """
     from asgard.journal import leases, operations
     from asgard.journal.leases import Priority
@@ -221,6 +221,7 @@ def changing(
         under = [f"stack/{name}/"]
         if cluster_id is not None:
             hold(leases.cluster_change(cluster_id))
+            leases.refuse_if_held(session.journal, leases.cluster_fault(cluster_id))
             under.append(f"cluster/{cluster_id}/")
         for prefix in under:
             for settled in operations.settle(session.journal, handlers, under=prefix, held=session.leases):
