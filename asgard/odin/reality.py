@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from asgard.core.errors import Unreachable
-from asgard.odin.engine.deployment import StackRef
 from asgard.odin.engine.graph import Record
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, now
 from asgard.odin.program import acl_name
 from asgard.odin.resources import identity

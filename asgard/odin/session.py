@@ -15,7 +15,7 @@ from asgard.kafka import target
 from asgard.kafka.connection import Connection, read_properties
 from asgard.kafka.guarded import guarded
 from asgard.kafka.ports import ControlPlane
-from asgard.odin.engine.deployment import StackRef
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import PROVIDER_PREFIX
 from asgard.odin.program import PROJECT, PROVIDER

@@ -17,8 +17,8 @@ from hashlib import blake2b
 
 from asgard.kafka.connection import Connection
 from asgard.odin import program as programs
-from asgard.odin.engine.deployment import StackRef
 from asgard.odin.engine.graph import Record
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State
 from asgard.odin.reality import Drift
 from asgard.odin.resources.kinds import ACL, QUOTA, TOPIC

@@ -138,3 +138,14 @@ def test_listing_the_commands_imports_no_service():
 
 def test_an_unknown_command_is_wrong_usage():
     assert CliRunner().invoke(cli.app, ["nope"]).exit_code == 2
+
+
+def test_seeing_that_nothing_is_to_do_needs_no_pulumi():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; import asgard.odin.apply; print([m for m in sys.modules if m.split('.')[0] in {'pulumi', 'grpc'}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asgard.core.errors import Refused, Unreachable
 from asgard.core.paths import private_dir, write_atomic
-from asgard.odin.engine.deployment import PARALLEL, StackRef
+from asgard.odin.engine.deployment import PARALLEL
 from asgard.odin.engine.run import Passphrase, light
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import Event, Failure, OnEvent, Op, Result, Step
 from asgard.odin.engine.values import SECRET_SIGNATURE, SIGNATURE, UNKNOWN_TEXT

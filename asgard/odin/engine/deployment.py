@@ -8,16 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from asgard.core.errors import Failed
 from asgard.odin.engine.graph import Record
 from asgard.odin.engine.providers import ProviderFactory, Providers
 from asgard.odin.engine.secrets import Vault
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State
 from asgard.odin.engine.steplog import StepLog
-from asgard.odin.engine.steps import STACK_TYPE, Event, Failure, OnEvent, Op, Result, Step
+from asgard.odin.engine.steps import Event, Failure, OnEvent, Op, Result, Step
 from asgard.odin.engine.values import Properties, display
 
 if TYPE_CHECKING:
@@ -25,25 +25,6 @@ if TYPE_CHECKING:
 
 PARALLEL: Final = 512
 """How many calls that change something may be under way at once; providers coalesce them."""
-
-
-@dataclass(frozen=True)
-class StackRef:
-    """A project and the name of one of its stacks: the first two parts of every URN."""
-
-    project: str
-    name: str
-
-    @property
-    def urn(self) -> str:
-        """The URN of the stack itself, the parent of everything."""
-        return self.child("", STACK_TYPE, f"{self.project}-{self.name}")
-
-    def child(self, parent: str, type: str, name: str) -> str:
-        """The URN of a resource (sdk/go/common/resource/urn): the stack is not named among the parents' types."""
-        parents = parent.split("::")[2] if parent else ""
-        qualified = type if not parents or parents == STACK_TYPE else f"{parents}${type}"
-        return f"urn:pulumi:{self.name}::{self.project}::{qualified}::{name}"
 
 
 class Skipped(Exception):

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asgard.odin.engine.deletions import claimed, delete_all, delete_unnamed
-from asgard.odin.engine.deployment import Deployment, StackRef, step
+from asgard.odin.engine.deployment import Deployment, step
 from asgard.odin.engine.providers import ProviderFactory
 from asgard.odin.engine.refresh import refresh_all
 from asgard.odin.engine.secrets import Vault
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steplog import StepLog
 from asgard.odin.engine.steps import Event, Failure, OnEvent, Result

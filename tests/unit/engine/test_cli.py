@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from asgard.odin.engine.cli_engine import CliEngine
-from asgard.odin.engine.deployment import StackRef
 from asgard.odin.engine.run import Engine
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import StateStore
 from asgard.odin.engine.steps import Result
 from tests.unit.engine import programs
@@ -127,7 +127,7 @@ INTERRUPTED = """
 import os, signal, sys
 from pathlib import Path
 from asgard.odin.engine.cli_engine import CliEngine
-from asgard.odin.engine.deployment import StackRef
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import StateStore
 from tests.unit.engine import programs
 

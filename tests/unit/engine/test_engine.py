@@ -14,8 +14,8 @@ import pulumi
 import pytest
 
 from asgard.core.errors import ExitCode, Refused
-from asgard.odin.engine.deployment import StackRef
 from asgard.odin.engine.run import Engine
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import StateStore
 from asgard.odin.engine.steps import Event, Result
 from asgard.odin.provider import sdk

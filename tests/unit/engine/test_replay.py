@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from asgard.odin.engine.deployment import StackRef
 from asgard.odin.engine.run import Engine
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import StateStore
 from asgard.odin.engine.steps import Result
 from tests.unit.engine import programs

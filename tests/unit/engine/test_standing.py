@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asgard.odin.engine.deployment import StackRef
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State
 from asgard.odin.reality import Drift
 from asgard.odin.resources.kinds import BROKER, TOPIC

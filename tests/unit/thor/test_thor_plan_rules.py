@@ -6,6 +6,7 @@ import os
 import random
 import tempfile
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from asgard.thor.limits import Limits
 from asgard.thor.plan import planner
 from asgard.thor.plan.model import Plan
 from tests.unit.thor.random_clusters import clusters
-from tests.unit.thor.rules import applied, broken_rules, lost, may_receive, placement
+from tests.unit.thor.rules import applied, broken_rules, collisions, lost, may_receive, placement, racks
 
 EXAMPLES = int(os.environ.get("ASGARD_EXAMPLES", "150"))
 many = settings(
@@ -134,6 +135,24 @@ def test_healing_and_draining_copy_only_what_must_leave(kind: str, data: st.Data
     plan, _ = plan_of(kind, snapshot, limits, random.Random(data.draw(st.integers(0, 999))))
     assert plan.lower_bound_bytes is not None
     assert plan.bytes_moved <= plan.lower_bound_bytes
+
+
+@pytest.mark.parametrize("kind", ["heal", "drain"])
+@many
+@given(st.data())
+def test_where_no_limit_forbids_it_racks_are_as_spread_as_they_allow(kind: str, data: st.DataObject) -> None:
+    snapshot, limits = data.draw(clusters())
+    limits = Limits(disk=1.0, exclude_brokers=limits.exclude_brokers)
+    roomy = replace(snapshot, brokers=tuple(replace(b, log_dirs=()) for b in snapshot.brokers))
+    plan, emptied = plan_of(kind, roomy, limits, random.Random(data.draw(st.integers(0, 999))))
+    rack = racks(roomy)
+    allowed = {b.id for b in roomy.brokers if may_receive(b, limits, emptied)}
+    for c in plan.changes:
+        kept = tuple(r for r in c.after if r in c.before)
+        free = sorted(allowed - set(c.before))
+        came = len(c.after) - len(kept)
+        best = min(collisions(kept + x, rack) for x in combinations(free, came))
+        assert collisions(c.after, rack) == best
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,161 @@
+"""What a plan reaches on a middling cluster, and what it says where it can't."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from asgard.core.errors import Refused, WrongUsage
+from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition
+from asgard.thor.limits import BrokerLimit, Limits
+from asgard.thor.plan import planner
+from tests.benchmarks.thor_clusters import cluster_for, generate, without
+from tests.benchmarks.thor_plans import GOAL_RATIO, GOAL_SPREAD
+from tests.unit.thor.rules import applied, broken_rules
+
+
+@pytest.fixture(scope="module")
+def even() -> ClusterSnapshot:
+    return generate(30, 1500)
+
+
+def small(*replicas: tuple[int, ...], brokers: int = 4, size: int = 100, capacity: int = 1000) -> ClusterSnapshot:
+    """One topic `t` with these replica lists; each broker is a rack of its own."""
+    parts = tuple(Partition("t", i, r, r, r[0], size_bytes=size) for i, r in enumerate(replicas))
+    used = {b: sum(size for r in replicas if b in r) for b in range(1, brokers + 1)}
+    nodes = tuple(Broker(b, f"r{b}", log_dirs=(LogDir("/d", capacity, used[b]),)) for b in used)
+    return ClusterSnapshot("2026-11-24T09:00:00Z", "c", 1, nodes, parts)
+
+
+def test_healing_moves_the_bytes_of_the_dead_broker_and_no_more(even: ClusterSnapshot) -> None:
+    dead = without(even, 7)
+    plan = planner.heal(dead)
+    assert plan.bytes_moved == sum(p.size_bytes or 0 for p in even.partitions if 7 in p.replicas)
+    assert plan.unmet == ()
+    assert plan.spread_after.disk <= plan.spread_before.disk
+
+
+def test_filling_brings_new_brokers_to_the_lower_limit_and_hardly_more() -> None:
+    snapshot = generate(30, 3000, empty=3)
+    plan = planner.fill(snapshot, [27, 28, 29])
+    assert plan.lower_bound_bytes is not None
+    assert plan.lower_bound_bytes <= plan.bytes_moved <= GOAL_RATIO * plan.lower_bound_bytes
+    mean = sum(b.after.bytes for b in plan.brokers) / 30
+    assert all(b.after.bytes >= 0.9 * mean for b in plan.brokers if b.id >= 27)
+
+
+def test_a_balance_reaches_the_tolerance_with_hardly_more_than_the_least_bytes() -> None:
+    snapshot, _ = cluster_for("balance", 50, 5000)
+    plan = planner.balance(snapshot)
+    assert plan.lower_bound_bytes is not None
+    assert plan.bytes_moved <= GOAL_RATIO * plan.lower_bound_bytes
+    assert plan.spread_after.disk <= GOAL_SPREAD
+    assert plan.spread_after.leaders <= GOAL_SPREAD
+    assert broken_rules(snapshot, plan, Limits()) == []
+    assert planner.balance(applied(snapshot, plan)).changes == ()
+
+
+def test_leaders_are_spread_without_a_byte() -> None:
+    snapshot, _ = cluster_for("balance", 30, 3000)
+    plan = planner.leaders(snapshot)
+    assert plan.bytes_moved == 0
+    assert plan.spread_after.leaders <= GOAL_SPREAD < plan.spread_before.leaders
+    assert all(set(c.before) == set(c.after) for c in plan.changes)
+
+
+def test_a_bigger_broker_carries_more() -> None:
+    base = generate(6, 600, racks=3)
+    brokers = tuple(
+        replace(b, log_dirs=(replace(b.log_dirs[0], capacity_bytes=(2 if b.id == 0 else 1) * 10**12),))
+        for b in base.brokers
+    )
+    plan = planner.balance(replace(base, brokers=brokers))
+    fills = [b.after.disk or 0 for b in plan.brokers]
+    assert max(fills) / min(fills) < 1.25
+
+
+def test_an_offline_partition_is_named_with_the_broker_to_bring_back_first() -> None:
+    cluster = small((1, 2), (2, 3))
+    lost = replace(cluster.partitions[0], isr=(2,), leader=-1)
+    dead = replace(
+        cluster,
+        brokers=tuple(replace(b, state="fenced") if b.id in (1, 2) else b for b in cluster.brokers),
+        partitions=(lost, replace(cluster.partitions[1], isr=(3,), leader=3)),
+    )
+    plan = planner.heal(dead)
+    assert [(c.name, c.after) for c in plan.changes] == [("t-1", (3, 4))] or plan.changes[0].after[0] in (3, 4)
+    offline = next(u for u in plan.unmet if u.subjects == ("t-0",))
+    assert "broker 2 first" in offline.would_help
+    assert plan.failed
+
+
+def test_a_replica_that_has_no_broker_left_is_named_with_what_would_help() -> None:
+    cluster = small((1, 2, 3), brokers=3)
+    plan = planner.heal(without(cluster, 3))
+    assert plan.changes == ()
+    assert plan.unmet[0].subjects == ("t-0",)
+    assert "it needs 3" in plan.unmet[0].would_help
+
+
+def test_a_full_disk_is_never_filled_further() -> None:
+    cluster = small((1, 2), (1, 2), (3, 4), (3, 4), capacity=260)
+    plan = planner.heal(without(cluster, 1), Limits(disk=0.8))
+    assert plan.changes == ()
+    assert "disk limit of 80%" in plan.unmet[0].why
+    roomy = planner.heal(without(cluster, 1), Limits(disk=0.8, brokers={3: BrokerLimit(disk=1.0, capacity_bytes=300)}))
+    assert len(roomy.changes) == 1, "one of two fits; it is moved although the other can't be"
+    assert roomy.failed
+
+
+def test_what_is_placed_on_a_full_disk_waits_until_room_was_made() -> None:
+    # 1 and 2 are full; 1 can only give to 2's place after 2 gave to 3.
+    cluster = small((1,), (1,), (1,), (1,), (2,), (2,), brokers=3, capacity=500)
+    plan = planner.balance(cluster, Limits(disk=0.8, tolerance=0.01))
+    assert broken_rules(cluster, plan, Limits(disk=0.8, tolerance=0.01)) == []
+    assert plan.spread_after.disk == 1.0
+
+
+def test_batches_last_about_a_minute() -> None:
+    snapshot = generate(30, 3000, empty=3)
+    plan = planner.fill(snapshot, [27, 28, 29], Limits(throttle_bytes_per_s=500e6))
+    assert len(plan.batches) > 5
+    largest = max(c.bytes_moved for c in plan.changes) / 500e6
+    assert all(b.seconds <= max(60.0, largest) + 0.1 for b in plan.batches)
+    short = planner.fill(snapshot, [27, 28, 29], Limits(throttle_bytes_per_s=500e6, moves_per_broker=2))
+    for batch in short.batches:
+        moves = [c for c in short.changes if c.batch == batch.number]
+        assert all(sum(b in c.after and b not in c.before for c in moves) <= 2 for b in (27, 28, 29))
+
+
+def test_a_replication_factor_below_min_isr_is_refused() -> None:
+    with pytest.raises(Refused, match=r"min\.insync\.replicas is 2"):
+        planner.set_rf(generate(6, 20), {"topic-00000": 1})
+
+
+def test_a_broker_or_topic_that_is_not_there_is_wrong_usage(even: ClusterSnapshot) -> None:
+    with pytest.raises(WrongUsage, match="broker 99 is not in the snapshot"):
+        planner.drain(even, [99])
+    with pytest.raises(WrongUsage, match="topic nope"):
+        planner.set_rf(even, {"nope": 3})
+
+
+def test_the_way_back_of_another_cluster_is_refused(even: ClusterSnapshot) -> None:
+    plan = planner.drain(even, [3])
+    with pytest.raises(Refused, match="another" if False else "is for the cluster"):
+        planner.undo(replace(even, cluster_id="other"), plan)
+
+
+def test_racks_are_repaired_with_one_move_a_replica_that_stands_wrong() -> None:
+    cluster = small((1, 2), (1, 3), (3, 4))
+    brokers = tuple(replace(b, rack="a" if b.id < 3 else "b") for b in cluster.brokers)
+    plan = planner.rack_repair(replace(cluster, brokers=brokers))
+    assert {c.name for c in plan.changes} == {"t-0", "t-2"}
+    assert plan.bytes_moved == 200
+
+
+def test_excluded_topics_stay_but_are_healed() -> None:
+    snapshot, _ = cluster_for("balance", 20, 1000)
+    limits = Limits(exclude_topics=("topic-*",))
+    assert planner.balance(snapshot, limits).changes == ()
+    assert planner.heal(without(snapshot, 3), limits).changes
