@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from tests.benchmarks import bench_crc32c, bench_start
+from tests.benchmarks import bench_crc32c, bench_scale, bench_start
 
-BENCHMARKS = {"start": bench_start.main, "crc32c": bench_crc32c.main}
+BENCHMARKS = {"start": bench_start.main, "scale": bench_scale.main, "crc32c": bench_crc32c.main}
 
 
 def main() -> None:

@@ -37,6 +37,8 @@ class Evener:
         self.by_disk = Lightest(board, board.active, board.x)
         self.by_count = Lightest(board, board.active, lambda b: board.count[b])
         movable = [board.movable(p) for p in range(len(board.parts))]
+        self.gap = {b: d for b in board.active if (d := self.deficit(b)) > 0}
+        self.gaps = sorted((d, b) for b, d in self.gap.items())
         self.held: list[list[tuple[int, int]]] = [[] for _ in board.brokers]
         for b in board.active:
             self.held[b] = sorted((board.size[p], p) for p in board.on[b] if movable[p])
@@ -109,6 +111,12 @@ class Evener:
         board = self.board
         entry = (board.size[p], p)
         board.move(p, src, dst, why)
+        for b in (src, dst):
+            if b in self.gap:
+                del self.gaps[bisect_left(self.gaps, (self.gap.pop(b), b))]
+            if (deficit := self.deficit(b)) > 0:
+                self.gap[b] = deficit
+                insort(self.gaps, (deficit, b))
         del self.held[src][bisect_left(self.held[src], entry)]
         insort(self.held[dst], entry)
         self.by_disk.lighter(src)
@@ -126,7 +134,11 @@ class Evener:
     # Disk ----------------------------------------------------------------------------------------------------------
 
     def shed(self, src: int) -> None:
-        """Move what is above the tolerance to the lightest brokers."""
+        """Move what is above the tolerance: into the gaps of brokers below it, one filled after the other, the rest to the lightest."""
+        self._shed(src, self._gap_for)
+        self._shed(src, self._disk_taker)
+
+    def _shed(self, src: int, taker: Callable[[int, int], int | None]) -> None:
         board = self.board
         left = list(self.held[src])
         why = f"broker {board.ids[src]} holds more than its share"
@@ -138,10 +150,18 @@ class Evener:
             size, p = left.pop(i)
             if size == 0:
                 continue
-            dst = self._disk_taker(p, src)
-            if dst is None or self.gain(size, src, dst) < board.limits.min_gain:
-                continue
-            self.move(p, src, dst, why)
+            dst = taker(p, src)
+            if dst is not None and self.gain(size, src, dst) >= board.limits.min_gain:
+                self.move(p, src, dst, why)
+
+    def _gap_for(self, p: int, src: int) -> int | None:
+        """Best fit: the broker below the tolerance that lacks least, but as much as the replica brings."""
+        size, count = self.board.size[p], self.board.count
+        at = bisect_left(self.gaps, (float(size), -1))
+        for _, b in self.gaps[at : at + _SCAN]:
+            if count[b] + 1 <= self.count_high[b] and self.allowed(p, src, b):
+                return b
+        return None
 
     def _disk_taker(self, p: int, src: int) -> int | None:
         size, disk, high = self.board.size[p], self.board.disk, self.high

@@ -93,7 +93,7 @@ def test_a_broken_snapshot_is_refused_with_its_place(changed: dict[str, object],
 def test_what_is_no_snapshot_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     path.write_bytes(data)
-    with pytest.raises(InvalidFile, match="s.json:1:1"):
+    with pytest.raises(InvalidFile, match=r"s\.json:1:1"):
         snapshot_file.read(path)
     with pytest.raises(WrongUsage, match="can't be read"):
         snapshot_file.read(tmp_path / "nope.json")

@@ -65,7 +65,7 @@ def test_leaders_are_spread_without_a_byte() -> None:
 
 
 def test_a_bigger_broker_carries_more() -> None:
-    base = generate(6, 600, racks=3)
+    base = generate(6, 600, racks=6)
     brokers = tuple(
         replace(b, log_dirs=(replace(b.log_dirs[0], capacity_bytes=(2 if b.id == 0 else 1) * 10**12),))
         for b in base.brokers
@@ -142,7 +142,7 @@ def test_a_broker_or_topic_that_is_not_there_is_wrong_usage(even: ClusterSnapsho
 
 def test_the_way_back_of_another_cluster_is_refused(even: ClusterSnapshot) -> None:
     plan = planner.drain(even, [3])
-    with pytest.raises(Refused, match="another" if False else "is for the cluster"):
+    with pytest.raises(Refused, match="is for the cluster"):
         planner.undo(replace(even, cluster_id="other"), plan)
 
 
