@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from tests.benchmarks import bench_crc32c, bench_scale, bench_start
+from tests.benchmarks import bench_crc32c, bench_scale, bench_start, thor_plans
 
-BENCHMARKS = {"start": bench_start.main, "scale": bench_scale.main, "crc32c": bench_crc32c.main}
+BENCHMARKS = {
+    "start": bench_start.main,
+    "scale": bench_scale.main,
+    "crc32c": bench_crc32c.main,
+    "thor-plans": thor_plans.compare,
+}
 
 
 def main() -> None:

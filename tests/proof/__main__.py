@@ -20,9 +20,13 @@ from pathlib import Path
 
 from asgard.kafka.jars import DEFAULT_VERSION
 
-PROOFS = {"lease-fight": "tests.proof.lease_fight", "kill-steps": "tests.proof.kill_steps"}
+PROOFS = {
+    "lease-fight": "tests.proof.lease_fight",
+    "kill-steps": "tests.proof.kill_steps",
+    "thor-plans": "tests.proof.thor_plans",
+}
 OUT = Path(__file__).parents[2] / "docs" / "proof"
-LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy")
+LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy", "msgspec")
 
 
 def machine() -> dict[str, object]:

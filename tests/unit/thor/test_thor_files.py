@@ -13,7 +13,7 @@ import pytest
 from asgard.cli import main as cli
 from asgard.core.errors import InvalidFile, WrongUsage
 from asgard.kafka.model import Partition
-from asgard.thor import limits, snapshot_file
+from asgard.thor import limits, plan_file, snapshot_file
 from asgard.thor.limits import BrokerLimit, Limits
 from tests.benchmarks.thor_clusters import generate, without
 
@@ -245,3 +245,14 @@ def test_the_planner_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_examples_of_the_page_are_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "thor.md").read_text()
+    blocks = {kind: page.split(f"```{kind}\n")[1:] for kind in ("yaml", "json")}
+    (tmp_path / "thor.yaml").write_text(blocks["yaml"][0].partition("```")[0])
+    assert limits.read(tmp_path / "thor.yaml").brokers[7].replicas == 8000
+    plan, snapshot = (block.partition("```")[0] for block in blocks["json"])
+    assert json.loads(plan)["asgard"]["format"] == plan_file.FORMAT
+    (tmp_path / "s.json").write_text(snapshot)
+    assert len(snapshot_file.read(tmp_path / "s.json").brokers) == 3
