@@ -69,6 +69,7 @@ class Home:
             text=True,
             env=self.environment(),
             cwd=self.path.parent,
+            preexec_fn=_hear_sigint,
         )
 
     def run(self, *args: str | Path, code: int | None = 0, command: Sequence[str | Path] = (ASGARD,)) -> Answer:
@@ -82,6 +83,11 @@ class Home:
     def node(self, stack: str, node: int) -> RunDir:
         """A node of a local stack."""
         return RunDir(self.stack(stack) / "nodes" / str(node))
+
+
+def _hear_sigint() -> None:
+    """A run of the tests in the background of a shell ignores Ctrl-C, and what it starts would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finished(process: subprocess.Popen[str], code: int | None = 0) -> Answer:

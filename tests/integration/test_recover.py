@@ -61,7 +61,7 @@ def test_what_a_killed_move_had_set_is_put_back(home, secured_cluster, topic_nam
     control = admin.connect(secured_cluster.connection)
     try:
         assert control.create_topics([NewTopic(topic_name, partitions=1, replication=1)]) == {topic_name: None}
-        home_broker = control.topics([topic_name])[topic_name].partitions[0].leader
+        home_broker = leader(control, topic_name)
         # An operator's own mark, which must be there again in the end.
         mark = {REPLICAS[0]: f"0:{home_broker}"}
         assert set(control.alter_configs([ConfigChange("topic", topic_name, mark)]).values()) == {None}
@@ -102,6 +102,17 @@ def test_what_a_killed_move_had_set_is_put_back(home, secured_cluster, topic_nam
         control.alter_configs([ConfigChange("broker", "", unset=RATES)])
         control.delete_topics([topic_name])
         control.close()
+
+
+def leader(control, topic):
+    """The leader of partition 0, once the broker that is asked knows of the topic."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        found = control.topics([topic])
+        if topic in found and found[topic].partitions[0].leader >= 0:
+            return found[topic].partitions[0].leader
+        time.sleep(0.05)
+    raise AssertionError(f"no broker tells of {topic}")
 
 
 def moving(control, topic):
