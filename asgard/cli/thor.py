@@ -25,7 +25,7 @@ plan_app = group("Plan where replicas are to be; nothing is changed.")
 app.add_typer(plan_app, name="plan")
 
 Snapshot = Annotated[
-    Path, typer.Option("--snapshot", metavar="FILE", help="The cluster as `thor snapshot` wrote it (.gz too).")
+    Path, typer.Option("--snapshot", metavar="FILE", help="A cluster snapshot, asgard.cluster/v1 (.gz too).")
 ]
 LimitsPath = Annotated[
     Path | None,

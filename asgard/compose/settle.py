@@ -33,8 +33,7 @@ def recover(journal: Database, confirm: str | None = None) -> list[Settled]:
 
     for left in abandoned(journal):
         context = context_of(left)
-        if context is not None and context.protected and confirm != context.name:
-            raise Refused(f"the context {context.name} is protected", f"Add --confirm {context.name} to change it.")
+        contexts.refuse_protected(context, confirm)
     return operations.settle(journal, handlers(), under="")
 
 

@@ -98,6 +98,12 @@ def remove(name: str) -> None:
     save(Contexts(None if contexts.current == name else contexts.current, rest))
 
 
+def refuse_protected(context: Context | None, confirm: str | None) -> None:
+    """Refuse to change the cluster of a protected context unless its name is repeated."""
+    if context is not None and context.protected and confirm != context.name:
+        raise Refused(f"the context {context.name} is protected", f"Add --confirm {context.name} to change it.")
+
+
 def check_cluster_id(context: Context, answered: str) -> None:
     """Refuse a cluster that is not the one this context saw first; note the id where it saw none yet."""
     if context.cluster_id is None:

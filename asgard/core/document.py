@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from asgard.core.errors import InvalidFile, Problem, WrongUsage
+from asgard.core.errors import Problem, WrongUsage
 
 _INT = re.compile(r"[-+]?[0-9]{1,40}\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?\Z")
@@ -159,11 +159,6 @@ class Document:
         from asgard.core.yaml import read_text
 
         return read_text(text, f"--set {path}").root
-
-    def raise_problems(self) -> None:
-        """Raise InvalidFile where anything is wrong."""
-        if self.problems:
-            raise InvalidFile(self.problems)
 
 
 def _loc(path: str, free_keys: Sequence[str]) -> Loc:

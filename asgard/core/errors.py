@@ -12,7 +12,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of every command; `docs/exit-codes.md` is made from these docstrings."""
+    """The exit codes of every command; `docs/exit-codes.md` is made from them and what they mean."""
 
     OK = 0
     FAILED = 1

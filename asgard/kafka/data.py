@@ -56,7 +56,6 @@ class Tally:
     acknowledged: dict[str, int] = field(default_factory=dict)
     failed: int = 0
     failures: list[str] = field(default_factory=list)
-    bytes_acknowledged: int = 0
 
     @property
     def acked(self) -> int:
@@ -165,7 +164,6 @@ class Writer:
         if error is None:
             topic = message.topic()
             self.tally.acknowledged[topic] = self.tally.acknowledged.get(topic, 0) + 1
-            self.tally.bytes_acknowledged += len(message.value() or b"")
             return
         self.tally.failed += 1
         if len(self.tally.failures) < _FAILURES_KEPT:

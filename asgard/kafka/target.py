@@ -1,7 +1,6 @@
 """Which cluster a command works on: a context by name, or a bootstrap server given by hand.
 
-One function answers for every service, with the guards that belong to a context: the cluster id it saw first, and the
-protection that wants its name before a change.
+One function answers for every service, with the guard that belongs to a context: the cluster id it saw first.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from asgard.core import contexts
 from asgard.core.contexts import Context
-from asgard.core.errors import Refused, WrongUsage
+from asgard.core.errors import WrongUsage
 from asgard.kafka.connection import Connection, read_properties
 from asgard.kafka.ports import ControlPlane
 
@@ -36,13 +35,6 @@ class Target:
         if self.context is not None:
             contexts.check_cluster_id(self.context, control.cluster().cluster_id)
         return control
-
-    def allow_change(self, confirm: str | None) -> None:
-        """Refuse to change a protected context unless its name is repeated."""
-        if self.context is not None and self.context.protected and confirm != self.context.name:
-            raise Refused(
-                f"the context {self.context.name} is protected", f"Add --confirm {self.context.name} to change it."
-            )
 
 
 def pick(context: str | None, bootstrap_server: str | None = None, command_config: str | None = None) -> Target:

@@ -170,11 +170,12 @@ def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: Look) 
 
 def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome, on_event: OnEvent) -> Outcome:
     assert planned.seen is not None
-    passwords = passwords_of(spec, session.store.load(), planned.seen.state)
-    if planned.seen.drifts:
-        session.store.save(planned.seen.state)
-    session.forget_connection()
     state = session.store.load()
+    passwords = passwords_of(spec, state, planned.seen.state)
+    if planned.seen.drifts:
+        state = planned.seen.state
+        session.store.save(state)
+    session.forget_connection()
     kept = _kept(session, spec, options, state, planned.seen)
     program = programs.program(spec, passwords, session.external, kept)
     result = engine(session, options, on_event).up(program, kept.values())

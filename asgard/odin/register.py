@@ -6,7 +6,6 @@ import shutil
 
 from asgard.core import contexts, paths
 from asgard.core.contexts import Context
-from asgard.core.errors import Refused
 from asgard.kafka.connection import render_properties
 from asgard.odin import program as programs
 from asgard.odin import standing
@@ -71,9 +70,7 @@ def acls_of_others(session: Session, state: State) -> set[str]:
 def check_protection(session: Session, spec: StackSpec | None, confirm: str | None) -> None:
     """Refuse to change a cluster whose context is protected, unless its name is repeated."""
     named = spec.external.context if spec is not None and spec.external is not None else None
-    context = contexts.load().by_name.get(named or session.name)
-    if context is not None and context.protected and confirm != context.name:
-        raise Refused(f"the context {context.name} is protected", f"Add --confirm {context.name} to change it.")
+    contexts.refuse_protected(contexts.load().by_name.get(named or session.name), confirm)
 
 
 def applied(session: Session, spec: StackSpec, result: Result) -> None:
@@ -84,11 +81,11 @@ def applied(session: Session, spec: StackSpec, result: Result) -> None:
     _write_client_file(session, spec, result)
     cluster_id = session.cluster_id(state) if session.connection(state) is not None else None
     if cluster_id is not None:
-        claims.claim(session.journal, cluster_id, spec.name, things(spec))
-        mine = set(things(spec))
+        mine = things(spec)
+        claims.claim(session.journal, cluster_id, spec.name, mine)
         owned = {thing for thing, stack in claims.owners(session.journal, cluster_id).items() if stack == spec.name}
         if result.ok:
-            claims.release(session.journal, cluster_id, spec.name, owned - mine)
+            claims.release(session.journal, cluster_id, spec.name, owned.difference(mine))
     _put_context(session, spec, state, cluster_id)
     data = {"counts": result.counts, "errors": [f"{f.name}: {f.message}" for f in result.errors][:20]}
     kind = "odin.stack.provisioned" if result.ok else "odin.stack.failed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -82,5 +81,5 @@ def adopt(spec: StackSpec) -> Result:
         if not result.ok:
             register.forget(session, session.cluster_id(session.store.load()))
             raise Failed(f"{result.errors[0].name}: {result.errors[0].message}", "Nothing was changed in the cluster.")
-        register.applied(session, replace(spec), result)
+        register.applied(session, spec, result)
         return result

@@ -30,7 +30,8 @@ def read(path: Path | str) -> ClusterSnapshot:
         data = path.read_bytes()
     except OSError as error:
         raise WrongUsage(
-            f"{path}: can't be read: {error.strerror}", "Name a file that `thor snapshot` wrote."
+            f"{path}: can't be read: {error.strerror}",
+            "Name a cluster snapshot, asgard.cluster/v1; docs/thor.md shows the format.",
         ) from error
     if data[:2] == b"\x1f\x8b":
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import RealCluster
+from tests.harness import RealCluster, leaked_processes
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +35,15 @@ def plain_broker(session_home: Path) -> Iterator[RealCluster]:
 def topic_name() -> str:
     """A topic name that no other test uses."""
     return f"t-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def own_home(session_home: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """An ASGARD_HOME for one test module; nothing may run in it afterwards."""
+    home = session_home / request.module.__name__.rpartition(".")[2]
+    monkeypatch.setenv("ASGARD_HOME", str(home))
+    yield home
+    left = leaked_processes(home)
+    for process in left:
+        process.kill()
+    assert not left

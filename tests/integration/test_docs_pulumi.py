@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,6 @@ pytestmark = pytest.mark.kafka
 PAGE = (Path(__file__).parents[2] / "docs" / "pulumi.md").read_text()
 PROVIDER = "pulumi:providers:asgard"
 _REFERENCE = re.compile(r"\$\{([^}]+)\}")
-
-
-@pytest.fixture
-def home(session_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    home = session_home / "docs-pulumi"
-    monkeypatch.setenv("ASGARD_HOME", str(home))
-    yield home
-    left = leaked_processes(home)
-    for process in left:
-        process.kill()
-    assert not left
 
 
 def resolved(value: Any, known: dict[str, Any]) -> Any:
@@ -55,7 +43,7 @@ def resolved(value: Any, known: dict[str, Any]) -> Any:
     return look_up(whole[1]) if whole else _REFERENCE.sub(lambda match: str(look_up(match[1])), value)
 
 
-def test_the_program_makes_a_cluster_a_topic_and_a_user_who_may_write(home: Path) -> None:
+def test_the_program_makes_a_cluster_a_topic_and_a_user_who_may_write(own_home: Path) -> None:
     block = re.search(r"```yaml\n(.*?)```", PAGE, re.S)
     assert block
     program = yaml.safe_load(block[1])
@@ -87,7 +75,7 @@ def test_the_program_makes_a_cluster_a_topic_and_a_user_who_may_write(home: Path
         await driver.provider.close()
 
     asyncio.run(story())
-    assert not leaked_processes(home)
+    assert not leaked_processes(own_home)
 
 
 def test_the_page_names_every_type_and_input() -> None:

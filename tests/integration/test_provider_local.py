@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +17,11 @@ from asgard.kafka.connection import Connection
 from asgard.odin.provider.provider import AsgardProvider
 from asgard.odin.resources import local
 from asgard.odin.resources.kinds import BROKER, CLUSTER, READY, TOPIC, Values
-from tests.harness import AckedProducer, leaked_processes
+from tests.harness import AckedProducer
 from tests.provider_driver import Driver, properties, urn_of
 
 pytestmark = pytest.mark.kafka
 QUICK = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
-
-
-@pytest.fixture
-def home(session_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An ASGARD_HOME of its own; nothing may run in it afterwards."""
-    home = session_home / "provider-local"
-    monkeypatch.setenv("ASGARD_HOME", str(home))
-    yield home
-    left = leaked_processes(home)
-    for process in left:
-        process.kill()
-    assert not left
 
 
 class Stack:
@@ -95,7 +82,7 @@ async def told(provider: AsgardProvider, stack: Stack) -> None:
     await provider.configure(sdk.ConfigureRequest({}, properties(values), True, False))
 
 
-def test_a_local_cluster_from_first_to_last(home: Path) -> None:
+def test_a_local_cluster_from_first_to_last(own_home: Path) -> None:
     async def story() -> None:
         provider = AsgardProvider()
         driver = Driver(provider)
@@ -155,7 +142,7 @@ def test_a_local_cluster_from_first_to_last(home: Path) -> None:
         await driver.delete(READY, "demo")
         await asyncio.gather(driver.delete(BROKER, "demo-1"), driver.delete(BROKER, "demo-2"))
         await driver.delete(CLUSTER, "demo")
-        assert not (home / "stacks" / "demo" / "nodes").exists()
+        assert not (own_home / "stacks" / "demo" / "nodes").exists()
         await provider.close()
 
     asyncio.run(story())
@@ -205,10 +192,10 @@ class Trickle:
         return self._producer.failed
 
 
-def test_the_nodes_of_another_cluster_are_not_taken_over(home: Path, plain_broker: Any) -> None:
+def test_the_nodes_of_another_cluster_are_not_taken_over(own_home: Path, plain_broker: Any) -> None:
     async def story() -> None:
         driver = Driver(AsgardProvider())
-        nodes = home / "stacks" / "demo" / "nodes"
+        nodes = own_home / "stacks" / "demo" / "nodes"
         nodes.mkdir(parents=True)
         (nodes / "1").symlink_to(plain_broker.run_dir(1).path)
         try:

@@ -6,7 +6,7 @@ name, and what it is deleted with.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Record = dict[str, Any]
@@ -50,15 +50,6 @@ def in_order(records: Sequence[Record]) -> list[Record]:
             stack.append((index, True))
             for urn in sorted(dependencies(records[index]), reverse=True):
                 stack.extend((other, False) for other in by_urn.get(urn, ()) if other not in placed)
-    return result
-
-
-def dependents(records: Iterable[Record]) -> dict[str, set[str]]:
-    """For each URN the URNs that depend on it directly."""
-    result: dict[str, set[str]] = {}
-    for record in records:
-        for urn in dependencies(record):
-            result.setdefault(urn, set()).add(record["urn"])
     return result
 
 

@@ -91,6 +91,11 @@ _NODE_FIELDS = (
     Field("directoryId", "string", "Id of the log directory (KIP-853).", required=True, replaces=True),
 )
 
+_SECURITY_FIELDS = (
+    Field("sasl", "string", "How clients authenticate.", default="scram-sha-512", among=("scram-sha-512", "none")),
+    Field("authorizer", "boolean", "Whether ACLs are enforced.", default=True),
+)
+
 KINDS: dict[str, Kind] = {
     kind.token: kind
     for kind in (
@@ -197,14 +202,7 @@ KINDS: dict[str, Kind] = {
                     least=1,
                 ),
                 Field("racks", "integer", "How many racks the nodes are spread over.", default=1, least=1),
-                Field(
-                    "sasl",
-                    "string",
-                    "How clients authenticate.",
-                    default="scram-sha-512",
-                    among=("scram-sha-512", "none"),
-                ),
-                Field("authorizer", "boolean", "Whether ACLs are enforced.", default=True),
+                *_SECURITY_FIELDS,
                 Field("clusterId", "string", "The cluster id.", output=True),
                 Field("nodes", "nodes", "The nodes, in the order of their ids.", output=True),
                 Field("adminPassword", "string", "Password of the first user, `odin_svc0`.", output=True, secret=True),
@@ -234,14 +232,7 @@ KINDS: dict[str, Kind] = {
                 Field("version", "string", "Kafka version.", required=True),
                 Field("heap", "string", "Heap of the JVM, as in `256MiB`.", default="256MiB"),
                 Field("staticConfig", "map", "Lines of server.properties beyond those Asgard writes.", default={}),
-                Field(
-                    "sasl",
-                    "string",
-                    "How clients authenticate.",
-                    default="scram-sha-512",
-                    among=("scram-sha-512", "none"),
-                ),
-                Field("authorizer", "boolean", "Whether ACLs are enforced.", default=True),
+                *_SECURITY_FIELDS,
                 Field("adminPassword", "string", "Password of the first user.", secret=True),
                 Field("controllerPassword", "string", "Password between controllers.", secret=True),
                 Field("running", "boolean", "Whether its process is there.", output=True, watched=True),
