@@ -98,8 +98,17 @@ def remove(name: str) -> None:
     save(Contexts(None if contexts.current == name else contexts.current, rest))
 
 
-def refuse_protected(context: Context | None, confirm: str | None) -> None:
-    """Refuse to change the cluster of a protected context unless its name is repeated."""
+def refuse_protected_cluster(cluster_id: str, confirm: str | None, *, healing: bool = False) -> None:
+    """Refuse to change a cluster that any protected context names, however it was reached."""
+    for context in load().by_name.values():
+        if context.cluster_id == cluster_id:
+            refuse_protected(context, confirm, healing=healing)
+
+
+def refuse_protected(context: Context | None, confirm: str | None, *, healing: bool = False) -> None:
+    """Refuse to change the cluster of a protected context unless its name is repeated, or it lets this healing through."""
+    if healing and context is not None and context.heal:
+        return
     if context is not None and context.protected and confirm != context.name:
         raise Refused(f"the context {context.name} is protected", f"Add --confirm {context.name} to change it.")
 

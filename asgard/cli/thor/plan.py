@@ -1,4 +1,4 @@
-"""`asgard thor`: heal a cluster that lost brokers, keep it within its limits."""
+"""`asgard thor plan` and `explain`: where replicas are to be, and why."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from asgard.cli.command import command, group
+from asgard.cli.thor import app
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from asgard.thor.plan.explain import Explanation
     from asgard.thor.plan.model import Change, Plan
 
-app = group()
 plan_app = group("Plan where replicas are to be; nothing is changed.")
 app.add_typer(plan_app, name="plan")
 

@@ -1,0 +1,7 @@
+"""`asgard thor`: heal a cluster that lost brokers, keep it within its limits. One module for each group of commands."""
+
+from asgard.cli.command import group
+
+app = group()
+
+from asgard.cli.thor import plan  # noqa: E402, F401  (its commands register with `app`)
