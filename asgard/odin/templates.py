@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from asgard.core.errors import WrongUsage
+from asgard.core.shipped import shipped
 
 DEFAULT = "local-dev"
 
@@ -22,15 +22,6 @@ class Template:
     def render(self, stack: str | None = None) -> str:
         """The text of the stack file, for a stack of that name."""
         return self.text if stack is None else re.sub(r"(?m)^stack: \S+", f"stack: {stack}", self.text, count=1)
-
-
-def shipped(kind: str) -> Path:
-    """The folder of shipped YAML files of a kind (`templates`): in a wheel inside the package, in a checkout beside it."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "_shipped" / kind, package.parent / kind):
-        if folder.is_dir():
-            return folder
-    raise WrongUsage(f"this installation of Asgard has no {kind}", "Install it again: the wheel contains them.")
 
 
 def templates() -> dict[str, Template]:
