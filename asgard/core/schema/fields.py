@@ -80,6 +80,14 @@ def _retention(value: Any) -> int:
     return milliseconds
 
 
+def _seconds(value: Any) -> float:
+    if isinstance(value, int | float) and value:
+        raise ValueError(f"is {shown(value)}, without a unit; allowed is a duration with one, as in 5m")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"is {shown(value)}; allowed is a duration, as in 5m")
+    return parse_duration(value)
+
+
 def _percentage(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         raise ValueError(
@@ -113,6 +121,7 @@ _DURATION = {
     "pattern": r"^(\s*[0-9]+(\.[0-9]+)?\s*(ms|s|m|min|h|d|w)\s*|forever)$",
     "examples": ["7d"],
 }
+_SECONDS = {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(ms|s|m|min|h|d|w)?\s*$", "examples": ["5m"]}
 _TEXT = {"type": ["string", "number"]}
 
 Given = BeforeValidator(_given)
@@ -131,6 +140,8 @@ Size = Annotated[int, BeforeValidator(_size), WithJsonSchema(_SIZE)]
 OptionalByteRate = Annotated[float | None, BeforeValidator(_byte_rate), WithJsonSchema(_RATE)]
 OptionalRate = Annotated[float | None, BeforeValidator(_rate), WithJsonSchema(_RATE)]
 OptionalRetention = Annotated[int | None, BeforeValidator(_retention), WithJsonSchema(_DURATION)]
+Seconds = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(_SECONDS)]
+OptionalSeconds = Annotated[float | None, BeforeValidator(_seconds), WithJsonSchema(_SECONDS)]
 OptionalPercentage = Annotated[
     float | None, BeforeValidator(_percentage), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 ]
