@@ -1,0 +1,1 @@
+"""Loki breaks things on purpose, under load, and proves what became of every record."""
