@@ -1,0 +1,260 @@
+"""A recipe (`asgard.recipe/v1`): when something is to be done to a cluster, what, and what must hold afterwards.
+
+The shape only. Steps stand in a list, each with one action as its key: `- drain: {brokers: 3}`, or shorter `- drain: 3`, or
+where the action needs nothing `- balance`. What a step is made of depends on its action, so each is read by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from asgard.core import condition, cron
+from asgard.core.document import shown
+from asgard.core.schema.fields import (
+    EmptyMapping,
+    Given,
+    Model,
+    OptionalByteRate,
+    OptionalSeconds,
+    OptionalText,
+    Seconds,
+    Text,
+    as_text,
+)
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
+_EVENT = re.compile(r"(odin|loki|thor|heimdall|bifrost)\.(\*|[a-z][a-z0-9-]*\.(\*|[a-z]+))\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_WEB = re.compile(r"https?://[^\s/]+\S*\Z")
+
+
+def _name(value: Any) -> str:
+    text = as_text(value)
+    if not _NAME.match(text):
+        raise ValueError(f"is {shown(value)}; allowed are small letters, digits and -, as in rolling-restart")
+    return text
+
+
+def _schedule(value: Any) -> str:
+    return cron.check(as_text(value))
+
+
+def _event(value: Any) -> str:
+    text = as_text(value)
+    if not _EVENT.match(text):
+        raise ValueError(
+            f"is {shown(value)}; allowed is a kind of event, as in heimdall.alert.raised, or a beginning with a star, heimdall.*"
+        )
+    return text
+
+
+def _condition(value: Any) -> condition.Condition:
+    return condition.parse(as_text(value))
+
+
+def _ids(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = [value]
+    if isinstance(value, str):
+        value = [int(part) if part.strip().isdecimal() else part.strip() for part in value.split(",")]
+    if not isinstance(value, list) or not value or any(type(i) is not int or i < 0 for i in value):
+        raise ValueError(f"is {shown(value)}; allowed are broker ids, as in 3 or [3, 4]")
+    return sorted(set(value))
+
+
+def _ids_or(word: str) -> Callable[[Any], Any]:
+    return lambda value: word if value == word else _ids(value)
+
+
+def _factors(value: Any) -> Any:
+    if isinstance(value, str):
+        pairs = [part.strip().rpartition("=") for part in value.split(",")]
+        value = {topic: int(n) if n.isdecimal() else n for topic, _, n in pairs}
+    if not isinstance(value, dict) or not value or any(type(n) is not int or n < 1 for n in value.values()):
+        raise ValueError(f"is {shown(value)}; allowed are topics with their replication factors, as in {{orders: 3}}")
+    return dict(value)
+
+
+def _argv(value: Any) -> Any:
+    if not isinstance(value, list) or not value or as_text(value[0]) == "":
+        raise ValueError(
+            f"is {shown(value)}; allowed is a list: the program and its arguments, as in [/usr/local/bin/page, ops]"
+        )
+    return [as_text(item) for item in value]
+
+
+def _webhook(value: Any) -> str:
+    text = as_text(value)
+    if not _WEB.match(text):
+        raise ValueError("is no address of a web hook; allowed is https://… or http://…")
+    return text
+
+
+def _words(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Condition = Annotated[
+    condition.Condition,
+    BeforeValidator(_condition),
+    WithJsonSchema({"type": "string", "examples": ["under_replicated == 0"]}),
+]
+Conditions = Annotated[list[Condition], BeforeValidator(_words)]
+_IDS = {"oneOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}, {"type": "string"}]}
+Ids = Annotated[list[int], BeforeValidator(_ids), WithJsonSchema(_IDS)]
+EmptyOrIds = Annotated[list[int] | str, BeforeValidator(_ids_or("empty")), WithJsonSchema(_IDS)]
+AllOrIds = Annotated[list[int] | str, BeforeValidator(_ids_or("all")), WithJsonSchema(_IDS)]
+Argv = Annotated[
+    list[str], BeforeValidator(_argv), WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1})
+]
+
+
+class StepModel(Model):
+    """What every step may have."""
+
+    name: OptionalText = Field(default=None, description="what its lines in the log are called; by default the action")
+    timeout: OptionalSeconds = Field(default=None, description="how long it may take")
+    retries: Annotated[int, Field(ge=0, le=100)] = Field(default=0, description="how often it is tried again")
+    retry_after: Seconds = Field(default=10, description="between two tries")
+
+
+class Heal(StepModel):
+    """Heal the cluster, as `asgard thor heal` does."""
+
+    grace: OptionalSeconds = Field(default=None, description="how long a broker may be gone before data moves")
+    policy: OptionalText = Field(default=None, description="a policy file; by default that of `thor heal`")
+
+
+class Moving(StepModel):
+    """Moves of replicas, planned and applied."""
+
+    throttle: OptionalByteRate = Field(default=None, description="rate of the moves, a broker, as in 50MB/s")
+
+
+class Drain(Moving):
+    """Empty brokers."""
+
+    brokers: Ids
+
+
+class Fill(Moving):
+    """Give brokers their part of the load; `empty`: those that hold no replica."""
+
+    brokers: EmptyOrIds
+
+
+class SetReplication(Moving):
+    """Give topics another replication factor."""
+
+    topics: Annotated[dict[str, int], BeforeValidator(_factors)]
+
+
+class Restart(StepModel):
+    """Restart brokers one by one; `all`: every node of the stack."""
+
+    brokers: AllOrIds = "all"
+
+
+class WaitUntil(StepModel):
+    """Wait until all of this holds."""
+
+    condition: Conditions
+    timeout: OptionalSeconds = 600.0
+
+
+class Verify(StepModel):
+    """Fail unless all of this holds."""
+
+    that: Conditions
+
+
+class Notify(StepModel):
+    """Tell somebody: a web hook, a command, and always the log."""
+
+    text: Text
+    webhook: Annotated[str | None, Given, BeforeValidator(_webhook)] = None
+    command: Annotated[Argv | None, Given] = None
+
+
+class Run(StepModel):
+    """Run a program: no shell, an environment of its own, nothing on its stdin."""
+
+    command: Argv
+    environment: Annotated[dict[str, Text], EmptyMapping] = Field(default_factory=dict)
+    timeout: OptionalSeconds = 60.0
+
+    @model_validator(mode="after")
+    def _variables(self) -> Run:
+        for variable in self.environment:
+            if not _VARIABLE.match(variable):
+                raise ValueError(f"has the variable {variable!r}; allowed are letters, digits and _")
+        return self
+
+
+ACTIONS: dict[str, type[StepModel]] = {
+    "heal": Heal,
+    "drain": Drain,
+    "fill": Fill,
+    "balance": Moving,
+    "leaders": Moving,
+    "elect": StepModel,
+    "rack-repair": Moving,
+    "set-rf": SetReplication,
+    "rolling-restart": Restart,
+    "wait-until": WaitUntil,
+    "verify": Verify,
+    "notify": Notify,
+    "run": Run,
+}
+"""What a step can do, and what it is made of."""
+
+SHORT = {
+    "drain": "brokers",
+    "fill": "brokers",
+    "set-rf": "topics",
+    "rolling-restart": "brokers",
+    "wait-until": "condition",
+    "verify": "that",
+    "notify": "text",
+    "run": "command",
+}
+"""The key that a step means where its action is followed by something that is no mapping of its keys."""
+
+
+class TriggerSection(Model):
+    """What starts it; without any it is run by hand."""
+
+    schedule: Annotated[str | None, Given, BeforeValidator(_schedule)] = Field(
+        default=None, description="for cron, as in '*/5 * * * *'"
+    )
+    event: Annotated[str | None, Given, BeforeValidator(_event)] = Field(
+        default=None, description="a kind of event in the journal, as in heimdall.alert.raised"
+    )
+
+
+class ParameterEntry(Model):
+    """A value that is given with `--set`, and stands in the recipe as `$name`."""
+
+    about: Text
+    default: Any = None
+    example: Any = Field(default=None, description="what the recipe is checked with where there is no default")
+
+
+class RecipeFile(Model):
+    """A recipe."""
+
+    format: Literal["asgard.recipe/v1"] = "asgard.recipe/v1"
+    recipe: Annotated[str, BeforeValidator(_name), WithJsonSchema({"type": "string"})]
+    about: Text = Field(description="what it is for, in a sentence")
+    trigger: Annotated[TriggerSection, EmptyMapping] = Field(default_factory=TriggerSection)
+    parameters: Annotated[dict[str, ParameterEntry], EmptyMapping] = Field(default_factory=dict)
+    when: Conditions = Field(default_factory=list, description="all of it must hold, else there is nothing to do")
+    timeout: OptionalSeconds = Field(default=None, description="of the whole run; a step begun is not cut short")
+    steps: Annotated[list[Any], Field(min_length=1)]
+    on_failure: list[Any] = Field(
+        default_factory=list, description="steps that are taken where one of the others fails"
+    )

@@ -1,0 +1,34 @@
+"""Where recipes are: in folders that are named, and those that ship with Asgard. A recipe is called what its file is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from asgard.core.errors import WrongUsage
+from asgard.core.schema.validate import nearest
+from asgard.core.shipped import shipped
+
+
+def files(folders: Iterable[Path] = ()) -> dict[str, Path]:
+    """Recipe files by name: of these folders, then of those that ship with Asgard; the first of a name counts."""
+    found: dict[str, Path] = {}
+    for folder in (*folders, shipped("recipes")):
+        if not folder.is_dir():
+            raise WrongUsage(f"{folder} is no folder", "Name a folder of recipes with --recipes DIR.")
+        for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
+            found.setdefault(path.stem, path.absolute())
+    return dict(sorted(found.items()))
+
+
+def find(name: str, folders: Iterable[Path] = ()) -> Path:
+    """The file of a recipe: by its name, or a path. Raises WrongUsage."""
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        return Path(name).absolute()
+    known = files(folders)
+    if name not in known:
+        raise WrongUsage(
+            f"there is no recipe {name!r}{nearest(name, known)}",
+            f"Recipes: {', '.join(known)}. Your own: a file, or --recipes DIR.",
+        )
+    return known[name]
