@@ -13,23 +13,24 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from asgard.core.errors import AsgardError, Busy, Failed, Refused
 from asgard.core.units import format_duration
-from asgard.kafka.model import ConfigChange, ConfigResourceType, Move, Partition, Topic
+from asgard.kafka import temporary
+from asgard.kafka.model import Move, Partition, Topic
 from asgard.kafka.ports import ControlPlane
+from asgard.kafka.temporary import Key, PutBack, Setting
 
 RATES = ("leader.replication.throttled.rate", "follower.replication.throttled.rate")
 REPLICAS = ("leader.replication.throttled.replicas", "follower.replication.throttled.replicas")
 FORMAT = "asgard.reassignment/v1"
 _SIZES_EVERY_S = 2.0
-_HEARD_WITHIN_S = 10.0
 
 Record = dict[str, Any]
-"""`format`; `moves`: [topic, partition, replicas]; `settings`: [type, name, key, value set, value before or null]."""
+"""`format`; `moves`: [topic, partition, replicas]; `settings`: those of the throttle, as `temporary.plain` writes them."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def execute(
     record = make_record(control, moves, topics, throttle_bytes_per_s)
     remember(record)
     try:
-        _apply(control, record)
+        temporary.write(control, {s.key: s.ours[-1] for s in temporary.parse(record["settings"])})
         errors = control.reassign(moves, allow_replication_factor_change=allow_replication_factor_change)
     except AsgardError:
         # Nothing moves, unless the answer was lost: then the record must stay.
@@ -111,9 +112,14 @@ def undo(
                 "Try again later.",
             )
         time.sleep(poll_s)
-    restored, foreign = _restore(control, record)
-    told = f"lifted the throttle of {len(record['moves'])} moves" if restored else "there was no throttle left to lift"
-    return told + (f"; {', '.join(foreign)} was changed by somebody else since and stays" if foreign else "")
+    back = _restore(control, record)
+    told = (
+        f"lifted the throttle of {len(record['moves'])} moves"
+        if back.restored
+        else "there was no throttle left to lift"
+    )
+    foreign = ", ".join(map(str, back.foreign))
+    return told + (f"; {foreign} was changed by somebody else since and stays" if foreign else "")
 
 
 def cancel(control: ControlPlane, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], AsgardError | None]:
@@ -125,22 +131,22 @@ def make_record(
     control: ControlPlane, moves: Collection[Move], topics: Mapping[str, Topic], throttle_bytes_per_s: float | None
 ) -> Record:
     """What is about to be set, and what is there now. Sets nothing."""
-    settings: list[list[str | None]] = []
+    settings: list[Setting] = []
     marks = throttled_replicas(moves, topics)
     if throttle_bytes_per_s is not None and marks:
         rate = str(max(1, round(throttle_bytes_per_s)))
-        before = control.broker_configs("")
-        settings += [["broker", "", key, rate, before.get(key)] for key in RATES]
-        configs = control.topic_configs(marks)
-        for topic, lists in sorted(marks.items()):
-            for key, wanted in zip(REPLICAS, lists, strict=True):
-                old = configs.get(topic, {}).get(key)
-                settings.append(["topic", topic, key, _union(old, wanted), old])
+        wanted: dict[Key, str] = {("broker", "", key): rate for key in RATES}
+        wanted |= {("topic", t, key): m for t, lists in marks.items() for key, m in zip(REPLICAS, lists, strict=True)}
+        before = temporary.read(control, wanted)
+        settings = [
+            Setting(key, (value if key[0] == "broker" else union(before.get(key), value),), before.get(key))
+            for key, value in sorted(wanted.items())
+        ]
     return {
         "format": FORMAT,
         "moves": [[m.topic, m.partition, list(m.replicas)] for m in moves],
         # A value that is there already is not written again.
-        "settings": [s for s in settings if s[3] != s[4]],
+        "settings": temporary.plain(s for s in settings if s.ours[0] != s.before),
     }
 
 
@@ -161,60 +167,15 @@ def throttled_replicas(moves: Collection[Move], topics: Mapping[str, Topic]) -> 
     return {topic: (",".join(sending[topic]), ",".join(fetching[topic])) for topic in sending}
 
 
-def _union(old: str | None, wanted: str) -> str:
-    """Both lists; `*` marks all replicas already."""
+def union(old: str | None, wanted: str) -> str:
+    """Both lists of throttled replicas; `*` marks all replicas already."""
     if not old:
         return wanted
     return old if old == "*" else ",".join(dict.fromkeys([*old.split(","), *wanted.split(",")]))
 
 
-def _apply(control: ControlPlane, record: Record) -> None:
-    _write(control, [(kind, name, key, new) for kind, name, key, new, _ in record["settings"]])
-
-
-def _restore(control: ControlPlane, record: Record) -> tuple[int, list[str]]:
-    """Put back what is still as it was set; the number of settings put back, and the names of those that aren't ours any more."""
-    back, foreign = [], []
-    there = _there(control, record["settings"])
-    for kind, name, key, new, old in record["settings"]:
-        if (kind, name, key) not in there:
-            continue  # the topic was deleted meanwhile
-        now = there[kind, name, key]
-        if now == new:
-            back.append((kind, name, key, old))
-        elif now != old:
-            foreign.append(f"{key} of {name}" if name else key)
-    _write(control, back)
-    return len(back), foreign
-
-
-def _write(control: ControlPlane, values: Collection[tuple[str, str, str, str | None]]) -> None:
-    """Set (None: unset) configs, and wait until the broker that is asked for configs has heard of them from the controller."""
-    changes: list[ConfigChange] = []
-    for kind, name, key, value in values:
-        where: ConfigResourceType = "topic" if kind == "topic" else "broker"
-        changes.append(
-            ConfigChange(where, name, unset=(key,)) if value is None else ConfigChange(where, name, {key: value})
-        )
-    _raise_first(control.alter_configs(changes))
-    give_up = time.monotonic() + _HEARD_WITHIN_S
-    while time.monotonic() < give_up:
-        there = _there(control, values)
-        if all(there.get((kind, name, key)) == value for kind, name, key, value in values):
-            return
-        time.sleep(0.05)
-
-
-def _there(control: ControlPlane, settings: Collection[Sequence[Any]]) -> dict[tuple[str, str, str], str | None]:
-    """(type, name, key) to the value now, without topics that are gone."""
-    names = {name for kind, name, *_ in settings if kind == "topic"}
-    topics = control.topic_configs(names) if names else {}
-    cluster = control.broker_configs("") if any(kind == "broker" for kind, *_ in settings) else {}
-    return {
-        (kind, name, key): (topics[name] if kind == "topic" else cluster).get(key)
-        for kind, name, key, *_ in settings
-        if kind == "broker" or name in topics
-    }
+def _restore(control: ControlPlane, record: Record) -> PutBack:
+    return temporary.put_back(control, temporary.parse(record["settings"]))
 
 
 def _watch(
