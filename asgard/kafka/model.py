@@ -23,6 +23,14 @@ class LogDir:
 
 
 @dataclass(frozen=True)
+class Disk:
+    """What a broker says of its disks: its log directories, and bytes by (topic, partition), without future replicas."""
+
+    log_dirs: tuple[LogDir, ...]
+    sizes: dict[tuple[str, int], int]
+
+
+@dataclass(frozen=True)
 class Broker:
     """A broker; `missing` is one that only a replica list names."""
 
@@ -89,7 +97,10 @@ class TopicFacts:
 
 @dataclass(frozen=True)
 class ClusterSnapshot:
-    """The cluster at one moment; the format `asgard.cluster/v1` on disk."""
+    """The cluster at one moment; the format `asgard.cluster/v1` on disk.
+
+    `silent` are brokers that count as up and did not answer in time: what only they could have told is not measured.
+    """
 
     taken_at: str
     cluster_id: str
@@ -98,6 +109,7 @@ class ClusterSnapshot:
     partitions: tuple[Partition, ...]
     topics: dict[str, TopicFacts] = field(default_factory=dict)
     quorum: Quorum | None = None
+    silent: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from asgard.kafka.model import (
     Acl,
     ClusterInfo,
     ConfigChange,
+    Disk,
     LogDir,
     Move,
     NewTopic,
@@ -63,8 +64,10 @@ class ControlPlane(Protocol):
         """Only what was set on the topic itself (source DYNAMIC_TOPIC_CONFIG), for those that exist."""
         ...
 
-    def effective_topic_configs(self, names: Collection[str]) -> dict[str, dict[str, str]]:
-        """Every topic config with the value in force, defaults included."""
+    def effective_topic_configs(
+        self, names: Collection[str], keys: Collection[str] | None = None
+    ) -> dict[str, dict[str, str]]:
+        """Topic configs with the value in force, defaults included: those of `keys`, or every one."""
         ...
 
     def create_topics(self, topics: Collection[NewTopic]) -> dict[str, AsgardError | None]: ...
@@ -130,9 +133,25 @@ class ControlPlane(Protocol):
         """(broker, topic, partition) to bytes, of the brokers that answered; without future replicas."""
         ...
 
+    def disks(self, brokers: Iterable[int], deadline_s: float | None = None) -> dict[int, Disk]:
+        """Log directories and replica sizes together, of the brokers that answered; one request a broker.
+
+        `deadline_s` where a broker that hangs is to be given up sooner than by the deadline of other calls.
+        """
+        ...
+
     # offsets
     def offsets(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], Offsets]:
         """Of the partitions that have a leader."""
+        ...
+
+    def leader_offsets(
+        self, partitions: Collection[Partition], *, first: bool = False, deadline_s: float | None = None
+    ) -> dict[tuple[str, int], int]:
+        """The next offset (or the first) of partitions whose leaders are known, a request a leader; no second try.
+
+        Who does not answer, or no longer leads, is left out.
+        """
         ...
 
     def offsets_at(self, partitions: Collection[tuple[str, int]], timestamp_ms: int) -> dict[tuple[str, int], int]:

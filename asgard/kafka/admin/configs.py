@@ -35,17 +35,20 @@ class ConfigCalls(TopicCalls):
             for name, configs in self._topic_configs(wanted)
         }
 
-    def effective_topic_configs(self, names: Collection[str]) -> dict[str, dict[str, str]]:
-        """Every topic config with the value in force, defaults included."""
-        return {name: {c.name: c.value or "" for c in configs} for name, configs in self._topic_configs(names)}
+    def effective_topic_configs(
+        self, names: Collection[str], keys: Collection[str] | None = None
+    ) -> dict[str, dict[str, str]]:
+        """Topic configs with the value in force, defaults included: those of `keys`, or every one."""
+        return {name: {c.name: c.value or "" for c in configs} for name, configs in self._topic_configs(names, keys)}
 
-    def _topic_configs(self, names: Collection[str]) -> list[tuple[str, Any]]:
+    def _topic_configs(self, names: Collection[str], keys: Collection[str] | None = None) -> list[tuple[str, Any]]:
         resource = DescribeConfigsRequest.DescribeConfigsResource
+        only = None if keys is None else list(keys)
         found = []
         for answer in self._wire.ask_all(
             (
                 DescribeConfigsRequest(
-                    resources=[resource(resource_type=2, resource_name=n, configuration_keys=None) for n in batch]
+                    resources=[resource(resource_type=2, resource_name=n, configuration_keys=only) for n in batch]
                 ),
                 None,
             )

@@ -14,7 +14,7 @@ from asgard.kafka.admin import errors
 from asgard.kafka.admin.placement import TopicPartition, by_topic
 from asgard.kafka.admin.topics import TopicCalls
 from asgard.kafka.admin.wire import Wire, chunks
-from asgard.kafka.model import Offsets
+from asgard.kafka.model import Offsets, Partition
 
 PARTITIONS_A_REQUEST = 2000
 GROUPS_A_REQUEST = 200
@@ -32,6 +32,32 @@ class OffsetCalls(TopicCalls):
         start = self._list_offsets(partitions, _EARLIEST)
         end = self._list_offsets(start, _LATEST)
         return {key: Offsets(start[key], end[key]) for key in start if key in end}
+
+    def leader_offsets(
+        self, partitions: Collection[Partition], *, first: bool = False, deadline_s: float | None = None
+    ) -> dict[TopicPartition, int]:
+        """The next offset (or the first) of partitions whose leaders are known, a request a leader; no second try.
+
+        Who does not answer, or no longer leads, is left out.
+        """
+        by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
+        for p in partitions:
+            if p.leader >= 0:
+                by_leader[p.leader].append((p.topic, p.partition))
+        timestamp = _EARLIEST if first else _LATEST
+        jobs = [
+            (_list_request(batch, timestamp), leader)
+            for leader, keys in by_leader.items()
+            for batch in chunks(keys, PARTITIONS_A_REQUEST)
+        ]
+        return {
+            (topic.name, p.partition_index): p.offset
+            for answer in self._wire.ask_each(jobs, deadline_s)
+            if not isinstance(answer, AsgardError)
+            for topic in answer.topics
+            for p in topic.partitions
+            if not p.error_code and p.offset >= 0
+        }
 
     def offsets_at(self, partitions: Collection[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
         """The first offset whose record is not older than the timestamp; the end offset where there is none."""

@@ -17,7 +17,7 @@ from asgard.core.errors import AsgardError
 from asgard.kafka.admin import errors
 from asgard.kafka.admin.topics import TopicCalls
 from asgard.kafka.admin.wire import Wire
-from asgard.kafka.model import LogDir, Move, Partition
+from asgard.kafka.model import Disk, LogDir, Move, Partition
 
 MOVES_A_REQUEST = 1000
 _STORAGE_ERROR = 56
@@ -138,39 +138,54 @@ class PlacementCalls(TopicCalls):
 
     def log_dirs(self, brokers: Iterable[int]) -> dict[int, tuple[LogDir, ...]]:
         """Of the brokers that answered."""
+        return {broker: _directories(answer) for broker, answer in self._log_dirs(brokers, topics=[])}
+
+    def disks(self, brokers: Iterable[int], deadline_s: float | None = None) -> dict[int, Disk]:
+        """Log directories and replica sizes together, of the brokers that answered; one request a broker."""
         return {
-            broker: tuple(
-                LogDir(
-                    path=d.log_dir,
-                    capacity_bytes=d.total_bytes if d.total_bytes >= 0 else None,
-                    used_bytes=d.total_bytes - d.usable_bytes if min(d.total_bytes, d.usable_bytes) >= 0 else None,
-                    offline=d.error_code == _STORAGE_ERROR,
-                    cordoned=d.is_cordoned,
-                )
-                for d in sorted(answer.results, key=lambda d: str(d.log_dir))
+            broker: Disk(
+                _directories(answer),
+                {
+                    (topic.name, p.partition_index): p.partition_size
+                    for directory in answer.results
+                    for topic in directory.topics
+                    for p in topic.partitions
+                    if not p.is_future_key
+                },
             )
-            for broker, answer in self._log_dirs(brokers, topics=[])
+            for broker, answer in self._log_dirs(brokers, topics=None, deadline_s=deadline_s)
         }
 
     def replica_sizes(self, brokers: Iterable[int]) -> dict[tuple[int, str, int], int]:
         """(broker, topic, partition) to bytes, of the brokers that answered; without future replicas."""
         return {
-            (broker, topic.name, p.partition_index): p.partition_size
-            for broker, answer in self._log_dirs(brokers, topics=None)
-            for directory in answer.results
-            for topic in directory.topics
-            for p in topic.partitions
-            if not p.is_future_key
+            (broker, topic, partition): size
+            for broker, disk in self.disks(brokers).items()
+            for (topic, partition), size in disk.sizes.items()
         }
 
-    def _log_dirs(self, brokers: Iterable[int], *, topics: list[Any] | None) -> Iterator[tuple[int, Any]]:
+    def _log_dirs(
+        self, brokers: Iterable[int], *, topics: list[Any] | None, deadline_s: float | None = None
+    ) -> Iterator[tuple[int, Any]]:
         wanted = sorted(set(brokers))
-        for broker, answer in zip(
-            wanted, self._wire.ask_each((DescribeLogDirsRequest(topics=topics), b) for b in wanted), strict=True
-        ):
+        jobs = ((DescribeLogDirsRequest(topics=topics), b) for b in wanted)
+        for broker, answer in zip(wanted, self._wire.ask_each(jobs, deadline_s), strict=True):
             if not isinstance(answer, AsgardError):
                 doing, needs = f"read the log directories of broker {broker}", "DESCRIBE on the cluster"
                 self._wire.check(answer.error_code, None, doing, needs)
                 yield broker, answer
             elif not isinstance(answer, errors.BrokerDown):
                 raise answer
+
+
+def _directories(answer: Any) -> tuple[LogDir, ...]:
+    return tuple(
+        LogDir(
+            path=d.log_dir,
+            capacity_bytes=d.total_bytes if d.total_bytes >= 0 else None,
+            used_bytes=d.total_bytes - d.usable_bytes if min(d.total_bytes, d.usable_bytes) >= 0 else None,
+            offline=d.error_code == _STORAGE_ERROR,
+            cordoned=d.is_cordoned,
+        )
+        for d in sorted(answer.results, key=lambda d: str(d.log_dir))
+    )

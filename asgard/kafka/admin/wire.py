@@ -145,11 +145,15 @@ class Wire:
 
     def ask_all(self, jobs: Iterable[Job]) -> list[Any]:
         """The responses in the order of the jobs, a few in flight at a time. Raises the first error."""
-        return list(self._run(self._ask_all, list(jobs), self.patience_s, False))
+        return list(self._run(self._ask_all, list(jobs), self.patience_s, False, self.deadline_s))
 
-    def ask_each(self, jobs: Iterable[Job]) -> list[Any]:
-        """Like `ask_all`, but a job that fails answers with its AsgardError, and a broker that is gone is given up sooner."""
-        return list(self._run(self._ask_all, list(jobs), min(1.0, self.patience_s), True))
+    def ask_each(self, jobs: Iterable[Job], deadline_s: float | None = None) -> list[Any]:
+        """Like `ask_all`, but a job that fails answers with its AsgardError, and a broker that is gone is given up sooner.
+
+        `deadline_s` of one job, where it is to be shorter than that of other calls.
+        """
+        deadline_s = min(deadline_s or self.deadline_s, self.deadline_s)
+        return list(self._run(self._ask_all, list(jobs), min(1.0, self.patience_s), True, deadline_s))
 
     def outcome(self, code: int, message: str | None, doing: str, needs: str | None = None) -> AsgardError | None:
         """None where the code is 0, else the error in words. `doing` reads "create topic orders", `needs` names an ACL."""
@@ -295,7 +299,7 @@ class Wire:
                     pause = min(pause * 2, 0.5)
                     await self._refresh()
 
-    async def _ask_all(self, jobs: list[Job], patience_s: float, tolerant: bool) -> list[Any]:
+    async def _ask_all(self, jobs: list[Job], patience_s: float, tolerant: bool, deadline_s: float) -> list[Any]:
         answers: list[Any] = [None] * len(jobs)
         waiting = deque(enumerate(jobs))
 
@@ -303,7 +307,7 @@ class Wire:
             while waiting:
                 index, (request, node) = waiting.popleft()
                 try:
-                    answers[index], _ = await self._ask(request, node, time.monotonic() + self.deadline_s, patience_s)
+                    answers[index], _ = await self._ask(request, node, time.monotonic() + deadline_s, patience_s)
                 except AsgardError as error:
                     if not tolerant:
                         waiting.clear()

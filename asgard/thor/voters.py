@@ -1,0 +1,55 @@
+"""Whether the metadata quorum is safe, and how many more controllers may be lost. Pure.
+
+A controller follows the quorum's leader by fetching from it, twice a second at least. The leader notes when each of them last
+did; its own entry tells the time by the same clock, so no other clock is needed. A voter that was not heard of for
+`SILENT_MS` counts as down. Voters without times (a snapshot by hand) count as there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asgard.kafka.model import Quorum
+
+SILENT_MS = 5_000
+
+
+@dataclass(frozen=True)
+class QuorumHealth:
+    """`spare` more voters may be lost before the cluster can't change any more; below 0 it is so already.
+
+    `problem` says what is wrong, empty where all voters are there.
+    """
+
+    leader: int
+    voters: int
+    down: tuple[int, ...]
+    spare: int
+    problem: str
+
+
+def health(quorum: Quorum) -> QuorumHealth:
+    """Judge a quorum as its leader described it."""
+    count = len(quorum.voters)
+    if quorum.leader < 0:
+        problem = (
+            "the metadata quorum has no leader: topics, configs and leaders can't change, and a broker that is started does not"
+            " get in. Bring back controllers until more than half of them are there."
+        )
+        return QuorumHealth(-1, count, (), -1, problem)
+    seen = [v.last_fetch_ms for v in quorum.voters if v.last_fetch_ms is not None]
+    now = max(seen, default=None)
+    down = tuple(
+        v.id
+        for v in quorum.voters
+        if v.id != quorum.leader and now is not None and (v.last_fetch_ms is None or now - v.last_fetch_ms > SILENT_MS)
+    )
+    spare = count - len(down) - (count // 2 + 1)
+    problem = ""
+    if down:
+        names = ("controller " if len(down) == 1 else "controllers ") + ", ".join(map(str, down))
+        left = "no further one may be lost" if spare <= 0 else f"{spare} more may be lost"
+        problem = (
+            f"{names} of {count} no longer {'follows' if len(down) == 1 else 'follow'} the metadata quorum: {left}."
+        )
+    return QuorumHealth(quorum.leader, count, down, spare, problem)
