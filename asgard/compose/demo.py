@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asgard.compose.rides import rides
 from asgard.compose.settle import handlers, say_settled
 from asgard.core import console, paths
 from asgard.core.errors import AsgardError, Failed
 from asgard.kafka import stamp
 from asgard.kafka.connection import Connection
+from asgard.loki.load.rides import rides
 from asgard.odin import apply, templates
 from asgard.odin.credentials import client_properties
 from asgard.odin.engine.state import StateStore

@@ -1,4 +1,4 @@
-"""Ride bookings, as a taxi company's services would send them: what the demo writes. The same seed gives the same events."""
+"""Ride bookings, as a taxi company's services would send them: for the demo and for loads. The same seed gives the same events."""
 
 from __future__ import annotations
 
