@@ -42,15 +42,16 @@ BROKER_FACTS: dict[str, tuple[Unit, str]] = {
     "bytes_out": ("bytes/s", "read from its leaders, by consumers and followers"),
 }
 FINDINGS: dict[str, str] = {
-    "broker-fenced": "a broker that the cluster knows and that does not answer it",
-    "broker-missing": "a broker that only replica lists name",
-    "log-dir-offline": "a log directory that a broker has given up",
     "partitions-offline": "partitions without a leader",
+    "quorum-at-risk": "controllers that no longer follow the metadata quorum",
     "under-min-isr": "partitions that refuse acks=all",
-    "under-replicated": "partitions that lack replicas although no broker is dead: a slow broker",
+    "broker-missing": "a broker that only replica lists name",
+    "broker-fenced": "a broker that the controller hears nothing of",
+    "log-dir-offline": "a log directory that a broker has given up",
+    "broker-silent": "a broker that counts as up and does not answer",
+    "under-replicated": "replicas out of sync although their broker is up: it is slow, or catching up",
     "limit-exceeded": "a broker over a limit of its owner",
-    "leader-imbalance": "leaders that are not where they are preferred to be",
-    "quorum-at-risk": "a metadata quorum that bears no further loss",
+    "leader-imbalance": "partitions that their preferred leader does not lead although it could",
 }
 STATES = ("up", "fenced", "missing")
 _COMPARISON = re.compile(r"(?P<left>.+?)\s*(?P<operator>==|!=|<=|>=|<|>)\s*(?P<value>\S.*)\Z")

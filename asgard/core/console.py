@@ -33,12 +33,13 @@ class OutputFormat(StrEnum):
 
 @dataclass
 class Settings:
-    """What the common options of this call say."""
+    """What the common options of this call say. `times`: lines for people begin with the time, as in a log."""
 
     output: OutputFormat = OutputFormat.TABLE
     yes: bool = False
     debug: bool = False
     emitted: bool = False
+    times: bool = False
 
 
 settings = Settings()
@@ -145,6 +146,9 @@ def style(text: str, *styles: str, stream: Any = None) -> str:
 
 def say(text: str) -> None:
     """A line for people, on stderr."""
+    if settings.times:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        text = "\n".join(f"{now} {line}" for line in text.split("\n"))
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 

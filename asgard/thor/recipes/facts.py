@@ -1,0 +1,196 @@
+"""Does a condition hold for this snapshot? Pure: the answer comes with the figures that it rests on.
+
+What was not measured is not known, and a condition that rests on it neither holds nor is broken: the answer is then None.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from asgard.core import units
+from asgard.core.condition import Comparison, Condition, Unit
+from asgard.kafka.model import Broker, ClusterSnapshot
+from asgard.thor import voters
+from asgard.thor.detect import Tally, findings, tally
+from asgard.thor.limits import Limits
+from asgard.thor.plan.board import Board
+from asgard.thor.plan.model import BrokerLoad
+
+Value = float | str | None
+_COMPARE: dict[str, Callable[[float | str, float | str], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a condition holds (None: can't be told), and the figures behind it as a sentence."""
+
+    condition: str
+    holds: bool | None
+    because: str
+
+    def __str__(self) -> str:
+        verb = {True: "holds", False: "does not hold", None: "can't be told"}[self.holds]
+        return f"{self.condition} {verb}: {self.because}"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What conditions are judged by; reckoned when a condition asks for it."""
+
+    snapshot: ClusterSnapshot
+    limits: Limits = field(default_factory=Limits)
+
+    def judge(self, condition: Condition) -> Verdict:
+        """Whether a condition holds: where any of its comparisons does."""
+        parts = [self._compare(comparison) for comparison in condition.any_of]
+        holds = True if any(p[0] for p in parts) else None if any(p[0] is None for p in parts) else False
+        told = [text for answer, text in parts if answer] if holds else [text for _, text in parts]
+        return Verdict(condition.text, holds, "; ".join(dict.fromkeys(told)))
+
+    def judge_all(self, conditions: Sequence[Condition]) -> list[Verdict]:
+        """Each of them."""
+        return [self.judge(condition) for condition in conditions]
+
+    def cluster(self, fact: str) -> float | None:
+        """A fact of the cluster, by its name in `core.condition`."""
+        return _CLUSTER[fact](self)
+
+    def broker(self, broker: Broker, fact: str) -> Value:
+        """A fact of a broker, by its name in `core.condition`."""
+        if fact == "state":
+            return broker.state
+        if fact == "leaders":
+            return float(self._tally.leads[broker.id])
+        if fact == "replicas":
+            return float(self._tally.held[broker.id])
+        load = self._load[broker.id]
+        if fact == "disk":
+            return load.disk
+        measured = self._sized if fact == "bytes" else self._rated
+        return {"bytes": load.bytes, "bytes_in": load.bytes_in_per_s, "bytes_out": load.bytes_out_per_s}[fact] if measured else None  # fmt: skip
+
+    def _compare(self, c: Comparison) -> tuple[bool | None, str]:
+        if c.of == "brokers":
+            return self._compare_brokers(c)
+        if c.of == "findings":
+            found = float(sum(1 for kind in self._findings if c.fact in ("", kind)))
+            return _COMPARE[c.operator](found, c.value), f"{found:.0f} found"
+        value = self.cluster(c.fact)
+        if value is None:
+            return None, f"{c.fact} was not measured"
+        return _COMPARE[c.operator](value, c.value), f"{c.fact} is {_shown(value, c.unit)}"
+
+    def _compare_brokers(self, c: Comparison) -> tuple[bool | None, str]:
+        by_id = {b.id: b for b in self.snapshot.brokers}
+        # A broker that is down can tell nothing of itself but its state; brokers in brackets were named on purpose.
+        there = (b.id for b in self.snapshot.brokers if c.fact == "state" or b.state == "up")
+        ids = c.brokers if isinstance(c.brokers, tuple) else tuple(sorted(there))
+        unknown = [i for i in ids if i not in by_id]
+        # A broker that nobody knows any more holds nothing; of its other facts nothing can be said.
+        values: dict[int, Value] = {i: self.broker(by_id[i], c.fact) for i in ids if i in by_id}
+        values |= dict.fromkeys(unknown, 0.0 if c.fact in ("replicas", "leaders", "bytes") else None)
+        answers = {i: None if v is None else _COMPARE[c.operator](v, c.value) for i, v in values.items()}
+        of_any = c.brokers == "any"
+        telling = [i for i in ids if answers[i] is of_any]
+        silent = [i for i in ids if answers[i] is None]
+        if telling:
+            return of_any, _of_brokers(telling, values, c)
+        if silent or not ids:
+            return None, f"{c.fact} of broker {_few(silent)} was not measured" if silent else "there is no broker"
+        return not of_any, _of_brokers(ids, values, c)
+
+    @cached_property
+    def _board(self) -> Board:
+        return Board(self.snapshot, self.limits)
+
+    @cached_property
+    def _load(self) -> dict[int, BrokerLoad]:
+        board = self._board
+        return {broker: board.load(i, board.start) for i, broker in enumerate(board.ids)}
+
+    @cached_property
+    def _tally(self) -> Tally:
+        return tally(self.snapshot)
+
+    @cached_property
+    def _findings(self) -> list[str]:
+        return [found.kind for found in findings(self.snapshot, self.limits, self._tally)]
+
+    @cached_property
+    def _sized(self) -> bool:
+        return all(p.size_bytes is not None for p in self.snapshot.partitions)
+
+    @cached_property
+    def _rated(self) -> bool:
+        return all(p.bytes_in_per_s is not None for p in self.snapshot.partitions)
+
+    def _spread(self, of: Callable[[Broker], Value]) -> float | None:
+        values = [of(b) for b in self.snapshot.brokers if b.state == "up"]
+        numbers = [v for v in values if isinstance(v, int | float)]
+        if len(numbers) < len(values) or not numbers:
+            return None
+        mean = sum(numbers) / len(numbers)
+        return max(numbers) / mean if mean else 1.0
+
+
+def _at_min_isr(facts: Facts) -> float:
+    least = {topic: known.min_isr or 1 for topic, known in facts.snapshot.topics.items()}
+    return float(sum(1 for p in facts.snapshot.partitions if len(p.isr) == least.get(p.topic, 1)))
+
+
+def _controllers_spare(facts: Facts) -> float | None:
+    quorum = facts.snapshot.quorum
+    return None if quorum is None else float(voters.health(quorum).spare)
+
+
+def _not_preferred(facts: Facts) -> float:
+    partitions = facts.snapshot.partitions
+    away = sum(1 for p in partitions if p.leader >= 0 and p.leader != p.target_replicas[0])
+    return away / len(partitions) if partitions else 0.0
+
+
+_CLUSTER: dict[str, Callable[[Facts], float | None]] = {
+    "under_replicated": lambda f: float(len(f._tally.under_replicated) + len(f._tally.offline)),
+    "under_min_isr": lambda f: float(len(f._tally.under_min_isr)),
+    "at_min_isr": _at_min_isr,
+    "offline_partitions": lambda f: float(len(f._tally.offline)),
+    "reassigning": lambda f: float(f._tally.moving),
+    "brokers_up": lambda f: float(sum(1 for b in f.snapshot.brokers if b.state == "up")),
+    "brokers_down": lambda f: float(sum(1 for b in f.snapshot.brokers if b.state != "up")),
+    "offline_log_dirs": lambda f: float(sum(d.offline for b in f.snapshot.brokers for d in b.log_dirs)),
+    "controllers_spare": _controllers_spare,
+    "not_preferred": _not_preferred,
+    "disk_spread": lambda f: f._spread(lambda b: f.broker(b, "bytes")),
+    "replica_spread": lambda f: f._spread(lambda b: f.broker(b, "replicas")),
+    "leader_spread": lambda f: f._spread(lambda b: f.broker(b, "leaders")),
+}
+
+
+def _of_brokers(ids: Sequence[int], values: dict[int, Value], c: Comparison) -> str:
+    shown = ", ".join(f"broker {i}: {_shown(values[i], c.unit)}" for i in ids[:_NAMED])
+    return shown + (f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else "")
+
+
+def _few(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids[:_NAMED])) + (f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else "")
+
+
+def _shown(value: Value, unit: Unit) -> str:
+    if value is None or isinstance(value, str):
+        return str(value)
+    if unit == "fraction":
+        return f"{value:.1%}"
+    if unit in ("bytes", "bytes/s"):
+        return units.format_size(value) + ("/s" if unit == "bytes/s" else "")
+    return f"{value:.0f}"

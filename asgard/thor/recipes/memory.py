@@ -1,0 +1,100 @@
+"""What a run of a recipe leaves in the journal, so that the next one goes on where it was killed.
+
+A run is `thor.recipe.started`, an event for every step, and `thor.recipe.finished` or `.failed`, all with one correlation. A run
+without an end was cut short. Only one run of a recipe goes on in a cluster at a time (its lease), so whoever finds it may go on
+with it, where the recipe and its values are the same and it is not too old.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asgard.thor.recipes.model import Recipe
+
+if TYPE_CHECKING:
+    from asgard.journal.events import Event
+    from asgard.journal.store.database import Database
+
+RESUMABLE_S = 24 * 3600.0
+"""A run that was cut short longer ago is not gone on with."""
+TRIGGERS_S = 24 * 3600.0
+"""An older event triggers nothing."""
+STARTED, RESUMED, SKIPPED, FINISHED, FAILED = (
+    f"thor.recipe.{verb}" for verb in ("started", "resumed", "skipped", "finished", "failed")
+)
+STEP_FINISHED, STEP_FAILED = "thor.step.finished", "thor.step.failed"
+_LOOKED_AT = 500
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One run in the journal. `resumes` is when the run began that this one goes on with (UTC seconds), None for a new one."""
+
+    journal: Database
+    recipe: Recipe
+    cluster_id: str
+    run: str
+    resumes: float | None = None
+    before: tuple[Event, ...] = ()
+
+    def note(self, kind: str, data: Mapping[str, object]) -> None:
+        """Write an event of this run down."""
+        from asgard.journal import events
+
+        about = {**data, "cluster_id": self.cluster_id}
+        events.record(self.journal, kind, self.recipe.name, about, correlation=self.run)
+
+    def start(self, trigger: Event | None = None) -> None:
+        """Note that it begins, or goes on; `trigger` is the event that it answers."""
+        kind = STARTED if self.resumes is None else RESUMED
+        data = {"digest": self.recipe.digest, "values": dict(self.recipe.values)}
+        self.note(kind, {**data, "event": trigger.id if trigger else None})
+
+    def noted(self, kind: str) -> list[Event]:
+        """Events of that kind from before it was cut short."""
+        return [e for e in self.before if e.kind == kind]
+
+    def finished_steps(self) -> set[int]:
+        """Steps that were finished before it was cut short."""
+        return {int(e.data["number"]) for e in self.noted(STEP_FINISHED)}
+
+
+def recall(journal: Database, recipe: Recipe, cluster_id: str) -> Memory:
+    """The run to go on with, or a new one. Writes nothing."""
+    from asgard.journal import events
+
+    mine = _of(journal, recipe, cluster_id)
+    last = next((e for e in reversed(mine) if e.kind == STARTED), None)
+    if last is not None and last.correlation and last.data.get("digest") == recipe.digest:
+        over = any(e.kind in (FINISHED, FAILED) and e.correlation == last.correlation for e in mine)
+        if not over and _now(journal) - last.at < RESUMABLE_S:
+            before = events.read(journal, events.Filter(correlation=last.correlation))
+            return Memory(journal, recipe, cluster_id, last.correlation, last.at, tuple(before))
+    return Memory(journal, recipe, cluster_id, uuid.uuid4().hex[:12])
+
+
+def newest_trigger(journal: Database, recipe: Recipe, cluster_id: str) -> Event | None:
+    """The newest event that triggers the recipe and that no run of it has answered; None where there is none."""
+    from asgard.journal import events
+
+    if recipe.event is None:
+        return None
+    answered = [int(e.data["event"]) for e in _of(journal, recipe, cluster_id) if e.data.get("event") is not None]
+    wanted = events.Filter(kind=recipe.event, after_id=max(answered, default=0), since=_now(journal) - TRIGGERS_S)
+    found = events.read(journal, wanted, last=_LOOKED_AT)
+    return next((e for e in reversed(found) if e.data.get("cluster_id") in (None, cluster_id)), None)
+
+
+def _of(journal: Database, recipe: Recipe, cluster_id: str) -> list[Event]:
+    from asgard.journal import events
+
+    wanted = events.Filter(kind="thor.recipe.*", subject=recipe.name)
+    return [e for e in events.read(journal, wanted, last=_LOOKED_AT) if e.data.get("cluster_id") == cluster_id]
+
+
+def _now(journal: Database) -> float:
+    with journal.read() as connection:
+        return journal.now(connection)
