@@ -20,7 +20,7 @@ from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import PROVIDER_PREFIX
 from asgard.odin.program import PROJECT, PROVIDER
 from asgard.odin.resources import local
-from asgard.odin.resources.kinds import CLUSTER, READY
+from asgard.odin.resources.kinds import CLUSTER, READY, TOPIC
 from asgard.odin.resources.observe import Observed
 from asgard.odin.spec import ExternalSpec, StackSpec
 
@@ -90,8 +90,9 @@ class Session:
         return self._control
 
     def observed(self, state: State) -> Observed:
-        """One look at the cluster and at the processes of its nodes."""
-        return Observed(lambda: self.control(state), local.running)
+        """One look at what the state names, in the cluster and among the processes of its nodes."""
+        topics = {record["outputs"]["name"] for record in state.live.values() if record["type"] == TOPIC}
+        return Observed(lambda: self.control(state), local.running, topics)
 
     def cluster_id(self, state: State) -> str | None:
         """The id of the stack's cluster where the state tells it, or the cluster of an external stack does."""

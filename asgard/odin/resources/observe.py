@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Any
 
 from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, Topic
@@ -41,13 +41,18 @@ TEMPORARY_CONFIGS = frozenset({"leader.replication.throttled.replicas", "followe
 class Observed:
     """What the cluster holds, each kind read once and then kept. Safe to ask from several threads.
 
-    `control` is called when Kafka is first needed; `running` tells of a local node, by cluster name and node id.
+    `control` is called when Kafka is first needed; `running` tells of a local node, by cluster name and node id. `names`: the
+    only topics that are looked at (a cluster may hold thousands that are somebody else's); None: all of them.
     """
 
     def __init__(
-        self, control: Callable[[], ControlPlane], running: Callable[[str, int], bool | None] = local.running
+        self,
+        control: Callable[[], ControlPlane],
+        running: Callable[[str, int], bool | None] = local.running,
+        names: Collection[str] | None = None,
     ) -> None:
         self._control = control
+        self._names = names
         self._running = running
         self._kept: dict[str, Any] = {}
         self._stale: set[str] = set()
@@ -79,13 +84,15 @@ class Observed:
         self._expected.setdefault(kind, {})[key] = (time.monotonic() + PROPAGATION_S, shows)
 
     def topics(self, *, fresh: bool = True) -> dict[str, Topic]:
-        """All topics. `fresh=False` is content with what was read before this run's own writes."""
-        found: dict[str, Topic] = self._get("topics", lambda control: control.topics(), fresh)
+        """The topics. `fresh=False` is content with what was read before this run's own writes."""
+        found: dict[str, Topic] = self._get("topics", lambda control: control.topics(self._names), fresh)
         return found
 
     def topic_configs(self) -> dict[str, dict[str, str]]:
         """The configs set on each topic itself."""
-        found: dict[str, dict[str, str]] = self._get("topic_configs", lambda control: control.topic_configs())
+        found: dict[str, dict[str, str]] = self._get(
+            "topic_configs", lambda control: control.topic_configs(self._names)
+        )
         return found
 
     def users(self, *, fresh: bool = True) -> dict[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -238,18 +239,21 @@ def test_what_differs(token: str, old: Values, new: Values, found: dict[str, Any
 
 
 class Facts:
-    """What a cluster holds, for `Observed`; counts how often each kind is read."""
+    """What a cluster holds, for `Observed`; counts how often each kind is read, and of which topics."""
 
     def __init__(self) -> None:
         self.reads: list[str] = []
+        self.asked: set[tuple[str, ...] | None] = set()
 
-    def topics(self) -> dict[str, Topic]:
+    def topics(self, names: Collection[str] | None = None) -> dict[str, Topic]:
         self.reads.append("topics")
+        self.asked.add(None if names is None else tuple(names))
         partitions = tuple(Partition("t", n, (1, 2), (1, 2), 1) for n in range(3))
         return {"t": Topic("t", "id-of-t", False, partitions)}
 
-    def topic_configs(self) -> dict[str, dict[str, str]]:
+    def topic_configs(self, names: Collection[str] | None = None) -> dict[str, dict[str, str]]:
         self.reads.append("topic_configs")
+        self.asked.add(None if names is None else tuple(names))
         return {"t": {"retention.ms": "1", "leader.replication.throttled.replicas": "*"}}
 
     def users(self) -> dict[str, tuple[str, ...]]:
@@ -326,6 +330,13 @@ def test_each_kind_is_read_once_and_again_after_a_write_that_it_does_not_show_ye
     snapshot.topics()
     snapshot.topics()
     assert facts.reads == ["topics", "topic_configs", "topics", "topics", "topics"]
+
+
+def test_of_a_large_cluster_only_the_topics_that_were_named_are_read() -> None:
+    facts = Facts()
+    named = Observed(lambda: facts, names=["t"])  # type: ignore[arg-type, return-value]
+    assert observe(TOPIC, {"name": "t"}, named)
+    assert facts.asked == {("t",)}
 
 
 def plan(before: Values | None = None, **changes: Any) -> Values:
