@@ -20,8 +20,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from asgard.core import paths
 from asgard.core.errors import Failed
 from asgard.kafka import nodes
-from asgard.kafka.connection import FIRST_USER, Connection, scram_properties
-from asgard.kafka.nodes import RunDir, process
+from asgard.kafka.connection import FIRST_USER, Connection, read_properties, scram_properties
+from asgard.kafka.nodes import RunDir, process, storage
 from asgard.odin.targets.local import LocalNodes
 from tests.harness import AckedProducer, RealCluster
 
@@ -223,6 +223,44 @@ def test_a_caller_killed_at_any_step_leaves_one_node_that_the_next_call_finishes
     pid = nodes.create(run_dir, alone.specs[1], alone.credentials)
     nodes.wait_ready([run_dir])
     assert processes_of(run_dir) == [pid] == orphan
+
+
+FIRST_METADATA = ("bootstrap.checkpoint", "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint")
+
+
+def test_a_first_quorum_is_formatted_once_and_each_node_has_ids_of_its_own(session_home: Path) -> None:
+    cluster = RealCluster(session_home / "first-quorum", brokers=3)
+    for node, spec in cluster.specs.items():
+        cluster.run_dir(node).write(spec, cluster.credentials)
+        storage.ensure_formatted(cluster.run_dir(node))
+    logs = {node: cluster.run_dir(node).log_dir for node in cluster.specs}
+    for name in FIRST_METADATA:
+        assert len({(log / name).read_bytes() for log in logs.values()}) == 1
+    made = {node: read_properties(log / "meta.properties") for node, log in logs.items()}
+    for voter in cluster.specs[1].voters:
+        own = {"node.id": str(voter.id), "directory.id": voter.directory_id}
+        assert made[voter.id] == {**made[1], **own}, "as Kafka's tool wrote it for the first, but for its ids"
+    # A format that was cut short is begun anew.
+    cluster.run_dir(2).formatted.unlink()
+    (logs[2] / "meta.properties").unlink()
+    storage.ensure_formatted(cluster.run_dir(2))
+    assert read_properties(logs[2] / "meta.properties") == made[2]
+
+
+def test_a_node_of_another_first_quorum_is_formatted_for_itself(session_home: Path) -> None:
+    """Below one directory, as after a cluster of the same name that was made anew."""
+    cluster, other = RealCluster(session_home / "two", brokers=1), RealCluster(session_home / "two", brokers=1)
+    moved = replace(other.specs[1], id=2, voters=(replace(other.specs[1].voters[0], id=2),))
+    for run_dir, spec, credentials in (
+        (cluster.run_dir(1), cluster.specs[1], cluster.credentials),
+        (cluster.run_dir(2), moved, other.credentials),
+    ):
+        run_dir.write(spec, credentials)
+        storage.ensure_formatted(run_dir)
+    first, second = ((cluster.run_dir(node).log_dir / FIRST_METADATA[0]).read_bytes() for node in (1, 2))
+    assert first != second
+    identity = read_properties(cluster.run_dir(2).log_dir / "meta.properties")
+    assert (identity["cluster.id"], identity["node.id"]) == (other.cluster_id, "2")
 
 
 def test_no_password_stands_in_any_process(alone: RealCluster) -> None:

@@ -21,6 +21,7 @@ from asgard.core.errors import Failed
 from asgard.kafka.distribution import ensure_kafka
 from asgard.kafka.java import find_java
 from asgard.kafka.nodes.rundir import RunDir
+from asgard.kafka.nodes.spec import NodeSpec
 
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
 _FAST_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true", "-Dfile.encoding=UTF-8")
@@ -72,16 +73,20 @@ def state(process: psutil.Process | None) -> State:
     return "paused" if status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP) else "running"
 
 
-def spawn(run_dir: RunDir) -> int:
-    """Start the broker process in a session of its own and return its pid; it may take seconds until it serves."""
-    spec = run_dir.spec()
-    command = [
+def server_command(run_dir: RunDir, spec: NodeSpec) -> list[str]:
+    """The node's process: its program and all arguments."""
+    return [
         *java_command(spec.version, f"-Xmx{spec.heap_bytes // 1024}k", "-XX:+ExitOnOutOfMemoryError"),
         f"-Dlog4j2.configurationFile={run_dir.log4j2.absolute()}",
         marker(run_dir),
         "kafka.Kafka",
         str(run_dir.properties.absolute()),
     ]
+
+
+def spawn(run_dir: RunDir) -> int:
+    """Start the broker process in a session of its own and return its pid; it may take seconds until it serves."""
+    command = server_command(run_dir, run_dir.spec())
     with contextlib.suppress(FileNotFoundError):
         run_dir.out.replace(run_dir.out.with_name("out.1.log"))
     with run_dir.out.open("wb") as out:

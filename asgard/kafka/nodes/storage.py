@@ -1,28 +1,37 @@
 """Formatting a node's log directory with Kafka's own StorageTool, so that a kill at any instant leaves no half of it in use.
 
-The arguments stand in a private file: no password, not even a salted one, is among a process's arguments.
+The first quorum's nodes all begin with the same two files of metadata (KIP-853), so the tool runs once and the others get
+copies, under their own ids. Its arguments stand in a private file: no password, not even a salted one, is among a process's
+arguments.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import hashlib
+import os
 import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from asgard.core import paths
 from asgard.core.errors import Failed, Refused
+from asgard.kafka.connection import read_properties, render_properties
 from asgard.kafka.nodes import process
 from asgard.kafka.nodes.rundir import RunDir
 from asgard.kafka.nodes.spec import HOST, Credentials, NodeSpec
 
 _ITERATIONS = 4096
 _TIMEOUT_S = 120
+_FIRST_METADATA = ("bootstrap.checkpoint", "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint")
+"""The records that a cluster begins with, and its first voters. Kafka writes neither again."""
+_IDENTITY = {"version", "cluster.id", "node.id", "directory.id"}
 
 
 def salted(user: str, password: str, salt: bytes) -> str:
@@ -53,7 +62,55 @@ def ensure_formatted(run_dir: RunDir) -> None:
     _end_earlier_try(run_dir)
     _wipe_half_formatted(run_dir)
     spec = run_dir.spec()
-    # One file of the first metadata is all that differs between a first quorum and a node that joins.
+    with _one_of_the_cluster(run_dir) if spec.first_voter else contextlib.nullcontext():
+        if not (spec.first_voter and _copy_of_another(run_dir, spec)):
+            _format(run_dir, spec)
+        paths.write_atomic(run_dir.formatted, f"{spec.cluster_id}\n")
+
+
+@contextlib.contextmanager
+def _one_of_the_cluster(run_dir: RunDir) -> Iterator[None]:
+    """The nodes of a new cluster are formatted one after the other; the lock goes with the process that holds it."""
+    directory = os.open(run_dir.path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+def _copy_of_another(run_dir: RunDir, spec: NodeSpec) -> bool:
+    """Give the node what the tool wrote for another voter of its first quorum, where there is one."""
+    for path in sorted(run_dir.path.parent.glob("*/node.json")):
+        other = RunDir(path.parent)
+        if other.path == run_dir.path or not other.formatted.is_file() or not _alike(other, run_dir, spec):
+            continue
+        identity = read_properties(other.log_dir / "meta.properties")
+        if set(identity) != _IDENTITY or identity["version"] != "1":
+            return False
+        for name in _FIRST_METADATA:
+            (run_dir.log_dir / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(other.log_dir / name, run_dir.log_dir / name)
+        own = next(voter.directory_id for voter in spec.voters if voter.id == spec.id)
+        identity |= {"node.id": str(spec.id), "directory.id": own}
+        paths.write_atomic(run_dir.log_dir / "meta.properties", render_properties(identity), mode=0o644)
+        return True
+    return False
+
+
+def _alike(other: RunDir, run_dir: RunDir, spec: NodeSpec) -> bool:
+    """Whether the tool would be told the same for both but for their ids, and the other still has what it wrote."""
+    there = other.spec()
+    return (
+        there.first_voter
+        and (there.cluster_id, there.voters, there.version) == (spec.cluster_id, spec.voters, spec.version)
+        and other.credentials() == run_dir.credentials()
+        and all((other.log_dir / name).is_file() for name in _FIRST_METADATA)
+    )
+
+
+def _format(run_dir: RunDir, spec: NodeSpec) -> None:
+    """Run the tool."""
     with tempfile.NamedTemporaryFile("w", dir=run_dir.path, prefix=".format-", suffix=".args") as file:
         Path(file.name).chmod(0o600)
         lines = arguments(spec, run_dir.properties.absolute(), run_dir.credentials())
@@ -87,7 +144,6 @@ def ensure_formatted(run_dir: RunDir) -> None:
             f"Kafka's StorageTool refused to format node {spec.id}: {words[0][:300] if words else 'it printed nothing'}",
             f"Its configuration is {run_dir.properties}.",
         )
-    paths.write_atomic(run_dir.formatted, f"{spec.cluster_id}\n")
 
 
 def _end_earlier_try(run_dir: RunDir) -> None:
