@@ -1,0 +1,107 @@
+"""The rolling restart of a recipe: one node at a time, none of them twice, also when the run was killed in between.
+
+Before each node no partition of the whole cluster may be under-replicated; what else must hold is `kafka.rolling`'s. Before a
+node is stopped its process id goes into the journal: who goes on with a killed run finds by it whether the node was restarted
+already, and sees a node that is down because the run died between its stop and its start. That one comes first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from asgard.core.errors import AsgardError, Busy, Failed, Refused, WrongUsage
+from asgard.core.units import format_duration
+from asgard.kafka import rolling
+from asgard.kafka.model import Node
+from asgard.kafka.ports import ControlPlane, NodeControl
+
+BEGUN, RESTARTED = "thor.restart.begun", "thor.broker.restarted"
+NODE_S = 180.0
+"""How long a node may take to be back in all ISRs, and the cluster to be whole before the next one."""
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a killed run left: the process id of each node when it was about to be restarted."""
+
+    pids: dict[int, int | None]
+
+    def over(self, node: Node) -> bool:
+        """Whether it was restarted: another process runs than the one that was to be stopped."""
+        return node.id in self.pids and node.state == "running" and node.pid != self.pids[node.id]
+
+
+def chosen(nodes: Collection[Node], wanted: Collection[int] | str, known: Known, controller: int) -> list[int]:
+    """The nodes to restart, in order: one that a killed run left down, then by id, the active controller last."""
+    by_id = {n.id: n for n in nodes}
+    ids = sorted(by_id) if isinstance(wanted, str) else wanted
+    unknown = sorted(set(ids) - set(by_id))
+    if unknown:
+        raise WrongUsage(
+            f"there is no node {unknown[0]} to restart", f"Nodes: {', '.join(map(str, sorted(by_id))) or 'none'}."
+        )
+    left = [i for i in rolling.order(ids, controller) if not known.over(by_id[i])]
+    return sorted(left, key=lambda i: not (i in known.pids and by_id[i].state != "running"))
+
+
+def restart(
+    control: ControlPlane,
+    nodes: NodeControl,
+    ids: Collection[int],
+    *,
+    note: Callable[[str, dict[str, object]], None],
+    tell: Callable[[str], None],
+    may_go_on: Callable[[], None],
+    deadline: float,
+) -> None:
+    """Restart these nodes in this order. `may_go_on` is asked before each and raises where the run must stop there.
+
+    Raises Refused (a node must not be stopped now), Failed (one does not come back, or the time is over).
+    """
+    for number, node in enumerate(ids, 1):
+        may_go_on()
+        left_s = min(NODE_S, deadline - time.monotonic())
+        if left_s <= 0:
+            raise Failed(
+                f"the time was over before node {node} was restarted", "Run it again: it goes on with that node."
+            )
+        _wait_until_whole(control, node, time.monotonic() + left_s)
+        pid = next((n.pid for n in nodes.nodes() if n.id == node), None)
+
+        def begin(node: int, pid: int | None = pid) -> None:
+            note(BEGUN, {"node": node, "pid": pid})
+            nodes.restart(node)
+
+        began = time.monotonic()
+        rolling.restart_one(control, nodes, node, deadline_s=left_s, restart=begin)
+        took_s = time.monotonic() - began
+        note(RESTARTED, {"node": node, "seconds": round(took_s, 1)})
+        tell(f"node {node} is back after {format_duration(took_s)} ({number} of {len(ids)})")
+
+
+def _wait_until_whole(control: ControlPlane, node: int, give_up: float) -> None:
+    """Wait until no partition lacks a replica, apart from those on the node itself: it may be down because a run was killed."""
+    while True:
+        try:
+            lacking = [
+                f"{p.topic}-{p.partition}"
+                for t in control.topics().values()
+                for p in t.partitions
+                if set(p.replicas) - set(p.adding) - set(p.isr) - {node}
+            ]
+        except (Busy, Refused):
+            raise
+        except AsgardError as error:  # no broker answers at this moment
+            lacking = [error.what]
+        if not lacking:
+            return
+        if time.monotonic() > give_up:
+            shown = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
+            raise Refused(
+                f"node {node} was not restarted: {len(lacking)} partitions are under-replicated ({shown})",
+                "Heal that first, then run it again: nodes that were restarted already are left alone.",
+            )
+        time.sleep(_POLL_S)

@@ -1,0 +1,282 @@
+"""Carries out a recipe: its conditions, its steps one after the other, what is done where one of them fails.
+
+What a step does is handed in (`World`), so that this module knows no Kafka. Each step has a deadline and tries; what became of
+it is noted in the journal before the next one begins, and a run that was killed is gone on with: steps that only bring about a
+state are taken again (they find it there), messages and programs are not repeated, and a rolling restart remembers its brokers.
+
+Times are seconds of `time.monotonic`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from asgard.core.condition import Condition
+from asgard.core.errors import AsgardError, Busy, ExitCode, Failed, Unreachable, WrongUsage
+from asgard.core.units import format_duration
+from asgard.thor.recipes import memory as journal_of
+from asgard.thor.recipes.facts import Facts, Verdict
+from asgard.thor.recipes.memory import Memory
+from asgard.thor.recipes.model import Recipe, Step
+
+if TYPE_CHECKING:
+    from asgard.journal.events import Event
+
+Outcome = Literal["done", "nothing", "waiting", "skipped", "failed"]
+"""`nothing`: it was so already; `waiting`: not yet, as inside a grace; `skipped`: a killed run had done it."""
+POLL_S = 1.0
+PATIENCE_S = 300.0
+"""How long a run that has begun waits for the cluster where a more urgent command got it; a step's `timeout` wins."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a step came to, in a sentence."""
+
+    outcome: Outcome
+    text: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of a step, and what an action may use. `deadline` is a time of `time.monotonic`, infinite where there is none."""
+
+    step: Step
+    memory: Memory
+    deadline: float
+    tell: Callable[[str], None]
+    facts: Callable[[], Facts]
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until its deadline, never below 0."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def check(self) -> None:
+        """Raise Failed where the deadline has passed."""
+        if time.monotonic() > self.deadline:
+            raise Failed(
+                f"{self.step.name} was not done in its time",
+                "What it had begun is recorded; run the recipe again, or give the step a longer timeout.",
+            )
+
+
+Action = Callable[[Attempt], Done]
+
+
+@dataclass(frozen=True)
+class World:
+    """What a recipe works on: the cluster's facts as they are now, and what its actions do."""
+
+    facts: Callable[[], Facts]
+    actions: Mapping[str, Action]
+
+
+@dataclass
+class StepReport:
+    """What became of a step."""
+
+    number: int
+    action: str
+    name: str
+    outcome: Outcome
+    text: str
+    seconds: float
+    tries: int = 1
+    on_failure: bool = False
+
+
+@dataclass
+class Report:
+    """What became of a run. `resumed`: it went on where another was killed. `hint`: what to do where it failed."""
+
+    recipe: str
+    cluster: str
+    run: str
+    outcome: Outcome
+    text: str
+    seconds: float = 0.0
+    resumed: bool = False
+    steps: list[StepReport] = field(default_factory=list)
+    exit_code: int = ExitCode.OK
+    hint: str | None = None
+
+
+def run(
+    recipe: Recipe,
+    world: World,
+    memory: Memory,
+    cluster: str,
+    *,
+    tell: Callable[[str], None],
+    trigger: Event | None = None,
+) -> Report:
+    """Carry out a recipe. A failure is in the report; only an interruption is raised, and the next run goes on from there."""
+    began = time.monotonic()
+    report = Report(recipe.name, cluster, memory.run, "done", "", resumed=memory.resumes is not None)
+    if memory.resumes is not None:
+        at = datetime.fromtimestamp(memory.resumes, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        tell(f"goes on with the run of {at}, which was cut short")
+    else:
+        verdicts = _judged(world, recipe.when)
+        unknown = [v for v in verdicts if v.holds is None]
+        if unknown:
+            raise Failed(f"whether there is something to do can't be told: {unknown[0]}", "asgard thor status says what does not answer.")  # fmt: skip
+        broken = [v for v in verdicts if not v.holds]
+        if broken:
+            report.outcome, report.text = "nothing", f"nothing to do: {broken[0]}"
+            if trigger is not None:
+                memory.note(journal_of.SKIPPED, {"event": trigger.id, "text": report.text})
+            tell(report.text)
+            return report
+        for verdict in verdicts:
+            tell(str(verdict))
+    memory.start(trigger)
+    runner = _Runner(recipe, world, memory, report, tell, began + (recipe.timeout_s or math.inf))
+    runner.all_steps()
+    report.seconds = round(time.monotonic() - began, 1)
+    if report.outcome == "failed":
+        memory.note(journal_of.FAILED, {"text": report.text, "exit_code": int(report.exit_code)})
+    else:
+        report.text = report.text or f"done in {format_duration(report.seconds)}"
+        memory.note(journal_of.FINISHED, {"outcome": report.outcome, "text": report.text})
+    tell(report.text)
+    return report
+
+
+@dataclass
+class _Runner:
+    recipe: Recipe
+    world: World
+    memory: Memory
+    report: Report
+    tell: Callable[[str], None]
+    deadline: float
+    acted: bool = False
+
+    def all_steps(self) -> None:
+        over = self.memory.finished_steps()
+        for step in self.recipe.steps:
+            if step.once and step.number in over:
+                self.note(StepReport(step.number, step.action, step.name, "skipped", "done before", 0.0))
+                continue
+            done = self.step(step)
+            if done.outcome == "failed":
+                if self.acted or self.report.exit_code != ExitCode.BUSY:
+                    self.on_failure()
+                return
+            if done.outcome == "waiting":
+                self.report.outcome, self.report.text, self.report.exit_code = "waiting", done.text, ExitCode.FAILED
+                return
+
+    def on_failure(self) -> None:
+        for step in self.recipe.on_failure:
+            if self.step(step, on_failure=True).outcome == "failed":
+                return
+
+    def step(self, step: Step, *, on_failure: bool = False) -> StepReport:
+        """One step with its tries; a failure of the recipe's own steps is the run's."""
+        label = f"{'on failure' if on_failure else 'step'} {step.number}, {step.name}"
+        began = time.monotonic()
+        deadline = min(math.inf if on_failure else self.deadline, began + (step.given.timeout or math.inf))
+        attempt = Attempt(step, self.memory, deadline, lambda text: self.tell(f"{label}: {text}"), self.world.facts)
+        result = StepReport(step.number, step.action, step.name, "failed", "", 0.0, on_failure=on_failure)
+        for result.tries in range(1, step.given.retries + 2):
+            try:
+                attempt.check()
+                done = self._patiently(attempt)
+                result.outcome, result.text = done.outcome, done.text
+                break
+            except AsgardError as error:
+                result.text = error.what
+                last = result.tries > step.given.retries or isinstance(error, WrongUsage)
+                if last or attempt.left_s <= step.given.retry_after:
+                    self._failed(error, label, on_failure)
+                    break
+                self.tell(f"{label}: {error.what}; tried again in {format_duration(step.given.retry_after)}")
+                time.sleep(step.given.retry_after)
+        result.seconds = round(time.monotonic() - began, 1)
+        self.acted |= result.outcome == "done" and step.action not in ("verify", "wait-until")
+        self.note(result)
+        return result
+
+    def note(self, result: StepReport) -> None:
+        """Say and write down what became of a step."""
+        lead = "on failure" if result.on_failure else "step"
+        self.report.steps.append(result)
+        self.tell(f"{lead} {result.number}, {result.name}: {result.outcome}: {result.text}")
+        if result.outcome != "skipped" and not result.on_failure:
+            kind = journal_of.STEP_FAILED if result.outcome == "failed" else journal_of.STEP_FINISHED
+            about = {"number": result.number, "action": result.action, "outcome": result.outcome}
+            self.memory.note(kind, {**about, "text": result.text, "seconds": result.seconds, "tries": result.tries})
+
+    def _patiently(self, attempt: Attempt) -> Done:
+        """Take the step; where somebody else has the cluster and this run has already changed something, wait for it."""
+        give_up = min(attempt.deadline, time.monotonic() + PATIENCE_S)
+        told = False
+        while True:
+            try:
+                return self._act(attempt)
+            except Busy as error:
+                if not self.acted or time.monotonic() + POLL_S > give_up:
+                    raise
+                if not told:
+                    attempt.tell(f"waits: {error.what}")
+                told = True
+                time.sleep(POLL_S)
+
+    def _act(self, attempt: Attempt) -> Done:
+        if attempt.step.action == "verify":
+            return _verify(attempt)
+        if attempt.step.action == "wait-until":
+            return _wait_until(attempt)
+        return self.world.actions[attempt.step.action](attempt)
+
+    def _failed(self, error: AsgardError, label: str, on_failure: bool) -> None:
+        if on_failure:
+            return
+        self.report.outcome, self.report.hint, self.report.exit_code = "failed", error.hint, error.exit_code
+        self.report.text = f"failed in {label}: {error.what}"
+
+
+def _judged(world: World, conditions: Sequence[Condition]) -> list[Verdict]:
+    return world.facts().judge_all(conditions) if conditions else []
+
+
+def _verify(attempt: Attempt) -> Done:
+    verdicts = attempt.facts().judge_all(attempt.step.given.that)  # type: ignore[attr-defined]
+    broken = [v for v in verdicts if not v.holds]
+    if broken:
+        raise Failed("; ".join(str(v) for v in broken), "asgard thor status shows the cluster.")
+    return Done("done", "; ".join(str(v) for v in verdicts))
+
+
+def _wait_until(attempt: Attempt) -> Done:
+    conditions = attempt.step.given.condition  # type: ignore[attr-defined]
+    began = time.monotonic()
+    told = ""
+    while True:
+        looked = time.monotonic()
+        try:
+            broken = [str(v) for v in attempt.facts().judge_all(conditions) if not v.holds]
+        except Unreachable as error:
+            broken = [error.what]
+        if not broken:
+            return Done("done", f"{_all(conditions)} after {format_duration(time.monotonic() - began)}")
+        if broken[0] != told:
+            attempt.tell(f"waits: {broken[0]}")
+            told = broken[0]
+        # A cluster that takes long to be looked at is looked at less often.
+        pause = max(POLL_S, time.monotonic() - looked)
+        if attempt.left_s < pause:
+            raise Failed(f"waited {format_duration(time.monotonic() - began)} in vain: {broken[0]}", "asgard thor status shows the cluster.")  # fmt: skip
+        time.sleep(pause)
+
+
+def _all(conditions: Sequence[Condition]) -> str:
+    return " and ".join(c.text for c in conditions)
