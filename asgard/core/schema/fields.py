@@ -6,6 +6,7 @@ written must have a value; an empty list or mapping may be left empty.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -14,6 +15,7 @@ from asgard.core.document import shown, text_of
 from asgard.core.units import parse_duration, parse_rate, parse_size
 
 FOREVER_MS = -1
+_WEB = re.compile(r"https?://[^\s/]+\S*\Z")
 
 
 class Model(BaseModel):
@@ -96,6 +98,22 @@ def _percentage(value: Any) -> float:
     return float(value)
 
 
+def _argv(value: Any) -> Any:
+    if not isinstance(value, list) or not value or as_text(value[0]) == "":
+        raise ValueError(
+            f"is {shown(value)}; allowed is a list: the program and its arguments, as in [/usr/local/bin/page, ops]"
+        )
+    return [as_text(item) for item in value]
+
+
+def web_address(value: Any) -> str:
+    """The address of a web hook; it may hold a token, so a wrong one is not repeated."""
+    text = as_text(value)
+    if not _WEB.match(text):
+        raise ValueError("is no address of a web hook; allowed is https://… or http://…")
+    return text
+
+
 def _or_empty_list(value: Any) -> Any:
     return [] if value is None else value
 
@@ -136,6 +154,9 @@ ConfigValue = Annotated[
 ]
 Configs = Annotated[dict[str, ConfigValue], EmptyMapping]
 Texts = Annotated[list[Text], EmptyList]
+Argv = Annotated[
+    list[str], BeforeValidator(_argv), WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1})
+]
 Size = Annotated[int, BeforeValidator(_size), WithJsonSchema(_SIZE)]
 OptionalByteRate = Annotated[float | None, BeforeValidator(_byte_rate), WithJsonSchema(_RATE)]
 OptionalRate = Annotated[float | None, BeforeValidator(_rate), WithJsonSchema(_RATE)]

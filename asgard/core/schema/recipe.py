@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from asgard.core import condition, cron
 from asgard.core.document import shown
 from asgard.core.schema.fields import (
+    Argv,
     EmptyMapping,
     Given,
     Model,
@@ -24,12 +25,12 @@ from asgard.core.schema.fields import (
     Seconds,
     Text,
     as_text,
+    web_address,
 )
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
 _EVENT = re.compile(r"(odin|loki|thor|heimdall|bifrost)\.(\*|[a-z][a-z0-9-]*\.(\*|[a-z]+))\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_WEB = re.compile(r"https?://[^\s/]+\S*\Z")
 
 
 def _name(value: Any) -> str:
@@ -79,21 +80,6 @@ def _factors(value: Any) -> Any:
     return dict(value)
 
 
-def _argv(value: Any) -> Any:
-    if not isinstance(value, list) or not value or as_text(value[0]) == "":
-        raise ValueError(
-            f"is {shown(value)}; allowed is a list: the program and its arguments, as in [/usr/local/bin/page, ops]"
-        )
-    return [as_text(item) for item in value]
-
-
-def _webhook(value: Any) -> str:
-    text = as_text(value)
-    if not _WEB.match(text):
-        raise ValueError("is no address of a web hook; allowed is https://… or http://…")
-    return text
-
-
 def _words(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -108,9 +94,6 @@ _IDS = {"oneOf": [{"type": "integer"}, {"type": "array", "items": {"type": "inte
 Ids = Annotated[list[int], BeforeValidator(_ids), WithJsonSchema(_IDS)]
 EmptyOrIds = Annotated[list[int] | str, BeforeValidator(_ids_or("empty")), WithJsonSchema(_IDS)]
 AllOrIds = Annotated[list[int] | str, BeforeValidator(_ids_or("all")), WithJsonSchema(_IDS)]
-Argv = Annotated[
-    list[str], BeforeValidator(_argv), WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1})
-]
 
 
 class StepModel(Model):
@@ -176,7 +159,7 @@ class Notify(StepModel):
     """Tell somebody: a web hook, a command, and always the log."""
 
     text: Text
-    webhook: Annotated[str | None, Given, BeforeValidator(_webhook)] = None
+    webhook: Annotated[str | None, Given, BeforeValidator(web_address)] = None
     command: Annotated[Argv | None, Given] = None
 
 
