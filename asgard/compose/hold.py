@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from asgard.compose import settle
-from asgard.core import contexts
+from asgard.core import console, contexts
 from asgard.kafka.guarded import guarded
+from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.thor.hold import Hold
 
@@ -18,9 +19,19 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def change(
-    target: Target, *, priority: Priority, doing: str, confirm: str | None = None, healing: bool = False
+    target: Target,
+    *,
+    priority: Priority,
+    doing: str,
+    confirm: str | None = None,
+    healing: bool = False,
+    wait_s: float = 0.0,
+    control: ControlPlane | None = None,
 ) -> Iterator[Hold]:
     """Hold a cluster in order to change it; what dead runs left there is settled first, and said.
+
+    `wait_s` is how long to wait in line for whoever is less urgent. A connection that is there already may be handed in
+    as `control`; its calls take `CALL_DEADLINE_S` at most, and it stays open.
 
     Raises Refused where the context is protected and `confirm` does not name it (`heal: allowed` lets healing through), and
     Busy with who holds a lease. Only healing goes on while a drill breaks things.
@@ -28,14 +39,22 @@ def change(
     from asgard.journal import leases, operations
     from asgard.journal.store.database import open_journal
 
-    control = target.connect(deadline_s=settle.CALL_DEADLINE_S)
     with contextlib.ExitStack() as stack:
-        stack.callback(control.close)
+        if control is None:
+            control = target.connect(deadline_s=settle.CALL_DEADLINE_S)
+            stack.callback(control.close)
         cluster_id = control.cluster().cluster_id
         contexts.refuse_protected_cluster(cluster_id, confirm, healing=healing)
         journal = stack.enter_context(open_journal())
         lease = stack.enter_context(
-            leases.hold(journal, leases.cluster_change(cluster_id), priority=priority, doing=doing)
+            leases.hold(
+                journal,
+                leases.cluster_change(cluster_id),
+                priority=priority,
+                doing=doing,
+                wait_s=wait_s,
+                on_wait=console.say,
+            )
         )
         if not healing:
             leases.refuse_if_held(journal, leases.cluster_fault(cluster_id))
