@@ -114,10 +114,9 @@ class ClusterSnapshot:
 
 @dataclass(frozen=True)
 class ClusterInfo:
-    """Who is there: the answer to DescribeCluster. `controller` is the leader of the metadata quorum where it is known."""
+    """Who is there: the answer to DescribeCluster. Who leads the metadata quorum stands in `Quorum`."""
 
     cluster_id: str
-    controller: int
     brokers: tuple[Broker, ...]
 
 

@@ -56,8 +56,11 @@ class ControlPlane(Protocol):
         ...
 
     # topics
-    def topics(self, names: Collection[str] | None = None) -> dict[str, Topic]:
-        """Those that exist of the names asked for."""
+    def topics(self, names: Collection[str] | None = None, *, moves: bool = True) -> dict[str, Topic]:
+        """Those that exist of the names asked for.
+
+        `moves=False`: without a look at reassignments, which only the leader of the metadata quorum knows.
+        """
         ...
 
     def topic_configs(self, names: Collection[str] | None = None) -> dict[str, dict[str, str]]:

@@ -176,7 +176,9 @@ def _broker(b: Broker, snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]
     away = t.lacking.get(b.id, [])
     name = f"broker {b.id}" + (f" ({b.rack})" if b.rack else "")
     alone = sum(1 for p in away if len(p.isr) == 1)
-    lost = f"{_replicas(t.held[b.id])} there" + (f"; {alone} partitions have one replica in sync left" if alone else "")
+    lost = f"{_replicas(t.held[b.id])} there"
+    if alone:
+        lost += f"; {alone} {'partition has' if alone == 1 else 'partitions have'} a single replica in sync left"
     if b.state == "fenced":
         text = f"{name} is fenced: the controller hears nothing of it. {lost}."
         yield _finding("broker-fenced", f"broker {b.id}", text, (b.id,), away)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from asgard.core.errors import Unreachable
 from asgard.kafka.admin.errors import NotAuthorised
 from asgard.kafka.model import Broker, ClusterSnapshot, Disk, Partition, Quorum, Topic, TopicFacts
 from asgard.kafka.ports import ControlPlane
@@ -64,19 +65,20 @@ class _Looker:
     pool: ThreadPoolExecutor
 
     def structure(self) -> _Structure:
-        cluster, topics, quorum = (
-            self.pool.submit(self.control.cluster),
-            self.pool.submit(self.control.topics),
-            self.pool.submit(self._quorum),
-        )
-        info = cluster.result()
-        return _Structure(info.cluster_id, info.brokers, topics.result(), quorum.result())
+        info = self.control.cluster()
+        quorum = self._quorum()
+        # Without a leader of the quorum nobody knows what moves; what brokers know of topics is worth having all the same.
+        topics = self.control.topics(moves=quorum is None or quorum.leader >= 0)
+        return _Structure(info.cluster_id, info.brokers, topics, quorum)
 
     def _quorum(self) -> Quorum | None:
         try:
             return self.control.quorum()
         except NotAuthorised:
             return None
+        except Unreachable:
+            # Brokers answer (they just did), and none of them finds the leader of the quorum.
+            return Quorum(-1)
 
     def min_isr(self, names: Collection[str]) -> dict[str, int]:
         """Topic to the min.insync.replicas in force."""

@@ -75,7 +75,7 @@ def test_who_is_there(control: AdminClient, secured_cluster: RealCluster) -> Non
     assert info.cluster_id == secured_cluster.cluster_id
     assert [(b.id, b.rack, b.state) for b in info.brokers] == [(1, "r0", "up"), (2, "r1", "up"), (3, "r2", "up")]
     quorum = control.quorum()
-    assert info.controller == quorum.leader
+    assert quorum.leader in {v.id for v in quorum.voters}
     assert [v.id for v in quorum.voters] == [1, 2, 3]
     assert {v.directory for v in quorum.voters} == {v.directory_id for v in secured_cluster.specs[1].voters}
     assert control.features()["metadata.version"] > 0
@@ -273,7 +273,7 @@ def test_a_user_without_acls_is_told_which_it_needs(
     connection = a_user(control, secured_cluster)
     acl = Acl("TOPIC", topic_name, "LITERAL", "User:x", "READ")
     with connect(connection) as poor:
-        assert poor.cluster().controller == -1
+        assert [b.id for b in poor.cluster().brokers] == [1, 2, 3]
         assert poor.topics() == {} and poor.topic_configs() == {} and poor.group_offsets() == {}
         whole: dict[str, Callable[[], object]] = {
             "DESCRIBE on the cluster": poor.quorum,

@@ -9,7 +9,6 @@ from typing import Any
 from kafka.protocol.admin import DescribeClusterRequest, DescribeQuorumRequest
 from kafka.protocol.metadata import ApiVersionsRequest
 
-from asgard.kafka.admin import errors
 from asgard.kafka.admin.messages import AddRaftVoterRequest, RemoveRaftVoterRequest, UnregisterBrokerRequest
 from asgard.kafka.admin.wire import Wire
 from asgard.kafka.model import Broker, ClusterInfo, Quorum, Voter
@@ -31,7 +30,7 @@ class ClusterCalls:
     _wire: Wire
 
     def cluster(self) -> ClusterInfo:
-        """Brokers, fenced ones included. `controller` is -1 where the user may not describe the quorum."""
+        """Brokers, fenced ones included. Any broker answers, also without a metadata quorum."""
         answer = self._wire.ask(
             DescribeClusterRequest(include_cluster_authorized_operations=False, include_fenced_brokers=True)
         )
@@ -40,11 +39,7 @@ class ClusterCalls:
             Broker(b.broker_id, b.rack, b.host, b.port, "fenced" if b.is_fenced else "up")
             for b in sorted(answer.brokers, key=lambda b: b.broker_id)
         )
-        try:
-            leader = self.quorum().leader
-        except errors.NotAuthorised:
-            leader = -1
-        return ClusterInfo(answer.cluster_id, leader, brokers)
+        return ClusterInfo(answer.cluster_id, brokers)
 
     def quorum(self) -> Quorum:
         """The metadata quorum, with each voter's lag in records behind its leader."""

@@ -31,8 +31,11 @@ class TopicCalls:
 
     _wire: Wire
 
-    def topics(self, names: Collection[str] | None = None) -> dict[str, Topic]:
-        """Those that exist of the names asked for, with eligible leader replicas and running reassignments."""
+    def topics(self, names: Collection[str] | None = None, *, moves: bool = True) -> dict[str, Topic]:
+        """Those that exist of the names asked for, with eligible leader replicas and running reassignments.
+
+        `moves=False`: without a look at reassignments, which only the leader of the metadata quorum knows.
+        """
         if names is not None and not names:
             return {}
         batches = [None] if names is None else list(chunks(sorted(names), NAMES_A_REQUEST))
@@ -45,7 +48,7 @@ class TopicCalls:
                 self._wire.check(topic.error_code, None, f"describe topic {topic.name}", needs)
                 # A topic with more partitions than fit comes in several pages.
                 found.setdefault(topic.name, (topic, []))[1].extend(topic.partitions)
-        moving = self._moving() if found else {}
+        moving = self._moving() if found and moves else {}
         return {name: _topic(first, partitions, moving) for name, (first, partitions) in sorted(found.items())}
 
     def _described(self, names: Collection[str] | None) -> Iterator[Any]:

@@ -29,6 +29,8 @@ Job = tuple[Any, int | None]
 """A protocol message and the broker that must answer it (None: any)."""
 
 IN_FLIGHT = 4
+_QUICK_S = 1.0
+"""A broker that hangs still accepts connections: so long it may take to answer, while others have not been tried."""
 _LOGIN_GRACE_S = 1.0
 """A user that was made just now is not known to every broker yet: a refused login is tried again for so long."""
 _LOST = (
@@ -197,10 +199,13 @@ class Wire:
         cluster, started = self._manager.cluster, time.monotonic()
         problems: dict[str, Exception] = {}
         refused: Exception | None = None
+        servers = cluster.bootstrap_brokers()
+        first_ms = _QUICK_S * 1000 if len(servers) > 1 else None
         while True:
-            for server in random.sample(cluster.bootstrap_brokers(), len(cluster.bootstrap_brokers())):
+            for server in random.sample(servers, len(servers)):
                 try:
-                    await self._manager.get_connection(server.node_id, refresh_metadata_on_err=False)
+                    conn = self._manager.get_connection(server.node_id, refresh_metadata_on_err=False)
+                    await self._manager.wait_for(conn.init_future, first_ms)
                     await cluster.refresh_metadata(server.node_id)
                     if cluster.brokers():
                         self._manager.close(node_id=server.node_id)
@@ -213,6 +218,7 @@ class Wire:
                     problems.setdefault(f"{server.host}:{server.port}", error)
                 except kafka_errors.KafkaError as error:
                     problems[f"{server.host}:{server.port}"] = error
+            first_ms = None
             if refused is not None and time.monotonic() - started > min(_LOGIN_GRACE_S, self.patience_s):
                 raise self._login_refused(refused) from refused
             if time.monotonic() - started > self.patience_s:
@@ -260,8 +266,11 @@ class Wire:
                     candidates = self._candidates(failed)
                 target = candidates[0]
             left = deadline - time.monotonic()
-            alone = node is not None or len(self._manager.cluster.brokers()) < 2
-            timeout_ms = max(left if alone else left / 2, 0.05) * 1000
+            share = 1.0
+            if node is None and len(self._manager.cluster.brokers()) > 1:
+                # A read is asked for again elsewhere without harm: the first that hangs costs little.
+                share = 0.2 if not failed and type(request).__name__.startswith(("Describe", "List")) else 0.5
+            timeout_ms = max(left * share, 0.05) * 1000
             try:
                 # A copy: the version is settled a broker, and brokers of one cluster differ during an upgrade.
                 conn = self._manager.get_connection(target, refresh_metadata_on_err=False)
