@@ -29,22 +29,19 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.engine import Connection
 
 from asgard.core import process
 from asgard.core.errors import AsgardError, Busy
-from asgard.core.process import Identity
 from asgard.journal.errors import LeaseLost
-from asgard.journal.rules import TIMING, Blocked, Claimant, LeaseState, Priority, Timing, Wait, blocked, next_in_line
+from asgard.journal.lease_rows import attempt, give_back, held_with, listed, renew, state_of, waiting, waits_for
+from asgard.journal.rules import TIMING, Blocked, Claimant, Priority, Timing, Wait, next_in_line
 from asgard.journal.store import tables
 from asgard.journal.store.database import Database
 
-__all__ = ["TIMING", "Lease", "LeaseLost", "Priority", "Timing", "hold"]
+__all__ = ["TIMING", "Lease", "LeaseLost", "Priority", "Timing", "hold", "listed", "waiting"]
 
 _l = tables.leases.c
 _w = tables.waits.c
@@ -134,7 +131,7 @@ class Lease:
     def guard_in(self, connection: Connection) -> None:
         """The same inside a write transaction that is already open."""
         # An update that changes nothing: it locks the row until the transaction ends.
-        update = sa.update(tables.leases).where(*_held(self.name, self.fence)).values(fence=self.fence)
+        update = sa.update(tables.leases).where(*held_with(self.name, self.fence)).values(fence=self.fence)
         if os.getpid() != self._pid or connection.execute(update).rowcount != 1:
             self._lost = self._lost or TAKEN
             raise self._lost_error()
@@ -168,8 +165,8 @@ class Lease:
         """Note who waits with a higher priority."""
         with suppress(AsgardError), self._journal.read() as connection:
             now = self._journal.now(connection)
-            mine = connection.execute(sa.select(_l.priority).where(*_held(self.name, self.fence))).scalar()
-            first = next_in_line(_waits(connection, self.name), now, process.is_dead)
+            mine = connection.execute(sa.select(_l.priority).where(*held_with(self.name, self.fence))).scalar()
+            first = next_in_line(waits_for(connection, self.name), now, process.is_dead)
             wanted = first is not None and mine is not None and first.claimant.priority > mine
             self._wanted_by = first.claimant if first and wanted else None
 
@@ -255,109 +252,11 @@ def acquire(
                 connection.execute(sa.delete(tables.waits).where(_w.id == request.id))
 
 
-def attempt(
-    journal: Database,
-    name: str,
-    request: Wait,
-    timing: Timing,
-    *,
-    register: bool,
-    is_dead: Callable[[Identity], bool] = process.is_dead,
-) -> tuple[Blocked | tuple[int, float], Wait]:
-    """One try: the fence and the end (by the journal's clock), or who stands in the way; and the request as it now is.
-
-    With `register` a request that fails waits in line for `timing.ttl_s` from now.
-    """
-    with journal.read() as connection:
-        now = journal.now(connection)
-        state = _state(connection, name)
-        in_the_way = blocked(state, _waits(connection, name), request, now, is_dead)
-    if in_the_way and not register:
-        return in_the_way, request  # nothing to write: those who wait don't disturb those who work
-    with journal.write() as connection:
-        now = journal.now(connection)
-        if register:
-            request = _register(connection, name, request, now, timing)
-        state = _state(connection, name)
-        in_the_way = blocked(state, _waits(connection, name), request, now, is_dead)
-        if in_the_way:
-            return in_the_way, request
-        taken = _take(connection, name, state, request.claimant, now, timing)
-        if taken is None:  # another one was quicker (a database that lets two look at once)
-            now_there = _state(connection, name)
-            holder = now_there.holder if now_there and now_there.holder else request.claimant
-            return Blocked(holder, holds=True), request
-        connection.execute(sa.delete(tables.waits).where(_w.lease == name, sa.or_(_w.id == request.id, _w.until < now)))
-        return taken, request
-
-
-def _register(connection: Connection, name: str, request: Wait, now: float, timing: Timing) -> Wait:
-    me = request.claimant
-    me = replace(me, since=me.since or now, until=now + timing.ttl_s)
-    again = sa.update(tables.waits).where(_w.id == request.id).values({_w.until: me.until})
-    if connection.execute(again).rowcount == 0:
-        connection.execute(sa.insert(tables.waits).values(id=request.id, lease=name, **_columns(me)))
-    return Wait(request.id, me)
-
-
-def _take(
-    connection: Connection, name: str, state: LeaseState | None, me: Claimant, now: float, timing: Timing
-) -> tuple[int, float] | None:
-    until = now + timing.ttl_s
-    values = {**_columns(replace(me, since=now, until=until)), "takeover_at": until + timing.call_deadline_s}
-    if state is None:
-        try:
-            with connection.begin_nested():
-                connection.execute(sa.insert(tables.leases).values(name=name, fence=1, **values))
-        except IntegrityError:
-            return None
-        return 1, until
-    # Only the row that was judged: with that fence, and not renewed since.
-    same_end = _l.until.is_(None) if state.holder is None else _l.until == state.holder.until
-    update = sa.update(tables.leases).where(_l.name == name, _l.fence == state.fence, same_end)
-    taken = connection.execute(update.values(fence=state.fence + 1, **values)).rowcount == 1
-    return (state.fence + 1, until) if taken else None
-
-
-def renew(journal: Database, name: str, fence: int, timing: Timing) -> float | None:
-    """Move the end of a held lease on; the new end by the journal's clock, or None where it is no longer held so.
-
-    Also where it had run out: as long as nobody took it, nobody else wrote under it.
-    """
-    with journal.write() as connection:
-        until = journal.now(connection) + timing.ttl_s
-        update = sa.update(tables.leases).where(*_held(name, fence))
-        values = {_l.until: until, _l.takeover_at: until + timing.call_deadline_s}
-        return until if connection.execute(update.values(values)).rowcount == 1 else None
-
-
-def give_back(journal: Database, name: str, fence: int) -> None:
-    """Free a held lease; its row and fence stay. Nothing happens where it is no longer held so."""
-    free = dict.fromkeys((_l.host, _l.boot, _l.pid, _l.started, _l.since, _l.until, _l.takeover_at))
-    with journal.write() as connection:
-        connection.execute(sa.update(tables.leases).where(*_held(name, fence)).values(free))
-
-
-def listed(journal: Database) -> list[LeaseState]:
-    """All leases that are held, and those that were, by name."""
-    with journal.read() as connection:
-        return [_as_state(row) for row in connection.execute(sa.select(tables.leases).order_by(_l.name))]
-
-
-def waiting(journal: Database) -> list[tuple[str, Claimant]]:
-    """Lease and request of everybody who waits, the first in line first."""
-    with journal.read() as connection:
-        now = journal.now(connection)
-        rows = connection.execute(sa.select(tables.waits).order_by(_w.lease, _w.priority.desc(), _w.since)).all()
-    waits = [(row.lease, _as_claimant(row)) for row in rows]
-    return [(name, c) for name, c in waits if c.until > now and not process.is_dead(c.who)]
-
-
 def refuse_if_held(journal: Database, name: str) -> None:
     """Raise Busy where somebody holds the lease, without taking it: planned work looks at the fault lease like this."""
     with journal.read() as connection:
         now = journal.now(connection)
-        state = _state(connection, name)
+        state = state_of(connection, name)
     if state and state.holder and not state.is_free(now, process.is_dead):
         raise Busy(
             Blocked(state.holder, holds=True).sentence(name, now),
@@ -365,44 +264,6 @@ def refuse_if_held(journal: Database, name: str) -> None:
         )
 
 
-def _held(name: str, fence: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return (_l.name == name, _l.fence == fence, _l.pid.is_not(None))
-
-
 def _seconds() -> float:
     """Seconds that go on while the machine sleeps, and that nobody can set."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-def _state(connection: Connection, name: str) -> LeaseState | None:
-    row = connection.execute(sa.select(tables.leases).where(_l.name == name)).one_or_none()
-    return None if row is None else _as_state(row)
-
-
-def _waits(connection: Connection, name: str) -> list[Wait]:
-    rows = connection.execute(sa.select(tables.waits).where(_w.lease == name)).all()
-    return [Wait(row.id, _as_claimant(row)) for row in rows]
-
-
-def _as_state(row: Row[Any]) -> LeaseState:
-    held = row.pid is not None
-    return LeaseState(row.name, row.fence, _as_claimant(row) if held else None, row.takeover_at if held else 0.0)
-
-
-def _as_claimant(row: Row[Any]) -> Claimant:
-    who = Identity(row.host, row.boot, row.pid, row.started)
-    return Claimant(who, row.actor, row.doing, row.priority, row.since, row.until)
-
-
-def _columns(c: Claimant) -> dict[str, Any]:
-    return {
-        "host": c.who.host,
-        "boot": c.who.boot,
-        "pid": c.who.pid,
-        "started": c.who.started,
-        "actor": c.actor,
-        "doing": c.doing,
-        "priority": c.priority,
-        "since": c.since,
-        "until": c.until,
-    }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from asgard.core.process import Identity
-from asgard.journal import leases
+from asgard.journal import lease_rows, leases
 from asgard.journal.rules import Blocked, Claimant, Priority, Timing, Wait
 from asgard.journal.store.database import open_journal
 
@@ -46,7 +46,7 @@ class LeaseMachine(RuleBasedStateMachine):
             return
         request = self.waits.get(n) or Wait(f"w{n}", Claimant(self.who[n], "ann", f"work {n}", priority, 0.0, 0.0))
         is_dead = self._is_dead_for(n)
-        got, request = leases.attempt(self.journal, NAME, request, TIMING, register=wait, is_dead=is_dead)
+        got, request = lease_rows.attempt(self.journal, NAME, request, TIMING, register=wait, is_dead=is_dead)
         if isinstance(got, Blocked):
             if wait:
                 self.waits[n] = request
@@ -68,7 +68,7 @@ class LeaseMachine(RuleBasedStateMachine):
         if n not in self.mine:
             return
         fence, _ = self.mine[n]
-        until = leases.renew(self.journal, NAME, fence, TIMING)
+        until = lease_rows.renew(self.journal, NAME, fence, TIMING)
         assert (until is None) == (fence != self.highest)
         if until is None:
             del self.mine[n]
@@ -86,7 +86,7 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule(n=PROCESSES)
     def release(self, n):
         if n in self.mine:
-            leases.give_back(self.journal, NAME, self.mine.pop(n)[0])
+            lease_rows.give_back(self.journal, NAME, self.mine.pop(n)[0])
 
     @rule(n=PROCESSES)
     def die(self, n):
