@@ -7,37 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asgard.cli.command import command, group
+from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
 from asgard.cli.thor import app
+from asgard.cli.thor.common import LimitsPath, SnapshotPath, Throttle, Window, limits_of, say_silent, snapshot_of
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
+from asgard.thor.kinds import Kind, planner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from asgard.kafka.model import ClusterSnapshot
-    from asgard.thor.limits import Limits
     from asgard.thor.plan.explain import Explanation
     from asgard.thor.plan.model import Change, Plan
 
-plan_app = group("Plan where replicas are to be; nothing is changed.")
-app.add_typer(plan_app, name="plan")
-
-Snapshot = Annotated[
-    Path, typer.Option("--snapshot", metavar="FILE", help="A cluster snapshot, asgard.cluster/v1 (.gz too).")
-]
-LimitsPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--limits", metavar="FILE", help="A file with `limits:`; else thor.yaml or asgard.yaml, where there is one."
+What = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="WHAT", help="Broker ids for drain and fill, TOPIC=N for set-rf, a plan's file for undo."
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="PLAN", help="Write the plan to this file.")]
-Throttle = Annotated[
-    str | None,
-    typer.Option("--throttle", metavar="RATE", help="Bytes a second and broker, as in 50MB/s; wins over the limits."),
-]
 Explain = Annotated[
     str | None,
     typer.Option("--explain", metavar="PARTITION", help="Show why this one goes where it goes, as in orders-3."),
@@ -45,136 +33,72 @@ Explain = Annotated[
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Draw before and after into a page that needs no network.")
 ]
-Brokers = Annotated[list[int], typer.Argument(metavar="BROKER…", help="Broker ids.")]
+
+_EXAMPLES = """asgard thor plan heal
+asgard thor plan drain 3 --out drain.json
+asgard thor plan fill 7 8 --window 10s
+asgard thor plan balance --limits thor.yaml --html balance.html
+asgard thor plan leaders --bootstrap-server kafka-1:9092
+asgard thor plan set-rf orders=3 payments=3
+asgard thor plan rack-repair --explain orders-3
+asgard thor plan undo drain.json --snapshot cluster.json.gz"""
 
 
-@command(plan_app, example="asgard thor plan heal --snapshot cluster.json.gz --out heal.json")
-def heal(
-    snapshot: Snapshot,
+@command(app, name="plan", example=_EXAMPLES)
+def plan_(
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="What the plan is for.")],
+    what: What = None,
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    snapshot: SnapshotPath = None,
+    window: Window = None,
     limits: LimitsPath = None,
-    out: Out = None,
     throttle: Throttle = None,
+    out: Out = None,
     explain: Explain = None,
     html: Html = None,
 ) -> int:
-    """Give the replicas of dead brokers and of offline log directories to others."""
-    from asgard.thor.plan import planner
+    """Plan where replicas are to be; nothing is changed.
 
-    return _run(planner.heal, snapshot, limits, throttle, out, explain, html)
+    \b
+    KIND is one of:
+      heal             give the replicas of dead brokers and offline log directories to others
+      drain BROKER…    empty brokers, so that they can be taken away
+      fill BROKER…     give new brokers, or such as came back, their part of the load
+      balance          bring disk, replicas and leaders of all brokers within the tolerance
+      leaders          spread preferred leaders; nothing is copied
+      set-rf TOPIC=N…  give topics another number of replicas
+      rack-repair      spread the replicas of each partition over the racks
+      undo PLAN        go back to the replicas that a plan found
 
+    Exits with 1 where something that was asked for can't be done; it is named, with why and what would help.
+    """
+    from asgard.thor import snapshot_file
 
-@command(plan_app, example="asgard thor plan drain 3 --snapshot cluster.json.gz --out drain.json")
-def drain(
-    brokers: Brokers,
-    snapshot: Snapshot,
-    limits: LimitsPath = None,
-    out: Out = None,
-    throttle: Throttle = None,
-    explain: Explain = None,
-    html: Html = None,
-) -> int:
-    """Empty brokers, so that they can be taken away."""
-    from asgard.thor.plan import planner
+    make = planner_of(kind, what or ())
+    given = limits_of(limits, throttle)
+    with snapshot_file.without_collector():
+        found = snapshot_of(snapshot, context, bootstrap_server, command_config, window)
+        say_silent(found)
+        plan = make(found, given)
+        if out is not None:
+            from asgard.thor import plan_file
 
-    return _run(lambda s, given: planner.drain(s, brokers, given), snapshot, limits, throttle, out, explain, html)
+            plan_file.write(plan, out)
+            console.say(f"the plan is in {out}")
+        if html is not None:
+            from asgard.thor import chart
 
+            chart.write(plan, html)
+            console.say(f"before and after are drawn in {html}")
+        if explain is not None:
+            from asgard.thor.plan import explain as explaining
 
-@command(plan_app, example="asgard thor plan fill 7 8 --snapshot cluster.json.gz --out plan.json")
-def fill(
-    brokers: Brokers,
-    snapshot: Snapshot,
-    limits: LimitsPath = None,
-    out: Out = None,
-    throttle: Throttle = None,
-    explain: Explain = None,
-    html: Html = None,
-) -> int:
-    """Give new brokers, or such as came back, their part of the load."""
-    from asgard.thor.plan import planner
-
-    return _run(lambda s, given: planner.fill(s, brokers, given), snapshot, limits, throttle, out, explain, html)
-
-
-@command(plan_app, example="asgard thor plan balance --snapshot cluster.json.gz --out plan.json")
-def balance(
-    snapshot: Snapshot,
-    limits: LimitsPath = None,
-    out: Out = None,
-    throttle: Throttle = None,
-    explain: Explain = None,
-    html: Html = None,
-) -> int:
-    """Bring disk, replicas and leaders of all brokers within the tolerance."""
-    from asgard.thor.plan import planner
-
-    return _run(planner.balance, snapshot, limits, throttle, out, explain, html)
-
-
-@command(plan_app, example="asgard thor plan leaders --snapshot cluster.json.gz --out plan.json")
-def leaders(
-    snapshot: Snapshot,
-    limits: LimitsPath = None,
-    out: Out = None,
-    throttle: Throttle = None,
-    explain: Explain = None,
-    html: Html = None,
-) -> int:
-    """Spread preferred leaders; nothing is copied."""
-    from asgard.thor.plan import planner
-
-    return _run(planner.leaders, snapshot, limits, throttle, out, explain, html)
-
-
-@command(
-    plan_app, name="rack-repair", example="asgard thor plan rack-repair --snapshot cluster.json.gz --out plan.json"
-)
-def rack_repair(
-    snapshot: Snapshot,
-    limits: LimitsPath = None,
-    out: Out = None,
-    throttle: Throttle = None,
-    explain: Explain = None,
-    html: Html = None,
-) -> int:
-    """Spread the replicas of each partition over the racks."""
-    from asgard.thor.plan import planner
-
-    return _run(planner.rack_repair, snapshot, limits, throttle, out, explain, html)
-
-
-@command(plan_app, name="set-rf", example="asgard thor plan set-rf orders=3 --snapshot cluster.json.gz --out plan.json")
-def set_rf(
-    topics: Annotated[list[str], typer.Argument(metavar="TOPIC=N…", help="As in orders=3.")],
-    snapshot: Snapshot,
-    limits: LimitsPath = None,
-    out: Out = None,
-    throttle: Throttle = None,
-    explain: Explain = None,
-    html: Html = None,
-) -> int:
-    """Give topics another number of replicas."""
-    from asgard.thor.plan import planner
-
-    wanted = dict(map(_factor, topics))
-    return _run(lambda s, given: planner.set_rf(s, wanted, given), snapshot, limits, throttle, out, explain, html)
-
-
-@command(plan_app, example="asgard thor plan undo balance.json --snapshot cluster.json.gz --out plan.json")
-def undo(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan that `thor plan … --out` wrote.")],
-    snapshot: Snapshot,
-    limits: LimitsPath = None,
-    out: Out = None,
-    throttle: Throttle = None,
-    explain: Explain = None,
-    html: Html = None,
-) -> int:
-    """Go back to the replicas that a plan found."""
-    from asgard.thor import plan_file
-    from asgard.thor.plan import planner
-
-    made = plan_file.read(plan)
-    return _run(lambda s, given: planner.undo(s, made, given), snapshot, limits, throttle, out, explain, html)
+            _emit_explanation(explaining.explain(plan, found, given, explain))
+        else:
+            emit_plan(plan)
+    return int(ExitCode.FAILED if plan.failed else ExitCode.OK)
 
 
 @command(app, name="explain", example="asgard thor explain heal.json orders-3 --snapshot cluster.json.gz")
@@ -193,7 +117,7 @@ def explain_plan(
 
     made = plan_file.read(plan)
     if snapshot is not None:
-        _emit_explanation(explain.explain(made, snapshot_file.read(snapshot), _limits(limits, None), partition))
+        _emit_explanation(explain.explain(made, snapshot_file.read(snapshot), limits_of(limits), partition))
         return
     change = explain.change_of(made, partition)
     if change is None:
@@ -201,67 +125,16 @@ def explain_plan(
     _emit_explanation(explain.Explanation(partition, change, ()))
 
 
-def _run(
-    make: Callable[[ClusterSnapshot, Limits], Plan],
-    snapshot_path: Path,
-    limits_path: Path | None,
-    throttle: str | None,
-    out: Path | None,
-    explain_partition: str | None,
-    html: Path | None,
-) -> int:
-    from asgard.thor import plan_file, snapshot_file
-    from asgard.thor.plan import explain
+def emit_plan(plan: Plan) -> None:
+    """Show a plan: its summary and tables for people, its document for programs."""
+    from asgard.thor import plan_file
 
-    limits = _limits(limits_path, throttle)
-    with snapshot_file.without_collector():
-        snapshot = snapshot_file.read(snapshot_path)
-        plan = make(snapshot, limits)
-        if out is not None:
-            plan_file.write(plan, out)
-            console.say(f"the plan is in {out}")
-        if html is not None:
-            from asgard.thor import chart
-
-            chart.write(plan, html)
-            console.say(f"before and after are drawn in {html}")
-        if explain_partition is not None:
-            _emit_explanation(explain.explain(plan, snapshot, limits, explain_partition))
-        else:
-            as_document = console.settings.output in (console.OutputFormat.JSON, console.OutputFormat.YAML)
-            console.emit(plan_file.document(plan) if as_document else None, *_tables(plan), text=_text(plan))
-    return int(ExitCode.FAILED if plan.failed else ExitCode.OK)
+    as_document = console.settings.output in (console.OutputFormat.JSON, console.OutputFormat.YAML)
+    console.emit(plan_file.document(plan) if as_document else None, *tables(plan), text=summary(plan))
 
 
-def _factor(text: str) -> tuple[str, int]:
-    topic, equals, factor = text.rpartition("=")
-    if not equals or not topic or not factor.isdecimal():
-        raise WrongUsage(f"{text!r} is no topic with a replication factor", "Write it as TOPIC=N, as in orders=3.")
-    return topic, int(factor)
-
-
-def _limits(path: Path | None, throttle: str | None) -> Limits:
-    from dataclasses import replace
-
-    from asgard.thor import limits
-
-    if path is None:
-        path = next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)
-        if path is not None:
-            console.say(f"limits from {path}")
-    given = limits.read(path) if path else limits.Limits()
-    if throttle is None:
-        return given
-    try:
-        rate = units.parse_rate(throttle)
-        if rate <= 0:
-            raise ValueError(f"is {throttle!r}; allowed is a rate above 0, as in 50MB/s")
-    except ValueError as error:
-        raise WrongUsage(f"--throttle {error}") from error
-    return replace(given, throttle_bytes_per_s=rate)
-
-
-def _text(plan: Plan) -> str:
+def summary(plan: Plan) -> str:
+    """What the plan does, what it can't do and why, in a few lines."""
     head = f"{plan.kind} {' '.join(plan.arguments)}".strip()
     if not plan.changes:
         lines = [f"{head}: nothing to do" if not plan.unmet else f"{head}: nothing can be done"]
@@ -285,7 +158,8 @@ def _text(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _tables(plan: Plan) -> list[Table]:
+def tables(plan: Plan) -> list[Table]:
+    """Brokers that the plan changes, before and after."""
     changed = [b for b in plan.brokers if b.before != b.after or b.note]
     changed.sort(key=lambda b: (-(b.bytes_in + b.bytes_out), b.id))
     if not plan.changes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 from asgard.cli import main as cli
 from asgard.core.errors import InvalidFile, WrongUsage
 from asgard.kafka.model import Partition
-from asgard.thor import limits, plan_file, snapshot_file
+from asgard.thor import kinds, limits, plan_file, snapshot_file
 from asgard.thor.limits import BrokerLimit, Limits
 from tests.benchmarks.thor_clusters import generate, without
+from tests.unit.thor.rules import applied, placement
 
 
 @pytest.mark.parametrize("name", ["cluster.json", "cluster.json.gz"])
@@ -211,6 +213,46 @@ def test_what_was_not_met_fails_the_command_and_says_what_would_help(
     assert (code, "limits from thor.yaml" in err) == (1, True)
     assert "not met: heal: topic-" in out
     assert "what would help: a higher limit" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nope"], "'nope' is not one of 'heal', 'drain'"),
+        (["heal", "3"], "heal is for the whole cluster; it takes no '3'"),
+        (["drain"], "drain needs to know which brokers"),
+        (["drain", "three"], "'three' is no broker"),
+        (["fill", "77"], "broker 77 is not in the snapshot"),
+        (["set-rf"], "set-rf needs to know which topics"),
+        (["undo"], "undo takes one plan"),
+        (["undo", "nope.json"], "nope.json: can't be read"),
+        (["heal", "--bootstrap-server", "127.0.0.1:1"], "--snapshot is in place of a cluster"),
+        (["heal", "--window", "10s"], "--snapshot is in place of a cluster"),
+        (["heal", "--throttle", "0"], "allowed is a rate above 0"),
+    ],
+)
+def test_words_that_do_not_fit_a_plan_are_refused(
+    words: list[str], says: str, cluster: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = asgard(capsys, "thor", "plan", *words, "--snapshot", "whole.json.gz")
+    assert (code, says in err.replace("\n", " ")) == (2, True), err
+
+
+def test_every_kind_of_plan_has_a_line_and_an_example_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = asgard(capsys, "thor", "plan", "--help")
+    for kind in kinds.Kind:
+        assert re.search(rf"^    +{kind} ", out, re.M), kind
+        assert f"$ asgard thor plan {kind}" in out
+
+
+@pytest.mark.parametrize("kind", ["drain 3", "balance", "leaders", "rack-repair", "set-rf topic-00001=4"])
+def test_the_way_back_of_a_plan_that_was_run_is_the_cluster_as_it_was(kind: str, cluster: Path) -> None:
+    whole = snapshot_file.read("whole.json.gz")
+    name, *what = kind.split()
+    plan = kinds.planned(name, what, whole, Limits())
+    plan_file.write(plan, "p.json")
+    back = kinds.planned("undo", ["p.json"], applied(whole, plan), Limits())
+    assert placement(applied(applied(whole, plan), back)) == placement(whole)
 
 
 def test_undo_takes_a_plan_back(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:

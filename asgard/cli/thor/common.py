@@ -1,0 +1,111 @@
+"""Options that several of Thor's commands share: which cluster or snapshot they look at, and within which limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asgard.core import console, units
+from asgard.core.errors import WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.kafka.model import ClusterSnapshot
+    from asgard.thor.limits import Limits
+
+CALL_DEADLINE_S = 10.0
+"""Deadline of a call of commands that only look."""
+
+SnapshotPath = Annotated[
+    Path | None,
+    typer.Option("--snapshot", metavar="FILE", help="A snapshot that `thor snapshot` wrote, in place of a cluster."),
+]
+LimitsPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--limits", metavar="FILE", help="A file with `limits:`; else thor.yaml or asgard.yaml, where there is one."
+    ),
+]
+Window = Annotated[
+    str | None,
+    typer.Option("--window", metavar="TIME", help="Measure rates for so long, as in 10s; else they are not measured."),
+]
+Throttle = Annotated[
+    str | None,
+    typer.Option("--throttle", metavar="RATE", help="Bytes a second and broker, as in 50MB/s; wins over the limits."),
+]
+
+
+def window_seconds(text: str | None) -> float:
+    """Seconds of `--window`; 0 without one. Raises WrongUsage."""
+    if text is None:
+        return 0.0
+    try:
+        seconds = units.parse_duration(text)
+    except ValueError as error:
+        raise WrongUsage(f"--window {error}") from error
+    if not 1 <= seconds <= 3600:
+        raise WrongUsage(f"--window is {text!r}; allowed is a time from 1s to 1h")
+    return seconds
+
+
+def snapshot_of(
+    path: Path | None,
+    context: str | None,
+    bootstrap_server: str | None,
+    command_config: str | None,
+    window: str | None = None,
+) -> ClusterSnapshot:
+    """The snapshot of a file, else of the cluster that the options name.
+
+    Raises WrongUsage for options that contradict each other, and what reading or looking raises.
+    """
+    if path is not None:
+        if bootstrap_server or command_config or window:
+            raise WrongUsage(
+                "--snapshot is in place of a cluster", "Give either --snapshot or the options of a cluster."
+            )
+        from asgard.thor import snapshot_file
+
+        return snapshot_file.read(path)
+    from asgard.kafka import target
+    from asgard.thor import measure
+
+    seconds = window_seconds(window)
+    control = target.pick(context, bootstrap_server, command_config).connect(deadline_s=CALL_DEADLINE_S)
+    try:
+        return measure.take(control, window_s=seconds)
+    finally:
+        control.close()
+
+
+def limits_of(path: Path | None, throttle: str | None = None) -> Limits:
+    """The limits of `--limits`, else of thor.yaml or asgard.yaml in the working directory, else the defaults.
+
+    Raises WrongUsage and InvalidFile.
+    """
+    from asgard.thor import limits
+
+    if path is None:
+        path = next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)
+        if path is not None:
+            console.say(f"limits from {path}")
+    given = limits.read(path) if path else limits.Limits()
+    if throttle is None:
+        return given
+    try:
+        rate = units.parse_rate(throttle)
+        if rate <= 0:
+            raise ValueError(f"is {throttle!r}; allowed is a rate above 0, as in 50MB/s")
+    except ValueError as error:
+        raise WrongUsage(f"--throttle {error}") from error
+    return replace(given, throttle_bytes_per_s=rate)
+
+
+def say_silent(snapshot: ClusterSnapshot) -> None:
+    """Warn of brokers that did not answer: the snapshot lacks what only they know."""
+    if snapshot.silent:
+        names = ", ".join(map(str, snapshot.silent))
+        console.warn(f"no answer in time from broker {names}: sizes that only they know are not measured")
