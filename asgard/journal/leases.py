@@ -94,6 +94,11 @@ class Lease:
         return f"Lease({self.name!r}, fence={self.fence})"
 
     @property
+    def journal(self) -> Database:
+        """The journal that this lease stands in."""
+        return self._journal
+
+    @property
     def wanted_by(self) -> Claimant | None:
         """Who waits with a higher priority, as of the last look (`timing.look_s` ago at most): hand over to them."""
         return self._wanted_by

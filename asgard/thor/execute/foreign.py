@@ -1,0 +1,69 @@
+"""Is anybody else at work in the cluster? Moves and throttles that are not this execution's own are refused.
+
+A journal keeps those apart who share it; this look is for the others: Kafka's own tool, another Asgard. A rate alone, or lists of
+`*`, is how an operator lets every copy go: it is remembered and put back. A rate together with lists of single replicas is a
+throttled move of somebody else, running or never verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from asgard.core.errors import AsgardError, Refused
+from asgard.kafka.model import Partition
+from asgard.kafka.ports import ControlPlane
+from asgard.kafka.reassign import RATES, REPLICAS
+from asgard.kafka.temporary import Setting
+from asgard.thor.execute.record import Flight
+
+
+def moves(moving: Iterable[Partition], ours: Iterable[Flight]) -> list[Partition]:
+    """Partitions that somebody else moves."""
+    known = {f.key for f in ours}
+    return [p for p in moving if (p.topic, p.partition) not in known]
+
+
+def refuse_moves(found: Collection[Partition]) -> None:
+    """Raise Refused where there are any."""
+    if found:
+        names = sorted(f"{p.topic}-{p.partition}" for p in found)
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        raise Refused(
+            f"somebody else is moving partitions in this cluster: {shown}",
+            "Wait until they are done, or cancel them (kafka-reassign-partitions.sh --cancel).",
+        )
+
+
+def refuse_throttles(control: ControlPlane, brokers: Iterable[int], ours: Iterable[Setting]) -> list[int]:
+    """Raise Refused where a throttle of somebody else's move is on. Gives brokers with a rate of their own, which wins."""
+    mine = {s.key: s for s in ours}
+
+    def foreign(broker: str) -> bool:
+        try:
+            found = control.broker_configs(broker)
+        except AsgardError:
+            if broker:
+                return False  # it hangs, or went down just now: what it was set to can't matter here
+            raise
+        return any(
+            found.get(key) is not None
+            and ((s := mine.get(("broker", broker, key))) is None or found[key] not in s.ours)
+            for key in RATES
+        )
+
+    ids = sorted(brokers)
+    with ThreadPoolExecutor(16, "rates") as pool:
+        rated = list(pool.map(foreign, ["", *map(str, ids)]))
+    if not any(rated):
+        return []
+    for topic, configs in sorted(control.topic_configs().items()):
+        for key in REPLICAS:
+            value = configs.get(key)
+            setting = mine.get(("topic", topic, key))
+            if value and value != "*" and (setting is None or value not in setting.ours):
+                raise Refused(
+                    f"a throttle that is not Asgard's is on: {key} of topic {topic} names single replicas",
+                    "Let its move end and lift it (kafka-reassign-partitions.sh --verify), or remove that config.",
+                )
+    return [broker for broker, has in zip(ids, rated[1:], strict=True) if has]

@@ -1,0 +1,87 @@
+"""How far an execution is, and what became of it, as values and in words.
+
+Bytes are those of replicas that are copied; rates bytes per second; times seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from asgard.core.errors import ExitCode
+from asgard.core.units import format_duration, format_size
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far it is. `rate` is None until it was measured, `throttle` where there is none."""
+
+    partitions: int
+    partitions_done: int
+    bytes: int
+    bytes_done: int
+    rate_bytes_per_s: float | None = None
+    throttle_bytes_per_s: float | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate measured; None where it is not known."""
+        if not self.rate_bytes_per_s:
+            return None
+        return max(0, self.bytes - self.bytes_done) / self.rate_bytes_per_s
+
+    def __str__(self) -> str:
+        parts = [f"{self.partitions_done} of {self.partitions} partitions"]
+        if self.bytes:
+            parts.append(f"{format_size(self.bytes_done)} of {format_size(self.bytes)}")
+        if self.rate_bytes_per_s is not None and self.bytes:
+            parts.append(f"{format_size(self.rate_bytes_per_s)}/s")
+            if (left := self.seconds_left) is not None:
+                parts.append(f"about {format_duration(left)} left")
+        if self.throttle_bytes_per_s is not None:
+            parts.append(f"throttle {format_size(self.throttle_bytes_per_s)}/s a broker")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What became of a plan. `moved` partitions with `bytes_moved`; `already` were where they should be; `gone` are deleted.
+
+    `left` are not moved, `flying` of them are on their way. `refused`: partition to why Kafka, or a look at it, says no.
+    `stopped`: health got worse, or nothing went on; `handed_over`: somebody more urgent has the cluster, or no move may start
+    now. Both None: it ran to its end.
+    """
+
+    what: str
+    moved: int = 0
+    bytes_moved: int = 0
+    already: int = 0
+    gone: int = 0
+    left: int = 0
+    flying: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    stopped: str | None = None
+    handed_over: str | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 where all is done; 75 where the same command goes on later; else 1."""
+        if self.handed_over:
+            return ExitCode.BUSY
+        return ExitCode.FAILED if self.stopped or self.refused or self.left else ExitCode.OK
+
+    def __str__(self) -> str:
+        moved = f"{self.moved} partition{'' if self.moved == 1 else 's'} moved"
+        if self.bytes_moved:
+            moved += f", {format_size(self.bytes_moved)} copied"
+        parts = [f"{self.what}: {moved} in {format_duration(self.seconds)}"]
+        for count, words in (
+            (self.already, "were where they should be already"),
+            (self.gone, "are deleted"),
+            (self.left - self.flying, "are left"),
+            (self.flying, "are on their way"),
+        ):
+            if count:
+                parts.append(f"{count} {words}")
+        return "; ".join(parts)

@@ -1,0 +1,140 @@
+"""`run`: carry out a plan on a cluster that is held, after a look that it still fits and that nobody else is at work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+
+from asgard.core.errors import Interrupted, Refused
+from asgard.journal import operations
+from asgard.kafka.model import ClusterSnapshot, Partition
+from asgard.kafka.ports import ControlPlane
+from asgard.thor.execute import cordon, fit, foreign, record, replan
+from asgard.thor.execute.execution import Execution
+from asgard.thor.execute.fit import Fit
+from asgard.thor.execute.ledger import Ledger, left_open
+from asgard.thor.execute.result import Executed, Progress
+from asgard.thor.execute.watch import Watch
+from asgard.thor.hold import Hold
+from asgard.thor.limits import Limits
+from asgard.thor.plan.model import Plan
+
+POLL_S = 0.25
+
+
+def fingerprint(plan: Plan) -> str:
+    """What tells one plan from another."""
+    parts = [plan.cluster_id, plan.kind, *plan.arguments]
+    parts += [f"{c.topic}-{c.partition}:{c.before}>{c.after}" for c in plan.changes]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def title(plan: Plan) -> str:
+    """`drain 3`."""
+    return " ".join((plan.kind, *plan.arguments))
+
+
+def run(
+    hold: Hold,
+    plan: Plan,
+    limits: Limits,
+    *,
+    throttle: float | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
+    poll_s: float = POLL_S,
+) -> Executed:
+    """Carry out the plan, or go on with it where an earlier run ended. `throttle` is bytes per second and broker; None: none.
+
+    Raises Refused for a plan of another cluster or one that no longer fits, and where somebody else moves or throttles; what
+    the control plane raises; LeaseLost; Interrupted. What was set stays written down until it is put back.
+    """
+    if plan.cluster_id != hold.cluster_id:
+        raise Refused(
+            f"the plan is for the cluster {plan.cluster_id}, this is {hold.cluster_id}",
+            "Name the plan's cluster with --context or --bootstrap-server, or make a plan for this one.",
+        )
+    control, healing = hold.control, plan.kind == "heal"
+    up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
+    plan, found = fitting(hold, plan, limits, up, tell)
+    theirs = _others(hold, up, healing, tell)
+    ledger = Ledger(hold, title(plan), fingerprint(plan), control.reassignments(), up)
+    execution = Execution(
+        hold,
+        plan,
+        limits,
+        ledger=ledger,
+        watch=Watch(control, throttle),
+        snapshot=lambda: _snapshot(control),
+        tell=tell,
+        closed=lambda: None,
+    )
+    execution.start(found)
+    execution.leave_out(theirs)
+    try:
+        if plan.kind == "drain":
+            cordon.put(hold, ledger, [int(b) for b in plan.arguments if int(b) in up], execution.note)
+        executed = execution.run(progress, poll_s)
+        if plan.kind == "undo" and "drain" in plan.arguments and executed.exit_code == 0:
+            cordon.undo(hold, [int(b) for b in plan.arguments if b.isdecimal()], execution.note)
+        return executed
+    except (KeyboardInterrupt, Interrupted):
+        flying = len(execution.flying)
+        on = f"{flying} moves run on under their throttle" if flying else "nothing is on its way"
+        raise Interrupted(
+            f"{title(plan)} was interrupted: {len(execution.tally.moved)} partitions are moved, {on}",
+            "The same command goes on with it; `asgard thor cancel` takes back what is on its way.",
+        ) from None
+
+
+def fitting(
+    hold: Hold, plan: Plan, limits: Limits, up: Collection[int], tell: Callable[[str], None]
+) -> tuple[Plan, Fit]:
+    """The plan against the cluster as it is. One that was begun here before, or needs a broker that is down, is planned anew.
+
+    Raises Refused where the cluster has changed since the plan was made.
+    """
+    found = fit.compare(plan.changes, hold.control.topics({c.topic for c in plan.changes}))
+    begun = begun_before(hold, plan)
+    if found.stale and not begun:
+        raise Refused(
+            f"the plan no longer fits the cluster: {found.stale}",
+            f"Make a new one: asgard thor plan {title(plan)} … --out PLAN",
+        )
+    down = {r for c in found.todo for r in c.after if r not in c.before and r not in up}
+    if not found.stale and not down:
+        return plan, found
+    why = f"broker {min(down)} is down" if down else found.stale
+    left = (*found.todo, *(c for c, _ in found.changed))
+    made = replan.again(plan, left, _snapshot(hold.control), limits)
+    tell(f"{why}: planned anew, {len(made.changes)} moves")
+    return made, fit.compare(made.changes, hold.control.topics({c.topic for c in made.changes}))
+
+
+def begun_before(hold: Hold, plan: Plan) -> bool:
+    """Whether this plan was begun in this cluster before, and was cut short or handed over."""
+    wanted = fingerprint(plan)
+    return any(
+        o.kind == record.FORMAT and o.lease == hold.lease.name and o.undo.get("plan") == wanted
+        for o in operations.history(hold.journal, last=1000)
+    )
+
+
+def _others(hold: Hold, up: Collection[int], healing: bool, tell: Callable[[str], None]) -> list[Partition]:
+    """Partitions that somebody else moves: a healing leaves them alone, everything else is refused (Refused)."""
+    control = hold.control
+    older = record.merged(record.parse(o.undo) for o in left_open(hold))
+    moving = control.reassignments()
+    theirs = foreign.moves(moving, record.in_flight(older.flights, moving))
+    if healing:
+        return theirs
+    foreign.refuse_moves(theirs)
+    for broker in foreign.refuse_throttles(control, up, older.settings):
+        tell(f"broker {broker} has a throttle of its own, which wins over this one")
+    return []
+
+
+def _snapshot(control: ControlPlane) -> ClusterSnapshot:
+    from asgard.thor import measure
+
+    return measure.take(control)

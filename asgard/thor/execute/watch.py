@@ -1,0 +1,120 @@
+"""What an execution looks at while moves are in flight: the cluster's health, the bytes that are still to copy, the throttle.
+
+Looks that cost much in a large cluster are made seldom enough to take a tenth of the time at most.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection, Iterable
+
+from asgard.kafka.model import Broker, Partition
+from asgard.kafka.ports import ControlPlane
+from asgard.thor.execute.health import Health, TopicPartition, Worse, health, worse
+
+_BROKERS_EVERY_S = 1.0
+_TOPICS_EVERY_S = 3.0
+_SIZES_EVERY_S = 2.0
+_RATE_OVER_S = 20.0
+
+
+class Pace:
+    """When a look is due again: after `every_s`, or ten times as long as it took."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._due = float("-inf")
+
+    def due(self) -> bool:
+        """Whether it is time."""
+        return time.monotonic() >= self._due
+
+    def took(self, began: float) -> None:
+        """A look that began then has ended now."""
+        now = time.monotonic()
+        self._due = now + max(self._every_s, 10 * (now - began))
+
+
+class Watch:
+    """See the module. `throttle_rate` is bytes per second and broker, None without a throttle."""
+
+    def __init__(self, control: ControlPlane, throttle_rate: float | None) -> None:
+        self.throttle_rate = throttle_rate
+        self.bytes_done = 0
+        self.rate: float | None = None
+        self._control = control
+        self._brokers, self._topics, self._sizes = Pace(_BROKERS_EVERY_S), Pace(_TOPICS_EVERY_S), Pace(_SIZES_EVERY_S)
+        self._samples: deque[tuple[float, int]] = deque()
+        self._excused: frozenset[int] = frozenset()
+        self._state = (-1, 0)
+        self._moved_at = time.monotonic()
+        self.first = self._last = self._now = self._look()
+
+    def _look(self) -> Health:
+        return health(self._control.cluster().brokers, self._control.topics().values())
+
+    def look(self) -> None:
+        """See which brokers are up, and from time to time how all partitions are."""
+        began = time.monotonic()
+        if self._topics.due():
+            self._last, self._now = self._now, self._look()
+            self._topics.took(began)
+            self._brokers.took(began)
+        elif self._brokers.due():
+            self._now = Health(up_of(self._control.cluster().brokers), self._now.offline, self._now.lacking)
+            self._brokers.took(began)
+
+    @property
+    def up(self) -> frozenset[int]:
+        """The brokers that are up, as of the last look."""
+        return self._now.up
+
+    def worse(self, ours: Collection[TopicPartition]) -> Worse:
+        """What got worse since the start; `ours` are the partitions of the plan."""
+        return worse(self.first, self._last, self._now, ours, self._excused)
+
+    def excuse(self, brokers: Iterable[int]) -> None:
+        """The loss of these is known."""
+        self._excused |= frozenset(brokers)
+
+    def lacking(self, moving: Collection[Partition]) -> dict[TopicPartition, int] | None:
+        """Bytes that the new replicas of each still lack of their leader's size; None where it is not looked this time."""
+        if not moving:
+            return {}
+        if not self._sizes.due():
+            return None
+        began = time.monotonic()
+        sizes = self._control.replica_sizes({b for p in moving for b in (p.leader, *p.adding) if b in self.up})
+        self._sizes.took(began)
+        return {
+            (p.topic, p.partition): sum(
+                max(0, sizes.get((p.leader, p.topic, p.partition), 0) - sizes.get((new, p.topic, p.partition), 0))
+                for new in p.adding
+            )
+            for p in moving
+        }
+
+    def at(self, moves: int, bytes_done: int, bytes_left: int) -> None:
+        """So many moves are in flight, and so many bytes: see how fast it goes, and whether it goes on at all."""
+        now = time.monotonic()
+        # A log that was cut short by its retention meanwhile takes nothing back.
+        self.bytes_done = max(self.bytes_done, bytes_done)
+        if moves != self._state[0] or bytes_left < self._state[1]:
+            self._state, self._moved_at = (moves, bytes_left), now
+        self._samples.append((now, self.bytes_done))
+        while now - self._samples[0][0] > _RATE_OVER_S:
+            self._samples.popleft()
+        then, bytes_then = self._samples[0]
+        if now - then >= _SIZES_EVERY_S:
+            self.rate = (self.bytes_done - bytes_then) / (now - then)
+
+    @property
+    def idle_s(self) -> float:
+        """How long no move has landed and no byte was copied."""
+        return time.monotonic() - self._moved_at
+
+
+def up_of(brokers: Iterable[Broker]) -> frozenset[int]:
+    """Ids of those that are up."""
+    return frozenset(b.id for b in brokers if b.state == "up")
