@@ -38,6 +38,7 @@ def events(
     """Show what happened, oldest first."""
     import time
 
+    from asgard.compose.settle import leftovers
     from asgard.journal import events as journal_events
     from asgard.journal.store.database import open_journal
 
@@ -49,6 +50,7 @@ def events(
         if not follow:
             rows = [[_utc(e.at), e.kind, e.subject, e.actor, _short(e.data)] for e in found]
             console.emit([_event(e) for e in found], Table(["time (UTC)", "event", "subject", "actor", "data"], rows))
+            leftovers().report(journal, under=[""])
             return
         for event in journal_events.follow(journal, wanted, seen=found):
             line = f"{_utc(event.at)}  {event.kind}  {event.subject}  {event.actor}  {_short(event.data)}"
@@ -58,6 +60,7 @@ def events(
 @command(app, example="asgard journal leases")
 def leases() -> None:
     """Show who holds a lease or waits for one, since when, and what they do."""
+    from asgard.compose.settle import leftovers
     from asgard.core import process
     from asgard.journal import leases as journal_leases
     from asgard.journal.store.database import open_journal
@@ -66,6 +69,7 @@ def leases() -> None:
         now = journal.time()
         held = [s for s in journal_leases.listed(journal) if s.holder]
         waiting = journal_leases.waiting(journal)
+        leftovers().report(journal, under=[""])
     document: list[dict[str, Any]] = []
     for state in held:
         assert state.holder is not None

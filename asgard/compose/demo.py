@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asgard.compose.settle import handlers, say_settled
+from asgard.compose.settle import leftovers
 from asgard.core import console, paths
 from asgard.core.errors import AsgardError, Failed
 from asgard.kafka import stamp
@@ -110,7 +110,7 @@ def run(events: int, *, keep: bool, on_event: OnEvent, say: Callable[[str], None
 def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], None]) -> Report:
     say(f"creating a cluster of {spec.kafka.brokers} brokers, secured, with {len(spec.topics)} topics …")
     began = time.monotonic()
-    outcome = apply.up(spec, Options(), _agreed, handlers=handlers(), on_settled=say_settled, on_event=on_event)
+    outcome = apply.up(spec, Options(), _agreed, leftovers=leftovers(), on_event=on_event)
     up_s = time.monotonic() - began
     if outcome.result.interrupted:
         raise KeyboardInterrupt
@@ -220,9 +220,7 @@ def _remove(on_event: OnEvent) -> None:
         return
     why = "it was interrupted"
     try:
-        result = apply.destroy(
-            STACK, Options(confirm=STACK), _agreed, handlers=handlers(), on_settled=say_settled, on_event=on_event
-        ).result
+        result = apply.destroy(STACK, Options(confirm=STACK), _agreed, leftovers=leftovers(), on_event=on_event).result
         if result.ok:
             return
         if result.errors:

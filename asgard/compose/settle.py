@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from asgard.core import console, contexts
@@ -10,18 +12,40 @@ from asgard.core.errors import Refused
 
 if TYPE_CHECKING:
     from asgard.journal.leases import Lease
-    from asgard.journal.operations import Handler, Operation, Settled
+    from asgard.journal.operations import Handler, Leftovers, Operation, Settled
     from asgard.journal.store.database import Database
+    from asgard.kafka.ports import ControlPlane
 
 CALL_DEADLINE_S = 10.0
 """Deadline of a call to the cluster that is made under a lease."""
+RECOVER_WAIT_S = 120.0
+"""How long `asgard recover` waits for moves that a dead run submitted: about two batches."""
 
 
-def handlers() -> dict[str, Handler]:
-    """Handlers by kind of operation."""
+def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dict[str, Handler]:
+    """Handlers by kind of operation. `control` is the cluster's; without it, the context that names the cluster is used.
+
+    Moves that a dead run submitted are waited for `wait_s` seconds; those that run on after it stay for a later command.
+    """
     from asgard.kafka import reassign
+    from asgard.thor import execute
 
-    return {reassign.FORMAT: _lift_throttle}
+    def reassigned(operation: Operation, lease: Lease) -> str:
+        with _reached(operation, lease, control) as cluster:
+            return reassign.undo(cluster, operation.undo, wait_s=wait_s)
+
+    def executed(operation: Operation, lease: Lease) -> str:
+        with _reached(operation, lease, control) as cluster:
+            return execute.settle(cluster, operation, lease, wait_s=wait_s)
+
+    return {reassign.FORMAT: reassigned, execute.FORMAT: executed}
+
+
+def leftovers() -> Leftovers:
+    """What every command does about them: settles them with these handlers where it changes things, and says so."""
+    from asgard.journal.operations import Leftovers
+
+    return Leftovers(handlers(), say_settled, say_found)
 
 
 def recover(journal: Database, confirm: str | None = None) -> list[Settled]:
@@ -34,7 +58,7 @@ def recover(journal: Database, confirm: str | None = None) -> list[Settled]:
     for left in abandoned(journal):
         context = context_of(left)
         contexts.refuse_protected(context, confirm)
-    return operations.settle(journal, handlers(), under="")
+    return operations.settle(journal, handlers(wait_s=RECOVER_WAIT_S), under="")
 
 
 def abandoned(journal: Database, under: str = "") -> list[Operation]:
@@ -54,24 +78,52 @@ def context_of(operation: Operation) -> Context | None:
     return None
 
 
+def report_known(stack: str, context: str | None = None) -> None:
+    """Report what dead runs left of a stack, where a context (its own, or the one named) knows its cluster; none is asked."""
+    known = contexts.load().by_name.get(context or stack)
+    if known is None or known.cluster_id is None:
+        return
+    from asgard.journal.store.database import open_journal
+
+    with open_journal() as journal:
+        leftovers().report(journal, under=(f"stack/{stack}/", f"cluster/{known.cluster_id}/"))
+
+
 def say_settled(settled: Settled) -> None:
     """Tell the user what was put back, or why it could not be."""
     lead = "settled" if settled.done else "still open"
     console.say(f"{lead}: {settled.operation.kind} {settled.operation.subject}: {settled.outcome}")
 
 
-def _lift_throttle(operation: Operation, lease: Lease) -> str:
-    """Wait for the moves that a dead run submitted, then lift the throttle it had set for them."""
-    from asgard.kafka import reassign, target
+def say_found(left: Sequence[Operation]) -> None:
+    """Tell the user of a command that only reads what is still to be put back."""
+    first, more = left[0], len(left) - 1
+    what = first.kind.removeprefix("asgard.").partition("/")[0]
+    also = f" (and {more} more)" if more else ""
+    console.warn(
+        f"an interrupted run left something set: {what} of {first.subject}{also}; `asgard recover` puts it back"
+    )
+
+
+@contextlib.contextmanager
+def _reached(operation: Operation, lease: Lease, control: ControlPlane | None) -> Iterator[ControlPlane]:
+    """The operation's cluster, with writes that look at the lease first. Raises Refused where nobody knows how to reach it."""
+    from asgard.kafka import target
     from asgard.kafka.guarded import guarded
 
+    def check() -> None:
+        lease.check(CALL_DEADLINE_S)
+
+    if control is not None:
+        yield guarded(control, check)
+        return
     context = context_of(operation)
     if context is None:
         raise Refused(
             f"no context names the cluster of {operation.lease}", "`asgard context add` it, then run `asgard recover`."
         )
-    control = target.of_context(context).connect(deadline_s=CALL_DEADLINE_S)
+    own = target.of_context(context).connect(deadline_s=CALL_DEADLINE_S)
     try:
-        return reassign.undo(guarded(control, lambda: lease.check(CALL_DEADLINE_S)), operation.undo)
+        yield guarded(own, check)
     finally:
-        control.close()
+        own.close()

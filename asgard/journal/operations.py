@@ -16,7 +16,7 @@ not yet changed, or already put back: it must do the same thing twice without ha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -153,6 +153,30 @@ def settle(
         else:
             results.append(Settled(operation, True, outcome))
     return results
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What a command does about what dead runs left: one that changes things settles it, one that reads reports it.
+
+    `handlers` by kind of operation. `settled` is told what became of each, `found` of those that are left as they are.
+    """
+
+    handlers: Mapping[str, Handler]
+    settled: Callable[[Settled], None]
+    found: Callable[[Sequence[Operation]], None]
+
+    def settle(self, journal: Database, *, under: Iterable[str], held: Collection[Lease]) -> None:
+        """Settle what stands under leases with these beginnings; `held` are the leases that the caller has."""
+        for prefix in under:
+            for done in settle(journal, self.handlers, under=prefix, held=held):
+                self.settled(done)
+
+    def report(self, journal: Database, *, under: Iterable[str]) -> None:
+        """Tell what is there, if anything; nothing is changed."""
+        left = [entry.operation for prefix in under for entry in unfinished(journal, under=prefix) if entry.abandoned]
+        if left:
+            self.found(left)
 
 
 @contextmanager

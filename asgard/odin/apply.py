@@ -8,7 +8,7 @@ in the state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from asgard.odin.spec import StackSpec
 from asgard.odin.standing import standing
 
 if TYPE_CHECKING:
-    from asgard.journal.operations import Handler, Settled
+    from asgard.journal.operations import Leftovers
     from asgard.odin.dataloss import Loss
     from asgard.odin.engine.cli_engine import CliEngine
     from asgard.odin.engine.run import Engine
@@ -48,10 +48,12 @@ class Outcome:
 Approve = Callable[[Outcome], None]
 
 
-def preview(spec: StackSpec, options: Options) -> Outcome:
+def preview(spec: StackSpec, options: Options, leftovers: Leftovers) -> Outcome:
     """What `up` would do."""
     with reading(spec.name, spec) as session:
-        return _plan(session, spec, options)
+        planned = _plan(session, spec, options)
+        session.report(leftovers, session.store.load())
+        return planned
 
 
 def up(
@@ -59,13 +61,11 @@ def up(
     options: Options,
     approve: Approve,
     *,
-    handlers: Mapping[str, Handler],
-    on_settled: Callable[[Settled], None],
+    leftovers: Leftovers,
     on_event: OnEvent,
 ) -> Outcome:
     """Make the cluster what the stack file says. Raises Refused where data would be lost that nobody allowed to lose."""
-    doing = f"odin up {spec.name}"
-    with changing(spec.name, spec, doing=doing, handlers=handlers, on_settled=on_settled) as session:
+    with changing(spec.name, spec, doing=f"odin up {spec.name}", leftovers=leftovers) as session:
         register.check_protection(session, spec, options.confirm)
         planned = _plan(session, spec, options)
         if planned.quick:
@@ -90,12 +90,11 @@ def destroy(
     options: Options,
     approve: Approve,
     *,
-    handlers: Mapping[str, Handler],
-    on_settled: Callable[[Settled], None],
+    leftovers: Leftovers,
     on_event: OnEvent,
 ) -> Outcome:
     """Delete everything that the stack's state holds, then the state. Naming the stack allows the loss of its records."""
-    with changing(name, doing=f"odin destroy {name}", handlers=handlers, on_settled=on_settled) as session:
+    with changing(name, doing=f"odin destroy {name}", leftovers=leftovers) as session:
         register.check_protection(session, None, options.confirm)
         state = session.store.load()
         planned = Outcome(engine(session, options).destroy(dry_run=True))
@@ -113,15 +112,9 @@ def destroy(
         return outcome
 
 
-def refresh(
-    name: str,
-    spec: StackSpec | None,
-    *,
-    handlers: Mapping[str, Handler],
-    on_settled: Callable[[Settled], None],
-) -> Look:
+def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
     """Bring the state up to what is there; the cluster stays as it is."""
-    with changing(name, spec, doing=f"odin refresh {name}", handlers=handlers, on_settled=on_settled) as session:
+    with changing(name, spec, doing=f"odin refresh {name}", leftovers=leftovers) as session:
         state = session.store.load()
         seen = _look(session, state)
         if seen.drifts:
@@ -129,10 +122,13 @@ def refresh(
         return seen
 
 
-def drift(name: str, spec: StackSpec | None) -> Look:
+def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
     """What is not as the state says."""
     with reading(name, spec) as session:
-        return _look(session, session.store.load())
+        state = session.store.load()
+        seen = _look(session, state)
+        session.report(leftovers, state)
+        return seen
 
 
 def credentials_refused(name: str, spec: StackSpec | None) -> dict[str, str]:

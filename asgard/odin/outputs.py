@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgard.core import paths
 from asgard.core.errors import WrongUsage
@@ -14,6 +14,9 @@ from asgard.odin.credentials import client_properties
 from asgard.odin.engine.state import StateStore, parse
 from asgard.odin.engine.steps import PROVIDER_PREFIX, STACK_TYPE
 from asgard.odin.spec import StackSpec
+
+if TYPE_CHECKING:
+    from asgard.journal.operations import Leftovers
 
 
 def outputs(stack: str) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def export_state(stack: str) -> dict[str, Any]:
     return StateStore(session.directory(stack)).load().export()
 
 
-def import_state(stack: str, source: Path) -> int:
+def import_state(stack: str, source: Path, leftovers: Leftovers) -> int:
     """Replace the state of record by an export; how many resources it holds. Raises Busy while the stack is being changed."""
     try:
         document = json.loads(source.read_text())
@@ -51,9 +54,7 @@ def import_state(stack: str, source: Path) -> int:
     except ValueError as error:
         raise WrongUsage(f"{source} is not JSON: {error}") from error
     state = parse(document, str(source))
-    with session.changing(
-        stack, doing=f"odin state import {stack}", handlers={}, on_settled=lambda settled: None
-    ) as held:
+    with session.changing(stack, doing=f"odin state import {stack}", leftovers=leftovers) as held:
         state.serial = held.store.load().serial
         state.meta = {}
         held.store.save(state)

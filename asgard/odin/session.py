@@ -26,7 +26,7 @@ from asgard.odin.spec import ExternalSpec, StackSpec
 
 if TYPE_CHECKING:
     from asgard.journal.leases import Lease
-    from asgard.journal.operations import Handler, Settled
+    from asgard.journal.operations import Leftovers
     from asgard.journal.store.database import Database
 
 CALL_DEADLINE_S = 10.0
@@ -35,7 +35,8 @@ CALL_DEADLINE_S = 10.0
 
 @dataclass
 class Session:
-    """What the verbs work with. `external` is the cluster of a stack whose target is external, `context` the one that knows it."""
+    """What the verbs work with. `external` is the cluster of a stack whose target is external, `context` the one that knows it
+    and `_answered` the id it answered with."""
 
     name: str
     store: StateStore
@@ -44,6 +45,7 @@ class Session:
     context: Context | None = None
     leases: list[Lease] = field(default_factory=list)
     _control: ControlPlane | None = None
+    _answered: str | None = None
 
     @property
     def ref(self) -> StackRef:
@@ -81,8 +83,10 @@ class Session:
                 raise Unreachable(f"stack {self.name} has no cluster yet", "`asgard odin up` makes it.")
             control = self.connect(connection)
             try:
-                if self.context is not None:
-                    contexts.check_cluster_id(self.context, control.cluster().cluster_id)
+                if self.external is not None:
+                    self._answered = control.cluster().cluster_id
+                    if self.context is not None:
+                        contexts.check_cluster_id(self.context, self._answered)
             except AsgardError:
                 control.close()
                 raise
@@ -99,7 +103,13 @@ class Session:
         for record in state.live.values():
             if record["type"] == CLUSTER and (known := (record.get("outputs") or {}).get("clusterId")):
                 return str(known)
-        return self.control(state).cluster().cluster_id if self.external is not None else None
+        if self.external is not None and self._answered is None:
+            self.control(state)
+        return self._answered
+
+    def report(self, leftovers: Leftovers, state: State) -> None:
+        """Tell of what dead runs left in this stack or its cluster."""
+        leftovers.report(self.journal, under=_under(self.name, self.cluster_id(state)))
 
     def forget_connection(self) -> None:
         """End the connection: the next look opens a new one."""
@@ -199,14 +209,13 @@ def changing(
     spec: StackSpec | None = None,
     *,
     doing: str,
-    handlers: Mapping[str, Handler],
-    on_settled: Callable[[Settled], None],
+    leftovers: Leftovers,
 ) -> Iterator[Session]:
     """A session under the leases of the stack and of its cluster; what a dead run left behind is settled first.
 
     Raises Busy with who holds a lease, also while a drill breaks things in the cluster.
     """
-    from asgard.journal import leases, operations
+    from asgard.journal import leases
     from asgard.journal.leases import Priority
 
     with reading(name, spec) as session, contextlib.ExitStack() as held:
@@ -219,15 +228,16 @@ def changing(
         hold(leases.stack_change(name))
         session.store.guard = session.check
         cluster_id = session.cluster_id(session.store.load())
-        under = [f"stack/{name}/"]
         if cluster_id is not None:
             hold(leases.cluster_change(cluster_id))
             leases.refuse_if_held(session.journal, leases.cluster_fault(cluster_id))
-            under.append(f"cluster/{cluster_id}/")
-        for prefix in under:
-            for settled in operations.settle(session.journal, handlers, under=prefix, held=session.leases):
-                on_settled(settled)
+        leftovers.settle(session.journal, under=_under(name, cluster_id), held=session.leases)
         yield session
+
+
+def _under(stack: str, cluster_id: str | None) -> list[str]:
+    """How the names of the leases begin that a stack's operations stand under."""
+    return [f"stack/{stack}/"] + ([] if cluster_id is None else [f"cluster/{cluster_id}/"])
 
 
 def exists(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asgard.core.errors import Failed, Refused
 from asgard.kafka import target
@@ -17,6 +18,9 @@ from asgard.odin.resources import identity
 from asgard.odin.resources.observe import TEMPORARY_CONFIGS
 from asgard.odin.session import changing, directory
 from asgard.odin.spec import ExternalSpec, StackSpec, load
+
+if TYPE_CHECKING:
+    from asgard.journal.operations import Leftovers
 
 
 def read_cluster(control: ControlPlane, patterns: tuple[str, ...], myself: str | None) -> importing.Found:
@@ -46,6 +50,7 @@ def take_over(
     context: str | None,
     bootstrap_server: str | None,
     command_config: str | None,
+    leftovers: Leftovers,
 ) -> Result:
     """Write the stack file of a cluster and take what it names into a new state. Raises Refused where the stack exists."""
     if StateStore(directory(stack)).exists():
@@ -63,13 +68,12 @@ def take_over(
         properties = str(Path(command_config).absolute()) if command_config else None
         external = ExternalSpec(chosen.connection.bootstrap_servers, properties, cluster_id)
     file.write_text(importing.render(stack, external, found))
-    return adopt(load(file))
+    return adopt(load(file), leftovers)
 
 
-def adopt(spec: StackSpec) -> Result:
+def adopt(spec: StackSpec, leftovers: Leftovers) -> Result:
     """Take everything that a stack file names, and that exists, into a new state. Changes nothing in the cluster."""
-    doing = f"odin import {spec.name}"
-    with changing(spec.name, spec, doing=doing, handlers={}, on_settled=lambda settled: None) as session:
+    with changing(spec.name, spec, doing=f"odin import {spec.name}", leftovers=leftovers) as session:
         register.claim_all(session, spec)
         passwords = {user.name: None for user in spec.users}
         program = programs.program(spec, passwords, session.external)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from asgard.compose.settle import leftovers
 from asgard.core.errors import Busy
 from asgard.journal import leases
 from asgard.journal.store.database import open_journal
@@ -47,7 +48,6 @@ def up(file: Path) -> apply.Outcome:
         load(file),
         Options(),
         lambda planned: None,
-        handlers={},
-        on_settled=lambda settled: None,
+        leftovers=leftovers(),
         on_event=lambda event: None,
     )

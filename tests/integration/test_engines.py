@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from asgard.compose.settle import leftovers
 from asgard.kafka.admin import connect
 from asgard.kafka.model import ConfigChange
 from asgard.odin import apply
@@ -40,16 +41,11 @@ class Stack:
         return load(self.file)
 
     def preview(self, spec: StackSpec, engine: EngineName = "embedded") -> list[str]:
-        return self._changes(apply.preview(spec, Options(engine=engine)))
+        return self._changes(apply.preview(spec, Options(engine=engine), leftovers()))
 
     def up(self, spec: StackSpec, engine: EngineName = "embedded") -> list[str]:
-        def settled(operation: object) -> None:
-            raise AssertionError(operation)
-
         options = Options(engine=engine)
-        return self._changes(
-            apply.up(spec, options, lambda _: None, handlers={}, on_settled=settled, on_event=lambda _: None)
-        )
+        return self._changes(apply.up(spec, options, lambda _: None, leftovers=leftovers(), on_event=lambda _: None))
 
     def _changes(self, outcome: apply.Outcome) -> list[str]:
         assert outcome.result.ok, outcome.result.errors

@@ -64,6 +64,37 @@ def test_a_protected_context_wants_its_name_first(capsys):
     assert "--confirm live" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["journal", "events"], ["journal", "leases"], ["odin", "validate", "-f"]])
+def test_commands_that_only_read_say_what_is_left_and_how_to_put_it_back(command, capsys, tmp_path):
+    if command[0] == "odin":
+        file = tmp_path / "asgard.yaml"
+        file.write_text("stack: orders\ntarget: local\n")
+        command = [*command, str(file)]
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+    contexts.put(Context("orders", "127.0.0.1:1", cluster_id="c1", stack="orders"))
+    leave("cluster/c1/change")
+    leave("stack/orders/change")
+    assert main([*command, "--json"]) == 0
+    told = capsys.readouterr()
+    json.loads(told.out)
+    assert told.err == (
+        "warning: an interrupted run left something set: reassignment of stack orders (and 1 more); "
+        "`asgard recover` puts it back\n"
+    )
+    with open_journal() as journal:
+        assert len(operations.unfinished(journal)) == 2
+
+
+def test_a_stack_is_told_nothing_of_what_was_left_in_another_cluster(capsys, tmp_path):
+    file = tmp_path / "asgard.yaml"
+    file.write_text("stack: orders\ntarget: local\n")
+    contexts.put(Context("orders", "127.0.0.1:1", cluster_id="c1", stack="orders"))
+    leave("cluster/c2/change")
+    assert main(["odin", "validate", "-f", str(file)]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("kind", "why"), [(reassign.FORMAT, "no context names"), ("asgard.later/v9", "nothing here knows")]
 )

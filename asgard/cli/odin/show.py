@@ -1,0 +1,97 @@
+"""What the commands of `asgard odin` show: plans to approve, progress, warnings, failures, drift."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from asgard.core import console
+from asgard.core.errors import AsgardError
+
+if TYPE_CHECKING:
+    from asgard.odin.apply import Outcome
+    from asgard.odin.engine.steps import Event, Failure
+    from asgard.odin.reality import Look
+
+
+def approve(question: str) -> Any:
+    def approve(outcome: Outcome) -> None:
+        from asgard.odin import display
+
+        notes(outcome)
+        if outcome.result.ok or display.changes(outcome.result):
+            console.say(display.text(outcome.result, outcome.losses))
+        if not outcome.result.ok:
+            raise _impossible(outcome)
+        if outcome.result.has_changes:
+            console.ask(question)
+
+    return approve
+
+
+def _impossible(outcome: Outcome) -> AsgardError:
+    """The error of a plan that can't be carried out; it keeps the exit code of its reason."""
+    first, *more = outcome.result.errors
+    also = f" (and {len(more)} more like it)" if more else ""
+    hint = f"{first.hint} " if first.hint else ""
+    error = AsgardError(f"{_sentence(first)}{also}", f"{hint}Nothing was changed.")
+    error.exit_code = outcome.result.exit_code
+    return error
+
+
+def warnings(outcome: Outcome) -> None:
+    for warning in outcome.result.warnings:
+        console.warn(warning)
+
+
+def notes(outcome: Outcome) -> None:
+    warnings(outcome)
+    if outcome.seen is not None:
+        for line in drift_lines(outcome.seen):
+            console.say(f"drift: {line}")
+
+
+def progress(update: Any) -> Any:
+    done = 0
+
+    def on_event(event: Event) -> None:
+        nonlocal done
+        if event.kind == "log":
+            console.say(event.message)
+        elif event.step is not None and event.step.op != "same":
+            done += event.kind == "done"
+            update(f"{done} done, {event.step.op} {event.step.name}")
+
+    return on_event
+
+
+def failed(outcome: Outcome) -> int:
+    for failure in outcome.result.errors:
+        hint = f"\n{failure.hint}" if failure.hint else ""
+        console.say(console.style("error: ", "bold", "red") + f"{_sentence(failure)}{hint}")
+    if outcome.result.skipped:
+        console.say(f"{len(outcome.result.skipped)} resources that need them were left alone")
+    if outcome.result.interrupted:
+        console.say("interrupted: what was done is recorded; run the same command again to go on")
+    return outcome.result.exit_code
+
+
+def _sentence(failure: Failure) -> str:
+    named = not failure.name or failure.message.startswith(f"{failure.name}:")
+    return failure.message if named else f"{failure.name}: {failure.message}"
+
+
+def drift_lines(seen: Look) -> list[str]:
+    unseen = [f"the cluster does not answer, so only its nodes were looked at: {seen.unseen}"] if seen.unseen else []
+    return [str(drift) for drift in seen.drifts] + unseen
+
+
+def drift_document(seen: Look) -> list[dict[str, Any]]:
+    return [
+        {
+            "what": drift.what,
+            "type": drift.type,
+            "name": drift.name,
+            "differences": {path: {"was": old, "is": new} for path, (old, new) in drift.differences.items()},
+        }
+        for drift in seen.drifts
+    ]

@@ -1,0 +1,188 @@
+"""The verbs that are about a stack's cluster: init, validate, schema, preview, up, destroy, drift, refresh."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from asgard.cli.command import Confirm, Yes, command
+from asgard.cli.odin import app, show
+from asgard.cli.odin.options import (
+    DEFAULT_FILE,
+    AllowDataLoss,
+    EngineOption,
+    File,
+    Sets,
+    Stack,
+    load_stack,
+    named,
+    options,
+)
+from asgard.core import console
+from asgard.core.errors import ExitCode
+
+
+@command(app, example="asgard odin init local-ha --name orders")
+def init(
+    template: Annotated[str, typer.Argument(metavar="[TEMPLATE]", help="A template's name.")] = "local-dev",
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The stack's name; the template's by default.")
+    ] = None,
+    file: File = DEFAULT_FILE,
+    yes: Yes = False,
+) -> None:
+    """Write a stack file to start from. Templates: local-dev, local-ha, external-topics."""
+    from asgard.odin import templates
+
+    chosen = templates.template(template)
+    if file.exists():
+        console.ask(f"{file} exists. Replace it?")
+    file.write_text(chosen.render(name))
+    console.emit(
+        {"file": file, "template": template},
+        text=f"{file}: {chosen.about}\nNext: look at it, then `asgard odin preview` and `asgard odin up`.",
+    )
+
+
+@command(app, example="asgard odin validate -f asgard.yaml")
+def validate(file: File = DEFAULT_FILE, sets: Sets = None) -> None:
+    """Check a stack file, offline: every mistake with its line, what is wrong and what is allowed."""
+    from asgard.compose.settle import report_known
+
+    spec = load_stack(file, sets)
+    facts = {
+        "topics": len(spec.topics),
+        "users": len(spec.users),
+        "acls": len(spec.all_acls()),
+        "quotas": len(spec.all_quotas()),
+    }
+    counted = ", ".join(f"{number} {what}" for what, number in facts.items())
+    console.emit({"file": file, "stack": spec.name, **facts}, text=f"{file} is valid: stack {spec.name}, {counted}")
+    report_known(spec.name, spec.external.context if spec.external else None)
+
+
+@command(app, example="asgard odin schema > asgard.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of stack files, for editors."""
+    from asgard.odin.spec import json_schema
+
+    console.emit(json_schema())
+
+
+@command(app, example="asgard odin preview --expect-no-changes")
+def preview(
+    file: File = DEFAULT_FILE,
+    sets: Sets = None,
+    allow_data_loss: AllowDataLoss = None,
+    expect_no_changes: Annotated[
+        bool, typer.Option("--expect-no-changes", help="Exit with 1 where there is anything to change.")
+    ] = False,
+    engine: EngineOption = "embedded",
+) -> int:
+    """Show what `up` would do. Changes nothing."""
+    from asgard.compose.settle import leftovers
+    from asgard.odin import apply, display
+
+    outcome = apply.preview(load_stack(file, sets), options(allow_data_loss, None, engine), leftovers())
+    show.notes(outcome)
+    console.emit(display.document(outcome.result, outcome.losses), text=display.text(outcome.result, outcome.losses))
+    if not outcome.result.ok:
+        return show.failed(outcome)
+    return ExitCode.FAILED if expect_no_changes and outcome.result.has_changes else ExitCode.OK
+
+
+@command(app, example="asgard odin up --yes")
+def up(
+    file: File = DEFAULT_FILE,
+    sets: Sets = None,
+    allow_data_loss: AllowDataLoss = None,
+    confirm: Confirm = None,
+    engine: EngineOption = "embedded",
+    yes: Yes = False,
+) -> int:
+    """Make the cluster what the stack file says: show the changes, ask, apply. What an interrupted run left is finished."""
+    from asgard.compose.settle import leftovers
+    from asgard.odin import apply, display
+
+    spec = load_stack(file, sets)
+    with console.progress(f"odin up {spec.name}") as progress:
+        outcome = apply.up(
+            spec,
+            options(allow_data_loss, confirm, engine),
+            show.approve("Apply these changes?"),
+            leftovers=leftovers(),
+            on_event=show.progress(progress),
+        )
+    if outcome.quick:
+        show.notes(outcome)
+    else:
+        show.warnings(outcome)
+    text = display.counts(outcome.result, done=True)
+    if outcome.result.ok and not outcome.quick:
+        text += f"\nNext: asgard odin outputs --stack {spec.name}"
+    console.emit(display.document(outcome.result, outcome.losses), text=text)
+    return show.failed(outcome)
+
+
+@command(app, example="asgard odin destroy --confirm orders --yes")
+def destroy(
+    file: File = DEFAULT_FILE,
+    stack: Stack = None,
+    confirm: Confirm = None,
+    engine: EngineOption = "embedded",
+    yes: Yes = False,
+) -> int:
+    """Delete everything that the stack made: topics with their records, users, brokers. Wants the stack's name."""
+    from asgard.compose.settle import leftovers
+    from asgard.odin import apply, display
+
+    name, _ = named(file, stack)
+    with console.progress(f"odin destroy {name}") as progress:
+        outcome = apply.destroy(
+            name,
+            options(None, confirm, engine),
+            show.approve(f"Destroy the stack {name}?"),
+            leftovers=leftovers(),
+            on_event=show.progress(progress),
+        )
+    console.emit(display.document(outcome.result, outcome.losses), text=display.counts(outcome.result, done=True))
+    return show.failed(outcome)
+
+
+@command(app, example="asgard odin drift --fail-on-drift")
+def drift(
+    file: File = DEFAULT_FILE,
+    stack: Stack = None,
+    fail_on_drift: Annotated[
+        bool, typer.Option("--fail-on-drift", help="Exit with 1 where something drifted.")
+    ] = False,
+    check_credentials: Annotated[
+        bool, typer.Option("--check-credentials", help="Log in with each stored password too.")
+    ] = False,
+) -> int:
+    """Name what is no longer as Odin made it: gone, changed, stopped, or added to a user of the stack."""
+    from asgard.compose.settle import leftovers
+    from asgard.odin import apply
+
+    name, spec = named(file, stack)
+    seen = apply.drift(name, spec, leftovers())
+    refused = apply.credentials_refused(name, spec) if check_credentials else {}
+    lines = show.drift_lines(seen) + [
+        f"user {user}: its stored password is refused: {why}" for user, why in refused.items()
+    ]
+    document = {"drift": show.drift_document(seen), "unseen": seen.unseen, "refused_credentials": refused}
+    console.emit(document, text="\n".join(lines) or f"No drift: stack {name} is as it was made.")
+    return ExitCode.FAILED if fail_on_drift and lines else ExitCode.OK
+
+
+@command(app, example="asgard odin refresh --yes")
+def refresh(file: File = DEFAULT_FILE, stack: Stack = None, yes: Yes = False) -> None:
+    """Take what is there into the state; the cluster stays as it is. `up` then brings back what the stack file says."""
+    from asgard.compose.settle import leftovers
+    from asgard.odin import apply
+
+    name, spec = named(file, stack)
+    seen = apply.refresh(name, spec, leftovers())
+    text = "\n".join(show.drift_lines(seen)) or "Nothing differs from the state."
+    console.emit({"drift": show.drift_document(seen), "unseen": seen.unseen}, text=text)
