@@ -1,45 +1,53 @@
-"""Is this moment inside one of these times of the week? Pure; times of day are UTC, as in `22:00-06:00` or `sat-sun 00:00-24:00`.
+"""Is this moment inside one of these times of the week, and when does one begin? Pure; as in `22:00-06:00`, `sat-sun 00:00-24:00`.
 
-A window that ends before it begins goes on past midnight; its days are those on which it begins.
+Moments are seconds since 1970, times of day UTC. A window belongs to the day on which it begins: `fri 22:00-06:00` ends on
+Saturday morning. One whose end is not after its begin ends on the next day.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterator
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_DAY_MINUTES = 24 * 60
+_DAY_S = 86_400
+_FIRST_DAY = _DAYS.index("thu")
+"""The first of January 1970."""
 
 
 def within(windows: Collection[str], at: float) -> str | None:
-    """The window that this moment (seconds since 1970) is in; None where it is in none. Windows are as limits have them."""
-    moment = datetime.fromtimestamp(at, UTC)
-    minute = moment.hour * 60 + moment.minute
-    for window in windows:
-        days, begins, ends = _parse(window)
-        today, yesterday = moment.weekday(), (moment.weekday() - 1) % 7
-        if begins < ends:
-            inside = today in days and begins <= minute < ends
-        else:
-            inside = (today in days and minute >= begins) or (yesterday in days and minute < ends)
-        if inside:
-            return window
-    return None
+    """The window that this moment is in; None where it is in none. Windows are as limits have them."""
+    return next((window for window in windows for begins, ends in _around(window, at) if begins <= at < ends), None)
 
 
-def _parse(window: str) -> tuple[set[int], int, int]:
-    """Days and minutes of the day."""
-    days, _, times = re.sub(r"\s*-\s*", "-", window).rpartition(" ")
-    begins, ends = (_minutes(part) for part in times.split("-"))
-    if not days:
-        return set(range(7)), begins, ends
-    first, _, last = days.partition("-")
-    start, count = _DAYS.index(first), (_DAYS.index(last or first) - _DAYS.index(first)) % 7 + 1
-    return {(start + i) % 7 for i in range(count)}, begins, ends
+def next_opening(windows: Collection[str], at: float) -> float:
+    """When something that may be done in these windows may be done next: `at` where it may now; without windows, always."""
+    if not windows or within(windows, at):
+        return at
+    return min(begins for window in windows for begins, _ in _around(window, at) if begins > at)
 
 
-def _minutes(text: str) -> int:
-    hours, _, minutes = text.strip().partition(":")
-    return min(int(hours) * 60 + int(minutes), _DAY_MINUTES)
+def _around(window: str, at: float) -> Iterator[tuple[int, int]]:
+    """Begin and end of the window on each of its days from yesterday to a week ahead."""
+    days, _, hours = re.sub(r"\s*-\s*", "-", window).rpartition(" ")
+    begins, ends = (_since_midnight(part) for part in hours.split("-"))
+    length = ends - begins if ends > begins else ends - begins + _DAY_S
+    wanted = _weekdays(days)
+    today = int(at // _DAY_S)
+    for day in range(today - 1, today + 8):
+        if (day + _FIRST_DAY) % 7 in wanted:
+            yield day * _DAY_S + begins, day * _DAY_S + begins + length
+
+
+def _since_midnight(text: str) -> int:
+    hours, _, minutes = text.partition(":")
+    return int(hours) * 3600 + int(minutes) * 60
+
+
+def _weekdays(text: str) -> set[int]:
+    """The numbers of `fri`, of `sat-mon`, or of every day."""
+    if not text:
+        return set(range(7))
+    first, _, last = text.partition("-")
+    start = _DAYS.index(first)
+    return {(start + i) % 7 for i in range((_DAYS.index(last or first) - start) % 7 + 1)}

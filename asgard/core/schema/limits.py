@@ -13,7 +13,7 @@ from asgard.core.schema.fields import EmptyMapping, Model, OptionalByteRate, Siz
 _PERCENT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*\Z")
 _WINDOW = re.compile(
     r"\s*(?:(mon|tue|wed|thu|fri|sat|sun)(?:-(mon|tue|wed|thu|fri|sat|sun))?\s+)?"
-    r"([01][0-9]|2[0-3]):([0-5][0-9])\s*-\s*([01][0-9]|2[0-4]):([0-5][0-9])\s*\Z"
+    r"([01][0-9]|2[0-3]):[0-5][0-9]\s*-\s*(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)\s*\Z"
 )
 
 
@@ -27,7 +27,7 @@ def _fraction(value: Any) -> float:
 def _window(value: Any) -> str:
     if not isinstance(value, str) or not _WINDOW.match(value.lower()):
         raise ValueError(f"is {shown(value)}; allowed is a time of day (UTC), as in 22:00-06:00 or sat-sun 00:00-24:00")
-    return " ".join(value.lower().split())
+    return " ".join(re.sub(r"\s*-\s*", "-", value.lower()).split())
 
 
 _FRACTION_SCHEMA = {"type": "string", "pattern": r"^\s*[0-9.]+\s*%\s*$", "examples": ["80%"]}
