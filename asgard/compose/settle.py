@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 CALL_DEADLINE_S = 10.0
 """Deadline of a call to the cluster that is made under a lease."""
+# By name: every command that changes things asks for the handlers, and few of them have anything to settle.
+REASSIGNMENT = "asgard.reassignment/v1"
+EXECUTION = "asgard.execution/v1"
 RECOVER_WAIT_S = 120.0
 """How long `asgard recover` waits for moves that a dead run submitted: about two batches."""
 
@@ -27,18 +30,20 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
 
     Moves that a dead run submitted are waited for `wait_s` seconds; those that run on after it stay for a later command.
     """
-    from asgard.kafka import reassign
-    from asgard.thor import execute
 
     def reassigned(operation: Operation, lease: Lease) -> str:
+        from asgard.kafka import reassign
+
         with _reached(operation, lease, control) as cluster:
             return reassign.undo(cluster, operation.undo, wait_s=wait_s)
 
     def executed(operation: Operation, lease: Lease) -> str:
+        from asgard.thor import execute
+
         with _reached(operation, lease, control) as cluster:
             return execute.settle(cluster, operation, lease, wait_s=wait_s)
 
-    return {reassign.FORMAT: reassigned, execute.FORMAT: executed}
+    return {REASSIGNMENT: reassigned, EXECUTION: executed}
 
 
 def leftovers() -> Leftovers:

@@ -106,3 +106,9 @@ def test_what_can_not_be_settled_is_named_and_kept(capsys, kind, why):
     assert why in entry["outcome"]
     with open_journal() as journal:
         assert len(operations.unfinished(journal)) == 1
+
+
+def test_the_kinds_are_those_that_their_writers_use():
+    from asgard.thor import execute
+
+    assert set(settle.handlers()) == {reassign.FORMAT, execute.FORMAT}
