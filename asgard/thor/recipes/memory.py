@@ -2,14 +2,15 @@
 
 A run is `thor.recipe.started`, an event for every step, and `thor.recipe.finished` or `.failed`, all with one correlation. A run
 without an end was cut short. Only one run of a recipe goes on in a cluster at a time (its lease), so whoever finds it may go on
-with it, where the recipe and its values are the same and it is not too old.
+with it, where the recipe and its values are the same and it is not too old. A run that failed is begun anew; what it noted is
+known all the same.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from asgard.thor.recipes.model import Recipe
@@ -31,7 +32,10 @@ _LOOKED_AT = 500
 
 @dataclass(frozen=True)
 class Memory:
-    """One run in the journal. `resumes` is when the run began that this one goes on with (UTC seconds), None for a new one."""
+    """One run in the journal. `resumes` is when the run began that this one goes on with (UTC seconds), None for a new one.
+
+    `before` are the events of that run, or of the last one where it failed.
+    """
 
     journal: Database
     recipe: Recipe
@@ -54,26 +58,30 @@ class Memory:
         self.note(kind, {**data, "event": trigger.id if trigger else None})
 
     def noted(self, kind: str) -> list[Event]:
-        """Events of that kind from before it was cut short."""
+        """Events of that kind from before."""
         return [e for e in self.before if e.kind == kind]
 
     def finished_steps(self) -> set[int]:
-        """Steps that were finished before it was cut short."""
-        return {int(e.data["number"]) for e in self.noted(STEP_FINISHED)}
+        """Steps that need not be taken again: those finished before the run was cut short."""
+        return set() if self.resumes is None else {int(e.data["number"]) for e in self.noted(STEP_FINISHED)}
 
 
-def recall(journal: Database, recipe: Recipe, cluster_id: str) -> Memory:
-    """The run to go on with, or a new one. Writes nothing."""
+def recall(journal: Database, recipe: Recipe, cluster_id: str, *, fresh: bool = False) -> Memory:
+    """The run to go on with, or a new one; with `fresh` always a new one that knows nothing. Writes nothing."""
     from asgard.journal import events
 
-    mine = _of(journal, recipe, cluster_id)
+    new = Memory(journal, recipe, cluster_id, uuid.uuid4().hex[:12])
+    mine = [] if fresh else _of(journal, recipe, cluster_id)
     last = next((e for e in reversed(mine) if e.kind == STARTED), None)
-    if last is not None and last.correlation and last.data.get("digest") == recipe.digest:
-        over = any(e.kind in (FINISHED, FAILED) and e.correlation == last.correlation for e in mine)
-        if not over and _now(journal) - last.at < RESUMABLE_S:
-            before = events.read(journal, events.Filter(correlation=last.correlation))
-            return Memory(journal, recipe, cluster_id, last.correlation, last.at, tuple(before))
-    return Memory(journal, recipe, cluster_id, uuid.uuid4().hex[:12])
+    if last is None or last.correlation is None or last.data.get("digest") != recipe.digest:
+        return new
+    ends = {e.kind for e in mine if e.correlation == last.correlation}
+    if FINISHED in ends or _now(journal) - last.at > RESUMABLE_S:
+        return new
+    before = tuple(events.read(journal, events.Filter(correlation=last.correlation)))
+    if FAILED in ends:
+        return replace(new, before=before)
+    return replace(new, run=last.correlation, resumes=last.at, before=before)
 
 
 def newest_trigger(journal: Database, recipe: Recipe, cluster_id: str) -> Event | None:

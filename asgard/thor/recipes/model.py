@@ -12,8 +12,6 @@ from typing import Any
 from asgard.core.condition import Condition
 from asgard.core.schema.recipe import StepModel
 
-_ONCE = frozenset({"notify", "run"})
-
 
 @dataclass(frozen=True)
 class Step:
@@ -27,11 +25,6 @@ class Step:
     def name(self) -> str:
         """What its lines in the log are called."""
         return self.given.name or self.action
-
-    @property
-    def once(self) -> bool:
-        """Whether doing it again is felt: a run that goes on where another was killed leaves it out."""
-        return self.action in _ONCE
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Carries out a recipe: its conditions, its steps one after the other, what is done where one of them fails.
 
 What a step does is handed in (`World`), so that this module knows no Kafka. Each step has a deadline and tries; what became of
-it is noted in the journal before the next one begins, and a run that was killed is gone on with: steps that only bring about a
-state are taken again (they find it there), messages and programs are not repeated, and a rolling restart remembers its brokers.
+it is noted in the journal before the next one begins, and a run that was killed is gone on with: at the step that it was in,
+which looks at the cluster as it is now (a plan is made anew, a rolling restart remembers its brokers).
 
 Times are seconds of `time.monotonic`.
 """
@@ -31,7 +31,7 @@ Outcome = Literal["done", "nothing", "waiting", "skipped", "failed"]
 """`nothing`: it was so already; `waiting`: not yet, as inside a grace; `skipped`: a killed run had done it."""
 POLL_S = 1.0
 PATIENCE_S = 300.0
-"""How long a run that has begun waits for the cluster where a more urgent command got it; a step's `timeout` wins."""
+"""How long a run that has changed something waits for a cluster that somebody else changes."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,15 @@ class Done:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of a step, and what an action may use. `deadline` is a time of `time.monotonic`, infinite where there is none."""
+    """One try of a step, and what an action may use. `deadline` is a time of `time.monotonic`, infinite where there is none.
+
+    `begun`: the run has changed something already, so it rather waits for the cluster than to leave its work half done.
+    """
 
     step: Step
     memory: Memory
     deadline: float
+    begun: bool
     tell: Callable[[str], None]
     facts: Callable[[], Facts]
 
@@ -56,6 +60,11 @@ class Attempt:
     def left_s(self) -> float:
         """Seconds until its deadline, never below 0."""
         return max(0.0, self.deadline - time.monotonic())
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait for a cluster that somebody else changes."""
+        return min(PATIENCE_S, self.left_s) if self.begun else 0.0
 
     def check(self) -> None:
         """Raise Failed where the deadline has passed."""
@@ -114,9 +123,13 @@ def run(
     cluster: str,
     *,
     tell: Callable[[str], None],
+    agree: Callable[[], None],
     trigger: Event | None = None,
 ) -> Report:
-    """Carry out a recipe. A failure is in the report; only an interruption is raised, and the next run goes on from there."""
+    """Carry out a recipe. `agree` is asked before anything is done, and raises where nothing may be.
+
+    What fails after that is in the report; an interruption is raised, and the next run goes on from there.
+    """
     began = time.monotonic()
     report = Report(recipe.name, cluster, memory.run, "done", "", resumed=memory.resumes is not None)
     if memory.resumes is not None:
@@ -136,8 +149,9 @@ def run(
             return report
         for verdict in verdicts:
             tell(str(verdict))
+    agree()
     memory.start(trigger)
-    runner = _Runner(recipe, world, memory, report, tell, began + (recipe.timeout_s or math.inf))
+    runner = _Runner(recipe, world, memory, report, tell, began + (recipe.timeout_s or math.inf), report.resumed)
     runner.all_steps()
     report.seconds = round(time.monotonic() - began, 1)
     if report.outcome == "failed":
@@ -162,7 +176,7 @@ class _Runner:
     def all_steps(self) -> None:
         over = self.memory.finished_steps()
         for step in self.recipe.steps:
-            if step.once and step.number in over:
+            if step.number in over:
                 self.note(StepReport(step.number, step.action, step.name, "skipped", "done before", 0.0))
                 continue
             done = self.step(step)
@@ -184,7 +198,8 @@ class _Runner:
         label = f"{'on failure' if on_failure else 'step'} {step.number}, {step.name}"
         began = time.monotonic()
         deadline = min(math.inf if on_failure else self.deadline, began + (step.given.timeout or math.inf))
-        attempt = Attempt(step, self.memory, deadline, lambda text: self.tell(f"{label}: {text}"), self.world.facts)
+        tell: Callable[[str], None] = lambda text: self.tell(f"{label}: {text}")  # noqa: E731
+        attempt = Attempt(step, self.memory, deadline, self.acted, tell, self.world.facts)
         result = StepReport(step.number, step.action, step.name, "failed", "", 0.0, on_failure=on_failure)
         for result.tries in range(1, step.given.retries + 2):
             try:
@@ -216,18 +231,15 @@ class _Runner:
             self.memory.note(kind, {**about, "text": result.text, "seconds": result.seconds, "tries": result.tries})
 
     def _patiently(self, attempt: Attempt) -> Done:
-        """Take the step; where somebody else has the cluster and this run has already changed something, wait for it."""
-        give_up = min(attempt.deadline, time.monotonic() + PATIENCE_S)
-        told = False
+        """Take the step; where somebody more urgent got the cluster in the middle of it, take it again after them."""
+        give_up = time.monotonic() + attempt.patience_s
         while True:
             try:
                 return self._act(attempt)
             except Busy as error:
-                if not self.acted or time.monotonic() + POLL_S > give_up:
+                if time.monotonic() + POLL_S > give_up:
                     raise
-                if not told:
-                    attempt.tell(f"waits: {error.what}")
-                told = True
+                attempt.tell(f"waits: {error.what}")
                 time.sleep(POLL_S)
 
     def _act(self, attempt: Attempt) -> Done:

@@ -1,0 +1,247 @@
+"""`asgard thor recipe`: what is to be done when something happens, from a file; by hand or from cron."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command, group
+from asgard.cli.thor import app
+from asgard.cli.thor.common import LimitsPath, limits_of
+from asgard.core import console
+from asgard.core.console import Table
+from asgard.core.errors import AsgardError, InvalidFile, WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.thor.recipes.model import Recipe
+
+recipe_app = group("Recipes: what is to be done when something happens, from a file.")
+app.add_typer(recipe_app, name="recipe")
+
+Name = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe by its name, or a file.")]
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option("--recipes", metavar="DIR", help="A folder with recipes of your own; its names win. May be repeated."),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the recipe, as in --set brokers=3."),
+]
+AllowRun = Annotated[
+    bool, typer.Option("--allow-run", help="Let the recipe run programs on this machine (`run`, `notify: command`).")
+]
+
+
+@command(recipe_app, name="list", example="asgard thor recipe list")
+def list_(recipes: Folders = None) -> None:
+    """List the recipes that ship with Asgard, and those of your own folders."""
+    from asgard.thor.recipes import read, shelf
+
+    known: list[Recipe] = []
+    for path in shelf.files(recipes or ()).values():
+        try:
+            known.append(read.read(path, examples=True))
+        except AsgardError as error:
+            console.warn(f"{path} is left out: {error.what.splitlines()[0]}")
+    columns = ["recipe", "trigger", "parameters", "what it is for"]
+    rows = [[r.name, r.trigger, ", ".join(_parameter(r, p) for p in r.parameters) or None, r.about] for r in known]
+    console.emit([_document(r) for r in known], Table(columns, rows))
+
+
+@command(recipe_app, example="asgard thor recipe show rolling-restart")
+def show(recipe: Name, recipes: Folders = None) -> None:
+    """Show a recipe: its file, or with --json what was read from it."""
+    from asgard.thor.recipes import read, shelf
+
+    found = read.read(shelf.find(recipe, recipes or ()), examples=True)
+    console.emit(_document(found), text=f"{found.text.rstrip()}\n\n# {found.file}")
+
+
+@command(
+    recipe_app, example="asgard thor recipe validate my-recipe.yaml\nasgard thor recipe validate --recipes recipes.d"
+)
+def validate(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[RECIPE]…", help="Names or files; all of them by default.")
+    ] = None,
+    recipes: Folders = None,
+) -> None:
+    """Check recipes, offline: every mistake with its line, what is wrong and what is allowed."""
+    from asgard.thor.recipes import read, shelf
+
+    paths = [shelf.find(name, recipes or ()) for name in names or ()] or list(shelf.files(recipes or ()).values())
+    valid, problems = [], []
+    for path in paths:
+        try:
+            valid.append(read.read(path, examples=True))
+        except InvalidFile as error:
+            problems += error.problems
+    if problems:
+        raise InvalidFile(problems)
+    rows = [[r.name, r.trigger, len(r.steps), r.file] for r in valid]
+    console.emit([_document(r) for r in valid], Table(["valid", "trigger", "steps", "file"], rows))
+
+
+@command(
+    recipe_app,
+    example="asgard thor recipe run rolling-restart --context orders --set brokers=2,3 --yes\n"
+    "asgard thor recipe run decommission --set brokers=4 --dry-run",
+)
+def run(
+    recipe: Name,
+    recipes: Folders = None,
+    sets: Sets = None,
+    limits: LimitsPath = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    on_event: Annotated[
+        bool, typer.Option("--on-event", help="Only where an event that triggers it has come since its last run.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew although an earlier run was cut short, or failed.")
+    ] = False,
+    allow_run: AllowRun = False,
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    confirm: Confirm = None,
+    yes: Yes = False,
+) -> int:
+    """Run a recipe: its conditions, its steps one after the other, what is to hold afterwards.
+
+    Exits with 0 where all is done or nothing was to do, 1 where a step failed or has to wait, 75 where the recipe runs already
+    or somebody else changes the cluster. A run that was killed is gone on with.
+    """
+    console.settings.times = not sys.stderr.isatty()
+    from asgard.compose import recipes as cooking
+    from asgard.kafka import target
+    from asgard.thor.recipes import read, shelf
+
+    chosen = read.read(shelf.find(recipe, recipes or ()), sets or ())
+    options = cooking.Options(limits_of(limits), confirm, on_event, allow_run, fresh)
+    cluster = target.pick(context, bootstrap_server, command_config)
+
+    def tell(text: str) -> None:
+        console.say(f"{chosen.name}: {text}")
+
+    def agree() -> None:
+        if not console.settings.yes:
+            for step in chosen.steps:
+                console.say(f"  step {step.number}: {step.action}" + (f" ({step.name})" if step.given.name else ""))
+        console.ask(f"Run {chosen.name} on {cluster.name}?")
+
+    if dry_run:
+        report = cooking.preview(chosen, cluster, options, tell=tell)
+    else:
+        report = cooking.run(chosen, cluster, options, tell=tell, agree=agree)
+    if report.hint:
+        tell(report.hint)
+    console.emit(report, text=f"{chosen.name} on {cluster.name}: {report.text}")
+    return int(report.exit_code)
+
+
+@command(recipe_app, example="asgard thor recipe crontab --context orders | crontab -")
+def crontab(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RECIPE]…", help="Names or files; by default all that have a schedule or an event."),
+    ] = None,
+    recipes: Folders = None,
+    sets: Sets = None,
+    schedule: Annotated[
+        str | None, typer.Option("--schedule", metavar="CRON", help="When to run it, as in '0 3 * * sun'.")
+    ] = None,
+    limits: LimitsPath = None,
+    allow_run: AllowRun = False,
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+) -> None:
+    """Print lines for a crontab: whole paths, the cluster, the answers to questions, and a log for each recipe."""
+    from asgard.compose import recipes as cooking
+    from asgard.core import cron, paths
+    from asgard.thor.recipes import crontab as tab
+    from asgard.thor.recipes import read, shelf
+
+    if (schedule or sets) and len(names or ()) != 1:
+        raise WrongUsage("--schedule and --set go with one recipe", "Name it: asgard thor recipe crontab NAME …")
+    try:
+        when = cron.check(schedule) if schedule else None
+    except ValueError as error:
+        raise WrongUsage(f"--schedule {error}") from error
+    files = [shelf.find(name, recipes or ()) for name in names or ()] or list(shelf.files(recipes or ()).values())
+    logs = paths.private_dir(paths.home()) / "logs"
+    paths.private_dir(logs)
+    variables = {"ASGARD_HOME": str(paths.home())} | {v: os.environ[v] for v in tab.CARRIED if os.environ.get(v)}
+    given = [word for setting in sets or () for word in ("--set", setting)]
+    limits = limits or next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)
+    given += ["--limits", str(limits.absolute())] if limits else []
+    given += ["--allow-run"] if allow_run else []
+    cluster = _cluster(context, bootstrap_server, command_config)
+    lines: list[tab.Line] = []
+    for path in files:
+        recipe = read.read(path, sets or (), examples=not names)
+        if not names and (recipe.needed or recipe.trigger == "by hand"):
+            continue
+        cooking.allow(recipe, allow_run)
+        made = tab.lines(
+            recipe,
+            asgard=_asgard(),
+            variables=variables,
+            logs=logs,
+            cluster=cluster,
+            options=given,
+            shipped=path == shelf.files().get(path.stem),
+            schedule=when,
+        )
+        if not made:
+            raise WrongUsage(f"the recipe {recipe.name} has neither schedule nor event", "Give it one: --schedule '0 3 * * sun'.")  # fmt: skip
+        lines += made
+    console.emit(
+        [
+            {"recipe": line.recipe, "schedule": line.schedule, "command": line.command, "log": line.log}
+            for line in lines
+        ],
+        text="\n".join(map(str, lines)),
+    )
+
+
+def _cluster(context: str | None, bootstrap_server: str | None, command_config: str | None) -> list[str]:
+    """The options that name the cluster, and confirm changes of it where its context is protected."""
+    from asgard.core import contexts
+    from asgard.kafka import target
+
+    chosen = target.pick(context, bootstrap_server, command_config)
+    if chosen.context is None:
+        config = ["--command-config", str(Path(command_config).absolute())] if command_config else []
+        return ["--bootstrap-server", chosen.connection.bootstrap_servers, *config]
+    protected = any(c.protected and c.cluster_id == chosen.context.cluster_id for c in contexts.load().by_name.values())
+    return ["--context", chosen.name, *(["--confirm", chosen.name] if protected or chosen.context.protected else [])]
+
+
+def _asgard() -> Path:
+    """The command that runs now, by its whole path."""
+    beside = Path(sys.executable).with_name("asgard")
+    return beside if beside.is_file() else Path(sys.argv[0]).absolute()
+
+
+def _parameter(recipe: Recipe, name: str) -> str:
+    default = recipe.parameters[name].default
+    return name if default is None else f"{name}={default}"
+
+
+def _document(recipe: Recipe) -> dict[str, object]:
+    return {
+        "recipe": recipe.name,
+        "about": recipe.about,
+        "file": recipe.file,
+        "schedule": recipe.schedule,
+        "event": recipe.event,
+        "parameters": recipe.parameters,
+        "when": [condition.text for condition in recipe.when],
+        "steps": [{"number": s.number, "action": s.action, "name": s.name} for s in recipe.steps],
+        "on_failure": [{"number": s.number, "action": s.action, "name": s.name} for s in recipe.on_failure],
+    }

@@ -1,0 +1,212 @@
+"""What the steps of a recipe do to a real cluster: with Thor's planner and executor, its healer, and the nodes that Odin made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asgard.compose import hold, settle
+from asgard.core import paths
+from asgard.core.errors import Busy, Failed, Refused
+from asgard.core.schema import recipe as schema
+from asgard.kafka.ports import ControlPlane, NodeControl
+from asgard.kafka.target import Target
+from asgard.thor import measure
+from asgard.thor.limits import Limits
+from asgard.thor.recipes import moves, program, restart
+from asgard.thor.recipes.facts import Facts
+from asgard.thor.recipes.model import Recipe, Step
+from asgard.thor.recipes.run import Action, Attempt, Done
+
+if TYPE_CHECKING:
+    from asgard.journal.leases import Priority
+    from asgard.thor.hold import Hold
+
+HAND_OVER_S = 60.0
+"""How long somebody less urgent may take to hand the cluster over."""
+RATES_WINDOW_S = 5.0
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the steps of a recipe do. `control` is for looking; a step that changes something looks at its lease before each write."""
+
+    recipe: Recipe
+    target: Target
+    control: ControlPlane
+    cluster_id: str
+    limits: Limits
+    confirm: str | None
+
+    def facts(self) -> Facts:
+        """The cluster as it is now; rates only where the recipe asks for them."""
+        window = RATES_WINDOW_S if _wants_rates(self.recipe) else 0.0
+        return Facts(measure.take(self.control, window_s=window), self.limits)
+
+    def actions(self) -> dict[str, Action]:
+        """What each action does."""
+        moving = dict.fromkeys(("drain", "fill", "balance", "leaders", "set-rf", "rack-repair"), self.move)
+        return {
+            **moving,
+            "heal": self.heal,
+            "elect": self.elect,
+            "rolling-restart": self.rolling_restart,
+            "notify": self.notify,
+            "run": self.run_program,
+        }
+
+    @contextlib.contextmanager
+    def change(self, attempt: Attempt) -> Iterator[Hold]:
+        """The cluster for a step that changes it."""
+        action = attempt.step.action
+        with hold.change(
+            self.target,
+            priority=priorities()[action],
+            doing=f"thor recipe run {self.recipe.name} ({attempt.step.name})",
+            confirm=self.confirm,
+            wait_s=max(attempt.patience_s, HAND_OVER_S),
+            control=self.control,
+        ) as held:
+            yield held
+
+    def move(self, attempt: Attempt) -> Done:
+        """Plan for the cluster as it is now, and carry the plan out."""
+        from asgard.thor import execute
+
+        given = attempt.step.given
+        planner = moves.planner_of(attempt.step)
+        assert planner is not None and isinstance(given, schema.Moving)
+
+        def progress(how_far: execute.Progress) -> None:
+            attempt.check()
+
+        with self.change(attempt) as held:
+            plan = planner(measure.take(held.control), self.limits)
+            if plan is None or not (plan.changes or plan.kind == "drain"):
+                return Done("nothing", moves.summary(plan))
+            attempt.tell(moves.summary(plan))
+            throttle = given.throttle or self.limits.throttle_bytes_per_s
+            executed = execute.run(held, plan, self.limits, throttle=throttle, progress=progress, tell=attempt.tell)
+        if executed.handed_over:
+            raise Busy(f"{executed}: {executed.handed_over}", "Run it again: it goes on from there.")
+        if executed.stopped or executed.refused:
+            why = executed.stopped or "; ".join(f"{p}: {w}" for p, w in list(executed.refused.items())[:3])
+            raise Failed(f"{executed}: {why}", "asgard thor status shows the cluster.")
+        if plan.failed and plan.kind in ("drain", "set-rf"):
+            raise Failed(f"{executed}; not met: {plan.unmet[0]}", plan.unmet[0].would_help)
+        return Done("done", str(executed))
+
+    def heal(self, attempt: Attempt) -> Done:
+        """Heal, as `thor heal` does."""
+        raise NotImplementedError
+
+    def elect(self, attempt: Attempt) -> Done:
+        """Let preferred leaders lead that do not."""
+        with self.change(attempt) as held:
+            away = [
+                (p.topic, p.partition)
+                for t in held.control.topics().values()
+                for p in t.partitions
+                if p.leader >= 0 and p.leader != p.target_replicas[0] and p.target_replicas[0] in p.isr
+            ]
+            if not away:
+                return Done("nothing", "every partition is led by its preferred leader")
+            refused = {k: e for k, e in held.control.elect_preferred_leaders(away).items() if e is not None}
+        if refused:
+            (topic, partition), error = next(iter(refused.items()))
+            raise Failed(f"{len(refused)} of {len(away)} elections were refused: {topic}-{partition}: {error.what}")
+        return Done("done", f"{len(away)} partitions are led by their preferred leader again")
+
+    def rolling_restart(self, attempt: Attempt) -> Done:
+        """Restart the nodes one by one."""
+        given = attempt.step.given
+        assert isinstance(given, schema.Restart)
+        nodes = self.nodes()
+        known = restart.Known({int(e.data["node"]): e.data["pid"] for e in attempt.memory.noted(restart.BEGUN)})
+        with self.change(attempt) as held:
+            there = nodes.nodes()
+            ids = restart.chosen(there, given.brokers, known, held.control.quorum().leader)
+            over = sorted(n.id for n in there if known.over(n))
+            if over:
+                attempt.tell(f"node {', '.join(map(str, over))} was restarted before; --fresh restarts all")
+                for node in over if attempt.memory.resumes is None else ():
+                    attempt.memory.note(restart.BEGUN, {"node": node, "pid": known.pids[node]})
+
+            def may_go_on() -> None:
+                held.lease.check(settle.CALL_DEADLINE_S)
+                if held.lease.wanted_by is not None:
+                    raise Busy(f"hands over to {held.lease.wanted_by}", "Run it again: it goes on from there.")
+
+            restart.restart(
+                held.control, nodes, ids, note=attempt.memory.note, tell=attempt.tell, may_go_on=may_go_on,
+                deadline=attempt.deadline,
+            )  # fmt: skip
+        if not ids:
+            return Done("nothing", "every node was restarted before")
+        return Done(
+            "done", f"{len(ids)} node{'s' if len(ids) > 1 else ''} restarted, one by one: {', '.join(map(str, ids))}"
+        )
+
+    def notify(self, attempt: Attempt) -> Done:
+        """Tell somebody."""
+        given = attempt.step.given
+        assert isinstance(given, schema.Notify)
+        attempt.memory.note("thor.notice.sent", {"text": given.text})
+        return Done("done", given.text)
+
+    def run_program(self, attempt: Attempt) -> Done:
+        """Run a program on this machine."""
+        given = attempt.step.given
+        assert isinstance(given, schema.Run)
+        variables = program.environment(self.recipe.name, attempt.memory.run, self.cluster_id, given.environment)
+        said = program.run(given.command, variables, min(given.timeout or 3600.0, attempt.left_s))
+        return Done("done", f"{Path(given.command[0]).name} said: {said}" if said else f"{given.command[0]} ended well")
+
+    def nodes(self) -> NodeControl:
+        """The nodes of the target's stack. Raises Refused where Asgard does not run them."""
+        from asgard.odin.targets.local import LocalNodes
+
+        context = self.target.context
+        found = LocalNodes(paths.stack_dir(context.stack)) if context is not None and context.stack else None
+        if found is None or not found.nodes():
+            raise Refused(
+                f"the nodes of {self.target.name} are not Asgard's to restart: it runs those of local stacks only",
+                "Restart them with your own means, one by one; asgard thor status says when the next one may go.",
+            )
+        return found
+
+    def describe(self, step: Step, facts: Facts) -> str:
+        """What a step would do now."""
+        given = step.given
+        planner = moves.planner_of(step)
+        if planner is not None:
+            return moves.summary(planner(facts.snapshot, self.limits))
+        if isinstance(given, schema.Verify | schema.WaitUntil):
+            conditions = given.that if isinstance(given, schema.Verify) else given.condition
+            return "; ".join(str(v) for v in facts.judge_all(conditions))
+        if isinstance(given, schema.Restart):
+            controller = facts.snapshot.controller
+            ids = restart.chosen(self.nodes().nodes(), given.brokers, restart.Known({}), controller)
+            return f"would restart node {', '.join(map(str, ids))}, in this order"
+        if isinstance(given, schema.Notify):
+            return f"would say: {given.text}"
+        if isinstance(given, schema.Run):
+            return f"would run {' '.join(given.command)}"
+        return f"would {step.action}"
+
+
+def priorities() -> dict[str, Priority]:
+    """How urgent each action is that changes the cluster."""
+    from asgard.journal.leases import Priority
+    from asgard.thor.execute.decide import PRIORITIES
+
+    return {**dict(PRIORITIES.items()), "elect": Priority.BALANCE, "rolling-restart": Priority.CHANGE}
+
+
+def _wants_rates(recipe: Recipe) -> bool:
+    given = (step.given for step in recipe.steps)
+    more = [c for g in given for c in (getattr(g, "that", None) or getattr(g, "condition", None) or ())]
+    return any(c.unit == "bytes/s" for condition in (*recipe.when, *more) for c in condition.any_of)

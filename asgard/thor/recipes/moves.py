@@ -1,0 +1,53 @@
+"""The steps of a recipe that move replicas or leaders: a plan for the cluster as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asgard.core.schema import recipe as schema
+from asgard.core.units import format_size
+from asgard.kafka.model import ClusterSnapshot
+from asgard.thor import kinds
+from asgard.thor.limits import Limits
+from asgard.thor.plan.model import Plan
+from asgard.thor.recipes.model import Step
+
+Planner = Callable[[ClusterSnapshot, Limits], Plan | None]
+"""None: there is nothing that it could be done to."""
+
+
+def planner_of(step: Step) -> Planner | None:
+    """What plans the step; None where it moves nothing by plan."""
+    given = step.given
+    if not isinstance(given, schema.Moving):
+        return None
+    words: list[str] = []
+    if isinstance(given, schema.Fill) and given.brokers == "empty":
+        return _fill_empty
+    if isinstance(given, schema.Drain | schema.Fill):
+        words = [str(broker) for broker in given.brokers]
+    elif isinstance(given, schema.SetReplication):
+        words = [f"{topic}={factor}" for topic, factor in given.topics.items()]
+    return kinds.planner_of(step.action, words)
+
+
+def _fill_empty(snapshot: ClusterSnapshot, limits: Limits) -> Plan | None:
+    chosen = empty(snapshot, limits)
+    return kinds.planned(kinds.Kind.FILL, [str(b) for b in chosen], snapshot, limits) if chosen else None
+
+
+def empty(snapshot: ClusterSnapshot, limits: Limits) -> list[int]:
+    """Brokers that are up, may be given replicas, and hold none."""
+    held = {r for p in snapshot.partitions for r in p.replicas}
+    there = (b for b in snapshot.brokers if b.state == "up" and b.id not in held | limits.exclude_brokers)
+    return sorted(b.id for b in there if not any(d.cordoned or d.offline for d in b.log_dirs))
+
+
+def summary(plan: Plan | None) -> str:
+    """A plan in a line."""
+    if plan is None:
+        return "there is nothing that it could be done to"
+    if not plan.changes:
+        return "nothing to move" + (f"; not met: {plan.unmet[0]}" if plan.unmet else "")
+    size = f", {format_size(plan.bytes_moved)} to copy" if plan.bytes_moved else ", nothing to copy"
+    return f"{len(plan.changes)} partitions{size}" + (f"; not met: {plan.unmet[0]}" if plan.unmet else "")
