@@ -24,13 +24,15 @@ BROKER_DEADLINE_S = 5.0
 _MIN_ISR = "min.insync.replicas"
 
 
-def take(control: ControlPlane, *, window_s: float = 0.0) -> ClusterSnapshot:
+def take(control: ControlPlane, *, window_s: float = 0.0, unasked: Collection[int] = ()) -> ClusterSnapshot:
     """The cluster now. With a window it is looked at twice, so long apart, and rates are measured in between.
+
+    `unasked` brokers are not waited for: they did not answer a moment ago, and are named in `silent` again.
 
     Raises Unreachable where no broker answers, NotAuthorised where the user may not look.
     """
     with ThreadPoolExecutor(5, "snapshot") as pool:
-        look = _Looker(control, pool)
+        look = _Looker(control, pool, frozenset(unasked))
         before = None
         if window_s > 0:
             first = look.structure()
@@ -63,6 +65,7 @@ class _Looker:
 
     control: ControlPlane
     pool: ThreadPoolExecutor
+    unasked: frozenset[int] = frozenset()
 
     def structure(self) -> _Structure:
         info = self.control.cluster()
@@ -86,7 +89,7 @@ class _Looker:
         return {name: int(config[_MIN_ISR]) for name, config in found.items() if config.get(_MIN_ISR, "").isdecimal()}
 
     def disks(self, structure: _Structure) -> dict[int, Disk]:
-        return self.control.disks(structure.up, BROKER_DEADLINE_S)
+        return self.control.disks([b for b in structure.up if b not in self.unasked], BROKER_DEADLINE_S)
 
     def sample(self, structure: _Structure, disks: dict[int, Disk] | None = None) -> Sample:
         """Sizes, end offsets and committed offsets, as nearly at one moment as they can be had."""
