@@ -11,10 +11,11 @@ A record is named by topic, producer and sequence (kafka/stamp.py); times are mi
 
 from __future__ import annotations
 
-import mmap
+import os
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import google_crc32c
 import msgspec
@@ -25,7 +26,7 @@ from asgard.core.errors import WrongUsage
 
 MAGIC = b"ASGHIST\x01"
 SUFFIX = ".history"
-FRAME_BYTES = 8
+_HEAD = struct.Struct("<IIB")
 NO_OFFSET = -1
 """The offset of an acknowledged record where the producer was told none (acks=0)."""
 
@@ -259,47 +260,76 @@ def frame(block: Block) -> bytes:
     return len(body).to_bytes(4, "little") + int(google_crc32c.value(body)).to_bytes(4, "little") + body
 
 
-def blocks(path: Path, kinds: Sequence[type[Block]] = KINDS) -> Iterator[Block]:
-    """The blocks of those kinds in a file, in order, up to the first frame that is not whole.
+class Source(Protocol):
+    """Where the check reads a history from, several times over, one block in memory at a time."""
 
-    Columns refer to the mapped file: nothing is copied before `Column.values`. Raises WrongUsage for what is no history, and
-    for a block that a known kind can't hold; kinds that this version does not know are passed over.
+    @property
+    def names(self) -> Sequence[str]:
+        """What to call each file in a sentence."""
+        ...
+
+    def blocks(self, kinds: Sequence[type[Block]] = KINDS) -> Iterator[tuple[int, Block]]:
+        """The blocks of those kinds, each with the number of its file; those of one file in their order."""
+        ...
+
+
+class HistoryFiles:
+    """The files `*.history` of a directory. Raises WrongUsage where there is none, and for a damaged one.
+
+    A frame that the end of its file cuts off is what kill -9 leaves, and passed over; `torn` names such files.
     """
-    wanted = {_NUMBER[kind] for kind in kinds}
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise WrongUsage(f"{path}: {error.strerror}") from error
-    with file:
+
+    def __init__(self, directory: Path) -> None:
+        self.paths = sorted(directory.glob(f"*{SUFFIX}"))
+        if not self.paths:
+            raise WrongUsage(f"{directory} holds no history (*{SUFFIX})")
+        self._ends = [_whole_until(path) for path in self.paths]
+        self.torn = tuple(p.name for p, end in zip(self.paths, self._ends, strict=True) if end < p.stat().st_size)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The files' names."""
+        return [path.name for path in self.paths]
+
+    def blocks(self, kinds: Sequence[type[Block]] = KINDS) -> Iterator[tuple[int, Block]]:
+        """The blocks of those kinds; kinds that this version does not know are passed over."""
+        wanted = {_NUMBER[kind] for kind in kinds}
+        for number, (path, end) in enumerate(zip(self.paths, self._ends, strict=True)):
+            with path.open("rb", buffering=1 << 20) as file:
+                at = file.seek(len(MAGIC))
+                while at < end:
+                    length, _, kind = _HEAD.unpack(file.read(_HEAD.size))
+                    if kind in wanted:
+                        yield number, _decode(path, kind, file.read(length - 1))
+                    else:
+                        file.seek(length - 1, os.SEEK_CUR)
+                    at += length + _HEAD.size - 1
+
+
+def _whole_until(path: Path) -> int:
+    """Where the last whole frame ends. Raises WrongUsage for what is no history, or is damaged before its end."""
+    size = path.stat().st_size
+    with path.open("rb", buffering=1 << 20) as file:
         head = file.read(len(MAGIC))
         if head != MAGIC:
             version = f"version {head[-1]}" if head[:-1] == MAGIC[:-1] else "another format"
             raise WrongUsage(f"{path} is no history that this Asgard reads ({version})", "It reads version 1.")
-        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    at = len(MAGIC)
-    while at + FRAME_BYTES < len(data):
-        length = int.from_bytes(data[at : at + 4], "little")
-        checksum = int.from_bytes(data[at + 4 : at + FRAME_BYTES], "little")
-        body = data[at + FRAME_BYTES : at + FRAME_BYTES + length]
-        if len(body) < length or not length:
-            return
-        if body[0] in wanted:
-            if int(google_crc32c.value(bytes(body))) != checksum:
-                return
-            yield _decode(path, body)
-        at += FRAME_BYTES + length
+        at = len(MAGIC)
+        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+            length, checksum, _ = _HEAD.unpack(head)
+            after = at + length + _HEAD.size - 1
+            if after > size:
+                break
+            if not length or int(google_crc32c.value(head[-1:] + file.read(length - 1))) != checksum:
+                if after < size:
+                    raise WrongUsage(f"{path} is damaged at byte {at}", "Was it copied while it was written?")
+                break
+            at = after
+    return at
 
 
-def _decode(path: Path, body: memoryview) -> Block:
+def _decode(path: Path, kind: int, body: bytes) -> Block:
     try:
-        return _DECODERS[body[0]].decode(body[1:])
+        return _DECODERS[kind].decode(body)
     except msgspec.MsgspecError as error:
-        raise WrongUsage(f"{path}: a block of kind {body[0]} is not what it should be: {error}") from error
-
-
-def files(directory: Path) -> list[Path]:
-    """The files of a history, by name. Raises WrongUsage where there is none."""
-    found = sorted(directory.glob(f"*{SUFFIX}"))
-    if not found:
-        raise WrongUsage(f"{directory} holds no history (*{SUFFIX})")
-    return found
+        raise WrongUsage(f"{path}: a block of kind {kind} is not what it should be: {error}") from error

@@ -228,6 +228,7 @@ class ProducerLog:
         self._ended("indeterminate")
 
     def _ended(self, outcome: Outcome) -> None:
+        self.flush()  # so that a transaction that is known as committed has its acknowledgements in the file
         before, self._before = self._before or {}, None
         ranges = {topic: (before.get(topic, 0), until) for topic, until in self._next.items()}
         self._transaction(outcome, {topic: span for topic, span in ranges.items() if span[0] < span[1]})

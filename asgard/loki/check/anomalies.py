@@ -1,0 +1,121 @@
+"""The anomalies, named and defined as in Jepsen's Kafka workload (`jepsen.tests.kafka`), and how many of each were found.
+
+Where our definition differs from Jepsen's, docs/loki-check.md says why. A `Case` is an anomaly together with the circumstance
+that decides whether it breaks a promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+
+EXAMPLES = 5
+
+
+class Anomaly(StrEnum):
+    """What can be wrong with what Kafka's users saw."""
+
+    LOST_WRITE = "lost-write"
+    UNSEEN = "unseen"
+    DUPLICATE = "duplicate"
+    INCONSISTENT_OFFSETS = "inconsistent-offsets"
+    ABORTED_READ = "aborted-read"
+    POLL_SKIP = "poll-skip"
+    NONMONOTONIC_POLL = "nonmonotonic-poll"
+    NONMONOTONIC_SEND = "nonmonotonic-send"
+    CORRUPTED = "corrupted"
+
+
+class Case(Enum):
+    """An anomaly, the circumstance, and what one of its count is."""
+
+    LOST = (Anomaly.LOST_WRITE, "", "acknowledged records that the last read did not find")
+    UNSEEN = (Anomaly.UNSEEN, "", "acknowledged records that nobody read, and no last read decided about")
+    DUPLICATE = (Anomaly.DUPLICATE, "", "records that stand at more than one offset")
+    DISAGREEING_READERS = (
+        Anomaly.INCONSISTENT_OFFSETS,
+        "between readers",
+        "offsets at which two readers saw different records",
+    )
+    TOLD_ELSEWHERE = (
+        Anomaly.INCONSISTENT_OFFSETS,
+        "sender and readers",
+        "offsets that a sender was told and where readers saw another record, or none while it stands elsewhere",
+    )
+    REFUSED_READ = (
+        Anomaly.ABORTED_READ,
+        "refused send",
+        "records that were read although their send had failed for sure",
+    )
+    ABORTED_READ = (
+        Anomaly.ABORTED_READ,
+        "aborted transaction",
+        "records of aborted transactions that a read_committed consumer was given",
+    )
+    UNCOMMITTED_READ = (
+        Anomaly.ABORTED_READ,
+        "aborted transaction, read_uncommitted",
+        "times that a read_uncommitted consumer was given a record of an aborted transaction",
+    )
+    SKIP = (
+        Anomaly.POLL_SKIP,
+        "within an assignment",
+        "records that a consumer was not given although it was given later ones",
+    )
+    SKIP_ACROSS = (
+        Anomaly.POLL_SKIP,
+        "across a rebalance",
+        "records between what a consumer was last given of a partition and what it was given when it got it again",
+    )
+    BACK = (
+        Anomaly.NONMONOTONIC_POLL,
+        "within an assignment",
+        "times that a consumer was given an offset again, or an earlier one",
+    )
+    BACK_ACROSS = (
+        Anomaly.NONMONOTONIC_POLL,
+        "across a rebalance",
+        "times that a consumer got a partition again and began at or before the offset where it had been",
+    )
+    SENT_OUT_OF_ORDER = (
+        Anomaly.NONMONOTONIC_SEND,
+        "",
+        "records that stand behind one that the same producer sent later",
+    )
+    CORRUPTED = (Anomaly.CORRUPTED, "", "offsets whose value does not match the checksum it was sent with")
+
+    def __init__(self, anomaly: Anomaly, circumstance: str, counted: str) -> None:
+        self.anomaly = anomaly
+        self.circumstance = circumstance
+        self.counted = counted
+
+
+@dataclass(frozen=True)
+class Example:
+    """One of those found. None: not known, or it has none. `at_us`: about when it was written down (µs, UTC)."""
+
+    topic: str
+    partition: int | None = None
+    offset: int | None = None
+    producer: int | None = None
+    sequence: int | None = None
+    note: str = ""
+    at_us: int | None = None
+
+
+@dataclass
+class Tally:
+    """How many of each case, with the first few examples."""
+
+    counts: dict[Case, int] = field(default_factory=dict)
+    examples: dict[Case, list[Example]] = field(default_factory=dict)
+
+    def add(self, case: Case, count: int, examples: Callable[[int], Iterable[Example]]) -> None:
+        """`examples(n)` gives up to n of them; it is asked only where some are still wanted."""
+        if not count:
+            return
+        self.counts[case] = self.counts.get(case, 0) + count
+        kept = self.examples.setdefault(case, [])
+        if (wanted := EXAMPLES - len(kept)) > 0:
+            kept.extend(list(examples(wanted))[:wanted])

@@ -1,0 +1,140 @@
+"""The check: from a history to what is wrong with it, in counts and examples. Pure, linear in time, about six bytes a record.
+
+It walks through the history five times: to see how much there is, to fill the logs from the last read and from what consumers saw, to
+settle acknowledgements, and to follow each consumer. Whether an anomaly breaks a promise is not its business (`verdict`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from asgard.loki.check import order, reads, settle
+from asgard.loki.check.anomalies import Case, Example
+from asgard.loki.check.board import Board, Missing, lay_out
+from asgard.loki.check.catalogue import look
+from asgard.loki.check.history import Bounds, Consumer, Ints, Producer, Source
+from asgard.loki.check.space import ABORTED, ACKED, FAILED, LOGGED, POLLED, UNSETTLED, Bytes
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Records by what became of them. `sent` is the sum of acknowledged, failed and indeterminate ones.
+
+    Acknowledged: Kafka said so, and where it was in a transaction, that committed. Failed: refused for sure, or of an aborted
+    transaction. Indeterminate: nobody knows; `arrived` of them were found by the last read. `consumed`: acknowledged ones that the
+    load's consumers were given. `removed`: acknowledged ones deleted by retention. `unknown`: rows of records that nobody sent, as far
+    as the history says. `foreign`: records without a stamp of this run.
+    """
+
+    sent: int = 0
+    acknowledged: int = 0
+    failed: int = 0
+    indeterminate: int = 0
+    arrived: int = 0
+    consumed: int = 0
+    read_back: int = 0
+    removed: int = 0
+    unknown: int = 0
+    foreign: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found. `missing` by topic: the lost records one by one (the first million of them), to be looked for on disks.
+
+    `last_read`: whether there was one at all; `killed`: how many processes of the load did not end in good order.
+    """
+
+    run: bytes
+    counts: Counts
+    cases: Mapping[Case, int]
+    examples: Mapping[Case, tuple[Example, ...]]
+    missing: Mapping[str, Missing]
+    producers: tuple[Producer, ...]
+    consumers: tuple[Consumer, ...]
+    bounds: Mapping[tuple[str, int], Bounds]
+    last_read: bool
+    processes: int
+    killed: int
+
+
+def check(source: Source) -> Result:
+    """Find every anomaly of a history. Raises WrongUsage for one whose files don't fit together."""
+    catalogue = look(source)
+    board = lay_out(source, catalogue)
+    reads.fill(source, board)
+    order.sends(board)
+    settle.acknowledgements(source, board)
+    order.polls(source, board)
+    return Result(
+        catalogue.run,
+        _counts(board),
+        dict(board.tally.counts),
+        {case: tuple(found) for case, found in board.tally.examples.items()},
+        _missing(board),
+        tuple(catalogue.producers.values()),
+        tuple(consumer for consumer in catalogue.consumers.values() if consumer.via != "last-read"),
+        dict(catalogue.bounds),
+        any(consumer.via == "last-read" for consumer in catalogue.consumers.values()),
+        len(source.names),
+        len(catalogue.killed),
+    )
+
+
+def _counts(board: Board) -> Counts:
+    acknowledged = failed = indeterminate = arrived = consumed = read_back = 0
+    for records in board.records.values():
+        for flags, count in enumerate(_histogram(records.state).tolist()):
+            if flags & (FAILED | ABORTED):
+                failed += count
+            elif flags & UNSETTLED or not flags & ACKED:
+                indeterminate += count
+                arrived += count if flags & LOGGED else 0
+            else:
+                acknowledged += count
+                consumed += count if flags & POLLED else 0
+            read_back += count if flags & LOGGED else 0
+    indeterminate -= _never_sent(board)
+    sent = acknowledged + failed + indeterminate
+    rest = (board.removed, board.unknown, board.foreign)
+    return Counts(sent, acknowledged, failed, indeterminate, arrived, consumed, read_back, *rest)
+
+
+def _histogram(state: Bytes) -> Ints:
+    """How many records have each of the 256 combinations of flags."""
+    found = np.zeros(256, np.int64)
+    for start in range(0, len(state), _CHUNK):
+        found += np.bincount(state[start : start + _CHUNK], minlength=256)
+    return found
+
+
+def _never_sent(board: Board) -> int:
+    """A killed process had sequences in reserve: those behind the last one of which anything is known were not sent."""
+    spare = 0
+    for topic, producer in board.catalogue.sent:
+        if board.catalogue.file_of[producer] in board.catalogue.killed:
+            records = board.records[topic]
+            state = records.state[records.of(producer)]
+            end = len(state)
+            while end and not len(known := np.flatnonzero(state[max(0, end - _CHUNK) : end] & ~np.uint8(UNSETTLED))):
+                end = max(0, end - _CHUNK)
+            last = max(0, end - _CHUNK) + int(known[-1]) + 1 if end else 0
+            spare += len(state) - last
+    return spare
+
+
+def _missing(board: Board) -> dict[str, Missing]:
+    found = {}
+    for topic, parts in board.missing.items():
+        records = board.records[topic]
+        numbers = np.concatenate([numbers for _, numbers, _ in parts])
+        by = np.searchsorted(records.first, numbers, "right") - 1
+        partitions = np.concatenate([np.full(len(numbers), partition) for partition, numbers, _ in parts])
+        offsets = np.concatenate([offsets for _, _, offsets in parts])
+        found[topic] = Missing(partitions, offsets, records.producers[by], numbers - records.first[by])
+    return found

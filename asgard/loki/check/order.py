@@ -1,0 +1,176 @@
+"""Order: do the logs hold each record once and in the order it was sent, and did each consumer walk through them step by step?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from asgard.loki.check.anomalies import Case, Example
+from asgard.loki.check.board import Board
+from asgard.loki.check.catalogue import Where
+from asgard.loki.check.history import Assigned, Ints, Polled, Source
+from asgard.loki.check.space import ABORTED, FAILED, LOGGED, PASSED, UNSETTLED, Bytes, Flags, Log, Records
+
+_CHUNK = 1 << 20
+
+
+def sends(board: Board) -> None:
+    """Walk through every log once: records that stand there twice, or behind one that was sent later."""
+    again: dict[str, list[Ints]] = {}
+    for where, log in sorted(board.logs.items()):
+        records = board.records[where[0]]
+        latest = np.full(len(records.producers), -1, np.int64)
+        for start in range(0, log.places.size, _CHUNK):
+            places = np.flatnonzero(log.records[start : start + _CHUNK]) + start
+            numbers = log.records[places].astype(np.int64) - 1
+            if len(numbers):
+                again.setdefault(where[0], []).append(_walk(board, where, places, numbers, latest))
+    for topic, parts in again.items():
+        _twice(board, topic, np.unique(np.concatenate(parts)))
+
+
+def _twice(board: Board, topic: str, numbers: Ints) -> None:
+    board.tally.add(Case.DUPLICATE, len(numbers), lambda wanted: _copies(board, topic, numbers[:wanted]))
+
+
+def _walk(board: Board, where: Where, places: Ints, numbers: Ints, latest: Ints) -> Ints:
+    """One stretch of a log; `latest` holds each producer's last record so far. Gives the records met before."""
+    records = board.records[where[0]]
+    met = records.state[numbers] & PASSED != 0
+    records.state[numbers] |= PASSED
+    by, grouped = _grouped(records, numbers)
+    again = np.empty(0, np.int64)
+    if met.any() or (np.diff(grouped) <= 0).any():
+        _, first = np.unique(numbers, return_index=True)
+        fresh = np.zeros(len(numbers), np.bool_)
+        fresh[first] = ~met[first]
+        again, places, numbers = numbers[~fresh], places[fresh], numbers[fresh]
+        if not len(numbers):
+            return again
+        by, grouped = _grouped(records, numbers)
+    starts = np.flatnonzero(np.diff(by, prepend=-1))
+    before = np.empty_like(grouped)
+    before[1:] = grouped[:-1]
+    before[starts] = latest[by[starts]]
+    behind = grouped < before
+    latest[by[starts]] = grouped[np.append(starts[1:], len(grouped)) - 1]
+    if behind.any():
+        _behind(board, where, places, numbers, grouped[behind], before[behind])
+    return again
+
+
+def _grouped(records: Records, numbers: Ints) -> tuple[Ints, Ints]:
+    """The producer's place of each number, and the numbers, in the order of producers; of one producer as they came."""
+    if len(records.producers) == 1:
+        return np.zeros(len(numbers), np.int64), numbers
+    by = np.searchsorted(records.first, numbers, "right") - 1
+    order = np.argsort(by.astype(np.uint16) if len(records.producers) < 1 << 16 else by, kind="stable")
+    return by[order], numbers[order]
+
+
+def _behind(board: Board, where: Where, places: Ints, numbers: Ints, late: Ints, before: Ints) -> None:
+    def examples(wanted: int) -> Iterable[Example]:
+        for number, other in zip(late[:wanted].tolist(), before[:wanted].tolist(), strict=True):
+            offset = board.logs[where].places.offset(int(places[np.flatnonzero(numbers == number)[0]]))
+            note = f"it stands behind record {board.records[where[0]].name(other)[1]}, which was sent later"
+            yield board.example(where, offset, number, note)
+
+    board.tally.add(Case.SENT_OUT_OF_ORDER, len(late), examples)
+
+
+def _copies(board: Board, topic: str, numbers: Ints) -> Iterable[Example]:
+    for number in numbers.tolist():
+        found = [
+            (where[1], log.places.offset(place))
+            for where, log in sorted(board.logs.items())
+            if where[0] == topic
+            for place in np.flatnonzero(log.records == number + 1).tolist()
+        ]
+        note = "it stands at " + ", ".join(f"{partition}:{offset}" for partition, offset in found)
+        yield board.example((topic, found[0][0]), found[0][1], number, note + " (partition:offset)")
+
+
+def polls(source: Source, board: Board) -> None:
+    """Walk with every consumer through what it was given: steps back, and steps over records that others were given."""
+    stood: dict[tuple[int, int, Where], int] = {}
+    moved: set[tuple[int, int, Where]] = set()
+    for file, block in source.blocks((Assigned, Polled)):
+        if isinstance(block, Assigned):
+            for topic, partitions in block.partitions.items():
+                moved.update((file, block.consumer, (topic, partition)) for partition in partitions)
+        elif isinstance(block, Polled) and not board.catalogue.is_last_read(file, block.consumer):
+            key = (file, block.consumer, (block.topic, block.partition))
+            offsets = block.offsets.values()
+            if key in stood:
+                _step(board, block, np.array((stood[key], offsets[0])), across=key in moved)
+            moved.discard(key)
+            stood[key] = int(offsets[-1])
+            _step(board, block, offsets, across=False)
+
+
+def _step(board: Board, block: Polled, offsets: Ints, *, across: bool) -> None:
+    where = (block.topic, block.partition)
+    log, consumer = board.logs[where], f"consumer {block.consumer}"
+    steps = np.diff(offsets)
+    if (steps == 1).all():
+        return
+    back = np.flatnonzero(steps < 1)
+    board.tally.add(
+        Case.BACK_ACROSS if across else Case.BACK,
+        len(back),
+        lambda wanted: [
+            board.example(where, int(offsets[row + 1]), None, f"{consumer} came from {offsets[row]}", block.at_us)
+            for row in back[:wanted].tolist()
+        ],
+    )
+    wide = np.flatnonzero(steps > 1)
+    skipped = _between(log, log.places.of(offsets[wide]) + 1, log.places.of(offsets[wide + 1]), board, where)
+    over = np.flatnonzero(skipped)
+    board.tally.add(
+        Case.SKIP_ACROSS if across else Case.SKIP,
+        int(skipped.sum()),
+        lambda wanted: [
+            board.example(
+                where,
+                int(offsets[wide[row] + 1]),
+                None,
+                f"{consumer} came from {offsets[wide[row]]}: {skipped[row]} records passed over",
+                block.at_us,
+            )
+            for row in over[:wanted].tolist()
+        ],
+    )
+
+
+def _between(log: Log, starts: Ints, ends: Ints, board: Board, where: Where) -> Ints:
+    """How many records each of the gaps `[start, end)` holds that the consumer should have been given."""
+    found = np.zeros(len(starts), np.int64)
+    state = board.records[where[0]].state
+    lengths = ends - starts
+    at = 0
+    while at < len(starts):
+        # As many gaps as fit into one stretch, or one that is longer, piece by piece.
+        until = at + max(1, int(np.searchsorted(np.cumsum(lengths[at:]), _CHUNK, "right")))
+        if until == at + 1:
+            for piece in range(int(starts[at]), int(ends[at]), _CHUNK):
+                end = min(piece + _CHUNK, int(ends[at]))
+                found[at] += np.count_nonzero(
+                    _visible(log, np.arange(piece, end), state, where in board.catalogue.bounds)
+                )
+        else:
+            of = np.repeat(np.arange(at, until), lengths[at:until])
+            inside = np.arange(len(of)) - np.repeat(np.cumsum(lengths[at:until]) - lengths[at:until], lengths[at:until])
+            visible = _visible(log, starts[of] + inside, state, where in board.catalogue.bounds)
+            found += np.bincount(of[visible], minlength=len(starts))
+        at = until
+    return found
+
+
+def _visible(log: Log, places: Ints, state: Bytes, last_read: bool) -> Flags:
+    """Whether a committed record is known to stand there: by the last read, else by what other consumers saw."""
+    numbers = log.records[places].astype(np.int64) - 1
+    there = numbers >= 0
+    flags = state[numbers[there]]
+    there[there] = (flags & LOGGED != 0) if last_read else (flags & (ABORTED | UNSETTLED | FAILED) == 0)
+    return there

@@ -1,0 +1,132 @@
+"""Which anomaly breaks which promise of Kafka's, in which mode: one table.
+
+A promise holds only under conditions: Kafka never said that acks=1 survives the death of a leader, or that a producer without
+idempotence writes once. `TABLE` says for each case what is promised, when, and what to tell somebody whose settings did not ask for
+it. Sources: Kafka's documentation (design: message delivery semantics, replication; configuration: `acks`, `enable.idempotence`,
+`max.in.flight.requests.per.connection`, `unclean.leader.election.enable`, `isolation.level`), KIP-98 and Jepsen's
+`allowed-error-types`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from asgard.loki.check.anomalies import Case
+from asgard.loki.check.history import Acks, Consumer, Producer
+
+_STRENGTH: dict[Acks, int] = {"0": 0, "1": 1, "all": 2}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What a load asked of Kafka. Where its clients differ, the weakest counts, so that nobody is accused for too little.
+
+    `subscribe`: some consumer had its partitions from its group; False: all assigned them themselves (or there was none).
+    `transactions`: producers wrote in transactions. `unclean_election`: a leader outside the ISR was allowed, or elected by hand.
+    """
+
+    acks: Acks = "all"
+    idempotence: bool = True
+    subscribe: bool = False
+    transactions: bool = False
+    unclean_election: bool = False
+
+    @classmethod
+    def of(
+        cls, producers: Iterable[Producer], consumers: Iterable[Consumer], *, unclean_election: bool = False
+    ) -> Mode:
+        """The mode of a history."""
+        writing, reading = list(producers), list(consumers)
+        return cls(
+            min((p.acks for p in writing), key=_STRENGTH.__getitem__, default="all"),
+            all(p.idempotence or p.transactions for p in writing),
+            any(c.via == "subscribe" for c in reading),
+            any(p.transactions for p in writing),
+            unclean_election,
+        )
+
+    def __str__(self) -> str:
+        words = [f"acks={self.acks}", "idempotence" if self.idempotence else "no idempotence"]
+        words += ["transactions"] if self.transactions else []
+        words += ["subscribe" if self.subscribe else "assign"]
+        words += ["unclean election"] if self.unclean_election else []
+        return ", ".join(words)
+
+
+class Promise(StrEnum):
+    """What Kafka promises, in words for anybody."""
+
+    DURABILITY = "an acknowledged record is kept"
+    ONCE = "a record is written once, although its producer tries again"
+    ONE_LOG = "an offset of a partition holds one record, the same for everybody"
+    TOLD_TRULY = "an acknowledged record stands at the offset that its producer was told"
+    ATOMICITY = "a record whose send failed, or whose transaction was aborted, is never seen"
+    NO_GAPS = "a consumer is given every record of its partitions, in the order of their offsets"
+    SEND_ORDER = "records of one producer stand in a partition in the order they were sent"
+    INTEGRITY = "a record arrives as it was sent"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`holds(mode)`: whether the promise was given. `unless`: what to say where it was not. No promise: the case breaks none."""
+
+    case: Case
+    promise: Promise | None
+    holds: Callable[[Mode], bool]
+    unless: str
+
+
+def _always(_: Mode) -> bool:
+    return True
+
+
+def _never(_: Mode) -> bool:
+    return False
+
+
+def _replicated(mode: Mode) -> bool:
+    return mode.acks == "all" and not mode.unclean_election
+
+
+_WITHOUT_REPLICAS = (
+    "only acks=all without unclean leader election keeps what was acknowledged when the leader dies; "
+    "acks=1 trusts one replica, acks=0 none"
+)
+_UNCLEAN = (
+    "an unclean leader election takes records away that consumers may have seen, and gives their offsets to others"
+)
+_REBALANCED = "with subscribe a consumer begins where its group committed, not where it was itself"
+
+TABLE: tuple[Rule, ...] = (
+    Rule(Case.LOST, Promise.DURABILITY, _replicated, _WITHOUT_REPLICAS),
+    Rule(Case.UNSEEN, None, _never, "nobody looked yet: neither kept nor lost"),
+    Rule(
+        Case.DUPLICATE,
+        Promise.ONCE,
+        lambda mode: mode.idempotence,
+        "without enable.idempotence a producer that tries again may write twice",
+    ),
+    Rule(Case.DISAGREEING_READERS, Promise.ONE_LOG, lambda mode: not mode.unclean_election, _UNCLEAN),
+    Rule(Case.TOLD_ELSEWHERE, Promise.TOLD_TRULY, _replicated, _WITHOUT_REPLICAS),
+    Rule(Case.REFUSED_READ, Promise.ATOMICITY, _always, ""),
+    Rule(Case.ABORTED_READ, Promise.ATOMICITY, _always, ""),
+    Rule(
+        Case.UNCOMMITTED_READ,
+        None,
+        _never,
+        "isolation.level=read_uncommitted asks for records of open and aborted transactions",
+    ),
+    Rule(Case.SKIP, Promise.NO_GAPS, lambda mode: not mode.unclean_election, _UNCLEAN),
+    Rule(Case.BACK, Promise.NO_GAPS, lambda mode: not mode.unclean_election, _UNCLEAN),
+    Rule(Case.SKIP_ACROSS, Promise.NO_GAPS, lambda mode: not (mode.subscribe or mode.unclean_election), _REBALANCED),
+    Rule(Case.BACK_ACROSS, Promise.NO_GAPS, lambda mode: not (mode.subscribe or mode.unclean_election), _REBALANCED),
+    Rule(
+        Case.SENT_OUT_OF_ORDER,
+        Promise.SEND_ORDER,
+        lambda mode: mode.idempotence,
+        "without enable.idempotence a retry may overtake, as several requests are in flight",
+    ),
+    Rule(Case.CORRUPTED, Promise.INTEGRITY, _always, ""),
+)

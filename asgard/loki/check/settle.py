@@ -1,0 +1,119 @@
+"""The last read decides: what became of every acknowledged record, and whether senders were told the truth about where it stands."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from asgard.loki.check.anomalies import Case
+from asgard.loki.check.board import Board
+from asgard.loki.check.history import NO_OFFSET, Acked, Bounds, Ints, Source
+from asgard.loki.check.space import ABORTED, ACKED, FAILED, LOGGED, POLLED, UNSETTLED, WITH_SENDER, Bytes, Flags
+
+MISSING_KEPT = 1_000_000
+"""So many lost records are kept one by one, to be looked for on the disks; all are counted."""
+
+
+def acknowledgements(source: Source, board: Board) -> None:
+    """Walk through all acknowledgements, once the logs are filled."""
+    kept = 0
+    for _, block in source.blocks((Acked,)):
+        if isinstance(block, Acked):
+            kept += _settle(board, block, MISSING_KEPT - kept)
+
+
+def _settle(board: Board, block: Acked, room: int) -> int:
+    records = board.records[block.topic]
+    sequences, offsets = block.sequences.values(), block.offsets.values()
+    numbers, known = records.numbers(np.full(len(sequences), block.producer), sequences)
+    if known is not None:
+        board.unknown += len(sequences) - len(numbers)
+        offsets = offsets[known]
+    before = records.state[numbers]
+    fresh = before & ACKED == 0
+    if not fresh.all():
+        numbers, offsets, before = numbers[fresh], offsets[fresh], before[fresh]
+    records.state[numbers] = before | ACKED
+    _told(board, block, numbers, offsets, before)
+    counts = before & (ABORTED | UNSETTLED | FAILED) == 0
+    missing = counts & (before & LOGGED == 0)
+    if not missing.any():
+        return 0
+    return _decide(board, block, numbers[missing], offsets[missing], before[missing], room)
+
+
+def _told(board: Board, block: Acked, numbers: Ints, offsets: Ints, before: Bytes) -> None:
+    """Does the record stand where its sender was told?"""
+    where = (block.topic, block.partition)
+    log, bounds = board.logs.get(where), board.catalogue.bounds.get(where)
+    told = np.flatnonzero(offsets != NO_OFFSET)
+    if log is None or not len(told):
+        return
+    places = log.places.of(offsets[told])
+    here = log.records[places]
+    wrong = here != numbers[told] + 1
+    if not wrong.any():
+        return
+    elsewhere = (
+        (before[told] & LOGGED != 0) & (offsets[told] >= bounds.start) if bounds else np.zeros(len(told), np.bool_)
+    )
+    wrong &= (here != 0) | elsewhere
+    fresh = set(log.mark(places[wrong], WITH_SENDER).tolist())
+    rows = [row for row in np.flatnonzero(wrong).tolist() if int(places[row]) in fresh]
+
+    def note(row: int) -> str:
+        if not here[row]:
+            return "it stands elsewhere in the log"
+        producer, sequence = board.records[block.topic].name(int(here[row]) - 1)
+        return f"readers saw record {sequence} of producer {producer} there"
+
+    board.tally.add(
+        Case.TOLD_ELSEWHERE,
+        len(fresh),
+        lambda wanted: [
+            board.example(where, int(offsets[told[row]]), int(numbers[told[row]]), note(row), block.at_us)
+            for row in rows[:wanted]
+        ],
+    )
+
+
+def _decide(
+    board: Board,
+    block: Acked,
+    numbers: Ints,
+    offsets: Ints,
+    before: Bytes,
+    room: int,
+) -> int:
+    """Records that the last read did not find: lost, deleted by retention, or undecided. Gives how many lost ones were kept."""
+    where = (block.topic, block.partition)
+    lost, removed = _fate(board.catalogue.bounds.get(where), offsets)
+    board.removed += int(np.count_nonzero(removed))
+    unseen = ~lost & ~removed & (before & POLLED == 0)
+
+    def note(case: Case, rows: Ints) -> None:
+        board.tally.add(
+            case,
+            len(rows),
+            lambda wanted: [
+                board.example(where, int(offsets[row]), int(numbers[row]), "", block.at_us)
+                for row in rows[:wanted].tolist()
+            ],
+        )
+
+    note(Case.LOST, np.flatnonzero(lost))
+    note(Case.UNSEEN, np.flatnonzero(unseen))
+    kept = np.flatnonzero(lost)[: max(room, 0)]
+    if len(kept):
+        board.missing[block.topic].append((block.partition, numbers[kept], offsets[kept]))
+    return len(kept)
+
+
+def _fate(bounds: Bounds | None, offsets: Ints) -> tuple[Flags, Flags]:
+    """Which are lost, and which were deleted by retention. Without an offset only a log that never lost its start can tell."""
+    nothing = np.zeros(len(offsets), np.bool_)
+    if bounds is None or bounds.compacted:
+        return nothing, nothing
+    known = offsets != NO_OFFSET
+    removed = known & (offsets < bounds.start)
+    reached = np.where(known, bounds.complete | (offsets < bounds.end), bounds.complete and bounds.start == 0)
+    return reached & ~removed, removed

@@ -1,0 +1,194 @@
+"""The verdict: which promises were broken, in counts, examples and one sentence for people. Pure.
+
+    result = check(HistoryFiles(directory))
+    verdict = judge(result, unclean_election=False, traces=traces)
+
+`traces` says where lost records were looked for (`traces.look`); without it the verdict leaves open where they were lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from asgard.loki.check.anomalies import Anomaly, Case, Example
+from asgard.loki.check.check import Counts, Result
+from asgard.loki.check.promises import TABLE, Mode, Promise
+
+
+class Outcome(StrEnum):
+    """`broken`: at least one promise was. `undecided`: none was seen broken, but acknowledged records are left that no last read
+    decided about. `kept`: neither; records may still be lost that nobody promised to keep (`Verdict.lost`)."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What a search of the replicas' log segments found of the lost records.
+
+    `in_kafka`: Kafka had given it an offset, and the log that is served holds it no more. `on_the_way`: the leader's log still holds
+    it, but the reader was not given it; or it was never given an offset, and no replica has it. `left_on`: of those lost in Kafka,
+    how many copies the disks of other brokers still hold, by broker; such a replica drops them when it follows the leader again.
+    `unread`: replicas whose disks could not be looked at, in words.
+    """
+
+    in_kafka: int = 0
+    on_the_way: int = 0
+    left_on: Mapping[int, int] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A case that was found. `promise`: the one that it breaks, None where this mode promised nothing; `because` says why not."""
+
+    case: Case
+    count: int
+    promise: Promise | None
+    because: str
+    examples: tuple[Example, ...]
+
+    @property
+    def anomaly(self) -> Anomaly:
+        """Its name."""
+        return self.case.anomaly
+
+    @property
+    def words(self) -> str:
+        """How many of what."""
+        circumstance = f" ({self.case.circumstance})" if self.case.circumstance else ""
+        return f"{self.anomaly}{circumstance}: {self.count:,} {self.case.counted}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a stakeholder asks: was a promise broken, and what became of the records? `findings` in the order of the table."""
+
+    outcome: Outcome
+    mode: Mode
+    counts: Counts
+    findings: tuple[Finding, ...]
+    traces: Traces | None
+    notes: tuple[str, ...]
+    sentence: str
+
+    def count(self, *cases: Case) -> int:
+        """How many of these were found."""
+        return sum(finding.count for finding in self.findings if finding.case in cases)
+
+    @property
+    def lost(self) -> int:
+        """Acknowledged records that are gone, promised or not."""
+        return self.count(Case.LOST)
+
+    @property
+    def duplicates(self) -> int:
+        """Records that stand more than once, promised or not."""
+        return self.count(Case.DUPLICATE)
+
+    @property
+    def unseen(self) -> int:
+        """Acknowledged records that nobody read and no last read decided about."""
+        return self.count(Case.UNSEEN)
+
+    @property
+    def broken(self) -> tuple[Promise, ...]:
+        """The promises that were broken."""
+        return tuple(dict.fromkeys(f.promise for f in self.findings if f.promise is not None))
+
+
+def judge(result: Result, *, unclean_election: bool = False, traces: Traces | None = None) -> Verdict:
+    """The verdict on what the check found. `unclean_election`: topics allowed it, or somebody elected such a leader by hand."""
+    mode = Mode.of(result.producers, result.consumers, unclean_election=unclean_election)
+    findings = tuple(
+        Finding(
+            rule.case,
+            result.cases[rule.case],
+            rule.promise if rule.holds(mode) else None,
+            "" if rule.holds(mode) else rule.unless,
+            result.examples.get(rule.case, ()),
+        )
+        for rule in TABLE
+        if result.cases.get(rule.case)
+    )
+    if any(finding.promise for finding in findings):
+        outcome = Outcome.BROKEN
+    elif any(finding.case is Case.UNSEEN for finding in findings) or not result.last_read:
+        outcome = Outcome.UNDECIDED
+    else:
+        outcome = Outcome.KEPT
+    sentence = " ".join((_fate(result, traces), *_promises(findings)))
+    return Verdict(outcome, mode, result.counts, findings, traces, _notes(result, traces), sentence)
+
+
+def _fate(result: Result, traces: Traces | None) -> str:
+    """What became of what was acknowledged."""
+    counts, lost, unseen = result.counts, result.cases.get(Case.LOST, 0), result.cases.get(Case.UNSEEN, 0)
+    if not counts.acknowledged:
+        return "No record was acknowledged, so nothing could be lost."
+    all_of_them = f"{counts.acknowledged:,} acknowledged {_records(counts.acknowledged)}"
+    if lost:
+        return f"{lost:,} of {all_of_them} {_are(lost)} lost{_place(lost, traces)}."
+    if not result.last_read:
+        return f"There was no last read, so nothing is proved about the {all_of_them}."
+    if unseen:
+        return f"None of {all_of_them} is known to be lost, but {unseen:,} could not be looked for."
+    gone = f"; {counts.removed:,} of them were deleted by retention meanwhile" if counts.removed else ""
+    return f"All {all_of_them} are accounted for{gone}."
+
+
+def _place(lost: int, traces: Traces | None) -> str:
+    if traces is None:
+        return ""
+    parts = []
+    if traces.in_kafka:
+        parts.append("in Kafka" if traces.in_kafka == lost else f"{traces.in_kafka:,} of them in Kafka")
+    if traces.on_the_way:
+        parts.append("on the way" if traces.on_the_way == lost else f"{traces.on_the_way:,} on the way")
+    left = ", ".join(f"{count:,} on broker {broker}" for broker, count in sorted(traces.left_on.items()))
+    copies = f" (copies that nobody serves are left: {left})" if left else ""
+    return " " + ", ".join(parts) + copies if parts else ""
+
+
+def _promises(findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    broken = [finding for finding in findings if finding.promise is not None]
+    allowed = [finding for finding in findings if finding.promise is None and finding.case is not Case.UNSEEN]
+    told = []
+    if broken:
+        promises = dict.fromkeys(str(finding.promise) for finding in broken)
+        many = "A promise was broken" if len(promises) == 1 else f"{len(promises)} promises were broken"
+        told.append(f"{many}: {'; '.join(promises)}.")
+    if allowed:
+        told.append("Not promised in this mode: " + "; ".join(f"{f.words} ({f.because})" for f in allowed) + ".")
+    if not findings:
+        told.append("No promise was broken.")
+    return tuple(told)
+
+
+def _notes(result: Result, traces: Traces | None) -> tuple[str, ...]:
+    """What a reader of the verdict has to know about the evidence."""
+    counts, notes = result.counts, []
+    if counts.indeterminate:
+        arrived = f"{counts.arrived:,} of them arrived" if result.last_read else "whether they arrived is not known"
+        notes.append(
+            f"{counts.indeterminate:,} sends ended without an answer; {arrived}. They count as neither kept nor lost."
+        )
+    if result.killed:
+        notes.append(f"{result.killed} of {result.processes} processes of the load ended in the midst of it.")
+    if counts.unknown:
+        notes.append(f"{counts.unknown:,} records carry this run's stamp, but no producer in the history sent them.")
+    if traces is not None and traces.unread:
+        notes.append(f"Not looked at: {', '.join(traces.unread)}.")
+    return tuple(notes)
+
+
+def _records(count: int) -> str:
+    return "record" if count == 1 else "records"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
