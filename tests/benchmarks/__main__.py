@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from tests.benchmarks import bench_crc32c, bench_scale, bench_start, thor_plans
+from tests.benchmarks import bench_crc32c, bench_scale, bench_start, bench_up, thor_plans
 
 BENCHMARKS = {
     "start": bench_start.main,
+    "up": bench_up.main,
     "scale": bench_scale.main,
     "crc32c": bench_crc32c.main,
     "thor-plans": thor_plans.compare,
