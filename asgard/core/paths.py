@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
+
+from asgard.core.errors import WrongUsage
 
 
 def home() -> Path:
@@ -41,18 +42,35 @@ def private_dir(path: Path) -> Path:
     return path
 
 
-def write_atomic(path: Path, content: str | bytes, mode: int = 0o600) -> None:
-    """Replace a file in one step: after a crash it holds the old content or the new one, and it is on disk."""
+def write_atomic(path: Path, content: str | bytes, mode: int | None = 0o600) -> None:
+    """Replace a file in one step: after a crash it holds the old content or the new one, and it is on disk.
+
+    `mode` None: what the user's umask makes of it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
-            os.fchmod(file.fileno(), mode)
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        beside.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
+
+
+def write_for_user(path: Path, content: str | bytes) -> None:
+    """Write a file that the user named, all of it or nothing; for others to read as the umask says.
+
+    Raises WrongUsage where its folder is not there or does not take it.
+    """
+    try:
+        path.parent.stat()
+        write_atomic(path, content, mode=None)
+    except OSError as error:
+        raise WrongUsage(f"{path}: can't be written: {error.strerror}") from error

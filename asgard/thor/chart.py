@@ -9,8 +9,8 @@ from typing import Any
 
 from asgard.core import units
 from asgard.core.errors import Failed
+from asgard.core.paths import write_for_user
 from asgard.thor.plan.model import BrokerChange, BrokerLoad, Plan
-from asgard.thor.snapshot_file import write_atomically
 
 _BEFORE, _AFTER = "#9aa5b1", "#2f6fde"
 _STYLE = (
@@ -22,7 +22,7 @@ _STYLE = (
 
 def write(plan: Plan, path: Path) -> None:
     """Write the page. Raises Failed where the chart library is not installed, WrongUsage where the folder refuses."""
-    write_atomically(path, page(plan).encode())
+    write_for_user(path, page(plan).encode())
 
 
 def page(plan: Plan) -> str:

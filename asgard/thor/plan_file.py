@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from asgard.core.errors import InvalidFile, Problem, WrongUsage
+from asgard.core.paths import write_for_user
 from asgard.thor.plan.model import Batch, BrokerChange, BrokerLoad, Change, Plan, Spread, Unmet
-from asgard.thor.snapshot_file import without_collector, write_atomically
+from asgard.thor.snapshot_file import without_collector
 
 FORMAT = "asgard.plan/v1"
 
@@ -58,7 +59,7 @@ def document(plan: Plan) -> dict[str, Any]:
 def write(plan: Plan, path: Path | str) -> None:
     """Write the plan atomically."""
     with without_collector():
-        write_atomically(Path(path), encoded(document(plan)))
+        write_for_user(Path(path), encoded(document(plan)))
 
 
 def encoded(root: dict[str, Any]) -> bytes:

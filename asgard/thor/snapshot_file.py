@@ -7,7 +7,6 @@ second: msgspec fills the data classes of `kafka.model` directly.
 from __future__ import annotations
 
 import gc
-import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from asgard.core.errors import InvalidFile, Problem, WrongUsage
+from asgard.core.paths import write_for_user
 from asgard.kafka.model import Broker, ClusterSnapshot, Partition
 
 FORMAT = "asgard.cluster/v1"
@@ -57,18 +57,7 @@ def write(snapshot: ClusterSnapshot, path: Path | str) -> None:
     data = encode(document)[:-1] + b',"partitions":[\n' + lines + b"\n]}\n"
     if path.suffix == ".gz":
         data = gzip.compress(data, 6, mtime=0)
-    write_atomically(path, data)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """All of it or nothing, under that name. Raises WrongUsage where the folder does not take it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise WrongUsage(f"{path}: can't be written: {error.strerror}") from error
+    write_for_user(path, data)
 
 
 @contextmanager
