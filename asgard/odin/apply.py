@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from asgard.core.errors import Refused
@@ -97,7 +98,7 @@ def destroy(
     with changing(name, doing=f"odin destroy {name}", leftovers=leftovers) as session:
         register.check_protection(session, None, options.confirm)
         state = session.store.load()
-        planned = Outcome(engine(session, options).destroy(dry_run=True))
+        planned = Outcome(engine(session, options, state).destroy(dry_run=True))
         planned.losses = losses_of(planned.result, session, state)
         approve(planned)
         if options.confirm != name:
@@ -107,7 +108,9 @@ def destroy(
         everything = topics_of(planned.result)
         session.forget_connection()
         register.say_never_ready(name, state)
-        outcome = Outcome(engine(session, options.allowing(everything), on_event).destroy(), losses=planned.losses)
+        outcome = Outcome(
+            engine(session, options.allowing(everything), state, on_event).destroy(), losses=planned.losses
+        )
         register.destroyed(session, cluster_id, outcome.result)
         return outcome
 
@@ -154,7 +157,7 @@ def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
     register.check_owners(session, spec, state)
     kept = _kept(session, spec, options, state, seen)
     program = programs.program(spec, passwords_of(spec, state, seen.state), session.external, kept)
-    result = engine(session, options, state=seen.state).preview(program, kept.values())
+    result = engine(session, options, seen.state, previewing=True).preview(program, kept.values())
     result.errors += refused_removals(result, session, state)
     return Outcome(result, losses_of(result, session, seen.state, spec), seen)
 
@@ -174,7 +177,7 @@ def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome
     session.forget_connection()
     kept = _kept(session, spec, options, state, planned.seen)
     program = programs.program(spec, passwords, session.external, kept)
-    result = engine(session, options, on_event).up(program, kept.values())
+    result = engine(session, options, state, on_event).up(program, kept.values())
     register.applied(session, spec, result)
     if result.ok and not wait_for_access(lambda: session.control(session.store.load()), result):
         result.warnings.append("not every broker knows the new users yet: their first login may be refused")
@@ -210,15 +213,13 @@ def _kept(session: Session, spec: StackSpec, options: Options, state: State, see
 
 
 def engine(
-    session: Session, options: Options, on_event: OnEvent | None = None, *, state: State | None = None
+    session: Session, options: Options, state: State, on_event: OnEvent | None = None, *, previewing: bool = False
 ) -> Engine | CliEngine:
-    """The engine that the options name, on the session's stack; `state` in place of the recorded one, for a preview."""
-    store = session.store if state is None else _Seen(session.store, state)
+    """The engine that the options name, on the session's stack. `state` is the recorded one; `previewing`: it is taken in its
+    place, as it would be after a refresh."""
+    store = _Seen(session.store, state) if previewing else session.store
     events = on_event or (lambda event: None)
-
-    def phrase() -> str:
-        return passphrase(session.name, create=not _has_secrets(session.store))
-
+    phrase = partial(passphrase, session.name, create=state.salt is None)
     if options.engine == "pulumi":
         from asgard.odin.engine.cli_engine import CliEngine
 
@@ -247,7 +248,3 @@ def _embedded(
         )
 
     return Engine(session.ref, store, provider, phrase, on_event)
-
-
-def _has_secrets(store: StateStore) -> bool:
-    return store.load().salt is not None
