@@ -31,7 +31,8 @@ class NotifyEntry(Model):
         default=None, description="gets a POST with JSON"
     )
     command: Annotated[Argv | None, Given] = Field(
-        default=None, description="a program and its arguments; gets the JSON on its stdin"
+        default=None,
+        description="a program and its arguments; finds what is told in $ASGARD_TEXT, $ASGARD_EVENT, $ASGARD_CLUSTER, $ASGARD_AT",
     )
     timeout: Seconds = Field(default=5, description="of one try")
     retries: Annotated[int, Field(ge=0, le=20)] = Field(default=3, description="after the first try")
