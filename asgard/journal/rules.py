@@ -26,6 +26,8 @@ class Priority(IntEnum):
     """drain, rack-repair, rolling restart, up"""
     HEAL = 40
     """heal"""
+    CANCEL = 50
+    """cancel: the word of an operator, who waits at the terminal"""
 
 
 @dataclass(frozen=True)

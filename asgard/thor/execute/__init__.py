@@ -7,6 +7,17 @@ from asgard.thor.execute.decide import PRIORITIES
 from asgard.thor.execute.record import FORMAT
 from asgard.thor.execute.result import Executed, Progress
 from asgard.thor.execute.runner import run
-from asgard.thor.execute.takeover import cancel, inherit, settle
+from asgard.thor.execute.takeover import Cancelled, Inherited, cancel, inherit, settle
 
-__all__ = ["FORMAT", "PRIORITIES", "Executed", "Progress", "cancel", "inherit", "run", "settle"]
+__all__ = [
+    "FORMAT",
+    "PRIORITIES",
+    "Cancelled",
+    "Executed",
+    "Inherited",
+    "Progress",
+    "cancel",
+    "inherit",
+    "run",
+    "settle",
+]

@@ -17,7 +17,7 @@ from asgard.thor.execute.decide import Sight
 from asgard.thor.execute.ledger import Ledger
 from asgard.thor.execute.record import Flight, in_flight
 from asgard.thor.execute.result import Executed, Progress
-from asgard.thor.execute.watch import Watch
+from asgard.thor.execute.watch import Tuner, Watch
 from asgard.thor.hold import Hold
 from asgard.thor.limits import Limits
 from asgard.thor.plan.model import Change, Plan
@@ -46,8 +46,8 @@ class Execution:
         plan: Plan,
         limits: Limits,
         *,
+        throttle: float | Tuner | None,
         ledger: Ledger,
-        watch: Watch,
         snapshot: Callable[[], ClusterSnapshot],
         tell: Callable[[str], None],
         closed: Callable[[], str | None],
@@ -56,7 +56,8 @@ class Execution:
         self.plan = plan
         self.limits = limits
         self.ledger = ledger
-        self.watch = watch
+        self.watch = Watch(hold.control)
+        self._throttle = throttle
         self.tally = Tally()
         self.left: list[Change] = []
         self.flying: dict[TopicPartition, Change] = {}
@@ -70,6 +71,11 @@ class Execution:
         self._landed: list[Change] = []
         self._lacking: dict[TopicPartition, int] = {}
         self._began = time.monotonic()
+
+    @property
+    def rate(self) -> float | None:
+        """The throttle of its own moves, in bytes per second and broker; None: none."""
+        return self._throttle.rate if isinstance(self._throttle, Tuner) else self._throttle
 
     def note(self, text: str) -> None:
         """Say something, and keep it for the end."""
@@ -152,6 +158,9 @@ class Execution:
         theirs = {f.key for f in self.inherited}
         self._measure([p for key, p in going.items() if key in self.flying or key in theirs])
         self.watch.look()
+        if isinstance(self._throttle, Tuner) and self._throttle.tune(self.watch.up, self.watch.topics.values()):
+            flying = (f for f in self.ledger.flights if f.key in self.flying)
+            self.ledger.throttle([*self.inherited, *flying], self._rate())
 
     def _land(self, absent: Collection[Change]) -> None:
         """They move no more: note where they are. The broker asked may hear of the end a moment later than the controller."""
@@ -186,13 +195,13 @@ class Execution:
             total,
             min(total, self.watch.bytes_done),
             self.watch.rate,
-            self.watch.throttle_rate,
+            self.rate,
         )
 
     def submit(self) -> None:
         """Start the next batch: on disk, under the throttle, then to Kafka. What no longer fits is left out."""
         control = self.hold.control
-        rate = self.watch.throttle_rate
+        rate = self.rate
         chosen, self.left = batch.first(self.left, rate, self.limits)
         found = fit.compare(chosen, control.topics({c.topic for c in chosen}))
         self.tally.already |= {_key(c): c for c in found.done}
@@ -213,8 +222,8 @@ class Execution:
                 self.tally.refused[change.name] = error.what
 
     def _rate(self) -> float | None:
-        if self.watch.throttle_rate is not None:
-            return self.watch.throttle_rate
+        if self.rate is not None:
+            return self.rate
         return self.inherited_rate if any(f.throttled for f in self.inherited) else None
 
     def _reassign(self, changes: Iterable[Change]) -> list[tuple[Change, AsgardError]]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Collection
+from typing import Literal
 
 from asgard.core.errors import Interrupted, Refused
+from asgard.core.units import format_size
 from asgard.journal import operations
 from asgard.kafka.model import ClusterSnapshot, Partition
 from asgard.kafka.ports import ControlPlane
+from asgard.thor import windows
 from asgard.thor.execute import cordon, fit, foreign, record, replan
+from asgard.thor.execute.auto import AUTO
 from asgard.thor.execute.execution import Execution
 from asgard.thor.execute.fit import Fit
 from asgard.thor.execute.ledger import Ledger, left_open
 from asgard.thor.execute.result import Executed, Progress
-from asgard.thor.execute.watch import Watch
+from asgard.thor.execute.watch import Tuner
 from asgard.thor.hold import Hold
 from asgard.thor.limits import Limits
 from asgard.thor.plan.model import Plan
@@ -39,12 +44,13 @@ def run(
     plan: Plan,
     limits: Limits,
     *,
-    throttle: float | None = None,
+    throttle: float | Literal["auto"] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     tell: Callable[[str], None] = lambda _: None,
     poll_s: float = POLL_S,
 ) -> Executed:
-    """Carry out the plan, or go on with it where an earlier run ended. `throttle` is bytes per second and broker; None: none.
+    """Carry out the plan, or go on with it where an earlier run ended. `throttle` is bytes per second and broker, `auto`: by the
+    brokers' head-room, None: none.
 
     Raises Refused for a plan of another cluster or one that no longer fits, and where somebody else moves or throttles; what
     the control plane raises; LeaseLost; Interrupted. What was set stays written down until it is put back.
@@ -55,6 +61,8 @@ def run(
             "Name the plan's cluster with --context or --bootstrap-server, or make a plan for this one.",
         )
     control, healing = hold.control, plan.kind == "heal"
+    if not healing and (why := closed(limits, time.time())):
+        raise Refused(why, "Run it in a window, or with limits that have others.")
     up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
     plan, found = fitting(hold, plan, limits, up, tell)
     theirs = _others(hold, up, healing, tell)
@@ -63,21 +71,20 @@ def run(
         hold,
         plan,
         limits,
+        throttle=_tuner(control, limits, plan, tell) if throttle == AUTO else throttle,
         ledger=ledger,
-        watch=Watch(control, throttle),
         snapshot=lambda: _snapshot(control),
         tell=tell,
-        closed=lambda: None,
+        closed=lambda: None if healing else closed(limits, time.time()),
     )
     execution.start(found)
     execution.leave_out(theirs)
     try:
         if plan.kind == "drain":
             cordon.put(hold, ledger, [int(b) for b in plan.arguments if int(b) in up], execution.note)
-        executed = execution.run(progress, poll_s)
-        if plan.kind == "undo" and "drain" in plan.arguments and executed.exit_code == 0:
+        if plan.kind == "undo" and "drain" in plan.arguments:
             cordon.undo(hold, [int(b) for b in plan.arguments if b.isdecimal()], execution.note)
-        return executed
+        return execution.run(progress, poll_s)
     except (KeyboardInterrupt, Interrupted):
         flying = len(execution.flying)
         on = f"{flying} moves run on under their throttle" if flying else "nothing is on its way"
@@ -120,6 +127,13 @@ def begun_before(hold: Hold, plan: Plan) -> bool:
     )
 
 
+def closed(limits: Limits, now: float) -> str | None:
+    """Why no planned move may start now (seconds since 1970); None where one may."""
+    if not limits.windows or windows.within(limits.windows, now):
+        return None
+    return f"planned moves may only start in {', '.join(limits.windows)} UTC"
+
+
 def _others(hold: Hold, up: Collection[int], healing: bool, tell: Callable[[str], None]) -> list[Partition]:
     """Partitions that somebody else moves: a healing leaves them alone, everything else is refused (Refused)."""
     control = hold.control
@@ -132,6 +146,16 @@ def _others(hold: Hold, up: Collection[int], healing: bool, tell: Callable[[str]
     for broker in foreign.refuse_throttles(control, up, older.settings):
         tell(f"broker {broker} has a throttle of its own, which wins over this one")
     return []
+
+
+def _tuner(control: ControlPlane, limits: Limits, plan: Plan, tell: Callable[[str], None]) -> Tuner:
+    most = limits.throttle_bytes_per_s or plan.throttle_bytes_per_s
+    own = [limits.of(b) for b in (-1, *limits.brokers)]
+    if all(limit.bytes_in_per_s is None and limit.bytes_out_per_s is None for limit in own):
+        tell(
+            f"the limits name neither bytes_in nor bytes_out, so there is no head-room to follow: the throttle is {format_size(most)}/s"
+        )
+    return Tuner(control, limits, most)
 
 
 def _snapshot(control: ControlPlane) -> ClusterSnapshot:

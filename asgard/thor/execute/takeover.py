@@ -46,6 +46,13 @@ class Cancelled:
     moves: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        lines = [
+            f"took back {', '.join(self.of)}: {len(self.moves)} moves that were in flight, and what was set for them"
+        ]
+        lines += [f"still set, as its broker is down: {setting}; the next command lifts it" for setting in self.waiting]
+        return "\n".join([*lines, "What had moved before stays: `asgard thor plan undo PLAN` plans the way back."])
+
 
 def inherit(hold: Hold, dead: Collection[int]) -> Inherited:
     """Take over the moves in flight of whoever had the cluster before. Raises what the control plane raises, and LeaseLost.

@@ -9,14 +9,18 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterable
 
-from asgard.kafka.model import Broker, Partition
+from asgard.kafka.model import Broker, Partition, Topic
 from asgard.kafka.ports import ControlPlane
+from asgard.thor.execute import auto
 from asgard.thor.execute.health import Health, TopicPartition, Worse, health, worse
+from asgard.thor.limits import Limits
 
 _BROKERS_EVERY_S = 1.0
 _TOPICS_EVERY_S = 3.0
 _SIZES_EVERY_S = 2.0
 _RATE_OVER_S = 20.0
+_TUNE_EVERY_S = 5.0
+_DISKS_DEADLINE_S = 5.0
 
 
 class Pace:
@@ -37,10 +41,9 @@ class Pace:
 
 
 class Watch:
-    """See the module. `throttle_rate` is bytes per second and broker, None without a throttle."""
+    """See the module."""
 
-    def __init__(self, control: ControlPlane, throttle_rate: float | None) -> None:
-        self.throttle_rate = throttle_rate
+    def __init__(self, control: ControlPlane) -> None:
         self.bytes_done = 0
         self.rate: float | None = None
         self._control = control
@@ -52,7 +55,8 @@ class Watch:
         self.first = self._last = self._now = self._look()
 
     def _look(self) -> Health:
-        return health(self._control.cluster().brokers, self._control.topics().values())
+        self.topics: dict[str, Topic] = self._control.topics()
+        return health(self._control.cluster().brokers, self.topics.values())
 
     def look(self) -> None:
         """See which brokers are up, and from time to time how all partitions are."""
@@ -118,3 +122,29 @@ class Watch:
 def up_of(brokers: Iterable[Broker]) -> frozenset[int]:
     """Ids of those that are up."""
     return frozenset(b.id for b in brokers if b.state == "up")
+
+
+class Tuner:
+    """Keeps a throttle within the head-room of the brokers. `most`: bytes per second and broker that it never passes."""
+
+    def __init__(self, control: ControlPlane, limits: Limits, most: float) -> None:
+        self.rate = min(most, auto.START_BYTES_PER_S)
+        self._control = control
+        self._limits = limits
+        self._most = most
+        self._pace = Pace(_TUNE_EVERY_S)
+        self._before: tuple[float, auto.Sizes] | None = None
+
+    def tune(self, up: Collection[int], topics: Iterable[Topic]) -> bool:
+        """Look at what the brokers carry, from time to time; True where the rate is another one now."""
+        if not self._pace.due():
+            return False
+        began = time.monotonic()
+        sizes = {b: disk.sizes for b, disk in self._control.disks(up, _DISKS_DEADLINE_S).items()}
+        self._pace.took(began)
+        before, self._before = self._before, (began, sizes)
+        if before is None:
+            return False
+        carried = auto.traffic(before[1], sizes, began - before[0], (p for t in topics for p in t.partitions))
+        then, self.rate = self.rate, auto.next_rate(self.rate, auto.head_room(carried, self._limits), self._most)
+        return self.rate != then

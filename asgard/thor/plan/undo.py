@@ -52,7 +52,8 @@ def _obstacle(board: Board, p: int, wanted: list[int]) -> tuple[str, str] | None
     for b in wanted:
         if b in board.reps[p] and not board.lost(p, b):
             continue
-        if board.refusal[b]:
+        # The cordon is that of the drain which is undone; it is lifted with it.
+        if board.refusal[b] and board.refusal[b] != "cordoned":
             return f"broker {board.ids[b]} is {board.refusal[b]}", "the broker back"
         capacity = board.capacity[b]
         if capacity is not None and board.disk[b] + board.base[b] + board.size[p] > capacity:

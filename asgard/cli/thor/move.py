@@ -1,0 +1,107 @@
+"""`asgard thor apply` and `cancel`: carry out a plan, and take back one that is half done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.thor import app
+from asgard.cli.thor.common import LimitsPath, limits_of
+from asgard.core import console, units
+from asgard.core.console import Table
+from asgard.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from asgard.kafka.target import Target
+    from asgard.thor.execute import Executed
+    from asgard.thor.limits import Limits
+    from asgard.thor.plan.model import Plan
+
+MoveThrottle = Annotated[
+    str | None,
+    typer.Option(
+        "--throttle",
+        metavar="RATE",
+        help="Bytes a second and broker, as in 50MB/s; auto: by the brokers' head-room; none. Default: what the plan was reckoned with.",
+    ),
+]
+
+
+@command(app, example="asgard thor apply drain.json --throttle 20MB/s")
+def apply(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan that `thor plan … --out` wrote.")],
+    throttle: MoveThrottle = None,
+    limits: LimitsPath = None,
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    confirm: Confirm = None,
+    yes: Yes = False,
+) -> int:
+    """Carry out a plan, batch by batch; run it again to go on where it was cut short.
+
+    Exits with 1 where it stopped because health got worse, or could not move everything, and with 75 where somebody more
+    urgent took over.
+    """
+    from asgard.kafka import target
+    from asgard.thor import plan_file
+
+    made = plan_file.read(plan)
+    return carry_out(target.pick(context, bootstrap_server, command_config), made, limits_of(limits), throttle, confirm)
+
+
+def carry_out(target: Target, plan: Plan, limits: Limits, throttle: str | None, confirm: str | None) -> int:
+    """Ask, carry the plan out, show what became of it."""
+    from asgard.compose import apply as applying
+
+    rate = applying.throttle_of(throttle, plan)
+    said = "no throttle" if rate is None else rate if isinstance(rate, str) else f"{units.format_size(rate)}/s a broker"
+    console.say(
+        f"{plan.kind} {' '.join(plan.arguments)}".strip()
+        + f" in {target.name}: {len(plan.changes)} partitions, {units.format_size(plan.bytes_moved)} to copy, throttle: {said}"
+    )
+    console.ask("Move them?")
+    with console.progress("moving") as show:
+        done = applying.apply(target, plan, limits, throttle=rate, confirm=confirm, progress=lambda p: show(str(p)))
+    return report(done)
+
+
+def report(done: Executed) -> int:
+    """Show what became of a plan; its exit code."""
+    lines = [str(done)]
+    if done.handed_over:
+        lines.append(f"ended early: {done.handed_over}. The same command goes on with it later.")
+    if done.stopped:
+        lines.append(f"stopped: {done.stopped}. Look at `asgard thor status`; the same command goes on.")
+    rows = [[name, why] for name, why in sorted(done.refused.items())]
+    tables = [Table(["partition", "why it was not moved"], rows[:40])] if rows else []
+    console.emit({**console.to_plain(done), "exit_code": int(done.exit_code)}, *tables, text="\n".join(lines))
+    return int(done.exit_code)
+
+
+@command(app, example="asgard thor cancel --context orders")
+def cancel(
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    confirm: Confirm = None,
+    yes: Yes = False,
+) -> int:
+    """Take back what is running or half done: moves in flight go back, throttles and cordons are lifted.
+
+    What has moved already stays; `asgard thor plan undo PLAN` plans the way back of that.
+    """
+    from asgard.compose import apply as applying
+    from asgard.kafka import target
+
+    picked = target.pick(context, bootstrap_server, command_config)
+    console.ask(f"Take back the moves that are in flight in {picked.name}?")
+    done = applying.cancel(picked, confirm)
+    if not done.of:
+        console.emit(done, text="Nothing is running or half done.")
+        return int(ExitCode.OK)
+    console.emit(done, text=str(done))
+    return int(ExitCode.OK)

@@ -1,0 +1,84 @@
+"""`thor apply`: a plan carried out on the cluster that a command names, held for as long as that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from asgard.core import console, units
+from asgard.core.errors import WrongUsage
+from asgard.kafka.target import Target
+
+if TYPE_CHECKING:
+    from asgard.kafka.ports import ControlPlane
+    from asgard.thor.execute import Cancelled, Executed, Progress
+    from asgard.thor.limits import Limits
+    from asgard.thor.plan.model import Plan
+
+CANCEL_WAIT_S = 30.0
+"""How long a cancel waits for the run that it ends to hand over."""
+
+
+def throttle_of(text: str | None, plan: Plan) -> float | Literal["auto"] | None:
+    """The throttle of `--throttle`: bytes per second and broker, `auto`, or None for none.
+
+    Without the option it is what the plan was reckoned with, and none for a healing. Raises WrongUsage.
+    """
+    if text is None:
+        return None if plan.kind == "heal" else plan.throttle_bytes_per_s
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return None
+    try:
+        rate = units.parse_rate(text)
+        if rate <= 0:
+            raise ValueError(f"is {text!r}; allowed is a rate above 0, as in 50MB/s")
+    except ValueError as error:
+        raise WrongUsage(f"--throttle {error}", "auto and none are allowed too.") from error
+    return rate
+
+
+def apply(
+    target: Target,
+    plan: Plan,
+    limits: Limits,
+    *,
+    throttle: float | Literal["auto"] | None,
+    confirm: str | None = None,
+    wait_s: float = 0.0,
+    control: ControlPlane | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Executed:
+    """Carry out a plan. Raises what `compose.hold.change` and `thor.execute.run` raise."""
+    from asgard.compose import hold
+    from asgard.thor import execute
+    from asgard.thor.execute.runner import title
+
+    with hold.change(
+        target,
+        priority=execute.PRIORITIES[plan.kind],
+        doing=f"thor {title(plan)}",
+        confirm=confirm,
+        healing=plan.kind == "heal",
+        wait_s=wait_s,
+        control=control,
+    ) as held:
+        if plan.kind == "heal":
+            dead = {b.id for b in held.control.cluster().brokers if b.state != "up"}
+            inherited = execute.inherit(held, dead)
+            if inherited.from_whom:
+                console.say(str(inherited))
+        return execute.run(held, plan, limits, throttle=throttle, progress=progress, tell=console.say)
+
+
+def cancel(target: Target, confirm: str | None = None) -> Cancelled:
+    """Take back what is running or half done; a run that is at work hands over first. Raises what `hold.change` raises."""
+    from asgard.compose import hold
+    from asgard.journal.leases import Priority
+    from asgard.thor import execute
+
+    with hold.change(
+        target, priority=Priority.CANCEL, doing="thor cancel", confirm=confirm, wait_s=CANCEL_WAIT_S
+    ) as held:
+        return execute.cancel(held)
