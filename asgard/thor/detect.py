@@ -15,6 +15,7 @@ from typing import Literal
 from asgard.kafka.model import Broker, ClusterSnapshot, Partition
 from asgard.thor import excess, voters
 from asgard.thor.limits import Limits
+from asgard.thor.plan.board import Board
 
 Kind = Literal[
     "partitions-offline",
@@ -97,8 +98,13 @@ def tally(snapshot: ClusterSnapshot) -> Tally:
     return t
 
 
-def findings(snapshot: ClusterSnapshot, limits: Limits, counted: Tally | None = None) -> tuple[Finding, ...]:
-    """Everything that is wrong, the heaviest first; empty where all is well. `counted` spares a second count."""
+def findings(
+    snapshot: ClusterSnapshot, limits: Limits, counted: Tally | None = None, board: Board | None = None
+) -> tuple[Finding, ...]:
+    """Everything that is wrong, the heaviest first; empty where all is well.
+
+    `counted` and `board` are this snapshot's, where the caller has them already.
+    """
     t = counted or tally(snapshot)
     found = [
         *_offline(snapshot, t),
@@ -107,7 +113,7 @@ def findings(snapshot: ClusterSnapshot, limits: Limits, counted: Tally | None = 
         *(f for b in snapshot.brokers for f in _broker(b, snapshot, t)),
         *_silent(snapshot),
         *_slow(snapshot, t),
-        *_over_limits(snapshot, limits),
+        *_over_limits(board or Board(snapshot, limits)),
         *_unled(t, limits),
     ]
     weight = {kind: i for i, kind in enumerate(KINDS)}
@@ -209,8 +215,8 @@ def _slow(snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
         yield _finding("under-replicated", f"broker {b}", text, (b,), away)
 
 
-def _over_limits(snapshot: ClusterSnapshot, limits: Limits) -> Iterable[Finding]:
-    for over in excess.over_limits(snapshot, limits):
+def _over_limits(board: Board) -> Iterable[Finding]:
+    for over in excess.over_limits(board):
         yield Finding("limit-exceeded", f"broker {over.broker} {over.what}", str(over), (over.broker,))
 
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from asgard.core import units
-from asgard.kafka.model import ClusterSnapshot
-from asgard.thor.limits import Limits
 from asgard.thor.plan.board import Board
 
 
@@ -25,9 +23,8 @@ class Excess:
         return f"broker {self.broker} is over its limit of {self.what}: {self.value}, allowed {self.limit}. {self.would_help}"
 
 
-def over_limits(snapshot: ClusterSnapshot, limits: Limits, board: Board | None = None) -> list[Excess]:
+def over_limits(board: Board) -> list[Excess]:
     """Every limit that a broker which is up exceeds. What is not measured is not over."""
-    board = board or Board(snapshot, limits)
     return [over for b in range(len(board.brokers)) if board.up[b] for over in _of(board, b)]
 
 

@@ -1,0 +1,102 @@
+"""`asgard thor snapshot` and `status`: what a cluster is like, for planners and for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.thor import app
+from asgard.cli.thor.common import (
+    CALL_DEADLINE_S,
+    LimitsPath,
+    SnapshotPath,
+    Window,
+    limits_of,
+    say_silent,
+    snapshot_of,
+    window_seconds,
+)
+from asgard.core import console
+from asgard.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from asgard.kafka.model import ClusterSnapshot
+    from asgard.thor.around import Around
+
+
+@command(app, example="asgard thor snapshot --out cluster.json.gz --window 10s")
+def snapshot(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Where to write it; gzipped where it ends in .gz.")
+    ],
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    window: Window = None,
+) -> None:
+    """Write a snapshot of a cluster, for planners, tests and bug reports. It holds no record and no secret."""
+    from asgard.thor import snapshot_file
+
+    with snapshot_file.without_collector():
+        taken = snapshot_of(None, context, bootstrap_server, command_config, window)
+        say_silent(taken)
+        snapshot_file.write(taken, out)
+    document = {
+        "file": out,
+        "cluster_id": taken.cluster_id,
+        "taken_at": taken.taken_at,
+        "brokers": len(taken.brokers),
+        "partitions": len(taken.partitions),
+        "silent": taken.silent,
+    }
+    console.emit(document, text=f"{len(taken.brokers)} brokers and {len(taken.partitions)} partitions are in {out}")
+
+
+@command(app, example="asgard thor status\nasgard thor status --window 10s --limits thor.yaml --json")
+def status(
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    snapshot: SnapshotPath = None,
+    window: Window = None,
+    limits: LimitsPath = None,
+) -> int:
+    """Show how a cluster is: brokers against limits, what is wrong and what to do first, what is being done to it.
+
+    Exits with 0 where nothing is wrong, 1 where something is, 3 where no broker answers. Changes nothing.
+    """
+    from asgard.cli.thor import status_words
+    from asgard.thor import snapshot_file
+    from asgard.thor.status import judge
+
+    given = limits_of(limits)
+    with snapshot_file.without_collector():
+        if snapshot is not None:
+            found, around = snapshot_of(snapshot, context, bootstrap_server, command_config, window), None
+        else:
+            found, around = _look(context, bootstrap_server, command_config, window)
+        judged = judge(found, given, around)
+    console.emit(judged, *status_words.tables(judged), text=status_words.text(judged))
+    return int(ExitCode.OK if judged.healthy else ExitCode.FAILED)
+
+
+def _look(
+    context: str | None, bootstrap_server: str | None, command_config: str | None, window: str | None
+) -> tuple[ClusterSnapshot, Around]:
+    """A snapshot of the cluster, and what is being done to it."""
+    from asgard.journal.store.database import open_journal
+    from asgard.kafka import target
+    from asgard.thor import around, measure
+
+    seconds = window_seconds(window)
+    control = target.pick(context, bootstrap_server, command_config).connect(deadline_s=CALL_DEADLINE_S)
+    try:
+        found = measure.take(control, window_s=seconds)
+        asked = [b.id for b in found.brokers if b.state == "up" and b.id not in found.silent]
+        with open_journal() as journal:
+            return found, around.look(control, journal, found.cluster_id, asked, list(found.topics))
+    finally:
+        control.close()
