@@ -59,7 +59,7 @@ def change(
         if not healing:
             leases.refuse_if_held(journal, leases.cluster_fault(cluster_id))
         for settled in operations.settle(
-            journal, settle.handlers(), under=f"cluster/{cluster_id}/", held=[lease], priority=priority
+            journal, settle.handlers(control), under=f"cluster/{cluster_id}/", held=[lease], priority=priority
         ):
             settle.say_settled(settled)
         checked = guarded(control, lambda: lease.check(settle.CALL_DEADLINE_S))
