@@ -227,3 +227,33 @@ class Node:
     rack: str | None
     roles: tuple[str, ...]
     pid: int | None = None
+
+
+HealState = Literal["healthy", "waiting", "held", "healed", "failed", "planned"]
+
+
+@dataclass(frozen=True)
+class Healed:
+    """What a healing found and did. `cause`, `action` and `outcome` are sentences; `decision` is one word for the action.
+
+    `waiting`: inside a grace, `remaining_s` seconds are left where that is known; `held`: nothing can or may be done, and
+    somebody should know; `planned`: this would be done, in a dry run.
+    """
+
+    state: HealState
+    decision: str
+    cause: str
+    action: str
+    outcome: str = ""
+    brokers: tuple[int, ...] = ()
+    remaining_s: float | None = None
+    seconds: float = 0.0
+
+    @property
+    def well(self) -> bool:
+        """Whether the cluster is healthy, or was healed just now."""
+        return self.state in ("healthy", "healed")
+
+    def __str__(self) -> str:
+        told = f"{self.action}: {self.cause}"
+        return f"{told} -> {self.outcome}" if self.outcome else told

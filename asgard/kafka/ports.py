@@ -16,6 +16,7 @@ from asgard.kafka.model import (
     ClusterInfo,
     ConfigChange,
     Disk,
+    Healed,
     LogDir,
     Move,
     NewTopic,
@@ -191,4 +192,12 @@ class NodeControl(Protocol):
 
     def replace(self, node: int) -> None:
         """A new, empty node with the same id; its replicas are fetched again from the others."""
+        ...
+
+
+class Healer(Protocol):
+    """Whatever keeps a cluster healthy by itself."""
+
+    def heal(self) -> Healed:
+        """Look once and do the one thing that is to be done now. Raises Busy where somebody else heals, and Unreachable."""
         ...
