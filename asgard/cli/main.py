@@ -18,6 +18,7 @@ from asgard.core.errors import AsgardError, ExitCode, Interrupted
 COMMANDS = {
     "odin": "Provision, change and improve infrastructure as code.",
     "thor": "Plan where replicas are to be: heal, drain, fill, balance.",
+    "loki": "Put load on a cluster, break it on purpose, prove that nothing was lost.",
     "kafka": "Kafka on this machine: fetch it, look at it.",
     "context": "The clusters you work with, by name.",
     "journal": "What happened, who holds a lease, what is unfinished.",

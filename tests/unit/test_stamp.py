@@ -23,6 +23,13 @@ def test_a_stamp_reads_back_as_it_was_written(written: Stamp) -> None:
     assert len(stamp.encode(written)) == 41
 
 
+@given(STAMPS)
+def test_many_stamps_of_one_producer_are_the_same_bytes(written: Stamp) -> None:
+    stamped = stamp.stamper(written.run, written.producer)
+    crc = written.crc32c.to_bytes(4, "big")
+    assert stamped(written.sequence, written.intended_us, crc) == stamp.encode(written)
+
+
 @given(st.binary(max_size=200), st.data())
 def test_damage_to_a_value_shows(value: bytes, data: st.DataObject) -> None:
     made = stamp.decode(stamp.make(bytes(16), 0, 0, 0, value))

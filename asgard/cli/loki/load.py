@@ -1,0 +1,243 @@
+"""`asgard loki load`: put load on a cluster and judge what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command, group
+from asgard.cli.loki import app
+from asgard.core import console
+from asgard.core.console import Table
+from asgard.core.errors import ExitCode, WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.core.document import Loc
+    from asgard.loki.load.result import Result
+    from asgard.loki.load.scenario import Scenario
+
+load_app = group("Put load on a cluster, measure it, and check every record.")
+app.add_typer(load_app, name="load")
+
+_LOAD = "The load, in place of a scenario file"
+_WHERE = "Processes and machines"
+
+
+def _flag(name: str, metavar: str, text: str, panel: str = _LOAD) -> Any:
+    return typer.Option(name, metavar=metavar, help=text, rich_help_panel=panel)
+
+
+@command(
+    load_app,
+    example="asgard loki load run peak.yaml --context orders --out results\n"
+    "asgard loki load run --topic orders.created --rate 2000/s --duration 30s --slo p99=250ms --slo lost=0",
+)
+def run(
+    scenario: Annotated[Path | None, typer.Argument(metavar="SCENARIO.yaml", help="The load, as a file.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the file, as in duration=5m."),
+    ] = None,
+    topic: Annotated[str | None, _flag("--topic", "NAME", "A scratch topic like this one is written to.")] = None,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Write to the topic itself.")] = False,
+    partitions: Annotated[int | None, _flag("--partitions", "N", "Of the scratch topic.")] = None,
+    replication: Annotated[int | None, _flag("--replication", "N", "Of the scratch topic.")] = None,
+    rate: Annotated[str | None, _flag("--rate", "RATE", "Records a second (open loop); else full speed.")] = None,
+    duration: Annotated[str | None, _flag("--duration", "TIME", "How long is sent; 30s by default.")] = None,
+    records: Annotated[int | None, _flag("--records", "N", "Records in all, at most.")] = None,
+    warm_up: Annotated[str | None, _flag("--warm-up", "TIME", "At the beginning, not measured.")] = None,
+    producers: Annotated[int | None, _flag("--producers", "N", "By default one a worker.")] = None,
+    consumers: Annotated[
+        int | None, _flag("--consumers", "N", "In one group of the run's own; none by default.")
+    ] = None,
+    size: Annotated[str | None, _flag("--size", "SIZE", "Of a value, as in 1KiB (the default).")] = None,
+    events: Annotated[str | None, _flag("--events", "KIND", "Realistic values in place of a size: rides.")] = None,
+    keys: Annotated[str | None, _flag("--keys", "SPREAD", "none, fixed, uniform or zipf.")] = None,
+    acks: Annotated[str | None, _flag("--acks", "ACKS", "all, 1 or 0.")] = None,
+    compression: Annotated[str | None, _flag("--compression", "CODEC", "none, gzip, snappy, lz4 or zstd.")] = None,
+    linger: Annotated[str | None, _flag("--linger", "TIME", "How long a batch waits for more; 5ms by default.")] = None,
+    batch: Annotated[str | None, _flag("--batch", "SIZE", "Of a batch, at most; 16KiB by default.")] = None,
+    slo: Annotated[
+        list[str] | None,
+        _flag("--slo", "NAME=VALUE", "What must hold: p50, p99, p999, end_to_end, errors, rate, lost, duplicates."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Read everything back and judge every record.")
+    ] = True,
+    workers: Annotated[int, _flag("--workers", "N", "Processes of this machine that send.", _WHERE)] = 1,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where result.json, report.html and junit.xml go.")
+    ] = None,
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    confirm: Confirm = None,
+    yes: Yes = False,
+) -> int:
+    """Put a load on a cluster, measure what it felt like, check that every record is there, and judge it.
+
+    A topic is not touched unless told: a scratch topic with its partitions and configs stands in, and is deleted afterwards.
+    Exits with 1 where a goal is missed or a record is lost.
+    """
+    from asgard.loki.load import read
+
+    flags: dict[Loc, tuple[str, Any]] = {
+        ("producers", 0, "topic"): ("--topic", topic),
+        ("producers", 0, "rate"): ("--rate", rate),
+        ("producers", 0, "users"): ("--producers", producers),
+        ("producers", 0, "value", "size"): ("--size", size),
+        ("producers", 0, "value", "events"): ("--events", events),
+        ("producers", 0, "keys", "spread"): ("--keys", keys),
+        ("producers", 0, "acks"): ("--acks", int(acks) if acks in ("0", "1") else acks),
+        ("producers", 0, "compression"): ("--compression", compression),
+        ("producers", 0, "linger"): ("--linger", linger),
+        ("producers", 0, "batch"): ("--batch", batch),
+        ("consumers", 0, "users"): ("--consumers", consumers),
+        ("topics", 0, "in_place"): ("--in-place", in_place or None),
+        ("topics", 0, "partitions"): ("--partitions", partitions),
+        ("topics", 0, "replication"): ("--replication", replication),
+        ("duration",): ("--duration", duration),
+        ("warm_up",): ("--warm-up", warm_up),
+        ("records",): ("--records", records),
+        **{("slo", name): (f"--slo {name}", value) for name, value in map(_pair, slo or ())},
+    }
+    given = {loc: (flag, value) for loc, (flag, value) in flags.items() if value is not None}
+    if scenario is not None:
+        if given:
+            raise WrongUsage(
+                f"{next(iter(given.values()))[0]} is for a load without a file",
+                "With a file, change values by --set KEY=VALUE.",
+            )
+        load = read.read_file(scenario, assignments=set_ or (), workers=workers)
+    else:
+        if topic is None:
+            raise WrongUsage("no load was named", "Name a scenario file, or a topic with --topic.")
+        load = read.from_flags(
+            _document(given, topic, consumers), {loc: flag for loc, (flag, _) in given.items()}, workers=workers
+        )
+    return _carry_out(load, workers, out, (context, bootstrap_server, command_config), confirm, check)
+
+
+def _carry_out(
+    load: Scenario,
+    workers: int,
+    out: Path | None,
+    cluster: tuple[str | None, str | None, str | None],
+    confirm: str | None,
+    check: bool,
+) -> int:
+    import dataclasses
+
+    from asgard.compose import settle
+    from asgard.core import contexts
+    from asgard.kafka import target
+    from asgard.loki.load import run as runs
+    from asgard.loki.load import scratch
+
+    runs.check_installed()
+    load = dataclasses.replace(load, check=load.check and check)
+    picked = target.pick(*cluster)
+    control = picked.connect(deadline_s=runs.CALL_DEADLINE_S)
+    try:
+        contexts.refuse_protected_cluster(control.cluster().cluster_id, confirm)
+        run_id = runs.new_run()
+        topics = scratch.plan(control, load, run_id)
+        for line in runs.preview(load, topics, picked.name, workers):
+            console.say(line)
+        console.ask("Put this load on the cluster?")
+        with (
+            runs.begin(
+                picked, control, load, topics, run_id, leftovers=settle.leftovers(), site=runs.Site(workers)
+            ) as running,
+            console.progress("load") as update,
+        ):
+            for event in running.events():
+                if event["event"] == "progress":
+                    update(_progress(event))
+                elif event["event"] == "worker-lost":
+                    console.warn(
+                        f"worker {event['index']} (pid {event['pid']} on {event['host']}) was lost: {event['why']}"
+                    )
+        result = runs.finish(running)
+    finally:
+        control.close()
+    _show(result)
+    return ExitCode.OK if result.passed else ExitCode.FAILED
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    from asgard.core.document import scalar
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise WrongUsage(f"--slo {text}: is no goal", "Write it as --slo NAME=VALUE, as in --slo p99=250ms.")
+    return name.strip(), scalar(value.strip())
+
+
+def _document(given: dict[Loc, tuple[str, Any]], topic: str, consumers: int | None) -> dict[str, Any]:
+    """What the flags say, in the form of a scenario file."""
+    root: dict[str, Any] = {"producers": [{}]}
+    if any(loc[0] == "topics" for loc in given):
+        root["topics"] = [{"name": topic}]
+    if consumers:
+        root["consumers"] = [{"topic": topic}]
+    for loc, (_, value) in given.items():
+        if loc == ("consumers", 0, "users") and not consumers:
+            continue
+        node: Any = root
+        for part in loc[:-1]:
+            node = node[part] if isinstance(part, int) else node.setdefault(part, {})
+        node[loc[-1]] = value
+    return root
+
+
+def _progress(event: dict[str, Any]) -> str:
+    from asgard.loki.load.verdict import milliseconds
+
+    words = [f"{event['acked']:,}/s acknowledged"]
+    if event["p50_s"] is not None:
+        found = [milliseconds(event[name]) for name in ("p50_s", "p99_s", "p999_s")]
+        words.append(f"p50 {found[0]}, p99 {found[1]}, p99.9 {found[2]}")
+    words.append(f"{event['errors']:,} errors")
+    if event["lag"] is not None:
+        words.append(f"read {event['read']:,}/s, lag {event['lag']:,}")
+    return f"{event['at_s']:.0f} s: {', '.join(words)}"
+
+
+def _show(result: Result) -> None:
+    from asgard.loki.load.verdict import milliseconds
+
+    columns = ["group", "loop", "sent", "acknowledged", "errors", "rate", "p50", "p99", "p99.9", "max"]
+    rows: list[list[object]] = [
+        [
+            s.name,
+            s.loop,
+            f"{s.sent:,}",
+            f"{s.acked:,}",
+            f"{s.failed + s.unknown:,}",
+            f"{s.rate_per_s:,.0f}/s",
+            *(milliseconds(value) for value in (s.latency.p50_s, s.latency.p99_s, s.latency.p999_s, s.latency.max_s)),
+        ]
+        for s in result.sending
+    ]
+    tables = [Table(columns, rows, right=frozenset(columns[2:]))]
+    if result.reading:
+        columns = ["consumers", "read", "lag", "end-to-end p50", "p99", "max"]
+        read_rows: list[list[object]] = [
+            [
+                r.group,
+                f"{r.read:,}",
+                r.lag,
+                *(milliseconds(v) for v in (r.end_to_end.p50_s, r.end_to_end.p99_s, r.end_to_end.max_s)),
+            ]
+            for r in result.reading
+        ]
+        tables.append(Table(columns, read_rows, right=frozenset(columns[1:])))
+    if result.judged:
+        judged: list[list[object]] = [[j.name, j.wanted, j.got, "yes" if j.met else "NO"] for j in result.judged]
+        tables.append(Table(["goal", "wanted", "got", "met"], judged))
+    console.emit(result, *tables)
+    if result.reason:
+        console.say(f"not passed: {result.reason}")

@@ -1,0 +1,130 @@
+"""A process of a load: `python -m asgard.loki.load.child`. The only entrance of Locust and gevent into Asgard.
+
+Locust changes the standard library of the process that imports it, so no other process of Asgard imports it. An order (JSON) comes
+in on stdin, with the cluster's properties: credentials are in no argument and no environment. JSON lines about what happens go
+out on stdout, and the outcome into a file of the directory that the order names. SIGTERM ends the load early and in good order;
+a child whose parent is gone ends at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from asgard.core.errors import AsgardError
+
+OUTCOME = "outcome.json"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the parent wants. `host` and `port` are the master's: to listen at, or to go to. `scenario` is the worker's None.
+
+    `plan` is what the master tells its workers, beside the scenario; `ship`: send the history to a master elsewhere.
+    """
+
+    role: Literal["alone", "master", "worker"]
+    directory: str
+    bootstrap_servers: str
+    properties: dict[str, str]
+    scenario: str | None = None
+    plan: dict[str, Any] = field(default_factory=dict)
+    workers: int = 1
+    host: str = "127.0.0.1"
+    port: int = 0
+    ship: bool = False
+    ready_within_s: float = 60.0
+
+
+def emit(event: str, data: dict[str, Any]) -> None:
+    """A line for the parent."""
+    sys.stdout.write(json.dumps({"event": event, **data}) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Carry out the order; 0 where an outcome was written."""
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    import gevent
+    import locust  # noqa: F401  (first of all: it changes the standard library)
+
+    from asgard.loki.load.conduct import quiet
+
+    quiet()
+    gevent.spawn(_end_with_parent, os.getppid())
+    try:
+        return _worker(order) if order.role == "worker" else _master(order)
+    except AsgardError as error:
+        emit("failed", {"what": error.what, "hint": error.hint, "exit_code": int(error.exit_code)})
+        return 1
+
+
+def _master(order: Order) -> int:
+    import gevent
+    from locust.env import Environment
+
+    from asgard.kafka.connection import Connection
+    from asgard.loki.load import scenario
+    from asgard.loki.load.conduct import Conductor, Master, shape_of
+    from asgard.loki.load.work import Work, user_classes
+
+    load = scenario.from_json(order.scenario or "")
+    environment = Environment(user_classes=user_classes(load), shape_class=shape_of(load), catch_exceptions=False)
+    environment.stop_timeout = max(p.timeout_s for p in load.producers) + 10
+    directory = Path(order.directory)
+    if order.role == "alone":
+        runner: Any = environment.create_local_runner()
+        Work(runner, Connection(order.bootstrap_servers, order.properties), directory, ship=False)
+    else:
+        runner = environment._create_runner(Master, order.host, order.port)
+        emit("listening", {"port": runner.server.port})
+    plan = {"scenario": order.scenario, **order.plan}
+    conductor = Conductor(runner, load, plan, order.workers, directory, emit, order.ready_within_s)
+    gevent.signal_handler(signal.SIGTERM, conductor.stop)
+    try:
+        outcome = conductor.run()
+    finally:
+        if order.role == "master":
+            runner.dismiss()
+    (directory / OUTCOME).write_bytes(msgspec.json.encode(outcome))
+    emit("done", {})
+    return 0
+
+
+def _worker(order: Order) -> int:
+    from locust.env import Environment
+
+    from asgard.core.errors import Unreachable
+    from asgard.kafka.connection import Connection
+    from asgard.loki.load.work import Work
+
+    environment = Environment(user_classes=[], catch_exceptions=False)
+    try:
+        runner = environment.create_worker_runner(order.host, order.port)
+    except Exception as error:
+        raise Unreachable(f"no master answers at {order.host}:{order.port}: {error}") from error
+    Work(runner, Connection(order.bootstrap_servers, order.properties), Path(order.directory), ship=order.ship)
+    emit("connected", {})
+    runner.greenlet.join()
+    return 0
+
+
+def _end_with_parent(parent: int) -> None:
+    import gevent
+
+    while os.getppid() == parent:
+        gevent.sleep(0.5)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # a native thread may still wait for a broker that is gone

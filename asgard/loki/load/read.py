@@ -1,0 +1,194 @@
+"""A scenario file, or flags that say the same, as a `Scenario`: checked as a whole, every problem with its place."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asgard.core.document import Document, Loc
+from asgard.core.errors import InvalidFile, Problem
+from asgard.loki.load.scenario import (
+    Consumers,
+    Keys,
+    LoadTopic,
+    Producers,
+    Scenario,
+    Slo,
+    Stage,
+    Values,
+)
+
+if TYPE_CHECKING:
+    from asgard.core.schema.load import LoadFile, LoadProducers, LoadSlo, LoadValue
+
+DEFAULT_DURATION_S = 30.0
+DEFAULT_IN_FLIGHT = 10_000
+DEFAULT_BYTES = 1024
+CLOSED_LOOP_RECORDS = 10_000_000
+"""A closed loop writes as fast as it can; unless it is told how many records, it ends after so many."""
+
+
+def read_file(path: Path, *, assignments: Sequence[str] = (), workers: int = 1) -> Scenario:
+    """The scenario of a YAML file, with `KEY=VALUE` assignments. Raises InvalidFile and WrongUsage."""
+    from asgard.core import yaml
+
+    document = yaml.read(path)
+    for assignment in assignments:
+        document.set(assignment)
+    return _scenario(document, path.stem, path.parent, workers)
+
+
+def from_flags(values: Mapping[str, Any], flags: Mapping[Loc, str], *, workers: int = 1) -> Scenario:
+    """The scenario of what flags say: `values` as a file would have it, `flags` which flag said it. Raises InvalidFile."""
+    document = Document("flags", dict(values), None, overrides=dict(flags))
+    try:
+        return _scenario(document, "load", Path.cwd(), workers)
+    except InvalidFile as error:
+        raise InvalidFile([dataclasses.replace(p, file="option", line=0) for p in error.problems]) from error
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of scenario files, for editors."""
+    from asgard.core.schema.load import LoadFile
+
+    return LoadFile.model_json_schema()
+
+
+def _scenario(document: Document, name: str, folder: Path, workers: int) -> Scenario:
+    from asgard.core.schema.load import LoadFile
+    from asgard.core.schema.validate import check
+
+    checked = check(document, LoadFile)
+    problems = list(checked.problems)
+    if checked.value is None or problems:
+        raise InvalidFile(problems)
+    file = checked.value
+    problems += _problems(document, file, folder)
+    if problems:
+        raise InvalidFile(problems)
+    longest = max((sum(s.duration for s in p.stages) for p in file.producers), default=0.0)
+    duration_s = file.duration or longest or DEFAULT_DURATION_S
+    producers = tuple(_producers(file, i, duration_s, workers) for i in range(len(file.producers)))
+    endless = any(not p.open_loop for p in producers)
+    return Scenario(
+        name=file.name or name,
+        duration_s=duration_s,
+        producers=producers,
+        consumers=tuple(Consumers(c.topic, c.group, c.users or workers) for c in file.consumers),
+        topics=tuple(LoadTopic(t.name, t.partitions, t.replication, t.config, t.in_place) for t in file.topics),
+        warm_up_s=file.warm_up,
+        records=file.records or (CLOSED_LOOP_RECORDS if endless else None),
+        drain_s=file.drain,
+        shape=str((folder / file.shape).absolute()) if file.shape else None,
+        slo=_slo(file.slo),
+        check=file.check,
+        seed=file.seed,
+    )
+
+
+def _producers(file: LoadFile, i: int, duration_s: float, workers: int) -> Producers:
+    given = file.producers[i]
+    stages: list[Stage] = []
+    if given.rate is not None:
+        stages.append(Stage(duration_s, given.rate, given.rate))
+    reached = 0.0
+    for stage in given.stages:
+        if stage.rate is not None:
+            reached = stage.rate
+            stages.append(Stage(stage.duration, reached, reached))
+        else:
+            assert stage.to is not None
+            stages.append(Stage(stage.duration, reached, stage.to))
+            reached = stage.to
+    before = sum(1 for p in file.producers[:i] if p.topic == given.topic and not p.name)
+    return Producers(
+        name=given.name or (f"{given.topic} {before + 1}" if before else given.topic),
+        topic=given.topic,
+        users=given.users or workers,
+        stages=tuple(stages),
+        in_flight=given.in_flight or DEFAULT_IN_FLIGHT,
+        keys=Keys(given.keys.spread, given.keys.count, given.keys.exponent),
+        values=_values(given.value),
+        acks="all" if given.acks == "all" else "1" if given.acks == 1 else "0",
+        idempotence=given.acks == "all" if given.idempotence is None else given.idempotence,
+        compression=given.compression,
+        linger_s=given.linger,
+        batch_bytes=given.batch,
+        timeout_s=given.timeout,
+    )
+
+
+def _values(value: LoadValue) -> Values:
+    if value.events:
+        return Values(0, 0, value.events)
+    if value.largest is not None:
+        return Values(value.smallest or 0, value.largest)
+    size = DEFAULT_BYTES if value.size is None else value.size
+    return Values(size, size)
+
+
+def _slo(slo: LoadSlo) -> Slo:
+    return Slo(slo.p50, slo.p99, slo.p999, slo.end_to_end, slo.errors, slo.rate, slo.lost, slo.duplicates)
+
+
+def _problems(document: Document, file: LoadFile, folder: Path) -> list[Problem]:
+    """What one part demands of another."""
+    found = []
+
+    def wrong(loc: Loc, message: str, *, at_key: bool = False) -> None:
+        found.append(document.problem(loc, message, at_key=at_key))
+
+    names: set[str] = set()
+    for i, producers in enumerate(file.producers):
+        for loc, message in _of_producers(producers, file.duration):
+            wrong(("producers", i, *loc), message)
+        if producers.name in names:
+            wrong(("producers", i, "name"), "is the name of other producers too; allowed is a name of its own")
+        names |= {producers.name} if producers.name else set()
+    written = {p.topic for p in file.producers}
+    for i, consumers in enumerate(file.consumers):
+        if consumers.topic not in written:
+            wrong(("consumers", i, "topic"), f"is written by no producer; allowed is {', '.join(sorted(written))}")
+    for i, topic in enumerate(file.topics):
+        if topic.name not in written:
+            wrong(("topics", i, "name"), f"is written by no producer; allowed is {', '.join(sorted(written))}")
+        if topic.name in {t.name for t in file.topics[:i]}:
+            wrong(("topics", i, "name"), "stands here twice")
+        if topic.in_place and (topic.partitions or topic.replication or topic.config):
+            wrong(
+                ("topics", i, "in_place"),
+                "writes to the topic as it is; partitions, replication and config are not set",
+            )
+    if file.duration is not None and file.warm_up >= file.duration:
+        wrong(("warm_up",), "is not shorter than the duration, so nothing would be measured")
+    if file.shape is not None:
+        path, _, name = file.shape.rpartition(":")
+        if not path.endswith(".py") or not name.isidentifier():
+            wrong(("shape",), f"is {file.shape!r}; allowed is FILE.py:CLASS")
+        elif not (folder / path).is_file():
+            wrong(("shape",), f"names {path}, which is not there")
+    return found
+
+
+def _of_producers(given: LoadProducers, duration_s: float | None) -> list[tuple[Loc, str]]:
+    found: list[tuple[Loc, str]] = []
+    if given.rate is not None and given.stages:
+        found.append((("rate",), "stands beside stages; allowed is one of the two"))
+    if given.in_flight is not None and (given.rate is not None or given.stages):
+        found.append((("in_flight",), "is for a closed loop; an open loop sends what is due"))
+    for j, stage in enumerate(given.stages):
+        if (stage.rate is None) == (stage.to is None):
+            found.append((("stages", j), "needs either `rate` (holds it) or `to` (leads there)"))
+    total = sum(stage.duration for stage in given.stages)
+    if duration_s is not None and total > duration_s:
+        found.append((("stages",), f"take {total:g} s together, more than the duration of {duration_s:g} s"))
+    if given.idempotence and given.acks != "all":
+        found.append((("idempotence",), f"needs acks all, and acks is {given.acks}"))
+    value = given.value
+    if sum((value.size is not None, value.largest is not None, value.events is not None)) > 1:
+        found.append((("value",), "has more than one of size, largest and events; allowed is one"))
+    if value.smallest is not None and (value.largest is None or value.smallest > value.largest):
+        found.append((("value", "smallest"), "needs a `largest` that is not smaller"))
+    return found

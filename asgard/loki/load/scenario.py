@@ -1,0 +1,152 @@
+"""A load as plain data: what the child processes carry out. Seconds, bytes, records per second.
+
+Made by `read` from a file or from flags; travels to the children as JSON, over Locust's protocol too, and so never holds a
+credential.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from asgard.core.errors import Failed
+
+Acks = Literal["0", "1", "all"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of an open loop: the rate goes in a straight line from `from_per_s` to `to_per_s`."""
+
+    duration_s: float
+    from_per_s: float
+    to_per_s: float
+
+
+@dataclass(frozen=True)
+class Keys:
+    """`none`, `fixed`, `uniform` or `zipf` over `count` keys."""
+
+    spread: Literal["none", "fixed", "uniform", "zipf"] = "uniform"
+    count: int = 10_000
+    exponent: float = 1.0
+
+
+@dataclass(frozen=True)
+class Values:
+    """Random bytes of `smallest` to `largest`, or events (`rides`)."""
+
+    smallest_bytes: int = 1024
+    largest_bytes: int = 1024
+    events: Literal["rides"] | None = None
+
+
+@dataclass(frozen=True)
+class Producers:
+    """Producers that are alike, `users` of them. `stages` empty: a closed loop with `in_flight` records each."""
+
+    name: str
+    topic: str
+    users: int = 1
+    stages: tuple[Stage, ...] = ()
+    in_flight: int = 10_000
+    keys: Keys = Keys()
+    values: Values = Values()
+    acks: Acks = "all"
+    idempotence: bool = True
+    compression: str = "none"
+    linger_s: float = 0.005
+    batch_bytes: int = 16384
+    timeout_s: float = 30.0
+
+    @property
+    def open_loop(self) -> bool:
+        """Whether records are sent when they are due, whatever became of those before."""
+        return bool(self.stages)
+
+
+@dataclass(frozen=True)
+class Consumers:
+    """Consumers of one group, `users` of them. `group` None: one of the run's own."""
+
+    topic: str
+    group: str | None = None
+    users: int = 1
+
+
+@dataclass(frozen=True)
+class LoadTopic:
+    """A topic of the load. Unless `in_place` a scratch topic stands in for it; None: as the topic with that name has it."""
+
+    name: str
+    partitions: int | None = None
+    replication: int | None = None
+    config: dict[str, str] = field(default_factory=dict)
+    in_place: bool = False
+
+
+@dataclass(frozen=True)
+class Slo:
+    """What must hold; None: not judged. `errors` is a share of 1."""
+
+    p50_s: float | None = None
+    p99_s: float | None = None
+    p999_s: float | None = None
+    end_to_end_s: float | None = None
+    errors: float | None = None
+    rate_per_s: float | None = None
+    lost: int | None = None
+    duplicates: int | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A load. `records` None: as many as the duration brings. `shape` is `FILE.py:CLASS`, with the path made absolute."""
+
+    name: str
+    duration_s: float
+    producers: tuple[Producers, ...]
+    consumers: tuple[Consumers, ...] = ()
+    topics: tuple[LoadTopic, ...] = ()
+    warm_up_s: float = 0.0
+    records: int | None = None
+    drain_s: float = 10.0
+    shape: str | None = None
+    slo: Slo = Slo()
+    check: bool = True
+    seed: int = 0
+
+    @property
+    def users(self) -> int:
+        """Producers and consumers in all."""
+        return sum(p.users for p in self.producers) + sum(c.users for c in self.consumers)
+
+    def topic_names(self) -> list[str]:
+        """Every topic that is written or read, once, in order."""
+        return list(dict.fromkeys([*(p.topic for p in self.producers), *(c.topic for c in self.consumers)]))
+
+    def renamed(self, topics: dict[str, str]) -> Scenario:
+        """The same load on other topics: the scratch topics that stand in."""
+        return dataclasses.replace(
+            self,
+            producers=tuple(dataclasses.replace(p, topic=topics.get(p.topic, p.topic)) for p in self.producers),
+            consumers=tuple(dataclasses.replace(c, topic=topics.get(c.topic, c.topic)) for c in self.consumers),
+        )
+
+
+def to_json(scenario: Scenario) -> str:
+    """The scenario as JSON."""
+    return msgspec.json.encode(scenario).decode()
+
+
+def from_json(text: str | bytes) -> Scenario:
+    """The scenario of that JSON. Raises Failed where it is none: a master of another version may have sent it."""
+    try:
+        return msgspec.json.decode(text, type=Scenario)
+    except msgspec.MsgspecError as error:
+        raise Failed(
+            f"this is not a load scenario that this Asgard reads: {error}", "Do master and worker have one version?"
+        ) from error

@@ -1,0 +1,186 @@
+"""One producer of a load: every record is stamped, every answer counted and written into the history.
+
+How librdkafka and gevent live together is decided here and in `drive`; in short:
+
+- librdkafka's own threads do the network; they touch no Python. A delivery callback runs only inside `poll`, in the thread
+  that calls it, which is gevent's. So nothing here needs a lock, and no callback may switch greenlets.
+- `poll` with a time-out waits in C with the GIL released: the process sleeps until an answer comes or the time is over, and
+  all greenlets with it. The time-outs are a few milliseconds (`drive.SLICE_S`), so that heartbeats and others go on.
+- A call that waits longer (metadata, closing) runs in a native thread of gevent's pool.
+
+An answer's latency is taken in its callback. It is late by the time until `poll` is called, which in an idle loop is none,
+and in a busy one what any client's application would wait too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from asgard.kafka import stamp
+from asgard.kafka.connection import Connection
+from asgard.loki.check.recorder import ProducerLog
+from asgard.loki.load.feed import Item
+from asgard.loki.load.scenario import Producers
+from asgard.loki.load.tally import Tally
+
+QUEUE_RECORDS = 1_000_000
+QUEUE_BYTES = 256 * 1024 * 1024
+RECORD_BYTES = 200
+"""What librdkafka counts for a record beside key and value, at most."""
+_now_ns = time.monotonic_ns
+
+
+class Sender:
+    """Sends records of a pool in turn to one topic. `wall_ns` is what to add to the monotonic clock to get Unix time.
+
+    Records that are due before `measure_from_ns` (monotonic) are sent and recorded, but their latency is not counted. At most
+    QUEUE_BYTES wait in the client; an open loop that is held up sends late what was due, and the lateness counts.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        group: Producers,
+        *,
+        number: int,
+        run: bytes,
+        items: list[Item],
+        tally: Tally,
+        log: ProducerLog,
+        wall_ns: int,
+    ) -> None:
+        from confluent_kafka import KafkaError, KafkaException, Producer
+
+        self.in_flight = 0
+        self.measure_from_ns = 0
+        self._topic = group.topic
+        self._items = items
+        self._tally = tally
+        self._log = log
+        self._wall_ns = wall_ns
+        self._open_loop = group.open_loop
+        largest = max(len(value) + len(key or b"") for key, value, _ in items) + RECORD_BYTES
+        self._most = min(QUEUE_RECORDS, max(QUEUE_BYTES // largest, 1))
+        self._stamp = stamp.stamper(run, number)
+        self._last_problem = ""
+        self._producer = Producer({**settings(connection, group, number), "error_cb": self._noticed})
+        self._kafka_exception = KafkaException
+        self.poll: Callable[[float], int] = self._producer.poll
+        self._refused = _refusals(KafkaError)
+
+    @property
+    def room(self) -> int:
+        """How many records the client may still be given."""
+        return self._most - self.in_flight
+
+    def send(self, due_ns: Sequence[int]) -> None:
+        """Give records with these send times (monotonic) to the client. Not more than `room`."""
+        topic, items, answered, wall_ns, stamped = self._topic, self._items, self._answered, self._wall_ns, self._stamp
+        produce, size, kafka_exception = self._producer.produce, len(items), self._kafka_exception
+        count = len(due_ns)
+        sequence = self._log.take(topic, count)
+        self.in_flight += count
+        self._tally.part.sent += count
+        if self._tally.first_ns is None:
+            self._tally.first_ns = due_ns[0]
+        for due in due_ns:
+            key, value, crc = items[sequence % size]
+            header = stamped(sequence, (due + wall_ns) // 1000, crc)
+            try:
+                produce(
+                    topic, value, key, on_delivery=partial(answered, sequence, due), headers=[(stamp.HEADER, header)]
+                )
+            except kafka_exception as error:  # too large for this client, or one that met a fatal error: not sent
+                self.in_flight -= 1
+                self._not_acked(sequence, error.args[0], sent=False)
+            sequence += 1
+
+    def send_now(self, count: int) -> None:
+        """Give records to the client that are due as soon as it takes them."""
+        self.send([_now_ns()] * count)
+
+    def _answered(self, sequence: int, due_ns: int, error: Any, message: Any) -> None:
+        now = _now_ns()
+        self.in_flight -= 1
+        if error is not None:
+            self._not_acked(sequence, error)
+            return
+        tally = self._tally
+        tally.part.acked += 1
+        tally.last_ns = now
+        self._log.acked(self._topic, message.partition(), sequence, message.offset())
+        if due_ns >= self.measure_from_ns:
+            from_send_ns = int(message.latency() * 1e9)
+            tally.from_send_ns.append(from_send_ns)
+            tally.latency_ns.append(now - due_ns if self._open_loop else from_send_ns)
+
+    def _not_acked(self, sequence: int, error: Any, *, sent: bool = True) -> None:
+        reason = str(error.str()) + (f" ({self._last_problem})" if self._last_problem else "")
+        self._tally.reason(reason)
+        if not sent or error.code() in self._refused:
+            self._tally.part.failed += 1
+            self._log.failed(self._topic, sequence, reason)
+        else:
+            self._tally.part.unknown += 1
+            self._log.indeterminate(self._topic, sequence, reason)
+
+    def _noticed(self, error: Any) -> None:
+        self._last_problem = str(error.str())
+
+    def warm(self, timeout_s: float) -> str | None:
+        """Connect and learn where the topic's partitions are; the cluster's id. Waits in C: not for gevent's thread."""
+        answer = self._producer.list_topics(self._topic, timeout=timeout_s)
+        return str(answer.cluster_id) if answer.cluster_id else None
+
+    def give_up(self) -> None:
+        """What is still without an answer is indeterminate: its callbacks are called with that."""
+        self._producer.purge()
+        self._producer.poll(1)
+
+
+def settings(connection: Connection, group: Producers, number: int) -> dict[str, Any]:
+    """librdkafka's configuration of a producer of that group."""
+    return {
+        **connection.for_librdkafka(),
+        "client.id": f"loki-{number}",
+        "acks": group.acks,
+        "enable.idempotence": group.idempotence,
+        "compression.type": group.compression,
+        "linger.ms": group.linger_s * 1000,
+        "batch.size": group.batch_bytes,
+        "delivery.timeout.ms": max(int(group.timeout_s * 1000), 1),
+        "request.timeout.ms": max(int(min(group.timeout_s, 30) * 1000), 1),
+        "partitioner": "murmur2_random",
+        "queue.buffering.max.messages": 10_000_000,  # `Sender.room` is the limit, and never met with BufferError
+        "queue.buffering.max.kbytes": 2_000_000_000,
+        "log_level": 0,
+    }
+
+
+def _refusals(kafka_error: Any) -> frozenset[int]:
+    """Codes after which a record is certainly not in Kafka: refused before it was appended, or never sent.
+
+    After any other (time-outs, lost connections, NOT_ENOUGH_REPLICAS_AFTER_APPEND) it may be.
+    """
+    names = (
+        "_PURGE_QUEUE",
+        "_QUEUE_FULL",
+        "_UNKNOWN_TOPIC",
+        "_UNKNOWN_PARTITION",
+        "_AUTHENTICATION",
+        "MSG_SIZE_TOO_LARGE",
+        "RECORD_LIST_TOO_LARGE",
+        "TOPIC_AUTHORIZATION_FAILED",
+        "CLUSTER_AUTHORIZATION_FAILED",
+        "TOPIC_EXCEPTION",
+        "INVALID_RECORD",
+        "INVALID_TIMESTAMP",
+        "INVALID_REQUIRED_ACKS",
+        "NOT_ENOUGH_REPLICAS",
+        "POLICY_VIOLATION",
+        "UNSUPPORTED_COMPRESSION_TYPE",
+    )
+    return frozenset(int(getattr(kafka_error, name)) for name in names if hasattr(kafka_error, name))

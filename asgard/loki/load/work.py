@@ -1,0 +1,429 @@
+"""What a process with users does: it makes a load's producers and consumers, and tells the master what they saw.
+
+Imports Locust: only `child` may import this. How greenlets share the thread with librdkafka: docs/loki-load.md, and `sender`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+import msgspec
+from locust import User, task
+from locust.exception import StopUser
+from locust.runners import Runner
+
+from asgard.core.errors import AsgardError, Failed, Refused, Unreachable
+from asgard.kafka.connection import Connection
+from asgard.kafka.data import explain
+from asgard.loki.check.history import SUFFIX
+from asgard.loki.check.recorder import Recorder
+from asgard.loki.load import drive, feed, messages, scenario
+from asgard.loki.load.drive import SLICE_S
+from asgard.loki.load.pace import Pace
+from asgard.loki.load.reader import Reader
+from asgard.loki.load.scenario import Consumers, Producers, Scenario
+from asgard.loki.load.sender import Sender
+from asgard.loki.load.tally import Tally
+
+BLOCKING_USERS = 5
+"""With more users than this in a process none of them may wait in C: they would keep the others waiting too long."""
+PREPARE_S = 20.0
+NUMBERS_A_WORKER = 65_536
+QUIET_S = 0.3
+LEAVE_S = 5.0
+
+
+class Work:
+    """The users of this process and what they share. `directory` is where its history goes; `ship`: the master is elsewhere."""
+
+    def __init__(self, runner: Runner, connection: Connection, directory: Path, *, ship: bool) -> None:
+        self.runner = runner
+        self.connection = connection
+        self.directory = directory
+        self.scenario: Scenario | None = None
+        self.tallies: dict[str, Tally] = {}
+        self.recorder: Recorder | None = None
+        self.start_ns: int | None = None
+        self.stopped = False
+        self.drain_until: float | None = None
+        self.failure: AsgardError | None = None
+        self.wall_ns = time.time_ns() - time.monotonic_ns()
+        self._run = b""
+        self._cluster_id = ""
+        self._group = ""
+        self._scratch = False
+        self._ship = ship
+        self._items: dict[str, list[feed.Item]] = {}
+        self._made = 0
+        self._users: dict[User, bool] = {}
+        self._producing = 0
+        self._spawned = False
+        self.readers: list[Reader] = []
+        for name, handle in (
+            (messages.PLAN, self._on_plan),
+            (messages.GO, self._on_go),
+            (messages.STOP, self._on_stop),
+            (messages.DRAIN, self._on_drain),
+        ):
+            runner.register_message(name, handle)
+        runner.environment.events.spawning_complete.add_listener(self._on_spawned)
+        runner.environment.loki = self  # type: ignore[attr-defined]
+
+    # what the master says
+    def _on_plan(self, environment: Any, msg: Any) -> None:
+        plan = msg.data
+        self.scenario = load = scenario.from_json(plan["scenario"])
+        self._run, self._cluster_id = bytes.fromhex(plan["run"]), plan["cluster_id"]
+        self._group, self._scratch = plan["group"], plan["scratch"]
+        for key in group_keys(load):
+            self.tallies[key] = Tally()
+        environment.user_classes[:] = user_classes(load)
+        index = max(getattr(self.runner, "worker_index", 0), 0)
+        self._first = index * NUMBERS_A_WORKER
+        path = self.directory / f"worker-{index}{SUFFIX}"
+        self.recorder = Recorder(path, self._run, process=f"worker {index}")
+        gevent.spawn(self._report)
+
+    def _on_go(self, environment: Any, msg: Any) -> None:
+        self.start_ns = msg.data["at_us"] * 1000 - self.wall_ns
+
+    def _on_stop(self, environment: Any, msg: Any) -> None:
+        self.stopped = True
+
+    def _on_drain(self, environment: Any, msg: Any) -> None:
+        assert self.scenario is not None
+        self.drain_until = time.monotonic() + self.scenario.drain_s
+
+    def _on_spawned(self, user_count: int) -> None:
+        self._spawned = True
+
+    # what users ask
+    def number(self) -> int:
+        """A number that no other producer of the run has."""
+        self._made += 1
+        return self._first + self._made - 1
+
+    @property
+    def group(self) -> str:
+        """The consumer group of this run, for consumers that name none."""
+        return self._group
+
+    def sender(self, key: str, group: Producers) -> Sender:
+        """A producer of that group."""
+        assert self.recorder is not None and self.scenario is not None
+        if key not in self._items:
+            self._items[key] = feed.pool(group.keys, group.values, self.scenario.seed)
+        number = self.number()
+        log = self.recorder.producer(number, acks=group.acks, idempotence=group.idempotence)
+        return Sender(
+            self.connection,
+            group,
+            number=number,
+            run=self._run,
+            items=self._items[key],
+            tally=self.tallies[key],
+            log=log,
+            wall_ns=self.wall_ns,
+        )
+
+    def reader(self, key: str, group: Consumers) -> Reader:
+        """A consumer of that group."""
+        assert self.recorder is not None
+        number, name = self.number(), group.group or self._group
+        log = self.recorder.consumer(number, via="subscribe", group=name)
+        made = Reader(
+            self.connection,
+            topic=group.topic,
+            group=name,
+            number=number,
+            from_beginning=self._scratch,
+            tally=self.tallies[key],
+            log=log,
+        )
+        self.readers.append(made)
+        return made
+
+    def breather(self, poll: Callable[[float], Any] | None) -> drive.Breathe:
+        """How a user of this process waits: in C where few share the thread, else in gevent's loop."""
+
+        def breathe(wait_s: float) -> None:
+            if len(self._users) <= BLOCKING_USERS:
+                if poll is not None:
+                    slice_s = SLICE_S / len(self._users)
+                    poll(max(min(wait_s, slice_s), 0.001) if wait_s > 0 else 0)
+                gevent.sleep(0)
+            else:
+                if poll is not None:
+                    poll(0)
+                gevent.sleep(max(min(wait_s, SLICE_S), 0.001) if wait_s > 0 else 0)
+
+        return breathe
+
+    def reading_slice_s(self) -> float:
+        """How long a consumer may wait in C."""
+        return SLICE_S / len(self._users) if len(self._users) <= BLOCKING_USERS else 0
+
+    def sending(self) -> bool:
+        """Whether producers go on: the duration is not over, and nobody said stop."""
+        assert self.scenario is not None
+        if self.stopped or self.failure is not None:
+            return False
+        return self.start_ns is None or time.monotonic_ns() - self.start_ns < self.scenario.duration_s * 1e9
+
+    def hopeless(self, group: Producers) -> bool:
+        """Whether an open loop is to leave what it could not send: long after its end, or somebody said stop."""
+        assert self.scenario is not None and self.start_ns is not None
+        if self.stopped or self.failure is not None:
+            return True
+        return time.monotonic_ns() - self.start_ns > (self.scenario.duration_s + group.timeout_s) * 1e9
+
+    def enter(self, user: User, *, produces: bool) -> None:
+        """A user began to prepare."""
+        self._users[user] = False
+        self._producing += produces
+
+    def prepared(self, user: User) -> None:
+        """A user can start; waits for the master's word."""
+        self._users[user] = True
+        while self.start_ns is None and not self.stopped and self.failure is None:
+            gevent.sleep(0.005)
+        if self.start_ns is not None:
+            gevent.sleep(max((self.start_ns - time.monotonic_ns()) / 1e9 - 0.002, 0))
+
+    def leave(self, user: User, *, produces: bool) -> None:
+        """A user ended."""
+        self._users.pop(user, None)
+        self._producing -= produces
+
+    def fail(self, error: AsgardError) -> None:
+        """Something that ends the whole load; the first reason counts."""
+        if self.failure is None:
+            self.failure = error
+            plain = {"what": error.what, "hint": error.hint, "exit_code": int(error.exit_code)}
+            self.runner.send_message(messages.REFUSED, plain)
+
+    def check_cluster(self, answered: str | None) -> None:
+        """Load goes to the cluster that the master named and to no other. Raises Refused."""
+        if answered and answered != self._cluster_id:
+            raise Refused(
+                f"this worker's cluster is {answered}, the load is for {self._cluster_id}",
+                "Name the same cluster on every machine (--context or --bootstrap-server).",
+            )
+
+    # what is told to the master
+    def _report(self) -> None:
+        """Goes on until everything is done; sends READY, PARTS once a second, SENT and DONE."""
+        assert self.scenario is not None
+        try:
+            self._until(lambda: (self._spawned and all(self._users.values())) or self.start_ns is not None)
+            me = {"pid": os.getpid(), "host": os.uname().nodename, "index": self._first // NUMBERS_A_WORKER}
+            self.runner.send_message(messages.READY, me)
+            self._until(lambda: self.start_ns is not None)
+            row = 0
+            sent = False
+            while self.drain_until is None or self._users:
+                gevent.sleep(0.02)
+                if not sent and self._producing == 0 and (not self.scenario.shape or not self.sending()):
+                    sent = True
+                    self.runner.send_message(messages.SENT, {})
+                if self._row() > row:
+                    self._tell(row)
+                    row = self._row()
+            self._tell(row)
+            self._finish()
+        except AsgardError as error:
+            self.fail(error)
+
+    def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition() and not self.stopped and self.failure is None:
+            gevent.sleep(0.01)
+
+    def _row(self) -> int:
+        assert self.scenario is not None and self.start_ns is not None
+        return max(int((time.monotonic_ns() - self.start_ns) / 1e9 / row_s(self.scenario)), 0)
+
+    def _tell(self, row: int) -> None:
+        assert self.recorder is not None and self.start_ns is not None
+        for reader in self.readers:
+            reader.lag()
+        self.recorder.flush()
+        parts = {key: msgspec.to_builtins(tally.take(self.start_ns)) for key, tally in self.tallies.items()}
+        self.runner.send_message(messages.PARTS, {"row": row, "parts": parts})
+
+    def _finish(self) -> None:
+        assert self.recorder is not None
+        # Leaving a group waits for its coordinator, which may be the broker that was just killed: so in native threads.
+        pool = gevent.get_hub().threadpool
+        gevent.wait([pool.spawn(reader.close) for reader in self.readers], timeout=LEAVE_S)
+        self.recorder.close()
+        if self._ship:
+            with self.recorder.path.open("rb") as file:
+                while piece := file.read(messages.PIECE_BYTES):
+                    self.runner.send_message(messages.HISTORY, {"piece": piece})
+                    gevent.sleep(0)
+        self.runner.send_message(messages.DONE, {})
+
+
+def row_s(load: Scenario) -> float:
+    """How much time one row of the report stands for: a second, more in a load that lasts hours."""
+    return max(1.0, float(-(-load.duration_s // 3600)))
+
+
+def group_keys(load: Scenario) -> list[str]:
+    """How groups are called between master and workers."""
+    return [f"producers/{i}" for i in range(len(load.producers))] + [
+        f"consumers/{i}" for i in range(len(load.consumers))
+    ]
+
+
+def user_classes(load: Scenario) -> list[type[User]]:
+    """A Locust user class for each producer and consumer: each exists once, unless a shape makes more."""
+    found: list[type[User]] = []
+    for i, producers in enumerate(load.producers):
+        for k in range(producers.users):
+            place = {"key": f"producers/{i}", "of": producers, "index": k}
+            count = {} if load.shape else {"fixed_count": 1}
+            found.append(type(f"Producer{i}_{k}", (ProducerUser,), {**place, **count}))
+    for i, consumers in enumerate(load.consumers):
+        for k in range(consumers.users):
+            place = {"key": f"consumers/{i}", "of": consumers, "index": k}
+            found.append(type(f"Consumer{i}_{k}", (ConsumerUser,), {**place, "fixed_count": 1}))
+    return found
+
+
+class KafkaUser(User):
+    """What producers and consumers share: one long task, whose failure ends the load."""
+
+    abstract = True
+    key: str
+    index: int
+
+    @property
+    def work(self) -> Work:
+        """What the users of this process share."""
+        found: Work = self.environment.loki
+        return found
+
+    def live(self) -> None:
+        """The user's whole life."""
+        raise NotImplementedError
+
+    @task
+    def life(self) -> None:
+        """Locust calls it once."""
+        produces = isinstance(self, ProducerUser)
+        self.work.enter(self, produces=produces)
+        try:
+            self.live()
+        except AsgardError as error:
+            self.work.fail(error)
+        except Exception as error:
+            self.work.fail(Failed(f"a {type(self).__name__} failed: {type(error).__name__}: {error}"))
+        finally:
+            self.work.leave(self, produces=produces)
+        raise StopUser
+
+    def over(self) -> bool:
+        """Whether this user is to end: the load is over, or a shape wants fewer users."""
+        return not self.work.sending() or self._state == "stopping"
+
+
+class ProducerUser(KafkaUser):
+    """One producer."""
+
+    abstract = True
+    of: Producers
+
+    def live(self) -> None:
+        """Connect, wait for the word, send, wait for the answers."""
+        work, group, load = self.work, self.of, self.work.scenario
+        assert load is not None
+        sender = work.sender(self.key, group)
+        breathe = work.breather(sender.poll)
+        self._connect(sender)
+        work.prepared(self)
+        if work.start_ns is None:
+            return
+        start_ns = max(work.start_ns, time.monotonic_ns()) if load.shape else work.start_ns
+        sender.measure_from_ns = work.start_ns + int(load.warm_up_s * 1e9)
+        most = share(load, self.key, self.index)
+        if group.open_loop:
+            pace = Pace(group.stages, of=group.users, index=self.index)
+            # What was due is sent, however late; only a shape ends its users before.
+            over = self.over if load.shape else lambda: work.hopeless(group)
+            unsent = drive.open_loop(sender, pace, start_ns, most, breathe, over)
+            work.tallies[self.key].part.unsent += 0 if load.shape else unsent
+        else:
+            drive.closed_loop(sender, group.in_flight, most, breathe, self.over)
+        drive.settle(sender, group.timeout_s + 5, breathe)
+
+    def _connect(self, sender: Sender) -> None:
+        from confluent_kafka import KafkaException
+
+        try:
+            # A native thread of gevent's pool waits, so that this one goes on.
+            answered = gevent.get_hub().threadpool.apply(sender.warm, (PREPARE_S,))
+        except KafkaException as error:
+            raise explain(error.args[0], self.work.connection) from error
+        self.work.check_cluster(answered)
+
+
+class ConsumerUser(KafkaUser):
+    """One consumer."""
+
+    abstract = True
+    of: Consumers
+
+    def live(self) -> None:
+        """Join the group, wait for the word, read until everything was read or the time to drain is over."""
+        work, load = self.work, self.work.scenario
+        assert load is not None
+        reader = work.reader(self.key, self.of)
+        breathe = work.breather(None)
+        give_up = time.monotonic() + PREPARE_S
+        while not reader.ready and reader.failure is None:
+            reader.take(work.reading_slice_s())
+            breathe(SLICE_S)
+            if time.monotonic() > give_up:
+                raise Unreachable(
+                    f"the group {self.of.group or work.group} gave its consumer nothing in {PREPARE_S:g} s"
+                )
+        work.prepared(self)
+        if work.start_ns is not None:
+            reader.measure_from_us = (work.start_ns + work.wall_ns) // 1000 + int(load.warm_up_s * 1e6)
+        quiet_since = time.monotonic()
+        while not self._through(reader, quiet_since):
+            if reader.failure is not None:
+                raise reader.failure
+            if reader.take(work.reading_slice_s()):
+                quiet_since = time.monotonic()
+                breathe(0)
+            else:
+                breathe(SLICE_S)
+
+    def _through(self, reader: Reader, quiet_since: float) -> bool:
+        work, now = self.work, time.monotonic()
+        if work.failure is not None or (work.start_ns is None and work.stopped):
+            return True
+        if work.drain_until is None:
+            return False
+        return now > work.drain_until or (now - quiet_since > QUIET_S and reader.lag() == 0)
+
+
+def share(load: Scenario, key: str, index: int) -> int | None:
+    """How many records at most are for this producer, so that all of them together send `records`; None: no limit."""
+    if load.records is None:
+        return None
+    place = 0
+    for i, producers in enumerate(load.producers):
+        if key == f"producers/{i}":
+            place += index
+            break
+        place += producers.users
+    users = sum(p.users for p in load.producers)
+    return load.records // users + (place < load.records % users)
