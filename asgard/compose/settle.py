@@ -21,6 +21,7 @@ CALL_DEADLINE_S = 10.0
 # By name: every command that changes things asks for the handlers, and few of them have anything to settle.
 REASSIGNMENT = "asgard.reassignment/v1"
 EXECUTION = "asgard.execution/v1"
+SCRATCH_TOPICS = "asgard.scratch-topics/v1"
 RECOVER_WAIT_S = 120.0
 """How long `asgard recover` waits for moves that a dead run submitted: about two batches."""
 
@@ -43,7 +44,13 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
         with _reached(operation, lease, control) as cluster:
             return execute.settle(cluster, operation, lease, wait_s=wait_s)
 
-    return {REASSIGNMENT: reassigned, EXECUTION: executed}
+    def scratch_topics(operation: Operation, lease: Lease) -> str:
+        from asgard.loki.load import scratch
+
+        with _reached(operation, lease, control) as cluster:
+            return scratch.remove(cluster, operation.undo)
+
+    return {REASSIGNMENT: reassigned, EXECUTION: executed, SCRATCH_TOPICS: scratch_topics}
 
 
 def leftovers() -> Leftovers:
