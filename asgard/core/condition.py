@@ -25,6 +25,7 @@ CLUSTER_FACTS: dict[str, tuple[Unit, str]] = {
     "reassigning": ("count", "partitions that are being moved"),
     "brokers_up": ("count", "brokers that serve"),
     "brokers_down": ("count", "brokers that are fenced, or missing although replica lists name them"),
+    "brokers_empty": ("count", "brokers that serve, may get replicas and hold none"),
     "offline_log_dirs": ("count", "log directories that brokers have given up"),
     "controllers_spare": ("count", "how many more controllers may be lost"),
     "not_preferred": ("fraction", "of all partitions: led by another broker than their preferred leader"),

@@ -144,12 +144,17 @@ def style(text: str, *styles: str, stream: Any = None) -> str:
     return f"\033[{';'.join(_STYLES[s] for s in styles)}m{text}\033[0m"
 
 
+def stamped(text: str) -> str:
+    """The lines as they stand in a log: each with the time where this call's lines carry it."""
+    if not settings.times:
+        return text
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return "\n".join(f"{now} {line}" for line in text.split("\n"))
+
+
 def say(text: str) -> None:
     """A line for people, on stderr."""
-    if settings.times:
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        text = "\n".join(f"{now} {line}" for line in text.split("\n"))
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(stamped(text) + "\n")
     sys.stderr.flush()
 
 

@@ -139,7 +139,7 @@ def run(
         report = cooking.run(chosen, cluster, options, tell=tell, agree=agree)
     if report.hint:
         tell(report.hint)
-    console.emit(report, text=f"{chosen.name} on {cluster.name}: {report.text}")
+    console.emit(report, text=console.stamped(f"{chosen.name} on {cluster.name}: {report.text}"))
     return int(report.exit_code)
 
 

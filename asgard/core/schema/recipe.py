@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from asgard.core import condition, cron
 from asgard.core.document import shown
@@ -58,13 +58,11 @@ def _condition(value: Any) -> condition.Condition:
 
 
 def _ids(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = [value]
-    if isinstance(value, str):
-        value = [int(part) if part.strip().isdecimal() else part.strip() for part in value.split(",")]
-    if not isinstance(value, list) or not value or any(type(i) is not int or i < 0 for i in value):
+    found = value if isinstance(value, list) else str(value).split(",")
+    ids = [i if type(i) is int else int(str(i)) if str(i).strip().isdecimal() else -1 for i in found]
+    if not ids or min(ids) < 0:
         raise ValueError(f"is {shown(value)}; allowed are broker ids, as in 3 or [3, 4]")
-    return sorted(set(value))
+    return sorted(set(ids))
 
 
 def _ids_or(word: str) -> Callable[[Any], Any]:
@@ -78,6 +76,13 @@ def _factors(value: Any) -> Any:
     if not isinstance(value, dict) or not value or any(type(n) is not int or n < 1 for n in value.values()):
         raise ValueError(f"is {shown(value)}; allowed are topics with their replication factors, as in {{orders: 3}}")
     return dict(value)
+
+
+def _variables(value: Any) -> Any:
+    for variable in value if isinstance(value, dict) else ():
+        if not _VARIABLE.match(variable):
+            raise ValueError(f"has the variable {variable!r}; allowed are letters, digits and _")
+    return {} if value is None else value
 
 
 def _words(value: Any) -> Any:
@@ -167,15 +172,8 @@ class Run(StepModel):
     """Run a program: no shell, an environment of its own, nothing on its stdin."""
 
     command: Argv
-    environment: Annotated[dict[str, Text], EmptyMapping] = Field(default_factory=dict)
+    environment: Annotated[dict[str, Text], BeforeValidator(_variables)] = Field(default_factory=dict)
     timeout: OptionalSeconds = 60.0
-
-    @model_validator(mode="after")
-    def _variables(self) -> Run:
-        for variable in self.environment:
-            if not _VARIABLE.match(variable):
-                raise ValueError(f"has the variable {variable!r}; allowed are letters, digits and _")
-        return self
 
 
 ACTIONS: dict[str, type[StepModel]] = {

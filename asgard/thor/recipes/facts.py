@@ -41,7 +41,7 @@ class Verdict:
 
     def __str__(self) -> str:
         verb = {True: "holds", False: "does not hold", None: "can't be told"}[self.holds]
-        return f"{self.condition} {verb}: {self.because}"
+        return f"{self.condition} {verb} ({self.because})"
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,13 @@ class Facts:
         measured = self._sized if fact == "bytes" else self._rated
         return {"bytes": load.bytes, "bytes_in": load.bytes_in_per_s, "bytes_out": load.bytes_out_per_s}[fact] if measured else None  # fmt: skip
 
+    @cached_property
+    def empty(self) -> list[int]:
+        """Brokers that are up, may be given replicas, and hold none."""
+        there = (b for b in self.snapshot.brokers if b.state == "up" and b.id not in self.limits.exclude_brokers)
+        able = (b.id for b in there if not any(d.cordoned or d.offline for d in b.log_dirs))
+        return sorted(b for b in able if not self._tally.held[b])
+
     def _compare(self, c: Comparison) -> tuple[bool | None, str]:
         if c.of == "brokers":
             return self._compare_brokers(c)
@@ -88,8 +95,8 @@ class Facts:
             return _COMPARE[c.operator](found, c.value), f"{found:.0f} found"
         value = self.cluster(c.fact)
         if value is None:
-            return None, f"{c.fact} was not measured"
-        return _COMPARE[c.operator](value, c.value), f"{c.fact} is {_shown(value, c.unit)}"
+            return None, "it was not measured"
+        return _COMPARE[c.operator](value, c.value), f"it is {_shown(value, c.unit)}"
 
     def _compare_brokers(self, c: Comparison) -> tuple[bool | None, str]:
         by_id = {b.id: b for b in self.snapshot.brokers}
@@ -168,6 +175,7 @@ _CLUSTER: dict[str, Callable[[Facts], float | None]] = {
     "reassigning": lambda f: float(f._tally.moving),
     "brokers_up": lambda f: float(sum(1 for b in f.snapshot.brokers if b.state == "up")),
     "brokers_down": lambda f: float(sum(1 for b in f.snapshot.brokers if b.state != "up")),
+    "brokers_empty": lambda f: float(len(f.empty)),
     "offline_log_dirs": lambda f: float(sum(d.offline for b in f.snapshot.brokers for d in b.log_dirs)),
     "controllers_spare": _controllers_spare,
     "not_preferred": _not_preferred,

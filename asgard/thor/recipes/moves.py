@@ -10,10 +10,11 @@ from asgard.kafka.model import ClusterSnapshot
 from asgard.thor import kinds
 from asgard.thor.limits import Limits
 from asgard.thor.plan.model import Plan
+from asgard.thor.recipes.facts import Facts
 from asgard.thor.recipes.model import Step
 
 Planner = Callable[[ClusterSnapshot, Limits], Plan | None]
-"""None: there is nothing that it could be done to."""
+"""None: there is no broker that it could be done to."""
 
 
 def planner_of(step: Step) -> Planner | None:
@@ -32,21 +33,14 @@ def planner_of(step: Step) -> Planner | None:
 
 
 def _fill_empty(snapshot: ClusterSnapshot, limits: Limits) -> Plan | None:
-    chosen = empty(snapshot, limits)
+    chosen = Facts(snapshot, limits).empty
     return kinds.planned(kinds.Kind.FILL, [str(b) for b in chosen], snapshot, limits) if chosen else None
-
-
-def empty(snapshot: ClusterSnapshot, limits: Limits) -> list[int]:
-    """Brokers that are up, may be given replicas, and hold none."""
-    held = {r for p in snapshot.partitions for r in p.replicas}
-    there = (b for b in snapshot.brokers if b.state == "up" and b.id not in held | limits.exclude_brokers)
-    return sorted(b.id for b in there if not any(d.cordoned or d.offline for d in b.log_dirs))
 
 
 def summary(plan: Plan | None) -> str:
     """A plan in a line."""
     if plan is None:
-        return "there is nothing that it could be done to"
+        return "no broker is empty"
     if not plan.changes:
         return "nothing to move" + (f"; not met: {plan.unmet[0]}" if plan.unmet else "")
     size = f", {format_size(plan.bytes_moved)} to copy" if plan.bytes_moved else ", nothing to copy"

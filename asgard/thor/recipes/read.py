@@ -183,7 +183,9 @@ def _step(document: Document, loc: Loc, action: str, given: Any) -> tuple[StepMo
     checked = check(part, ACTIONS[action])
     problems = []
     for problem in checked.problems:
-        inside = problem.field if not (short and problem.field == SHORT[action]) else ""
+        inside = problem.field
+        if short and inside.startswith(SHORT[action]):
+            inside = inside.removeprefix(SHORT[action]) if isinstance(given, list) else ""
         problems.append(document.problem((*loc, *_loc(inside)), problem.message, at_key="known key" in problem.message))
     return checked.value if not problems else None, problems
 

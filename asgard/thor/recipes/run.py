@@ -156,10 +156,11 @@ def run(
     report.seconds = round(time.monotonic() - began, 1)
     if report.outcome == "failed":
         memory.note(journal_of.FAILED, {"text": report.text, "exit_code": int(report.exit_code)})
+        tell(f"failed after {format_duration(report.seconds)}, exit code {int(report.exit_code)}")
     else:
         report.text = report.text or f"done in {format_duration(report.seconds)}"
         memory.note(journal_of.FINISHED, {"outcome": report.outcome, "text": report.text})
-    tell(report.text)
+        tell(report.text)
     return report
 
 
