@@ -1,0 +1,210 @@
+"""`asgard thor heal`, `watch` and `history`: brokers die, and nobody needs to wake up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.thor import app
+from asgard.cli.thor.common import limits_of
+from asgard.core import console, units
+from asgard.core.console import Table
+from asgard.core.errors import ExitCode, WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.compose.heal import Manner
+    from asgard.thor.heal.case import Decision
+    from asgard.thor.heal.once import Turn
+    from asgard.thor.limits import Limits
+    from asgard.thor.policy import Policy
+
+PolicyPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy", metavar="FILE", help="A file with `policy:` and `limits:`; else thor.yaml, where there is one."
+    ),
+]
+Grace = Annotated[
+    str | None,
+    typer.Option(
+        "--grace", metavar="TIME", help="How long a broker may be gone before data moves; wins over the policy."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+
+
+@command(app, example="asgard thor heal --yes\nasgard thor heal --dry-run --grace 0")
+def heal(
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    policy: PolicyPath = None,
+    grace: Grace = None,
+    dry_run: DryRun = False,
+    confirm: Confirm = None,
+    yes: Yes = False,
+) -> int:
+    """Look at a cluster once, and do the one thing that is to be done for it; for cron, or by hand.
+
+    Exits with 0 where the cluster is healthy or was healed, 1 where it waits (inside a grace: the time left is shown), holds still
+    or failed, 75 where somebody else heals it already.
+    """
+    from asgard.compose import heal as healing
+    from asgard.kafka import target
+
+    given, limits = _policy(policy, grace, dry_run)
+    picked = target.pick(context, bootstrap_server, command_config)
+    with console.progress("healing") as show:
+        turn = healing.once(picked, given, limits, _manner(confirm, show, _agree))
+    healed = turn.healed
+    document = {**console.to_plain(healed), "cluster": picked.name, "exit_code": int(turn.exit_code)}
+    console.emit(document, text=str(healed))
+    return int(turn.exit_code)
+
+
+@command(app, example="asgard thor watch --yes\nasgard thor watch --every 10s --policy thor.yaml --yes")
+def watch(
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Between two full looks.")] = "2s",
+    policy: PolicyPath = None,
+    grace: Grace = None,
+    dry_run: DryRun = False,
+    confirm: Confirm = None,
+    yes: Yes = False,
+) -> int:
+    """Heal a cluster whenever something is lost, until Ctrl-C or SIGTERM; a line for each thing that happens.
+
+    A broker that comes or goes is seen within a second of Kafka's own detection, whatever --every says.
+    """
+    import threading
+
+    from asgard.compose import heal as healing
+    from asgard.core.errors import AsgardError, Interrupted
+    from asgard.kafka import target
+    from asgard.thor.heal.once import CutShort
+
+    every_s = _duration("--every", every)
+    given, limits = _policy(policy, grace, dry_run)
+    picked = target.pick(context, bootstrap_server, command_config)
+    if not dry_run:
+        console.ask(f"Heal {picked.name} without further questions?")
+    told = _Told()
+    last = ""
+
+    def complain(error: AsgardError) -> None:
+        nonlocal last
+        if error.what != last:
+            console.warn(error.what)
+        last = error.what
+
+    def report(turn: Turn) -> None:
+        nonlocal last
+        last = ""
+        if told.new(turn):
+            console.emit_line({**console.to_plain(turn.healed), "cluster": picked.name}, str(turn.healed))
+
+    console.settings.times = True
+    try:
+        healing.watch(
+            picked,
+            given,
+            limits,
+            _manner(confirm, console.say, lambda decision, details: None),
+            every_s=every_s,
+            over=threading.Event(),
+            report=report,
+            complain=complain,
+        )
+    except CutShort:
+        raise
+    except (KeyboardInterrupt, Interrupted):
+        console.say(f"no longer watching {picked.name}; nothing is half done")
+    return int(ExitCode.OK)
+
+
+@command(app, example="asgard thor history\nasgard thor history --since 7d --json")
+def history(
+    context: Context = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="So long ago (2h, 7d), or a date or time (UTC): 2026-11-24T09:00."),
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, help="At most so many, the newest; all of them with --since.")] = 20,
+) -> None:
+    """Show what was healed, oldest first: cause, decision, outcome, duration. With --context: of one cluster."""
+    import time
+
+    from asgard.cli.journal import _since, _utc
+    from asgard.core import contexts
+    from asgard.journal import events
+    from asgard.journal.store.database import open_journal
+    from asgard.thor.heal.history import healings
+
+    cluster = contexts.load().pick(context).cluster_id if context else None
+    wanted = events.Filter(kind="thor.heal.*", since=_since(since, time.time()) if since else None)
+    with open_journal() as journal:
+        found = healings(events.read(journal, wanted))
+    found = [h for h in found if cluster in (None, h.cluster_id)]
+    found = found if since else found[-last:]
+    rows = [
+        [_utc(h.at), h.cluster, h.cause, h.action, h.state, h.outcome or None, _took(h.seconds), h.drill] for h in found
+    ]
+    columns = ["time (UTC)", "cluster", "cause", "decision", "state", "outcome", "took", "drill"]
+    console.emit([{**console.to_plain(h), "at": _utc(h.at)} for h in found], Table(columns, rows))
+
+
+class _Told:
+    """What the watcher has said last, so that it speaks only of what is new."""
+
+    def __init__(self) -> None:
+        self._last: tuple[object, ...] = ()
+
+    def new(self, turn: Turn) -> bool:
+        """Whether this turn is worth a line."""
+        healed = turn.healed
+        now = (healed.state, healed.decision, healed.brokers)
+        told, self._last = now != self._last, now
+        return told or healed.state in ("healed", "failed")
+
+
+def _took(seconds: float | None) -> str | None:
+    return None if seconds is None else units.format_duration(seconds)
+
+
+def _manner(confirm: str | None, progress: Callable[[str], None], agree: Callable[[Decision, str], None]) -> Manner:
+    from asgard.compose.heal import Manner
+
+    return Manner(agree, progress, confirm)
+
+
+def _agree(decision: Decision, details: str) -> None:
+    console.say(f"{decision}" + (f" {details}" if details else ""))
+    console.ask("Do it?")
+
+
+def _policy(path: Path | None, grace: str | None, dry_run: bool) -> tuple[Policy, Limits]:
+    """Policy and limits of the options, else of thor.yaml (limits: or of asgard.yaml), else the defaults."""
+    from dataclasses import replace
+
+    from asgard.thor import policy
+
+    if path is None and (thor := Path("thor.yaml")).is_file():
+        path = thor
+    given = policy.read(path) if path else policy.Policy()
+    limits = limits_of(path)
+    if grace is not None:
+        given = replace(given, grace_s=_duration("--grace", grace))
+    return replace(given, dry_run=given.dry_run or dry_run), limits
+
+
+def _duration(option: str, text: str) -> float:
+    try:
+        return units.parse_duration(text)
+    except ValueError as error:
+        raise WrongUsage(f"{option} {error}") from error

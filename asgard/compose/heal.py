@@ -1,0 +1,154 @@
+"""Healing a cluster for real: Thor with the machines of a local stack, the journal, the lease, and whoever is told.
+
+`reach` gives what a healing works with; `once` and `watch` are the two ways to use it, `LocalHealer` the port for other services.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from asgard.compose import hold, settle
+from asgard.core import console, contexts, paths
+from asgard.core.errors import AsgardError
+from asgard.kafka.model import Healed
+from asgard.kafka.ports import ControlPlane, NodeControl
+from asgard.kafka.target import Target
+from asgard.thor.hold import Hold
+from asgard.thor.limits import Limits
+from asgard.thor.policy import Policy
+
+if TYPE_CHECKING:
+    from asgard.thor.heal.case import Decision
+    from asgard.thor.heal.notify import Notice
+    from asgard.thor.heal.once import Turn, Ward
+
+DOING = "thor heal"
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a healing behaves towards people: whom it asks, and who hears how far it is. `confirm` names a protected context."""
+
+    agree: Callable[[Decision, str], None]
+    progress: Callable[[str], None] = console.say
+    confirm: str | None = None
+    doing: str = DOING
+
+
+def node_control(target: Target) -> NodeControl | None:
+    """The machines that the brokers of this target run on, where they are a stack's on this one."""
+    from asgard.odin.targets.local import LocalNodes
+
+    stack = target.context.stack if target.context else None
+    if stack is None:
+        return None
+    nodes = LocalNodes(paths.stack_dir(stack))
+    return nodes if nodes.nodes() else None
+
+
+@contextlib.contextmanager
+def reach(
+    target: Target,
+    policy: Policy,
+    limits: Limits,
+    manner: Manner,
+    tell: Callable[[Notice], None],
+    control: ControlPlane | None = None,
+) -> Iterator[Ward]:
+    """A connection to the cluster and all that a healing needs. Raises Unreachable, and Refused for a protected context."""
+    from asgard.journal.store.database import open_journal
+    from asgard.thor.heal.once import Ward
+
+    with contextlib.ExitStack() as stack:
+        if control is None:
+            control = target.connect(deadline_s=settle.CALL_DEADLINE_S)
+            stack.callback(control.close)
+        connected = control
+        cluster_id = connected.cluster().cluster_id
+        if not policy.dry_run:
+            contexts.refuse_protected_cluster(cluster_id, manner.confirm, healing=True)
+
+        @contextlib.contextmanager
+        def change(decision: Decision, wait_s: float) -> Iterator[Hold]:
+            with hold.change(
+                target,
+                priority=decision.priority,
+                doing=f"{manner.doing} {target.name} ({decision.what})",
+                confirm=manner.confirm,
+                healing=decision.heals,
+                wait_s=wait_s,
+                control=connected,
+            ) as held:
+                yield held
+
+        yield Ward(
+            target.name,
+            cluster_id,
+            connected,
+            stack.enter_context(open_journal()),
+            policy,
+            limits,
+            node_control(target),
+            change,
+            manner.agree,
+            tell,
+            manner.progress,
+        )
+
+
+def once(target: Target, policy: Policy, limits: Limits, manner: Manner, control: ControlPlane | None = None) -> Turn:
+    """One turn of healing. Raises Busy where somebody else changes the cluster, Unreachable, and Refused."""
+    from asgard.thor.heal.memory import Memory
+    from asgard.thor.heal.notify import Notifier
+    from asgard.thor.heal.once import once as turn
+
+    with (
+        Notifier(policy.notify, console.warn) as notifier,
+        reach(target, policy, limits, manner, notifier.tell, control) as ward,
+    ):
+        return turn(ward, Memory())
+
+
+def watch(
+    target: Target,
+    policy: Policy,
+    limits: Limits,
+    manner: Manner,
+    *,
+    every_s: float,
+    over: threading.Event,
+    report: Callable[[Turn], None],
+    complain: Callable[[AsgardError], None],
+) -> None:
+    """Heal until `over` is set; see `thor.heal.watch`."""
+    from asgard.thor.heal.notify import Notifier
+    from asgard.thor.heal.watch import watch as loop
+    from asgard.thor.plan import planner  # noqa: F401  (what a healing needs is there before a broker is lost)
+
+    with Notifier(policy.notify, console.warn) as notifier:
+        loop(
+            lambda: reach(target, policy, limits, replace(manner, doing="thor watch"), notifier.tell),
+            every_s=every_s,
+            over=over,
+            report=report,
+            complain=complain,
+        )
+
+
+@dataclass(frozen=True)
+class LocalHealer:
+    """`kafka.ports.Healer`: a turn at each call, without a question."""
+
+    target: Target
+    policy: Policy
+    limits: Limits
+    confirm: str | None = None
+
+    def heal(self) -> Healed:
+        """One turn. Raises Busy, Unreachable, and Refused for a protected context."""
+        manner = Manner(lambda decision, details: None, lambda text: None, self.confirm)
+        return once(self.target, self.policy, self.limits, manner).healed

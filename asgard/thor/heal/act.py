@@ -1,0 +1,207 @@
+"""Does what was decided: starts nodes, moves replicas, elects leaders. Runs under the cluster's lease.
+
+`prepare` makes a plan where data is to move, and may find that nothing can be done; `carry_out` does it and says what came of
+it. Both raise AsgardError where it fails; what was begun by then is in the undo log.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from asgard.core.errors import AsgardError, Failed
+from asgard.core.units import format_duration, format_size
+from asgard.kafka.model import Broker, ClusterSnapshot
+from asgard.kafka.ports import NodeControl
+from asgard.thor import measure
+from asgard.thor.heal.case import Case, Decision, counted, named, nowhere
+from asgard.thor.hold import Hold
+from asgard.thor.limits import Limits
+from asgard.thor.plan import planner
+
+if TYPE_CHECKING:
+    from asgard.thor.plan.model import Plan
+
+POLL_S = 0.1
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Work:
+    """A decision and what it is done with."""
+
+    hold: Hold
+    case: Case
+    decision: Decision
+    nodes: NodeControl | None
+    progress: Callable[[str], None]
+
+
+def details(case: Case, decision: Decision) -> str:
+    """What carrying it out means, in a sentence; for whoever is asked."""
+    if decision.kind == "replace":
+        return f"The data of {named(decision.brokers)} is deleted and fetched again from the other replicas."
+    plan = _plan(case.snapshot, case, decision)
+    if plan is None or not plan.changes:
+        return ""
+    return f"{counted(len(plan.changes))} move, {format_size(plan.bytes_moved)} to copy."
+
+
+def prepare(work: Work) -> Plan | Decision | None:
+    """The plan, where data is to move; a decision to hold still, where nothing can be done."""
+    case, decision = work.case, work.decision
+    snapshot = case.snapshot
+    if decision.kind == "reassign":
+        from asgard.thor import execute
+
+        inherited = execute.inherit(work.hold, decision.brokers)
+        if inherited.from_whom:
+            work.progress(str(inherited))
+            snapshot = measure.take(work.hold.control)
+    plan = _plan(snapshot, case, decision)
+    if plan is None or plan.changes:
+        return plan
+    if decision.kind == "resume":
+        return None
+    why = (
+        " ".join(f"{u}; what would help: {u.would_help}." for u in plan.unmet)
+        or "There is nothing that could be moved."
+    )
+    return nowhere(decision.brokers, why)
+
+
+def carry_out(work: Work, plan: Plan | None) -> str:
+    """Do it; what came of it as a sentence."""
+    if plan is not None:
+        return _move(work, plan)
+    match work.decision.kind:
+        case "restart":
+            return _restart(work)
+        case "replace":
+            return _replace(work)
+        case "settle":
+            return _settled(work)
+        case _:
+            return _elect(work)
+
+
+def heal_plan(snapshot: ClusterSnapshot, limits: Limits, brokers: Collection[int]) -> Plan:
+    """Give what these brokers have lost to others; brokers whose turn has not come keep theirs, and get nothing new."""
+    waiting = {b.id for b in snapshot.brokers if b.id not in brokers and _hurt(b)}
+    asleep = waiting.union(snapshot.silent)
+    as_if_up = tuple(
+        replace(b, state="up", log_dirs=tuple(replace(d, offline=False) for d in b.log_dirs)) if b.id in waiting else b
+        for b in snapshot.brokers
+    )
+    closed = replace(limits, exclude_brokers=limits.exclude_brokers.union(asleep))
+    return planner.heal(replace(snapshot, brokers=as_if_up), closed)
+
+
+def _hurt(broker: Broker) -> bool:
+    return broker.state != "up" or any(d.offline for d in broker.log_dirs)
+
+
+def _plan(snapshot: ClusterSnapshot, case: Case, decision: Decision) -> Plan | None:
+    """The plan of a decision that moves data; None where it moves none."""
+    match decision.kind:
+        case "reassign":
+            return heal_plan(snapshot, case.limits, decision.brokers)
+        case "resume" if not decision.partitions:
+            return planner.fill(snapshot, decision.brokers, case.limits)
+        case "balance":
+            return planner.balance(snapshot, case.limits)
+        case _:
+            return None
+
+
+def _move(work: Work, plan: Plan) -> str:
+    """Healing is never throttled; what could wait keeps to the limits."""
+    from asgard.thor import execute
+
+    throttle = None if plan.kind == "heal" else work.case.limits.throttle_bytes_per_s
+    done = execute.run(
+        work.hold,
+        plan,
+        work.case.limits,
+        throttle=throttle,
+        progress=lambda progress: work.progress(str(progress)),
+        tell=work.progress,
+    )
+    why = done.stopped or done.handed_over
+    if why or done.refused or done.left:
+        refused = "; ".join(f"{name}: {reason}" for name, reason in list(done.refused.items())[:NAMED])
+        raise Failed(f"{done}: {why or refused}")
+    unmet = "".join(f"; not met: {u}; what would help: {u.would_help}" for u in plan.unmet if u.required)
+    return f"{done}{unmet}"
+
+
+def _restart(work: Work) -> str:
+    """Start the nodes; a process that is there and hangs is killed first. Back means that the controllers let it in."""
+    began = time.monotonic()
+    assert work.nodes is not None
+    for broker in work.decision.brokers:
+        node = work.case.node(broker)
+        if node is not None and node.state != "stopped":
+            work.nodes.kill(broker)
+        work.nodes.start(broker)
+    _wait_up(work, work.case.policy.restart.wait_s)
+    return f"{named(work.decision.brokers)} {_is(work)} back after {format_duration(time.monotonic() - began)}"
+
+
+def _replace(work: Work) -> str:
+    began = time.monotonic()
+    assert work.nodes is not None
+    for broker in work.decision.brokers:
+        work.nodes.replace(broker)
+    _wait_up(work, work.case.policy.restart.wait_s)
+    took = format_duration(time.monotonic() - began)
+    return f"{named(work.decision.brokers)} {_is(work)} back, empty, after {took}, and fetches its replicas from the others"
+
+
+def _wait_up(work: Work, deadline_s: float) -> None:
+    give_up = time.monotonic() + deadline_s
+    while missing := _missing(work):
+        if time.monotonic() > give_up:
+            raise Failed(
+                f"{named(missing)} {'is' if len(missing) == 1 else 'are'} not back after {format_duration(deadline_s)},"
+                " although the node was started",
+                "Look at its log; `asgard kafka nodes` shows where it runs.",
+            )
+        time.sleep(POLL_S)
+
+
+def _missing(work: Work) -> list[int]:
+    try:
+        up = {b.id for b in work.hold.control.cluster().brokers if b.state == "up"}
+    except AsgardError:  # no broker answers at this moment
+        up = set()
+    return [b for b in work.decision.brokers if b not in up]
+
+
+def _settled(work: Work) -> str:
+    """Taking the lease has put back what it could."""
+    from asgard.journal import operations
+
+    left = [
+        o for o in operations.unfinished(work.hold.journal, under=f"cluster/{work.hold.cluster_id}/") if o.abandoned
+    ]
+    if left:
+        raise Failed(f"{counted(len(left), 'operation')} could not be put back yet")
+    return "everything is as it was before"
+
+
+def _elect(work: Work) -> str:
+    wanted = work.decision.partitions
+    if not wanted:
+        return f"there is nothing to move to {named(work.decision.brokers)}"
+    refused = {k: e for k, e in work.hold.control.elect_preferred_leaders(wanted).items() if e is not None}
+    if refused:
+        told = "; ".join(e.what for e in list(refused.values())[:NAMED])
+        raise Failed(f"{len(refused)} of {len(wanted)} elections were refused: {told}")
+    return f"{counted(len(wanted))} led by the preferred leader again"
+
+
+def _is(work: Work) -> str:
+    return "is" if len(work.decision.brokers) == 1 else "are"

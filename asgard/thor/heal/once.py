@@ -1,0 +1,258 @@
+"""One turn of healing: look at the cluster, decide, do the one thing that is to be done, and write down what came of it.
+
+What is seen is noted in the journal whether or not anything is done, so that grace counts between one-shot runs. Whatever changes
+the cluster is done under its lease; where somebody else healed while this one waited for it, the cluster is looked at anew, so
+that one failure is healed once. Times are seconds since 1970, by the journal's clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from asgard.core.errors import AsgardError, ExitCode, Interrupted
+from asgard.kafka.model import Healed, HealState
+from asgard.kafka.ports import ControlPlane, NodeControl
+from asgard.thor import detect, measure
+from asgard.thor.heal import act
+from asgard.thor.heal import memory as remembered
+from asgard.thor.heal.case import Case, Decision, Holder
+from asgard.thor.heal.decide import decide
+from asgard.thor.heal.memory import Memory, Stuck
+from asgard.thor.heal.notify import Notice
+from asgard.thor.hold import Hold
+from asgard.thor.limits import Limits
+from asgard.thor.policy import Policy
+
+if TYPE_CHECKING:
+    from asgard.journal.store.database import Database
+
+HAND_OVER_S = 30.0
+"""How long to wait for whoever is less urgent to hand the cluster over."""
+STALE_S = 1.0
+"""A look that is older when the lease is there is made again."""
+_STATES: dict[str, HealState] = {"healthy": "healthy", "wait": "waiting", "hold": "held"}
+
+
+class CutShort(Interrupted):
+    """Stopped by the user in the middle of a healing; what was begun is in the undo log."""
+
+
+@dataclass(frozen=True)
+class Ward:
+    """A cluster that is looked after, and what may be used for it. `nodes` is None where its machines are out of reach.
+
+    `change(decision, wait_s)` holds the cluster; `agree(decision, details)` asks whoever must agree, and raises where the answer
+    is no; `tell` notifies; `progress` hears how far moves are.
+    """
+
+    name: str
+    cluster_id: str
+    control: ControlPlane
+    journal: Database
+    policy: Policy
+    limits: Limits
+    nodes: NodeControl | None
+    change: Callable[[Decision, float], AbstractContextManager[Hold]]
+    agree: Callable[[Decision, str], None]
+    tell: Callable[[Notice], None]
+    progress: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a turn came to, and what is remembered for the next one."""
+
+    healed: Healed
+    case: Case
+    memory: Memory
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 where all is well (again), else 1."""
+        return ExitCode.OK if self.healed.well else ExitCode.FAILED
+
+
+def once(ward: Ward, memory: Memory, *, unasked: Collection[int] = ()) -> Turn:
+    """One turn. `unasked` brokers are not waited for, as they were silent a moment ago.
+
+    Raises Busy where somebody else changes the cluster who does not hand over, and what the control plane raises.
+    """
+    began = time.monotonic()
+    case = look(ward, memory, unasked)
+    decision = decide(case)
+    if not decision.acts:
+        return _told(ward, case, decision)
+    if ward.policy.dry_run:
+        details = act.details(case, decision)
+        return Turn(_healed("planned", decision, f"dry run: nothing was changed. {details}".strip()), case, case.memory)
+    ward.agree(decision, act.details(case, decision))
+    wait_s = HAND_OVER_S if case.holder and case.holder.priority < decision.priority else 0.0
+    with ward.change(decision, wait_s) as hold:
+        if time.monotonic() - began > STALE_S or _somebody_healed(ward, case):
+            case = look(ward, case.memory, unasked)
+            now = decide(case)
+            if (now.kind, now.brokers) != (decision.kind, decision.brokers):
+                return _told(ward, case, now) if not now.acts else _changed(case, decision, now)
+            decision = now
+        return _act(ward, hold, case, decision, began)
+
+
+def look(ward: Ward, memory: Memory, unasked: Collection[int] = ()) -> Case:
+    """The cluster now, with what is remembered; what is new is noted in the journal."""
+    from asgard.journal import events
+
+    snapshot = measure.take(ward.control, unasked=unasked)
+    counted = detect.tally(snapshot)
+    found = detect.findings(snapshot, ward.limits, counted)
+    memory = recall(ward, memory)
+    now = ward.journal.time()
+    news = remembered.observe(snapshot, found, memory, now, ward.name)
+    for new in news:
+        events.record(ward.journal, new.kind, new.subject, new.data, correlation=new.incident)
+    if news:
+        memory = recall(ward, memory)
+    return Case(
+        snapshot,
+        found,
+        counted,
+        memory,
+        ward.policy,
+        ward.limits,
+        now,
+        tuple(ward.nodes.nodes()) if ward.nodes is not None else None,
+        _holder(ward),
+        _left_behind(ward),
+    )
+
+
+def recall(ward: Ward, memory: Memory) -> Memory:
+    """The memory with what was written since."""
+    from asgard.journal import events
+
+    fresh = events.read(ward.journal, events.Filter(kind="thor.*", after_id=memory.seen))
+    return remembered.remember(memory, fresh, ward.cluster_id)
+
+
+def _holder(ward: Ward) -> Holder | None:
+    from asgard.core import process
+    from asgard.journal import leases
+
+    name, now = leases.cluster_change(ward.cluster_id), ward.journal.time()
+    for state in leases.listed(ward.journal):
+        if state.name == name and state.holder is not None and not state.is_free(now, process.is_dead):
+            return Holder(str(state.holder), state.holder.priority)
+    return None
+
+
+def _drill(ward: Ward) -> str | None:
+    """Who breaks the cluster on purpose at this moment."""
+    from asgard.core import process
+    from asgard.journal import leases
+
+    name, now = leases.cluster_fault(ward.cluster_id), ward.journal.time()
+    for state in leases.listed(ward.journal):
+        if state.name == name and state.holder is not None and not state.is_free(now, process.is_dead):
+            return state.holder.doing
+    return None
+
+
+def _left_behind(ward: Ward) -> int:
+    from asgard.journal import operations
+
+    return sum(o.abandoned for o in operations.unfinished(ward.journal, under=f"cluster/{ward.cluster_id}/"))
+
+
+def _somebody_healed(ward: Ward, case: Case) -> bool:
+    from asgard.journal import events
+
+    fresh = events.read(ward.journal, events.Filter(kind="thor.heal.*", after_id=case.memory.seen))
+    return any(e.data.get("cluster_id") == ward.cluster_id for e in fresh)
+
+
+def _told(ward: Ward, case: Case, decision: Decision) -> Turn:
+    """A turn in which nothing is done: who must know of it is told, once."""
+    held = case.memory.held
+    if decision.kind == "hold" and decision.key != held:
+        _note(ward, remembered.HELD, decision, {"key": decision.key})
+    elif decision.kind == "healthy" and held:
+        _note(ward, remembered.RECOVERED, decision, {})
+    return Turn(_healed(_STATES[decision.kind], decision), case, recall(ward, case.memory))
+
+
+def _changed(case: Case, before: Decision, now: Decision) -> Turn:
+    """Something else is to be done than what was agreed to: the next turn does it."""
+    outcome = f"meanwhile something else is to be done: {now}"
+    return Turn(_healed("waiting", before, outcome), case, case.memory)
+
+
+def _act(ward: Ward, hold: Hold, case: Case, decision: Decision, began: float) -> Turn:
+    incident = next((a.incident for b in decision.brokers if (a := case.memory.absent.get(b))), None)
+    extra: dict[str, object] = {"drill": drill} if (drill := _drill(ward)) else {}
+    work = act.Work(hold, case, decision, ward.nodes, ward.progress)
+    try:
+        prepared = act.prepare(work)
+        if isinstance(prepared, Decision):  # nothing that can be done
+            stuck = Stuck(decision.brokers, case.up, prepared.why, case.now)
+            turn = _told(ward, case, replace(prepared, why=f"{decision.why}. {prepared.why}"))
+            return replace(turn, memory=replace(turn.memory, stuck=stuck))
+        _note(ward, remembered.STARTED, decision, extra, incident, hold)
+        outcome = act.carry_out(work, prepared)
+    except (AsgardError, KeyboardInterrupt) as error:
+        what = error.what if isinstance(error, AsgardError) else "interrupted"
+        data = {**extra, "outcome": what, "seconds": round(time.monotonic() - began, 2)}
+        _note(ward, remembered.FAILED, decision, data, incident)
+        if isinstance(error, KeyboardInterrupt | Interrupted):
+            hint = "What was begun is recorded; the next healing goes on from there."
+            raise CutShort(f"interrupted while {decision.what}", hint) from error
+        if error.exit_code == ExitCode.BUSY:
+            raise
+        turn = Turn(_healed("failed", decision, what), case, recall(ward, case.memory))
+        return replace(turn, healed=replace(turn.healed, seconds=float(data["seconds"])))  # type: ignore[arg-type]
+    seconds = round(time.monotonic() - began, 2)
+    _note(ward, remembered.FINISHED, decision, {**extra, "outcome": outcome, "seconds": seconds}, incident, hold)
+    healed = replace(_healed("healed", decision, outcome), seconds=seconds)
+    return Turn(healed, case, recall(ward, case.memory))
+
+
+def _healed(state: HealState, decision: Decision, outcome: str = "") -> Healed:
+    return Healed(state, decision.kind, decision.why, decision.what, outcome, decision.brokers, decision.remaining_s)
+
+
+def _note(
+    ward: Ward,
+    kind: str,
+    decision: Decision,
+    more: dict[str, object],
+    incident: str | None = None,
+    hold: Hold | None = None,
+) -> None:
+    """Write an event down (under the lease, where it is held), and tell people."""
+    from asgard.journal import events
+
+    data: dict[str, object] = {
+        "cluster_id": ward.cluster_id,
+        "decision": decision.kind,
+        "action": decision.what,
+        "cause": decision.why,
+        "brokers": list(decision.brokers),
+        **more,
+    }
+    if hold is not None:
+        with hold.lease.guard() as connection:
+            event = events.record(ward.journal, kind, ward.name, data, correlation=incident, connection=connection)
+    else:
+        event = events.record(ward.journal, kind, ward.name, data, correlation=incident)
+    ward.tell(Notice(kind, ward.name, sentence(kind, decision, data), event.at, data))
+
+
+def sentence(kind: str, decision: Decision, data: dict[str, object]) -> str:
+    """What people are told."""
+    if kind == remembered.RECOVERED:
+        return f"all is well again: {decision.why}"
+    verb = {remembered.STARTED: "", remembered.FINISHED: "done: ", remembered.FAILED: "failed: "}.get(kind, "")
+    outcome = f" -> {data['outcome']}" if "outcome" in data else ""
+    return f"{verb}{decision}{outcome}"
