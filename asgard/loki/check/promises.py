@@ -119,8 +119,8 @@ TABLE: tuple[Rule, ...] = (
         "isolation.level=read_uncommitted asks for records of open and aborted transactions",
     ),
     Rule(Case.SKIP, Promise.NO_GAPS, lambda mode: not mode.unclean_election, _UNCLEAN),
-    Rule(Case.BACK, Promise.NO_GAPS, lambda mode: not mode.unclean_election, _UNCLEAN),
     Rule(Case.SKIP_ACROSS, Promise.NO_GAPS, lambda mode: not (mode.subscribe or mode.unclean_election), _REBALANCED),
+    Rule(Case.BACK, Promise.NO_GAPS, lambda mode: not mode.unclean_election, _UNCLEAN),
     Rule(Case.BACK_ACROSS, Promise.NO_GAPS, lambda mode: not (mode.subscribe or mode.unclean_election), _REBALANCED),
     Rule(
         Case.SENT_OUT_OF_ORDER,

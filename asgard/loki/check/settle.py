@@ -57,8 +57,7 @@ def _told(board: Board, block: Acked, numbers: Ints, offsets: Ints, before: Byte
         (before[told] & LOGGED != 0) & (offsets[told] >= bounds.start) if bounds else np.zeros(len(told), np.bool_)
     )
     wrong &= (here != 0) | elsewhere
-    fresh = set(log.mark(places[wrong], WITH_SENDER).tolist())
-    rows = [row for row in np.flatnonzero(wrong).tolist() if int(places[row]) in fresh]
+    fresh = log.mark(places[wrong], WITH_SENDER)
 
     def note(row: int) -> str:
         if not here[row]:
@@ -71,7 +70,8 @@ def _told(board: Board, block: Acked, numbers: Ints, offsets: Ints, before: Byte
         len(fresh),
         lambda wanted: [
             board.example(where, int(offsets[told[row]]), int(numbers[told[row]]), note(row), block.at_us)
-            for row in rows[:wanted]
+            for place in fresh[:wanted].tolist()
+            for row in np.flatnonzero(wrong & (places == place))[:1].tolist()
         ],
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asgard.loki.check.anomalies import Case
-from asgard.loki.check.history import NO_OFFSET, SUFFIX, Bounds, Column, Isolation, Outcome, Sent, Transaction, Via
+from asgard.loki.check.history import NO_OFFSET, SUFFIX, Bounds, Isolation, Outcome, Transaction, Via
 from asgard.loki.check.recorder import Recorder
 
 RUN = bytes(range(16))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def senders(draw) -> Sender:
     failed = draw(st.sets(st.integers(0, sent - 1), max_size=2))
     cuts = sorted(draw(st.sets(st.integers(0, sent), max_size=4)))
     outcomes = st.sampled_from(["committed", "aborted", "indeterminate"])
-    transactions = [(draw(outcomes), first, until) for first, until in zip(cuts, cuts[1:], strict=False)]
+    transactions = [(draw(outcomes), first, until) for first, until in pairwise(cuts)]
     if cuts and draw(st.booleans()):
         transactions.append(("begun", cuts[-1], cuts[-1]))
     return Sender(sent, acks, failed, transactions)
@@ -81,13 +82,13 @@ def agree(story: Story, far: int = 0) -> None:
     assert sum(len(m.sequences) for m in result.missing.values()) == result.cases.get(Case.LOST, 0)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(stories())
 def test_any_history_is_judged_as_a_naive_check_judges_it(story: Story) -> None:
     agree(story)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(stories(), st.integers(1, 3))
 def test_so_it_is_when_memory_is_worked_through_in_small_pieces(story: Story, chunk: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -95,7 +96,7 @@ def test_so_it_is_when_memory_is_worked_through_in_small_pieces(story: Story, ch
         agree(story)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(stories())
 def test_so_it_is_among_other_peoples_records_and_with_great_numbers(story: Story) -> None:
     with pytest.MonkeyPatch.context() as patch:
