@@ -133,8 +133,8 @@ def _carry_out(
     from asgard.compose import settle
     from asgard.core import contexts
     from asgard.kafka import target
+    from asgard.loki.load import report, scratch
     from asgard.loki.load import run as runs
-    from asgard.loki.load import scratch
 
     runs.check_installed()
     load = dataclasses.replace(load, check=load.check and check)
@@ -164,6 +164,7 @@ def _carry_out(
     finally:
         control.close()
     _show(result)
+    console.say(f"report: {report.write(result, out or running.directory)}")
     return ExitCode.OK if result.passed else ExitCode.FAILED
 
 
@@ -207,37 +208,10 @@ def _progress(event: dict[str, Any]) -> str:
 
 
 def _show(result: Result) -> None:
-    from asgard.loki.load.verdict import milliseconds
+    from asgard.loki.load import tables
 
-    columns = ["group", "loop", "sent", "acknowledged", "errors", "rate", "p50", "p99", "p99.9", "max"]
-    rows: list[list[object]] = [
-        [
-            s.name,
-            s.loop,
-            f"{s.sent:,}",
-            f"{s.acked:,}",
-            f"{s.failed + s.unknown:,}",
-            f"{s.rate_per_s:,.0f}/s",
-            *(milliseconds(value) for value in (s.latency.p50_s, s.latency.p99_s, s.latency.p999_s, s.latency.max_s)),
-        ]
-        for s in result.sending
-    ]
-    tables = [Table(columns, rows, right=frozenset(columns[2:]))]
-    if result.reading:
-        columns = ["consumers", "read", "lag", "end-to-end p50", "p99", "max"]
-        read_rows: list[list[object]] = [
-            [
-                r.group,
-                f"{r.read:,}",
-                r.lag,
-                *(milliseconds(v) for v in (r.end_to_end.p50_s, r.end_to_end.p99_s, r.end_to_end.max_s)),
-            ]
-            for r in result.reading
-        ]
-        tables.append(Table(columns, read_rows, right=frozenset(columns[1:])))
-    if result.judged:
-        judged: list[list[object]] = [[j.name, j.wanted, j.got, "yes" if j.met else "NO"] for j in result.judged]
-        tables.append(Table(["goal", "wanted", "got", "met"], judged))
-    console.emit(result, *tables)
+    console.emit(
+        result, *(Table(t.columns, t.rows, right=frozenset(t.columns[t.right :])) for t in tables.every(result))
+    )
     if result.reason:
         console.say(f"not passed: {result.reason}")
