@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asgard.compose import hold, settle
-from asgard.core import paths
 from asgard.core.errors import Busy, Failed, Refused
 from asgard.core.schema import recipe as schema
 from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.kafka.target import Target
 from asgard.thor import measure
+from asgard.thor import policy as policies
 from asgard.thor.limits import Limits
+from asgard.thor.policy import Policy
 from asgard.thor.recipes import moves, program, restart
 from asgard.thor.recipes.facts import Facts
 from asgard.thor.recipes.model import Recipe, Step
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 HAND_OVER_S = 60.0
 """How long somebody less urgent may take to hand the cluster over."""
 RATES_WINDOW_S = 5.0
+NOTICE = "thor.notice.sent"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Steps:
     control: ControlPlane
     cluster_id: str
     limits: Limits
+    policy: Policy
     confirm: str | None
 
     def facts(self) -> Facts:
@@ -88,7 +91,7 @@ class Steps:
             if plan is None or not (plan.changes or plan.kind == "drain"):
                 return Done("nothing", moves.summary(plan))
             attempt.tell(moves.summary(plan))
-            throttle = given.throttle or self.limits.throttle_bytes_per_s
+            throttle = given.throttle or plan.throttle_bytes_per_s
             executed = execute.run(held, plan, self.limits, throttle=throttle, progress=progress, tell=attempt.tell)
         if executed.handed_over:
             raise Busy(f"{executed}: {executed.handed_over}", "Run it again: it goes on from there.")
@@ -100,8 +103,33 @@ class Steps:
         return Done("done", str(executed))
 
     def heal(self, attempt: Attempt) -> Done:
-        """Heal, as `thor heal` does."""
-        raise NotImplementedError
+        """Turn after turn, until nothing more is to be done now."""
+        from asgard.compose import heal
+
+        given = attempt.step.given
+        assert isinstance(given, schema.Heal)
+        policy = self.policy if given.grace is None else replace(self.policy, grace_s=given.grace)
+
+        def progress(text: str) -> None:
+            attempt.check()
+            attempt.tell(text)
+
+        manner = heal.Manner(
+            lambda decision, details: None, progress, self.confirm, f"thor recipe run {self.recipe.name}"
+        )
+        did: list[str] = []
+        while True:
+            attempt.check()
+            healed = heal.once(self.target, policy, self.limits, manner, self.control).healed
+            if healed.state == "failed":
+                raise Failed(str(healed), "asgard thor status shows the cluster, asgard thor history what was tried.")
+            if healed.state != "healed":
+                break
+            attempt.tell(str(healed))
+            did.append(healed.outcome or healed.action)
+        if did:
+            return Done("done", "; ".join(did))
+        return Done("nothing" if healed.state == "healthy" else "waiting", str(healed))
 
     def elect(self, attempt: Attempt) -> Done:
         """Let preferred leaders lead that do not."""
@@ -151,11 +179,21 @@ class Steps:
         )
 
     def notify(self, attempt: Attempt) -> Done:
-        """Tell somebody."""
+        """Tell whom the step names, else whom the policy names; what was told stands in the journal."""
+        from asgard.thor.heal import notify
+
         given = attempt.step.given
         assert isinstance(given, schema.Notify)
-        attempt.memory.note("thor.notice.sent", {"text": given.text})
-        return Done("done", given.text)
+        timeout_s = min(given.timeout or attempt.left_s, attempt.left_s)
+        named = policies.Recipient(given.webhook, tuple(given.command or ()), timeout_s, 0)
+        recipients = [named] if given.webhook or given.command else self.policy.notify
+        attempt.memory.note(NOTICE, {"text": given.text})
+        about = {"recipe": self.recipe.name, "run": attempt.memory.run, "cluster_id": self.cluster_id}
+        notice = notify.Notice(NOTICE, self.target.name, given.text, attempt.memory.journal.time(), about)
+        for recipient in recipients:
+            notify.send(recipient, notice)
+        told = f" (told {', '.join(map(str, recipients))})" if recipients else ""
+        return Done("done", given.text + told)
 
     def run_program(self, attempt: Attempt) -> Done:
         """Run a program on this machine."""
@@ -167,11 +205,10 @@ class Steps:
 
     def nodes(self) -> NodeControl:
         """The nodes of the target's stack. Raises Refused where Asgard does not run them."""
-        from asgard.odin.targets.local import LocalNodes
+        from asgard.compose.heal import node_control
 
-        context = self.target.context
-        found = LocalNodes(paths.stack_dir(context.stack)) if context is not None and context.stack else None
-        if found is None or not found.nodes():
+        found = node_control(self.target)
+        if found is None:
             raise Refused(
                 f"the nodes of {self.target.name} are not Asgard's to restart: it runs those of local stacks only",
                 "Restart them with your own means, one by one; asgard thor status says when the next one may go.",

@@ -17,6 +17,7 @@ from asgard.core import contexts
 from asgard.core.errors import Refused
 from asgard.kafka.target import Target
 from asgard.thor.limits import Limits
+from asgard.thor.policy import Policy
 from asgard.thor.recipes import memory, program
 from asgard.thor.recipes import run as runs
 from asgard.thor.recipes.model import Recipe
@@ -32,6 +33,7 @@ class Options:
     """How a recipe is run. `on_event`: only where an event that triggers it has come; `fresh`: not where a killed run stopped."""
 
     limits: Limits = field(default_factory=Limits)
+    policy: Policy = field(default_factory=Policy)
     confirm: str | None = None
     on_event: bool = False
     allow_run: bool = False
@@ -93,7 +95,9 @@ def allow(recipe: Recipe, allowed: bool) -> None:
 def _opened(recipe: Recipe, target: Target, options: Options) -> Iterator[Steps]:
     control = target.connect(deadline_s=settle.CALL_DEADLINE_S)
     try:
-        yield Steps(recipe, target, control, control.cluster().cluster_id, options.limits, options.confirm)
+        yield Steps(
+            recipe, target, control, control.cluster().cluster_id, options.limits, options.policy, options.confirm
+        )
     finally:
         control.close()
 

@@ -11,7 +11,7 @@ import typer
 
 from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command, group
 from asgard.cli.thor import app
-from asgard.cli.thor.common import LimitsPath, limits_of
+from asgard.cli.thor.common import limits_of
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.errors import AsgardError, InvalidFile, WrongUsage
@@ -30,6 +30,12 @@ Folders = Annotated[
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the recipe, as in --set brokers=3."),
+]
+LimitsPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--limits", metavar="FILE", help="A file with `limits:` and `policy:`; else thor.yaml, where there is one."
+    ),
 ]
 AllowRun = Annotated[
     bool, typer.Option("--allow-run", help="Let the recipe run programs on this machine (`run`, `notify: command`).")
@@ -116,12 +122,15 @@ def run(
     or somebody else changes the cluster. A run that was killed is gone on with.
     """
     console.settings.times = not sys.stderr.isatty()
-    from asgard.compose import recipes as cooking
+    from asgard.compose import recipes as composed
     from asgard.kafka import target
+    from asgard.thor import policy as policies
     from asgard.thor.recipes import read, shelf
 
     chosen = read.read(shelf.find(recipe, recipes or ()), sets or ())
-    options = cooking.Options(limits_of(limits), confirm, on_event, allow_run, fresh)
+    file = _limits_file(limits)
+    policy = policies.read(file) if file else policies.Policy()
+    options = composed.Options(limits_of(file), policy, confirm, on_event, allow_run, fresh)
     cluster = target.pick(context, bootstrap_server, command_config)
 
     def tell(text: str) -> None:
@@ -134,9 +143,9 @@ def run(
         console.ask(f"Run {chosen.name} on {cluster.name}?")
 
     if dry_run:
-        report = cooking.preview(chosen, cluster, options, tell=tell)
+        report = composed.preview(chosen, cluster, options, tell=tell)
     else:
-        report = cooking.run(chosen, cluster, options, tell=tell, agree=agree)
+        report = composed.run(chosen, cluster, options, tell=tell, agree=agree)
     if report.hint:
         tell(report.hint)
     console.emit(report, text=console.stamped(f"{chosen.name} on {cluster.name}: {report.text}"))
@@ -161,7 +170,7 @@ def crontab(
     command_config: CommandConfig = None,
 ) -> None:
     """Print lines for a crontab: whole paths, the cluster, the answers to questions, and a log for each recipe."""
-    from asgard.compose import recipes as cooking
+    from asgard.compose import recipes as composed
     from asgard.core import cron, paths
     from asgard.thor.recipes import crontab as tab
     from asgard.thor.recipes import read, shelf
@@ -177,8 +186,8 @@ def crontab(
     paths.private_dir(logs)
     variables = {"ASGARD_HOME": str(paths.home())} | {v: os.environ[v] for v in tab.CARRIED if os.environ.get(v)}
     given = [word for setting in sets or () for word in ("--set", setting)]
-    limits = limits or next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)
-    given += ["--limits", str(limits.absolute())] if limits else []
+    file = _limits_file(limits)
+    given += ["--limits", str(file.absolute())] if file else []
     given += ["--allow-run"] if allow_run else []
     cluster = _cluster(context, bootstrap_server, command_config)
     lines: list[tab.Line] = []
@@ -186,7 +195,7 @@ def crontab(
         recipe = read.read(path, sets or (), examples=not names)
         if not names and (recipe.needed or recipe.trigger == "by hand"):
             continue
-        cooking.allow(recipe, allow_run)
+        composed.allow(recipe, allow_run)
         made = tab.lines(
             recipe,
             asgard=_asgard(),
@@ -226,6 +235,15 @@ def _asgard() -> Path:
     """The command that runs now, by its whole path."""
     beside = Path(sys.executable).with_name("asgard")
     return beside if beside.is_file() else Path(sys.argv[0]).absolute()
+
+
+def _limits_file(path: Path | None) -> Path | None:
+    """The file of `--limits`, else one that the working directory has."""
+    if path is None:
+        path = next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)
+        if path is not None:
+            console.say(f"limits and policy from {path}")
+    return path
 
 
 def _parameter(recipe: Recipe, name: str) -> str:

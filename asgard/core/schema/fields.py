@@ -82,7 +82,8 @@ def _retention(value: Any) -> int:
     return milliseconds
 
 
-def _seconds(value: Any) -> float:
+def seconds(value: Any) -> float:
+    """A duration with its unit."""
     if isinstance(value, int | float) and value:
         raise ValueError(f"is {shown(value)}, without a unit; allowed is a duration with one, as in 5m")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -161,8 +162,8 @@ Size = Annotated[int, BeforeValidator(_size), WithJsonSchema(_SIZE)]
 OptionalByteRate = Annotated[float | None, BeforeValidator(_byte_rate), WithJsonSchema(_RATE)]
 OptionalRate = Annotated[float | None, BeforeValidator(_rate), WithJsonSchema(_RATE)]
 OptionalRetention = Annotated[int | None, BeforeValidator(_retention), WithJsonSchema(_DURATION)]
-Seconds = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(_SECONDS)]
-OptionalSeconds = Annotated[float | None, BeforeValidator(_seconds), WithJsonSchema(_SECONDS)]
+Seconds = Annotated[float, BeforeValidator(seconds), WithJsonSchema(_SECONDS)]
+OptionalSeconds = Annotated[float | None, BeforeValidator(seconds), WithJsonSchema(_SECONDS)]
 OptionalPercentage = Annotated[
     float | None, BeforeValidator(_percentage), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 ]

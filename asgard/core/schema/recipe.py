@@ -25,6 +25,7 @@ from asgard.core.schema.fields import (
     Seconds,
     Text,
     as_text,
+    seconds,
     web_address,
 )
 
@@ -78,6 +79,10 @@ def _factors(value: Any) -> Any:
     return dict(value)
 
 
+def _grace(value: Any) -> Any:
+    return None if value == "policy" else seconds(value)
+
+
 def _variables(value: Any) -> Any:
     for variable in value if isinstance(value, dict) else ():
         if not _VARIABLE.match(variable):
@@ -113,8 +118,9 @@ class StepModel(Model):
 class Heal(StepModel):
     """Heal the cluster, as `asgard thor heal` does."""
 
-    grace: OptionalSeconds = Field(default=None, description="how long a broker may be gone before data moves")
-    policy: OptionalText = Field(default=None, description="a policy file; by default that of `thor heal`")
+    grace: Annotated[float | None, BeforeValidator(_grace), WithJsonSchema({"type": "string"})] = Field(
+        default=None, description="how long a broker may be gone before data moves; `policy`: as the policy says"
+    )
 
 
 class Moving(StepModel):
@@ -161,9 +167,11 @@ class Verify(StepModel):
 
 
 class Notify(StepModel):
-    """Tell somebody: a web hook, a command, and always the log."""
+    """Tell somebody: a web hook, or a program; whom the policy names where neither is given; and always the log."""
 
     text: Text
+    retries: Annotated[int, Field(ge=0, le=100)] = 2
+    timeout: OptionalSeconds = 10.0
     webhook: Annotated[str | None, Given, BeforeValidator(web_address)] = None
     command: Annotated[Argv | None, Given] = None
 
