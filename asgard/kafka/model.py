@@ -257,3 +257,48 @@ class Healed:
     def __str__(self) -> str:
         told = f"{self.action}: {self.cause}"
         return f"{told} -> {self.outcome}" if self.outcome else told
+
+
+@dataclass(frozen=True)
+class GateLoad:
+    """A load that a cluster must stand: so many records a second of a size, for a while.
+
+    It goes to a scratch topic with the partitions and configs of `topic`, or with `in_place` to the topic itself.
+    """
+
+    topic: str
+    rate_per_s: float
+    size_bytes: int = 1024
+    duration_s: float = 20.0
+    in_place: bool = False
+
+
+@dataclass(frozen=True)
+class GateGoals:
+    """What must come out; None: not judged. Latencies count from the intended send time; `errors` is a share of 1."""
+
+    p50_s: float | None = None
+    p99_s: float | None = None
+    p999_s: float | None = None
+    errors: float | None = None
+    rate_per_s: float | None = None
+    lost: int | None = None
+    duplicates: int | None = None
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    """What came out of a gate. `figures` are (goal, wanted, got, met) in words, the numbers included; `reason` is one line.
+
+    `report` is the path of the page with the plots.
+    """
+
+    passed: bool
+    reason: str | None
+    figures: tuple[tuple[str, str, str, bool], ...]
+    rate_per_s: float
+    p50_s: float | None
+    p99_s: float | None
+    sent: int
+    acknowledged: int
+    report: str

@@ -16,6 +16,9 @@ from asgard.kafka.model import (
     ClusterInfo,
     ConfigChange,
     Disk,
+    GateGoals,
+    GateLoad,
+    GateVerdict,
     Healed,
     LogDir,
     Move,
@@ -200,4 +203,12 @@ class Healer(Protocol):
 
     def heal(self) -> Healed:
         """Look once and do the one thing that is to be done now. Raises Busy where somebody else heals, and Unreachable."""
+        ...
+
+
+class LoadGate(Protocol):
+    """Whatever puts a load on a cluster and judges what came out."""
+
+    def run(self, load: GateLoad, goals: GateGoals) -> GateVerdict:
+        """Run the load; the verdict. Raises Unreachable, Busy (another load runs there), and Failed where it can't be carried out."""
         ...
