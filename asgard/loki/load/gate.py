@@ -1,0 +1,89 @@
+"""The load that a cluster must stand before it counts as provisioned: `kafka.ports.LoadGate`, for `odin up`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from asgard.kafka.model import GateGoals, GateLoad, GateVerdict
+from asgard.kafka.target import Target
+from asgard.loki.load import report, scratch
+from asgard.loki.load import run as runs
+from asgard.loki.load.children import Event
+from asgard.loki.load.result import Result
+from asgard.loki.load.scenario import LoadTopic, Producers, Scenario, Slo, Stage, Values
+
+if TYPE_CHECKING:
+    from asgard.journal.operations import Leftovers
+
+WARM_UP_SHARE = 0.1
+"""How much of a gate's duration is not measured: a cluster that was made a second ago elects and connects."""
+
+
+class Gate:
+    """Runs gates on one cluster. `on_event` is told about the load's progress. Whoever runs one has the user's consent already."""
+
+    def __init__(
+        self, target: Target, *, leftovers: Leftovers | None = None, on_event: Callable[[Event], None] | None = None
+    ) -> None:
+        self._target = target
+        self._leftovers = leftovers
+        self._on_event = on_event
+
+    def run(self, load: GateLoad, goals: GateGoals) -> GateVerdict:
+        """Run the load; the verdict. Raises as `LoadGate.run` says."""
+        control = self._target.connect(deadline_s=runs.CALL_DEADLINE_S)
+        try:
+            scenario, run = scenario_of(load, goals), runs.new_run()
+            topics = scratch.plan(control, scenario, run)
+            with runs.begin(self._target, control, scenario, topics, run, leftovers=self._leftovers) as running:
+                for event in running.events():
+                    if self._on_event is not None:
+                        self._on_event(event)
+                result = runs.finish(running)
+        finally:
+            control.close()
+        return verdict_of(result, str(report.write(result, running.directory)))
+
+
+def scenario_of(load: GateLoad, goals: GateGoals) -> Scenario:
+    """The scenario that a gate stands for."""
+    sends = Producers(
+        name=load.topic,
+        topic=load.topic,
+        stages=(Stage(load.duration_s, load.rate_per_s, load.rate_per_s),),
+        values=Values(load.size_bytes, load.size_bytes),
+    )
+    slo = Slo(
+        p50_s=goals.p50_s,
+        p99_s=goals.p99_s,
+        p999_s=goals.p999_s,
+        errors=goals.errors,
+        rate_per_s=goals.rate_per_s,
+        lost=goals.lost,
+        duplicates=goals.duplicates,
+    )
+    return Scenario(
+        name=f"gate on {load.topic}",
+        duration_s=load.duration_s,
+        producers=(sends,),
+        topics=(LoadTopic(load.topic, in_place=load.in_place),),
+        warm_up_s=min(load.duration_s * WARM_UP_SHARE, 5.0),
+        slo=slo,
+    )
+
+
+def verdict_of(result: Result, page: str) -> GateVerdict:
+    """The verdict as plain data."""
+    sends = result.sending[0]
+    return GateVerdict(
+        passed=result.passed,
+        reason=result.reason,
+        figures=tuple((j.name, j.wanted, j.got, j.met) for j in result.judged),
+        rate_per_s=sends.rate_per_s,
+        p50_s=sends.latency.p50_s,
+        p99_s=sends.latency.p99_s,
+        sent=sends.sent,
+        acknowledged=sends.acked,
+        report=page,
+    )
