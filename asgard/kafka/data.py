@@ -180,6 +180,21 @@ def read(
 ) -> Iterator[list[Read]]:
     """Batches of the records between `start` and `end` of each partition; `ControlPlane.offsets` gives them.
 
+    As `read_messages`, with the records as plain data.
+    """
+    for messages in read_messages(connection, partitions, deadline_s=deadline_s, batch=batch):
+        yield [_record(message) for message in messages]
+
+
+def read_messages(
+    connection: Connection,
+    partitions: Mapping[tuple[str, int], Offsets],
+    *,
+    deadline_s: float = 60,
+    batch: int = 10_000,
+) -> Iterator[list[Any]]:
+    """Batches of confluent-kafka's messages between `start` and `end` of each partition, for whoever reads millions.
+
     Records that retention or compaction took away in the meantime are passed over. Raises Unreachable where the ends are not
     reached within `deadline_s` of reading (time in the caller does not count).
     """
@@ -209,11 +224,11 @@ def read(
             started = time.monotonic()
             messages = consumer.consume(batch, timeout=min(max(left_s, 0), 0.5))
             before = set(ends)
-            records = _take(messages, ends, connection)
+            taken = _take(messages, ends, connection)
             consumer.pause([Position(topic, partition) for topic, partition in before - ends.keys()])
             left_s -= time.monotonic() - started
-            if records:
-                yield records
+            if taken:
+                yield taken
             refused = next((p for p in problems if p.code() == KafkaError._AUTHENTICATION), None)
             if ends and (refused is not None or left_s <= 0):
                 raise explain(refused, connection) if refused else _unfinished(ends, deadline_s, problems)
@@ -221,13 +236,13 @@ def read(
         consumer.close()
 
 
-def _take(messages: list[Any], ends: dict[tuple[str, int], int], connection: Connection) -> list[Read]:
-    """The records before the ends; drops the partitions that are through.
+def _take(messages: list[Any], ends: dict[tuple[str, int], int], connection: Connection) -> list[Any]:
+    """The messages before the ends; drops the partitions that are through.
 
     One is through at its last record, at a record beyond it, or where Kafka says there is no more: the last offsets may hold
     none (transaction markers, compaction).
     """
-    records = []
+    taken = []
     for message in messages:
         key, error = (message.topic(), message.partition()), message.error()
         if error is not None:
@@ -242,10 +257,13 @@ def _take(messages: list[Any], ends: dict[tuple[str, int], int], connection: Con
         if offset >= end - 1:
             ends.pop(key, None)
         if offset < end:
-            headers = tuple(message.headers() or ())
-            when = message.timestamp()[1]
-            records.append(Read(*key, offset, when, message.key(), message.value(), headers))
-    return records
+            taken.append(message)
+    return taken
+
+
+def _record(message: Any) -> Read:
+    where, when = (message.topic(), message.partition(), message.offset()), message.timestamp()[1]
+    return Read(*where, when, message.key(), message.value(), tuple(message.headers() or ()))
 
 
 def _unfinished(ends: Mapping[tuple[str, int], int], deadline_s: float, problems: list[KafkaError]) -> AsgardError:
