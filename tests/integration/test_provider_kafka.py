@@ -16,6 +16,7 @@ from asgard.kafka import reassign
 from asgard.kafka.admin import check_login, connect
 from asgard.kafka.connection import Connection, scram_properties
 from asgard.kafka.model import Acl, ConfigChange, NewTopic, QuotaEntity
+from asgard.odin.provider.former import Former
 from asgard.odin.provider.moves import file_log, left_behind
 from asgard.odin.resources.kinds import ACL, CONFIG, QUOTA, TOPIC, UNKNOWN, USER, Values
 from tests.harness import AckedProducer, RealCluster
@@ -321,6 +322,33 @@ def test_broker_configs_come_back_as_they_were(secured_cluster: RealCluster) -> 
         play(secured_cluster, story)
         eventually(lambda: control.broker_configs("") == before)
         control.alter_configs([ConfigChange("broker", "", unset=("log.cleaner.backoff.ms",))])
+
+
+def test_what_stood_there_before_survives_a_kill_between_the_change_and_its_state(secured_cluster: RealCluster) -> None:
+    found, unset = "log.cleaner.backoff.ms", "log.cleaner.delete.retention.ms"
+    with connect(secured_cluster.connection) as control:
+        control.alter_configs([ConfigChange("broker", "", {found: "14000"})])
+        eventually(lambda: found in control.broker_configs(""))
+        before = control.broker_configs("")
+
+        async def killed(d: Driver) -> None:
+            await d.up(CONFIG, "c", {"config": {found: 12000}})
+
+        async def killed_again(d: Driver) -> None:
+            await d.up(CONFIG, "c", {"config": {found: 13000, unset: 1}})
+
+        async def whole(d: Driver) -> None:
+            assert await d.up(CONFIG, "c", {"config": {found: 13000, unset: 1}}) == "create"
+            now = await d.read(CONFIG, "c")
+            assert now and now["previous"] == {found: "14000"}
+            await d.delete(CONFIG, "c")
+
+        # What a run learnt dies with it: the next one knows the cluster and what is on disk.
+        for story in (killed, killed_again, whole):
+            play(secured_cluster, story)
+        eventually(lambda: control.broker_configs("") == before)
+        assert not Former(secured_cluster.cluster_id).file.exists()
+        control.alter_configs([ConfigChange("broker", "", unset=(found,))])
 
 
 def test_configs_of_one_broker(secured_cluster: RealCluster) -> None:

@@ -147,6 +147,12 @@ class Cluster:
         """Something from this run's snapshot, which is read now where it wasn't yet."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(self.observed))
 
+    async def id(self) -> str:
+        """The cluster id, as the cluster itself tells it."""
+        if self._cluster_id is None:
+            self._cluster_id = (await self.run(lambda plane: plane.cluster())).cluster_id
+        return self._cluster_id
+
     async def close(self) -> None:
         """End the connection, if there is one."""
         plane, self._plane = self._plane, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asgard.kafka.model import ConfigChange
 from asgard.odin.provider.cluster import Cluster
+from asgard.odin.provider.former import Former
 from asgard.odin.provider.permits import Permits
 from asgard.odin.resources.kinds import Values
 from asgard.odin.resources.observe import Observed
@@ -28,39 +29,43 @@ class Configs:
         return False
 
     async def create(self, urn: str, new: Values) -> Values:
-        """Set the keys; what was set there before is remembered.
-
-        Where a killed run wrote the values already, what stood before it is not known: those keys are unset in the end, but
-        for those that can't be.
-        """
-        there = await self._there(new["broker"])
-        wanted = new["config"]
-        adopting = wanted.keys() - NEVER_UNSET if urn in self._permits.adopting else ()
-        ours = {key for key in adopting if there.get(key) == wanted[key]}
-        await self._set(new["broker"], there, wanted)
-        return {**new, "previous": {key: there[key] for key in wanted if key in there and key not in ours}}
+        """Set the keys; what was set there before is remembered, also where a run that was killed has set them already."""
+        there, former = await self._there(new["broker"])
+        previous = former.values(new["broker"], there, new["config"])
+        await self._set(new["broker"], there, former, new["config"])
+        return {**new, "previous": previous}
 
     async def update(self, old: Values, new: Values) -> Values:
         """Set what differs; a key that is no longer named gets back what stood there before."""
-        there = await self._there(new["broker"])
+        broker = new["broker"]
+        there, former = await self._there(broker)
         before, wanted = old.get("config", {}), new["config"]
         previous: dict[str, str] = dict(old.get("previous", {}))
         dropped = {key for key in before if key not in wanted}
-        await self._set(new["broker"], there, {**wanted, **{k: previous[k] for k in dropped if k in previous}}, dropped)
-        kept = {key: value for key, value in previous.items() if key in wanted}
-        added = {key: there[key] for key in wanted if key not in before and key in there}
-        return {**new, "previous": kept | added}
+        added = former.values(broker, there, [key for key in wanted if key not in before])
+        back = {key: previous[key] for key in dropped if key in previous}
+        await self._set(broker, there, former, {**wanted, **back}, dropped)
+        former.forget(broker, dropped)
+        return {**new, "previous": {key: value for key, value in previous.items() if key in wanted} | added}
 
     async def delete(self, old: Values) -> None:
         """Give every key back what stood there before, or unset it."""
-        there = await self._there(old["broker"])
-        await self._set(old["broker"], there, old.get("previous", {}), set(old["config"]))
+        there, former = await self._there(old["broker"])
+        await self._set(old["broker"], there, former, old.get("previous", {}), set(old["config"]))
+        former.forget(old["broker"], old["config"])
 
-    async def _there(self, broker: str) -> dict[str, str]:
-        return await self._cluster.look(lambda observed: observed.broker_configs(broker))
+    async def _there(self, broker: str) -> tuple[dict[str, str], Former]:
+        """What is set at the broker now, and what is known of the time before Asgard set anything."""
+        there = await self._cluster.look(lambda observed: observed.broker_configs(broker))
+        return there, Former(await self._cluster.id())
 
     async def _set(
-        self, broker: str, there: dict[str, str], wanted: dict[str, str], dropped: set[str] | None = None
+        self,
+        broker: str,
+        there: dict[str, str],
+        former: Former,
+        wanted: dict[str, str],
+        dropped: set[str] | None = None,
     ) -> None:
         """Write what truly differs; of `dropped`, unset what has no wanted value and may be unset."""
         unset = tuple(
@@ -69,4 +74,5 @@ class Configs:
         change = ConfigChange("broker", broker, {k: v for k, v in wanted.items() if there.get(k) != v}, unset)
         if change.set or change.unset:
             self._permits.check_losses(await self._cluster.losses(change))
+            former.note(change, there)
             await self._cluster.alter_config(change)

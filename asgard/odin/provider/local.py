@@ -22,6 +22,7 @@ from asgard.core.errors import AsgardError, Failed, Refused, Unreachable
 from asgard.kafka.connection import Connection
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.provider.batching import Batcher
+from asgard.odin.provider.former import Former
 from asgard.odin.resources import local
 from asgard.odin.resources.checks import holds_replicas
 from asgard.odin.resources.kinds import Values
@@ -57,9 +58,10 @@ class Plans:
         return local.allocate(new, old)
 
     async def delete(self, old: Values) -> None:
-        """Forget the plan, and the directory that its nodes have left."""
+        """Forget the plan, what was noted of the cluster, and the directory that its nodes have left."""
         directory = paths.stack_dir(old["name"]) / "nodes"
         going(directory).unlink(missing_ok=True)
+        Former(old["clusterId"]).close()
         with contextlib.suppress(OSError):
             directory.rmdir()
 
