@@ -99,9 +99,10 @@ def remove(name: str) -> None:
 
 
 def refuse_protected_cluster(cluster_id: str, confirm: str | None, *, healing: bool = False) -> None:
-    """Refuse to change a cluster that any protected context names, however it was reached."""
-    for context in load().by_name.values():
-        if context.cluster_id == cluster_id:
+    """Refuse to change a cluster that any protected context names, however it was reached, unless one of those is repeated."""
+    names = [context for context in load().by_name.values() if context.cluster_id == cluster_id]
+    if not any(context.protected and context.name == confirm for context in names):
+        for context in names:
             refuse_protected(context, confirm, healing=healing)
 
 

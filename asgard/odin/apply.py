@@ -67,7 +67,7 @@ def up(
 ) -> Outcome:
     """Make the cluster what the stack file says. Raises Refused where data would be lost that nobody allowed to lose."""
     with changing(spec.name, spec, doing=f"odin up {spec.name}", leftovers=leftovers) as session:
-        register.check_protection(session, spec, options.confirm)
+        register.check_protection(session, options.confirm)
         planned = _plan(session, spec, options)
         if planned.quick:
             return planned
@@ -96,7 +96,6 @@ def destroy(
 ) -> Outcome:
     """Delete everything that the stack's state holds, then the state. Naming the stack allows the loss of its records."""
     with changing(name, doing=f"odin destroy {name}", leftovers=leftovers) as session:
-        register.check_protection(session, None, options.confirm)
         state = session.store.load()
         planned = Outcome(engine(session, options, state).destroy(dry_run=True))
         planned.losses = losses_of(planned.result, session, state)

@@ -67,10 +67,10 @@ def acls_of_others(session: Session, state: State) -> set[str]:
     return {name for (kind, name), stack in owners.items() if kind == _kind(ACL) and stack != session.name}
 
 
-def check_protection(session: Session, spec: StackSpec | None, confirm: str | None) -> None:
-    """Refuse to change a cluster whose context is protected, unless its name is repeated."""
-    named = spec.external.context if spec is not None and spec.external is not None else None
-    contexts.refuse_protected(contexts.load().by_name.get(named or session.name), confirm)
+def check_protection(session: Session, confirm: str | None) -> None:
+    """Refuse to change a cluster that a protected context names, however this stack reaches it, unless that is repeated."""
+    if session.holds is not None:
+        contexts.refuse_protected_cluster(session.holds, confirm)
 
 
 def applied(session: Session, spec: StackSpec, result: Result) -> None:

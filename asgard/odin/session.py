@@ -36,7 +36,7 @@ CALL_DEADLINE_S = 10.0
 @dataclass
 class Session:
     """What the verbs work with. `external` is the cluster of a stack whose target is external, `context` the one that knows it
-    and `_answered` the id it answered with."""
+    and `_answered` the id it answered with. `holds` is the id of the cluster whose lease is held."""
 
     name: str
     store: StateStore
@@ -44,6 +44,7 @@ class Session:
     external: Connection | None = None
     context: Context | None = None
     leases: list[Lease] = field(default_factory=list)
+    holds: str | None = None
     _control: ControlPlane | None = None
     _answered: str | None = None
 
@@ -230,6 +231,7 @@ def changing(
         cluster_id = session.cluster_id(session.store.load())
         if cluster_id is not None:
             hold(leases.cluster_change(cluster_id))
+            session.holds = cluster_id
             leases.refuse_if_held(session.journal, leases.cluster_fault(cluster_id))
         leftovers.settle(session.journal, under=_under(name, cluster_id), held=session.leases)
         yield session

@@ -121,6 +121,16 @@ def test_a_protected_context_wants_its_name(home, external_cluster):
     stack.up("--confirm", "prod")
     stack.settled()
     stack.destroy()
+    # Another stack reaches the same cluster by its servers: it is protected all the same.
+    at_servers = {
+        "bootstrap_servers": external_cluster.bootstrap_servers,
+        "client_properties": str(external_cluster.client_properties),
+    }
+    stack = Stack(home, {"stack": "careless", "target": "external", "cluster": at_servers})
+    stack.document["topics"] = [{"name": "careless", "partitions": 1, "replication": 1}]
+    assert "the context prod is protected" in stack.up(code=4).err
+    stack.up("--confirm", "prod")
+    stack.destroy()
 
 
 def test_another_cluster_behind_the_same_address_is_refused(home, tmp_path):
