@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from tests.benchmarks import bench_crc32c, bench_scale, bench_start, bench_up, thor_plans
+from tests.benchmarks import bench_crc32c, bench_scale, bench_start, bench_status, bench_up, thor_plans
 
 BENCHMARKS = {
     "start": bench_start.main,
     "up": bench_up.main,
     "scale": bench_scale.main,
+    "status": bench_status.main,
     "crc32c": bench_crc32c.main,
     "thor-plans": thor_plans.compare,
 }
