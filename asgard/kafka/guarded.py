@@ -24,6 +24,7 @@ WRITES = frozenset(
         "alter_quotas",
         "reassign",
         "elect_preferred_leaders",
+        "elect_unclean_leaders",
         "unregister_broker",
     }
 )

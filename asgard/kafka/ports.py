@@ -132,6 +132,12 @@ class ControlPlane(Protocol):
         self, partitions: Collection[tuple[str, int]] | None = None
     ) -> dict[tuple[str, int], AsgardError | None]: ...
 
+    def elect_unclean_leaders(
+        self, partitions: Collection[tuple[str, int]]
+    ) -> dict[tuple[str, int], AsgardError | None]:
+        """Any replica that is up, for partitions without a leader: records that it lacks are lost."""
+        ...
+
     def log_dirs(self, brokers: Iterable[int]) -> dict[int, tuple[LogDir, ...]]:
         """Of the brokers that answered."""
         ...

@@ -106,13 +106,22 @@ class PlacementCalls(TopicCalls):
         self, partitions: Collection[TopicPartition] | None = None
     ) -> dict[TopicPartition, AsgardError | None]:
         """Make the first replica the leader; None: of all partitions. One that leads already is no error."""
+        return self._elect(partitions, ElectionType.PREFERRED, "elect the preferred leader of")
+
+    def elect_unclean_leaders(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, AsgardError | None]:
+        """Make any replica that is up the leader of partitions that have none: what it lacks is lost."""
+        return self._elect(partitions, ElectionType.UNCLEAN, "elect an unclean leader of")
+
+    def _elect(
+        self, partitions: Collection[TopicPartition] | None, how: ElectionType, doing: str
+    ) -> dict[TopicPartition, AsgardError | None]:
         result: dict[TopicPartition, AsgardError | None] = {}
 
         def once(batch: list[TopicPartition] | None, again: bool) -> dict[TopicPartition, int]:
             row = ElectLeadersRequest.TopicPartitions
             answer = self._wire.ask(
                 ElectLeadersRequest(
-                    election_type=ElectionType.PREFERRED.value,
+                    election_type=how.value,
                     topic_partitions=None
                     if batch is None
                     else [row(topic=topic, partitions=found) for topic, found in by_topic(batch).items()],
@@ -120,14 +129,14 @@ class PlacementCalls(TopicCalls):
                 )
             )
             needs = "ALTER on the cluster"
-            self._wire.check(answer.error_code, None, "elect preferred leaders", needs)
+            self._wire.check(answer.error_code, None, "elect leaders", needs)
             codes = {}
             for topic in answer.replica_election_results:
                 for p in topic.partition_result:
                     code = 0 if p.error_code == errors.ELECTION_NOT_NEEDED else p.error_code
                     codes[topic.topic, p.partition_id] = code
-                    doing = f"elect the preferred leader of {topic.topic}-{p.partition_id}"
-                    result[topic.topic, p.partition_id] = self._wire.outcome(code, p.error_message, doing, needs)
+                    what = f"{doing} {topic.topic}-{p.partition_id}"
+                    result[topic.topic, p.partition_id] = self._wire.outcome(code, p.error_message, what, needs)
             return codes
 
         if partitions is None:
