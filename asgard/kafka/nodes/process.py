@@ -51,6 +51,7 @@ def find(run_dir: RunDir, what: str = "node") -> psutil.Process | None:
     wanted = marker(run_dir, what)
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         process = psutil.Process(int(run_dir.pid_file.read_text()))
+        _reap(process)
         if wanted in process.cmdline():
             return process
     for process in psutil.process_iter():
@@ -58,6 +59,12 @@ def find(run_dir: RunDir, what: str = "node") -> psutil.Process | None:
             if wanted in process.cmdline():
                 return process
     return None
+
+
+def _reap(process: psutil.Process) -> None:
+    """Let go of a child of this process that has ended: whoever runs for long would gather them."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)
 
 
 def state(process: psutil.Process | None) -> State:
@@ -115,8 +122,7 @@ def wait_gone(process: psutil.Process, deadline_s: float) -> bool:
     """Whether it ended within the deadline. A child of this process is reaped."""
     until = time.monotonic() + deadline_s
     while True:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(process.pid, os.WNOHANG)
+        _reap(process)
         if state(process) == "stopped" or not process.is_running():
             return True
         if time.monotonic() >= until:
