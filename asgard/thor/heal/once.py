@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 HAND_OVER_S = 30.0
 """How long to wait for whoever is less urgent to hand the cluster over."""
 STALE_S = 1.0
-"""A look that is older when the lease is there is made again."""
+"""Where the lease took longer than this, the cluster is looked at again."""
 _STATES: dict[str, HealState] = {"healthy": "healthy", "wait": "waiting", "hold": "held"}
 
 
@@ -91,8 +91,9 @@ def once(ward: Ward, memory: Memory, *, unasked: Collection[int] = ()) -> Turn:
         return Turn(_healed("planned", decision, f"dry run: nothing was changed. {details}".strip()), case, case.memory)
     ward.agree(decision, act.details(case, decision))
     wait_s = HAND_OVER_S if case.holder and case.holder.priority < decision.priority else 0.0
+    asked = time.monotonic()
     with ward.change(decision, wait_s) as hold:
-        if time.monotonic() - began > STALE_S or _somebody_healed(ward, case):
+        if time.monotonic() - asked > STALE_S or _somebody_healed(ward, case):
             case = look(ward, case.memory, unasked)
             now = decide(case)
             if (now.kind, now.brokers) != (decision.kind, decision.brokers):

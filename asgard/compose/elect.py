@@ -1,0 +1,59 @@
+"""Elections of leaders on a cluster that is held for it; unclean ones are written into the journal with what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from asgard.compose import hold
+from asgard.core.errors import Refused
+from asgard.kafka.target import Target
+from asgard.thor import elect
+from asgard.thor.elect import Danger, Elected
+
+HAND_OVER_S = 30.0
+
+
+def preferred(target: Target, names: Collection[str], *, confirm: str | None = None) -> Elected:
+    """Let preferred leaders lead these partitions, or all where they don't."""
+    from asgard.journal.leases import Priority
+
+    wanted = [elect.parse(name) for name in names]
+    with hold.change(target, priority=Priority.BALANCE, doing="thor elect", confirm=confirm) as held:
+        topics = held.control.topics({topic for topic, _ in wanted} if wanted else None)
+        if wanted:
+            return elect.preferred(held.control, elect.find(topics, wanted))
+        return elect.preferred(held.control, elect.away([p for t in topics.values() for p in t.partitions]))
+
+
+def unclean(
+    target: Target,
+    names: Collection[str],
+    *,
+    allow_data_loss: bool,
+    agree: Callable[[list[Danger]], None],
+    confirm: str | None = None,
+) -> Elected:
+    """Elect leaders that are out of sync. Raises Refused, saying what would be lost, unless `allow_data_loss`."""
+    from asgard.journal import events
+    from asgard.journal.leases import Priority
+
+    wanted = [elect.parse(name) for name in names]
+    with hold.change(
+        target,
+        priority=Priority.HEAL,
+        doing="thor elect --unclean",
+        confirm=confirm,
+        healing=True,
+        wait_s=HAND_OVER_S,
+    ) as held:
+        found = elect.dangers(held.control, wanted)
+        if not allow_data_loss:
+            raise Refused(
+                "; ".join(d.lost for d in found), f"Better {found[0].instead}. To lose them: --allow-data-loss."
+            )
+        agree(found)
+        elected = elect.unclean(held.control, wanted)
+        for danger in (d for d in found if d.partition in elected.led):
+            data = {"cluster_id": held.cluster_id, "lost": danger.lost, "safe": list(danger.safe)}
+            events.record(held.journal, "thor.leader.elected", danger.partition, {**data, "unclean": True})
+        return elected

@@ -1,0 +1,137 @@
+"""Leaders: the preferred ones back in their place, and, only for who says so in so many words, one that is out of sync.
+
+An unclean election loses records, for good: when the broker that has them comes back, it cuts them off to follow the new leader.
+So first it is said what would be lost and which broker to bring back instead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from asgard.core.errors import Failed, Refused, WrongUsage
+from asgard.core.units import format_size
+from asgard.kafka.model import Broker, Partition, Topic
+from asgard.kafka.ports import ControlPlane
+
+TopicPartition = tuple[str, int]
+_LEADS_WITHIN_S = 10.0
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Danger:
+    """What an unclean election of a partition means. `safe`: brokers that are down and have every acknowledged record.
+
+    `candidates`: replicas that are up, one of which would lead, with the bytes that they hold (None: not measured).
+    """
+
+    partition: str
+    safe: tuple[int, ...]
+    candidates: tuple[tuple[int, int | None], ...]
+
+    @property
+    def lost(self) -> str:
+        """What would be lost."""
+        who = " or ".join(str(b) for b, _ in self.candidates)
+        held = ", ".join(f"broker {b} holds {format_size(size)}" for b, size in self.candidates if size is not None)
+        text = f"broker {who} would lead {self.partition}: every record acknowledged while it was out of sync is lost, for good"
+        return text + (f" ({held})" if held else "")
+
+    @property
+    def instead(self) -> str:
+        """What to do in its place."""
+        if not self.safe:
+            return f"no replica of {self.partition} is known to hold all records: bring back all of its brokers that can be"
+        return f"bring back broker {self.safe[0]} first: it was in sync last, so it has every acknowledged record"
+
+    def __str__(self) -> str:
+        return f"{self.lost}. Better {self.instead}."
+
+
+@dataclass(frozen=True)
+class Elected:
+    """What became of an election; `refused`: partition to why."""
+
+    led: tuple[str, ...]
+    refused: dict[str, str]
+
+
+def parse(name: str) -> TopicPartition:
+    """Topic and partition of `orders-3`. Raises WrongUsage."""
+    topic, dash, number = name.rpartition("-")
+    if not dash or not topic or not number.isdecimal():
+        raise WrongUsage(f"{name!r} is no partition", "Write it as TOPIC-PARTITION, as in orders-3.")
+    return topic, int(number)
+
+
+def find(topics: dict[str, Topic], wanted: Collection[TopicPartition]) -> list[Partition]:
+    """The partitions of these names. Raises WrongUsage for one that does not exist."""
+    there = {(p.topic, p.partition): p for t in topics.values() for p in t.partitions}
+    for topic, partition in wanted:
+        if (topic, partition) not in there:
+            raise WrongUsage(f"there is no partition {topic}-{partition}", "asgard thor status shows what is offline.")
+    return [there[key] for key in wanted]
+
+
+def away(partitions: Collection[Partition]) -> list[Partition]:
+    """Those that another than the preferred leader leads, although that one is in sync."""
+    return [
+        p for p in partitions if p.leader >= 0 and p.leader != p.target_replicas[0] and p.target_replicas[0] in p.isr
+    ]
+
+
+def preferred(control: ControlPlane, partitions: Collection[Partition]) -> Elected:
+    """Let preferred leaders lead these."""
+    answers = control.elect_preferred_leaders([(p.topic, p.partition) for p in partitions]) if partitions else {}
+    return _elected({key: error.what if error else None for key, error in answers.items()})
+
+
+def danger(p: Partition, brokers: Collection[Broker], sizes: dict[tuple[int, str, int], int]) -> Danger:
+    """What an unclean election of this partition would mean.
+
+    Raises Refused where it has a leader, where one that is in sync is up, and where no replica is.
+    """
+    name = f"{p.topic}-{p.partition}"
+    up = {b.id for b in brokers if b.state == "up"}
+    safe = tuple(dict.fromkeys((*p.isr, *p.elr)))
+    if p.leader >= 0:
+        raise Refused(f"{name} has a leader, broker {p.leader}", "Nothing needs to be elected there.")
+    if up.intersection(safe):
+        first = next(b for b in safe if b in up)
+        raise Refused(
+            f"broker {first} is up and has every acknowledged record of {name}",
+            "Kafka elects it by itself in a moment; an unclean election would be for nothing.",
+        )
+    candidates = tuple((b, sizes.get((b, p.topic, p.partition))) for b in p.replicas if b in up)
+    if not candidates:
+        raise Refused(f"no replica of {name} is up", f"Bring back broker {(safe or p.replicas)[0]} first.")
+    return Danger(name, safe, candidates)
+
+
+def dangers(control: ControlPlane, wanted: Collection[TopicPartition]) -> list[Danger]:
+    """What unclean elections of these partitions would mean; see `danger`."""
+    partitions = find(control.topics({topic for topic, _ in wanted}), wanted)
+    brokers = control.cluster().brokers
+    up = {b.id for b in brokers if b.state == "up"}
+    sizes = control.replica_sizes(up.intersection(r for p in partitions for r in p.replicas))
+    return [danger(p, brokers, sizes) for p in partitions]
+
+
+def unclean(control: ControlPlane, wanted: Collection[TopicPartition]) -> Elected:
+    """Elect whoever is up, and wait until it leads. Raises Failed where nobody does."""
+    elected = _elected({key: e.what if e else None for key, e in control.elect_unclean_leaders(wanted).items()})
+    ours = [parse(name) for name in elected.led]
+    give_up = time.monotonic() + _LEADS_WITHIN_S
+    while unled := [p for p in find(control.topics({t for t, _ in ours}), ours) if p.leader < 0]:
+        if time.monotonic() > give_up:
+            names = ", ".join(f"{p.topic}-{p.partition}" for p in unled[:_NAMED])
+            raise Failed(f"{names} still has no leader after {_LEADS_WITHIN_S:.0f} s", "asgard thor status shows why.")
+        time.sleep(0.1)
+    return elected
+
+
+def _elected(answers: dict[TopicPartition, str | None]) -> Elected:
+    led = tuple(f"{t}-{p}" for (t, p), why in sorted(answers.items()) if why is None)
+    return Elected(led, {f"{t}-{p}": why for (t, p), why in sorted(answers.items()) if why is not None})
