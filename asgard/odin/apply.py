@@ -14,9 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from asgard.core.errors import Refused
+from asgard.odin import gate as gates
 from asgard.odin import program as programs
 from asgard.odin import register
 from asgard.odin.credentials import check_credentials, passwords_of
+from asgard.odin.display import one_way
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import OnEvent, Result
 from asgard.odin.losses import losses_of, topics_of
@@ -31,6 +33,7 @@ from asgard.odin.standing import standing
 
 if TYPE_CHECKING:
     from asgard.journal.operations import Leftovers
+    from asgard.kafka.model import GateVerdict
     from asgard.odin.dataloss import Loss
     from asgard.odin.engine.cli_engine import CliEngine
     from asgard.odin.engine.run import Engine
@@ -38,12 +41,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcome:
-    """What was planned or done. `quick`: nothing was to do, and that was seen without running the program."""
+    """What was planned or done. `quick`: nothing was to do, and that was seen without running the program.
+    `gate`: what came of the load, where it was due."""
 
     result: Result
     losses: list[Loss] = field(default_factory=list)
     seen: Look | None = None
     quick: bool = False
+    gate: GateVerdict | None = None
 
 
 Approve = Callable[[Outcome], None]
@@ -64,15 +69,20 @@ def up(
     *,
     leftovers: Leftovers,
     on_event: OnEvent,
+    gatekeeper: gates.Gatekeeper | None = None,
 ) -> Outcome:
-    """Make the cluster what the stack file says. Raises Refused where data would be lost that nobody allowed to lose."""
+    """Make the cluster what the stack file says. Raises Refused where data would be lost that nobody allowed to lose.
+
+    A gate that is due is run by the `gatekeeper`; without one it stays due, which the journal notes.
+    """
     with changing(spec.name, spec, doing=f"odin up {spec.name}", leftovers=leftovers) as session:
         register.check_protection(session, options.confirm)
         planned = _plan(session, spec, options)
         if planned.quick:
-            return planned
+            return _gated(session, spec, planned, gatekeeper)
         approve(planned)
         _refuse_losses(planned.losses, options)
+        register.check_one_way(session, one_way(planned.result), options.confirm)
         register.claim_all(session, spec)
         outcome = _apply(session, spec, options, planned, on_event)
         if planned.seen is not None and planned.seen.unseen and outcome.result.ok:
@@ -83,7 +93,7 @@ def up(
                 later = _apply(session, spec, options, again, on_event)
                 later.result.steps = outcome.result.steps + [s for s in later.result.steps if s.op != "same"]
                 outcome = later
-        return outcome
+        return _gated(session, spec, outcome, gatekeeper)
 
 
 def destroy(
@@ -172,6 +182,7 @@ def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome
     passwords = passwords_of(spec, state, planned.seen.state)
     if planned.seen.drifts:
         state = planned.seen.state
+    if gates.reopen(planned.result, state) or planned.seen.drifts:
         session.store.save(state)
     session.forget_connection()
     kept = _kept(session, spec, options, state, planned.seen)
@@ -181,6 +192,17 @@ def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome
     if result.ok and not wait_for_access(lambda: session.control(session.store.load()), result):
         result.warnings.append("not every broker knows the new users yet: their first login may be refused")
     return Outcome(result, planned.losses, planned.seen)
+
+
+def _gated(session: Session, spec: StackSpec, outcome: Outcome, gatekeeper: gates.Gatekeeper | None) -> Outcome:
+    """The same outcome, with what came of the gate where one is due. The gate finds the cluster as it is to be."""
+    if outcome.result.ok and spec.gate is not None and gates.due(spec, session.store.load()):
+        if gatekeeper is None:
+            gates.skip(session, spec)
+        else:
+            session.forget_connection()
+            outcome.gate = gates.run(session, spec, gatekeeper)
+    return outcome
 
 
 def _refuse_losses(losses: list[Loss], options: Options) -> None:

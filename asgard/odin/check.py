@@ -51,6 +51,7 @@ def review(document: Document, checked: Checked[StackFile]) -> tuple[list[Proble
         lambda f: _users(f, known),
         _acls,
         _quotas,
+        lambda f: _gate(f, known),
     )
     for section in sections:
         for loc, message, *first in section(file):
@@ -210,6 +211,16 @@ def _topics(file: StackFile) -> Found:
             yield ("external_topics", i), f"is {name!r}, which stands under `topics` too; allowed is one of the two"
         elif name != "*" and (wrong := names.wrong_topic(access.pattern(name)[1])):
             yield ("external_topics", i), wrong
+
+
+def _gate(file: StackFile, known: set[str]) -> Found:
+    if file.gate is None:
+        return
+    topic, rate = file.gate.load.topic, file.gate.load.rate
+    if topic not in known:
+        yield ("gate", "load", "topic"), f"is {topic!r}, which is no topic of this stack; {nearest(topic, known)}"
+    if rate <= 0:
+        yield ("gate", "load", "rate"), f"is {rate:g}; allowed is a rate above 0, as in 2000/s"
 
 
 def _replication(file: StackFile, topic: TopicEntry, loc: Loc) -> Found:

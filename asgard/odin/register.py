@@ -6,6 +6,7 @@ import shutil
 
 from asgard.core import contexts, paths
 from asgard.core.contexts import Context
+from asgard.core.errors import Refused
 from asgard.kafka.connection import render_properties
 from asgard.odin import program as programs
 from asgard.odin import standing
@@ -73,6 +74,13 @@ def check_protection(session: Session, confirm: str | None) -> None:
         contexts.refuse_protected_cluster(session.holds, confirm)
 
 
+def check_one_way(session: Session, sentences: list[str], confirm: str | None) -> None:
+    """Refuse what can't be taken back unless the stack is named; the name of a protected context of its cluster will do."""
+    names = {session.name} | {context.name for context in contexts.protecting(session.holds or "")}
+    if sentences and confirm not in names:
+        raise Refused(f"{sentences[0]}; nothing was changed", f"If that is meant: --confirm {session.name}")
+
+
 def applied(session: Session, spec: StackSpec, result: Result) -> None:
     """After an `up`: context, client file, claims of what is new and of what is gone, the fingerprint, the event."""
     from asgard.journal import claims, events
@@ -88,8 +96,10 @@ def applied(session: Session, spec: StackSpec, result: Result) -> None:
             claims.release(session.journal, cluster_id, spec.name, owned.difference(mine))
     _put_context(session, spec, state, cluster_id)
     data = {"counts": result.counts, "errors": [f"{f.name}: {f.message}" for f in result.errors][:20]}
-    kind = "odin.stack.provisioned" if result.ok else "odin.stack.failed"
-    events.record(session.journal, kind, spec.name, data | {"cluster_id": cluster_id})
+    if not result.ok:
+        events.record(session.journal, "odin.stack.failed", spec.name, data | {"cluster_id": cluster_id})
+    elif spec.gate is None:
+        events.record(session.journal, "odin.stack.provisioned", spec.name, data | {"cluster_id": cluster_id})
     if result.ok:
         state.meta["fingerprint"] = programs.fingerprint(spec, session.external)
         state.meta["marks"] = standing.marks(spec, session.external, session.ref, state)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from asgard.core.errors import InvalidFile, Problem
-from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, ScramMechanism
+from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues, ScramMechanism
 from asgard.odin import access
 
 if TYPE_CHECKING:
+    from asgard.core.schema.gate import GateSection
     from asgard.core.schema.stack import QuotaFields, StackFile
 
 Target = Literal["local", "external"]
@@ -108,6 +109,14 @@ class LimitsSpec:
 
 
 @dataclass(frozen=True)
+class GateSpec:
+    """The load that the cluster must stand, and what must come of it."""
+
+    load: GateLoad
+    goals: GateGoals
+
+
+@dataclass(frozen=True)
 class StackSpec:
     """A whole stack. `warnings` are worth saying, but nothing is wrong."""
 
@@ -122,6 +131,7 @@ class StackSpec:
     quotas: tuple[QuotaSpec, ...] = ()
     limits: LimitsSpec = LimitsSpec()
     external: ExternalSpec | None = None
+    gate: GateSpec | None = None
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
     def acls_of(self, user: UserSpec) -> tuple[Acl, ...]:
@@ -211,6 +221,7 @@ def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -
         quotas=tuple(QuotaSpec(quota_entity(q.user, q.client_id), quota_values(q)) for q in file.quotas),
         limits=LimitsSpec(None if file.limits.throttle is None else int(file.limits.throttle)),
         external=None if local else _external(file, folder),
+        gate=None if file.gate is None else _gate(file.gate),
         warnings=warnings,
     )
 
@@ -278,3 +289,11 @@ def _external(file: StackFile, folder: Path) -> ExternalSpec:
     c = file.cluster
     properties = None if c.client_properties is None else str(folder / Path(c.client_properties).expanduser())
     return ExternalSpec(c.bootstrap_servers, properties, c.cluster_id, c.context)
+
+
+def _gate(gate: GateSection) -> GateSpec:
+    load, slo = gate.load, gate.slo
+    return GateSpec(
+        GateLoad(load.topic, load.rate, load.size, load.duration, load.in_place),
+        GateGoals(slo.p50, slo.p99, slo.p999, slo.errors, slo.rate, slo.lost, slo.duplicates),
+    )

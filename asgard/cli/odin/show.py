@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asgard.core import console
-from asgard.core.errors import AsgardError
+from asgard.core.errors import AsgardError, ExitCode
 
 if TYPE_CHECKING:
+    from asgard.kafka.model import GateVerdict
     from asgard.odin.apply import Outcome
     from asgard.odin.engine.steps import Event, Failure
     from asgard.odin.reality import Look
@@ -64,7 +65,29 @@ def progress(update: Any) -> Any:
     return on_event
 
 
+def load(update: Any) -> Any:
+    """Tells how the gate's load goes."""
+
+    def on_load(event: Any) -> None:
+        if event["event"] == "progress":
+            update(f"gate: {event['acked']:,}/s acknowledged, {event['errors']:,} errors")
+
+    return on_load
+
+
+def gate(verdict: GateVerdict) -> str:
+    """What came of the gate: each goal with its figure."""
+    goals = ", ".join(f"{goal} {got} (wanted {wanted})" for goal, wanted, got, _ in verdict.figures)
+    return f"gate {'passed' if verdict.passed else 'not met'}: {goals}"
+
+
 def failed(outcome: Outcome) -> int:
+    if outcome.gate is not None and not outcome.gate.passed:
+        console.say(
+            console.style("error: ", "bold", "red") + f"the gate was not met: {outcome.gate.reason}\n"
+            f"What was made stays; the next `up` runs the gate again. Its plots: {outcome.gate.report}"
+        )
+        return ExitCode.FAILED
     for failure in outcome.result.errors:
         hint = f"\n{failure.hint}" if failure.hint else ""
         console.say(console.style("error: ", "bold", "red") + f"{_sentence(failure)}{hint}")

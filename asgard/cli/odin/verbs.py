@@ -98,21 +98,29 @@ def up(
     sets: Sets = None,
     allow_data_loss: AllowDataLoss = None,
     confirm: Confirm = None,
+    skip_gate: Annotated[
+        bool, typer.Option("--skip-gate", help="Leave out the load of the file's `gate:`; the journal notes it.")
+    ] = False,
     engine: EngineOption = "embedded",
     yes: Yes = False,
 ) -> int:
-    """Make the cluster what the stack file says: show the changes, ask, apply. What an interrupted run left is finished."""
-    from asgard.compose.settle import leftovers
-    from asgard.odin import apply, display
+    """Make the cluster what the stack file says: show the changes, ask, apply. What an interrupted run left is finished.
+
+    A stack file with a `gate:` puts that load on the cluster afterwards, when the cluster or its topics changed and until it is met.
+    """
+    from asgard.compose import up as composed
+    from asgard.odin import display
+    from asgard.odin.gate import figures_of
 
     spec = load_stack(file, sets)
     with console.progress(f"odin up {spec.name}") as progress:
-        outcome = apply.up(
+        outcome = composed.up(
             spec,
             options(allow_data_loss, confirm, engine),
             show.approve("Apply these changes?"),
-            leftovers=leftovers(),
             on_event=show.progress(progress),
+            on_load=show.load(progress),
+            skip_gate=skip_gate,
         )
     if outcome.quick:
         show.notes(outcome)
@@ -121,7 +129,11 @@ def up(
     text = display.counts(outcome.result, done=True)
     if outcome.result.ok and not outcome.quick:
         text += f"\nNext: asgard odin outputs --stack {spec.name}"
-    console.emit(display.document(outcome.result, outcome.losses), text=text)
+    document = display.document(outcome.result, outcome.losses)
+    if outcome.gate is not None:
+        document["gate"] = figures_of(outcome.gate)
+        text += "\n" + show.gate(outcome.gate)
+    console.emit(document, text=text)
     return show.failed(outcome)
 
 

@@ -160,6 +160,7 @@ Argv = Annotated[
 ]
 Size = Annotated[int, BeforeValidator(_size), WithJsonSchema(_SIZE)]
 OptionalByteRate = Annotated[float | None, BeforeValidator(_byte_rate), WithJsonSchema(_RATE)]
+Rate = Annotated[float, BeforeValidator(_rate), WithJsonSchema(_RATE)]
 OptionalRate = Annotated[float | None, BeforeValidator(_rate), WithJsonSchema(_RATE)]
 OptionalRetention = Annotated[int | None, BeforeValidator(_retention), WithJsonSchema(_DURATION)]
 Seconds = Annotated[float, BeforeValidator(seconds), WithJsonSchema(_SECONDS)]

@@ -24,6 +24,7 @@ from asgard.core.schema.fields import (
     Text,
     Texts,
 )
+from asgard.core.schema.gate import GateSection
 from asgard.core.schema.limits import LimitsSection
 
 Count = Annotated[int | None, Given, Field(ge=1)]
@@ -156,3 +157,4 @@ class StackFile(Model):
     acls: Annotated[list[AclEntry], EmptyList] = Field(default_factory=list)
     quotas: Annotated[list[QuotaEntry], EmptyList] = Field(default_factory=list)
     limits: Annotated[LimitsSection, EmptyMapping] = Field(default_factory=LimitsSection)
+    gate: Annotated[GateSection | None, Given] = Field(default=None, description="the load that `up` must see stood")

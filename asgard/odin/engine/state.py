@@ -4,7 +4,7 @@ Every change of a run is appended to the log before or as it happens and folded 
 killed loses nothing: the next one replays the log. An entry is one JSON line; the first line says to which serial of
 `state.json` the log belongs, so that a log which has been folded already is never applied twice.
 
-Asgard's own data (program hash, results of gates) stands under the key `asgard`, outside of `deployment`, and stays here when
+Asgard's own data (program hash, what came of the gate) stands under the key `asgard`, outside of `deployment`, and stays here when
 the state is exported. Resources are kept as the JSON holds them, secrets as ciphertext: reading a state decrypts nothing.
 """
 

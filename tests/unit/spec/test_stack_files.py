@@ -9,8 +9,17 @@ import pytest
 
 from asgard.core import yaml
 from asgard.core.errors import InvalidFile
-from asgard.kafka.model import Acl, QuotaEntity
-from asgard.odin.spec import ExternalSpec, KafkaSpec, QuotaSpec, TopicSpec, default_controllers, json_schema, load
+from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity
+from asgard.odin.spec import (
+    ExternalSpec,
+    GateSpec,
+    KafkaSpec,
+    QuotaSpec,
+    TopicSpec,
+    default_controllers,
+    json_schema,
+    load,
+)
 from asgard.odin.templates import template, templates
 
 FULL = Path(__file__).parent / "full.yaml"
@@ -57,6 +66,9 @@ def test_a_full_stack_file_resolves_to_kafka_s_units() -> None:
         QuotaSpec(QuotaEntity(user="orders-api", client_id=""), {"producer_byte_rate": 5e6}),
     )
     assert spec.limits.throttle_bytes_per_s == 50_000_000
+    assert spec.gate == GateSpec(
+        GateLoad("orders.created", 2000.0, 1024, 20.0, in_place=False), GateGoals(p99_s=0.25, lost=0)
+    )
     assert len(spec.all_acls()) == 6 + 2 + 3
     assert next(q.entity for q in spec.all_quotas()) == QuotaEntity(user="orders-api")
 

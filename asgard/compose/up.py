@@ -1,0 +1,38 @@
+"""`asgard odin up` with its gate: what Odin makes must stand the load that its stack file names, put on it by Loki."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from asgard.compose.settle import leftovers
+from asgard.odin import apply
+from asgard.odin.engine.steps import OnEvent
+from asgard.odin.options import Options
+from asgard.odin.spec import StackSpec
+
+if TYPE_CHECKING:
+    from asgard.kafka.connection import Connection
+    from asgard.kafka.ports import LoadGate
+    from asgard.odin.apply import Approve, Outcome
+
+
+def up(
+    spec: StackSpec,
+    options: Options,
+    approve: Approve,
+    *,
+    on_event: OnEvent,
+    on_load: Callable[[Mapping[str, Any]], None] | None = None,
+    skip_gate: bool = False,
+) -> Outcome:
+    """Make the cluster what the stack file says, then run its gate where one is due. Raises as `odin.apply.up` and the gate do."""
+    left = leftovers()
+
+    def gate(connection: Connection) -> LoadGate:
+        from asgard.kafka.target import Target
+        from asgard.loki.load.gate import Gate
+
+        return Gate(Target(connection), leftovers=left, on_event=on_load)
+
+    return apply.up(spec, options, approve, leftovers=left, on_event=on_event, gatekeeper=None if skip_gate else gate)
