@@ -30,8 +30,8 @@ CLUSTER_FACTS: dict[str, tuple[Unit, str]] = {
     "controllers_spare": ("count", "how many more controllers may be lost"),
     "not_preferred": ("fraction", "of all partitions: led by another broker than their preferred leader"),
     "disk_spread": ("fraction", "bytes of the fullest broker over the mean, as in 110%"),
-    "replica_spread": ("fraction", "replicas of the broker with most over the mean"),
-    "leader_spread": ("fraction", "leaders of the broker with most over the mean"),
+    "replica_spread": ("fraction", "replicas of the broker with most over an even share, as in 110%"),
+    "leader_spread": ("fraction", "leaders of the broker with most over an even share"),
 }  # fmt: skip
 BROKER_FACTS: dict[str, tuple[Unit, str]] = {
     "state": ("state", "up, fenced or missing"),

@@ -5,6 +5,7 @@ What was not measured is not known, and a condition that rests on it neither hol
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -142,13 +143,15 @@ class Facts:
     def _rated(self) -> bool:
         return all(p.bytes_in_per_s is not None for p in self.snapshot.partitions)
 
-    def _spread(self, of: Callable[[Broker], Value]) -> float | None:
-        values = [of(b) for b in self.snapshot.brokers if b.state == "up"]
+    def _spread(self, fact: str) -> float | None:
+        """The most that a broker has over what an even spread would give it; a replica can't be split."""
+        values = [self.broker(b, fact) for b in self.snapshot.brokers if b.state == "up"]
         numbers = [v for v in values if isinstance(v, int | float)]
         if len(numbers) < len(values) or not numbers:
             return None
         mean = sum(numbers) / len(numbers)
-        return max(numbers) / mean if mean else 1.0
+        even = mean if fact == "bytes" else math.ceil(mean)
+        return max(numbers) / even if even else 1.0
 
 
 def _at_min_isr(facts: Facts) -> float:
@@ -179,9 +182,9 @@ _CLUSTER: dict[str, Callable[[Facts], float | None]] = {
     "offline_log_dirs": lambda f: float(sum(d.offline for b in f.snapshot.brokers for d in b.log_dirs)),
     "controllers_spare": _controllers_spare,
     "not_preferred": _not_preferred,
-    "disk_spread": lambda f: f._spread(lambda b: f.broker(b, "bytes")),
-    "replica_spread": lambda f: f._spread(lambda b: f.broker(b, "replicas")),
-    "leader_spread": lambda f: f._spread(lambda b: f.broker(b, "leaders")),
+    "disk_spread": lambda f: f._spread("bytes"),
+    "replica_spread": lambda f: f._spread("replicas"),
+    "leader_spread": lambda f: f._spread("leaders"),
 }
 
 

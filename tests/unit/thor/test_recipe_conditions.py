@@ -42,6 +42,8 @@ BROKEN = replace(
         Partition("u", 0, (3,), (), -1),
     ),
 )
+EVEN = replace(HEALTHY, partitions=tuple(Partition("t", n, (n % 4 + 1,), (n % 4 + 1,), n % 4 + 1) for n in range(5)))
+"""Five leaders on four brokers: as even as can be."""
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,9 @@ BROKEN = replace(
         (HEALTHY, "controllers_spare >= 1", True, "it is 1"),
         (HEALTHY, "not_preferred > 20%", True, "it is 25.0%"),
         (HEALTHY, "leader_spread <= 150%", False, "it is 300.0%"),
+        (HEALTHY, "replica_spread <= 100%", False, "it is 133.3%"),
+        (HEALTHY, "disk_spread > 100%", True, "it is 145.5%"),
+        (EVEN, "leader_spread <= 100%", True, "it is 100.0%"),
         (HEALTHY, "any broker.disk > 80%", True, "broker 1: 91.0%"),
         (HEALTHY, "every broker.disk <= 80%", False, "broker 1: 91.0%"),
         (HEALTHY, "broker[2,3].disk <= 80%", True, "broker 2: 40.0%, broker 3: 40.0%"),
