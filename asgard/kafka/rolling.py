@@ -18,6 +18,8 @@ from asgard.kafka.ports import ControlPlane, NodeControl
 
 _QUORUM_LAG = 1000
 """Records that a voter may be behind its leader (it appends a few a second when idle) and count as caught up."""
+_ELECTED_WITHIN_S = 15.0
+"""Seconds after which Kafka, which elects a moment after a node is up, will not elect a leader any more."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ def restart_all(
     """Restart these nodes one by one. `deadline_s` is for each node to be back in all ISRs; `restart` replaces the default.
 
     Raises Refused before anything is stopped that must not be (partitions that would lose availability, a quorum without a
-    majority), and Failed where a node does not come back. Partitions that are short of replicas at the start are waited for.
+    majority), and Failed where a node does not come back, or sooner where a partition that it holds is left without a leader
+    for good. Partitions that are short of replicas at the start are waited for.
     """
     for node in order(ids, control.quorum().leader):
         restart_one(control, nodes, node, deadline_s=deadline_s, poll_s=poll_s, tell=tell, restart=restart)
@@ -134,44 +137,76 @@ def _wait_until_safe(control: ControlPlane, nodes: NodeControl, node: int, deadl
 
 
 def _wait_until_back(control: ControlPlane, nodes: NodeControl, node: int, deadline_s: float, poll_s: float) -> None:
-    give_up = time.monotonic() + deadline_s
+    started = time.monotonic()
     roles = next((n.roles for n in nodes.nodes() if n.id == node), ())
+    lacking_since = started
     while True:
         try:
-            missing = _missing(control, node, roles)
+            found = lack(node, roles, control)
         except AsgardError as error:  # no broker answers, or the quorum has no leader at this moment
-            missing = error.what
-        if missing is None:
+            found = Lack(error.what)
+        if found is None:
             return
-        if time.monotonic() > give_up:
+        now = time.monotonic()
+        if found.passes:
+            lacking_since = now
+        if now - started > deadline_s or now - lacking_since > _ELECTED_WITHIN_S:
             raise Failed(
-                f"node {node} was restarted and is not back after {deadline_s:.0f} s: {missing}",
-                f"Look at its log; the nodes after it were left alone. `asgard kafka nodes` shows node {node}.",
+                f"node {node} was restarted and is not back after {now - started:.0f} s: {found.what}",
+                found.hint
+                or f"Look at its log; the nodes after it were left alone. `asgard kafka nodes` shows node {node}.",
             )
         time.sleep(poll_s)
 
 
-def _missing(control: ControlPlane, node: int, roles: tuple[str, ...]) -> str | None:
-    """What a node that was restarted still lacks."""
+@dataclass(frozen=True)
+class Lack:
+    """What a node that was restarted still lacks; `passes`: it may come by itself, as a replica that catches up."""
+
+    what: str
+    passes: bool = True
+    hint: str = ""
+
+
+def lack(node: int, roles: Collection[str], control: ControlPlane) -> Lack | None:
+    """What the node lacks of being back; None: nothing. Without `roles` it counts as a broker."""
     if "broker" in roles or not roles:
         brokers = {b.id: b.state for b in control.cluster().brokers}
         if brokers.get(node) != "up":
-            return f"its broker is {'fenced' if node in brokers else 'not registered'}"
-        behind = [
-            p
-            for t in control.topics().values()
-            for p in t.partitions
-            if node in p.target_replicas and node not in p.isr
-        ]
-        if behind:
-            return (
-                f"{len(behind)} partitions wait for it to catch up, {behind[0].topic}-{behind[0].partition} among them"
-            )
+            return Lack(f"its broker is {'fenced' if node in brokers else 'not registered'}")
+        up = {broker for broker, state in brokers.items() if state == "up"}
+        if found := behind(node, control.topics().values(), up):
+            return found
     if "controller" in roles:
         quorum = control.quorum()
         voter = next((v for v in quorum.voters if v.id == node), None)
         if quorum.leader < 0:
-            return "the quorum has no leader"
+            return Lack("the quorum has no leader")
         if voter is not None and voter.lag > _QUORUM_LAG:
-            return f"its controller is {voter.lag} records behind"
+            return Lack(f"its controller is {voter.lag} records behind")
+    return None
+
+
+def behind(node: int, topics: Iterable[Topic], up: Collection[int]) -> Lack | None:
+    """Whether the node, which is up, is out of sync for a replica that it holds.
+
+    It can't catch up where the partition has no leader and nobody who is up may become one: Kafka then waits for a replica
+    that was in sync, and where that one lost its claim too, as a single replica whose log is gone, for ever.
+    """
+    late = [p for t in topics for p in t.partitions if node in p.target_replicas and node not in p.isr]
+    stuck = [p for p in late if p.leader < 0 and not set(up).intersection((*p.isr, *p.elr))]
+    if stuck:
+        name = f"{stuck[0].topic}-{stuck[0].partition}"
+        has, others = ("has", "") if len(stuck) == 1 else ("have", f" and {len(stuck) - 1} more")
+        safe = sorted({*stuck[0].isr, *stuck[0].elr})
+        hint = (
+            f"Start node {safe[0]}: it was in sync last, so it has every acknowledged record of {name}."
+            if safe
+            else f"No replica is known to hold all its records: `asgard thor elect --unclean {name}` says what a leader would lack."
+        )
+        return Lack(f"{name}{others} {has} no leader, and no node that is up may lead", passes=False, hint=hint)
+    if late:
+        named = f"{late[0].topic}-{late[0].partition}"
+        waits = "waits" if len(late) == 1 else "wait"
+        return Lack(f"{_count(len(late))} {waits} for it to catch up, {named} among them")
     return None
