@@ -16,6 +16,7 @@ from asgard.core.errors import ExitCode, WrongUsage
 if TYPE_CHECKING:
     from asgard.core.document import Loc
     from asgard.loki.load.result import Result
+    from asgard.loki.load.run import Site
     from asgard.loki.load.scenario import Scenario
 
 load_app = group("Put load on a cluster, measure it, and check every record.")
@@ -66,7 +67,13 @@ def run(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Read everything back and judge every record.")
     ] = True,
-    workers: Annotated[int, _flag("--workers", "N", "Processes of this machine that send.", _WHERE)] = 1,
+    workers: Annotated[int, _flag("--workers", "N", "Processes that send; with --master, that come.", _WHERE)] = 1,
+    master: Annotated[
+        bool, typer.Option("--master", help="Wait for workers of other machines.", rich_help_panel=_WHERE)
+    ] = False,
+    bind: Annotated[str, _flag("--bind", "HOST", "Where a master listens.", _WHERE)] = "127.0.0.1",
+    port: Annotated[int, _flag("--port", "PORT", "Where a master listens.", _WHERE)] = 5557,
+    worker: Annotated[str | None, _flag("--worker", "HOST:PORT", "Send what that master says.", _WHERE)] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where result.json, report.html and junit.xml go.")
     ] = None,
@@ -82,6 +89,7 @@ def run(
     Exits with 1 where a goal is missed or a record is lost.
     """
     from asgard.loki.load import read
+    from asgard.loki.load import run as runs
 
     flags: dict[Loc, tuple[str, Any]] = {
         ("producers", 0, "topic"): ("--topic", topic),
@@ -103,6 +111,9 @@ def run(
         ("records",): ("--records", records),
         **{("slo", name): (f"--slo {name}", value) for name, value in map(_pair, slo or ())},
     }
+    cluster = (context, bootstrap_server, command_config)
+    if worker is not None:
+        return _work_for(worker, cluster, confirm)
     given = {loc: (flag, value) for loc, (flag, value) in flags.items() if value is not None}
     if scenario is not None:
         if given:
@@ -117,12 +128,12 @@ def run(
         load = read.from_flags(
             _document(given, topic, consumers), {loc: flag for loc, (flag, _) in given.items()}, workers=workers
         )
-    return _carry_out(load, workers, out, (context, bootstrap_server, command_config), confirm, check)
+    return _carry_out(load, runs.Site(workers, master, bind, port), out, cluster, confirm, check)
 
 
 def _carry_out(
     load: Scenario,
-    workers: int,
+    site: Site,
     out: Path | None,
     cluster: tuple[str | None, str | None, str | None],
     confirm: str | None,
@@ -144,13 +155,13 @@ def _carry_out(
         contexts.refuse_protected_cluster(control.cluster().cluster_id, confirm)
         run_id = runs.new_run()
         topics = scratch.plan(control, load, run_id)
-        for line in runs.preview(load, topics, picked.name, workers):
+        for line in runs.preview(load, topics, picked.name, site.workers):
             console.say(line)
         console.ask("Put this load on the cluster?")
+        if site.open:
+            _say_open(site)
         with (
-            runs.begin(
-                picked, control, load, topics, run_id, leftovers=settle.leftovers(), site=runs.Site(workers)
-            ) as running,
+            runs.begin(picked, control, load, topics, run_id, leftovers=settle.leftovers(), site=site) as running,
             console.progress("load") as update,
         ):
             for event in running.events():
@@ -160,12 +171,45 @@ def _carry_out(
                     console.warn(
                         f"worker {event['index']} (pid {event['pid']} on {event['host']}) was lost: {event['why']}"
                     )
-        result = runs.finish(running)
+            update("checking every record")
+            result = runs.finish(running, control, nodes=runs.nodes_of(picked))
     finally:
         control.close()
     _show(result)
     console.say(f"report: {report.write(result, out or running.directory)}")
     return ExitCode.OK if result.passed else ExitCode.FAILED
+
+
+def _say_open(site: Site) -> None:
+    from asgard.loki.load.run import LOOPBACK
+
+    if site.bind != LOOPBACK:
+        console.warn(
+            f"whoever reaches {site.bind}:{site.port} can join this load or disturb it: Locust's protocol has no login. "
+            "No Kafka credential travels over it."
+        )
+    console.say(f"waiting for {site.workers} workers at {site.bind}:{site.port}; start each with")
+    console.say(f"  asgard loki load run --worker HOST:{site.port} --context NAME")
+
+
+def _work_for(master: str, cluster: tuple[str | None, str | None, str | None], confirm: str | None) -> int:
+    from asgard.core import contexts
+    from asgard.kafka import target
+    from asgard.loki.load import run as runs
+
+    picked = target.pick(*cluster)
+    control = picked.connect(deadline_s=runs.CALL_DEADLINE_S)
+    try:
+        cluster_id = control.cluster().cluster_id
+    finally:
+        control.close()
+    contexts.refuse_protected_cluster(cluster_id, confirm)
+    console.ask(f"Send whatever the master at {master} says to {picked.name}?")
+    for event in runs.work_for(master, picked, cluster_id):
+        if event["event"] == "connected":
+            console.say(f"working for {master}")
+    console.emit({"master": master, "cluster_id": cluster_id}, text="The load is over; the master has the result.")
+    return ExitCode.OK
 
 
 def _pair(text: str) -> tuple[str, Any]:

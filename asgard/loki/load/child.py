@@ -25,15 +25,17 @@ OUTCOME = "outcome.json"
 
 @dataclass(frozen=True)
 class Order:
-    """What the parent wants. `host` and `port` are the master's: to listen at, or to go to. `scenario` is the worker's None.
+    """What the parent wants. `host` and `port` are the master's: to listen at, or to go to.
 
-    `plan` is what the master tells its workers, beside the scenario; `ship`: send the history to a master elsewhere.
+    `plan` is what a master tells its workers, beside the scenario; a worker has neither. `cluster_id` is the cluster's that the
+    servers belong to. `ship`: send the history to a master on another machine.
     """
 
     role: Literal["alone", "master", "worker"]
     directory: str
     bootstrap_servers: str
     properties: dict[str, str]
+    cluster_id: str
     scenario: str | None = None
     plan: dict[str, Any] = field(default_factory=dict)
     workers: int = 1
@@ -70,7 +72,6 @@ def _master(order: Order) -> int:
     import gevent
     from locust.env import Environment
 
-    from asgard.kafka.connection import Connection
     from asgard.loki.load import scenario
     from asgard.loki.load.conduct import Conductor, Master, shape_of
     from asgard.loki.load.work import Work, user_classes
@@ -81,7 +82,7 @@ def _master(order: Order) -> int:
     directory = Path(order.directory)
     if order.role == "alone":
         runner: Any = environment.create_local_runner()
-        Work(runner, Connection(order.bootstrap_servers, order.properties), directory, ship=False)
+        Work(runner, order)
     else:
         runner = environment._create_runner(Master, order.host, order.port)
         emit("listening", {"port": runner.server.port})
@@ -99,20 +100,24 @@ def _master(order: Order) -> int:
 
 
 def _worker(order: Order) -> int:
+    from locust import runners
     from locust.env import Environment
 
     from asgard.core.errors import Unreachable
-    from asgard.kafka.connection import Connection
     from asgard.loki.load.work import Work
 
+    runners.CONNECT_RETRY_COUNT = max(int(order.ready_within_s / runners.CONNECT_TIMEOUT), 1)
     environment = Environment(user_classes=[], catch_exceptions=False)
     try:
         runner = environment.create_worker_runner(order.host, order.port)
-    except Exception as error:
-        raise Unreachable(f"no master answers at {order.host}:{order.port}: {error}") from error
-    Work(runner, Connection(order.bootstrap_servers, order.properties), Path(order.directory), ship=order.ship)
+    except ConnectionError as error:
+        raise Unreachable(
+            f"no master answers at {order.host}:{order.port}", "Start it first: asgard loki load run … --master"
+        ) from error
+    Work(runner, order)
     emit("connected", {})
     runner.greenlet.join()
+    emit("done", {})
     return 0
 
 

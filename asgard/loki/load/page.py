@@ -111,7 +111,8 @@ def _layout(title: str, marks: list[Mark], *, log: bool = False) -> dict[str, An
 
 def _verdict(result: Result) -> str:
     kind, words = ("good", "Passed.") if result.passed else ("bad", f"Not passed: {result.reason}.")
-    return f'<p class="verdict {kind}">{escape(words)}</p>'
+    told = [result.check.sentence, *result.check.notes] if result.check else ["The records were not checked."]
+    return f'<p class="verdict {kind}">{escape(words)}</p>' + "".join(f"<p>{escape(line)}</p>" for line in told)
 
 
 def _figures(result: Result) -> str:

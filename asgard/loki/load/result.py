@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from asgard.loki.check.check import Counts
 from asgard.loki.load.histogram import Histogram
 from asgard.loki.load.outcome import Outcome, Row, Worker
 from asgard.loki.load.scenario import Producers, Scenario
@@ -95,6 +96,31 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """An anomaly that the check found. `promise`: the one that it breaks; None: none was given, `because` says why."""
+
+    words: str
+    count: int
+    promise: str | None
+    because: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What became of every record (`asgard.loki.check`). `outcome`: kept, broken or undecided."""
+
+    outcome: str
+    sentence: str
+    mode: str
+    counts: Counts
+    lost: int
+    duplicates: int
+    unseen: int
+    findings: list[Finding]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
 class Result:
     """Everything. `judged` is what had to hold, `passed` whether it did, `reason` why not, in one line."""
 
@@ -112,6 +138,7 @@ class Result:
     workers: list[Worker]
     scenario: Scenario
     marks: list[Mark] = field(default_factory=list)
+    check: Checked | None = None
     judged: list[Judged] = field(default_factory=list)
     passed: bool = True
     reason: str | None = None

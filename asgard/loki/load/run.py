@@ -1,9 +1,9 @@
 """A load from beginning to end: its topics, its processes, its result and its verdict.
 
-    with begin(target, control, journal, scenario, leftovers=…) as load:
+    with begin(target, control, scenario, topics, run, leftovers=…) as load:
         for event in load.events():       # progress, about once a second
             …
-    result = load.result                   # measured, checked, judged
+        result = finish(load, control)     # measured, checked, judged
 
 `begin` takes the cluster's load lease (one load at a time: two would measure each other), settles what dead runs left, makes
 the scratch topics, and removes them at the end. What a load writes on this machine is below ASGARD_HOME/loki.
@@ -12,10 +12,11 @@ the scratch topics, and removes them at the end. What a load writes on this mach
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,10 @@ from asgard.kafka.connection import Connection
 from asgard.kafka.guarded import guarded
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
+from asgard.loki.check.history import SUFFIX
+from asgard.loki.load import checked, scratch
 from asgard.loki.load import scenario as scenarios
-from asgard.loki.load import scratch
+from asgard.loki.load.child import Order
 from asgard.loki.load.children import Children, Event
 from asgard.loki.load.pace import Pace
 from asgard.loki.load.result import Mark, Result, measured
@@ -38,21 +41,24 @@ from asgard.loki.load.verdict import judge
 
 if TYPE_CHECKING:
     from asgard.journal.operations import Leftovers
+    from asgard.kafka.nodes.rundir import RunDir
 
 CALL_DEADLINE_S = 10.0
 READY_S = 60.0
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 5557  # Locust's own
 BESIDE_S = 180.0
 """What a load may take beside its duration, its last answers and its draining, before it is ended."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """Which processes send: `workers` of this machine, or, where `expect` says how many, those that come to `bind`:`port`."""
+    """Which processes send: `workers` of this machine, or, where it is `open`, so many that come to `bind`:`port`."""
 
     workers: int = 1
-    expect: int = 0
-    bind: str = "127.0.0.1"
-    port: int = 5557
+    open: bool = False
+    bind: str = LOOPBACK
+    port: int = DEFAULT_PORT
     wait_s: float = READY_S
 
 
@@ -110,7 +116,7 @@ class Load:
             first = "master" if self._distributed else "load"
             self.pids[first] = children.start(first, self._order(load, plan))
             for event in children.events(first, limit_s):
-                if event["event"] == "listening" and not self.site.expect:
+                if event["event"] == "listening" and not self.site.open:
                     for number in range(self.site.workers):
                         name = f"worker-{number}"
                         self.pids[name] = children.start(name, self._worker(event["port"]))
@@ -125,30 +131,58 @@ class Load:
 
     @property
     def _distributed(self) -> bool:
-        return self.site.expect > 0 or self.site.workers > 1
+        return self.site.open or self.site.workers > 1
 
-    def _order(self, load: Scenario, plan: dict[str, Any]) -> Any:
-        from asgard.loki.load.child import Order
-
-        role: Any = "master" if self._distributed else "alone"
+    def _order(self, load: Scenario, plan: dict[str, Any]) -> Order:
         return Order(
-            role,
+            "master" if self._distributed else "alone",
             str(self.directory),
             self.connection.bootstrap_servers,
             dict(self.connection.properties),
+            self.cluster_id,
             scenarios.to_json(load),
             plan,
-            workers=self.site.expect or self.site.workers,
-            host=self.site.bind if self.site.expect else "127.0.0.1",
-            port=self.site.port if self.site.expect else 0,
+            workers=self.site.workers,
+            host=self.site.bind if self.site.open else LOOPBACK,
+            port=self.site.port if self.site.open else 0,
             ready_within_s=self.site.wait_s,
         )
 
-    def _worker(self, port: int) -> Any:
-        from asgard.loki.load.child import Order
-
+    def _worker(self, port: int) -> Order:
         servers, properties = self.connection.bootstrap_servers, dict(self.connection.properties)
-        return Order("worker", str(self.directory), servers, properties, host="127.0.0.1", port=port)
+        return Order(
+            "worker", str(self.directory), servers, properties, self.cluster_id, host=LOOPBACK, port=port, workers=1
+        )
+
+
+def work_for(master: str, target: Target, cluster_id: str, *, wait_s: float = READY_S) -> Iterator[Event]:
+    """Send what the master at `HOST:PORT` says, to this cluster and no other, until it says that the load is over.
+
+    Its history travels to the master and is kept here as well while it lasts. Raises Unreachable where no master answers.
+    """
+    check_installed()
+    host, _, port = master.rpartition(":")
+    if not host or not port.isdecimal():
+        raise WrongUsage(f"{master!r} is no master", "Write it as HOST:PORT, as in 10.0.0.7:5557.")
+    directory = paths.private_dir(paths.home() / "loki" / f"worker-{secrets.token_hex(4)}")
+    servers, properties = target.connection.bootstrap_servers, dict(target.connection.properties)
+    order = Order(
+        "worker",
+        str(directory),
+        servers,
+        properties,
+        cluster_id,
+        host=host,
+        port=int(port),
+        ship=True,
+        ready_within_s=wait_s,
+    )
+    try:
+        with Children(directory) as children:
+            children.start("worker", order)
+            yield from children.events("worker", scenarios.LONGEST_S)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def check_installed() -> None:
@@ -183,8 +217,6 @@ def begin(
     from asgard.journal.store.database import open_journal
 
     check_installed()
-    if site.workers > 1 and site.expect:
-        raise WrongUsage("workers of this machine and workers that come from others don't mix")
     cluster_id = control.cluster().cluster_id
     directory = paths.private_dir(paths.home() / "loki" / run.hex()[:8])
     with contextlib.ExitStack() as stack:
@@ -199,20 +231,35 @@ def begin(
         yield Load(target.connection, load, site, topics, cluster_id, run, directory)
 
 
-def finish(load: Load) -> Result:
-    """The verdict on what was measured."""
-    load._result = judge(load.result, [])
+def finish(load: Load, control: ControlPlane, *, nodes: Iterable[RunDir] = ()) -> Result:
+    """The verdict on what was measured, and on every record, while the topics are still there.
+
+    `nodes` are brokers of this machine, whose disks are searched where something is lost. The history stays only where there is
+    something to look for in it.
+    """
+    result, verdict = load.result, None
+    if load.scenario.check:
+        sent = sum(s.sent for s in result.sending)
+        verdict = checked.look(load.directory, load.connection, control, nodes, sent)
+        result = dataclasses.replace(result, check=checked.checked(verdict))
+    load._result = judge(result, checked.goals(verdict, load.scenario.slo) if verdict is not None else ())
+    if load._result.passed:
+        for path in load.directory.glob(f"*{SUFFIX}"):
+            path.unlink()
     return load._result
+
+
+def nodes_of(target: Target) -> list[RunDir]:
+    """The brokers of a local stack that run on this machine; none of any other cluster."""
+    from asgard.kafka.nodes import list_nodes
+
+    stack = target.context.stack if target.context else None
+    return list_nodes(paths.stack_dir(stack) / "nodes") if stack else []
 
 
 def cluster_load(cluster_id: str) -> str:
     """The lease of whoever puts load on this cluster: one at a time."""
     return f"cluster/{cluster_id}/load"
-
-
-def forget(load: Load) -> None:
-    """Remove what the run wrote on this machine, but its result."""
-    shutil.rmtree(load.directory, ignore_errors=True)
 
 
 def preview(load: Scenario, topics: Topics, cluster: str, workers: int) -> list[str]:

@@ -15,6 +15,8 @@ import msgspec
 from asgard.core.errors import Failed
 
 Acks = Literal["0", "1", "all"]
+LONGEST_S = 8 * 86400.0
+"""No load lasts longer: its duration is a week at most, and then its last answers are waited for."""
 
 
 @dataclass(frozen=True)

@@ -130,10 +130,9 @@ class Sender:
     def _noticed(self, error: Any) -> None:
         self._last_problem = str(error.str())
 
-    def warm(self, timeout_s: float) -> str | None:
-        """Connect and learn where the topic's partitions are; the cluster's id. Waits in C: not for gevent's thread."""
-        answer = self._producer.list_topics(self._topic, timeout=timeout_s)
-        return str(answer.cluster_id) if answer.cluster_id else None
+    def warm(self, timeout_s: float) -> None:
+        """Connect and learn where the topic's partitions are. Waits in C: not for gevent's thread."""
+        self._producer.list_topics(self._topic, timeout=timeout_s)
 
     def give_up(self) -> None:
         """What is still without an answer is indeterminate: its callbacks are called with that."""

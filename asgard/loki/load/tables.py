@@ -62,6 +62,13 @@ def reasons(result: Result) -> Figures:
     return Figures(["producers", "why records failed", "times"], rows, 2)
 
 
+def findings(result: Result) -> Figures:
+    """What the check found, and what it means."""
+    found = result.check.findings if result.check else []
+    rows = [[f.words, f"breaks: {f.promise}" if f.promise else f"not promised: {f.because}"] for f in found]
+    return Figures(["what the check found", "meaning"], rows, 2)
+
+
 def every(result: Result) -> list[Figures]:
     """Those that have rows."""
-    return [table for part in (sending, reading, reasons, judged) if (table := part(result)).rows]
+    return [table for part in (sending, reading, reasons, findings, judged) if (table := part(result)).rows]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from asgard.core.units import format_duration
 from asgard.loki.load.result import Judged, Result
 from asgard.loki.load.scenario import Slo
 
 
-def judge(result: Result, checked: list[Judged]) -> Result:
+def judge(result: Result, checked: Iterable[Judged] = ()) -> Result:
     """The result with its verdict; `checked` is what the check of every record adds."""
     judged = [*_basics(result), *_goals(result, result.scenario.slo), *checked]
     missed = [j for j in judged if not j.met]

@@ -23,6 +23,7 @@ from asgard.kafka.data import explain
 from asgard.loki.check.history import SUFFIX
 from asgard.loki.check.recorder import Recorder
 from asgard.loki.load import drive, feed, messages, scenario
+from asgard.loki.load.child import Order
 from asgard.loki.load.drive import SLICE_S
 from asgard.loki.load.pace import Pace
 from asgard.loki.load.reader import Reader
@@ -39,12 +40,12 @@ LEAVE_S = 5.0
 
 
 class Work:
-    """The users of this process and what they share. `directory` is where its history goes; `ship`: the master is elsewhere."""
+    """The users of this process and what they share. Load goes to the order's cluster and to no other, whatever a master says."""
 
-    def __init__(self, runner: Runner, connection: Connection, directory: Path, *, ship: bool) -> None:
+    def __init__(self, runner: Runner, order: Order) -> None:
         self.runner = runner
-        self.connection = connection
-        self.directory = directory
+        self.connection = Connection(order.bootstrap_servers, order.properties)
+        self.directory = Path(order.directory)
         self.scenario: Scenario | None = None
         self.tallies: dict[str, Tally] = {}
         self.recorder: Recorder | None = None
@@ -54,10 +55,10 @@ class Work:
         self.failure: AsgardError | None = None
         self.wall_ns = time.time_ns() - time.monotonic_ns()
         self._run = b""
-        self._cluster_id = ""
+        self._cluster_id = order.cluster_id
         self._group = ""
         self._scratch = False
-        self._ship = ship
+        self._ship = order.ship
         self._items: dict[str, list[feed.Item]] = {}
         self._made = 0
         self._users: dict[User, bool] = {}
@@ -76,13 +77,21 @@ class Work:
 
     # what the master says
     def _on_plan(self, environment: Any, msg: Any) -> None:
-        plan = msg.data
+        try:
+            self._take_plan(msg.data)
+        except AsgardError as error:
+            self.fail(error)
+
+    def _take_plan(self, plan: dict[str, Any]) -> None:
+        if plan["cluster_id"] != self._cluster_id:
+            raise Refused(
+                f"a worker was told to use cluster {self._cluster_id}, and the load is for {plan['cluster_id']}",
+                "Name the same cluster on every machine (--context or --bootstrap-server).",
+            )
         self.scenario = load = scenario.from_json(plan["scenario"])
-        self._run, self._cluster_id = bytes.fromhex(plan["run"]), plan["cluster_id"]
-        self._group, self._scratch = plan["group"], plan["scratch"]
-        for key in group_keys(load):
-            self.tallies[key] = Tally()
-        environment.user_classes[:] = user_classes(load)
+        self._run, self._group, self._scratch = bytes.fromhex(plan["run"]), plan["group"], plan["scratch"]
+        self.tallies = {key: Tally() for key in group_keys(load)}
+        self.runner.environment.user_classes[:] = user_classes(load)
         index = max(getattr(self.runner, "worker_index", 0), 0)
         self._first = index * NUMBERS_A_WORKER
         path = self.directory / f"worker-{index}{SUFFIX}"
@@ -206,14 +215,6 @@ class Work:
             self.failure = error
             plain = {"what": error.what, "hint": error.hint, "exit_code": int(error.exit_code)}
             self.runner.send_message(messages.REFUSED, plain)
-
-    def check_cluster(self, answered: str | None) -> None:
-        """Load goes to the cluster that the master named and to no other. Raises Refused."""
-        if answered and answered != self._cluster_id:
-            raise Refused(
-                f"this worker's cluster is {answered}, the load is for {self._cluster_id}",
-                "Name the same cluster on every machine (--context or --bootstrap-server).",
-            )
 
     # what is told to the master
     def _report(self) -> None:
@@ -367,10 +368,9 @@ class ProducerUser(KafkaUser):
 
         try:
             # A native thread of gevent's pool waits, so that this one goes on.
-            answered = gevent.get_hub().threadpool.apply(sender.warm, (PREPARE_S,))
+            gevent.get_hub().threadpool.apply(sender.warm, (PREPARE_S,))
         except KafkaException as error:
             raise explain(error.args[0], self.work.connection) from error
-        self.work.check_cluster(answered)
 
 
 class ConsumerUser(KafkaUser):

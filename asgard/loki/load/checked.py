@@ -1,0 +1,76 @@
+"""What the check of every record adds to a load's result: from the history of the run and a last read of its topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asgard.core.errors import AsgardError
+from asgard.kafka.connection import Connection
+from asgard.kafka.ports import ControlPlane
+from asgard.loki.load.result import Checked, Finding, Judged
+from asgard.loki.load.scenario import Slo
+
+if TYPE_CHECKING:
+    from asgard.kafka.nodes.rundir import RunDir
+    from asgard.loki.check.verdict import Verdict
+
+READ_PER_S = 20_000
+"""Records a second that a last read may be slow by before it is given up."""
+LEAST_S = 60.0
+
+
+def look(
+    directory: Path, connection: Connection, control: ControlPlane, nodes: Iterable[RunDir], records: int
+) -> Verdict:
+    """The verdict on every record of a run. Where the cluster can't be read, what is known without a last read."""
+    from asgard.loki.check.check import check
+    from asgard.loki.check.history import HistoryFiles
+    from asgard.loki.check.prove import prove
+    from asgard.loki.check.verdict import judge
+
+    deadline_s = LEAST_S + records / READ_PER_S
+    try:
+        return prove(directory, connection, control, nodes=nodes, deadline_s=deadline_s)
+    except AsgardError as error:
+        return judge(check(HistoryFiles(directory)), left=(error.what,))
+
+
+def checked(verdict: Verdict) -> Checked:
+    """The verdict as plain data."""
+    found = [Finding(f.words, f.count, str(f.promise) if f.promise else None, f.because) for f in verdict.findings]
+    return Checked(
+        outcome=verdict.outcome.value,
+        sentence=verdict.sentence,
+        mode=str(verdict.mode),
+        counts=verdict.counts,
+        lost=verdict.lost,
+        duplicates=verdict.duplicates,
+        unseen=verdict.unseen,
+        findings=found,
+        notes=list(verdict.notes),
+    )
+
+
+def goals(verdict: Verdict, slo: Slo) -> Iterator[Judged]:
+    """What had to hold of the records: the promises of their mode, and the goals that name numbers.
+
+    A number in the scenario takes the place of the promise that it is about: who allows three lost records gets no more than that.
+    """
+    from asgard.loki.check.promises import Promise
+    from asgard.loki.check.verdict import Outcome
+
+    decided_by_goal = {Promise.DURABILITY} if slo.lost is not None else set()
+    decided_by_goal |= {Promise.ONCE} if slo.duplicates is not None else set()
+    broken = [promise for promise in verdict.broken if promise not in decided_by_goal]
+    if broken:
+        yield Judged("records", "every promise kept", verdict.sentence.rstrip("."), False)
+    elif verdict.outcome is Outcome.UNDECIDED:
+        notes = f" ({verdict.notes[-1].rstrip('.')})" if verdict.notes else ""
+        yield Judged("records", "every promise kept", f"undecided: {verdict.sentence.rstrip('.')}{notes}", False)
+    else:
+        yield Judged("records", "every promise kept", "kept", True)
+    for name, most, got in (("lost", slo.lost, verdict.lost), ("duplicates", slo.duplicates, verdict.duplicates)):
+        if most is not None:
+            yield Judged(name, f"at most {most:,}" if most else "none", f"{got:,}", got <= most)
