@@ -100,10 +100,15 @@ def remove(name: str) -> None:
 
 def refuse_protected_cluster(cluster_id: str, confirm: str | None, *, healing: bool = False) -> None:
     """Refuse to change a cluster that any protected context names, however it was reached, unless one of those is repeated."""
-    names = [context for context in load().by_name.values() if context.cluster_id == cluster_id]
-    if not any(context.protected and context.name == confirm for context in names):
-        for context in names:
+    found = protecting(cluster_id)
+    if confirm not in {context.name for context in found}:
+        for context in found:
             refuse_protected(context, confirm, healing=healing)
+
+
+def protecting(cluster_id: str) -> list[Context]:
+    """The protected contexts that name this cluster."""
+    return [c for c in load().by_name.values() if c.cluster_id == cluster_id and c.protected]
 
 
 def refuse_protected(context: Context | None, confirm: str | None, *, healing: bool = False) -> None:

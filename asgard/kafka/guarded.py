@@ -25,6 +25,7 @@ WRITES = frozenset(
         "reassign",
         "elect_preferred_leaders",
         "elect_unclean_leaders",
+        "raise_features",
         "unregister_broker",
     }
 )

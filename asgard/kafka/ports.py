@@ -59,6 +59,10 @@ class ControlPlane(Protocol):
         """Finalized feature levels (`metadata.version`, `eligible.leader.replicas.version`, …)."""
         ...
 
+    def raise_features(self, levels: Mapping[str, int]) -> dict[str, int]:
+        """Bring feature levels up to these, none down; what was raised. There is no way back."""
+        ...
+
     # topics
     def topics(self, names: Collection[str] | None = None, *, moves: bool = True) -> dict[str, Topic]:
         """Those that exist of the names asked for.

@@ -12,6 +12,8 @@ from asgard.core.console import style
 from asgard.core.units import format_size
 from asgard.odin.dataloss import Loss
 from asgard.odin.engine.steps import Result, Step
+from asgard.odin.resources.checks import release_of
+from asgard.odin.resources.kinds import CLUSTER
 
 _SIGNS: dict[str, tuple[str, str, str]] = {
     "create": ("+", "green", "to create"),
@@ -43,8 +45,8 @@ def text(result: Result, losses: Sequence[Loss] = (), *, done: bool = False) -> 
     lines = [line for step in steps[:_SHOWN] for line in block(step)]
     if len(steps) > _SHOWN:
         lines.append(f"  … and {len(steps) - _SHOWN} more (--json shows all)")
-    for loss in losses:
-        lines.append(style(f"  ! {loss_sentence(loss)}", "bold", "red"))
+    for sentence in [*map(loss_sentence, losses), *one_way(result)]:
+        lines.append(style(f"  ! {sentence}", "bold", "red"))
     if lines:
         lines.append("")
     return "\n".join([*lines, counts(result, done=done)])
@@ -55,6 +57,19 @@ def loss_sentence(loss: Loss) -> str:
     size = "" if loss.bytes is None else f" ({format_size(loss.bytes)})"
     unread = f"; not read yet by {', '.join(loss.unread_by)}" if loss.unread_by else ""
     return f"{loss.topic} loses up to {loss.records:,} records{size}: {'; '.join(loss.why)}{unread}"
+
+
+def one_way(result: Result) -> list[str]:
+    """What of a plan can't be taken back, by anybody: feature levels that rise with the release (4.2 to 4.3, not 4.3.0 to 4.3.1)."""
+    found = []
+    for step in result.steps:
+        old, new = (str((values or {}).get("version")) for values in (step.old, step.new))
+        if step.type == CLUSTER and step.op == "update" and release_of(old) != release_of(new):
+            found.append(
+                f"the feature levels of {step.name} (metadata.version and others) rise to those of Kafka {new}: "
+                f"there is no way back from there to {old}"
+            )
+    return found
 
 
 def block(step: Step) -> list[str]:
@@ -93,6 +108,7 @@ def document(result: Result, losses: Collection[Loss] = ()) -> dict[str, Any]:
         "changes": [step.as_json() for step in changes(result)],
         "counts": result.counts,
         "losses": list(losses),
+        "one_way": one_way(result),
         "errors": [
             {
                 "resource": failure.name,

@@ -158,6 +158,7 @@ def _on_local_cluster(
             "brokerIds": [pulumi.get(broker, "nodeId") for broker in brokers],
             "bootstrapServers": pulumi.get(cluster, "bootstrapServers"),
             "clientProperties": pulumi.get(cluster, "clientProperties"),
+            "version": kafka.version,
         },
         here,
         outputs=("brokers",),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from kafka.protocol.admin import UpdateFeaturesRequest
 
 from asgard.core.errors import AsgardError, Unreachable
 from asgard.kafka.admin import (
@@ -24,7 +25,9 @@ from asgard.kafka.admin import (
 )
 from asgard.kafka.connection import Connection, scram_properties
 from asgard.kafka.data import Record, Writer
+from asgard.kafka.jars import DEFAULT_VERSION
 from asgard.kafka.model import Acl, ConfigChange, Move, NewTopic, QuotaEntity, ScramCredential
+from asgard.kafka.nodes.features import levels_of
 from asgard.kafka.ports import ControlPlane
 from tests.harness import RealCluster
 
@@ -79,6 +82,18 @@ def test_who_is_there(control: AdminClient, secured_cluster: RealCluster) -> Non
     assert [v.id for v in quorum.voters] == [1, 2, 3]
     assert {v.directory for v in quorum.voters} == {v.directory_id for v in secured_cluster.specs[1].voters}
     assert control.features()["metadata.version"] > 0
+
+
+def test_feature_levels_are_raised_and_never_lowered(plain_broker: RealCluster) -> None:
+    with connect(plain_broker.connection) as control:
+        whole = control.features()
+        update = UpdateFeaturesRequest.FeatureUpdateKey(feature="share.version", max_version_level=0, upgrade_type=2)
+        control._wire.ask(UpdateFeaturesRequest(timeout_ms=10_000, feature_updates=[update], validate_only=False))
+        assert control.raise_features({"share.version": 1, "group.version": 0}) == {"share.version": 1}
+        eventually(lambda: control.features() == whole)
+        assert control.raise_features(levels_of(DEFAULT_VERSION)) == {}
+        with pytest.raises(KafkaRefused, match="Invalid update version 999"):
+            control.raise_features({"metadata.version": 999})
 
 
 def test_topics_are_created_described_grown_and_deleted(control: AdminClient, topic_name: str) -> None:

@@ -23,6 +23,7 @@ from asgard.kafka.jars import DEFAULT_VERSION
 PROOFS = {
     "lease-fight": "tests.proof.lease_fight",
     "kill-steps": "tests.proof.kill_steps",
+    "feature-upgrade": "tests.proof.feature_upgrade",
     "thor-plans": "tests.proof.thor_plans",
 }
 OUT = Path(__file__).parents[2] / "docs" / "proof"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
-from kafka.protocol.admin import DescribeClusterRequest, DescribeQuorumRequest
+from kafka.protocol.admin import DescribeClusterRequest, DescribeQuorumRequest, UpdateFeaturesRequest
 from kafka.protocol.metadata import ApiVersionsRequest
 
 from asgard.kafka.admin.messages import AddRaftVoterRequest, RemoveRaftVoterRequest, UnregisterBrokerRequest
@@ -76,6 +77,22 @@ class ClusterCalls:
         )
         self._wire.check(answer.error_code, None, "ask for the feature levels")
         return {f.name: f.max_version_level for f in answer.finalized_features or []}
+
+    def raise_features(self, levels: Mapping[str, int]) -> dict[str, int]:
+        """Bring feature levels up to these, none down; what was raised. Kafka has no way back for `metadata.version`."""
+        there = self.features()
+        higher = {name: level for name, level in levels.items() if level > there.get(name, 0)}
+        if higher:
+            request = UpdateFeaturesRequest
+            updates = [
+                request.FeatureUpdateKey(feature=name, max_version_level=level) for name, level in higher.items()
+            ]
+            timeout_ms = int(self._wire.deadline_s * 1000)
+            answer = self._wire.ask(request(timeout_ms=timeout_ms, feature_updates=updates, validate_only=False))
+            self._wire.check(
+                answer.error_code, answer.error_message, "raise the feature levels", "ALTER on the cluster"
+            )
+        return higher
 
     def unregister_broker(self, broker: int) -> None:
         """Make the cluster forget a broker that is down for good. One that is not registered is no error."""

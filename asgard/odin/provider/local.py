@@ -175,13 +175,23 @@ class Readiness:
         return await asyncio.to_thread(self._wait, new)
 
     async def update(self, old: Values, new: Values) -> Values:
-        """Wait until all brokers serve, new ones too."""
-        return await asyncio.to_thread(self._wait, new)
+        """Wait until all brokers serve, new ones too; with another version, raise the feature levels to it."""
+        outputs = await asyncio.to_thread(self._wait, new)
+        if new.get("version") and new["version"] != old.get("version"):
+            await asyncio.to_thread(self._raise_features, new)
+        return outputs
 
     async def delete(self, old: Values) -> None:
         """Say to the nodes that the whole cluster goes."""
         for directory in _homes(local.run_dirs(old["clusterId"]).values()):
             going(directory).touch()
+
+    def _raise_features(self, new: Values) -> None:
+        from asgard.kafka.nodes.features import levels_of
+
+        levels = levels_of(new["version"])
+        with contextlib.closing(self._connect(Connection(new["bootstrapServers"], new["clientProperties"]))) as control:
+            control.raise_features(levels)
 
     def _wait(self, new: Values) -> Values:
         from asgard.kafka import nodes

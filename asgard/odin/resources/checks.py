@@ -211,6 +211,12 @@ def version_of(text: str) -> tuple[int, ...] | None:
     return tuple(int(part) for part in text.split(".")) if re.fullmatch(r"\d+(\.\d+){1,3}", text) else None
 
 
+def release_of(text: str) -> tuple[int, ...] | None:
+    """`4.3.1` is of the release 4.3: feature levels are a release's."""
+    numbers = version_of(text)
+    return None if numbers is None else numbers[:2]
+
+
 def transitions(kind: Kind, old: Values, new: Values) -> list[Wrong]:
     """What may not become of a resource that exists. Where something is unknown yet, nothing is said."""
     if any(

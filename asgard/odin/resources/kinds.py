@@ -248,6 +248,12 @@ KINDS: dict[str, Kind] = {
                 Field("brokerIds", "integers", "The brokers to wait for.", required=True),
                 Field("bootstrapServers", "string", "Where the cluster answers.", required=True),
                 Field("clientProperties", "map", "Kafka client properties.", secret=True, default={}),
+                Field(
+                    "version",
+                    "string",
+                    "Kafka version. A higher one raises the feature levels (`metadata.version` and others) once all brokers are "
+                    "there, for which Kafka has no way back; without it they stay as they are.",
+                ),
                 Field("brokers", "integers", "The brokers that were there.", output=True),
             ),
         ),
