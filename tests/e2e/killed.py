@@ -10,6 +10,7 @@ import copy
 import json
 import re
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ import psutil
 
 from asgard.kafka.connection import Connection
 from asgard.kafka.ports import ControlPlane
-from tests.e2e.command import Home, Stack, cluster, finished, remove_nodes
+from tests.e2e.command import Answer, Home, Stack, cluster, finished, remove_nodes
 from tests.harness import RealCluster, leaked_processes
 
 ACCESS: dict[str, Any] = {
@@ -100,13 +101,27 @@ class Step:
 
 def up(stack: Stack, trace: Path, *extra: str, step: int = 0, phase: str = "before") -> list[Step]:
     """`odin up --yes`, killed at a step, or to its end; the steps it began."""
+    finished(_start(stack, trace, *extra, step=step, phase=phase), -signal.SIGKILL if step else 0)
+    return _steps(trace)
+
+
+def interrupted_up(stack: Stack, trace: Path, step: int) -> tuple[Answer, list[Step]]:
+    """`odin up --yes` with Ctrl-C at the beginning of a step: what it said, and the steps it began."""
+    return finished(_start(stack, trace, "--json", step=step, number="SIGINT"), 130), _steps(trace)
+
+
+def _start(
+    stack: Stack, trace: Path, *extra: str, step: int, phase: str = "before", number: str = "SIGKILL"
+) -> subprocess.Popen[str]:
     trace.unlink(missing_ok=True)
     trace.touch()
     command = (sys.executable, "-m", "tests.e2e.killing")
-    driver = ("--step", str(step), "--phase", phase, "--trace", trace, "--")
+    driver = ("--step", str(step), "--phase", phase, "--with", number, "--trace", trace, "--")
     home = Home(stack.home.path, {"PYTHONPATH": str(Path(__file__).parents[2])})
-    process = home.start(*driver, "odin", "up", "-f", stack.write(), "--yes", *extra, command=command)
-    finished(process, -signal.SIGKILL if step else 0)
+    return home.start(*driver, "odin", "up", "-f", stack.write(), "--yes", *extra, command=command)
+
+
+def _steps(trace: Path) -> list[Step]:
     lines = [line.split(" ", 2) for line in trace.read_text().splitlines()]
     return [Step(int(number), verb, urn) for number, verb, urn in lines]
 

@@ -2,6 +2,8 @@
 
     python -m tests.e2e.killing --step 3 --phase done --trace FILE -- odin up --yes
 
+`--with SIGINT` is Ctrl-C at that moment.
+
 A step is a call of the provider that changes something (create, update, delete), counted in the order in which they begin. Phases:
 
     before   the intent is on disk, nothing has happened yet
@@ -32,20 +34,20 @@ from asgard.odin.provider.provider import AsgardProvider
 PHASES = ("before", "spawned", "done", "after")
 
 
-def die() -> None:
-    """SIGKILL to this very process."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 class Killer:
     """Counts steps and dies at the chosen one."""
 
-    def __init__(self, step: int, phase: str, trace: Path) -> None:
+    def __init__(self, step: int, phase: str, trace: Path, number: signal.Signals) -> None:
+        self._signal = number
         self._step = step
         self._phase = phase
         self._trace = trace
         self._numbers = itertools.count(1)
         self._urn = ""
+
+    def die(self) -> None:
+        """The signal to this very process."""
+        os.kill(os.getpid(), self._signal)
 
     def wrap(self, verb: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """The provider's method with the counter around it. Previews are no steps."""
@@ -58,10 +60,10 @@ class Killer:
                 file.write(f"{number} {verb} {request.urn}\n")
             chosen = number == self._step
             if chosen and self._phase == "before":
-                die()
+                self.die()
             answer = await call(provider, request)
             if chosen and self._phase == "done":
-                die()
+                self.die()
             if chosen and self._phase == "after":
                 self._urn = request.urn
             return answer
@@ -78,7 +80,7 @@ class Killer:
                 and any(f'"do":"{did}"'.encode() in data for did in ("put", "drop"))
                 and self._urn.encode() in data
             ):
-                die()
+                self.die()
 
         return written
 
@@ -88,7 +90,7 @@ class Killer:
 
         def written(path: Path, content: str | bytes, mode: int = 0o600) -> None:
             if path.name == "pid" and self._phase == "spawned" and next(spawned) == self._step:
-                die()
+                self.die()
             write(path, content, mode)
 
         return written
@@ -99,10 +101,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--step", type=int, default=0)
     parser.add_argument("--phase", choices=PHASES, default="before")
+    parser.add_argument("--with", dest="signal", type=signal.Signals.__getitem__, default=signal.SIGKILL)
     parser.add_argument("--trace", type=Path, required=True)
     parser.add_argument("arguments", nargs="+")
     options = parser.parse_args()
-    killer = Killer(options.step, options.phase, options.trace)
+    killer = Killer(options.step, options.phase, options.trace, options.signal)
     for verb in ("create", "update", "delete"):
         setattr(AsgardProvider, verb, killer.wrap(verb, getattr(AsgardProvider, verb)))
     StepLog._write = killer.watch_log(StepLog._write)  # type: ignore[method-assign]
