@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 HAND_OVER_S = 60.0
 """How long somebody less urgent may take to hand the cluster over."""
 RATES_WINDOW_S = 5.0
+TURNS = 20
+"""Healings in one step, at most: each puts one thing right."""
 NOTICE = "thor.notice.sent"
 
 
@@ -118,7 +120,7 @@ class Steps:
             lambda decision, details: None, progress, self.confirm, f"thor recipe run {self.recipe.name}"
         )
         did: list[str] = []
-        while True:
+        for _ in range(TURNS):
             attempt.check()
             healed = heal.once(self.target, policy, self.limits, manner, self.control).healed
             if healed.state == "failed":

@@ -242,7 +242,7 @@ class RecipeFile(Model):
     trigger: Annotated[TriggerSection, EmptyMapping] = Field(default_factory=TriggerSection)
     parameters: Annotated[dict[str, ParameterEntry], EmptyMapping] = Field(default_factory=dict)
     when: Conditions = Field(default_factory=list, description="all of it must hold, else there is nothing to do")
-    timeout: OptionalSeconds = Field(default=None, description="of the whole run; a step begun is not cut short")
+    timeout: OptionalSeconds = Field(default=None, description="of the whole run")
     steps: Annotated[list[Any], Field(min_length=1)]
     on_failure: list[Any] = Field(
         default_factory=list, description="steps that are taken where one of the others fails"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from asgard.core.errors import AsgardError, Busy, Failed, Refused, WrongUsage
+from asgard.core.errors import AsgardError, Busy, Failed, Interrupted, Refused, WrongUsage
 from asgard.core.units import format_duration
 from asgard.kafka import rolling
 from asgard.kafka.model import Node
@@ -92,7 +92,7 @@ def _wait_until_whole(control: ControlPlane, node: int, give_up: float) -> None:
                 for p in t.partitions
                 if set(p.replicas) - set(p.adding) - set(p.isr) - {node}
             ]
-        except (Busy, Refused):
+        except (Busy, Refused, Interrupted):
             raise
         except AsgardError as error:  # no broker answers at this moment
             lacking = [error.what]

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from asgard.core.condition import Condition
-from asgard.core.errors import AsgardError, Busy, ExitCode, Failed, Unreachable, WrongUsage
+from asgard.core.errors import AsgardError, Busy, ExitCode, Failed, Interrupted, Unreachable, WrongUsage
 from asgard.core.units import format_duration
 from asgard.thor.recipes import memory as journal_of
 from asgard.thor.recipes.facts import Facts, Verdict
@@ -191,8 +191,7 @@ class _Runner:
 
     def on_failure(self) -> None:
         for step in self.recipe.on_failure:
-            if self.step(step, on_failure=True).outcome == "failed":
-                return
+            self.step(step, on_failure=True)
 
     def step(self, step: Step, *, on_failure: bool = False) -> StepReport:
         """One step with its tries; a failure of the recipe's own steps is the run's."""
@@ -208,6 +207,8 @@ class _Runner:
                 done = self._patiently(attempt)
                 result.outcome, result.text = done.outcome, done.text
                 break
+            except Interrupted:
+                raise
             except AsgardError as error:
                 result.text = error.what
                 last = result.tries > step.given.retries or isinstance(error, WrongUsage)

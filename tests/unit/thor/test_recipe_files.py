@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from asgard.cli.main import main
+from asgard.core.condition import BROKER_FACTS, CLUSTER_FACTS, FINDINGS
 from asgard.core.errors import InvalidFile, Refused, WrongUsage
 from asgard.core.schema import recipe as schema
 from asgard.thor.recipes import crontab, program, read, shelf
@@ -267,10 +268,18 @@ def test_list_show_and_validate_need_no_cluster(tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr().out.startswith("recipe: mine\nabout: ours\n")
 
 
+def test_the_docs_name_every_action_fact_finding_and_recipe() -> None:
+    text = DOC.read_text(encoding="utf-8")
+    rows = [f"| `{name}` |" for name in (*CLUSTER_FACTS, *FINDINGS, *SHIPPED)]
+    rows += [f"| `broker.{name}` |" for name in BROKER_FACTS]
+    assert [row for row in rows if row not in text] == []
+    assert [action for action in schema.ACTIONS if f"`{action}`" not in text] == []
+
+
 def test_the_recipes_in_the_docs_are_valid(tmp_path: Path) -> None:
     examples = re.findall(r"```yaml\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)
     assert examples
     for example in examples:
-        name = re.search(r"(?m)^recipe: (\S+)$", example)
+        name = re.search(r"(?m)^recipe: (\S+)", example)
         assert name, example
         read.read(written(tmp_path, example, name[1]), examples=True)

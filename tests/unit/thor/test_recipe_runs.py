@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asgard.core.errors import Busy, Failed, Refused, Unreachable, WrongUsage
+from asgard.core.errors import Busy, Failed, Interrupted, Refused, Unreachable, WrongUsage
 from asgard.journal import events
 from asgard.journal.store.database import Database, open_journal
 from asgard.kafka.model import Broker, ClusterSnapshot, Node, Partition
@@ -69,7 +69,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         return Stage(journal, tmp_path)
 
 
-STEPS = "steps: [balance, {verify: under_replicated == 0}]\non_failure: [{notify: help}]\n"
+STEPS = "steps: [balance, {verify: under_replicated == 0}]\non_failure: [{notify: {text: help, retries: 0}}]\n"
 
 
 def test_all_steps_are_taken_and_written_down(stage: Stage) -> None:
@@ -119,6 +119,20 @@ def test_the_exit_code_is_that_of_the_failure_whatever_on_failure_does(
     assert (report.outcome, report.exit_code) == ("failed", code)
     assert stage.told[-2] == "on failure 1, notify: failed: nobody hears"
     assert stage.told[-1].endswith(f"exit code {code}")
+
+
+def test_an_interruption_is_no_failure_nobody_is_alarmed_and_the_next_run_goes_on(stage: Stage) -> None:
+    stage.answers = {"balance": [Interrupted("stopped by a signal")]}
+    with pytest.raises(Interrupted):
+        stage.run(stage.recipe(STEPS))
+    assert (stage.did, stage.kinds()) == (["balance"], ["thor.recipe.started"])
+    assert stage.run(stage.recipe(STEPS)).resumed
+
+
+def test_all_of_on_failure_is_done_whatever_becomes_of_it(stage: Stage) -> None:
+    stage.answers = {"balance": [Failed("no")], "notify": [Failed("nobody hears")]}
+    stage.run(stage.recipe("steps: [balance]\non_failure: [{notify: {text: x, retries: 0}}, {run: [/bin/true]}]\n"))
+    assert stage.did == ["balance", "notify", "run"]
 
 
 def test_a_step_is_tried_again_as_often_as_it_says(stage: Stage) -> None:
