@@ -270,6 +270,29 @@ def test_one_load_at_a_time_on_a_cluster(command: Callable[..., tuple[int, Any, 
     assert code == 75 and "load" in words
 
 
+def test_a_locust_shape_decides_how_many_producers_send(carry_out: Callable[..., Result], tmp_path: Path) -> None:
+    file = tmp_path / "shapes.py"
+    file.write_text(
+        "from locust import LoadTestShape\n"
+        "class Steps(LoadTestShape):\n"
+        "    def tick(self):\n"
+        "        return (1, 10) if self.get_run_time() < 3 else (3, 10) if self.get_run_time() < 6 else None\n"
+    )
+    load = scenario(300, 40, users=3, consumers=(Consumers("t"),), shape=f"{file}:Steps")
+    result = carry_out(load)
+    sends = result.sending[0]
+    assert result.seconds < 40, "the shape ends the load before its duration does"
+    # A third of the rate for three seconds, all of it for three more, less the time in which a producer connects.
+    assert 300 < sends.sent < 1500 and sends.acked == sends.sent == result.reading[0].read
+    assert result.passed, result.reason
+
+
+def test_more_consumers_than_partitions_are_no_problem(carry_out: Callable[..., Result]) -> None:
+    load = dataclasses.replace(scenario(100, 2, consumers=(Consumers("t", users=3),)), topics=(LoadTopic("t", 1),))
+    result = carry_out(load)
+    assert (result.reading[0].read, result.passed) == (200, True), result.reason
+
+
 def test_records_that_kafka_refuses_are_counted_with_the_reason(carry_out: Callable[..., Result]) -> None:
     load = scenario(50, 1, slo=Slo(errors=0.5))
     result = carry_out(dataclasses.replace(load, topics=(LoadTopic("t", 1, config={"max.message.bytes": "200"}),)))

@@ -20,7 +20,7 @@ from locust.runners import STATE_MISSING, MasterRunner, Runner
 
 from asgard.core.errors import AsgardError, ExitCode, Failed, Unreachable
 from asgard.loki.check.history import SUFFIX
-from asgard.loki.load import messages, scenario
+from asgard.loki.load import messages
 from asgard.loki.load.outcome import Outcome, Rows, Worker, row
 from asgard.loki.load.scenario import Scenario
 from asgard.loki.load.tally import Part
@@ -89,6 +89,10 @@ class Conductor:
     def stop(self) -> None:
         """End the sending early; what was sent is still waited for."""
         self.stopped = True
+        self.end_sending()
+
+    def end_sending(self) -> None:
+        """Producers send no more; what they sent is still waited for."""
         self._say(messages.STOP, {})
 
     def run(self) -> Outcome:
@@ -155,7 +159,8 @@ class Conductor:
         self.emit("go", {"at_us": self._began_us, "workers": [msgspec.to_builtins(w) for w in self.workers.values()]})
         if self.load.shape:
             shape = self.runner.environment.shape_class
-            assert shape is not None
+            assert isinstance(shape, Shape)
+            shape.ended = self.end_sending
             gevent.spawn_later(wait_s, self.runner.start_shape)
         gevent.spawn_later(wait_s, self._progress)
 
@@ -180,7 +185,7 @@ class Conductor:
             self._fresh.setdefault(key, Part()).merge(part)
         records = self.load.records
         if records is not None and not self.stopped and sum(w.sent for w in self.workers.values()) >= records:
-            self._say(messages.STOP, {})  # a shape may have made producers twice, each with a share of its own
+            self.end_sending()  # a shape may have made producers twice, each with a share of its own
 
     def _on_finished(self, environment: Any, msg: Any) -> None:
         self._finished[msg.node_id] = msg.type
@@ -238,8 +243,35 @@ def _stopped() -> AsgardError:
     return Failed("stopped before it began")
 
 
-def shape_of(load: Scenario) -> LoadTestShape | None:
-    """The Locust load shape that the scenario names, with room for the consumers beside it. Raises Failed."""
+class Shape(LoadTestShape):
+    """A user's load shape with room for the consumers beside its producers. `ended` is called once when it is through."""
+
+    def __init__(self, made: LoadTestShape, *, consumers: int, most: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.ended: Callable[[], None] = lambda: None
+        self._made = made
+        self._consumers = consumers
+        self._most = most
+        self._last = (consumers, 100.0)
+        self._over = False
+
+    def tick(self) -> Any:
+        """As Locust asks once a second. When it is through the users stay: they end by themselves, with all their answers."""
+        wanted = None if self._over else self._made.tick()
+        if wanted is not None:
+            self._last = (min(wanted[0], self._most) + self._consumers, wanted[1])
+        elif not self._over:
+            self._over = True
+            self.ended()
+        return self._last
+
+    def reset_time(self) -> None:
+        """The shape begins."""
+        self._made.reset_time()
+
+
+def shape_of(load: Scenario) -> Shape | None:
+    """The Locust load shape that the scenario names. Raises Failed where it can't be made."""
     if load.shape is None:
         return None
     import importlib.util
@@ -256,29 +288,10 @@ def shape_of(load: Scenario) -> LoadTestShape | None:
         raise Failed(f"the shape {load.shape} can't be made: {type(error).__name__}: {error}") from error
     if not isinstance(made, LoadTestShape):
         raise Failed(f"{name} of {path} is no LoadTestShape of Locust")
-    consumers = sum(c.users for c in load.consumers)
-    most = sum(p.users for p in load.producers)
-    began = time.monotonic()
-
-    class Bounded(LoadTestShape):
-        """The shape, within the scenario's producers and duration, and with its consumers."""
-
-        def tick(self) -> Any:
-            wanted = made.tick() if time.monotonic() - began < load.duration_s + 60 else None
-            if wanted is None:
-                return (consumers, 100.0) if consumers else (0, 100.0)
-            return (min(wanted[0], most) + consumers, wanted[1])
-
-        def reset_time(self) -> None:
-            made.reset_time()
-            super().reset_time()  # type: ignore[no-untyped-call]
-
-    return Bounded()  # type: ignore[no-untyped-call]
+    consumers, producers = sum(c.users for c in load.consumers), sum(p.users for p in load.producers)
+    return Shape(made, consumers=consumers, most=producers)
 
 
 def quiet() -> None:
     """Locust tells its story at level INFO; ours is told elsewhere."""
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
-
-
-__all__ = ["Conductor", "Master", "quiet", "scenario", "shape_of"]
