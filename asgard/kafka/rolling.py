@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from asgard.core.errors import AsgardError, Failed, Refused
+from asgard.core.errors import AsgardError, Failed, Interrupted, Refused
 from asgard.kafka.model import Partition, Quorum, Topic
 from asgard.kafka.ports import ControlPlane, NodeControl
 
@@ -143,6 +143,8 @@ def _wait_until_back(control: ControlPlane, nodes: NodeControl, node: int, deadl
     while True:
         try:
             found = lack(node, roles, control)
+        except Interrupted:
+            raise
         except AsgardError as error:  # no broker answers, or the quorum has no leader at this moment
             found = Lack(error.what)
         if found is None:
