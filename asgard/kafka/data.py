@@ -192,11 +192,13 @@ def read_messages(
     *,
     deadline_s: float = 60,
     batch: int = 10_000,
+    reached: dict[tuple[str, int], int] | None = None,
 ) -> Iterator[list[Any]]:
     """Batches of confluent-kafka's messages between `start` and `end` of each partition, for whoever reads millions.
 
-    Records that retention or compaction took away in the meantime are passed over. Raises Unreachable where the ends are not
-    reached within `deadline_s` of reading (time in the caller does not count).
+    `reached` is told the offset up to which each partition was read: an open transaction ends the reading before `end`, and so
+    does the deadline. Records that retention or compaction took away in the meantime are passed over. Raises Unreachable where
+    the ends are not reached within `deadline_s` of reading (time in the caller does not count).
     """
     ends = {key: offsets.end for key, offsets in partitions.items() if offsets.records > 0}
     if not ends:
@@ -224,7 +226,7 @@ def read_messages(
             started = time.monotonic()
             messages = consumer.consume(batch, timeout=min(max(left_s, 0), 0.5))
             before = set(ends)
-            taken = _take(messages, ends, connection)
+            taken = _take(messages, ends, connection, reached if reached is not None else {})
             consumer.pause([Position(topic, partition) for topic, partition in before - ends.keys()])
             left_s -= time.monotonic() - started
             if taken:
@@ -236,7 +238,12 @@ def read_messages(
         consumer.close()
 
 
-def _take(messages: list[Any], ends: dict[tuple[str, int], int], connection: Connection) -> list[Any]:
+def _take(
+    messages: list[Any],
+    ends: dict[tuple[str, int], int],
+    connection: Connection,
+    reached: dict[tuple[str, int], int],
+) -> list[Any]:
     """The messages before the ends; drops the partitions that are through.
 
     One is through at its last record, at a record beyond it, or where Kafka says there is no more: the last offsets may hold
@@ -247,7 +254,8 @@ def _take(messages: list[Any], ends: dict[tuple[str, int], int], connection: Con
         key, error = (message.topic(), message.partition()), message.error()
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:
-                ends.pop(key, None)
+                if ends.pop(key, None) is not None:  # what follows in this batch is dropped: the end had moved on
+                    reached[key] = message.offset()
             elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
                 pass  # librdkafka asks for a coordinator although no group is joined; a reader without one needs none
             elif not error.retriable():
@@ -257,6 +265,7 @@ def _take(messages: list[Any], ends: dict[tuple[str, int], int], connection: Con
         if offset >= end - 1:
             ends.pop(key, None)
         if offset < end:
+            reached[key] = offset + 1
             taken.append(message)
     return taken
 
