@@ -16,6 +16,8 @@ from asgard.loki.check.anomalies import Anomaly, Case, Example
 from asgard.loki.check.check import Counts, Result
 from asgard.loki.check.promises import TABLE, Mode, Promise
 
+_LEFT_NAMED = 3
+
 
 class Outcome(StrEnum):
     """`broken`: at least one promise was. `undecided`: none was seen broken, but acknowledged records are left that no last read
@@ -101,8 +103,14 @@ class Verdict:
         return tuple(dict.fromkeys(f.promise for f in self.findings if f.promise is not None))
 
 
-def judge(result: Result, *, unclean_election: bool = False, traces: Traces | None = None) -> Verdict:
-    """The verdict on what the check found. `unclean_election`: topics allowed it, or somebody elected such a leader by hand."""
+def judge(
+    result: Result, *, unclean_election: bool = False, traces: Traces | None = None, left: tuple[str, ...] = ()
+) -> Verdict:
+    """The verdict on what the check found.
+
+    `unclean_election`: topics allowed it, or somebody elected such a leader by hand. `left`: what the last read could not read, in
+    words.
+    """
     mode = Mode.of(result.producers, result.consumers, unclean_election=unclean_election)
     findings = tuple(
         Finding(
@@ -122,7 +130,7 @@ def judge(result: Result, *, unclean_election: bool = False, traces: Traces | No
     else:
         outcome = Outcome.KEPT
     sentence = " ".join((_fate(result, traces), *_promises(findings)))
-    return Verdict(outcome, mode, result.counts, findings, traces, _notes(result, traces), sentence)
+    return Verdict(outcome, mode, result.counts, findings, traces, _notes(result, traces, left), sentence)
 
 
 def _fate(result: Result, traces: Traces | None) -> str:
@@ -169,7 +177,7 @@ def _promises(findings: tuple[Finding, ...]) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _notes(result: Result, traces: Traces | None) -> tuple[str, ...]:
+def _notes(result: Result, traces: Traces | None, left: tuple[str, ...]) -> tuple[str, ...]:
     """What a reader of the verdict has to know about the evidence."""
     counts, notes = result.counts, []
     if counts.indeterminate:
@@ -181,6 +189,9 @@ def _notes(result: Result, traces: Traces | None) -> tuple[str, ...]:
         notes.append(f"{result.killed} of {result.processes} processes of the load ended in the midst of it.")
     if counts.unknown:
         notes.append(f"{counts.unknown:,} records carry this run's stamp, but no producer in the history sent them.")
+    if left:
+        more = f", and {len(left) - _LEFT_NAMED} more" if len(left) > _LEFT_NAMED else ""
+        notes.append(f"The last read is not complete: {'; '.join(left[:_LEFT_NAMED])}{more}.")
     if traces is not None and traces.unread:
         notes.append(f"Not looked at: {', '.join(traces.unread)}.")
     return tuple(notes)

@@ -1,0 +1,250 @@
+"""Kafka's log segments as they lie on a broker's disk: what a replica holds, whoever is allowed to read it over the network.
+
+Reads the record batch format v2 (Kafka documentation, "Message Format"; KIP-98), which every Kafka since 1.0 writes: compression,
+headers, transactional and control batches, checksums. A segment is read while its broker runs or lies dead: a batch that the
+file's end cuts off is not there yet (or never will be), so reading stops before it. The metadata log has another content and is
+not meant here. Offsets and times are Kafka's own (times in ms, UTC).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import google_crc32c
+
+from asgard.core.errors import Failed
+from asgard.kafka.connection import read_properties
+from asgard.kafka.nodes.rundir import RunDir
+
+Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
+_COMPRESSIONS: tuple[Compression, ...] = ("none", "gzip", "snappy", "lz4", "zstd")
+_HEAD = struct.Struct(">qiibIhiqqqhii")
+_BEFORE_LENGTH = 12
+_CRC_ENDS = 21
+_XERIAL = b"\x82SNAPPY\x00"
+_XERIAL_HEAD = 16
+
+
+class Damaged(Failed):
+    """Bytes of a segment that can't be what a broker wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A record of a segment. `headers` in their order; a header's value may be null."""
+
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A record batch: offsets `[base_offset, last_offset]`, of which compaction may have taken some away.
+
+    `producer_id` is -1 without idempotence. `control`: a transaction's marker, no records of anybody. Its records and its
+    checksum are read from the file when they are asked for, which works as long as `batches` goes on.
+    """
+
+    base_offset: int
+    last_offset: int
+    leader_epoch: int
+    compression: Compression
+    transactional: bool
+    control: bool
+    base_timestamp_ms: int
+    max_timestamp_ms: int
+    producer_id: int
+    producer_epoch: int
+    base_sequence: int
+    count: int
+    position: int
+    size: int
+    log_append_time: bool
+    _crc: int = field(repr=False)
+    _file: BinaryIO = field(repr=False)
+
+    def body(self) -> bytes:
+        """The records' bytes, decompressed. Raises Damaged."""
+        data = os.pread(self._file.fileno(), self.size - _HEAD.size, self.position + _HEAD.size)
+        try:
+            return _decompress(self.compression, data)
+        except Exception as error:
+            raise Damaged(
+                f"the batch at offset {self.base_offset} can't be decompressed ({self.compression})"
+            ) from error
+
+    @property
+    def intact(self) -> bool:
+        """Whether the checksum matches."""
+        covered = os.pread(self._file.fileno(), self.size - _CRC_ENDS, self.position + _CRC_ENDS)
+        return int(google_crc32c.value(covered)) == self._crc
+
+    @property
+    def commits(self) -> bool | None:
+        """Of a control batch: whether it commits (True) or aborts its transaction; None where it is none of the two."""
+        if not self.control:
+            return None
+        key = next(iter(self.records())).key or b""
+        kind = struct.unpack_from(">hh", key)[1] if len(key) >= 4 else -1
+        return {0: False, 1: True}.get(kind)
+
+    def records(self) -> Iterator[LogRecord]:
+        """Its records. Raises Damaged where the bytes make none."""
+        data, at = self.body(), 0
+        try:
+            for _ in range(self.count):
+                length, at = _varint(data, at)
+                if length < 0 or at + length > len(data):
+                    raise IndexError
+                yield self._record(data, at)
+                at += length
+        except (IndexError, UnicodeDecodeError) as error:
+            raise Damaged(f"the records of the batch at offset {self.base_offset} can't be read") from error
+
+    def _record(self, data: bytes, at: int) -> LogRecord:
+        later_ms, at = _varint(data, at + 1)
+        delta, at = _varint(data, at)
+        key, at = _bytes(data, at)
+        value, at = _bytes(data, at)
+        count, at = _varint(data, at)
+        headers = []
+        for _ in range(count):
+            name, at = _bytes(data, at)
+            content, at = _bytes(data, at)
+            headers.append(((name or b"").decode(), content))
+        time_ms = self.max_timestamp_ms if self.log_append_time else self.base_timestamp_ms + later_ms
+        return LogRecord(self.base_offset + delta, time_ms, key, value, tuple(headers))
+
+
+def batches(segment: Path) -> Iterator[Batch]:
+    """The batches of a `.log` file up to the first that is not whole. Raises Damaged for a format older than v2.
+
+    A file that is taken away in the meantime (retention) is empty.
+    """
+    try:
+        file = segment.open("rb", buffering=1 << 16)
+    except FileNotFoundError:
+        return
+    with file:
+        position = 0
+        while batch := _next(file, position, os.fstat(file.fileno()).st_size):
+            yield batch
+            position += batch.size
+
+
+def _next(file: BinaryIO, position: int, end: int) -> Batch | None:
+    file.seek(position)
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        return None
+    (base, length, epoch, magic, crc, attributes, last, first_ms, max_ms, producer, producer_epoch, sequence, count) = (
+        _HEAD.unpack(head)
+    )
+    size = length + _BEFORE_LENGTH
+    if length == 0 and base == 0 and magic == 0:
+        return None  # space that was allocated before it was needed
+    if magic != 2:
+        raise Damaged(
+            f"{file.name} has a batch of format {magic} at byte {position}",
+            "Asgard reads format 2 (Kafka 1.0 and newer).",
+        )
+    if size < _HEAD.size or last < 0 or count < 0:
+        raise Damaged(f"{file.name} is damaged at byte {position}")
+    if position + size > end:
+        return None
+    kind = attributes & 7
+    if kind >= len(_COMPRESSIONS):
+        raise Damaged(f"{file.name} has a batch of compression {kind} at byte {position}")
+    return Batch(
+        base_offset=base,
+        last_offset=base + last,
+        leader_epoch=epoch,
+        compression=_COMPRESSIONS[kind],
+        transactional=bool(attributes & 16),
+        control=bool(attributes & 32),
+        base_timestamp_ms=first_ms,
+        max_timestamp_ms=max_ms,
+        producer_id=producer,
+        producer_epoch=producer_epoch,
+        base_sequence=sequence,
+        count=count,
+        position=position,
+        size=size,
+        log_append_time=bool(attributes & 8),
+        _crc=crc,
+        _file=file,
+    )
+
+
+def _decompress(compression: Compression, data: bytes) -> bytes:
+    if compression == "none":
+        return data
+    if compression == "gzip":
+        return zlib.decompress(data, wbits=31)
+    import cramjam
+
+    if compression == "lz4":
+        return bytes(cramjam.lz4.decompress(data))
+    if compression == "zstd":
+        return bytes(cramjam.zstd.decompress(data))
+    if not data.startswith(_XERIAL):
+        return bytes(cramjam.snappy.decompress_raw(data))  # librdkafka's: one block without a frame
+    blocks, at = [], _XERIAL_HEAD
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        blocks.append(bytes(cramjam.snappy.decompress_raw(data[at + 4 : at + 4 + length])))
+        at += 4 + length
+    return b"".join(blocks)
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A zigzag varint (Protocol Buffers' encoding) and where it ends. Raises IndexError beyond the data."""
+    byte = data[at]
+    value, shift, at = byte & 0x7F, 7, at + 1
+    while byte & 0x80:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+    return (value >> 1) ^ -(value & 1), at
+
+
+def _bytes(data: bytes, at: int) -> tuple[bytes | None, int]:
+    length, at = _varint(data, at)
+    if length < 0:
+        return None, at
+    if at + length > len(data):
+        raise IndexError
+    return data[at : at + length], at + length
+
+
+def segments(partition: Path, first: int = 0, last: int | None = None) -> list[Path]:
+    """The `.log` files of a partition's directory that may hold offsets `[first, last]`, in order."""
+    found = sorted((int(path.stem), path) for path in partition.glob("*.log") if path.stem.isdigit())
+    ends = [base - 1 for base, _ in found[1:]] + [None]
+    return [
+        path
+        for (base, path), end in zip(found, ends, strict=True)
+        if (end is None or end >= first) and (last is None or base <= last)
+    ]
+
+
+def log_dirs(node: RunDir) -> list[Path]:
+    """The log directories of a local node, as its server.properties name them. Raises WrongUsage where it has no server.properties."""
+    return [Path(text.strip()) for text in read_properties(node.properties)["log.dirs"].split(",")]
+
+
+def partition_dir(node: RunDir, topic: str, partition: int) -> Path | None:
+    """Where a local node keeps its replica of a partition; None where it has none, or its directory is not there."""
+    for directory in log_dirs(node):
+        if (found := directory / f"{topic}-{partition}").is_dir():
+            return found
+    return None

@@ -1,0 +1,131 @@
+"""Where were lost records lost? Looks for each of them in the log segments of every replica, on disks that this machine can read.
+
+A record that Kafka had given an offset is looked for at that offset, which takes a look at the heads of few batches. One without
+(acks=0) is looked for in all records of its partition.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from asgard.kafka import segments, stamp
+from asgard.kafka.nodes.rundir import RunDir
+from asgard.loki.check.board import Missing
+from asgard.loki.check.catalogue import Where
+from asgard.loki.check.check import Result
+from asgard.loki.check.history import NO_OFFSET
+from asgard.loki.check.verdict import Traces
+
+Name = tuple[int, int]
+"""A record of a topic: producer and sequence."""
+
+
+@dataclass
+class Wanted:
+    """Lost records of one partition: by offset, ascending, and those of which no offset is known."""
+
+    offsets: list[int] = field(default_factory=list)
+    by_offset: dict[int, set[Name]] = field(default_factory=dict)
+    anywhere: set[Name] = field(default_factory=set)
+
+    @property
+    def told(self) -> set[Name]:
+        """Those whose offset is known."""
+        return set().union(*self.by_offset.values())
+
+    def may_be_in(self, batch: segments.Batch) -> bool:
+        """Whether the batch may hold one of them."""
+        at = bisect_left(self.offsets, batch.base_offset)
+        return bool(self.anywhere) or (at < len(self.offsets) and self.offsets[at] <= batch.last_offset)
+
+
+def look(
+    result: Result,
+    nodes: Iterable[RunDir],
+    leaders: Mapping[Where, int],
+    replicas: Mapping[Where, tuple[int, ...]],
+) -> Traces:
+    """Look for what the check misses. `nodes` are those of this machine; `leaders` and `replicas` as the cluster tells them."""
+    local = {node.spec().id: node for node in nodes}
+    in_kafka = on_the_way = 0
+    left_on: Counter[int] = Counter()
+    unread: dict[str, None] = {}
+    for topic, missing in result.missing.items():
+        for partition, wanted in _by_partition(missing).items():
+            where = (topic, partition)
+            found: dict[int, set[Name]] = {}
+            for broker in replicas.get(where, tuple(local)):
+                directory, problem = _directory(local.get(broker), where)
+                if directory is None:
+                    unread[f"broker {broker} ({problem})"] = None
+                    continue
+                found[broker], damaged = _search(directory, result.run, wanted)
+                unread.update((f"broker {broker} ({what})", None) for what in damaged)
+            leader = leaders.get(where, -1)
+            held = set().union(*(names for broker, names in found.items() if broker != leader))
+            left_on.update({broker: len(names - found.get(leader, set())) for broker, names in found.items()})
+            if leader in found:  # what it holds is what is served; without it nothing is known
+                served, everywhere = found[leader], found.keys() >= set(replicas.get(where, ()))
+                in_kafka += len((wanted.told | (wanted.anywhere & held)) - served)
+                on_the_way += len(served) + (len(wanted.anywhere - served - held) if everywhere else 0)
+    return Traces(in_kafka, on_the_way, dict(+left_on), tuple(unread))
+
+
+def _by_partition(missing: Missing) -> dict[int, Wanted]:
+    found: dict[int, Wanted] = {}
+    columns = (missing.partitions, missing.offsets, missing.producers, missing.sequences)
+    for partition, offset, producer, sequence in zip(*(np.asarray(c).tolist() for c in columns), strict=True):
+        wanted = found.setdefault(partition, Wanted())
+        if offset == NO_OFFSET:
+            wanted.anywhere.add((producer, sequence))
+        else:
+            wanted.by_offset.setdefault(offset, set()).add((producer, sequence))
+    for wanted in found.values():
+        wanted.offsets = sorted(wanted.by_offset)
+    return found
+
+
+def _directory(node: RunDir | None, where: Where) -> tuple[Path | None, str]:
+    if node is None:
+        return None, "not on this machine"
+    found = segments.partition_dir(node, *where)
+    return found, "" if found is not None else f"it has no directory of {where[0]}-{where[1]}"
+
+
+def _search(directory: Path, run: bytes, wanted: Wanted) -> tuple[set[Name], list[str]]:
+    """Which of the records the replica holds, and what of it can't be read."""
+    found: set[Name] = set()
+    damaged: list[str] = []
+    span = (0, None) if wanted.anywhere else (wanted.offsets[0], wanted.offsets[-1])
+    for segment in segments.segments(directory, *span):
+        try:
+            for batch in segments.batches(segment):
+                if batch.control or not wanted.may_be_in(batch):
+                    continue
+                if batch.intact:
+                    found |= set(_names(batch, run, wanted))
+                else:
+                    damaged.append(f"{directory.name}: the batch at offset {batch.base_offset} is damaged")
+        except segments.Damaged as error:
+            damaged.append(f"{directory.name}: {error.what}")
+    return found, damaged
+
+
+def _names(batch: segments.Batch, run: bytes, wanted: Wanted) -> Iterator[Name]:
+    for record in batch.records():
+        here = wanted.by_offset.get(record.offset, set())
+        if here or wanted.anywhere:
+            try:
+                found = stamp.find(record.headers)
+            except stamp.InvalidStamp:
+                continue
+            if found is not None and found.run == run:
+                name = (found.producer, found.sequence)
+                if name in here or name in wanted.anywhere:
+                    yield name
