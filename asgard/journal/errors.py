@@ -7,3 +7,14 @@ from asgard.core.errors import Busy
 
 class LeaseLost(Busy):
     """The lease ran out or passed to somebody else: its old holder must change nothing more."""
+
+
+TAKEN = "another process took it over"
+
+
+def lease_lost(name: str, why: str) -> LeaseLost:
+    """The error of a write that may not be made any more."""
+    return LeaseLost(
+        f"the lease {name} is no longer ours: {why}",
+        "Nothing more was changed. Run the command again: it finds what is half done and goes on from there.",
+    )

@@ -100,6 +100,13 @@ def renew(journal: Database, name: str, fence: int, timing: Timing) -> float | N
         return until if connection.execute(update.values(values)).rowcount == 1 else None
 
 
+def lock(connection: Connection, name: str, fence: int) -> bool:
+    """Whether the lease is held with this fence; if so, it stays until the transaction ends."""
+    # An update that changes nothing locks the row.
+    update = sa.update(tables.leases).where(*held_with(name, fence)).values(fence=fence)
+    return connection.execute(update).rowcount == 1
+
+
 def give_back(journal: Database, name: str, fence: int) -> None:
     """Free a held lease; its row and fence stay. Nothing happens where it is no longer held so."""
     free = dict.fromkeys((_l.host, _l.boot, _l.pid, _l.started, _l.since, _l.until, _l.takeover_at))

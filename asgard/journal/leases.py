@@ -28,25 +28,24 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from asgard.core import process
 from asgard.core.errors import AsgardError, Busy
-from asgard.journal.errors import LeaseLost
-from asgard.journal.lease_rows import attempt, give_back, held_with, listed, renew, state_of, waiting, waits_for
+from asgard.journal.errors import TAKEN, LeaseLost, lease_lost
+from asgard.journal.lease_rows import attempt, give_back, held_with, listed, lock, renew, state_of, waiting, waits_for
 from asgard.journal.rules import TIMING, Blocked, Claimant, Priority, Timing, Wait, next_in_line
 from asgard.journal.store import tables
 from asgard.journal.store.database import Database
 
-__all__ = ["TIMING", "Lease", "LeaseLost", "Priority", "Timing", "hold", "listed", "waiting"]
+__all__ = ["TIMING", "Held", "Lease", "LeaseLost", "Priority", "Timing", "hold", "listed", "waiting"]
 
 _l = tables.leases.c
 _w = tables.waits.c
-
-TAKEN = "another process took it over"
 
 
 def cluster_change(cluster_id: str) -> str:
@@ -70,6 +69,24 @@ def whoami() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid {os.getuid()}"
+
+
+class Held(Protocol):
+    """A lease that writes are made under, whoever holds it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fence(self) -> int: ...
+
+    def check(self, call_deadline_s: float) -> None:
+        """Return only if the lease outlives a call with this deadline that starts now. Raises LeaseLost."""
+        ...
+
+    def guard(self) -> AbstractContextManager[Connection]:
+        """A journal transaction in which nobody can take the lease. Raises LeaseLost."""
+        ...
 
 
 class Lease:
@@ -135,9 +152,7 @@ class Lease:
 
     def guard_in(self, connection: Connection) -> None:
         """The same inside a write transaction that is already open."""
-        # An update that changes nothing: it locks the row until the transaction ends.
-        update = sa.update(tables.leases).where(*held_with(self.name, self.fence)).values(fence=self.fence)
-        if os.getpid() != self._pid or connection.execute(update).rowcount != 1:
+        if os.getpid() != self._pid or not lock(connection, self.name, self.fence):
             self._lost = self._lost or TAKEN
             raise self._lost_error()
 
@@ -146,10 +161,7 @@ class Lease:
             why = "a child of the process that holds it asked for it"
         else:
             why = self._lost or "it could not be renewed in time"
-        return LeaseLost(
-            f"the lease {self.name} is no longer ours: {why}",
-            "Nothing more was changed. Run the command again: it finds what is half done and goes on from there.",
-        )
+        return lease_lost(self.name, why)
 
     def _renew(self) -> None:
         """Move the end on, unless somebody else has taken the lease: then it stays lost."""

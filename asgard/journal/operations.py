@@ -27,7 +27,7 @@ from sqlalchemy.engine import Row
 from asgard.core import process
 from asgard.core.errors import AsgardError, Busy
 from asgard.journal.errors import LeaseLost
-from asgard.journal.leases import TIMING, Lease, Priority, Timing, hold, listed, whoami
+from asgard.journal.leases import TIMING, Held, Lease, Priority, Timing, hold, listed, whoami
 from asgard.journal.secrets import blot, to_json
 from asgard.journal.store import tables
 from asgard.journal.store.database import Database, insert
@@ -72,7 +72,7 @@ Handler = Callable[[Operation, Lease], str]
 """Puts back what an operation set, under the lease, and says in a sentence what it did. Raises AsgardError to try later."""
 
 
-def begin(journal: Database, kind: str, subject: str, undo: Mapping[str, object], lease: Lease) -> Operation:
+def begin(journal: Database, kind: str, subject: str, undo: Mapping[str, object], lease: Held) -> Operation:
     """Write down what is about to be set. Raises LeaseLost; ValueError where `undo` names a secret."""
     text = to_json(undo)
     with lease.guard() as connection:
@@ -83,7 +83,7 @@ def begin(journal: Database, kind: str, subject: str, undo: Mapping[str, object]
         return replace(began, id=insert(connection, tables.operations, **values, undo=text))
 
 
-def amend(journal: Database, operation: Operation, undo: Mapping[str, object], lease: Lease) -> None:
+def amend(journal: Database, operation: Operation, undo: Mapping[str, object], lease: Held) -> None:
     """Replace what an open operation would put back: moves that are now in flight, say. Raises LeaseLost."""
     text = to_json(undo)
     with lease.guard() as connection:
@@ -91,7 +91,7 @@ def amend(journal: Database, operation: Operation, undo: Mapping[str, object], l
         connection.execute(still_open.values(undo=text))
 
 
-def finish(journal: Database, operation: Operation, lease: Lease, outcome: str = "put back as it was") -> None:
+def finish(journal: Database, operation: Operation, lease: Held, outcome: str = "put back as it was") -> None:
     """Close an operation: nothing of it is left in the cluster. Raises LeaseLost where somebody else settles it now."""
     with lease.guard() as connection:
         still_open = sa.update(tables.operations).where(_o.id == operation.id, _o.ended_at.is_(None))

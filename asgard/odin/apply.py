@@ -244,8 +244,11 @@ def engine(
     if options.engine == "pulumi":
         from asgard.odin.engine.cli_engine import CliEngine
 
-        allowed = {"ASGARD_ALLOW_DATA_LOSS": ",".join(sorted(options.allow_data_loss))}
-        return CliEngine(session.ref, store, phrase, events, allowed)
+        environment = {
+            "ASGARD_ALLOW_DATA_LOSS": ",".join(sorted(options.allow_data_loss)),
+            **session.writes.environment(),
+        }
+        return CliEngine(session.ref, store, phrase, events, environment)
     return _embedded(session, options, store, phrase, events)
 
 
@@ -264,8 +267,8 @@ def _embedded(
         return AsgardProvider(
             allow_data_loss=options.allow_data_loss,
             adopting=adopting,
-            connect=session.connect,
-            journal=session.write_down,
+            connect=session.writes.connect,
+            journal=session.writes.write_down,
         )
 
     return Engine(session.ref, store, provider, phrase, on_event)

@@ -49,7 +49,7 @@ def run(session: Session, spec: StackSpec, gatekeeper: Gatekeeper) -> GateVerdic
         raise Unreachable(f"stack {spec.name} has no cluster to put a load on", "`asgard odin up` makes it.")
     verdict = gatekeeper(connection).run(spec.gate.load, spec.gate.goals)
     state = session.store.load()
-    session.check()
+    session.writes.check()
     state.meta["gate"] = {
         "key": _key(spec),
         "passed": verdict.passed,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,12 @@ from asgard.core.contexts import Context
 from asgard.core.errors import AsgardError, Unreachable, WrongUsage
 from asgard.kafka import target
 from asgard.kafka.connection import Connection, read_properties
-from asgard.kafka.guarded import guarded
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import PROVIDER_PREFIX
 from asgard.odin.program import PROJECT, PROVIDER
+from asgard.odin.provider.writes import Writes
 from asgard.odin.resources import local
 from asgard.odin.resources.kinds import CLUSTER, READY, TOPIC
 from asgard.odin.resources.observe import Observed
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from asgard.journal.operations import Leftovers
     from asgard.journal.store.database import Database
 
-CALL_DEADLINE_S = 10.0
-"""Deadline of a call to the cluster that is made under a lease."""
-
 
 @dataclass
 class Session:
@@ -40,37 +37,22 @@ class Session:
 
     name: str
     store: StateStore
-    journal: Database
+    writes: Writes
     external: Connection | None = None
     context: Context | None = None
-    leases: list[Lease] = field(default_factory=list)
     holds: str | None = None
     _control: ControlPlane | None = None
     _answered: str | None = None
 
     @property
+    def journal(self) -> Database:
+        """The journal of this ASGARD_HOME."""
+        return self.writes.journal
+
+    @property
     def ref(self) -> StackRef:
         """The stack as Pulumi knows it."""
         return StackRef(PROJECT, self.name)
-
-    def check(self) -> None:
-        """Raise LeaseLost where this process may not write any more; nothing where it only reads."""
-        for lease in self.leases:
-            lease.check(CALL_DEADLINE_S)
-
-    def write_down(self, record: Mapping[str, Any]) -> Callable[[], None]:
-        """Note in the undo log what is about to be set for a while; gives what to call when it is put back."""
-        from asgard.journal import operations
-
-        lease = self.leases[-1]
-        operation = operations.begin(self.journal, record["format"], f"stack {self.name}", record, lease)
-        return lambda: operations.finish(self.journal, operation, lease)
-
-    def connect(self, connection: Connection) -> ControlPlane:
-        """A control plane whose writes look at the leases first."""
-        from asgard.kafka.admin import connect
-
-        return guarded(connect(connection, deadline_s=CALL_DEADLINE_S), self.check)
 
     def connection(self, state: State) -> Connection | None:
         """Where the stack's cluster answers; None where there is none yet."""
@@ -82,7 +64,7 @@ class Session:
             connection = self.connection(state)
             if connection is None:
                 raise Unreachable(f"stack {self.name} has no cluster yet", "`asgard odin up` makes it.")
-            control = self.connect(connection)
+            control = self.writes.connect(connection)
             try:
                 if self.external is not None:
                     self._answered = control.cluster().cluster_id
@@ -197,7 +179,7 @@ def reading(name: str, spec: StackSpec | None = None) -> Iterator[Session]:
     elif spec.external is not None:
         external, context = external_connection(spec.external), external_context(name, spec.external)
     with open_journal() as journal:
-        session = Session(name, store, journal, external, context)
+        session = Session(name, store, Writes(journal, f"stack {name}"), external, context)
         try:
             yield session
         finally:
@@ -220,20 +202,20 @@ def changing(
     from asgard.journal.leases import Priority
 
     with reading(name, spec) as session, contextlib.ExitStack() as held:
+        taken: list[Lease] = []
 
         def hold(lease: str) -> None:
-            session.leases.append(
-                held.enter_context(leases.hold(session.journal, lease, priority=Priority.CHANGE, doing=doing))
-            )
+            taken.append(held.enter_context(leases.hold(session.journal, lease, priority=Priority.CHANGE, doing=doing)))
+            session.writes.leases.append(taken[-1])
 
         hold(leases.stack_change(name))
-        session.store.guard = session.check
+        session.store.guard = session.writes.check
         cluster_id = session.cluster_id(session.store.load())
         if cluster_id is not None:
             hold(leases.cluster_change(cluster_id))
             session.holds = cluster_id
             leases.refuse_if_held(session.journal, leases.cluster_fault(cluster_id))
-        leftovers.settle(session.journal, under=_under(name, cluster_id), held=session.leases)
+        leftovers.settle(session.journal, under=_under(name, cluster_id), held=taken)
         yield session
 
 

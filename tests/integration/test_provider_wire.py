@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,10 @@ from pulumi.runtime import proto
 from pulumi.runtime.proto import provider_pb2_grpc
 from pulumi.runtime.rpc import UNKNOWN, _special_secret_sig, _special_sig_key
 
+from asgard.journal import leases
+from asgard.journal.leases import Priority
+from asgard.journal.store.database import open_journal
+from asgard.odin.provider.writes import Writes
 from asgard.odin.resources.kinds import BROKER, KINDS, TOPIC, USER
 from tests.harness import AckedProducer, RealCluster
 from tests.provider_driver import urn_of
@@ -44,8 +49,15 @@ def secret(value: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def stub() -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
     """The provider in a process of its own."""
+    with started({"ASGARD_ALLOW_DATA_LOSS": "may-go, other"}) as stub:
+        yield stub
+
+
+@contextlib.contextmanager
+def started(variables: dict[str, str]) -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
+    """A provider process with these variables, as long as the block."""
     script = Path(sys.executable).with_name("pulumi-resource-asgard")
-    environment = {**os.environ, "ASGARD_ALLOW_DATA_LOSS": "may-go, other"}
+    environment = {**os.environ, **variables}
     process = subprocess.Popen([script, "127.0.0.1:1"], stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     try:
@@ -153,6 +165,28 @@ def test_the_environment_allows_data_loss_by_name(
         producer.send("may-go", b"not precious")
     stub.Delete(proto.DeleteRequest(urn=urn, id=made.id, properties=made.properties))
     assert stub.Read(proto.ReadRequest(urn=urn, id=made.id, properties=made.properties)).id == ""
+
+
+def test_started_for_a_command_it_writes_under_that_commands_leases(
+    plain_broker: RealCluster, topic_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASGARD_HOME", str(tmp_path))
+    urn = urn_of(TOPIC, topic_name)
+    topic = struct({"name": topic_name, "partitions": 1, "replication": 1, "config": {}})
+    with open_journal() as journal, contextlib.ExitStack() as held:
+        name = leases.cluster_change(plain_broker.cluster_id)
+        lease = held.enter_context(leases.hold(journal, name, priority=Priority.CHANGE, doing="odin up"))
+        with started(Writes(journal, "stack s", [lease]).environment()) as stub:
+            configure(stub, plain_broker)
+            made = stub.Create(proto.CreateRequest(urn=urn, properties=topic))
+            held.close()
+            with (
+                leases.hold(journal, name, priority=Priority.CHANGE, doing="somebody else"),
+                pytest.raises(grpc.RpcError) as refused,
+            ):
+                stub.Delete(proto.DeleteRequest(urn=urn, id=made.id, properties=made.properties))
+            assert f"the lease {name} is no longer ours" in refused.value.details()
+            assert stub.Read(proto.ReadRequest(urn=urn, id=made.id, properties=made.properties)).id == topic_name
 
 
 def test_every_failure_of_a_check_comes_at_once(stub: provider_pb2_grpc.ResourceProviderStub) -> None:

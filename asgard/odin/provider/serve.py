@@ -1,7 +1,8 @@
 """The provider as a process: `pulumi-resource-asgard`, which the Pulumi CLI starts and speaks gRPC with.
 
 A servicer of our own in place of the SDK's experimental one, whose answers lose unknown values and carry a traceback with every
-refusal. `ASGARD_ALLOW_DATA_LOSS=topic,topic` is what `--allow-data-loss` is to `asgard odin up`.
+refusal. `ASGARD_ALLOW_DATA_LOSS=topic,topic` is what `--allow-data-loss` is to `asgard odin up`. Started for an
+`asgard odin up --engine pulumi`, it writes under that command's leases (`provider.writes`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from asgard import __version__
 from asgard.core.errors import AsgardError, Refused, WrongUsage
 from asgard.odin.provider import sdk
 from asgard.odin.provider.provider import AsgardProvider
+from asgard.odin.provider.writes import from_environment
 
 T = TypeVar("T")
 
@@ -235,4 +237,10 @@ def main() -> None:
     parser.parse_known_args()
     allowed = os.environ.get("ASGARD_ALLOW_DATA_LOSS", "")
     names = frozenset(name.strip() for name in allowed.split(",") if name.strip())
-    asyncio.run(serve(AsgardProvider(allow_data_loss=names)))
+    writes = from_environment()
+    if writes is None:
+        asyncio.run(serve(AsgardProvider(allow_data_loss=names)))
+        return
+    with writes.journal:
+        provider = AsgardProvider(allow_data_loss=names, connect=writes.connect, journal=writes.write_down)
+        asyncio.run(serve(provider))

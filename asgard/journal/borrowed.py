@@ -1,0 +1,48 @@
+"""A lease of one process under which another one writes: what works for a command need not run in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from asgard.journal.errors import TAKEN, lease_lost
+from asgard.journal.lease_rows import held_with, lock, renew
+from asgard.journal.rules import TIMING, Timing
+from asgard.journal.store import tables
+from asgard.journal.store.database import Database
+
+
+class Borrowed:
+    """A lease that another process holds, for which this one writes: the journal is asked each time whether it still is.
+
+    Where its holder has died and nobody has taken it, the work may be ended; the first who takes it ends that.
+    """
+
+    def __init__(self, journal: Database, name: str, fence: int, timing: Timing = TIMING) -> None:
+        self.name = name
+        self.fence = fence
+        self._journal = journal
+        self._timing = timing
+
+    def check(self, call_deadline_s: float) -> None:
+        """As `journal.leases.Held`; renews it where that helps."""
+        with self._journal.read() as connection:
+            now = self._journal.now(connection)
+            until = connection.execute(
+                sa.select(tables.leases.c.until).where(*held_with(self.name, self.fence))
+            ).scalar()
+        if until is not None and until - now <= call_deadline_s:
+            until = renew(self._journal, self.name, self.fence, self._timing)
+        if until is None or until - now <= call_deadline_s:
+            raise lease_lost(self.name, TAKEN)
+
+    @contextmanager
+    def guard(self) -> Iterator[Connection]:
+        """As `journal.leases.Held`."""
+        with self._journal.write() as connection:
+            if not lock(connection, self.name, self.fence):
+                raise lease_lost(self.name, TAKEN)
+            yield connection
