@@ -1,0 +1,168 @@
+"""Brokers are killed and hang on a real cluster, and Thor heals it: four brokers in three racks, three of them controllers.
+
+The full counts, with Kafka's own session time-out, are in tests/proof/thor_drills.py and thor_watch.py.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asgard.kafka.data import Record, Writer
+from tests.harness.placing import placed
+from tests.harness.watched import TOPIC, Ward, watched
+
+pytestmark = pytest.mark.kafka
+
+NO_RESTARTS = "restart: {attempts: 0}, flapping: {times: 100}"
+RESTARTS = "grace: 10m, flapping: {times: 100}"
+
+
+@pytest.fixture(scope="module")
+def ward(session_home: Path) -> Iterator[Ward]:
+    with watched(session_home / "healed", NO_RESTARTS, quick_detection=True) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def all_well_again(ward: Ward) -> Iterator[None]:
+    """Each test begins and ends with all brokers up and nothing for Thor to do."""
+    yield
+    ward.policy(NO_RESTARTS)
+    ward.cluster.all_up()
+    ward.until(lambda: not ward.fenced(), "all brokers")
+    healed(ward, "healthy")
+
+
+def healed(ward: Ward, *states: str) -> dict[str, Any]:
+    """Heal again and again, as cron does, until one of these states is reached."""
+    while True:
+        code, document = ward.run("thor", "heal", "--yes")
+        assert document is not None and code in (0, 1)
+        assert code == (0 if document["state"] in ("healthy", "healed") else 1)
+        if document["state"] in states:
+            return dict(document)
+
+
+def test_a_killed_broker_is_waited_for_in_its_grace_by_one_run_and_healed_by_a_later_one(ward: Ward) -> None:
+    ward.policy(f"grace: 10m, {NO_RESTARTS}")
+    with ward.traffic(seed=5) as traffic:
+        ward.cluster.kill(4)
+        ward.until(lambda: 4 in ward.fenced(), "broker 4 fenced")
+        code, first = ward.run("thor", "heal", "--yes")
+        assert (code, first["state"], first["brokers"]) == (1, "waiting", [4])
+        assert 0 < first["remaining_s"] < 598, "it counts from when Kafka last heard of the broker"
+        assert "its grace is 10 m" in first["cause"]
+        ward.policy(f"grace: 2s, {NO_RESTARTS}")
+        code, then = ward.run("thor", "heal", "--yes")
+        assert (code, then["state"]) == (0, "healed"), "the next run counts on from there"
+        assert (then["decision"], then["brokers"]) == ("reassign", [4])
+        ward.until(ward.whole, "every partition in sync")
+        assert all(4 not in p.replicas for p in ward.partitions())
+        ward.cluster.start_node(4)
+        ward.until(lambda: not ward.fenced(), "broker 4")
+        filled = healed(ward, "healed")
+        assert (filled["decision"], filled["action"]) == ("resume", "filling broker 4")
+        ward.until(ward.whole, "every partition in sync")
+        assert any(4 in p.replicas for p in ward.partitions())
+    assert traffic.acked > 100
+    assert traffic.lost() == 0
+    _, told = ward.run("thor", "history")
+    last = [h for h in told if 4 in h["brokers"]][-2:]
+    assert [(h["decision"], h["state"]) for h in last] == [("reassign", "done"), ("resume", "done")]
+    assert last[0]["cause"].startswith("broker 4 (r0) is fenced, gone for")
+
+
+def test_of_two_healers_at_once_one_restarts_the_process_that_hangs_and_the_other_says_who(ward: Ward) -> None:
+    ward.policy(RESTARTS)
+    ward.cluster.pause(4)
+    ward.until(lambda: 4 in ward.fenced(), "broker 4 fenced")
+    before = ward.run("thor", "history", "--last", "1000")[1]
+    both = [
+        ward.start("thor", "heal", "--yes", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
+    ]
+    answers = {p.wait(): (json.loads(p.communicate()[0]), p.communicate()[1]) for p in both}
+    assert set(answers) == {0, 75}
+    assert (answers[0][0]["decision"], answers[0][0]["state"]) == ("restart", "healed")
+    assert "its process hangs" in answers[0][0]["cause"]
+    assert "is held by thor heal orders (restarting the node of broker 4)" in answers[75][0]["error"]["what"]
+    ward.until(ward.whole, "every partition in sync")
+    after = ward.run("thor", "history", "--last", "1000")[1]
+    assert [h["decision"] for h in after[len(before) :]] == ["restart"]
+
+
+def test_many_brokers_lost_at_once_are_waited_for_and_nothing_is_done(ward: Ward) -> None:
+    ward.policy("grace: 0s")
+    for broker in (3, 4):
+        ward.cluster.pause(broker)
+    ward.until(lambda: ward.fenced() == {3, 4}, "brokers 3 and 4 fenced")
+    before = ward.partitions()
+    for _ in range(2):
+        code, document = ward.run("thor", "heal", "--yes")
+        assert (code, document["state"]) == (1, "held")
+        assert "2 of 4 brokers are gone at once (3, 4)" in document["cause"]
+        assert "first" in document["cause"], "it names the broker to bring back first"
+    for broker in (3, 4):
+        ward.cluster.resume(broker)
+    ward.until(lambda: not ward.fenced(), "brokers 3 and 4")
+    ward.until(ward.whole, "every partition in sync")
+    assert [(p.topic, p.partition, p.replicas) for p in ward.partitions()] == [
+        (p.topic, p.partition, p.replicas) for p in before
+    ]
+    _, events = ward.run("journal", "events", "--kind", "thor.heal.held", "--since", "1h")
+    assert [e["data"]["key"] for e in events].count("outage") == 1, "nobody is told twice"
+
+
+def test_the_watcher_restarts_what_dies_and_ends_cleanly(ward: Ward) -> None:
+    ward.policy(RESTARTS)
+    with ward.watching("--every", "1s") as watcher:
+        ward.cluster.kill(4)
+        ward.until(lambda: any(t["decision"] == "restart" for t in watcher.turns()), "a restart")
+        ward.until(ward.whole, "every partition in sync")
+        ward.until(lambda: watcher.turns()[-1]["state"] == "healthy", "all well")
+        assert watcher.stop() == 0
+    assert "no longer watching orders; nothing is half done" in watcher.err.read_text()
+    done = [t["decision"] for t in watcher.turns() if t["state"] == "healed"]
+    assert done[0] == "restart"
+    assert set(done[1:]) <= {"resume"}
+
+
+def test_an_unclean_leader_is_elected_only_for_who_says_so_and_it_is_told_whom_to_bring_back(ward: Ward) -> None:
+    topic = f"{TOPIC}.small"
+    placed(ward.control, topic, [[4, 3]], min_insync_replicas="1")
+    ward.cluster.kill(3)
+    ward.until(lambda: ward.control.topics([topic])[topic].partitions[0].isr == (4,), "broker 3 out of sync")
+    with Writer(ward.cluster.connection) as writer:
+        writer.send(Record(topic, b"only broker 4 has it"))
+    assert writer.tally.acked == 1
+    ward.cluster.kill(4)
+    ward.cluster.start_node(3)
+    ward.until(lambda: ward.fenced() == {4}, "broker 3 alone back")
+    name = f"{topic}-0"
+
+    code, document = ward.run("thor", "heal", "--yes", "--grace", "0")
+    assert code == 1 or document["state"] == "healed"
+    assert "Bring back broker 4 first: it was in sync last" in document["cause"]
+    assert ward.control.topics([topic])[topic].partitions[0].leader == -1, "healing never elects an unclean leader"
+
+    code, document = ward.run("thor", "elect", "--unclean", name, "--yes")
+    assert code == 4
+    assert document["error"]["what"].startswith(
+        f"broker 3 would lead {name}: every record acknowledged while it was out of sync is lost, for good"
+    )
+    assert "bring back broker 4 first: it was in sync last" in document["error"]["hint"]
+    assert ward.control.topics([topic])[topic].partitions[0].leader == -1
+
+    code, document = ward.run("thor", "elect", "--unclean", name, "--allow-data-loss", "--yes")
+    assert (code, document) == (0, {"led": [name], "refused": {}})
+    assert ward.control.topics([topic])[topic].partitions[0].leader == 3
+    _, events = ward.run("journal", "events", "--kind", "thor.leader.elected")
+    assert events[-1]["subject"] == name and events[-1]["data"]["safe"] == [4]
+    ward.cluster.start_node(4)
+    ward.until(lambda: not ward.fenced(), "broker 4")
+    ward.control.delete_topics([topic])
