@@ -106,10 +106,8 @@ def _comparison(text: str) -> Comparison:
     if left.partition(".")[0].split("[")[0].split()[-1:] == ["broker"]:
         return _of_brokers(text, left, operator, value)
     if left not in CLUSTER_FACTS:
-        raise ValueError(
-            f"names {left!r}{_near(left, CLUSTER_FACTS)}; allowed are {', '.join(CLUSTER_FACTS)}, findings, findings.KIND, "
-            "any broker.FACT, every broker.FACT, broker[ID].FACT"
-        )
+        allowed = f"; allowed are {', '.join(CLUSTER_FACTS)}, findings, findings.KIND, any broker.FACT, every broker.FACT, broker[ID].FACT"
+        raise ValueError(f"names {left!r}{_near(left, CLUSTER_FACTS) or allowed}")
     unit = CLUSTER_FACTS[left][0]
     return Comparison(text, "cluster", left, operator, _value(value, unit, operator), unit)  # type: ignore[arg-type]
 

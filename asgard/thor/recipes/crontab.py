@@ -48,7 +48,7 @@ def lines(
     `cluster` are the options that name it and confirm changes, `options` what else `recipe run` is given; `schedule` wins over
     the recipe's own.
     """
-    name = recipe.name if shipped else str(recipe.file)
+    name = recipe.name if shipped else str(recipe.file.absolute())
     words = [f"{key}={shlex.quote(value)}" for key, value in variables.items()]
     words += [shlex.quote(word) for word in (str(asgard), "thor", "recipe", "run", name, *cluster, "--yes", *options)]
     log = logs / f"{recipe.name}.log"

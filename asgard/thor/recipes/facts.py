@@ -34,15 +34,25 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a condition holds (None: can't be told), and the figures behind it as a sentence."""
+    """Whether a condition holds (None: can't be told), and the figures behind it: `parts` has each comparison's."""
 
     condition: str
     holds: bool | None
-    because: str
+    parts: tuple[tuple[str, str], ...]
+
+    @property
+    def because(self) -> str:
+        """The figures."""
+        return "; ".join(dict.fromkeys(figures for _, figures in self.parts))
 
     def __str__(self) -> str:
+        """A sentence: of several comparisons with `or` between, those that hold; else the first few."""
+        if self.holds is False and len(self.parts) > 1:
+            shown = ", ".join(text for text, _ in self.parts[:_NAMED])
+            more = f" and {len(self.parts) - _NAMED} more" if len(self.parts) > _NAMED else ""
+            return f"none of {shown}{more} holds"
         verb = {True: "holds", False: "does not hold", None: "can't be told"}[self.holds]
-        return f"{self.condition} {verb} ({self.because})"
+        return "; ".join(f"{text} {verb} ({figures})" for text, figures in self.parts)
 
 
 @dataclass(frozen=True)
@@ -54,10 +64,10 @@ class Facts:
 
     def judge(self, condition: Condition) -> Verdict:
         """Whether a condition holds: where any of its comparisons does."""
-        parts = [self._compare(comparison) for comparison in condition.any_of]
-        holds = True if any(p[0] for p in parts) else None if any(p[0] is None for p in parts) else False
-        told = [text for answer, text in parts if answer] if holds else [text for _, text in parts]
-        return Verdict(condition.text, holds, "; ".join(dict.fromkeys(told)))
+        answers = [(c.text, *self._compare(c)) for c in condition.any_of]
+        given = [answer for _, answer, _ in answers]
+        holds = True if True in given else None if None in given else False
+        return Verdict(condition.text, holds, tuple((t, figures) for t, answer, figures in answers if answer is holds))
 
     def judge_all(self, conditions: Sequence[Condition]) -> list[Verdict]:
         """Each of them."""

@@ -145,7 +145,6 @@ def run(
             report.outcome, report.text = "nothing", f"nothing to do: {broken[0]}"
             if trigger is not None:
                 memory.note(journal_of.SKIPPED, {"event": trigger.id, "text": report.text})
-            tell(report.text)
             return report
         for verdict in verdicts:
             tell(str(verdict))
@@ -156,11 +155,9 @@ def run(
     report.seconds = round(time.monotonic() - began, 1)
     if report.outcome == "failed":
         memory.note(journal_of.FAILED, {"text": report.text, "exit_code": int(report.exit_code)})
-        tell(f"failed after {format_duration(report.seconds)}, exit code {int(report.exit_code)}")
     else:
         report.text = report.text or f"done in {format_duration(report.seconds)}"
         memory.note(journal_of.FINISHED, {"outcome": report.outcome, "text": report.text})
-        tell(report.text)
     return report
 
 

@@ -24,7 +24,7 @@ def files(folders: Iterable[Path] = ()) -> dict[str, Path]:
 def find(name: str, folders: Iterable[Path] = ()) -> Path:
     """The file of a recipe: by its name, or a path. Raises WrongUsage."""
     if "/" in name or name.endswith((".yaml", ".yml")):
-        return Path(name).absolute()
+        return Path(name)
     known = files(folders)
     if name not in known:
         raise WrongUsage(

@@ -89,6 +89,20 @@ def test_a_condition_is_answered_with_the_figures_behind_it(
     assert (verdict.holds, verdict.because) == (holds, because)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("brokers_down == 0", "brokers_down == 0 does not hold (it is 1)"),
+        ("brokers_down > 0 or brokers_up > 9 or offline_partitions > 0", "brokers_down > 0 holds (it is 1); offline_partitions > 0 holds (it is 1)"),
+        ("brokers_up > 9 or brokers_up > 8", "none of brokers_up > 9, brokers_up > 8 holds"),
+        ("brokers_up > 9 or brokers_up > 8 or brokers_up > 7 or brokers_up > 6", "none of brokers_up > 9, brokers_up > 8, brokers_up > 7 and 1 more holds"),
+        ("broker[3].disk > 9%", "broker[3].disk > 9% can't be told (disk of broker 3 was not measured)"),
+    ],
+)  # fmt: skip
+def test_an_answer_is_a_sentence(text: str, said: str) -> None:
+    assert str(Facts(BROKEN).judge(condition.parse(text))) == said
+
+
 def test_limits_say_how_large_a_disk_is_and_who_gets_nothing() -> None:
     limits = Limits(brokers={2: BrokerLimit(capacity_bytes=41)}, exclude_brokers=frozenset({4}))
     known = Facts(HEALTHY, limits)
