@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from asgard.cli.command import Yes, command, group
+from asgard.cli.moments import parse_since, utc
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import WrongUsage
@@ -43,17 +43,17 @@ def events(
     from asgard.journal.store.database import open_journal
 
     wanted = journal_events.Filter(
-        kind=kind, subject=subject, correlation=correlation, since=_since(since, time.time()) if since else None
+        kind=kind, subject=subject, correlation=correlation, since=parse_since(since, time.time()) if since else None
     )
     with open_journal() as journal:
         found = journal_events.read(journal, wanted, last=None if since else last)
         if not follow:
-            rows = [[_utc(e.at), e.kind, e.subject, e.actor, _short(e.data)] for e in found]
+            rows = [[utc(e.at), e.kind, e.subject, e.actor, _short(e.data)] for e in found]
             console.emit([_event(e) for e in found], Table(["time (UTC)", "event", "subject", "actor", "data"], rows))
             leftovers().report(journal, under=[""])
             return
         for event in journal_events.follow(journal, wanted, seen=found):
-            line = f"{_utc(event.at)}  {event.kind}  {event.subject}  {event.actor}  {_short(event.data)}"
+            line = f"{utc(event.at)}  {event.kind}  {event.subject}  {event.actor}  {_short(event.data)}"
             console.emit_line(_event(event), line.rstrip())
 
 
@@ -108,8 +108,8 @@ def operations(
                 "subject": operation.subject,
                 "lease": operation.lease,
                 "actor": operation.actor,
-                "began": _utc(operation.began_at),
-                "ended": _utc(operation.ended_at) if operation.ended_at else None,
+                "began": utc(operation.began_at),
+                "ended": utc(operation.ended_at) if operation.ended_at else None,
                 "outcome": operation.outcome,
                 "undo": operation.undo,
             }
@@ -141,35 +141,12 @@ def _age(text: str) -> float:
         raise WrongUsage(f"--older-than {error}") from error
 
 
-def _since(text: str, now: float) -> float:
-    """Seconds since 1970 of `2h` (ago) or of an ISO date or time, which is UTC where it says nothing else."""
-    from datetime import UTC
-
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            return now - units.parse_duration(text)
-        except ValueError as error:
-            raise WrongUsage(
-                f"--since is {text!r}, which is neither an age nor a date",
-                "Write an age as in 2h or 7d, or a date or time (UTC) as in 2026-11-24T09:00.",
-            ) from error
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-
-
-def _utc(at: float) -> str:
-    from datetime import UTC
-
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _short(data: dict[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in data.items())
 
 
 def _event(event: Event) -> dict[str, Any]:
-    return console.to_plain(event) | {"at": _utc(event.at)}  # type: ignore[no-any-return]
+    return console.to_plain(event) | {"at": utc(event.at)}  # type: ignore[no-any-return]
 
 
 def _claimant(claimant: Claimant) -> dict[str, Any]:
@@ -182,5 +159,5 @@ def _claimant(claimant: Claimant) -> dict[str, Any]:
         "doing": claimant.doing,
         "actor": claimant.actor,
         "process": str(claimant.who),
-        "since": _utc(claimant.since),
+        "since": utc(claimant.since),
     }

@@ -90,6 +90,8 @@ def watch(
     from asgard.thor.heal.once import CutShort
 
     every_s = _duration("--every", every)
+    if every_s < 0.1:
+        raise WrongUsage(f"--every is {every!r}; allowed is 100ms or more, as in 2s")
     given, limits = _policy(policy, grace, dry_run)
     picked = target.pick(context, bootstrap_server, command_config)
     if not dry_run:
@@ -115,7 +117,7 @@ def watch(
             picked,
             given,
             limits,
-            _manner(confirm, console.say, lambda decision, details: None),
+            _manner(confirm, console.say, None),
             every_s=every_s,
             over=threading.Event(),
             report=report,
@@ -140,23 +142,23 @@ def history(
     """Show what was healed, oldest first: cause, decision, outcome, duration. With --context: of one cluster."""
     import time
 
-    from asgard.cli.journal import _since, _utc
+    from asgard.cli.moments import parse_since, utc
     from asgard.core import contexts
     from asgard.journal import events
     from asgard.journal.store.database import open_journal
     from asgard.thor.heal.history import healings
 
     cluster = contexts.load().pick(context).cluster_id if context else None
-    wanted = events.Filter(kind="thor.heal.*", since=_since(since, time.time()) if since else None)
+    wanted = events.Filter(kind="thor.heal.*", since=parse_since(since, time.time()) if since else None)
     with open_journal() as journal:
         found = healings(events.read(journal, wanted))
     found = [h for h in found if cluster in (None, h.cluster_id)]
     found = found if since else found[-last:]
     rows = [
-        [_utc(h.at), h.cluster, h.cause, h.action, h.state, h.outcome or None, _took(h.seconds), h.drill] for h in found
+        [utc(h.at), h.cluster, h.cause, h.action, h.state, h.outcome or None, _took(h.seconds), h.drill] for h in found
     ]
     columns = ["time (UTC)", "cluster", "cause", "decision", "state", "outcome", "took", "drill"]
-    console.emit([{**console.to_plain(h), "at": _utc(h.at)} for h in found], Table(columns, rows))
+    console.emit([{**console.to_plain(h), "at": utc(h.at)} for h in found], Table(columns, rows))
 
 
 class _Told:
@@ -177,7 +179,9 @@ def _took(seconds: float | None) -> str | None:
     return None if seconds is None else units.format_duration(seconds)
 
 
-def _manner(confirm: str | None, progress: Callable[[str], None], agree: Callable[[Decision, str], None]) -> Manner:
+def _manner(
+    confirm: str | None, progress: Callable[[str], None], agree: Callable[[Decision, str], None] | None
+) -> Manner:
     from asgard.compose.heal import Manner
 
     return Manner(agree, progress, confirm)
