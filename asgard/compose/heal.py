@@ -31,9 +31,12 @@ DOING = "thor heal"
 
 @dataclass(frozen=True)
 class Manner:
-    """How a healing behaves towards people: whom it asks, and who hears how far it is. `confirm` names a protected context."""
+    """How a healing behaves towards people: whom it asks (None: nobody), and who hears how far it is.
 
-    agree: Callable[[Decision, str], None]
+    `confirm` names a protected context; `doing` is what others are told who want the cluster meanwhile.
+    """
+
+    agree: Callable[[Decision, str], None] | None = None
     progress: Callable[[str], None] = console.say
     confirm: str | None = None
     doing: str = DOING
@@ -150,5 +153,5 @@ class LocalHealer:
 
     def heal(self) -> Healed:
         """One turn. Raises Busy, Unreachable, and Refused for a protected context."""
-        manner = Manner(lambda decision, details: None, lambda text: None, self.confirm)
+        manner = Manner(None, lambda text: None, self.confirm)
         return once(self.target, self.policy, self.limits, manner).healed

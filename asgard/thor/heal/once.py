@@ -45,8 +45,8 @@ class CutShort(Interrupted):
 class Ward:
     """A cluster that is looked after, and what may be used for it. `nodes` is None where its machines are out of reach.
 
-    `change(decision, wait_s)` holds the cluster; `agree(decision, details)` asks whoever must agree, and raises where the answer
-    is no; `tell` notifies; `progress` hears how far moves are.
+    `change(decision, wait_s)` holds the cluster; `agree(decision, details)` asks whoever must agree (None: nobody), and raises
+    where the answer is no; `tell` notifies; `progress` hears how far moves are.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Ward:
     limits: Limits
     nodes: NodeControl | None
     change: Callable[[Decision, float], AbstractContextManager[Hold]]
-    agree: Callable[[Decision, str], None]
+    agree: Callable[[Decision, str], None] | None
     tell: Callable[[Notice], None]
     progress: Callable[[str], None]
 
@@ -89,7 +89,8 @@ def once(ward: Ward, memory: Memory, *, unasked: Collection[int] = ()) -> Turn:
     if ward.policy.dry_run:
         details = act.details(case, decision)
         return Turn(_healed("planned", decision, f"dry run: nothing was changed. {details}".strip()), case, case.memory)
-    ward.agree(decision, act.details(case, decision))
+    if ward.agree is not None:
+        ward.agree(decision, act.details(case, decision))
     wait_s = HAND_OVER_S if case.holder and case.holder.priority < decision.priority else 0.0
     asked = time.monotonic()
     with ward.change(decision, wait_s) as hold:
