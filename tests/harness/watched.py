@@ -105,9 +105,9 @@ class Ward:
 
     def topic(self, partitions: int = 24) -> None:
         """The topic that records go to: three replicas, two of them in sync for every acknowledged record."""
-        assert self.control.create_topics([NewTopic(TOPIC, partitions, 3, {"min.insync.replicas": "2"})]) == {
-            TOPIC: None
-        }
+        with connect(self.cluster.connection) as patient:
+            new = NewTopic(TOPIC, partitions, 3, {"min.insync.replicas": "2"})
+            assert patient.create_topics([new]) == {TOPIC: None}
         self.until(lambda: bool(parts := self.partitions()) and all(p.leader >= 0 for p in parts))
 
     def partitions(self) -> list[Partition]:
