@@ -65,19 +65,24 @@ def recover(journal: Database, confirm: str | None = None) -> list[Settled]:
 
     Raises Refused, before anything is changed, where a protected context is concerned that `confirm` does not name.
     """
+    from asgard.compose import strays
     from asgard.journal import operations
 
     for left in abandoned(journal):
         context = context_of(left)
         contexts.refuse_protected(context, confirm)
-    return operations.settle(journal, handlers(wait_s=RECOVER_WAIT_S), under="")
+    known = handlers(wait_s=RECOVER_WAIT_S)
+    settled = operations.settle(journal, known, under="")
+    return settled + [strays.settle(journal, left, known.get(left.kind)) for left in strays.found()]
 
 
 def abandoned(journal: Database, under: str = "") -> list[Operation]:
     """What dead runs left in leases of that beginning; for commands that only report it."""
+    from asgard.compose import strays
     from asgard.journal import operations
 
-    return [left.operation for left in operations.unfinished(journal, under=under) if left.abandoned]
+    left = [left.operation for left in operations.unfinished(journal, under=under) if left.abandoned]
+    return left + [stray for stray in strays.found() if stray.lease.startswith(under)]
 
 
 def context_of(operation: Operation) -> Context | None:

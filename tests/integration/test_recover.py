@@ -104,6 +104,39 @@ def test_what_a_killed_move_had_set_is_put_back(home, secured_cluster, topic_nam
         control.close()
 
 
+def test_the_throttle_of_a_killed_pulumi_program_is_lifted(home, secured_cluster, capsys):
+    program = """
+import sys
+from asgard.kafka import target, reassign
+from asgard.core import contexts
+from asgard.kafka.temporary import Setting, plain, write
+from asgard.odin.provider.moves import file_log, left_behind
+control = target.of_context(contexts.load().pick("tried")).connect()
+settings = [Setting(("broker", "", key), ("1000000",), None) for key in reassign.RATES]
+file_log(left_behind(sys.argv[1]))({"format": reassign.FORMAT, "moves": [], "settings": plain(settings)})
+write(control, {s.key: s.ours[0] for s in settings})
+print("set", flush=True)
+sys.stdin.read()
+"""
+    command = [sys.executable, "-c", program, secured_cluster.cluster_id]
+    with (
+        admin.connect(secured_cluster.connection) as control,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running,
+    ):
+        assert running.stdout.readline() == "set\n"
+        assert main(["recover", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == [], "it may still work"
+        running.kill()
+        running.wait()
+        assert throttled(control)
+        assert main(["recover", "--yes", "--confirm", "tried", "--json"]) == 0
+        (settled,) = json.loads(capsys.readouterr().out)
+        assert (settled["subject"], settled["settled"]) == ("a Pulumi program", True)
+        assert not throttled(control)
+    assert main(["recover", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
 def leader(control, topic):
     """The leader of partition 0, once the broker that is asked knows of the topic."""
     until = time.monotonic() + 60

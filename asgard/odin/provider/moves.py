@@ -1,7 +1,8 @@
 """Other replication factors: all topics that want one at the same moment are moved by one throttled reassignment.
 
 What the throttle sets for a while is written down before it is set: by the journal of the command that runs this provider,
-else (a program of somebody's own) in a file under ASGARD_HOME, which the next change of a replication factor settles.
+else (a program of somebody's own) in a file under ASGARD_HOME, which the next change of a replication factor or
+`asgard recover` settles.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from asgard.core import paths
+from asgard.core import paths, process
 from asgard.core.errors import AsgardError
+from asgard.core.process import Identity
 from asgard.kafka import reassign
 from asgard.kafka.placement import with_replication
 from asgard.kafka.ports import ControlPlane
@@ -92,10 +94,24 @@ def file_log(file: Path) -> WriteDown:
     """Writes records to a file, which goes when they are put back."""
 
     def write_down(record: reassign.Record) -> Callable[[], None]:
-        paths.write_atomic(file, json.dumps(record))
+        paths.write_atomic(file, json.dumps({**record, "owner": asdict(process.identity())}))
         return lambda: file.unlink(missing_ok=True)
 
     return write_down
+
+
+def abandoned() -> dict[Path, reassign.Record]:
+    """What programs that have ended left behind, by the file that says so; its name is the cluster's id."""
+    found = {}
+    for file in sorted((paths.home() / "moves").glob("*.json")):
+        try:
+            record = json.loads(file.read_text())
+        except FileNotFoundError:
+            continue  # put back just now
+        owner = record.get("owner")
+        if owner is None or process.is_dead(Identity(**owner)):
+            found[file] = record
+    return found
 
 
 def settle(control: ControlPlane, file: Path) -> None:
