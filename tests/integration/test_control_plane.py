@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -116,6 +117,9 @@ def test_topics_are_created_described_grown_and_deleted(control: AdminClient, to
     assert control.topic_configs([topic_name, "there-is-no-such"]) == {topic_name: {"retention.ms": "3600000"}}
     assert control.topic_configs()[topic_name] == {"retention.ms": "3600000"}
     assert control.effective_topic_configs([topic_name])[topic_name]["cleanup.policy"] == "delete"
+    assert control.effective_topic_configs([topic_name], ["min.insync.replicas"]) == {
+        topic_name: {"min.insync.replicas": "1"}
+    }
     again = control.create_topics([NewTopic(topic_name, 3, 2)])[topic_name]
     assert isinstance(again, KafkaRefused) and again.code == 36
     grown = control.create_partitions({topic_name: 5, "there-is-no-such": 2})
@@ -263,12 +267,22 @@ def test_disks_sizes_and_offsets(control: AdminClient, secured_cluster: RealClus
     )
     sizes = control.replica_sizes([1, 2, 3, 77])
     assert {b for b, topic, _ in sizes if topic == topic_name} == {1, 2, 3}
+    disks = control.disks([1, 2, 3, 77], 5)
+    assert {b: [d.path for d in disk.log_dirs] for b, disk in disks.items()} == {
+        b: [d.path for d in ds] for b, ds in dirs.items()
+    }
+    assert {(b, *key) for b, disk in disks.items() for key in disk.sizes} == sizes.keys()
     asked = [(topic_name, 0), (topic_name, 1), (topic_name, 9), ("there-is-no-such", 0)]
     offsets = control.offsets(asked)
     assert {key: (o.start, o.end) for key, o in offsets.items()} == {
         (topic_name, 0): (0, 150),
         (topic_name, 1): (0, 150),
     }
+    there = control.topics([topic_name])[topic_name].partitions
+    assert control.leader_offsets(there) == {(topic_name, 0): 150, (topic_name, 1): 150}
+    assert control.leader_offsets(there, first=True) == {(topic_name, 0): 0, (topic_name, 1): 0}
+    elsewhere = [replace(p, leader=next(r for r in p.replicas if r != p.leader)) for p in there]
+    assert control.leader_offsets([*elsewhere, replace(there[0], leader=-1)]) == {}, "it does not look for the leader"
     assert control.offsets_at(asked, 1_000_100) == {(topic_name, 0): 50, (topic_name, 1): 50}
     assert control.offsets_at(asked, 2_000_000) == {(topic_name, 0): 150, (topic_name, 1): 150}
     groups = [f"{topic_name}-g{n}" for n in range(5)]
@@ -381,6 +395,7 @@ def test_a_broker_that_hangs_is_given_up_for_another_within_the_deadline(secured
         try:
             assert client.features()["metadata.version"] > 0
             assert client._wire._favourite != hung
+            assert sorted(client.disks([1, 2, 3], 1)) == sorted({1, 2, 3} - {hung})
             with pytest.raises(BrokerDown, match=f"broker {hung} (is not up|at .* does not answer)"):
                 client.broker_configs(str(hung))
         finally:
