@@ -82,7 +82,7 @@ class LoadProducers(Model):
     rate: OptionalRate = Field(default=None, description="records a second of all of them together, as in 2000/s")
     stages: Annotated[list[LoadStage], EmptyList] = Field(default_factory=list, description="a rate that changes")
     in_flight: Annotated[int | None, Given, Field(ge=1, le=1_000_000)] = Field(
-        default=None, description="closed loop: records that each may have without an answer; 10000 by default"
+        default=None, description="closed loop: records that each may have without an answer; by default 32MiB of them"
     )
     keys: Annotated[LoadKeys, EmptyMapping] = Field(default_factory=LoadKeys)
     value: Annotated[LoadValue, EmptyMapping] = Field(default_factory=LoadValue)
@@ -98,7 +98,7 @@ class LoadConsumers(Model):
     """Consumers of one group."""
 
     topic: Text
-    group: OptionalText = Field(default=None, description="by default one of this run, deleted afterwards")
+    group: OptionalText = Field(default=None, description="by default one of this run")
     users: Users = Field(default=None, description="consumers; by default one a worker")
 
 

@@ -190,7 +190,8 @@ class Conductor:
     def _on_finished(self, environment: Any, msg: Any) -> None:
         self._finished[msg.node_id] = msg.type
         if msg.type == messages.DONE:
-            self.workers[msg.node_id].state = "done"
+            worker = self.workers[msg.node_id]
+            worker.state, worker.cpu_s = "done", msg.data["cpu_s"]
 
     def _on_history(self, environment: Any, msg: Any) -> None:
         worker = self.workers[msg.node_id]

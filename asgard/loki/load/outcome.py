@@ -12,7 +12,10 @@ _KEEP_ROWS = 15
 
 @dataclass
 class Worker:
-    """A process of the load. `lost`: it went silent at `lost_at_s`; what it had told until then is in the totals."""
+    """A process of the load. `lost`: it went silent at `lost_at_s`; what it had told until then is in the totals.
+
+    `cpu_s`: processor time that it took, from its start to its end; None: it did not tell.
+    """
 
     index: int
     host: str
@@ -20,6 +23,7 @@ class Worker:
     state: Literal["running", "done", "lost"] = "running"
     sent: int = 0
     read: int = 0
+    cpu_s: float | None = None
     lost_at_s: float | None = None
     why: str = ""
 

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from asgard.core.schema.load import LoadFile, LoadProducers, LoadSlo, LoadValue
 
 DEFAULT_DURATION_S = 30.0
-DEFAULT_IN_FLIGHT = 10_000
+IN_FLIGHT_BYTES = 32 * 1024 * 1024
+"""What a closed loop has in flight unless told otherwise: as much as the memory of Kafka's own producer (`buffer.memory`)."""
+MOST_IN_FLIGHT = 100_000
 DEFAULT_BYTES = 1024
+EVENT_BYTES = 256
+"""More than an event of the shipped generator has."""
 CLOSED_LOOP_RECORDS = 10_000_000
 """A closed loop writes as fast as it can; unless it is told how many records, it ends after so many."""
 
@@ -102,15 +106,16 @@ def _producers(file: LoadFile, i: int, duration_s: float, workers: int) -> Produ
             assert stage.to is not None
             stages.append(Stage(stage.duration, reached, stage.to))
             reached = stage.to
+    values = _values(given.value)
     before = sum(1 for p in file.producers[:i] if p.topic == given.topic and not p.name)
     return Producers(
         name=given.name or (f"{given.topic} {before + 1}" if before else given.topic),
         topic=given.topic,
         users=given.users or workers,
         stages=tuple(stages),
-        in_flight=given.in_flight or DEFAULT_IN_FLIGHT,
+        in_flight=given.in_flight or min(max(IN_FLIGHT_BYTES // max(values.largest_bytes, 1), 1), MOST_IN_FLIGHT),
         keys=Keys(given.keys.spread, given.keys.count, given.keys.exponent),
-        values=_values(given.value),
+        values=values,
         acks="all" if given.acks == "all" else "1" if given.acks == 1 else "0",
         idempotence=given.acks == "all" if given.idempotence is None else given.idempotence,
         compression=given.compression,
@@ -122,7 +127,7 @@ def _producers(file: LoadFile, i: int, duration_s: float, workers: int) -> Produ
 
 def _values(value: LoadValue) -> Values:
     if value.events:
-        return Values(0, 0, value.events)
+        return Values(0, EVENT_BYTES, value.events)
     if value.largest is not None:
         return Values(value.smallest or 0, value.largest)
     size = DEFAULT_BYTES if value.size is None else value.size

@@ -54,7 +54,7 @@ class Producers:
     topic: str
     users: int = 1
     stages: tuple[Stage, ...] = ()
-    in_flight: int = 10_000
+    in_flight: int = 32_768
     keys: Keys = Keys()
     values: Values = Values()
     acks: Acks = "all"

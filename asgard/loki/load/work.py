@@ -267,7 +267,7 @@ class Work:
                 while piece := file.read(messages.PIECE_BYTES):
                     self.runner.send_message(messages.HISTORY, {"piece": piece})
                     gevent.sleep(0)
-        self.runner.send_message(messages.DONE, {})
+        self.runner.send_message(messages.DONE, {"cpu_s": time.process_time()})
 
 
 def row_s(load: Scenario) -> float:

@@ -80,7 +80,7 @@ def test_a_goal_that_is_missed_is_told_in_one_line(slo: Slo, how: dict[str, int]
 
 
 def test_a_lost_worker_fails_the_load_and_is_named() -> None:
-    lost = Worker(1, "h2", 77, "lost", 40, 0, 4.2, "sent no heartbeat any more")
+    lost = Worker(1, "h2", 77, "lost", 40, 0, None, 4.2, "sent no heartbeat any more")
     judged = judge(result(workers=[Worker(0, "h", 1, "done"), lost]), [])
     assert judged.reason == "workers was worker 1 (pid 77 on h2) lost after 4.2 s, wanted is 2 to the end"
     assert judged.marks == [Mark(4.2, "worker 1 lost")]

@@ -50,7 +50,7 @@ def test_a_file_is_read_with_its_defaults(file: Path) -> None:
     ramp, closed = load.producers
     assert (load.name, load.duration_s, load.warm_up_s) == ("peak", 30, 2)
     assert ramp.stages == (Stage(10, 0, 1000), Stage(20, 1000, 1000))
-    assert (ramp.users, ramp.acks, ramp.idempotence, ramp.values) == (2, "all", True, Values(0, 0, "rides"))
+    assert (ramp.users, ramp.acks, ramp.idempotence, ramp.values.events) == (2, "all", True, "rides")
     assert (closed.open_loop, closed.acks, closed.idempotence, closed.name) == (False, "1", False, "orders 2")
     assert load.consumers[0].users == 3, "one a worker"
     assert load.records == read.CLOSED_LOOP_RECORDS, "a closed loop is bounded in count"

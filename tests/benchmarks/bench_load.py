@@ -1,0 +1,192 @@
+"""`loki load` against Kafka's own ProducerPerformance, interleaved on one cluster of three brokers: throughput, CPU, latency.
+
+    python -m tests.benchmarks load
+
+Both write 1,024 bytes with acks=all and idempotence; Loki's one worker also stamps each record, records what became of it, and checks
+it afterwards. Latency is from the moment at which the client is given the record, in both: ProducerPerformance knows no other.
+CPU is that of the whole process, from its start to its end.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from asgard.kafka.admin import connect
+from asgard.kafka.distribution import ensure_kafka
+from asgard.kafka.java import find_java
+from asgard.kafka.model import NewTopic
+from asgard.kafka.target import Target
+from asgard.loki.load import run as runs
+from asgard.loki.load import scratch
+from asgard.loki.load.scenario import Keys, LoadTopic, Producers, Scenario, Stage
+from tests.harness import RealCluster
+
+SIZE = 1024
+FAST_RUNS, FAST_RECORDS, FAST_PARTITIONS = 5, 1_000_000, 6
+RATE_RUNS, RATE, RATE_S, RATE_WARM_S = 7, 2000, 20, 5
+LINGER_S, BATCH_BYTES = 0.02, 131_072
+TOPIC = "bench"
+_TOLD = re.compile(r"([\d.]+) records/sec .*?([\d.]+) ms avg.*?, (\d+) ms 50th, \d+ ms 95th, (\d+) ms 99th")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of either tool."""
+
+    rate_per_s: float
+    cpu_us: float
+    mean_ms: float
+    p50_ms: float
+    p99_ms: float
+
+
+def main() -> None:
+    """Print both comparisons."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["ASGARD_HOME"] = folder
+        with RealCluster(Path(folder) / "kafka", brokers=3, security="none", heap_bytes=512 * 1024 * 1024) as cluster:
+            full_speed(cluster)
+            fixed_rate(cluster)
+
+
+def full_speed(cluster: RealCluster, count: int = FAST_RUNS, records: int = FAST_RECORDS) -> tuple[float, float]:
+    """Records a second, a million records each; the ratio of the medians and of the CPU a record."""
+    linger_s, batch = 0.005, 16_384  # what both have by default
+    load = _scenario(Producers("p", TOPIC, keys=Keys("none"), linger_s=linger_s, batch_bytes=batch), 600, records)
+    ours, theirs = [], []
+    for _ in range(count):
+        theirs.append(producer_performance(cluster, FAST_PARTITIONS, records, -1, linger_s, batch, 0))
+        ours.append(loki(cluster, load))
+    ratio = _median(ours, "rate_per_s") / _median(theirs, "rate_per_s")
+    cpu = _median(ours, "cpu_us") / _median(theirs, "cpu_us")
+    print(
+        f"full speed, {records:,} records of {SIZE} bytes, acks=all, {FAST_PARTITIONS} partitions, {count} runs each, in turn"
+    )
+    for name, found in (("loki load, one worker, every record checked", ours), ("ProducerPerformance", theirs)):
+        rates = ", ".join(f"{run.rate_per_s:,.0f}" for run in found)
+        print(
+            f"  {name}: {_median(found, 'rate_per_s'):,.0f}/s ({rates}), {_median(found, 'cpu_us'):.1f} µs CPU a record"
+        )
+    print(f"  ratio {ratio:.2f} (1.0 or more is the goal), CPU a record {cpu:.2f} of the Java tool's")
+    return ratio, cpu
+
+
+def fixed_rate(cluster: RealCluster, count: int = RATE_RUNS, seconds: float = RATE_S) -> tuple[float, bool]:
+    """Latency at a rate; how far the medians of p50 are apart (share), and whether p99 is within the Java tool's spread."""
+    group = Producers(
+        "p",
+        TOPIC,
+        stages=(Stage(seconds, RATE, RATE),),
+        keys=Keys("none"),
+        linger_s=LINGER_S,
+        batch_bytes=BATCH_BYTES,
+    )
+    load = _scenario(group, seconds, None, partitions=1, warm_up_s=RATE_WARM_S)
+    ours, theirs = [], []
+    for _ in range(count):
+        theirs.append(
+            producer_performance(cluster, 1, int(RATE * seconds), RATE, LINGER_S, BATCH_BYTES, int(RATE * RATE_WARM_S))
+        )
+        ours.append(loki(cluster, load))
+    apart = _median(ours, "p50_ms") / _median(theirs, "p50_ms") - 1
+    spread = [run.p99_ms for run in theirs]
+    within = min(spread) <= _median(ours, "p99_ms") <= max(spread)
+    print(
+        f"{RATE:,} records/s for {seconds} s, linger {LINGER_S * 1000:.0f} ms, one partition, {count} runs each, in turn"
+    )
+    for name, found in (("loki load", ours), ("ProducerPerformance", theirs)):
+        tails = ", ".join(f"{run.p99_ms:.1f}" for run in found)
+        print(
+            f"  {name}: mean {_median(found, 'mean_ms'):.2f} ms, p50 {_median(found, 'p50_ms'):.2f} ms, "
+            f"p99 {_median(found, 'p99_ms'):.1f} ms ({tails}), {_median(found, 'cpu_us'):.0f} µs CPU a record"
+        )
+    print(f"  p50 {apart:+.0%} (goal: within 15 %), p99 {'within' if within else 'outside'} the Java tool's own spread")
+    return apart, within
+
+
+def loki(cluster: RealCluster, load: Scenario) -> Run:
+    """One run of ours, whose every record must be there."""
+    target = Target(cluster.connection)
+    control = target.connect()
+    try:
+        run = runs.new_run()
+        topics = scratch.plan(control, load, run)
+        with runs.begin(target, control, load, topics, run) as running:
+            for _ in running.events():
+                pass
+            result = runs.finish(running, control)
+    finally:
+        control.close()
+    assert result.passed, result.reason
+    sends, cpu_s = result.sending[0], result.workers[0].cpu_s
+    latency = sends.from_send
+    assert cpu_s is not None and latency.mean_s is not None and latency.p50_s is not None and latency.p99_s is not None
+    figures = (latency.mean_s * 1000, latency.p50_s * 1000, latency.p99_s * 1000)
+    return Run(sends.rate_per_s, cpu_s / sends.sent * 1e6, *figures)
+
+
+def producer_performance(
+    cluster: RealCluster, partitions: int, records: int, rate: int, linger_s: float, batch: int, warm_up: int
+) -> Run:
+    """One run of Kafka's tool, on a topic of its own."""
+    properties = {"acks": "all", "linger.ms": round(linger_s * 1000), "batch.size": batch}
+    with _topic(cluster, partitions) as topic:
+        args = [
+            find_java().path,
+            "-Xmx512m",
+            "-cp",
+            ensure_kafka().classpath,
+            "org.apache.kafka.tools.ProducerPerformance",
+        ]
+        args += ["--topic", topic, "--num-records", str(records), "--record-size", str(SIZE), "--throughput", str(rate)]
+        args += ["--bootstrap-server", cluster.bootstrap_servers, "--command-property"]
+        args += [f"{key}={value}" for key, value in properties.items()]
+        args += ["--warmup-records", str(warm_up)] if warm_up else []
+        process = subprocess.Popen(
+            [str(arg) for arg in args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert process.stdout is not None
+        told = process.stdout.read()
+        process.stdout.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    found = _TOLD.findall(told)
+    assert process.returncode == 0 and found, told[-2000:]
+    per_s, mean, p50, p99 = (float(number) for number in found[-1])
+    return Run(per_s, (usage.ru_utime + usage.ru_stime) / records * 1e6, mean, p50, p99)
+
+
+def _scenario(
+    group: Producers, seconds: float, records: int | None, partitions: int = FAST_PARTITIONS, **more: float
+) -> Scenario:
+    return Scenario("bench", seconds, (group,), topics=(LoadTopic(TOPIC, partitions, 3),), records=records, **more)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _topic(cluster: RealCluster, partitions: int) -> Iterator[str]:
+    name = f"{TOPIC}-{time.time_ns()}"
+    with connect(cluster.connection) as control:
+        assert control.create_topics([NewTopic(name, partitions, 3)]) == {name: None}
+        while any(p.leader < 0 for t in control.topics([name]).values() for p in t.partitions):
+            time.sleep(0.1)
+        try:
+            yield name
+        finally:
+            control.delete_topics([name])
+
+
+def _median(found: list[Run], figure: str) -> float:
+    return statistics.median(getattr(run, figure) for run in found)
+
+
+if __name__ == "__main__":
+    main()
