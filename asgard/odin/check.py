@@ -271,6 +271,11 @@ def _users(file: StackFile, topics: set[str]) -> Found:
                 f"is {user.name!r} again; allowed is each name once",
                 ("users", first[user.name], "name"),
             )
+        for j, mechanism in enumerate(user.mechanisms):
+            if mechanism in user.mechanisms[:j]:
+                yield (*loc, "mechanisms", j), f"is {mechanism} again; allowed is each mechanism once"
+        if user.mechanisms and file.security.sasl == "none":
+            yield (*loc, "mechanisms"), "is given, but security.sasl is none; allowed is security.sasl: scram-sha-512"
         for key in ("produce", "consume", "groups"):
             listed: list[str] = getattr(user, key)
             for j, name in enumerate(listed):

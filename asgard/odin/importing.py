@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from asgard.core.document import scalar
 from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, Topic
 from asgard.odin import access, configs, names
-from asgard.odin.spec import CLUSTER_RESOURCE, DEFAULT_ENTITY, ExternalSpec, Sasl
+from asgard.odin.spec import CLUSTER_RESOURCE, DEFAULT_ENTITY, SCRAM, ExternalSpec, Sasl
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./*-]*\Z")
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
@@ -23,6 +23,7 @@ _QUOTAS = {
     "request_percentage": "request_percentage",
     "controller_mutation_rate": "controller_mutations",
 }
+_SASL: tuple[Sasl, ...] = ("scram-sha-512", "scram-sha-256")
 _RESOURCES = ("TOPIC", "GROUP", "CLUSTER", "TRANSACTIONAL_ID", "DELEGATION_TOKEN", "USER")
 
 
@@ -45,6 +46,7 @@ def render(
     notes: list[str] = []
     topics = {n: t for n, t in found.topics.items() if not t.internal and n not in names.INTERNAL_TOPICS}
     sasl, users = _users(found, notes)
+    mechanisms = _mechanisms(found, sasl)
     grants, elsewhere, acls = _fold(found.acls, users, topics)
     mine, quotas = _quotas(found.quotas, users, notes)
     lines = [
@@ -61,7 +63,7 @@ def render(
             (_topic(t, found.topic_configs.get(n, {}), version, protect, notes) for n, t in sorted(topics.items())),
         ),
         *_section("external_topics", (text(n) for n in sorted(elsewhere))),
-        *_section("users", (_user(u, grants.get(u, {}), mine.get(u, {})) for u in sorted(users))),
+        *_section("users", (_user(u, grants.get(u, {}), mechanisms.get(u), mine.get(u, {})) for u in sorted(users))),
         *_section("acls", (entry for acl in sorted(acls) if (entry := _acl(acl, notes)))),
         *_section("quotas", (_quota(e, v) for e, v in sorted(quotas.items(), key=lambda q: repr(q[0])))),
     ]
@@ -178,14 +180,17 @@ def _topic(topic: Topic, config: Mapping[str, str], version: str | None, protect
 
 def _users(found: Found, notes: list[str]) -> tuple[Sasl, list[str]]:
     """The mechanism of the stack and its users; where nobody has a SCRAM credential, the users that ACLs name."""
-    choices: tuple[tuple[Sasl, str], ...] = (("scram-sha-512", "SCRAM-SHA-512"), ("scram-sha-256", "SCRAM-SHA-256"))
-    for sasl, mechanism in choices:
-        having = [u for u, mechanisms in found.users.items() if mechanism in mechanisms]
-        if having:
-            others = sorted(set(found.users) - set(having))
-            notes += [f"user {text(u)}: its credential is not {mechanism}" for u in others]
-            return sasl, _takable(having, notes)
+    for sasl in _SASL:
+        if any(SCRAM[sasl] in mechanisms for mechanisms in found.users.values()):
+            return sasl, _takable(found.users, notes)
     return "none", _takable(sorted({grant[0] for acl in found.acls if (grant := access.grant_of(acl))}), notes)
+
+
+def _mechanisms(found: Found, sasl: Sasl) -> dict[str, list[Sasl]]:
+    """The mechanisms of users that have others than the stack's, or more; the stack's own first."""
+    order = sorted(_SASL, key=lambda name: name != sasl)
+    having = {u: [name for name in order if SCRAM[name] in mechanisms] for u, mechanisms in found.users.items()}
+    return {user: listed for user, listed in having.items() if listed != [sasl]}
 
 
 def _takable(users: Iterable[str], notes: list[str]) -> list[str]:
@@ -258,8 +263,9 @@ def _quota_pairs(values: QuotaValues) -> list[tuple[str, str]]:
     return [(_QUOTAS[k], str(int(v)) if v % 1 == 0 else repr(v)) for k, v in values.items() if k in _QUOTAS]
 
 
-def _user(user: str, grants: Mapping[str, list[str]], quota: QuotaValues) -> str:
+def _user(user: str, grants: Mapping[str, list[str]], mechanisms: Collection[str] | None, quota: QuotaValues) -> str:
     lists = [(key, _list(grants.get(key, []))) for key in ("produce", "consume", "groups")]
+    lists.append(("mechanisms", _list(mechanisms or ())))
     return _flow([("name", text(user)), *lists, ("quota", _flow(_quota_pairs(quota)) if quota else None)])
 
 

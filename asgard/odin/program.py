@@ -84,9 +84,12 @@ def declared(spec: StackSpec, passwords: Mapping[str, str | None]) -> Iterator[D
             values["throttle"] = spec.limits.throttle_bytes_per_s
         yield TOPIC, topic.name, values
     for user in spec.users:
-        if spec.security.mechanism is None:
+        mechanisms = spec.mechanisms_of(user)
+        if not mechanisms:
             continue
-        values = {"name": user.name, "mechanism": spec.security.mechanism}
+        values = {"name": user.name, "mechanism": mechanisms[0]}
+        if mechanisms[1:]:
+            values["otherMechanisms"] = list(mechanisms[1:])
         if (password := passwords.get(user.name)) is not None:
             values["password"] = password
         yield USER, user.name, values

@@ -27,6 +27,10 @@ DEFAULT_ENTITY = "<default>"
 CLUSTER_RESOURCE = "kafka-cluster"
 
 
+SCRAM: dict[str, ScramMechanism] = {"scram-sha-512": "SCRAM-SHA-512", "scram-sha-256": "SCRAM-SHA-256"}
+"""Kafka's names of the mechanisms."""
+
+
 @dataclass(frozen=True)
 class KafkaSpec:
     """The cluster. `static_config` goes into server.properties, `dynamic_config` to the cluster-wide default (broker `""`).
@@ -55,8 +59,7 @@ class SecuritySpec:
     @property
     def mechanism(self) -> ScramMechanism | None:
         """Kafka's name of the SCRAM mechanism; None without SASL."""
-        names: dict[str, ScramMechanism] = {"scram-sha-512": "SCRAM-SHA-512", "scram-sha-256": "SCRAM-SHA-256"}
-        return names.get(self.sasl)
+        return SCRAM.get(self.sasl)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,10 @@ class TopicSpec:
 
 @dataclass(frozen=True)
 class UserSpec:
-    """A user; names of `produce`, `consume`, `groups` as `asgard.odin.access` reads them; `quota` in Kafka's names."""
+    """A user; names of `produce`, `consume`, `groups` as `asgard.odin.access` reads them; `quota` in Kafka's names.
+
+    `mechanisms` empty: the stack's own.
+    """
 
     name: str
     owner: str | None = None
@@ -91,6 +97,7 @@ class UserSpec:
     consume: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     quota: QuotaValues = field(default_factory=dict)
+    mechanisms: tuple[ScramMechanism, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,12 @@ class StackSpec:
         if not self.security.authorizer:
             return ()
         return access.acls_of(user.name, {"produce": user.produce, "consume": user.consume, "groups": user.groups})
+
+    def mechanisms_of(self, user: UserSpec) -> tuple[ScramMechanism, ...]:
+        """Those of a user's credentials; none where the stack makes no credentials."""
+        if self.security.mechanism is None:
+            return ()
+        return user.mechanisms or (self.security.mechanism,)
 
     def all_acls(self) -> tuple[Acl, ...]:
         """Every ACL of the stack, once: of users and explicit ones."""
@@ -214,7 +227,15 @@ def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -
         ),
         external_topics=tuple(file.external_topics),
         users=tuple(
-            UserSpec(u.name, u.owner, tuple(u.produce), tuple(u.consume), tuple(u.groups), quota_values(u.quota))
+            UserSpec(
+                u.name,
+                u.owner,
+                tuple(u.produce),
+                tuple(u.consume),
+                tuple(u.groups),
+                quota_values(u.quota),
+                tuple(SCRAM[mechanism] for mechanism in u.mechanisms),
+            )
             for u in file.users
         ),
         acls=explicit_acls(file),

@@ -15,7 +15,7 @@ from asgard.core.errors import Refused
 from asgard.kafka import reassign
 from asgard.kafka.admin import check_login, connect
 from asgard.kafka.connection import Connection, scram_properties
-from asgard.kafka.model import Acl, ConfigChange, NewTopic, QuotaEntity
+from asgard.kafka.model import Acl, ConfigChange, NewTopic, QuotaEntity, ScramCredential
 from asgard.odin.provider.former import Former
 from asgard.odin.provider.moves import file_log, left_behind
 from asgard.odin.resources.kinds import ACL, CONFIG, QUOTA, TOPIC, UNKNOWN, USER, Values
@@ -254,6 +254,34 @@ def test_a_user_can_log_in_until_the_password_the_mechanism_or_the_user_changes(
             eventually(lambda: name not in control.users())
 
     play(secured_cluster, story)
+
+
+def test_a_user_with_two_mechanisms_is_imported_with_both_and_goes_with_both(secured_cluster: RealCluster) -> None:
+    name = f"u-{secrets.token_hex(4)}"
+    both = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+    with connect(secured_cluster.connection) as control:
+        for mechanism in both:
+            control.upsert_users([ScramCredential(name, "theirs", mechanism)])
+        eventually(lambda: control.users().get(name) == both)
+
+        async def story(d: Driver) -> None:
+            d.state[urn_of(USER, "u")] = (name, {})
+            found = await d.read(USER, "u")
+            assert found == {"name": name, "mechanism": "SCRAM-SHA-512", "otherMechanisms": ["SCRAM-SHA-256"]}
+            assert await d.up(USER, "u", found) == "same"
+            # The weaker one can be dropped although nobody here knows the password.
+            assert await d.up(USER, "u", {"name": name}) == "update"
+            eventually(lambda: control.users().get(name) == ("SCRAM-SHA-512",))
+            with pytest.raises(Refused, match="has no password here"):
+                await d.up(USER, "u", found)
+            own = {"name": f"{name}-own", "password": "ours", "otherMechanisms": ["SCRAM-SHA-256"]}
+            assert await d.up(USER, "own", own) == "create"
+            eventually(lambda: control.users().get(f"{name}-own") == both)
+            await d.delete(USER, "own")
+            await d.delete(USER, "u")
+            eventually(lambda: not control.users().keys() & {name, f"{name}-own"})
+
+        play(secured_cluster, story)
 
 
 def test_an_acl_is_its_content(secured_cluster: RealCluster) -> None:

@@ -103,6 +103,9 @@ class UserEntry(Model):
     produce: Texts = Field(default_factory=list, description="topics to write; a trailing - . _ or * makes a prefix")
     consume: Texts = Field(default_factory=list, description="topics to read; a trailing - . _ or * makes a prefix")
     groups: Texts = Field(default_factory=list, description="consumer groups; a trailing - . _ or * makes a prefix")
+    mechanisms: Annotated[list[Literal["scram-sha-512", "scram-sha-256"]], EmptyList] = Field(
+        default_factory=list, description="of its credentials; the stack's own, security.sasl, by default"
+    )
     quota: Annotated[QuotaFields, EmptyMapping] = Field(default_factory=QuotaFields)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from asgard.core.errors import Refused
-from asgard.kafka.model import ScramCredential
+from asgard.kafka.model import ScramCredential, ScramMechanism
 from asgard.odin.provider.cluster import Cluster
 from asgard.odin.provider.permits import Permits, exists_already
 from asgard.odin.resources import identity
@@ -27,24 +29,31 @@ class Users:
         self._needs_password(new)
         if await self._cluster.look(lambda observed: self.taken(new, observed)):
             mechanisms = await self._cluster.look(lambda observed: observed.users()[new["name"]])
-            if urn not in self._permits.adopting or mechanisms != (new["mechanism"],):
+            if urn not in self._permits.adopting or not set(mechanisms) <= set(_mechanisms(new)):
                 raise exists_already(f"the user {new['name']}")
         await self._write(new)
         return new
 
     async def update(self, old: Values, new: Values) -> Values:
-        """Write the new credential, then remove that of another mechanism."""
-        self._needs_password(new)
-        await self._write(new)
-        if old["mechanism"] != new["mechanism"]:
-            await self._cluster.delete_user(new["name"], old["mechanism"])
+        """Write the new credentials, then remove those of other mechanisms. Only to remove some, no password is needed."""
+        wanted = _mechanisms(new)
+        if old.get("password") != new.get("password") or not set(wanted) <= set(_mechanisms(old)):
+            self._needs_password(new)
+            await self._write(new)
+        await self._remove(old, [mechanism for mechanism in _mechanisms(old) if mechanism not in wanted])
         return new
 
     async def delete(self, old: Values) -> None:
-        """Delete the credential of the recorded mechanism."""
-        there = await self._cluster.look(lambda observed: observed.users())
-        if old["mechanism"] in there.get(old["name"], ()):
-            await self._cluster.delete_user(old["name"], old["mechanism"])
+        """Delete the credentials of the recorded mechanisms."""
+        await self._remove(old, _mechanisms(old))
+
+    async def _remove(self, old: Values, mechanisms: Sequence[str]) -> None:
+        if not mechanisms:
+            return
+        there = (await self._cluster.look(lambda observed: observed.users())).get(old["name"], ())
+        for mechanism in mechanisms:
+            if mechanism in there:
+                await self._cluster.delete_user(old["name"], mechanism)
 
     def _needs_password(self, new: Values) -> None:
         if "password" not in new:
@@ -54,7 +63,13 @@ class Users:
             )
 
     async def _write(self, new: Values) -> None:
-        await self._cluster.upsert_user(ScramCredential(new["name"], new["password"], new["mechanism"]))
+        for mechanism in _mechanisms(new):
+            await self._cluster.upsert_user(ScramCredential(new["name"], new["password"], mechanism))
+
+
+def _mechanisms(values: Values) -> list[ScramMechanism]:
+    """All of a user's, its first one first."""
+    return [values["mechanism"], *values.get("otherMechanisms", ())]
 
 
 class Acls:

@@ -12,6 +12,7 @@ from asgard.odin.resources.kinds import (
     CLUSTER,
     CONFIG,
     KINDS,
+    MECHANISMS,
     QUOTA,
     QUOTA_NAMES,
     TOPIC,
@@ -130,7 +131,7 @@ def _rules(kind: Kind, values: Values) -> list[Wrong]:
         case _ if kind.token == TOPIC:
             return _topic(values)
         case _ if kind.token == USER:
-            return [("password", "is empty")] if values.get("password") == "" else []
+            return _user(values)
         case _ if kind.token == ACL:
             return _acl(values)
         case _ if kind.token == QUOTA:
@@ -148,6 +149,16 @@ def _rules(kind: Kind, values: Values) -> list[Wrong]:
         case _ if kind.token == BROKER:
             return _broker(values)
     return []
+
+
+def _user(values: Values) -> list[Wrong]:
+    wrong = [("password", "is empty")] if values.get("password") == "" else []
+    allowed = [mechanism for mechanism in MECHANISMS if mechanism != values["mechanism"]]
+    if values.get("otherMechanisms", allowed) != allowed:
+        wrong.append(
+            ("otherMechanisms", f"is {values['otherMechanisms']}; allowed beside {values['mechanism']} is {allowed}")
+        )
+    return wrong
 
 
 def _topic(values: Values) -> list[Wrong]:

@@ -124,6 +124,7 @@ KINDS: dict[str, Kind] = {
             (
                 Field("name", "string", "Name of the user.", required=True, replaces=True),
                 Field("mechanism", "string", "SCRAM mechanism.", default="SCRAM-SHA-512", among=MECHANISMS),
+                Field("otherMechanisms", "strings", "Further SCRAM mechanisms, under the same password."),
                 Field(
                     "password",
                     "string",

@@ -132,7 +132,12 @@ def observe(token: str, recorded: Values, observed: Observed) -> Values | None:
         if not mechanisms:
             return None
         wanted = recorded.get("mechanism")
-        return {**recorded, "mechanism": wanted if wanted in mechanisms else mechanisms[-1]}
+        first = wanted if wanted in mechanisms else mechanisms[-1]
+        # An import takes what is there; later on a credential that somebody else made is theirs.
+        known = mechanisms if wanted is None else recorded.get("otherMechanisms", ())
+        others = [mechanism for mechanism in known if mechanism in mechanisms and mechanism != first]
+        rest = {name: value for name, value in recorded.items() if name != "otherMechanisms"}
+        return {**rest, "mechanism": first, **({"otherMechanisms": others} if others else {})}
     if token == ACL:
         return recorded if identity.acl_of(recorded) in observed.acls() else None
     if token == QUOTA:

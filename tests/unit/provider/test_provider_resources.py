@@ -113,6 +113,7 @@ def test_inputs_get_their_normal_form(token: str, inputs: Values, normal: Values
         (TOPIC, {"name": "t", "partitions": 1}, "replication is missing"),
         (TOPIC, {"name": "t", "partitions": 1, "replication": 1, "replicas": 1}, "replicas is not a property"),
         (USER, {"name": "u", "password": "p", "mechanism": "PLAIN"}, "allowed are SCRAM-SHA-256, SCRAM-SHA-512"),
+        (USER, {"name": "u", "otherMechanisms": ["SCRAM-SHA-512"]}, "beside SCRAM-SHA-512 is ['SCRAM-SHA-256']"),
         (USER, {"name": "u", "password": ""}, "password is empty"),
         (ACL, {**ACL_INPUTS, "principal": "a"}, "principal is 'a'; allowed is a type and a name"),
         (ACL, {**ACL_INPUTS, "resourceType": "cluster"}, "kafka-cluster"),
@@ -257,7 +258,7 @@ class Facts:
         return {"t": {"retention.ms": "1", "leader.replication.throttled.replicas": "*"}}
 
     def users(self) -> dict[str, tuple[str, ...]]:
-        return {"u": ("SCRAM-SHA-256",)}
+        return {"u": ("SCRAM-SHA-256",), "both": ("SCRAM-SHA-256", "SCRAM-SHA-512")}
 
     def acls(self) -> set[Acl]:
         return {Acl("TOPIC", "t", "LITERAL", "User:a", "READ")}
@@ -298,6 +299,14 @@ ACL_RECORD = check(ACL, ACL_INPUTS)[0]
             {"name": "u", "mechanism": "SCRAM-SHA-256", "password": "p"},
         ),
         (USER, {"name": "gone", "mechanism": "SCRAM-SHA-512"}, None),
+        # An import takes all; later on what somebody else added is theirs.
+        (USER, {"name": "both"}, {"name": "both", "mechanism": "SCRAM-SHA-512", "otherMechanisms": ["SCRAM-SHA-256"]}),
+        (USER, {"name": "both", "mechanism": "SCRAM-SHA-256"}, {"name": "both", "mechanism": "SCRAM-SHA-256"}),
+        (
+            USER,
+            {"name": "u", "mechanism": "SCRAM-SHA-256", "otherMechanisms": ["SCRAM-SHA-512"]},
+            {"name": "u", "mechanism": "SCRAM-SHA-256"},
+        ),
         (ACL, ACL_RECORD, ACL_RECORD),
         (ACL, {**ACL_RECORD, "operation": "WRITE"}, None),
         (QUOTA, {"user": "u", "consumerByteRate": 7}, {"user": "u", "producerByteRate": 5.0}),

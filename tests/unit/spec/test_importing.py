@@ -113,6 +113,17 @@ def test_acls_are_folded_into_their_users() -> None:
     assert spec.acls == tuple(sorted(acls[-2:]))
 
 
+def test_users_keep_the_mechanisms_that_they_have() -> None:
+    users = {"a": ("SCRAM-SHA-256", "SCRAM-SHA-512"), "b": ("SCRAM-SHA-512",), "c": ("SCRAM-SHA-256",)}
+    spec = imported(Found(users=users))
+    assert spec.security.sasl == "scram-sha-512"
+    assert {u.name: spec.mechanisms_of(u) for u in spec.users} == {
+        "a": ("SCRAM-SHA-512", "SCRAM-SHA-256"),
+        "b": ("SCRAM-SHA-512",),
+        "c": ("SCRAM-SHA-256",),
+    }
+
+
 def test_principals_without_credentials_are_users_where_nobody_has_one() -> None:
     acl = Acl("TOPIC", "orders", "LITERAL", "User:CN=app", "READ")
     spec = imported(Found({"orders": topic("orders")}, acls=[acl]))
@@ -135,7 +146,6 @@ def test_what_a_stack_file_can_not_hold_stays_as_a_comment() -> None:
         "config of topic t: leader.replication.throttled.replicas",
         'config of topic t: segment.ms: "0"',
         'user "*": a stack file takes no such name',
-        "user old: its credential is not SCRAM-SHA-512",
         "quota of {user: ok}: made_up",
         'cluster-wide config: min.insync.replicas: "2"',
     ):
