@@ -16,6 +16,9 @@ from asgard.kafka.model import Broker, ClusterSnapshot, Partition
 from asgard.thor.limits import Limits
 from asgard.thor.plan.model import BrokerLoad, Unmet
 
+_KEEPING = ("not answering", "excluded", "cordoned")
+"""Why a broker gets nothing new and keeps what it has."""
+
 
 @dataclass
 class Loads:
@@ -80,6 +83,8 @@ class Board:
             return "dead" if broker.state == "fenced" else "missing"
         if self.draining[self.index[broker.id]]:
             return "draining"
+        if broker.id in self.snapshot.silent:
+            return "not answering"
         if broker.id in self.limits.exclude_brokers:
             return "excluded"
         if any(d.offline for d in broker.log_dirs):
@@ -207,7 +212,7 @@ class Board:
         """What each broker that takes part should carry: of the disk by its capacity, of replicas and leaders the same."""
         self.active = [b for b in range(len(self.brokers)) if self.accepts[b]]
         active = set(self.active)
-        kept = {b for b in range(len(self.brokers)) if self.refusal[b] in ("excluded", "cordoned")}
+        kept = {b for b in range(len(self.brokers)) if self.refusal[b] in _KEEPING}
         movers = [b for b in range(len(self.brokers)) if b in active or b not in kept]
         total = sum(self.disk[b] for b in movers)
         capacities = [self.capacity[b] for b in self.active]

@@ -15,7 +15,7 @@ from asgard.thor.limits import BrokerLimit, Limits
 def clusters(draw: st.DrawFn, *, dead: int = 2, awkward: bool = True) -> tuple[ClusterSnapshot, Limits]:
     """A cluster and limits: uneven racks, dead brokers, different capacities, RF 1 to 5, skewed sizes.
 
-    `awkward`: also offline and cordoned log directories, running moves, unmeasured sizes, exclusions.
+    `awkward`: also offline and cordoned log directories, brokers that don't answer, running moves, unmeasured sizes, exclusions.
     """
     brokers = draw(st.integers(1, 9))
     partitions = draw(st.integers(0, 40))
@@ -48,7 +48,10 @@ def made(
         state = rng.choice(("fenced", "missing")) if b in dead else "up"
         nodes.append(Broker(b, rack_of[b], "h", 9092, state, tuple(dirs)))  # type: ignore[arg-type]
     topics = {p.topic: TopicFacts(min_isr=1) for p in parts}
-    snapshot = ClusterSnapshot("2026-11-24T09:00:00Z", "random", ids[0], tuple(nodes), tuple(parts), topics)
+    silent = tuple(b for b in ids if awkward and b not in dead and rng.random() < 0.04)
+    snapshot = ClusterSnapshot(
+        "2026-11-24T09:00:00Z", "random", ids[0], tuple(nodes), tuple(parts), topics, silent=silent
+    )
     return snapshot, _limits(rng, ids, parts, awkward)
 
 

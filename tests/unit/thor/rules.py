@@ -48,10 +48,11 @@ def placement(snapshot: ClusterSnapshot) -> dict[tuple[str, int], tuple[int, ...
     return {(p.topic, p.partition): p.replicas for p in snapshot.partitions}
 
 
-def may_receive(broker: Broker, limits: Limits, draining: set[int]) -> bool:
+def may_receive(broker: Broker, limits: Limits, draining: set[int], silent: tuple[int, ...] = ()) -> bool:
     """Whether a replica may be placed there."""
     return (
         broker.state == "up"
+        and broker.id not in silent
         and broker.id not in draining
         and broker.id not in limits.exclude_brokers
         and not any(d.offline for d in broker.log_dirs)
@@ -83,7 +84,7 @@ def broken_rules(snapshot: ClusterSnapshot, plan: Plan, limits: Limits, draining
     brokers = {b.id: b for b in snapshot.brokers}
     rack = racks(snapshot)
     at = {(p.topic, p.partition): p for p in snapshot.partitions}
-    allowed = {b.id for b in snapshot.brokers if may_receive(b, limits, draining)}
+    allowed = {b.id for b in snapshot.brokers if may_receive(b, limits, draining, snapshot.silent)}
     for c in plan.changes:
         p = at[c.topic, c.partition]
         name = f"{c.name} {c.before} -> {c.after}"

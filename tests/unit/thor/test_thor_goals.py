@@ -159,3 +159,20 @@ def test_excluded_topics_stay_but_are_healed() -> None:
     limits = Limits(exclude_topics=("topic-*",))
     assert planner.balance(snapshot, limits).changes == ()
     assert planner.heal(without(snapshot, 3), limits).changes
+
+
+def test_a_broker_that_does_not_answer_gets_nothing_and_keeps_what_it_has(even: ClusterSnapshot) -> None:
+    plan = planner.heal(replace(without(even, 7), silent=(12,)))
+    assert plan.unmet == ()
+    assert not [c.name for c in plan.changes if 12 in set(c.after) - set(c.before)]
+    assert not [c.name for c in plan.changes if 12 in set(c.before) - set(c.after)]
+    assert next(b.note for b in plan.brokers if b.id == 12) == "not answering"
+
+
+def test_several_dead_brokers_are_healed_together_where_the_rest_can_hold_it(even: ClusterSnapshot) -> None:
+    dead = without(even, 3, 7, 11)
+    plan = planner.heal(dead)
+    offline = [p for p in dead.partitions if p.leader < 0]
+    left = [p for p in applied(dead, plan).partitions if p.leader >= 0 and {3, 7, 11} & set(p.replicas)]
+    assert (left, plan.failed) == ([], bool(offline))
+    assert sum(u.count for u in plan.unmet) == len(offline)

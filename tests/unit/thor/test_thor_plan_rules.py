@@ -41,7 +41,7 @@ def plan_of(kind: str, snapshot: ClusterSnapshot, limits: Limits, rng: random.Ra
             emptied = set(rng.sample(ids, rng.randint(1, min(2, len(ids)))))
             return planner.drain(snapshot, emptied, limits), emptied
         case "fill":
-            able = [b.id for b in snapshot.brokers if may_receive(b, limits, set())]
+            able = [b.id for b in snapshot.brokers if may_receive(b, limits, set(), snapshot.silent)]
             assume(able)
             return planner.fill(snapshot, [rng.choice(able)], limits), set()
         case "balance":
@@ -146,7 +146,7 @@ def test_where_no_limit_forbids_it_racks_are_as_spread_as_they_allow(kind: str, 
     roomy = replace(snapshot, brokers=tuple(replace(b, log_dirs=()) for b in snapshot.brokers))
     plan, emptied = plan_of(kind, roomy, limits, random.Random(data.draw(st.integers(0, 999))))
     rack = racks(roomy)
-    allowed = {b.id for b in roomy.brokers if may_receive(b, limits, emptied)}
+    allowed = {b.id for b in roomy.brokers if may_receive(b, limits, emptied, roomy.silent)}
     for c in plan.changes:
         kept = tuple(r for r in c.after if r in c.before)
         free = sorted(allowed - set(c.before))
