@@ -26,14 +26,15 @@ def prove(
     nodes: Iterable[RunDir] = (),
     unclean_election: bool = False,
     deadline_s: float = 120,
+    settle_s: float = 10,
 ) -> Verdict:
     """The verdict on a load whose processes have ended and whose cluster has recovered.
 
     `nodes` are brokers of this machine, whose disks are searched where something is lost; `unclean_election`: somebody elected such a
-    leader by hand (topics that allow it are seen). Raises Unreachable where the cluster does not answer; `judge(check(…))` still
+    leader by hand (topics that allow it are seen); the times are those of `read_again`. Raises Unreachable where the cluster does not answer; `judge(check(…))` still
     tells what is known without a last read. Raises WrongUsage for a history that can't be read.
     """
-    last = read_again(directory, connection, control, deadline_s=deadline_s)
+    last = read_again(directory, connection, control, deadline_s=deadline_s, settle_s=settle_s)
     result = check(HistoryFiles(directory))
     found = traces.look(result, nodes, last.leaders, last.replicas) if result.missing else None
     unclean = unclean_election or last.unclean_election
