@@ -13,6 +13,7 @@ from asgard.core.units import format_duration
 
 if TYPE_CHECKING:
     from asgard.compose.demo import Report
+    from asgard.compose.demo_heal import Healing
 
 app = single()
 
@@ -22,7 +23,7 @@ def demo(
     events: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many ride bookings to write.")] = 100_000,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running.")] = False,
 ) -> None:
-    """Make a real, secured three-broker Kafka as code, send records through it, and count every one of them.
+    """Make a real, secured Kafka as code, send records through it, kill brokers, heal it, and count every record.
 
     Everything is stopped and removed at the end, also after Ctrl-C, unless --keep.
     """
@@ -41,10 +42,19 @@ def _rows(report: Report) -> list[list[object]]:
         ["brokers, topics, users", f"{report.brokers}, {report.topics}, {report.users}"],
         ["from nothing to ready", format_duration(report.up_s)],
         ["records acknowledged (acks=all)", f"{report.acknowledged:,} of {report.sent:,}"],
-        ["written at", f"{report.acknowledged / report.write_s:,.0f} records/s"],
+        ["written at", f"{report.written_per_s:,.0f} records/s"],
+        *(row for healing in report.healings for row in _healing(healing)),
+        ["acknowledged while brokers died", f"{report.meanwhile:,}"],
         ["read back and checked", f"{report.read:,} in {format_duration(report.read_s)}"],
         ["lost, duplicated, damaged", f"{report.lost}, {report.duplicated}, {report.corrupted}"],
         ["a user without permission", report.refused],
+    ]
+
+
+def _healing(healing: Healing) -> list[list[object]]:
+    return [
+        [f"broker {healing.broker} killed, {healing.how}", f"noticed after {format_duration(healing.seen_s)}"],
+        ["  no partition under-replicated", f"{format_duration(healing.whole_s)} after the kill"],
     ]
 
 

@@ -1,26 +1,28 @@
-"""`asgard demo`: a real three-broker Kafka made as code, real records through it, and every one of them counted.
+"""`asgard demo`: a real Kafka made as code, real records through it, brokers that die, and every record counted.
 
-The acts: the cluster comes up from the template `local-ha`; several producers write ride bookings with a user's own
-credentials; a user without the permission is refused; everything is read back and checked record by record against its stamp.
+The acts: the cluster comes up from the template `local-ha`, with one broker more than a partition has replicas; several producers
+write ride bookings with a user's own credentials; a user without the permission is refused; two brokers are killed under traffic
+and Thor heals the cluster (`demo_heal`); everything is read back and checked record by record against its stamp.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
-import threading
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asgard.compose import demo_heal
+from asgard.compose import demo_records as records
+from asgard.compose.demo_heal import Healing
 from asgard.compose.settle import leftovers
-from asgard.core import console, paths
+from asgard.core import console, contexts, paths
 from asgard.core.errors import AsgardError, Failed
-from asgard.kafka import stamp
+from asgard.kafka import target
 from asgard.kafka.connection import Connection
-from asgard.loki.load.rides import rides
 from asgard.odin import apply, templates
 from asgard.odin.credentials import client_properties
 from asgard.odin.engine.state import StateStore
@@ -28,48 +30,19 @@ from asgard.odin.engine.steps import OnEvent
 from asgard.odin.options import Options
 from asgard.odin.session import directory, local_connection
 from asgard.odin.spec import StackSpec, load
+from asgard.odin.targets.local import LocalNodes
 
 if TYPE_CHECKING:
-    from asgard.kafka.data import Read, Tally
     from asgard.odin.apply import Outcome
 
 STACK = "asgard-demo"
-DAY_S = 86400
-PRODUCERS = 4
+BROKERS = 4
 WRITER, READER, OUTSIDER = "booking-api", "analytics", "billing"
 
 
 @dataclass
-class Count:
-    """What was read back, told from each record's stamp."""
-
-    read: int = 0
-    corrupted: int = 0
-    duplicated: int = 0
-    foreign: int = 0
-    seen: dict[int, bytearray] = field(default_factory=dict, repr=False)
-
-    def take(self, records: Iterable[Read], run: bytes, sizes: dict[int, int]) -> None:
-        """Count a batch; `sizes` is how many records each producer sent."""
-        for record in records:
-            found = stamp.find(record.headers)
-            if found is None or found.run != run:
-                self.foreign += 1
-                continue
-            self.read += 1
-            seen = self.seen.setdefault(found.producer, bytearray(sizes[found.producer]))
-            self.duplicated += seen[found.sequence]
-            seen[found.sequence] = 1
-            self.corrupted += not found.matches(record.value)
-
-    def distinct(self) -> int:
-        """How many different records were read."""
-        return sum(sum(seen) for seen in self.seen.values())
-
-
-@dataclass
 class Report:
-    """What the demo did; times in seconds."""
+    """What the demo did; times in seconds. `meanwhile`: of the acknowledged records, those written while brokers died."""
 
     stack: str
     brokers: int
@@ -78,7 +51,9 @@ class Report:
     up_s: float
     sent: int
     acknowledged: int
-    write_s: float
+    written_per_s: float
+    meanwhile: int
+    healings: list[Healing]
     read: int
     read_s: float
     lost: int
@@ -92,10 +67,15 @@ class Report:
 def run(events: int, *, keep: bool, on_event: OnEvent, say: Callable[[str], None]) -> Report:
     """All acts. Whatever happens, the stack is destroyed again unless `keep`. Raises Failed where a record is missing."""
     file = paths.private_dir(paths.home() / "demo") / "asgard.yaml"
-    paths.write_atomic(file, templates.template("local-ha").render(STACK))
+    text = templates.template("local-ha").render(STACK)
+    # One more than a partition has replicas: a broker that is lost for good can be done without.
+    paths.write_atomic(file, re.sub(r"(?m)^  brokers: 3$", f"  brokers: {BROKERS}", text, count=1))
     spec = load(file)
     try:
         report = _acts(spec, events, on_event, say)
+        if keep:
+            say("starting the broker again that was lost …")
+            LocalNodes(directory(STACK)).start(report.healings[-1].broker)
     finally:
         if not keep:
             say("removing the cluster …")
@@ -116,16 +96,20 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
         raise KeyboardInterrupt
     if not outcome.result.ok:
         raise outcome.result.errors[0].error or Failed(outcome.result.errors[0].message)
-    say(f"writing {events:,} ride bookings with {PRODUCERS} producers as {WRITER} …")
+    say(f"writing {events:,} ride bookings with {records.PRODUCERS} producers as {WRITER} …")
     run_id = secrets.token_bytes(16)
     began = time.monotonic()
-    tallies = _write(_as(WRITER), events, run_id)
+    written = records.write(_as(WRITER), events, run_id)
     write_s = time.monotonic() - began
     say(f"writing to rides.booked as {OUTSIDER}, who may not …")
-    refused = _refusal(_as(OUTSIDER))
+    refused = records.refusal(_as(OUTSIDER), OUTSIDER)
+    with records.traffic(_as(WRITER), run_id) as meanwhile:
+        healings = demo_heal.act(target.of_context(contexts.load().pick(STACK)), say)
     say(f"reading everything back as {READER} and checking each record …")
+    tallies = [*written, *meanwhile]
     began = time.monotonic()
-    count = _read(spec, run_id, {number: tally.sent for number, tally in enumerate(tallies)})
+    rides = {t.name: t.partitions for t in spec.topics if t.name.startswith("rides.")}
+    count = records.read(_as(READER), rides, run_id, {number: tally.sent for number, tally in enumerate(tallies)})
     read_s = time.monotonic() - began
     acknowledged = sum(tally.acked for tally in tallies)
     if failures := [failure for tally in tallies for failure in tally.failures]:
@@ -138,7 +122,9 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
         up_s=up_s,
         sent=sum(tally.sent for tally in tallies),
         acknowledged=acknowledged,
-        write_s=write_s,
+        written_per_s=sum(tally.acked for tally in written) / write_s,
+        meanwhile=sum(tally.acked for tally in meanwhile),
+        healings=healings,
         read=count.read,
         read_s=read_s,
         lost=max(0, acknowledged - count.distinct()),
@@ -159,60 +145,6 @@ def _as(user: str) -> Connection:
     if cluster is None:
         raise Failed("the demo's cluster has gone", "Did another command destroy it meanwhile?")
     return Connection(cluster.bootstrap_servers, client_properties(STACK, state, user, tls=False))
-
-
-def _write(connection: Connection, events: int, run_id: bytes) -> list[Tally]:
-    from asgard.kafka.data import Record, Writer
-
-    shares = [events // PRODUCERS + (number < events % PRODUCERS) for number in range(PRODUCERS)]
-    # Rides that ended by now: Kafka refuses timestamps that are more than an hour ahead.
-    start_ms = int((time.time() - DAY_S) * 1000)
-
-    over = threading.Event()
-
-    def produce(number: int) -> Tally:
-        with Writer(connection, name=f"demo-{number}") as writer:
-            for sequence, event in enumerate(rides(shares[number], seed=number, start_ms=start_ms)):
-                header = stamp.make(run_id, number, sequence, time.time_ns() // 1000, event.value)
-                writer.send(Record(event.topic, event.value, event.key, ((stamp.HEADER, header),), event.at_ms))
-                if over.is_set():
-                    break
-            return writer.finish()
-
-    with ThreadPoolExecutor(PRODUCERS) as pool:
-        try:
-            return list(pool.map(produce, range(PRODUCERS)))
-        finally:
-            over.set()  # after Ctrl-C the producers would else write on to their last record
-
-
-def _refusal(connection: Connection) -> str:
-    """Why a record of a user without permission was refused. Raises Failed where it was not."""
-    from asgard.kafka.data import Record, Writer
-
-    with Writer(connection, deadline_s=15, name="demo-outsider") as writer:
-        writer.send(Record("rides.booked", b"{}"))
-        tally = writer.finish()
-    if tally.acked:
-        raise Failed(f"{OUTSIDER} wrote to rides.booked, which nobody allowed")
-    return tally.failures[0]
-
-
-def _read(spec: StackSpec, run_id: bytes, sizes: dict[int, int]) -> Count:
-    from asgard.kafka.admin import connect
-    from asgard.kafka.data import read
-
-    reader = _as(READER)
-    control = connect(reader)
-    try:
-        wanted = [(t.name, p) for t in spec.topics if t.name.startswith("rides.") for p in range(t.partitions)]
-        offsets = control.offsets(wanted)
-    finally:
-        control.close()
-    count = Count()
-    for batch in read(reader, offsets):
-        count.take(batch, run_id, sizes)
-    return count
 
 
 def _remove(on_event: OnEvent) -> None:
