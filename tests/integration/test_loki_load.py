@@ -24,7 +24,7 @@ from asgard.kafka.admin import connect
 from asgard.kafka.connection import render_properties, scram_properties
 from asgard.kafka.model import GateGoals, GateLoad, NewTopic, ScramCredential
 from asgard.kafka.target import Target
-from asgard.loki.load import gate, scratch
+from asgard.loki.load import drive, gate, scratch
 from asgard.loki.load import run as runs
 from asgard.loki.load.result import Result
 from asgard.loki.load.scenario import Consumers, LoadTopic, Producers, Scenario, Slo, Stage
@@ -268,6 +268,32 @@ def test_one_load_at_a_time_on_a_cluster(command: Callable[..., tuple[int, Any, 
     ):
         code, _, words = command("--topic", "t", "--partitions", "1", "--rate", "1/s", "--duration", "1s", "--yes")
     assert code == 75 and "load" in words
+
+
+def test_gevent_and_librdkafka_let_each_other_work(
+    secured_cluster: RealCluster, topic_name: str, tmp_path: Path
+) -> None:
+    with connect(secured_cluster.connection) as control:
+        assert control.create_topics([NewTopic(topic_name, 3, 3)]) == {topic_name: None}
+    place = [secured_cluster.bootstrap_servers, topic_name, secured_cluster.cluster_id, str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.integration.hub_and_client", *place],
+        input=json.dumps(dict(secured_cluster.connection.properties)),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["callbacks_here"], found["callbacks_elsewhere"]) == (True, 0), "answers come in gevent's thread alone"
+    assert found["switches_in_callbacks"] == 0, "and no other greenlet runs while one is counted"
+    for users in ("few", "many"):
+        assert found[users]["turns"] >= found[users]["breaths"] > 0, "others have a turn whenever a producer waits"
+        assert found[users]["in_flight"] == 0
+    assert 0 < found["few"]["longest_wait_s"] <= drive.SLICE_S, "C waits for 5 ms at most"
+    assert found["many"]["longest_wait_s"] == 0, "and not at all where many share the thread"
+    assert found["acked"] == found["measured"] == found["in_history"] == 40_000
 
 
 def test_a_locust_shape_decides_how_many_producers_send(carry_out: Callable[..., Result], tmp_path: Path) -> None:

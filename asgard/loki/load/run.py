@@ -30,6 +30,7 @@ from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.loki.check.history import SUFFIX
 from asgard.loki.load import checked, scratch
+from asgard.loki.load import faults as faulted
 from asgard.loki.load import scenario as scenarios
 from asgard.loki.load.child import Order
 from asgard.loki.load.children import Children, Event
@@ -41,9 +42,11 @@ from asgard.loki.load.verdict import judge
 
 if TYPE_CHECKING:
     from asgard.journal.operations import Leftovers
+    from asgard.journal.store.database import Database
     from asgard.kafka.nodes.rundir import RunDir
 
 CALL_DEADLINE_S = 10.0
+_FAULTS_BEFORE_S = 600.0  # one that began before the load may last into it
 READY_S = 60.0
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5557  # Locust's own
@@ -67,8 +70,10 @@ ALONE = Site()
 
 @dataclass
 class Load:
-    """A load that runs. `result` is there once its events came to their end."""
+    """A load that runs. `result` is there once its events came to their end; whoever breaks things meanwhile adds `marks`."""
 
+    journal: Database
+    name: str
     connection: Connection
     scenario: Scenario
     site: Site
@@ -101,6 +106,9 @@ class Load:
 
     def events(self) -> Iterator[Event]:
         """Carry the load out: what its processes tell, until it is done. Raises AsgardError where it could not be."""
+        from asgard.journal import events
+        from asgard.journal.events import Filter
+
         load = self.scenario.renamed(self.topics.renamed)
         plan = {
             "run": self.run.hex(),
@@ -122,12 +130,22 @@ class Load:
                         self.pids[name] = children.start(name, self._worker(event["port"]))
                 if event["event"] == "go":
                     self.began_us = event["at_us"]
+                    self.note("loki.load.started", {"seconds": load.duration_s, "workers": self.site.workers})
                 yield event
             outcome = children.outcome()
         self._result = measured(
             load, outcome, run=self.run, cluster_id=self.cluster_id, topics=self.topics.renamed, group=self.group
         )
-        self._result.marks.extend(self.marks)
+        faults = events.read(self.journal, Filter(faulted.KINDS, since=outcome.began_us / 1e6 - _FAULTS_BEFORE_S))
+        found = faulted.marks(faults, self.cluster_id, outcome.began_us / 1e6, outcome.seconds)
+        self._result.marks.extend([*self.marks, *found])
+
+    def note(self, kind: str, data: dict[str, Any]) -> None:
+        """Write an event of this load into the journal."""
+        from asgard.journal import events
+
+        about = {"cluster_id": self.cluster_id, "load": self.scenario.name, **data}
+        events.record(self.journal, kind, self.name, about, correlation=self.run.hex())
 
     @property
     def _distributed(self) -> bool:
@@ -228,7 +246,7 @@ def begin(
             leftovers.settle(journal, under=[f"cluster/{cluster_id}/"], held=[lease])
         checked = guarded(control, lambda: lease.check(CALL_DEADLINE_S))
         stack.enter_context(scratch.made(checked, journal, lease, topics))
-        yield Load(target.connection, load, site, topics, cluster_id, run, directory)
+        yield Load(journal, target.name, target.connection, load, site, topics, cluster_id, run, directory)
 
 
 def finish(load: Load, control: ControlPlane, *, nodes: Iterable[RunDir] = ()) -> Result:
@@ -242,11 +260,13 @@ def finish(load: Load, control: ControlPlane, *, nodes: Iterable[RunDir] = ()) -
         sent = sum(s.sent for s in result.sending)
         verdict = checked.look(load.directory, load.connection, control, nodes, sent)
         result = dataclasses.replace(result, check=checked.checked(verdict))
-    load._result = judge(result, checked.goals(verdict, load.scenario.slo) if verdict is not None else ())
-    if load._result.passed:
+    load._result = found = judge(result, checked.goals(verdict, load.scenario.slo) if verdict is not None else ())
+    sent, acked = sum(s.sent for s in found.sending), sum(s.acked for s in found.sending)
+    load.note("loki.load.finished", {"passed": found.passed, "reason": found.reason, "sent": sent, "acked": acked})
+    if found.passed:
         for path in load.directory.glob(f"*{SUFFIX}"):
             path.unlink()
-    return load._result
+    return found
 
 
 def nodes_of(target: Target) -> list[RunDir]:

@@ -7,9 +7,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from asgard.journal.events import Event
+from asgard.loki.load import faults
 from asgard.loki.load.junit import junit
 from asgard.loki.load.outcome import Outcome, Rows, Worker
-from asgard.loki.load.page import page
+from asgard.loki.load.page import charts, page
 from asgard.loki.load.result import Judged, Mark, Result, measured
 from asgard.loki.load.scenario import Consumers, Producers, Scenario, Slo, Stage
 from asgard.loki.load.tally import Part
@@ -100,6 +102,38 @@ def test_lags_of_workers_add_up() -> None:
     rows.add(0, "consumers/0", "b", Part(lag=7))
     rows.add(1, "consumers/0", "a", Part(lag=1))
     assert rows.totals["consumers/0"].lag == 8
+
+
+def test_faults_in_the_journal_are_marked_with_their_end() -> None:
+    def event(at: float, verb: str, subject: str, cluster: str = "c", run: str | None = "r") -> Event:
+        data = {"cluster_id": cluster, "text": f"{subject} killed"}
+        return Event(0, at, "loki", f"loki.fault.{verb}", subject, "me", run, data)
+
+    found = faults.marks(
+        [
+            event(90, "injected", "broker 9"),
+            event(95, "ended", "broker 9"),
+            event(98, "injected", "broker 1"),
+            event(103, "ended", "broker 1"),
+            event(104, "injected", "broker 2"),
+            event(105, "injected", "broker 2", cluster="another"),
+            event(106, "ended", "broker 2", run="another"),
+            event(130, "injected", "broker 3"),
+        ],
+        "c",
+        began_s=100,
+        seconds=20,
+    )
+    assert found == [Mark(0, "broker 1 killed", 3), Mark(4, "broker 2 killed", 20)]
+
+
+def test_the_plots_are_such_as_plotly_draws() -> None:
+    from plotly import graph_objects
+
+    made = dataclasses.replace(result(), marks=[Mark(3, "broker 2 killed", 6), Mark(7, "worker lost")])
+    for data, layout in charts(made):
+        drawn = graph_objects.Figure(data=data, layout=layout)  # refuses what it does not know
+        assert len(drawn.layout.shapes) == 2 and len(drawn.layout.annotations) == 2
 
 
 def test_the_page_needs_no_network_and_marks_what_happened() -> None:
