@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 What = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="WHAT", help="Broker ids for drain and fill, TOPIC=N for set-rf, a plan's file for undo."
-    ),
+    typer.Argument(metavar="WHAT", help="Broker ids for drain and fill, TOPIC=N for set-rf, a plan's file for undo."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="PLAN", help="Write the plan to this file.")]
 Explain = Annotated[
@@ -143,7 +141,7 @@ def summary(plan: Plan) -> str:
         least = f" ({plan.bytes_moved / bound:.2f} of the least possible)" if bound else ""
         batches = "1 batch" if len(plan.batches) == 1 else f"{len(plan.batches)} batches"
         lines = [
-            f"{head}: {len(plan.changes)} partitions, {units.format_size(plan.bytes_moved)} to copy{least},"
+            f"{head}: {len(plan.changes)} {'partition' if len(plan.changes) == 1 else 'partitions'}, {units.format_size(plan.bytes_moved)} to copy{least},"
             f" {batches}, about {units.format_duration(plan.seconds)} at {units.format_size(plan.throttle_bytes_per_s)}/s a broker"
         ]
         before, after = plan.spread_before, plan.spread_after
