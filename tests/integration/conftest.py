@@ -25,6 +25,14 @@ def secured_cluster(session_home: Path) -> Iterator[RealCluster]:
 
 
 @pytest.fixture(scope="session")
+def four_brokers(session_home: Path) -> Iterator[RealCluster]:
+    """Four brokers in three racks (4 shares that of 1), the first three are controllers too. Bring killed nodes back: `all_up()`."""
+    few = {"offsets.topic.num.partitions": "3"}
+    with RealCluster(session_home / "four", brokers=4, racks=3, config=few) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
 def plain_broker(session_home: Path) -> Iterator[RealCluster]:
     """One broker without security."""
     with RealCluster(session_home / "plain", brokers=1, security="none") as cluster:

@@ -13,6 +13,7 @@ from asgard.core.errors import AsgardError
 from asgard.kafka.model import ClusterSnapshot, Move, Partition
 from asgard.kafka.temporary import is_unknown_topic
 from asgard.thor.execute import batch, decide, fit, replan
+from asgard.thor.execute.back import take_back
 from asgard.thor.execute.decide import Sight
 from asgard.thor.execute.ledger import Ledger
 from asgard.thor.execute.record import Flight, in_flight
@@ -93,6 +94,8 @@ class Execution:
         self.inherited = tuple(f for f in self.inherited if f.key not in self.flying)
         self.left = list(found.todo)
         self.tally.gone |= {_key(c) for c in found.gone}
+        if self.flying:
+            self._throttle_flying()
 
     def leave_out(self, theirs: Iterable[Partition]) -> None:
         """Partitions that somebody else moves stay as they are."""
@@ -159,24 +162,31 @@ class Execution:
         self._measure([p for key, p in going.items() if key in self.flying or key in theirs])
         self.watch.look()
         if isinstance(self._throttle, Tuner) and self._throttle.tune(self.watch.up, self.watch.topics.values()):
-            flying = (f for f in self.ledger.flights if f.key in self.flying)
-            self.ledger.throttle([*self.inherited, *flying], self._rate())
+            self._throttle_flying()
 
     def _land(self, absent: Collection[Change]) -> None:
-        """They move no more: note where they are. The broker asked may hear of the end a moment later than the controller."""
-        found = fit.compare(absent, self.hold.control.topics({c.topic for c in absent}))
+        """The controller does not list them as moving: note where they are.
+
+        It lists a move a moment after it took it, and the broker that is asked for topics may hear later still: only new
+        replicas that are in sync have arrived, and only what stays elsewhere for a while was moved by somebody else.
+        """
+        topics = self.hold.control.topics({c.topic for c in absent})
+        there = {(p.topic, p.partition): p for t in topics.values() for p in t.partitions}
         now = time.monotonic()
-        self._landed += found.done
-        self.tally.moved |= {_key(c): c for c in found.done}
-        for change in found.gone:
-            self.tally.gone.add(_key(change))
-        late = [*found.todo, *(c for c, _ in found.changed)]
-        overdue = [c for c in late if now - self._missing_since.setdefault(_key(c), now) > _ELSEWHERE_AFTER_S]
-        for change in overdue:
-            self.tally.refused[change.name] = "its move was cancelled, or it was moved elsewhere meanwhile"
-        for change in (*found.done, *found.gone, *overdue):
-            del self.flying[_key(change)]
-            self._missing_since.pop(_key(change), None)
+        for change in absent:
+            key = _key(change)
+            p = there.get(key)
+            overdue = now - self._missing_since.setdefault(key, now) > _ELSEWHERE_AFTER_S
+            if p is None:
+                self._deleted([change])
+            elif p.replicas == change.after and (overdue or {*change.after}.difference(change.before) <= {*p.isr}):
+                self.tally.moved[key] = change
+                self._landed.append(change)
+            elif overdue:
+                self.tally.refused[change.name] = "its move was cancelled, or it was moved elsewhere meanwhile"
+            else:
+                continue
+            del self.flying[key], self._missing_since[key]
 
     def _measure(self, moving: Collection[Partition]) -> None:
         lacking = self.watch.lacking(moving)
@@ -201,25 +211,26 @@ class Execution:
     def submit(self) -> None:
         """Start the next batch: on disk, under the throttle, then to Kafka. What no longer fits is left out."""
         control = self.hold.control
-        rate = self.rate
-        chosen, self.left = batch.first(self.left, rate, self.limits)
+        chosen, self.left = batch.first(self.left, self.rate, self.limits)
         found = fit.compare(chosen, control.topics({c.topic for c in chosen}))
         self.tally.already |= {_key(c): c for c in found.done}
         self._deleted(found.gone)
         self.tally.refused |= {c.name: f"somebody else moved it to {list(now)}" for c, now in found.changed}
         if not found.todo:
             return
-        flights = [Flight(c.topic, c.partition, c.before, c.after, rate is not None) for c in found.todo]
-        keys = {f.key for f in flights}
-        self.inherited = tuple(f for f in self.inherited if f.key not in keys)
-        self.ledger.throttle([*self.inherited, *flights], self._rate())
         self.flying = {_key(c): c for c in found.todo}
+        self.inherited = tuple(f for f in self.inherited if f.key not in self.flying)
+        self._throttle_flying()
         for change, error in self._reassign(found.todo):
             del self.flying[_key(change)]
             if is_unknown_topic(error):
                 self._deleted([change])
             else:
                 self.tally.refused[change.name] = error.what
+
+    def _throttle_flying(self) -> None:
+        flights = [_flight(c, self.rate is not None) for c in self.flying.values()]
+        self.ledger.throttle([*self.inherited, *flights], self._rate())
 
     def _rate(self) -> float | None:
         if self.rate is not None:
@@ -264,17 +275,10 @@ class Execution:
                 self.tally.refused |= dict.fromkeys(unmet.subjects, unmet.why)
 
     def cancel(self, flying: Iterable[TopicPartition]) -> None:
-        """Take moves back, and wait until Kafka has let go of them."""
-        keys = list(flying)
-        if keys:
-            self.hold.control.reassign([Move(*key, ()) for key in keys])
-            give_up = time.monotonic() + _ELSEWHERE_AFTER_S
-            while {(p.topic, p.partition) for p in self.hold.control.reassignments()} & set(keys):
-                if time.monotonic() > give_up:
-                    break
-                time.sleep(0.1)
-        for key in keys:
-            self.left.insert(0, self.flying.pop(key))
+        """Take moves back; they are left to do."""
+        changes = [self.flying.pop(key) for key in list(flying)]
+        take_back(self.hold.control, [_flight(c) for c in changes])
+        self.left = [*changes, *self.left]
 
     def elect(self, changes: Iterable[Change]) -> None:
         """Make the first replica the leader, of these partitions where it is not."""
@@ -323,3 +327,7 @@ class Execution:
 
 def _key(change: Change) -> TopicPartition:
     return change.topic, change.partition
+
+
+def _flight(change: Change, throttled: bool = False) -> Flight:
+    return Flight(change.topic, change.partition, change.before, change.after, throttled)

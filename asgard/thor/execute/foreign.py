@@ -7,14 +7,14 @@ throttled move of somebody else, running or never verified.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from asgard.core.errors import AsgardError, Refused
 from asgard.kafka.model import Partition
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.reassign import RATES, REPLICAS
-from asgard.kafka.temporary import Setting
+from asgard.kafka.temporary import Key, Setting
 from asgard.thor.execute.record import Flight
 
 
@@ -39,31 +39,29 @@ def refuse_throttles(control: ControlPlane, brokers: Iterable[int], ours: Iterab
     """Raise Refused where a throttle of somebody else's move is on. Gives brokers with a rate of their own, which wins."""
     mine = {s.key: s for s in ours}
 
-    def foreign(broker: str) -> bool:
+    def rates(broker: str) -> dict[Key, str]:
         try:
             found = control.broker_configs(broker)
         except AsgardError:
             if broker:
-                return False  # it hangs, or went down just now: what it was set to can't matter here
+                return {}  # it hangs, or went down just now: what it was set to can't matter here
             raise
-        return any(
-            found.get(key) is not None
-            and ((s := mine.get(("broker", broker, key))) is None or found[key] not in s.ours)
-            for key in RATES
-        )
+        return {("broker", broker, key): found[key] for key in RATES if key in found}
 
     ids = sorted(brokers)
     with ThreadPoolExecutor(16, "rates") as pool:
-        rated = list(pool.map(foreign, ["", *map(str, ids)]))
-    if not any(rated):
-        return []
-    for topic, configs in sorted(control.topic_configs().items()):
-        for key in REPLICAS:
-            value = configs.get(key)
-            setting = mine.get(("topic", topic, key))
-            if value and value != "*" and (setting is None or value not in setting.ours):
-                raise Refused(
-                    f"a throttle that is not Asgard's is on: {key} of topic {topic} names single replicas",
-                    "Let its move end and lift it (kafka-reassign-partitions.sh --verify), or remove that config.",
-                )
+        rated = list(pool.map(rates, ["", *map(str, ids)]))
+    if any(value not in _own(mine, key) for found in rated for key, value in found.items()):
+        for topic, configs in sorted(control.topic_configs().items()):
+            for key in REPLICAS:
+                marks = configs.get(key)
+                if marks and marks != "*" and marks not in _own(mine, ("topic", topic, key)):
+                    raise Refused(
+                        f"a throttle that is not Asgard's is on: {key} of topic {topic} names single replicas",
+                        "Let its move end and lift it (kafka-reassign-partitions.sh --verify), or remove that config.",
+                    )
     return [broker for broker, has in zip(ids, rated[1:], strict=True) if has]
+
+
+def _own(mine: Mapping[Key, Setting], key: Key) -> tuple[str, ...]:
+    return mine[key].ours if key in mine else ()

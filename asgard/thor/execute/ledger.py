@@ -16,6 +16,7 @@ from asgard.kafka.reassign import RATES
 from asgard.kafka.temporary import Key, PutBack, Setting
 from asgard.thor.execute import marks
 from asgard.thor.execute import record as records
+from asgard.thor.execute.foreign import refuse_throttles
 from asgard.thor.execute.record import Flight, Record
 from asgard.thor.hold import Hold
 
@@ -30,7 +31,10 @@ def left_open(hold: Hold) -> list[operations.Operation]:
 
 
 class Ledger:
-    """See the module. `record` is what stands on disk; `foreign` what somebody else has changed meanwhile."""
+    """See the module. `record` is what stands on disk; `foreign` what somebody else has changed meanwhile.
+
+    `left` are the moves that older ones had written down, `taken_over` those of them that are in flight.
+    """
 
     def __init__(self, hold: Hold, what: str, plan: str, moving: Iterable[Partition], up: Iterable[int]) -> None:
         """Take over what older ones left. Raises LeaseLost."""
@@ -38,6 +42,7 @@ class Ledger:
         self._up = frozenset(up)
         older = left_open(hold)
         before = records.merged(records.parse(o.undo) for o in older)
+        self.left = before.flights
         self.taken_over = records.in_flight(before.flights, moving)
         self.took_over_from = tuple(o.undo.get("what", o.subject) for o in older)
         self.record = Record(what, plan, self.taken_over, before.settings)
@@ -69,6 +74,9 @@ class Ledger:
         keys = dict.fromkeys([*mine, *marks.keys(flights)])
         there = temporary.read(self._hold.control, keys)
         before = {key: mine[key].before if key in mine else there.get(key) for key in keys}
+        if any(there[key] is not None and key not in mine for key in marks.RATE_KEYS):
+            # Looked for at the start too; somebody may have begun at the same moment.
+            refuse_throttles(self._hold.control, (), mine.values())
         wanted = marks.wanted(flights, rate_bytes_per_s, before)
         changing, settled, writes = self._change(mine, there, wanted)
         self._write(replace(self.record, flights=flights, settings=(*cordons, *changing)))

@@ -13,11 +13,13 @@ from asgard.kafka.reassign import RATES, REPLICAS, union
 from asgard.kafka.temporary import Key
 from asgard.thor.execute.record import Flight
 
+RATE_KEYS: tuple[Key, ...] = tuple(("broker", "", rate) for rate in RATES)
+
 
 def keys(flights: Iterable[Flight]) -> list[Key]:
     """All settings that the throttle of these moves may concern."""
     topics = sorted({f.topic for f in flights})
-    return [*(("broker", "", rate) for rate in RATES), *(("topic", t, key) for t in topics for key in REPLICAS)]
+    return [*RATE_KEYS, *(("topic", t, key) for t in topics for key in REPLICAS)]
 
 
 def wanted(
@@ -29,7 +31,7 @@ def wanted(
     """
     found: dict[Key, str] = {}
     if rate_bytes_per_s is not None:
-        found = {("broker", "", key): str(max(1, round(rate_bytes_per_s))) for key in RATES}
+        found = {key: str(max(1, round(rate_bytes_per_s))) for key in RATE_KEYS}
     by_topic: dict[str, list[Flight]] = defaultdict(list)
     for flight in sorted(flights, key=lambda f: f.key):
         by_topic[flight.topic].append(flight)

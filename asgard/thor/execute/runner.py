@@ -85,6 +85,10 @@ def run(
         if plan.kind == "undo" and "drain" in plan.arguments:
             cordon.undo(hold, [int(b) for b in plan.arguments if b.isdecimal()], execution.note)
         return execution.run(progress, poll_s)
+    except Refused:
+        if not execution.flying:
+            execution.put_back("refused")
+        raise
     except (KeyboardInterrupt, Interrupted):
         flying = len(execution.flying)
         on = f"{flying} moves run on under their throttle" if flying else "nothing is on its way"

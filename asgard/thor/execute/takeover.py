@@ -11,9 +11,9 @@ from asgard.journal import operations
 from asgard.journal.leases import Lease
 from asgard.journal.operations import Operation
 from asgard.kafka import temporary
-from asgard.kafka.model import Move
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.execute import record as records
+from asgard.thor.execute.back import take_back
 from asgard.thor.execute.ledger import Ledger, left_open
 from asgard.thor.execute.record import Flight, in_flight
 from asgard.thor.execute.watch import up_of
@@ -66,8 +66,7 @@ def inherit(hold: Hold, dead: Collection[int]) -> Inherited:
     moving = control.reassignments()
     ledger = Ledger(hold, "heal", "", moving, up_of(control.cluster().brokers) - gone)
     back = tuple(f for f in ledger.flights if gone.intersection(f.adding))
-    if back:
-        control.reassign([Move(f.topic, f.partition, ()) for f in back])
+    take_back(control, back)
     kept = [f for f in ledger.flights if f not in back]
     away = {f.key for f in kept if gone.intersection(f.before) - set(f.after)}
     freed = tuple(replace(f, throttled=False) for f in kept if f.key in away)
@@ -84,13 +83,14 @@ def cancel(hold: Hold) -> Cancelled:
         return Cancelled()
     control = hold.control
     ledger = Ledger(hold, "cancel", "", control.reassignments(), up_of(control.cluster().brokers))
-    flights = ledger.flights
-    if flights:
-        control.reassign([Move(f.topic, f.partition, ()) for f in flights])
+    # Also those that a cancel which was killed had stopped already.
+    take_back(control, ledger.left)
     ledger.throttle((), None)
     ledger.lift_cordons()
     ledger.close("cancelled")
-    return Cancelled(ledger.took_over_from, tuple(f.name for f in flights), tuple(map(str, ledger.record.settings)))
+    return Cancelled(
+        ledger.took_over_from, tuple(f.name for f in ledger.taken_over), tuple(map(str, ledger.record.settings))
+    )
 
 
 def settle(control: ControlPlane, operation: Operation, lease: Lease, *, wait_s: float = 0.0) -> str:

@@ -20,7 +20,7 @@ _TOPICS_EVERY_S = 3.0
 _SIZES_EVERY_S = 2.0
 _RATE_OVER_S = 20.0
 _TUNE_EVERY_S = 5.0
-_DISKS_DEADLINE_S = 5.0
+_DISKS_DEADLINE_S = 3.0
 
 
 class Pace:
@@ -83,21 +83,20 @@ class Watch:
         self._excused |= frozenset(brokers)
 
     def lacking(self, moving: Collection[Partition]) -> dict[TopicPartition, int] | None:
-        """Bytes that the new replicas of each still lack of their leader's size; None where it is not looked this time."""
+        """Bytes that the new replicas of each still lack of their leader's size; None where it is not looked this time.
+
+        A partition whose brokers did not tell is left out.
+        """
         if not moving:
             return {}
         if not self._sizes.due():
             return None
         began = time.monotonic()
-        sizes = self._control.replica_sizes({b for p in moving for b in (p.leader, *p.adding) if b in self.up})
+        asked = {b for p in moving for b in (p.leader, *p.adding) if b in self.up}
+        found = self._control.disks(asked, _DISKS_DEADLINE_S)
+        sizes = {broker: disk.sizes for broker, disk in found.items()}
         self._sizes.took(began)
-        return {
-            (p.topic, p.partition): sum(
-                max(0, sizes.get((p.leader, p.topic, p.partition), 0) - sizes.get((new, p.topic, p.partition), 0))
-                for new in p.adding
-            )
-            for p in moving
-        }
+        return {(p.topic, p.partition): n for p in moving if (n := _lacking(p, sizes)) is not None}
 
     def at(self, moves: int, bytes_done: int, bytes_left: int) -> None:
         """So many moves are in flight, and so many bytes: see how fast it goes, and whether it goes on at all."""
@@ -117,6 +116,13 @@ class Watch:
     def idle_s(self) -> float:
         """How long no move has landed and no byte was copied."""
         return time.monotonic() - self._moved_at
+
+
+def _lacking(p: Partition, sizes: auto.Sizes) -> int | None:
+    if any(b not in sizes for b in (p.leader, *p.adding)):
+        return None
+    key = (p.topic, p.partition)
+    return sum(max(0, sizes[p.leader].get(key, 0) - sizes[new].get(key, 0)) for new in p.adding)
 
 
 def up_of(brokers: Iterable[Broker]) -> frozenset[int]:
