@@ -34,7 +34,11 @@ Window = Annotated[
 ]
 Throttle = Annotated[
     str | None,
-    typer.Option("--throttle", metavar="RATE", help="Bytes a second and broker, as in 50MB/s; wins over the limits."),
+    typer.Option(
+        "--throttle",
+        metavar="RATE",
+        help="Bytes a second and broker, as in 50MB/s; wins over the limits. To carry a plan out also auto (by the brokers' head-room) and none.",
+    ),
 ]
 
 

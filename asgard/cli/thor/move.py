@@ -9,7 +9,7 @@ import typer
 
 from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
 from asgard.cli.thor import app
-from asgard.cli.thor.common import LimitsPath, limits_of
+from asgard.cli.thor.common import LimitsPath, Throttle, limits_of
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode
@@ -20,20 +20,11 @@ if TYPE_CHECKING:
     from asgard.thor.limits import Limits
     from asgard.thor.plan.model import Plan
 
-MoveThrottle = Annotated[
-    str | None,
-    typer.Option(
-        "--throttle",
-        metavar="RATE",
-        help="Bytes a second and broker, as in 50MB/s; auto: by the brokers' head-room; none. Default: what the plan was reckoned with.",
-    ),
-]
-
 
 @command(app, example="asgard thor apply drain.json --throttle 20MB/s")
 def apply(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan that `thor plan … --out` wrote.")],
-    throttle: MoveThrottle = None,
+    throttle: Throttle = None,
     limits: LimitsPath = None,
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
@@ -53,20 +44,24 @@ def apply(
     return carry_out(target.pick(context, bootstrap_server, command_config), made, limits_of(limits), throttle, confirm)
 
 
-def carry_out(target: Target, plan: Plan, limits: Limits, throttle: str | None, confirm: str | None) -> int:
-    """Ask, carry the plan out, show what became of it."""
+def carry_out(
+    target: Target, plan: Plan, limits: Limits, throttle: str | None, confirm: str | None, shown: str | None = None
+) -> int:
+    """Show what is to be moved (`shown`, where the caller has more to say of it), ask, move it, show what became of it.
+
+    A plan that could not plan all that was asked for ends with 1, whatever becomes of the rest.
+    """
     from asgard.compose import apply as applying
 
     rate = applying.throttle_of(throttle, plan)
-    said = "no throttle" if rate is None else rate if isinstance(rate, str) else f"{units.format_size(rate)}/s a broker"
-    console.say(
-        f"{plan.kind} {' '.join(plan.arguments)}".strip()
-        + f" in {target.name}: {len(plan.changes)} partitions, {units.format_size(plan.bytes_moved)} to copy, throttle: {said}"
-    )
-    console.ask("Move them?")
+    fast = "no throttle" if rate is None else rate if isinstance(rate, str) else f"{units.format_size(rate)}/s a broker"
+    what = f"{plan.kind} {' '.join(plan.arguments)}".strip()
+    console.say(shown or f"{what}: {len(plan.changes)} partitions, {units.format_size(plan.bytes_moved)} to copy")
+    console.ask(f"Carry it out in {target.name}, throttle: {fast}?")
     with console.progress("moving") as show:
         done = applying.apply(target, plan, limits, throttle=rate, confirm=confirm, progress=lambda p: show(str(p)))
-    return report(done)
+    code = report(done)
+    return int(ExitCode.FAILED) if code == ExitCode.OK and plan.failed else code
 
 
 def report(done: Executed) -> int:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
 from asgard.cli.thor import app
 from asgard.cli.thor.common import LimitsPath, SnapshotPath, Throttle, Window, limits_of, say_silent, snapshot_of
+from asgard.cli.thor.move import carry_out
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -28,12 +29,14 @@ Explain = Annotated[
     str | None,
     typer.Option("--explain", metavar="PARTITION", help="Show why this one goes where it goes, as in orders-3."),
 ]
+Apply = Annotated[bool, typer.Option("--apply", help="Carry the plan out once it was shown; asks before it does.")]
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Draw before and after into a page that needs no network.")
 ]
 
 _EXAMPLES = """asgard thor plan heal
 asgard thor plan drain 3 --out drain.json
+asgard thor plan drain 3 --apply --throttle 20MB/s
 asgard thor plan fill 7 8 --window 10s
 asgard thor plan balance --limits thor.yaml --html balance.html
 asgard thor plan leaders --bootstrap-server kafka-1:9092
@@ -56,8 +59,11 @@ def plan_(
     out: Out = None,
     explain: Explain = None,
     html: Html = None,
+    apply: Apply = False,
+    confirm: Confirm = None,
+    yes: Yes = False,
 ) -> int:
-    """Plan where replicas are to be; nothing is changed.
+    """Plan where replicas are to be; nothing is changed without --apply.
 
     \b
     KIND is one of:
@@ -74,8 +80,10 @@ def plan_(
     """
     from asgard.thor import snapshot_file
 
+    if apply and (snapshot or explain):
+        raise WrongUsage("--apply changes a cluster; --snapshot and --explain only look", "Leave one of them out.")
     make = planner_of(kind, what or ())
-    given = limits_of(limits, throttle)
+    given = limits_of(limits, None if apply and throttle in ("auto", "none") else throttle)
     with snapshot_file.without_collector():
         found = snapshot_of(snapshot, context, bootstrap_server, command_config, window)
         say_silent(found)
@@ -94,8 +102,13 @@ def plan_(
             from asgard.thor.plan import explain as explaining
 
             _emit_explanation(explaining.explain(plan, found, given, explain))
-        else:
+        elif not apply:
             emit_plan(plan)
+    if apply:
+        from asgard.kafka import target
+
+        picked = target.pick(context, bootstrap_server, command_config)
+        return carry_out(picked, plan, given, throttle, confirm, shown=summary(plan))
     return int(ExitCode.FAILED if plan.failed else ExitCode.OK)
 
 

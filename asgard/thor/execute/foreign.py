@@ -52,7 +52,7 @@ def refuse_throttles(control: ControlPlane, brokers: Iterable[int], ours: Iterab
     with ThreadPoolExecutor(16, "rates") as pool:
         rated = list(pool.map(rates, ["", *map(str, ids)]))
     if any(value not in _own(mine, key) for found in rated for key, value in found.items()):
-        for topic, configs in sorted(control.topic_configs().items()):
+        for topic, configs in sorted(control.effective_topic_configs(control.topics(), REPLICAS).items()):
             for key in REPLICAS:
                 marks = configs.get(key)
                 if marks and marks != "*" and marks not in _own(mine, ("topic", topic, key)):

@@ -135,7 +135,8 @@ def closed(limits: Limits, now: float) -> str | None:
     """Why no planned move may start now (seconds since 1970); None where one may."""
     if not limits.windows or windows.within(limits.windows, now):
         return None
-    return f"planned moves may only start in {', '.join(limits.windows)} UTC"
+    opens = time.strftime("%a %H:%M", time.gmtime(windows.next_opening(limits.windows, now)))
+    return f"planned moves may only start in {', '.join(limits.windows)} UTC; next on {opens}"
 
 
 def _others(hold: Hold, up: Collection[int], healing: bool, tell: Callable[[str], None]) -> list[Partition]:
