@@ -70,7 +70,11 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
     """Reads a broker's last answer before it notices that the broker hung up: the reason of a refused login comes that way."""
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
-        transport = await super()._build_transport(node, timeout_at=timeout_at)
+        try:
+            transport = await super()._build_transport(node, timeout_at=timeout_at)
+        except kafka_errors.KafkaError as error:
+            # Its traceback holds the socket, and is held by it: only a garbage collection would close that.
+            raise error.with_traceback(None) from None
         receive = transport._sock_recv
 
         def receive_all() -> tuple[bytes, Exception | None]:
