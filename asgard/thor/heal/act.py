@@ -90,12 +90,11 @@ def carry_out(work: Work, plan: Plan | None) -> str:
 def heal_plan(snapshot: ClusterSnapshot, limits: Limits, brokers: Collection[int]) -> Plan:
     """Give what these brokers have lost to others; brokers whose turn has not come keep theirs, and get nothing new."""
     waiting = {b.id for b in snapshot.brokers if b.id not in brokers and _hurt(b)}
-    asleep = waiting.union(snapshot.silent)
     as_if_up = tuple(
         replace(b, state="up", log_dirs=tuple(replace(d, offline=False) for d in b.log_dirs)) if b.id in waiting else b
         for b in snapshot.brokers
     )
-    closed = replace(limits, exclude_brokers=limits.exclude_brokers.union(asleep))
+    closed = replace(limits, exclude_brokers=limits.exclude_brokers.union(waiting))
     return planner.heal(replace(snapshot, brokers=as_if_up), closed)
 
 
