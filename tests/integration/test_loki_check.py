@@ -64,7 +64,9 @@ def test_records_that_acks_1_lost_are_reported_as_lost_in_kafka(
         f"{lost} of {found.counts.acknowledged} acknowledged records are lost in Kafka "
         f"(copies that nobody serves are left: {lost} on broker {died})."
     )
-    assert found.broken == () and "acks=1 trusts one replica" in found.sentence
+    assert (
+        found.broken == () and f"acks=1, no idempotence, assign, unclean election): {lost} lost-write" in found.sentence
+    )
 
     secured_cluster.start_node(died)
     in_sync(secured_cluster, topic_name, 2)

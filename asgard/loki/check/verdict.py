@@ -60,10 +60,14 @@ class Finding:
         return self.case.anomaly
 
     @property
+    def name(self) -> str:
+        """Its name with the circumstance."""
+        return f"{self.anomaly} {self.case.circumstance}".strip()
+
+    @property
     def words(self) -> str:
         """How many of what."""
-        circumstance = f" ({self.case.circumstance})" if self.case.circumstance else ""
-        return f"{self.anomaly}{circumstance}: {self.count:,} {self.case.counted}"
+        return f"{self.name}: {self.count:,} {self.case.counted}"
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def judge(
         outcome = Outcome.UNDECIDED
     else:
         outcome = Outcome.KEPT
-    sentence = " ".join((_fate(result, traces), *_promises(findings)))
+    sentence = " ".join((_fate(result, traces), *_promises(findings, mode, outcome)))
     return Verdict(outcome, mode, result.counts, findings, traces, _notes(result, traces, left), sentence)
 
 
@@ -162,18 +166,18 @@ def _place(lost: int, traces: Traces | None) -> str:
     return " " + ", ".join(parts) + copies if parts else ""
 
 
-def _promises(findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    broken = [finding for finding in findings if finding.promise is not None]
+def _promises(findings: tuple[Finding, ...], mode: Mode, outcome: Outcome) -> tuple[str, ...]:
+    broken = dict.fromkeys(str(finding.promise) for finding in findings if finding.promise is not None)
     allowed = [finding for finding in findings if finding.promise is None and finding.case is not Case.UNSEEN]
     told = []
     if broken:
-        promises = dict.fromkeys(str(finding.promise) for finding in broken)
-        many = "A promise was broken" if len(promises) == 1 else f"{len(promises)} promises were broken"
-        told.append(f"{many}: {'; '.join(promises)}.")
+        many = "A promise was broken" if len(broken) == 1 else f"{len(broken)} promises were broken"
+        told.append(f"{many}: {'; '.join(broken)}.")
+    elif not allowed:
+        told.append("No promise was broken." if outcome is Outcome.KEPT else "No broken promise was seen.")
     if allowed:
-        told.append("Not promised in this mode: " + "; ".join(f"{f.words} ({f.because})" for f in allowed) + ".")
-    if not findings:
-        told.append("No promise was broken.")
+        found = ", ".join(f"{finding.count:,} {finding.name}" for finding in allowed)
+        told.append(f"Found, but not promised otherwise in this mode ({mode}): {found}.")
     return tuple(told)
 
 
