@@ -17,14 +17,14 @@ from asgard.core.errors import AsgardError, ExitCode, Interrupted
 
 COMMANDS = {
     "odin": "Provision, change and improve infrastructure as code.",
-    "thor": "Plan where replicas are to be: heal, drain, fill, balance.",
-    "loki": "Put load on a cluster, break it on purpose, prove that nothing was lost.",
+    "thor": "Heal a cluster that lost brokers, keep it within its limits.",
+    "loki": "Put load on a cluster and check every record of it.",
     "kafka": "Kafka on this machine: fetch it, look at it.",
     "context": "The clusters you work with, by name.",
     "journal": "What happened, who holds a lease, what is unfinished.",
     "recover": "Settle what an interrupted command left behind.",
     "doctor": "What this machine lacks, and how to mend it.",
-    "demo": "A real Kafka made as code, records counted through it.",
+    "demo": "A real Kafka made as code, brokers killed under traffic, every record counted.",
 }
 """Name to one line of help; the module `asgard.cli.<name>` holds `app`."""
 
