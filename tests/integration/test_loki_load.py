@@ -81,7 +81,7 @@ def scratch_topics(cluster: RealCluster) -> list[str]:
 
 def scenario(rate: float | None, seconds: float, **more: Any) -> Scenario:
     stages = (Stage(seconds, rate, rate),) if rate else ()
-    sends = Producers("sends", "t", users=more.pop("users", 1), stages=stages, timeout_s=20)
+    sends = Producers("sends", "t", users=more.pop("users", 1), stages=stages, timeout_s=60)
     return Scenario("test", seconds, (sends, *more.pop("beside", ())), topics=(LoadTopic("t", 6),), **more)
 
 
@@ -179,7 +179,7 @@ def test_a_hanging_broker_shows_in_open_loop_percentiles_and_hides_from_a_closed
     carry_out: Callable[..., Result], secured_cluster: RealCluster
 ) -> None:
     """Three seconds of SIGSTOP. Beside the constant rate one request after the other is sent, as closed-loop tools do."""
-    closed = Producers("closed", "t", in_flight=1, linger_s=0, timeout_s=20)
+    closed = Producers("closed", "t", in_flight=1, linger_s=0, timeout_s=60)
     load = scenario(200, 10, beside=(closed,))
     paused: list[float] = []
 

@@ -91,7 +91,7 @@ class LoadProducers(Model):
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
     linger: Seconds = Field(default=0.005, description="how long a batch waits for more records")
     batch: Size = Field(default=16384, description="bytes of a batch, at most")
-    timeout: Time = Field(default=30.0, description="how long a record may wait for its acknowledgement, with retries")
+    timeout: Time = Field(default=120.0, description="how long a record may wait for its acknowledgement, with retries")
 
 
 class LoadConsumers(Model):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 WARM_UP_SHARE = 0.1
 """How much of a gate's duration is not measured: a cluster that was made a second ago elects and connects."""
 
+TIMEOUT_S = 30.0
+"""How long a gate's record may wait for its acknowledgement: whoever waits for `up` is not kept for the client's two minutes."""
+
 
 class Gate:
     """Runs gates on one cluster. `on_event` is told about the load's progress. Whoever runs one has the user's consent already."""
@@ -53,6 +56,7 @@ def scenario_of(load: GateLoad, goals: GateGoals) -> Scenario:
         topic=load.topic,
         stages=(Stage(load.duration_s, load.rate_per_s, load.rate_per_s),),
         values=Values(load.size_bytes, load.size_bytes),
+        timeout_s=TIMEOUT_S,
     )
     slo = Slo(
         p50_s=goals.p50_s,

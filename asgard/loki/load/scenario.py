@@ -62,7 +62,7 @@ class Producers:
     compression: str = "none"
     linger_s: float = 0.005
     batch_bytes: int = 16384
-    timeout_s: float = 30.0
+    timeout_s: float = 120.0
 
     @property
     def open_loop(self) -> bool:

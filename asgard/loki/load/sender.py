@@ -160,16 +160,12 @@ def settings(connection: Connection, group: Producers, number: int) -> dict[str,
 
 
 def _refusals(kafka_error: Any) -> frozenset[int]:
-    """Codes after which a record is certainly not in Kafka: refused before it was appended, or never sent.
+    """Codes after which a record is certainly not in Kafka: refused for what it is, at every try alike.
 
-    After any other (time-outs, lost connections, NOT_ENOUGH_REPLICAS_AFTER_APPEND) it may be.
+    After any other it may be there. Also after such as sound certain: a record that was purged from the client's queue, or that
+    found too few replicas, may have been written by an earlier try whose answer was lost.
     """
     names = (
-        "_PURGE_QUEUE",
-        "_QUEUE_FULL",
-        "_UNKNOWN_TOPIC",
-        "_UNKNOWN_PARTITION",
-        "_AUTHENTICATION",
         "MSG_SIZE_TOO_LARGE",
         "RECORD_LIST_TOO_LARGE",
         "TOPIC_AUTHORIZATION_FAILED",
@@ -178,7 +174,6 @@ def _refusals(kafka_error: Any) -> frozenset[int]:
         "INVALID_RECORD",
         "INVALID_TIMESTAMP",
         "INVALID_REQUIRED_ACKS",
-        "NOT_ENOUGH_REPLICAS",
         "POLICY_VIOLATION",
         "UNSUPPORTED_COMPRESSION_TYPE",
     )
