@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from asgard.kafka.admin import connect
+from asgard.kafka.segments import partition_dir, segments
 from asgard.loki.check.anomalies import Case
+from asgard.loki.check.board import Missing
 from asgard.loki.check.check import check
-from asgard.loki.check.history import HistoryFiles
+from asgard.loki.check.history import NO_OFFSET, HistoryFiles
 from asgard.loki.check.last_read import read_again
 from asgard.loki.check.prove import prove
+from asgard.loki.check.traces import look
 from asgard.loki.check.verdict import Outcome, Traces, Verdict
 from tests.harness import RealCluster
 from tests.harness.recorded import RecordedLoad, create, in_sync, lose_with_acks_1
@@ -131,3 +136,55 @@ def test_what_a_topic_that_is_gone_held_stays_open(
     found = verdict(secured_cluster, load.directory)
     assert (found.outcome, found.unseen) == (Outcome.UNDECIDED, 10)
     assert found.notes == (f"The last read is not complete: topic {topic_name} is gone.",)
+
+
+def test_records_sent_with_acks_0_are_found_without_an_offset(
+    plain_broker: RealCluster, tmp_path: Path, topic_name: str
+) -> None:
+    create(plain_broker, topic_name, 2, 1)
+    load = RecordedLoad(tmp_path, plain_broker.connection)
+    load.send(load.sender("0"), topic_name, 100)
+    load.recorder.close()
+    found = verdict(plain_broker, tmp_path)
+    assert (found.outcome, found.counts.acknowledged, found.counts.read_back) == (Outcome.KEPT, 100, 100)
+
+
+def test_where_a_record_was_lost_is_told_from_the_disks(
+    plain_broker: RealCluster, tmp_path: Path, topic_name: str
+) -> None:
+    """The check is told that records are missing; the disk has some of them, each in its own way."""
+    create(plain_broker, topic_name, 1, 1)
+    load = RecordedLoad(tmp_path, plain_broker.connection)
+    load.send(load.sender(**{"compression.type": "lz4"}), topic_name, 100)
+    load.recorder.close()
+    with connect(plain_broker.connection) as control:
+        last = read_again(tmp_path, plain_broker.connection, control)
+    result = check(HistoryFiles(tmp_path))
+
+    def traces(*missing: tuple[int, int], leader: int = 1, replicas: tuple[int, ...] = (1,)) -> Traces:
+        """`missing`: sequences and the offsets that their sender was told."""
+        sequences, offsets = np.array(missing).T
+        found = Missing(np.zeros_like(offsets), offsets, np.zeros_like(offsets), sequences)
+        told = dataclasses.replace(result, missing={topic_name: found})
+        where = (topic_name, 0)
+        return look(told, [plain_broker.run_dir(1)], {where: leader}, {where: replicas})
+
+    assert last.leaders == {(topic_name, 0): 1} and last.replicas == {(topic_name, 0): (1,)}
+    assert traces((7, 7), (8, 8)) == Traces(on_the_way=2), "the leader has them: the reader was not given them"
+    assert traces((7, 8), (300, 99), (301, 100)) == Traces(in_kafka=3), "others stand there, or nothing does"
+    assert traces((7, NO_OFFSET), (300, NO_OFFSET)) == Traces(on_the_way=2), "acks=0: one is there, one never came"
+    assert traces((7, 7), (300, 99), leader=2, replicas=(1, 2)) == Traces(
+        left_on={1: 1}, unread=("broker 2 (not on this machine)",)
+    )
+    assert traces((300, NO_OFFSET), replicas=(1, 2)).on_the_way == 0, "the other replica might have it"
+
+    directory = partition_dir(plain_broker.run_dir(1), topic_name, 0)
+    assert directory is not None
+    (segment,) = segments(directory)
+    whole = segment.read_bytes()
+    try:
+        segment.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+        damaged = f"broker 1 ({topic_name}-0: the batch at offset 0 is damaged)"
+        assert traces((7, 7)) == Traces(unread=(damaged,)), "what can't be read proves nothing"
+    finally:
+        segment.write_bytes(whole)

@@ -22,6 +22,9 @@ from asgard.loki.check.history import SUFFIX, Bounds, HistoryFiles
 from asgard.loki.check.recorder import Recorder
 
 NAME = f"last-read{SUFFIX}"
+SETTLE_S = 10.0
+SETTLE_WEAK_S = 40.0
+"""With acks=1 a record is acknowledged before consumers may see it: a follower that hangs stays in the ISR for 30 s."""
 _AGAIN_S = 0.5
 
 
@@ -44,11 +47,11 @@ def read_again(
     control: ControlPlane,
     *,
     deadline_s: float = 120,
-    settle_s: float = 10,
+    settle_s: float | None = None,
 ) -> LastRead:
     """Read everything that the topics of this history hold, and write it into the history; an earlier last read is replaced.
 
-    `settle_s`: how long an end below an acknowledged offset is asked for again. What can't be read within `deadline_s` is left open
+    `settle_s`: how long an end below an acknowledged offset is asked for again (None: by the producers' acks). What can't be read within `deadline_s` is left open
     (`Bounds.complete`). Raises Unreachable where nobody answers at all, and Failed where Kafka refuses.
     """
     from asgard.kafka import data
@@ -57,6 +60,8 @@ def read_again(
     (directory / NAME).unlink(missing_ok=True)
     catalogue = look(HistoryFiles(directory))
     topics = control.topics(catalogue.topics)
+    if settle_s is None:
+        settle_s = SETTLE_S if all(p.acks == "all" for p in catalogue.producers.values()) else SETTLE_WEAK_S
     offsets = _settled(catalogue, control, topics, min(until, time.monotonic() + settle_s))
     reached = {where: span.start for where, span in offsets.items()}
     problem = ""

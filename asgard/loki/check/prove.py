@@ -26,7 +26,7 @@ def prove(
     nodes: Iterable[RunDir] = (),
     unclean_election: bool = False,
     deadline_s: float = 120,
-    settle_s: float = 10,
+    settle_s: float | None = None,
 ) -> Verdict:
     """The verdict on a load whose processes have ended and whose cluster has recovered.
 

@@ -60,6 +60,7 @@ def look(
         for partition, wanted in _by_partition(missing).items():
             where = (topic, partition)
             found: dict[int, set[Name]] = {}
+            whole = set()  # replicas that were read to the end: what they don't show is not there
             for broker in replicas.get(where, tuple(local)):
                 directory, problem = _directory(local.get(broker), where)
                 if directory is None:
@@ -67,13 +68,17 @@ def look(
                     continue
                 found[broker], damaged = _search(directory, result.run, wanted)
                 unread.update((f"broker {broker} ({what})", None) for what in damaged)
+                if not damaged:
+                    whole.add(broker)
             leader = leaders.get(where, -1)
-            held = set().union(*(names for broker, names in found.items() if broker != leader))
-            left_on.update({broker: len(names - found.get(leader, set())) for broker, names in found.items()})
-            if leader in found:  # what it holds is what is served; without it nothing is known
-                served, everywhere = found[leader], found.keys() >= set(replicas.get(where, ()))
+            served = found.get(leader, set())  # it is what the leader holds that readers are given
+            held = set().union(*(names for broker, names in found.items() if broker != leader)) - served
+            left_on.update({broker: len(names - served) for broker, names in found.items()})
+            on_the_way += len(served)
+            if leader in whole:
                 in_kafka += len((wanted.told | (wanted.anywhere & held)) - served)
-                on_the_way += len(served) + (len(wanted.anywhere - served - held) if everywhere else 0)
+                if whole >= set(replicas.get(where, ())):
+                    on_the_way += len(wanted.anywhere - served - held)
     return Traces(in_kafka, on_the_way, dict(+left_on), tuple(unread))
 
 
