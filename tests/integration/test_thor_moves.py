@@ -291,6 +291,47 @@ def test_a_balance_stops_when_a_broker_is_lost_and_takes_back_what_is_in_flight(
         bench.cluster.all_up()
 
 
+def test_a_drain_goes_on_without_a_broker_that_is_lost(bench: Bench, topic_name: str) -> None:
+    placed(bench.control, topic_name, [(4, 2), (2, 4), (4, 3), (3, 4)])
+    filled(bench.cluster.connection, topic_name, 4, 12)
+    plan, file = bench.planned(planner.drain, [4])
+    process = bench.started("thor", "apply", file, "--throttle", "150kB/s")
+    down = next(b for p in bench.control.reassignments() for b in p.adding)
+    bench.cluster.kill(down)
+    try:
+        out, err = process.communicate(timeout=120)
+        assert f"broker {down} was lost; the drain goes on without" in err
+        # Three replicas find no place on two brokers: Kafka's own topic is named, and nothing else.
+        refused = json.loads(out)["refused"]
+        assert all(name.startswith("__consumer_offsets") for name in refused), out
+        assert process.returncode == (1 if refused else 0), (out, err)
+        left = set(BROKERS) - {4, down}
+        assert {b for replicas in replicas_of(bench.control, topic_name) for b in replicas} <= left | {down}
+        assert all(len(replicas) == 2 for replicas in replicas_of(bench.control, topic_name))
+        assert throttles(bench.control, left) == {} and bench.moving() == set()
+        assert json.loads(out)["what"] == "drain 4" and plan.changes
+    finally:
+        bench.cluster.all_up()
+    assert bench.throttles() == {"4": {"cordoned.log.dirs": "*"}}
+    untouched(bench.control)
+
+
+def test_what_is_planned_is_carried_out_at_once_within_the_head_room_of_the_brokers(
+    bench: Bench, topic_name: str
+) -> None:
+    placed(bench.control, topic_name, THREE)
+    filled(bench.cluster.connection, topic_name, 4, 8)
+    limits = bench.home / "thor.yaml"
+    limits.write_text("limits: {throttle: 5MB/s, bytes_in: 2MB/s}")
+    process = bench.started("thor", "plan", "fill", "4", "--apply", "--throttle", "auto", "--limits", limits)
+    rate = bench.throttles()["cluster"]["follower.replication.throttled.rate"]
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert float(rate) == pytest.approx(1_600_000, rel=0.1), "four fifths of what the limit leaves"
+    assert json.loads(out)["moved"] > 0
+    assert any(4 in replicas for replicas in replicas_of(bench.control, topic_name))
+
+
 def test_a_healing_takes_over_from_a_balance_and_is_not_throttled(bench: Bench, topic_name: str) -> None:
     other = f"{topic_name}-other"
     placed(bench.control, topic_name, THREE)

@@ -21,8 +21,6 @@ AUTO: Literal["auto"] = "auto"
 SHARE = 0.8
 """Of the head-room that moves may take."""
 LEAST_BYTES_PER_S = 1_000_000.0
-START_BYTES_PER_S = 10_000_000.0
-"""Until the brokers have been looked at twice."""
 _RISE = 1.5
 _WORTH_IT = 0.1
 

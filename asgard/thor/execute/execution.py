@@ -161,7 +161,7 @@ class Execution:
         theirs = {f.key for f in self.inherited}
         self._measure([p for key, p in going.items() if key in self.flying or key in theirs])
         self.watch.look()
-        if isinstance(self._throttle, Tuner) and self._throttle.tune(self.watch.up, self.watch.topics.values()):
+        if isinstance(self._throttle, Tuner) and self._throttle.tune_if_due(self.watch.up, self.watch.topics.values()):
             self._throttle_flying()
 
     def _land(self, absent: Collection[Change]) -> None:

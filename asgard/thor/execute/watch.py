@@ -20,6 +20,7 @@ _TOPICS_EVERY_S = 3.0
 _SIZES_EVERY_S = 2.0
 _RATE_OVER_S = 20.0
 _TUNE_EVERY_S = 5.0
+_FIRST_S = 2.0
 _DISKS_DEADLINE_S = 3.0
 
 
@@ -134,23 +135,30 @@ class Tuner:
     """Keeps a throttle within the head-room of the brokers. `most`: bytes per second and broker that it never passes."""
 
     def __init__(self, control: ControlPlane, limits: Limits, most: float) -> None:
-        self.rate = min(most, auto.START_BYTES_PER_S)
+        """Looks at the brokers twice, `_FIRST_S` apart, to begin with a rate that fits."""
+        self.rate = most
         self._control = control
         self._limits = limits
         self._most = most
         self._pace = Pace(_TUNE_EVERY_S)
-        self._before: tuple[float, auto.Sizes] | None = None
+        self._before = self._look(up_of(control.cluster().brokers))
+        time.sleep(_FIRST_S)
+        self.tune(self._before[1], control.topics().values())
 
-    def tune(self, up: Collection[int], topics: Iterable[Topic]) -> bool:
-        """Look at what the brokers carry, from time to time; True where the rate is another one now."""
-        if not self._pace.due():
-            return False
+    def _look(self, up: Collection[int]) -> tuple[float, auto.Sizes]:
         began = time.monotonic()
         sizes = {b: disk.sizes for b, disk in self._control.disks(up, _DISKS_DEADLINE_S).items()}
         self._pace.took(began)
-        before, self._before = self._before, (began, sizes)
-        if before is None:
-            return False
-        carried = auto.traffic(before[1], sizes, began - before[0], (p for t in topics for p in t.partitions))
+        return began, sizes
+
+    def tune_if_due(self, up: Collection[int], topics: Iterable[Topic]) -> bool:
+        """Look at what the brokers carry, from time to time; True where the rate is another one now."""
+        return self._pace.due() and self.tune(up, topics)
+
+    def tune(self, up: Collection[int], topics: Iterable[Topic]) -> bool:
+        """Look now."""
+        before, self._before = self._before, self._look(up)
+        seconds = self._before[0] - before[0]
+        carried = auto.traffic(before[1], self._before[1], seconds, (p for t in topics for p in t.partitions))
         then, self.rate = self.rate, auto.next_rate(self.rate, auto.head_room(carried, self._limits), self._most)
         return self.rate != then
