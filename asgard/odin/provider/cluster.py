@@ -30,7 +30,8 @@ Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
 Outcome = AsgardError | None
 
-VISIBLE_DEADLINE_S = 20.0
+VISIBLE_DEADLINE_S = 60.0
+"""Seconds without any new topic that shows. A broker makes the logs of one batch before it tells of the next."""
 
 
 class Cluster:
@@ -53,6 +54,7 @@ class Cluster:
         self._plane: ControlPlane | None = None
         self._connecting = threading.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-admin")
+        self._last_shown = 0.0
         self.observed = Observed(self._control)
         self._replication = Replication(self._control, write_down)
         self._describe: Batcher[str, None, Topic | None] = Batcher(self._described, self._thread)
@@ -208,17 +210,23 @@ class Cluster:
         return await self._create_topics.submit(topic.name, topic)
 
     async def visible_topic(self, name: str) -> Topic:
-        """A topic that was just created, once the brokers tell of it. Raises Failed after 20 s."""
-        deadline = time.monotonic() + VISIBLE_DEADLINE_S
+        """A topic that was just created, once the brokers tell of it.
+
+        Raises Failed where neither it nor any other that is waited for shows in time.
+        """
+        began, pause = time.monotonic(), 0.05
         while True:
             topic = await self.topic(name)
             if topic is not None:
+                self._last_shown = time.monotonic()
                 return topic
-            if time.monotonic() > deadline:
+            if time.monotonic() - max(began, self._last_shown) > VISIBLE_DEADLINE_S:
                 raise Failed(
-                    f"the topic {name} was created, but no broker told of it within {VISIBLE_DEADLINE_S:.0f} s"
+                    f"the topic {name} was created, but no broker told of it within {VISIBLE_DEADLINE_S:.0f} s",
+                    "Are the brokers overloaded? The same command takes it over once they tell of it.",
                 )
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
 
     async def replicate(self, name: str, factor: Factor) -> None:
         """Another replication factor; returns when the replicas are where they should be."""
