@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from asgard.compose.settle import leftovers
+from asgard.journal import leases, operations
+from asgard.journal.store.database import open_journal
+from asgard.kafka import reassign
 from asgard.kafka.admin import connect
 from asgard.kafka.model import ConfigChange
 from asgard.odin import apply
@@ -84,6 +87,29 @@ def test_one_topic_more_registers_that_one_only(stack: Stack, monkeypatch: pytes
     # What all of them depend on has changed: all are registered.
     assert told(stack.write({"a": 1, "b": 2}, throttle="40MB/s"))[1] == {"a", "b"}
     assert stack.preview(stack.write({"a": 1, "b": 2}, throttle="40MB/s")) == []
+
+
+def test_preview_and_drift_tell_what_a_dead_run_left_in_the_cluster_and_up_settles_it(stack: Stack) -> None:
+    spec = stack.write({"a": 1})
+    stack.up(spec)
+    with open_journal() as journal:
+        change = leases.cluster_change(stack.cluster.cluster_id)
+        for lease_name in (change, leases.cluster_change("another cluster")):
+            with leases.hold(journal, lease_name, priority=leases.Priority.CHANGE, doing="a run that dies") as lease:
+                operations.begin(journal, reassign.FORMAT, "somewhere", {"format": reassign.FORMAT}, lease)
+    found: list[str] = []
+    settled: list[str] = []
+    left = operations.Leftovers(
+        {reassign.FORMAT: lambda operation, lease: "put back"},
+        lambda done: settled.append(done.operation.lease),
+        lambda them: found.extend(operation.lease for operation in them),
+    )
+    apply.preview(spec, Options(), left)
+    assert (found, settled) == ([change], [])
+    apply.drift(stack.prefix, spec, left)
+    assert (found, settled) == ([change, change], [])
+    assert apply.up(spec, Options(), lambda _: None, leftovers=left, on_event=lambda _: None).quick
+    assert settled == [change]
 
 
 @pytest.mark.skipif(shutil.which("pulumi") is None, reason="the Pulumi CLI is not on PATH")
