@@ -146,6 +146,7 @@ def _carry_out(
     from asgard.kafka import target
     from asgard.loki.load import report, scratch
     from asgard.loki.load import run as runs
+    from asgard.loki.load.preview import preview
 
     runs.check_installed()
     load = dataclasses.replace(load, check=load.check and check)
@@ -155,7 +156,7 @@ def _carry_out(
         contexts.refuse_protected_cluster(control.cluster().cluster_id, confirm)
         run_id = runs.new_run()
         topics = scratch.plan(control, load, run_id)
-        for line in runs.preview(load, topics, picked.name, site.workers):
+        for line in preview(load, topics, picked.name, site.workers):
             console.say(line)
         console.ask("Put this load on the cluster?")
         if site.open:

@@ -74,7 +74,8 @@ def _master(order: Order) -> int:
 
     from asgard.loki.load import scenario
     from asgard.loki.load.conduct import Conductor, Master, shape_of
-    from asgard.loki.load.work import Work, user_classes
+    from asgard.loki.load.users import user_classes
+    from asgard.loki.load.work import Work
 
     load = scenario.from_json(order.scenario or "")
     environment = Environment(user_classes=user_classes(load), shape_class=shape_of(load), catch_exceptions=False)

@@ -24,7 +24,6 @@ from asgard.loki.load import messages
 from asgard.loki.load.outcome import Outcome, Rows, Worker, row
 from asgard.loki.load.scenario import Scenario
 from asgard.loki.load.tally import Part
-from asgard.loki.load.work import row_s
 
 runners.HEARTBEAT_DEAD_INTERNAL = -(10**9)  # Locust would give a dead worker's users to others, with the same numbers
 START_IN_S = 0.3
@@ -71,11 +70,12 @@ class Conductor:
     stopped: bool = False
     _finished: dict[str, str] = field(default_factory=dict)
     _began: float = 0.0
-    _rows: Rows = field(default_factory=Rows)
+    _rows: Rows = field(init=False)
     _fresh: dict[str, Part] = field(default_factory=dict)
     _began_us: int = 0
 
     def __post_init__(self) -> None:
+        self._rows = Rows(row_s=self.load.row_s)
         for name, handle in (
             (messages.READY, self._on_ready),
             (messages.REFUSED, self._on_refused),
@@ -99,8 +99,7 @@ class Conductor:
         """The whole load. Raises AsgardError where it could not be carried out; lost workers are in the outcome."""
         self._gather()
         self._go()
-        over = self.load.duration_s + 2 * max(p.timeout_s for p in self.load.producers) + 15
-        self._wait(messages.SENT, over)
+        self._wait(messages.SENT, self.load.sending_s)
         self._say(messages.DRAIN, {})
         self._wait(messages.DONE, self.load.drain_s + 60)
         if self.failure is not None:
@@ -108,7 +107,7 @@ class Conductor:
         return Outcome(
             began_us=self._began_us,
             seconds=time.monotonic() - self._began,
-            row_s=row_s(self.load),
+            row_s=self.load.row_s,
             stopped=self.stopped,
             workers=sorted(self.workers.values(), key=lambda worker: worker.index),
             parts=self._rows.totals,

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from asgard.core import paths
 from asgard.core.errors import Failed, WrongUsage
-from asgard.core.units import format_size
 from asgard.kafka.connection import Connection
 from asgard.kafka.guarded import guarded
 from asgard.kafka.ports import ControlPlane
@@ -34,7 +33,6 @@ from asgard.loki.load import faults as faulted
 from asgard.loki.load import scenario as scenarios
 from asgard.loki.load.child import Order
 from asgard.loki.load.children import Children, Event
-from asgard.loki.load.pace import Pace
 from asgard.loki.load.result import Mark, Result, measured
 from asgard.loki.load.scenario import Scenario
 from asgard.loki.load.scratch import Topics
@@ -116,9 +114,7 @@ class Load:
             "group": self.group,
             "scratch": not self.topics.in_place,
         }
-        limit_s = (
-            load.duration_s + max(p.timeout_s for p in load.producers) + load.drain_s + BESIDE_S + self.site.wait_s
-        )
+        limit_s = load.sending_s + load.drain_s + BESIDE_S + self.site.wait_s
         with Children(self.directory) as children:
             self._children = children
             first = "master" if self._distributed else "load"
@@ -280,29 +276,3 @@ def nodes_of(target: Target) -> list[RunDir]:
 def cluster_load(cluster_id: str) -> str:
     """The lease of whoever puts load on this cluster: one at a time."""
     return f"cluster/{cluster_id}/load"
-
-
-def preview(load: Scenario, topics: Topics, cluster: str, workers: int) -> list[str]:
-    """What the load would do, in lines for people."""
-    lines = [f"load {load.name} on {cluster}: {load.duration_s:g} s, {workers} worker{'s' if workers > 1 else ''}"]
-    for group in load.producers:
-        size = "rides" if group.values.events else _sizes(group.values)
-        how = (
-            f"{_records(group)} records at most" if group.open_loop else f"full speed, {load.records:,} records at most"
-        )
-        lines.append(f"  {group.users} x {group.name}: {how} of {size}, acks={group.acks}")
-    for new in topics.new:
-        where = f"{new.partitions} partitions, replication {new.replication}"
-        lines.append(f"  scratch topic {new.name} for {topics.stands_in[new.name]}: {where}; deleted afterwards")
-    lines += [f"  writes into the topic {name} itself" for name in topics.in_place]
-    return lines
-
-
-def _sizes(values: scenarios.Values) -> str:
-    if values.smallest_bytes == values.largest_bytes:
-        return format_size(values.largest_bytes)
-    return f"{format_size(values.smallest_bytes)} to {format_size(values.largest_bytes)}"
-
-
-def _records(group: scenarios.Producers) -> str:
-    return f"{Pace(group.stages).total:,}"

@@ -126,6 +126,29 @@ class Scenario:
         """Producers and consumers in all."""
         return sum(p.users for p in self.producers) + sum(c.users for c in self.consumers)
 
+    @property
+    def row_s(self) -> float:
+        """How much time one row of the report stands for: a second, more in a load that lasts hours."""
+        return max(1.0, float(-(-self.duration_s // 3600)))
+
+    @property
+    def sending_s(self) -> float:
+        """How long sending may take, with what is sent late and the last answers, before who still sends is given up."""
+        return self.duration_s + 2 * max(p.timeout_s for p in self.producers) + 15
+
+    def group_keys(self) -> list[str]:
+        """How groups are called between master and workers."""
+        producers = [f"producers/{i}" for i in range(len(self.producers))]
+        return producers + [f"consumers/{i}" for i in range(len(self.consumers))]
+
+    def share(self, key: str, index: int) -> int | None:
+        """How many records at most are for one producer of a group, so that all of them send `records`; None: no limit."""
+        if self.records is None:
+            return None
+        before = sum(p.users for p in self.producers[: int(key.partition("/")[2])])
+        users = sum(p.users for p in self.producers)
+        return self.records // users + (before + index < self.records % users)
+
     def topic_names(self) -> list[str]:
         """Every topic that is written or read, once, in order."""
         return list(dict.fromkeys([*(p.topic for p in self.producers), *(c.topic for c in self.consumers)]))
