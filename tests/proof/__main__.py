@@ -25,6 +25,7 @@ PROOFS = {
     "kill-steps": "tests.proof.kill_steps",
     "feature-upgrade": "tests.proof.feature_upgrade",
     "thor-plans": "tests.proof.thor_plans",
+    "loki-check": "tests.proof.loki_check",
 }
 OUT = Path(__file__).parents[2] / "docs" / "proof"
 LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy", "msgspec")
