@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tests.benchmarks import bench_crc32c, bench_load, bench_scale, bench_start, bench_status, bench_up, thor_plans
+from tests.benchmarks import bench_check, bench_crc32c, bench_load, bench_scale, bench_start, bench_status, bench_up, thor_plans
 
 BENCHMARKS = {
     "start": bench_start.main,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "status": bench_status.main,
     "crc32c": bench_crc32c.main,
     "thor-plans": thor_plans.compare,
+    "check": bench_check.main,
     "load": bench_load.main,
 }
 
