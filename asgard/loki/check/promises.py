@@ -86,6 +86,10 @@ def _never(_: Mode) -> bool:
     return False
 
 
+def _idempotent(mode: Mode) -> bool:
+    return mode.idempotence and not mode.unclean_election
+
+
 def _replicated(mode: Mode) -> bool:
     return mode.acks == "all" and not mode.unclean_election
 
@@ -105,13 +109,18 @@ TABLE: tuple[Rule, ...] = (
     Rule(
         Case.DUPLICATE,
         Promise.ONCE,
-        lambda mode: mode.idempotence,
-        "without enable.idempotence a producer that tries again may write twice",
+        _idempotent,
+        "without enable.idempotence a producer that tries again may write twice; so it may after an unclean leader election",
     ),
     Rule(Case.DISAGREEING_READERS, Promise.ONE_LOG, lambda mode: not mode.unclean_election, _UNCLEAN),
     Rule(Case.TOLD_ELSEWHERE, Promise.TOLD_TRULY, _replicated, _WITHOUT_REPLICAS),
     Rule(Case.REFUSED_READ, Promise.ATOMICITY, _always, ""),
-    Rule(Case.ABORTED_READ, Promise.ATOMICITY, _always, ""),
+    Rule(
+        Case.ABORTED_READ,
+        Promise.ATOMICITY,
+        lambda mode: not mode.unclean_election,
+        "an unclean leader election may take away the marker that says that a transaction was aborted",
+    ),
     Rule(
         Case.UNCOMMITTED_READ,
         None,
@@ -125,8 +134,9 @@ TABLE: tuple[Rule, ...] = (
     Rule(
         Case.SENT_OUT_OF_ORDER,
         Promise.SEND_ORDER,
-        lambda mode: mode.idempotence,
-        "without enable.idempotence a retry may overtake, as several requests are in flight",
+        _idempotent,
+        "without enable.idempotence a retry may be overtaken, as several requests are in flight; so it may after an unclean "
+        "leader election",
     ),
     Rule(Case.CORRUPTED, Promise.INTEGRITY, _always, ""),
 )

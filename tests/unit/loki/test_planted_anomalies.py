@@ -144,17 +144,17 @@ MODES = {
 BROKEN: dict[Case, set[str]] = {
     Case.LOST: {"acks=all, idempotence", "acks=all, no idempotence", "transactions", "subscribe"},
     Case.UNSEEN: set(),
-    Case.DUPLICATE: {"acks=all, idempotence", "transactions", "subscribe", "unclean election"},
+    Case.DUPLICATE: {"acks=all, idempotence", "transactions", "subscribe"},
     Case.DISAGREEING_READERS: set(MODES) - {"unclean election"},
     Case.TOLD_ELSEWHERE: {"acks=all, idempotence", "acks=all, no idempotence", "transactions", "subscribe"},
     Case.REFUSED_READ: set(MODES),
-    Case.ABORTED_READ: set(MODES),
+    Case.ABORTED_READ: set(MODES) - {"unclean election"},
     Case.UNCOMMITTED_READ: set(),
     Case.SKIP: set(MODES) - {"unclean election"},
     Case.SKIP_ACROSS: set(MODES) - {"unclean election", "subscribe"},
     Case.BACK: set(MODES) - {"unclean election"},
     Case.BACK_ACROSS: set(MODES) - {"unclean election", "subscribe"},
-    Case.SENT_OUT_OF_ORDER: {"acks=all, idempotence", "transactions", "subscribe", "unclean election"},
+    Case.SENT_OUT_OF_ORDER: {"acks=all, idempotence", "transactions", "subscribe"},
     Case.CORRUPTED: set(MODES),
 }
 
