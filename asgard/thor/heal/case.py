@@ -18,6 +18,8 @@ from asgard.thor.policy import Policy
 Kind = Literal["healthy", "wait", "hold", "restart", "replace", "reassign", "resume", "settle", "elect", "balance"]
 PAUSE_S = 600.0
 """Between two tries of work that failed, or found nothing that it could do, while nothing is lost."""
+SHORT_PAUSE_S = 60.0
+"""The same, for a broker that is back and waits for its use."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class Case:
 
     def failed_lately(self, kind: str) -> bool:
         """Whether such work failed, or found nothing that it could do, a short while ago."""
-        return self.now - self.memory.failed.get(kind, float("-inf")) < PAUSE_S
+        pause_s = SHORT_PAUSE_S if kind == "resume" else PAUSE_S
+        return self.now - self.memory.failed.get(kind, float("-inf")) < pause_s
 
     def stuck(self, brokers: tuple[int, ...]) -> str:
         """Why the replicas of these brokers have nowhere to go, where that was found a short while ago; else empty."""

@@ -47,7 +47,7 @@ def _returned(case: Case) -> Decision | None:
     """Brokers that are back: in sync first, then leading again, then filled."""
     later: list[Decision] = []
     for b in sorted(case.memory.returned):
-        if b not in case.up:
+        if b not in case.up or b in case.snapshot.silent:
             continue
         if flaps := case.flaps(b):
             window = format_duration(case.policy.flapping.within_s)

@@ -90,7 +90,9 @@ def _round(
     rounds.troubles = 0
     rounds.memory = turn.memory
     rounds.states = frozenset((b.id, b.state) for b in turn.case.snapshot.brokers if b.state != "missing")
-    if turn.case.snapshot.silent and not unasked:
+    if unasked:  # one that was fenced meanwhile is asked again as soon as it is back
+        rounds.silent = tuple(b for b in unasked if b in turn.case.up)
+    elif turn.case.snapshot.silent:
         rounds.silent, rounds.ask_again = turn.case.snapshot.silent, time.monotonic() + SILENT_S
     took = time.monotonic() - began
     # What was healed just now looks different already.

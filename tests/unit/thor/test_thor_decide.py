@@ -312,6 +312,14 @@ def test_a_broker_whose_replicas_were_moved_is_filled_when_it_is_back() -> None:
     assert "broker 3 is filled later: these are quiet hours (tue 08:00-18:00 UTC)" in decision.why
 
 
+def test_a_broker_that_is_back_but_does_not_answer_yet_is_not_filled() -> None:
+    memory = back(emptied=frozenset({3}))
+    assert decided(cluster(emptied=[3], silent=(3,)), memory).kind == "wait"
+    failed = replace(memory, failed={"resume": NOW - 30})
+    assert decided(cluster(emptied=[3]), failed).kind == "healthy"
+    assert decided(cluster(emptied=[3]), failed, now=NOW + 30).kind == "resume"
+
+
 def test_what_dead_runs_left_is_put_back_once_all_is_quiet() -> None:
     decision = decided(cluster(), left_behind=1)
     assert (decision.kind, decision.why) == ("settle", "1 operation of runs that were cut short")
