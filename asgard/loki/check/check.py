@@ -1,6 +1,6 @@
 """The check: from a history to what is wrong with it, in counts and examples. Pure, linear in time, about six bytes a record.
 
-It walks through the history five times: to see how much there is, to fill the logs from the last read and from what consumers saw, to
+It walks through the history several times: to see how much there is, to fill the logs from the last read and from what consumers saw, to
 settle acknowledgements, and to follow each consumer. Whether an anomaly breaks a promise is not its business (`verdict`).
 """
 

@@ -146,23 +146,20 @@ def _step(board: Board, block: Polled, offsets: Ints, *, across: bool) -> None:
 def _between(log: Log, starts: Ints, ends: Ints, board: Board, where: Where) -> Ints:
     """How many records each of the gaps `[start, end)` holds that the consumer should have been given."""
     found = np.zeros(len(starts), np.int64)
-    state = board.records[where[0]].state
-    lengths = ends - starts
+    state, last_read = board.records[where[0]].state, where in board.catalogue.bounds
+    before = np.concatenate(([0], np.cumsum(ends - starts)))
     at = 0
     while at < len(starts):
         # As many gaps as fit into one stretch, or one that is longer, piece by piece.
-        until = at + max(1, int(np.searchsorted(np.cumsum(lengths[at:]), _CHUNK, "right")))
+        until = max(at + 1, int(np.searchsorted(before, before[at] + _CHUNK, "right")) - 1)
         if until == at + 1:
             for piece in range(int(starts[at]), int(ends[at]), _CHUNK):
-                end = min(piece + _CHUNK, int(ends[at]))
-                found[at] += np.count_nonzero(
-                    _visible(log, np.arange(piece, end), state, where in board.catalogue.bounds)
-                )
+                places = np.arange(piece, min(piece + _CHUNK, int(ends[at])))
+                found[at] += np.count_nonzero(_visible(log, places, state, last_read))
         else:
-            of = np.repeat(np.arange(at, until), lengths[at:until])
-            inside = np.arange(len(of)) - np.repeat(np.cumsum(lengths[at:until]) - lengths[at:until], lengths[at:until])
-            visible = _visible(log, starts[of] + inside, state, where in board.catalogue.bounds)
-            found += np.bincount(of[visible], minlength=len(starts))
+            of = np.repeat(np.arange(until - at), np.diff(before[at : until + 1]))
+            places = starts[at + of] + np.arange(len(of)) - (before[at + of] - before[at])
+            found[at:until] = np.bincount(of[_visible(log, places, state, last_read)], minlength=until - at)
         at = until
     return found
 

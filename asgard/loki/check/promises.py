@@ -25,6 +25,7 @@ class Mode:
 
     `subscribe`: some consumer had its partitions from its group; False: all assigned them themselves (or there was none).
     `transactions`: producers wrote in transactions. `unclean_election`: a leader outside the ISR was allowed, or elected by hand.
+    `timed_out`: some send had no answer in its time.
     """
 
     acks: Acks = "all"
@@ -32,10 +33,16 @@ class Mode:
     subscribe: bool = False
     transactions: bool = False
     unclean_election: bool = False
+    timed_out: bool = False
 
     @classmethod
     def of(
-        cls, producers: Iterable[Producer], consumers: Iterable[Consumer], *, unclean_election: bool = False
+        cls,
+        producers: Iterable[Producer],
+        consumers: Iterable[Consumer],
+        *,
+        unclean_election: bool = False,
+        timed_out: bool = False,
     ) -> Mode:
         """The mode of a history."""
         writing, reading = list(producers), list(consumers)
@@ -45,6 +52,7 @@ class Mode:
             any(c.via == "subscribe" for c in reading),
             any(p.transactions for p in writing),
             unclean_election,
+            timed_out,
         )
 
     def __str__(self) -> str:
@@ -52,6 +60,7 @@ class Mode:
         words += ["transactions"] if self.transactions else []
         words += ["subscribe" if self.subscribe else "assign"]
         words += ["unclean election"] if self.unclean_election else []
+        words += ["sends that timed out"] if self.timed_out else []
         return ", ".join(words)
 
 
@@ -92,6 +101,14 @@ def _idempotent(mode: Mode) -> bool:
 
 def _replicated(mode: Mode) -> bool:
     return mode.acks == "all" and not mode.unclean_election
+
+
+def _one_session(mode: Mode) -> bool:
+    """Idempotence lasts until a send times out: the client then takes a new epoch, and writes what it still has under that.
+
+    What it has no answer for may be there already (librdkafka's maintainers: its issue 4953; the Java client bumps its epoch too).
+    """
+    return mode.idempotence and not mode.timed_out
 
 
 _WITHOUT_REPLICAS = (

@@ -115,7 +115,8 @@ def judge(
     `unclean_election`: topics allowed it, or somebody elected such a leader by hand. `left`: what the last read could not read, in
     words.
     """
-    mode = Mode.of(result.producers, result.consumers, unclean_election=unclean_election)
+    timed_out = result.counts.indeterminate > 0
+    mode = Mode.of(result.producers, result.consumers, unclean_election=unclean_election, timed_out=timed_out)
     findings = tuple(
         Finding(
             rule.case,
