@@ -96,19 +96,15 @@ def _never(_: Mode) -> bool:
 
 
 def _idempotent(mode: Mode) -> bool:
-    return mode.idempotence and not mode.unclean_election
-
-
-def _replicated(mode: Mode) -> bool:
-    return mode.acks == "all" and not mode.unclean_election
-
-
-def _one_session(mode: Mode) -> bool:
     """Idempotence lasts until a send times out: the client then takes a new epoch, and writes what it still has under that.
 
     What it has no answer for may be there already (librdkafka's maintainers: its issue 4953; the Java client bumps its epoch too).
     """
-    return mode.idempotence and not mode.timed_out
+    return mode.idempotence and not (mode.unclean_election or mode.timed_out)
+
+
+def _replicated(mode: Mode) -> bool:
+    return mode.acks == "all" and not mode.unclean_election
 
 
 _WITHOUT_REPLICAS = (
@@ -127,7 +123,8 @@ TABLE: tuple[Rule, ...] = (
         Case.DUPLICATE,
         Promise.ONCE,
         _idempotent,
-        "without enable.idempotence a producer that tries again may write twice; so it may after an unclean leader election",
+        "without enable.idempotence a producer that tries again may write twice; so it may after an unclean leader "
+        "election, and once a send timed out and the client began anew",
     ),
     Rule(Case.DISAGREEING_READERS, Promise.ONE_LOG, lambda mode: not mode.unclean_election, _UNCLEAN),
     Rule(Case.TOLD_ELSEWHERE, Promise.TOLD_TRULY, _replicated, _WITHOUT_REPLICAS),
@@ -153,7 +150,7 @@ TABLE: tuple[Rule, ...] = (
         Promise.SEND_ORDER,
         _idempotent,
         "without enable.idempotence a retry may be overtaken, as several requests are in flight; so it may after an unclean "
-        "leader election",
+        "leader election, and once a send timed out and the client began anew",
     ),
     Rule(Case.CORRUPTED, Promise.INTEGRITY, _always, ""),
 )

@@ -275,6 +275,18 @@ def test_a_killed_producer_accuses_nobody(tmp_path: Path) -> None:
     assert verdict.notes == ("1 of 2 processes of the load ended in the midst of it.",)
 
 
+@pytest.mark.parametrize("case", [Case.DUPLICATE, Case.SENT_OUT_OF_ORDER])
+def test_idempotence_promises_nothing_more_once_a_send_has_timed_out(tmp_path: Path, case: Case) -> None:
+    def timed_out(sends: ProducerLog) -> None:
+        sends.acked_many(T, 0, range(9), range(9))
+        sends.indeterminate(T, 9, "timed out")
+
+    verdict = Load(**{**PLANTED[case], "acked": timed_out}).verdict(tmp_path)  # type: ignore[arg-type]
+    (finding,) = (f for f in verdict.findings if f.case is case)
+    assert finding.promise is None and "timed out" in finding.because
+    assert "sends that timed out" in str(verdict.mode)
+
+
 def test_the_weakest_producer_decides_what_was_promised() -> None:
     producers = [Producer(0, "all", True, False), Producer(1, "1", False, False)]
     assert Mode.of(producers, [Consumer(0, "assign", None, "read_committed")]) == Mode("1", False, False, False, False)
