@@ -31,7 +31,7 @@ DOING = "thor heal"
 
 @dataclass(frozen=True)
 class Manner:
-    """How a healing behaves towards people: whom it asks (None: nobody), and who hears how far it is.
+    """How a healing behaves towards people: whom it asks (None: nobody), and who hears how far it is (often) and what happens.
 
     `confirm` names a protected context; `doing` is what others are told who want the cluster meanwhile.
     """
@@ -40,6 +40,7 @@ class Manner:
     progress: Callable[[str], None] = console.say
     confirm: str | None = None
     doing: str = DOING
+    say: Callable[[str], None] = console.say
 
 
 def node_control(target: Target) -> NodeControl | None:
@@ -100,6 +101,7 @@ def reach(
             manner.agree,
             tell,
             manner.progress,
+            manner.say,
         )
 
 
@@ -153,5 +155,5 @@ class LocalHealer:
 
     def heal(self) -> Healed:
         """One turn. Raises Busy, Unreachable, and Refused for a protected context."""
-        manner = Manner(None, lambda text: None, self.confirm)
+        manner = Manner(None, lambda text: None, self.confirm, say=lambda text: None)
         return once(self.target, self.policy, self.limits, manner).healed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 from confluent_kafka import (
@@ -23,9 +23,13 @@ _ERRORS_ONLY = 2
 _PASSING = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
 
 
+UNKNOWN = -1
+"""The offset of a record whose first answer was lost: the broker has it, and says to the second try only that it is there."""
+
+
 @dataclass(frozen=True)
 class Record:
-    """A record and where Kafka put it."""
+    """A record and where Kafka put it (offset `UNKNOWN`: acknowledged, and nobody said where)."""
 
     topic: str
     partition: int
@@ -84,11 +88,12 @@ class AckedProducer:
         self.acked.append(_record(message))
 
     def lost(self, connection: Connection) -> list[Record]:
-        """Acknowledged records that can't be read any more at their offset, by reading everything back."""
+        """Acknowledged records that can't be read any more at their offset (where it is known), by reading everything back."""
         there = set()
         for topic in {record.topic for record in self.acked}:
             there |= set(read_all(connection, topic))
-        return [record for record in self.acked if record not in there]
+        somewhere = {replace(record, offset=UNKNOWN) for record in there}
+        return [r for r in self.acked if r not in (somewhere if r.offset == UNKNOWN else there)]
 
     def duplicated(self, connection: Connection) -> list[bytes | None]:
         """Values that stand more often in their topic than they were sent; give each record a value of its own."""
@@ -133,8 +138,9 @@ def read_all(
 
 
 def _record(message: Message) -> Record:
-    topic, partition, offset = str(message.topic()), _number(message.partition()), _number(message.offset())
-    return Record(topic, partition, offset, message.key(), message.value())
+    offset = message.offset()
+    where = UNKNOWN if offset is None or offset < 0 else offset
+    return Record(str(message.topic()), _number(message.partition()), where, message.key(), message.value())
 
 
 def _number(value: int | None) -> int:

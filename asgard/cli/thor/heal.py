@@ -113,16 +113,17 @@ def watch(
 
     console.settings.times = True
     try:
-        healing.watch(
-            picked,
-            given,
-            limits,
-            _manner(confirm, console.say, None),
-            every_s=every_s,
-            over=threading.Event(),
-            report=report,
-            complain=complain,
-        )
+        with console.progress("healing") as show:
+            healing.watch(
+                picked,
+                given,
+                limits,
+                _manner(confirm, show, None),
+                every_s=every_s,
+                over=threading.Event(),
+                report=report,
+                complain=complain,
+            )
     except CutShort:
         raise
     except (KeyboardInterrupt, Interrupted):

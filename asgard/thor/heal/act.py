@@ -37,6 +37,7 @@ class Work:
     decision: Decision
     nodes: NodeControl | None
     progress: Callable[[str], None]
+    say: Callable[[str], None]
 
 
 def details(case: Case, decision: Decision) -> str:
@@ -58,7 +59,7 @@ def prepare(work: Work) -> Plan | Decision | None:
 
         inherited = execute.inherit(work.hold, decision.brokers)
         if inherited.from_whom:
-            work.progress(str(inherited))
+            work.say(str(inherited))
             snapshot = measure.take(work.hold.control)
     plan = _plan(snapshot, case, decision)
     if plan is None or plan.changes:
@@ -126,7 +127,7 @@ def _move(work: Work, plan: Plan) -> str:
         work.case.limits,
         throttle=throttle,
         progress=lambda progress: work.progress(str(progress)),
-        tell=work.progress,
+        tell=work.say,
     )
     why = done.stopped or done.handed_over
     if why or done.refused or done.left:

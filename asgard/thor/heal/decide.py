@@ -8,6 +8,7 @@ back. Planned things come last, outside quiet hours. One thing at a time: the ne
 from __future__ import annotations
 
 from asgard.core.units import format_duration
+from asgard.thor import voters
 from asgard.thor.heal.case import Case, Decision, counted, hold, ids, named, nowhere
 from asgard.thor.heal.lost import lost, outage
 from asgard.thor.heal.memory import PASSING
@@ -89,7 +90,8 @@ def _short(case: Case) -> Decision | None:
         return None
     why = " ".join(f.text for f in found)
     brokers = tuple(dict.fromkeys(b for f in found for b in f.brokers))
-    passing = all(f.kind in PASSING for f in found)
+    lasting = case.snapshot.quorum is not None and voters.health(case.snapshot.quorum).spare < 0
+    passing = all(f.kind in PASSING for f in found) and not lasting
     left = max(case.noted(f) for f in found) + max(case.policy.grace_s, CATCH_UP_S) - case.now
     if passing and left > 0:
         return Decision("wait", f"waiting, {format_duration(left)} left", why, brokers, left)

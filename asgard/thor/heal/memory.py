@@ -21,7 +21,7 @@ MISSED, RETURNED, REMOVED = "thor.broker.missed", "thor.broker.returned", "thor.
 NOTED, CLEARED = "thor.finding.noted", "thor.finding.cleared"
 STARTED, FINISHED, FAILED, HELD = "thor.heal.started", "thor.heal.finished", "thor.heal.failed", "thor.heal.held"
 RECOVERED = "thor.cluster.recovered"
-PASSING = frozenset({"log-dir-offline", "under-replicated", "under-min-isr", "broker-silent"})
+PASSING = frozenset({"log-dir-offline", "under-replicated", "under-min-isr", "broker-silent", "quorum-at-risk"})
 """Findings that may go away by themselves: grace runs from their first sight too."""
 _LOSSES_KEPT = 50
 
@@ -110,8 +110,7 @@ def observe(
             kind = RETURNED if broker in up else REMOVED
             data = {"broker": broker, "away_s": round(now - absence.since, 1)}
             news.append(Observation(kind, f"{cluster}/{broker}", absence.incident, data))
-    # While a broker is gone, what lacks replicas is that broker's.
-    passing = {(f.kind, f.subject) for f in findings if f.kind in PASSING} if not away else set()
+    passing = {(f.kind, f.subject) for f in findings if f.kind in PASSING}
     news += [
         Observation(NOTED, cluster, None, {"kind": k, "subject": s}) for k, s in sorted(passing - memory.noted.keys())
     ]

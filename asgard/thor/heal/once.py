@@ -46,7 +46,7 @@ class Ward:
     """A cluster that is looked after, and what may be used for it. `nodes` is None where its machines are out of reach.
 
     `change(decision, wait_s)` holds the cluster; `agree(decision, details)` asks whoever must agree (None: nobody), and raises
-    where the answer is no; `tell` notifies; `progress` hears how far moves are.
+    where the answer is no; `tell` notifies; `progress` hears how far moves are, `say` what happens meanwhile.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Ward:
     agree: Callable[[Decision, str], None] | None
     tell: Callable[[Notice], None]
     progress: Callable[[str], None]
+    say: Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def _changed(case: Case, before: Decision, now: Decision) -> Turn:
 def _act(ward: Ward, hold: Hold, case: Case, decision: Decision, began: float) -> Turn:
     incident = next((a.incident for b in decision.brokers if (a := case.memory.absent.get(b))), None)
     extra: dict[str, object] = {"drill": drill} if (drill := _drill(ward)) else {}
-    work = act.Work(hold, case, decision, ward.nodes, ward.progress)
+    work = act.Work(hold, case, decision, ward.nodes, ward.progress, ward.say)
     try:
         prepared = act.prepare(work)
         if isinstance(prepared, Decision):  # nothing that can be done

@@ -361,9 +361,17 @@ def test_partitions_that_are_offline_without_a_broker_gone_are_for_people() -> N
     assert (decision.kind, decision.key) == ("hold", "partitions-offline")
 
 
-def test_controllers_that_are_gone_are_for_people() -> None:
-    snapshot = replace(cluster(), quorum=Quorum(1, (Voter(1, 0, None, 90_000, None), Voter(2, 0, None, 1_000, None), Voter(5, 0, None, 90_000, None))))  # fmt: skip
-    decision = decided(snapshot)
+@pytest.mark.parametrize(("gone_ms", "first"), [((90_000,), "wait"), ((90_000, 90_000), "hold")])
+def test_controllers_that_are_gone_are_for_people_at_once_where_there_is_no_majority(
+    gone_ms: tuple[int, ...], first: str
+) -> None:
+    clock = 100_000
+    there = [Voter(b, 0, None, clock) for b in range(1, 4 - len(gone_ms))]
+    gone_ones = [Voter(9 + i, 0, None, clock - ms) for i, ms in enumerate(gone_ms)]
+    snapshot = replace(cluster(), quorum=Quorum(1, (*there, *gone_ones)))
+    assert decided(snapshot).kind == first
+    noted = Memory(noted={("quorum-at-risk", "metadata quorum"): NOW - 300})
+    decision = decided(snapshot, noted)
     assert (decision.kind, decision.key) == ("hold", "quorum-at-risk")
 
 

@@ -158,9 +158,10 @@ def test_findings_that_pass_by_themselves_have_a_first_sight_too(cluster: Cluste
     assert cluster.memory.noted == {}
 
 
-def test_while_a_broker_is_gone_what_lacks_replicas_is_not_noted_twice(cluster: Cluster) -> None:
-    cluster.isr = {0: (1, 2)}
-    assert cluster.look(b3="fenced") == ["thor.broker.missed"]
+def test_a_slow_broker_is_noted_also_while_another_is_gone(cluster: Cluster) -> None:
+    cluster.isr = {0: (1,)}
+    assert cluster.look(b3="fenced") == ["thor.broker.missed", "thor.finding.noted"]
+    assert list(cluster.memory.noted) == [("under-replicated", "broker 2")]
 
 
 def test_what_was_escalated_is_remembered_until_it_is_over(cluster: Cluster) -> None:
