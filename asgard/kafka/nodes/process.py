@@ -26,6 +26,7 @@ from asgard.kafka.nodes.spec import NodeSpec
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
 _FAST_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true", "-Dfile.encoding=UTF-8")
 _POLL_S = 0.02
+_STARTS_S = 0.5
 State = Literal["running", "paused", "stopped"]
 
 
@@ -52,13 +53,21 @@ def find(run_dir: RunDir, what: str = "node") -> psutil.Process | None:
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         process = psutil.Process(int(run_dir.pid_file.read_text()))
         _reap(process)
-        if wanted in process.cmdline():
+        if wanted in _arguments(process):
             return process
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if wanted in process.cmdline():
                 return process
     return None
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    """Its arguments. One that was started this instant shows none until its program is in place (execve)."""
+    until = time.monotonic() + _STARTS_S
+    while not (arguments := process.cmdline()) and time.monotonic() < until:
+        time.sleep(_POLL_S)
+    return arguments
 
 
 def _reap(process: psutil.Process) -> None:
