@@ -116,7 +116,7 @@ def destroy(
         # All of them, not just those with known losses: a partition without leader can't tell what it holds.
         everything = topics_of(planned.result)
         session.forget_connection()
-        register.say_never_ready(name, state)
+        register.say_never_ready(session, state)
         outcome = Outcome(
             engine(session, options.allowing(everything), state, on_event).destroy(), losses=planned.losses
         )

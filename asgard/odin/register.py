@@ -132,14 +132,20 @@ def forget(session: Session, cluster_id: str | None) -> None:
     key_file(session.name).unlink(missing_ok=True)
 
 
-def say_never_ready(name: str, state: State) -> None:
-    """Mark the nodes of a local cluster that a cut-short `up` never saw ready: nobody asks what they hold. The next `up` that
-    sees them ready takes the mark back."""
+def say_never_ready(session: Session, state: State) -> None:
+    """Mark the nodes of a local cluster that a cut-short `up` never saw ready: nobody asks what they hold, nor waits for them.
+    The next `up` that sees them ready takes the mark back."""
     from asgard.odin.provider.local import going
 
     began = plain_outputs(state, CLUSTER)
-    if began and not plain_outputs(state, READY):
-        going(paths.private_dir(directory(name) / "nodes")).touch()
+    if not began or plain_outputs(state, READY):
+        return
+    going(paths.private_dir(directory(session.name) / "nodes")).touch()
+    waiting = [urn for urn, (_, begun) in state.pending.items() if begun["type"] == READY]
+    for urn in waiting:
+        del state.pending[urn]
+    if waiting:
+        session.store.save(state)
 
 
 def unchanged(state: State) -> Result:

@@ -168,6 +168,8 @@ def _for_a_small_machine(replicas: str, count: int) -> dict[str, str]:
         "auto.create.topics.enable": "false",
         "default.replication.factor": replicas,
         "group.initial.rebalance.delay.ms": "0",
+        # A broker that is not let in within Kafka's 60 s ends; a machine that starts many at once may need longer.
+        "initial.broker.registration.timeout.ms": "180000",
         # Kafka's 128 MiB are allocated at the start, half of the default heap here.
         "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
         "transaction.state.log.min.isr": str(min(2, count)),
