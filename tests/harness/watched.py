@@ -42,23 +42,33 @@ Fault = Literal["kill", "stop"]
 
 @dataclass(frozen=True)
 class Loss:
-    """A broker that was lost: when it was broken, when Kafka fenced it, when no partition lacked a replica (s, monotonic)."""
+    """A broker that was lost: when it was broken, fenced, seen by Kafka for what it is, and healed (s, monotonic).
+
+    While a controller hangs, other brokers can't get their heartbeats through, and Kafka fences one or another of them for a
+    moment too: `detected` is when it has fenced this one and no other. `healed`: no partition lacks a replica.
+    """
 
     broker: int
     fault: Fault
     broken: float
     fenced: float
+    detected: float
     healed: float
 
     @property
     def kafka_s(self) -> float:
         """From the fault to Kafka's own detection."""
-        return self.fenced - self.broken
+        return self.detected - self.broken
 
     @property
     def thor_s(self) -> float:
         """From Kafka's detection to no under-replicated partition."""
-        return self.healed - self.fenced
+        return self.healed - self.detected
+
+    @property
+    def innocent_s(self) -> float:
+        """How long other brokers were fenced with it."""
+        return self.detected - self.fenced
 
 
 class Ward:
@@ -140,13 +150,21 @@ class Ward:
         """Kill it (SIGKILL) or let it hang (SIGSTOP), and wait until nothing lacks a replica any more."""
         broken = time.monotonic()
         (self.cluster.kill if fault == "kill" else self.cluster.pause)(broker)
-        fenced = self.until(lambda: broker in self.fenced(), f"broker {broker} fenced")
-        healed = self.until(self.whole, "every partition in sync")
-        return Loss(broker, fault, broken, fenced, healed)
+        seen: list[float] = []
 
-    def bring_back(self, broker: int, fault: Fault) -> None:
-        """Start it again, or let it go on; until Kafka has it back."""
-        (self.cluster.start_node if fault == "kill" else self.cluster.resume)(broker)
+        def detected() -> bool:
+            gone = self.fenced()
+            if broker in gone:
+                seen.append(time.monotonic())
+            return gone == {broker}
+
+        alone = self.until(detected, f"broker {broker} fenced")
+        healed = self.until(self.whole, "every partition in sync")
+        return Loss(broker, fault, broken, seen[0], alone, healed)
+
+    def bring_back(self, broker: int) -> None:
+        """Start it again, or let it go on where it still hangs; until Kafka has it back."""
+        self.cluster.start_node(broker)
         self.until(lambda: not self.fenced(), f"broker {broker} back")
 
     @contextlib.contextmanager

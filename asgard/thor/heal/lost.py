@@ -4,7 +4,8 @@ The mildest remedy comes first: the node is started again where its machine can 
 before), then, after the grace, it is replaced by an empty one where the policy says so, then its replicas go to others. Many
 brokers gone at once are an outage of something else, which no move of data heals: that is waited for.
 
-A process that follows the controllers is starting or recovers its log, and is never killed for being slow.
+A broker that is fenced and follows the controllers is alive: it starts, recovers its log, or could not get a heartbeat through
+while a controller hung. It has a minute at least, whatever the grace; its process is never killed for being slow.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from collections.abc import Sequence
 from asgard.core.units import format_duration
 from asgard.journal.rules import Priority
 from asgard.kafka.model import Broker
-from asgard.thor import voters
 from asgard.thor.heal.case import Case, Decision, counted, hold, ids, label, named, nowhere
 from asgard.thor.heal.memory import Absence, following
 
+ALIVE_S = 2.0
+"""A broker fetches from the controllers twice a second at least; one that did so lately is alive."""
+ALIVE_GRACE_S = 60.0
 HUNG_AFTER_S = 30.0
 """A process that runs, but is not heard of by the controllers, is starting for so long; then it hangs."""
 RETRY_S = 10.0
@@ -26,7 +29,7 @@ LONGEST_PAUSE_S = 300.0
 
 def outage(case: Case) -> Decision | None:
     """More brokers are gone than the policy heals at once."""
-    dead = [b for b in case.gone if case.holds(b.id)]
+    dead = [b for b in case.gone if case.holds(b.id) and not _alive(case, b.id)]
     brokers = len(case.snapshot.brokers)
     most = case.policy.most_dead(brokers)
     if len(dead) <= most:
@@ -75,10 +78,14 @@ def _remedy(case: Case, broker: Broker) -> Decision | None:
     if flaps := case.flaps(b):
         why += f", lost {flaps} times in {format_duration(case.policy.flapping.within_s)}"
     grace = _grace_left(case, b, flaps)
+    alive = _alive(case, b)
+    if alive and (left := max(grace, absence.since + ALIVE_GRACE_S - case.now)) > 0:
+        told = f"{why}; it follows the controllers: it is starting, or recovers its log"
+        return Decision("wait", "waiting", told, (b,), left)
     if case.holder and Priority.CHANGE <= case.holder.priority < Priority.HEAL and grace > 0:
         told = f"{why}, while {case.holder.name} changes the cluster: it may have stopped the broker itself"
         return Decision("wait", "waiting", told, (b,), grace)
-    restart = None if flaps else _restart(case, b, absence, why, grace)
+    restart = None if flaps or alive else _restart(case, b, absence, why)
     if restart is not None or not case.holds(b):
         return restart
     if grace > 0:
@@ -95,17 +102,13 @@ def _remedy(case: Case, broker: Broker) -> Decision | None:
     return Decision("reassign", "", f"{why}{tried}", (b,))
 
 
-def _restart(case: Case, broker: int, absence: Absence, why: str, grace: float) -> Decision | None:
+def _restart(case: Case, broker: int, absence: Absence, why: str) -> Decision | None:
     """The node is started, or a start goes on; None where restarts are no remedy (any more)."""
     node, policy = case.node(broker), case.policy.restart
     if node is None:
         return None
     may = absence.restarts < policy.attempts
     if node.state == "running":
-        silent = following(broker, case.snapshot.quorum)
-        if silent is not None and silent * 1000 <= voters.SILENT_MS:
-            told = f"{why}; its process runs and follows the controllers: it is starting, or recovers its log"
-            return Decision("wait", "waiting", told, (broker,), grace) if grace > 0 else None
         left = max(absence.since, absence.restarted_at) + HUNG_AFTER_S - case.now
         if may and left > 0:
             return Decision("wait", "waiting", f"{why}; its process runs, and may just be starting", (broker,), left)
@@ -117,6 +120,11 @@ def _restart(case: Case, broker: int, absence: Absence, why: str, grace: float) 
     if absence.restarts and (left := absence.restarted_at + RETRY_S - case.now) > 0:
         return Decision("wait", "waiting", f"{why}; {state}, it is started again", (broker,), left)
     return Decision("restart", "", f"{why}, and {state}", (broker,))
+
+
+def _alive(case: Case, broker: int) -> bool:
+    silent_s = following(broker, case.snapshot.quorum)
+    return silent_s is not None and silent_s <= ALIVE_S
 
 
 def _grace_left(case: Case, broker: int, flaps: int) -> float:

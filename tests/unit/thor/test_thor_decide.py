@@ -178,12 +178,21 @@ def test_a_node_that_does_not_come_back_is_started_so_often_then_its_replicas_go
 )
 def test_a_process_that_runs_is_only_killed_where_it_hangs(following: dict[int, int], ago: float, kind: str) -> None:
     snapshot = cluster(gone=[3], following=following)
-    assert decided(snapshot, gone(ago=ago), Policy(), nodes={3: "running"}).kind == kind
+    assert decided(snapshot, gone(ago=ago, restarts=0), Policy(), nodes={3: "running"}).kind == kind
 
 
-def test_without_grace_a_process_that_recovers_is_still_not_killed() -> None:
+@pytest.mark.parametrize(("ago", "kind"), [(1, "wait"), (59, "wait"), (61, "reassign")])
+def test_a_broker_that_follows_the_controllers_has_a_minute_whatever_the_grace(ago: float, kind: str) -> None:
     snapshot = cluster(gone=[3], following={3: 300})
-    assert decided(snapshot, gone(ago=90), Policy(grace_s=0), nodes={3: "running"}).kind == "reassign"
+    for nodes in (None, {3: "running"}, {3: "stopped"}):
+        assert decided(snapshot, gone(ago=ago), Policy(grace_s=0), nodes=nodes).kind == kind
+
+
+def test_brokers_that_are_alive_do_not_make_an_outage() -> None:
+    snapshot = cluster(gone=[3, 4], following={3: 9_000, 4: 300}, brokers=6)
+    decision = decided(snapshot, policy=replace(NO_RESTARTS, grace_s=0))
+    assert (decision.kind, decision.brokers) == ("reassign", (3,))
+    assert decided(cluster(gone=[3, 4], following={3: 9_000, 4: 9_000}, brokers=6)).key == "outage"
 
 
 def test_a_node_without_replicas_is_started_too_but_nothing_more() -> None:
