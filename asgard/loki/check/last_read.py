@@ -17,7 +17,7 @@ from asgard.core.errors import Unreachable
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import Offsets, Topic
 from asgard.kafka.ports import ControlPlane
-from asgard.loki.check.catalogue import Catalogue, Where, look
+from asgard.loki.check.catalogue import Catalogue, Span, Where, look
 from asgard.loki.check.history import SUFFIX, Bounds, HistoryFiles
 from asgard.loki.check.recorder import Recorder
 
@@ -48,11 +48,13 @@ def read_again(
     *,
     deadline_s: float = 120,
     settle_s: float | None = None,
+    starts: Mapping[Where, int] | None = None,
 ) -> LastRead:
     """Read everything that the topics of this history hold, and write it into the history; an earlier last read is replaced.
 
     `settle_s`: how long an end below an acknowledged offset is asked for again (None: by the producers' acks). What can't be read within `deadline_s` is left open
-    (`Bounds.complete`). Raises Unreachable where nobody answers at all, and Failed where Kafka refuses.
+    (`Bounds.complete`). `starts`: next offsets from before the load; of a topic that held records already, only what came since is
+    read. Raises Unreachable where nobody answers at all, and Failed where Kafka refuses.
     """
     from asgard.kafka import data
 
@@ -63,6 +65,10 @@ def read_again(
     if settle_s is None:
         settle_s = SETTLE_S if all(p.acks == "all" for p in catalogue.producers.values()) else SETTLE_WEAK_S
     offsets = _settled(catalogue, control, topics, min(until, time.monotonic() + settle_s))
+    if starts:
+        offsets = {
+            where: _since(starts.get(where), span, catalogue.spans.get(where)) for where, span in offsets.items()
+        }
     reached = {where: span.start for where, span in offsets.items()}
     problem = ""
     with Recorder(directory / NAME, catalogue.run, process="last read") as recorder:
@@ -107,6 +113,13 @@ def _settled(
         if not behind or time.monotonic() > until:
             return offsets
         time.sleep(_AGAIN_S)
+
+
+def _since(start: int | None, there: Offsets, told: Span | None) -> Offsets:
+    """The offsets that may hold records of the load: from its start on, or from below it where the log was cut off since."""
+    if start is None:
+        return there
+    return Offsets(max(there.start, min(start, there.end, told.low if told else start)), there.end)
 
 
 def _end(offsets: Mapping[Where, Offsets], where: Where) -> int:

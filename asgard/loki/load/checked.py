@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +22,17 @@ LEAST_S = 60.0
 
 
 def look(
-    directory: Path, connection: Connection, control: ControlPlane, nodes: Iterable[RunDir], records: int
+    directory: Path,
+    connection: Connection,
+    control: ControlPlane,
+    nodes: Iterable[RunDir],
+    records: int,
+    starts: Mapping[tuple[str, int], int],
 ) -> Verdict:
-    """The verdict on every record of a run. Where the cluster can't be read, what is known without a last read."""
+    """The verdict on every record of a run. Where the cluster can't be read, what is known without a last read.
+
+    `starts` are the next offsets of topics that held records before the load.
+    """
     from asgard.loki.check.check import check
     from asgard.loki.check.history import HistoryFiles
     from asgard.loki.check.prove import prove
@@ -32,7 +40,7 @@ def look(
 
     deadline_s = LEAST_S + records / READ_PER_S
     try:
-        return prove(directory, connection, control, nodes=nodes, deadline_s=deadline_s)
+        return prove(directory, connection, control, nodes=nodes, deadline_s=deadline_s, starts=starts)
     except AsgardError as error:
         return judge(check(HistoryFiles(directory)), left=(error.what,))
 

@@ -79,6 +79,7 @@ class Load:
     cluster_id: str
     run: bytes
     directory: Path
+    starts: dict[tuple[str, int], int] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
     pids: dict[str, int] = field(default_factory=dict)
     began_us: int | None = None
@@ -242,7 +243,11 @@ def begin(
             leftovers.settle(journal, under=[f"cluster/{cluster_id}/"], held=[lease])
         checked = guarded(control, lambda: lease.check(CALL_DEADLINE_S))
         stack.enter_context(scratch.made(checked, journal, lease, topics))
-        yield Load(journal, target.name, target.connection, load, site, topics, cluster_id, run, directory)
+        running = Load(journal, target.name, target.connection, load, site, topics, cluster_id, run, directory)
+        there = control.topics(topics.in_place)
+        partitions = [(name, p.partition) for name, topic in there.items() for p in topic.partitions]
+        running.starts = {where: offsets.end for where, offsets in control.offsets(partitions).items()}
+        yield running
 
 
 def finish(load: Load, control: ControlPlane, *, nodes: Iterable[RunDir] = ()) -> Result:
@@ -254,7 +259,7 @@ def finish(load: Load, control: ControlPlane, *, nodes: Iterable[RunDir] = ()) -
     result, verdict = load.result, None
     if load.scenario.check:
         sent = sum(s.sent for s in result.sending)
-        verdict = checked.look(load.directory, load.connection, control, nodes, sent)
+        verdict = checked.look(load.directory, load.connection, control, nodes, sent, load.starts)
         result = dataclasses.replace(result, check=checked.checked(verdict))
     load._result = found = judge(result, checked.goals(verdict, load.scenario.slo) if verdict is not None else ())
     sent, acked = sum(s.sent for s in found.sending), sum(s.acked for s in found.sending)
