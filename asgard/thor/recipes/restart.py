@@ -80,10 +80,12 @@ def restart(
         took_s = time.monotonic() - began
         note(RESTARTED, {"node": node, "seconds": round(took_s, 1)})
         tell(f"node {node} is back after {format_duration(took_s)} ({number} of {len(ids)})")
+    # One that a killed run had just started again may still be catching up.
+    _wait_until_whole(control, None, time.monotonic() + min(NODE_S, max(1.0, deadline - time.monotonic())))
 
 
-def _wait_until_whole(control: ControlPlane, node: int, give_up: float) -> None:
-    """Wait until no partition lacks a replica, apart from those on the node itself: it may be down because a run was killed."""
+def _wait_until_whole(control: ControlPlane, node: int | None, give_up: float) -> None:
+    """Wait until no partition lacks a replica, apart from those on the node that is next: it may be down because a run was killed."""
     while True:
         try:
             lacking = [
@@ -100,8 +102,9 @@ def _wait_until_whole(control: ControlPlane, node: int, give_up: float) -> None:
             return
         if time.monotonic() > give_up:
             shown = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
-            raise Refused(
-                f"node {node} was not restarted: {len(lacking)} partitions are under-replicated ({shown})",
+            what = "the nodes were restarted, but" if node is None else f"node {node} was not restarted:"
+            raise (Failed if node is None else Refused)(
+                f"{what} {len(lacking)} partitions are under-replicated ({shown})",
                 "Heal that first, then run it again: nodes that were restarted already are left alone.",
             )
         time.sleep(_POLL_S)
