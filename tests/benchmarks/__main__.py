@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import argparse
 
-from tests.benchmarks import bench_check, bench_crc32c, bench_load, bench_scale, bench_start, bench_status, bench_up, thor_plans
+from tests.benchmarks import (
+    bench_check,
+    bench_crc32c,
+    bench_load,
+    bench_scale,
+    bench_start,
+    bench_status,
+    bench_topics,
+    bench_up,
+    thor_plans,
+)
 
 BENCHMARKS = {
     "start": bench_start.main,
     "up": bench_up.main,
+    "topics": bench_topics.main,
     "scale": bench_scale.main,
     "status": bench_status.main,
     "crc32c": bench_crc32c.main,
