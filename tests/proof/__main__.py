@@ -11,7 +11,6 @@ import importlib
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -19,11 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from asgard.kafka.jars import DEFAULT_VERSION
+from asgard.kafka.java import find_java
 
 PROOFS = {
     "lease-fight": "tests.proof.lease_fight",
     "kill-steps": "tests.proof.kill_steps",
     "feature-upgrade": "tests.proof.feature_upgrade",
+    "fresh-clone": "tests.proof.fresh_clone",
     "thor-plans": "tests.proof.thor_plans",
     "loki-check": "tests.proof.loki_check",
 }
@@ -33,8 +34,8 @@ LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy", "msgspec
 
 def machine() -> dict[str, object]:
     """What the figures hold for."""
-    java = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr.partition("\n")[0]
-    versions = {"python": platform.python_version(), "kafka": DEFAULT_VERSION, "java": java}
+    java = find_java()
+    versions: dict[str, object] = {"python": platform.python_version(), "kafka": DEFAULT_VERSION, "java": java.version}
     versions |= {library: version(library) for library in LIBRARIES}
     return {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "cores": os.cpu_count(), "versions": versions}
 
