@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asgard.compose import hold, settle
-from asgard.core.errors import Busy, Failed, Refused
+from asgard.core.errors import Failed, Refused
 from asgard.core.schema import recipe as schema
 from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.kafka.target import Target
+from asgard.kafka.temporary import is_unknown_topic
 from asgard.thor import measure
 from asgard.thor import policy as policies
 from asgard.thor.limits import Limits
@@ -20,7 +21,7 @@ from asgard.thor.policy import Policy
 from asgard.thor.recipes import moves, program, restart
 from asgard.thor.recipes.facts import Facts
 from asgard.thor.recipes.model import Recipe, Step
-from asgard.thor.recipes.run import Action, Attempt, Done
+from asgard.thor.recipes.run import Action, Attempt, Done, HandedOver
 
 if TYPE_CHECKING:
     from asgard.journal.leases import Priority
@@ -96,7 +97,7 @@ class Steps:
             throttle = given.throttle or plan.throttle_bytes_per_s
             executed = execute.run(held, plan, self.limits, throttle=throttle, progress=progress, tell=attempt.tell)
         if executed.handed_over:
-            raise Busy(f"{executed}: {executed.handed_over}", "Run it again: it goes on from there.")
+            raise HandedOver(f"{executed}: {executed.handed_over}", "Run it again: it goes on from there.")
         if executed.stopped or executed.refused:
             why = executed.stopped or "; ".join(f"{p}: {w}" for p, w in list(executed.refused.items())[:3])
             raise Failed(f"{executed}: {why}", "asgard thor status shows the cluster.")
@@ -144,7 +145,8 @@ class Steps:
             ]
             if not away:
                 return Done("nothing", "every partition is led by its preferred leader")
-            refused = {k: e for k, e in held.control.elect_preferred_leaders(away).items() if e is not None}
+            errors = held.control.elect_preferred_leaders(away)
+        refused = {k: e for k, e in errors.items() if e is not None and not is_unknown_topic(e)}
         if refused:
             (topic, partition), error = next(iter(refused.items()))
             raise Failed(f"{len(refused)} of {len(away)} elections were refused: {topic}-{partition}: {error.what}")
@@ -168,7 +170,7 @@ class Steps:
             def may_go_on() -> None:
                 held.lease.check(settle.CALL_DEADLINE_S)
                 if held.lease.wanted_by is not None:
-                    raise Busy(f"hands over to {held.lease.wanted_by}", "Run it again: it goes on from there.")
+                    raise HandedOver(f"hands over to {held.lease.wanted_by}", "Run it again: it goes on from there.")
 
             restart.restart(
                 held.control, nodes, ids, note=attempt.memory.note, tell=attempt.tell, may_go_on=may_go_on,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -32,6 +32,10 @@ Outcome = Literal["done", "nothing", "waiting", "skipped", "failed"]
 POLL_S = 1.0
 PATIENCE_S = 300.0
 """How long a run that has changed something waits for a cluster that somebody else changes."""
+
+
+class HandedOver(Busy):
+    """A step gave the cluster to somebody more urgent in the middle of its work: it goes on after them."""
 
 
 @dataclass(frozen=True)
@@ -231,13 +235,18 @@ class _Runner:
 
     def _patiently(self, attempt: Attempt) -> Done:
         """Take the step; where somebody more urgent got the cluster in the middle of it, take it again after them."""
-        give_up = time.monotonic() + attempt.patience_s
+        busy_since = 0.0
         while True:
             try:
                 return self._act(attempt)
             except Busy as error:
-                if time.monotonic() + POLL_S > give_up:
+                handed_over = isinstance(error, HandedOver)
+                busy_since = time.monotonic() if handed_over or not busy_since else busy_since
+                patience_s = min(PATIENCE_S, attempt.left_s) if handed_over else attempt.patience_s
+                if time.monotonic() + POLL_S > busy_since + patience_s:
                     raise
+                self.acted |= handed_over
+                attempt = replace(attempt, begun=self.acted)
                 attempt.tell(f"waits: {error.what}")
                 time.sleep(POLL_S)
 

@@ -156,6 +156,12 @@ def test_a_run_that_has_begun_waits_for_who_is_more_urgent_and_goes_on(stage: St
     assert stage.told.count("step 2, leaders: waits: handed over") == 2
 
 
+def test_a_first_step_that_hands_over_in_the_middle_of_its_work_goes_on_too(stage: Stage) -> None:
+    stage.answers = {"balance": [run.HandedOver("3 of 9 moved"), Busy("healing")]}
+    report = stage.run(stage.recipe(STEPS))
+    assert (report.outcome, stage.did) == ("done", ["balance", "balance", "balance"])
+
+
 def test_what_has_to_wait_ends_the_run_without_alarm(stage: Stage) -> None:
     stage.answers = {"balance": [Done("waiting", "3 m left")]}
     report = stage.run(stage.recipe(STEPS))
