@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from asgard.core.errors import Failed, Unreachable, WrongUsage
-from asgard.kafka.model import NewTopic
+from asgard.kafka.model import NewTopic, Topic
 from asgard.kafka.ports import ControlPlane
 from asgard.loki.load.scenario import LoadTopic, Scenario
 
@@ -26,6 +26,7 @@ PREFIX = "loki-"
 DEFAULT_PARTITIONS = 6
 DEFAULT_REPLICATION = 3
 READY_S = 30.0
+KNOWN_S = 2.0
 _NOT_COPIED = ("leader.replication.throttled.replicas", "follower.replication.throttled.replicas")
 _LONGEST = 249
 
@@ -48,7 +49,8 @@ def plan(control: ControlPlane, load: Scenario, run: bytes) -> Topics:
     """The topics of a load. Raises WrongUsage where one is not there and nothing says what a scratch topic would be like."""
     names = load.topic_names()
     given = {topic.name: topic for topic in load.topics}
-    there = control.topics(names)
+    needed = [name for name in names if name not in given or given[name].in_place]
+    there = _known(control, names, needed)
     configs = control.topic_configs([name for name in names if name in there])
     brokers = sum(1 for broker in control.cluster().brokers if broker.state == "up")
     new, stands_in, in_place = [], {}, []
@@ -74,6 +76,16 @@ def plan(control: ControlPlane, load: Scenario, run: bytes) -> Topics:
             )
         )
     return Topics(tuple(new), stands_in, tuple(in_place))
+
+
+def _known(control: ControlPlane, names: list[str], needed: list[str]) -> dict[str, Topic]:
+    """Those of the topics that exist. Waits a moment for one that was made just now: a broker learns of it later than another."""
+    give_up = time.monotonic() + KNOWN_S
+    while True:
+        there = control.topics(names)
+        if there.keys() >= set(needed) or time.monotonic() > give_up:
+            return there
+        time.sleep(0.2)
 
 
 @contextlib.contextmanager
