@@ -7,7 +7,7 @@ from asgard.thor.execute.decide import PRIORITIES
 from asgard.thor.execute.record import FORMAT
 from asgard.thor.execute.result import Executed, Progress
 from asgard.thor.execute.runner import run
-from asgard.thor.execute.takeover import Cancelled, Inherited, cancel, inherit, settle
+from asgard.thor.execute.takeover import Cancelled, Inherited, cancel, inherit, must_wait, settle
 
 __all__ = [
     "FORMAT",
@@ -18,6 +18,7 @@ __all__ = [
     "Progress",
     "cancel",
     "inherit",
+    "must_wait",
     "run",
     "settle",
 ]

@@ -11,6 +11,7 @@ from asgard.journal import operations
 from asgard.journal.leases import Lease
 from asgard.journal.operations import Operation
 from asgard.kafka import temporary
+from asgard.kafka.model import ClusterSnapshot
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.execute import record as records
 from asgard.thor.execute.back import take_back
@@ -91,6 +92,17 @@ def cancel(hold: Hold) -> Cancelled:
     return Cancelled(
         ledger.took_over_from, tuple(f.name for f in ledger.taken_over), tuple(map(str, ledger.record.settings))
     )
+
+
+def must_wait(operation: Operation, snapshot: ClusterSnapshot) -> bool:
+    """Whether nothing can be put back now: moves run on that need what is set, or only brokers that are down have any of it."""
+    if operation.kind != records.FORMAT:
+        return False
+    left = records.parse(operation.undo)
+    if in_flight(left.flights, (p for p in snapshot.partitions if p.adding or p.removing)):
+        return True
+    up = {str(b) for b in up_of(snapshot.brokers)}
+    return bool(left.settings) and all(s in left.cordons and s.key[1] not in up for s in left.settings)
 
 
 def settle(control: ControlPlane, operation: Operation, lease: Lease, *, wait_s: float = 0.0) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from asgard.core.errors import AsgardError, ExitCode, Interrupted
-from asgard.kafka.model import Healed, HealState
+from asgard.kafka.model import ClusterSnapshot, Healed, HealState
 from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.thor import detect, measure
 from asgard.thor.heal import act
@@ -47,6 +47,7 @@ class Ward:
 
     `change(decision, wait_s)` holds the cluster; `agree(decision, details)` asks whoever must agree (None: nobody), and raises
     where the answer is no; `tell` notifies; `progress` hears how far moves are, `say` what happens meanwhile.
+    Holding still is told to people once it has lasted for `patience_s`.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Ward:
     tell: Callable[[Notice], None]
     progress: Callable[[str], None]
     say: Callable[[str], None]
+    patience_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,10 @@ def look(ward: Ward, memory: Memory, unasked: Collection[int] = ()) -> Case:
     """The cluster now, with what is remembered; what is new is noted in the journal."""
     from asgard.journal import events
 
-    snapshot = measure.take(ward.control, unasked=unasked)
+    nodes = tuple(ward.nodes.nodes()) if ward.nodes is not None else None
+    # A process that hangs answers nobody, and others wait for it where it is the active controller.
+    hung = {n.id for n in nodes or () if n.state == "paused"}
+    snapshot = measure.take(ward.control, unasked=hung.union(unasked), quorum=not hung)
     counted = detect.tally(snapshot)
     found = detect.findings(snapshot, ward.limits, counted)
     memory = recall(ward, memory)
@@ -126,9 +131,9 @@ def look(ward: Ward, memory: Memory, unasked: Collection[int] = ()) -> Case:
         ward.policy,
         ward.limits,
         now,
-        tuple(ward.nodes.nodes()) if ward.nodes is not None else None,
+        nodes,
         _holder(ward),
-        _left_behind(ward),
+        _left_behind(ward, snapshot),
     )
 
 
@@ -163,10 +168,17 @@ def _drill(ward: Ward) -> str | None:
     return None
 
 
-def _left_behind(ward: Ward) -> int:
+def _left_behind(ward: Ward, snapshot: ClusterSnapshot) -> int:
+    """Operations of runs that were cut short of which anything can be put back now."""
     from asgard.journal import operations
 
-    return sum(o.abandoned for o in operations.unfinished(ward.journal, under=f"cluster/{ward.cluster_id}/"))
+    found = operations.unfinished(ward.journal, under=f"cluster/{ward.cluster_id}/")
+    left = [u.operation for u in found if u.abandoned]
+    if not left:
+        return 0
+    from asgard.thor import execute
+
+    return sum(not execute.must_wait(operation, snapshot) for operation in left)
 
 
 def _somebody_healed(ward: Ward, case: Case) -> bool:
@@ -178,12 +190,15 @@ def _somebody_healed(ward: Ward, case: Case) -> bool:
 
 def _told(ward: Ward, case: Case, decision: Decision) -> Turn:
     """A turn in which nothing is done: who must know of it is told, once."""
-    held = case.memory.held
-    if decision.kind == "hold" and decision.key != held:
-        _note(ward, remembered.HELD, decision, {"key": decision.key})
-    elif decision.kind == "healthy" and held:
+    memory, holding = case.memory, None
+    if decision.kind == "hold" and decision.key != memory.held:
+        holding = memory.holding if memory.holding and memory.holding[0] == decision.key else (decision.key, case.now)
+        if case.now - holding[1] >= ward.patience_s:
+            _note(ward, remembered.HELD, decision, {"key": decision.key})
+    elif decision.kind == "healthy" and memory.held:
         _note(ward, remembered.RECOVERED, decision, {})
-    return Turn(_healed(_STATES[decision.kind], decision), case, recall(ward, case.memory))
+    memory = replace(recall(ward, memory), holding=holding)
+    return Turn(_healed(_STATES[decision.kind], decision), case, memory)
 
 
 def _changed(case: Case, before: Decision, now: Decision) -> Turn:
@@ -197,6 +212,11 @@ def _act(ward: Ward, hold: Hold, case: Case, decision: Decision, began: float) -
     extra: dict[str, object] = {"drill": drill} if (drill := _drill(ward)) else {}
     work = act.Work(hold, case, decision, ward.nodes, ward.progress, ward.say)
     try:
+        if decision.kind == "reassign" and (ended := act.end_hung(work)):
+            # Now the controllers can say what moves already.
+            _note(ward, remembered.KILLED, decision, {**extra, "nodes": ended}, incident, hold)
+            case = look(ward, case.memory)
+            work = replace(work, case=case)
         prepared = act.prepare(work)
         if isinstance(prepared, Decision):  # nothing that can be done
             stuck = Stuck(decision.brokers, case.up, prepared.why, case.now)
@@ -256,6 +276,8 @@ def sentence(kind: str, decision: Decision, data: dict[str, object]) -> str:
     """What people are told."""
     if kind == remembered.RECOVERED:
         return f"all is well again: {decision.why}"
+    if kind == remembered.KILLED:
+        return f"the process that hangs is ended before {decision}"
     verb = {remembered.STARTED: "", remembered.FINISHED: "done: ", remembered.FAILED: "failed: "}.get(kind, "")
     outcome = f" -> {data['outcome']}" if "outcome" in data else ""
     return f"{verb}{decision}{outcome}"
