@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from asgard.thor.heal.once import Turn, Ward
 
 DOING = "thor heal"
+PATIENCE_S = 10.0
+"""What a watcher can't heal may pass by itself, as when controllers elect a leader: people hear of it when it has lasted so long."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def reach(
     manner: Manner,
     tell: Callable[[Notice], None],
     control: ControlPlane | None = None,
+    patience_s: float = 0.0,
 ) -> Iterator[Ward]:
     """A connection to the cluster and all that a healing needs. Raises Unreachable, and Refused for a protected context."""
     from asgard.journal.store.database import open_journal
@@ -102,6 +105,7 @@ def reach(
             tell,
             manner.progress,
             manner.say,
+            patience_s,
         )
 
 
@@ -134,9 +138,10 @@ def watch(
     from asgard.thor.heal.watch import watch as loop
     from asgard.thor.plan import planner  # noqa: F401  (what a healing needs is there before a broker is lost)
 
+    watching = replace(manner, doing="thor watch")
     with Notifier(policy.notify, console.warn) as notifier:
         loop(
-            lambda: reach(target, policy, limits, replace(manner, doing="thor watch"), notifier.tell),
+            lambda: reach(target, policy, limits, watching, notifier.tell, patience_s=PATIENCE_S),
             every_s=every_s,
             over=over,
             report=report,

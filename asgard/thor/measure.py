@@ -24,15 +24,18 @@ BROKER_DEADLINE_S = 5.0
 _MIN_ISR = "min.insync.replicas"
 
 
-def take(control: ControlPlane, *, window_s: float = 0.0, unasked: Collection[int] = ()) -> ClusterSnapshot:
+def take(
+    control: ControlPlane, *, window_s: float = 0.0, unasked: Collection[int] = (), quorum: bool = True
+) -> ClusterSnapshot:
     """The cluster now. With a window it is looked at twice, so long apart, and rates are measured in between.
 
-    `unasked` brokers are not waited for: they did not answer a moment ago, and are named in `silent` again.
+    `unasked` brokers are not waited for: they did not answer a moment ago, and are named in `silent` again. `quorum=False`: only
+    what brokers know by themselves, so neither the quorum nor what moves; where its leader may hang, brokers wait long for it.
 
     Raises Unreachable where no broker answers, NotAuthorised where the user may not look.
     """
     with ThreadPoolExecutor(5, "snapshot") as pool:
-        look = _Looker(control, pool, frozenset(unasked))
+        look = _Looker(control, pool, frozenset(unasked), quorum)
         before = None
         if window_s > 0:
             first = look.structure()
@@ -66,12 +69,13 @@ class _Looker:
     control: ControlPlane
     pool: ThreadPoolExecutor
     unasked: frozenset[int] = frozenset()
+    asks_quorum: bool = True
 
     def structure(self) -> _Structure:
         info = self.control.cluster()
-        quorum = self._quorum()
+        quorum = self._quorum() if self.asks_quorum else None
         # Without a leader of the quorum nobody knows what moves; what brokers know of topics is worth having all the same.
-        topics = self.control.topics(moves=quorum is None or quorum.leader >= 0)
+        topics = self.control.topics(moves=self.asks_quorum and (quorum is None or quorum.leader >= 0))
         return _Structure(info.cluster_id, info.brokers, topics, quorum)
 
     def _quorum(self) -> Quorum | None:

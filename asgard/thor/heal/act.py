@@ -73,6 +73,21 @@ def prepare(work: Work) -> Plan | Decision | None:
     return nowhere(decision.brokers, why)
 
 
+def end_hung(work: Work) -> list[int]:
+    """End the processes of brokers whose replicas go to others, where they hang; whose.
+
+    Such a process holds its connections open, and may be the active controller: the others then wait up to 30 s for its answer
+    before they ask the new one (`controller.socket.timeout.ms`).
+    """
+    if work.nodes is None:
+        return []
+    hung = [b for b in work.decision.brokers if (n := work.case.node(b)) is not None and n.state == "paused"]
+    for broker in hung:
+        work.say(f"the process of broker {broker} hangs: it is ended before its replicas go to others")
+        work.nodes.kill(broker)
+    return hung
+
+
 def carry_out(work: Work, plan: Plan | None) -> str:
     """Do it; what came of it as a sentence."""
     if plan is not None:
@@ -120,8 +135,6 @@ def _move(work: Work, plan: Plan) -> str:
     """Healing is never throttled; what could wait keeps to the limits."""
     from asgard.thor import execute
 
-    if plan.kind == "heal":
-        _end_hung(work)
     throttle = None if plan.kind == "heal" else work.case.limits.throttle_bytes_per_s
     done = execute.run(
         work.hold,
@@ -137,17 +150,6 @@ def _move(work: Work, plan: Plan) -> str:
         raise Failed(f"{done}: {why or refused}")
     unmet = "".join(f"; not met: {u}; what would help: {u.would_help}" for u in plan.unmet if u.required)
     return f"{done}{unmet}"
-
-
-def _end_hung(work: Work) -> None:
-    """A process that hangs holds its connections open, and may be the active controller: the others then wait up to 30 s for it
-    before they ask the new one (`controller.socket.timeout.ms`). Its replicas go elsewhere: so it is ended, where that is possible.
-    """
-    for broker in work.decision.brokers:
-        node = work.case.node(broker)
-        if work.nodes is not None and node is not None and node.state == "paused":
-            work.say(f"the process of broker {broker} hangs: it is ended before its replicas go to others")
-            work.nodes.kill(broker)
 
 
 def _restart(work: Work) -> str:

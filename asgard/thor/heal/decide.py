@@ -15,6 +15,8 @@ from asgard.thor.heal.memory import PASSING
 
 LEAD_AGAIN_S = 3600.0
 """So long after its return a broker that leads too little is told as one that came back."""
+QUORUM_S = 20.0
+"""Controllers elect a new leader in this time where there is a majority of them."""
 CATCH_UP_S = 60.0
 """A shorter grace than this is no measure for a replica that catches up."""
 
@@ -90,9 +92,10 @@ def _short(case: Case) -> Decision | None:
         return None
     why = " ".join(f.text for f in found)
     brokers = tuple(dict.fromkeys(b for f in found for b in f.brokers))
-    lasting = case.snapshot.quorum is not None and voters.health(case.snapshot.quorum).spare < 0
-    passing = all(f.kind in PASSING for f in found) and not lasting
-    left = max(case.noted(f) for f in found) + max(case.policy.grace_s, CATCH_UP_S) - case.now
+    passing = all(f.kind in PASSING for f in found)
+    majority = case.snapshot.quorum is None or voters.health(case.snapshot.quorum).spare >= 0
+    patience_s = max(case.policy.grace_s, CATCH_UP_S) if majority else QUORUM_S
+    left = max(case.noted(f) for f in found) + patience_s - case.now
     if passing and left > 0:
         return Decision("wait", f"waiting, {format_duration(left)} left", why, brokers, left)
     return hold(why, " ".join(sorted({f.kind for f in found})), brokers)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MISSED, RETURNED, REMOVED = "thor.broker.missed", "thor.broker.returned", "thor.broker.removed"
 NOTED, CLEARED = "thor.finding.noted", "thor.finding.cleared"
 STARTED, FINISHED, FAILED, HELD = "thor.heal.started", "thor.heal.finished", "thor.heal.failed", "thor.heal.held"
-RECOVERED = "thor.cluster.recovered"
+RECOVERED, KILLED = "thor.cluster.recovered", "thor.node.killed"
 PASSING = frozenset({"log-dir-offline", "under-replicated", "under-min-isr", "broker-silent", "quorum-at-risk"})
 """Findings that may go away by themselves: grace runs from their first sight too."""
 _LOSSES_KEPT = 50
@@ -41,7 +41,7 @@ class Absence:
 
 @dataclass(frozen=True)
 class Stuck:
-    """Brokers whose replicas had nowhere to go while these brokers were up, and why. Of this process only: it is looked again."""
+    """Brokers whose replicas had nowhere to go while these brokers were up, and why."""
 
     brokers: tuple[int, ...]
     up: tuple[int, ...]
@@ -55,7 +55,8 @@ class Memory:
 
     `returned`: when brokers came back that were gone; `emptied`: those whose replicas a healing gave to others. `noted`: first
     sight of findings by (kind, subject). `held` is what was last escalated, as long as it lasts. `failed`: when each kind of
-    work last failed, or found nothing that it could do.
+    work last failed, or found nothing that it could do. `stuck` and `holding` (since when it is held still for what, before
+    anybody was told) are of this process only.
     """
 
     seen: int = 0
@@ -67,6 +68,7 @@ class Memory:
     held: str = ""
     failed: Mapping[str, float] = field(default_factory=dict)
     stuck: Stuck | None = None
+    holding: tuple[str, float] | None = None
 
     def losses(self, broker: int, since: float) -> int:
         """How often the broker was lost since then."""
