@@ -26,6 +26,8 @@ PROOFS = {
     "feature-upgrade": "tests.proof.feature_upgrade",
     "fresh-clone": "tests.proof.fresh_clone",
     "thor-plans": "tests.proof.thor_plans",
+    "thor-drills": "tests.proof.thor_drills",
+    "thor-watch": "tests.proof.thor_watch",
     "loki-check": "tests.proof.loki_check",
 }
 OUT = Path(__file__).parents[2] / "docs" / "proof"
