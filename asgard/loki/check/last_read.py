@@ -52,8 +52,8 @@ def read_again(
 ) -> LastRead:
     """Read everything that the topics of this history hold, and write it into the history; an earlier last read is replaced.
 
-    `settle_s`: how long an end below an acknowledged offset is asked for again (None: by the producers' acks). What can't be read within `deadline_s` is left open
-    (`Bounds.complete`). `starts`: next offsets from before the load; of a topic that held records already, only what came since is
+    `settle_s`: how long an end below an acknowledged offset is asked for again (None: by the producers' acks). What can't be read
+    within `deadline_s` is left open (`Bounds.complete`). `starts`: next offsets from before the load; of a topic that held records already, only what came since is
     read. Raises Unreachable where nobody answers at all, and Failed where Kafka refuses.
     """
     from asgard.kafka import data
