@@ -76,7 +76,7 @@ def recall(journal: Database, recipe: Recipe, cluster_id: str, *, fresh: bool = 
     if last is None or last.correlation is None or last.data.get("digest") != recipe.digest:
         return new
     ends = {e.kind for e in mine if e.correlation == last.correlation}
-    if FINISHED in ends or _now(journal) - last.at > RESUMABLE_S:
+    if FINISHED in ends or journal.time() - last.at > RESUMABLE_S:
         return new
     before = tuple(events.read(journal, events.Filter(correlation=last.correlation)))
     if FAILED in ends:
@@ -91,7 +91,7 @@ def newest_trigger(journal: Database, recipe: Recipe, cluster_id: str) -> Event 
     if recipe.event is None:
         return None
     answered = [int(e.data["event"]) for e in _of(journal, recipe, cluster_id) if e.data.get("event") is not None]
-    wanted = events.Filter(kind=recipe.event, after_id=max(answered, default=0), since=_now(journal) - TRIGGERS_S)
+    wanted = events.Filter(kind=recipe.event, after_id=max(answered, default=0), since=journal.time() - TRIGGERS_S)
     found = events.read(journal, wanted, last=_LOOKED_AT)
     return next((e for e in reversed(found) if e.data.get("cluster_id") in (None, cluster_id)), None)
 
@@ -101,8 +101,3 @@ def _of(journal: Database, recipe: Recipe, cluster_id: str) -> list[Event]:
 
     wanted = events.Filter(kind="thor.recipe.*", subject=recipe.name)
     return [e for e in events.read(journal, wanted, last=_LOOKED_AT) if e.data.get("cluster_id") == cluster_id]
-
-
-def _now(journal: Database) -> float:
-    with journal.read() as connection:
-        return journal.now(connection)
