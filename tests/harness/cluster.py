@@ -15,6 +15,8 @@ from asgard.kafka.jars import DEFAULT_VERSION
 from asgard.kafka.nodes import Credentials, NodeSpec, RunDir, Voter, free_ports, random_uuid
 from asgard.kafka.nodes.spec import DEFAULT_HEAP_BYTES, HOST
 
+# Reached only where something hangs: a busy machine with two cores has needed 90 s for four brokers.
+READY_S = 240.0
 # A dead broker is fenced after 3 s in place of 9: for tests in which that time isn't what is measured.
 QUICK_DETECTION = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
 
@@ -82,7 +84,7 @@ class RealCluster:
                         lambda spec: nodes.create(self.run_dir(spec.id), spec, self.credentials), self.specs.values()
                     )
                 )
-            nodes.wait_ready([self.run_dir(i) for i in self.specs])
+            nodes.wait_ready([self.run_dir(i) for i in self.specs], READY_S)
         except BaseException:
             self.close()
             raise
