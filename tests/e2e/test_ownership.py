@@ -132,6 +132,7 @@ def test_a_protected_context_wants_its_name(home, external_cluster):
     assert "the context prod is protected" in stack.up(code=4).err
     stack.up("--confirm", "prod")
     stack.destroy()
+    home.run("context", "remove", "prod", "--yes")
 
 
 def test_another_cluster_behind_the_same_address_is_refused(home, tmp_path):
