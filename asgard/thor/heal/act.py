@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from asgard.core.errors import AsgardError, Failed
+from asgard.core.errors import Failed, Unreachable
 from asgard.core.units import format_duration, format_size
 from asgard.kafka.model import Broker, ClusterSnapshot
 from asgard.kafka.ports import NodeControl
@@ -190,7 +190,7 @@ def _wait_up(work: Work, deadline_s: float) -> None:
 def _missing(work: Work) -> list[int]:
     try:
         up = {b.id for b in work.hold.control.cluster().brokers if b.state == "up"}
-    except AsgardError:  # no broker answers at this moment
+    except Unreachable:  # no broker answers at this moment
         up = set()
     return [b for b in work.decision.brokers if b not in up]
 
