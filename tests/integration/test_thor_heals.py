@@ -86,11 +86,15 @@ def test_of_two_healers_at_once_one_restarts_the_process_that_hangs_and_the_othe
     both = [
         ward.start("thor", "heal", "--yes", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
     ]
-    answers = {p.wait(): (json.loads(p.communicate()[0]), p.communicate()[1]) for p in both}
-    assert set(answers) == {0, 75}
-    assert (answers[0][0]["decision"], answers[0][0]["state"]) == ("restart", "healed")
-    assert "its process hangs" in answers[0][0]["cause"]
-    assert "is held by thor heal orders (restarting the node of broker 4)" in answers[75][0]["error"]["what"]
+    answers = [(json.loads(out), p.returncode) for p in both for out, _ in [p.communicate()]]
+    acted = [told for told, code in answers if code == 0 and told["decision"] == "restart"]
+    assert [told["state"] for told in acted] == ["healed"], answers
+    assert "its process hangs" in acted[0]["cause"]
+    other, code = next(answer for answer in answers if answer[0] not in acted)
+    if code == 75:
+        assert "is held by thor heal orders (restarting the node of broker 4)" in other["error"]["what"]
+    else:  # on a busy machine it may look only when the first is through
+        assert other["state"] in ("waiting", "healthy"), answers
     ward.until(ward.whole, "every partition in sync")
     after = ward.run("thor", "history", "--last", "1000")[1]
     assert [h["decision"] for h in after[len(before) :]] == ["restart"]
