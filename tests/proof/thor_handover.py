@@ -104,7 +104,10 @@ def takes_over(ward: Ward, seed: int, wrong: list[str]) -> dict[str, Any]:
             lambda: not ward.control.reassignments() and not throttles(ward.control, _up(ward)), "the end of all moves"
         )
         code = other.wait(120)
-        ward.until(lambda: any(t["state"] == "healed" for t in watcher.turns()), "the end of the healing")
+        ward.until(
+            lambda: any((t["state"], t["decision"]) == ("healed", "reassign") for t in watcher.turns()),
+            "the end of the healing",
+        )
     ward.bring_back(victim)
     wrong += _left(ward, "after a healing that took over")
     factors = {len(p.replicas) for p in _data(ward) if p.topic == "orders"}

@@ -105,6 +105,8 @@ class Execution:
 
     def run(self, progress: Callable[[Progress], None], poll_s: float) -> Executed:
         """To the end, or to where it must stop. Raises what the control plane raises, and LeaseLost."""
+        if self.plan.kind == "heal" and self.left:
+            self.submit()  # a look at every partition takes its time in a large cluster
         while True:
             self.look()
             progress(self.progress)
@@ -149,6 +151,7 @@ class Execution:
 
     def look(self) -> None:
         """See what has landed, how much is left to copy, and how the cluster is."""
+        self.watch.look()
         moving = self.hold.control.reassignments()
         self.inherited = in_flight(self.inherited, moving)
         going = {(p.topic, p.partition): p for p in moving}
@@ -160,7 +163,6 @@ class Execution:
                 self._landed = []
         theirs = {f.key for f in self.inherited}
         self._measure([p for key, p in going.items() if key in self.flying or key in theirs])
-        self.watch.look()
         if isinstance(self._throttle, Tuner) and self._throttle.tune_if_due(self.watch.up, self.watch.topics.values()):
             self._throttle_flying()
 

@@ -65,8 +65,9 @@ def run(
         raise Refused(why, "Run it in a window, or with limits that have others.")
     up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
     plan, found = fitting(hold, plan, limits, up, tell)
-    theirs = _others(hold, up, healing, tell)
-    ledger = Ledger(hold, title(plan), fingerprint(plan), control.reassignments(), up)
+    moving = control.reassignments()
+    theirs = _others(hold, moving, up, healing, tell)
+    ledger = Ledger(hold, title(plan), fingerprint(plan), moving, up)
     execution = Execution(
         hold,
         plan,
@@ -139,16 +140,16 @@ def closed(limits: Limits, now: float) -> str | None:
     return f"planned moves may only start in {', '.join(limits.windows)} UTC; next on {opens}"
 
 
-def _others(hold: Hold, up: Collection[int], healing: bool, tell: Callable[[str], None]) -> list[Partition]:
+def _others(
+    hold: Hold, moving: Collection[Partition], up: Collection[int], healing: bool, tell: Callable[[str], None]
+) -> list[Partition]:
     """Partitions that somebody else moves: a healing leaves them alone, everything else is refused (Refused)."""
-    control = hold.control
     older = record.merged(record.parse(o.undo) for o in left_open(hold))
-    moving = control.reassignments()
     theirs = foreign.moves(moving, record.in_flight(older.flights, moving))
     if healing:
         return theirs
     foreign.refuse_moves(theirs)
-    for broker in foreign.refuse_throttles(control, up, older.settings):
+    for broker in foreign.refuse_throttles(hold.control, up, older.settings):
         tell(f"broker {broker} has a throttle of its own, which wins over this one")
     return []
 

@@ -15,7 +15,7 @@ from asgard.thor.execute import auto
 from asgard.thor.execute.health import Health, TopicPartition, Worse, health, worse
 from asgard.thor.limits import Limits
 
-_BROKERS_EVERY_S = 1.0
+_BROKERS_EVERY_S = 0.5
 _TOPICS_EVERY_S = 3.0
 _SIZES_EVERY_S = 2.0
 _RATE_OVER_S = 20.0
@@ -53,10 +53,12 @@ class Watch:
         self._excused: frozenset[int] = frozenset()
         self._state = (-1, 0)
         self._moved_at = time.monotonic()
-        self.first = self._last = self._now = self._look()
+        self.topics: dict[str, Topic] = {}
+        self._first: Health | None = None
+        self._last = self._now = Health(frozenset())
 
     def _look(self) -> Health:
-        self.topics: dict[str, Topic] = self._control.topics()
+        self.topics = self._control.topics()
         return health(self._control.cluster().brokers, self.topics.values())
 
     def look(self) -> None:
@@ -64,6 +66,7 @@ class Watch:
         began = time.monotonic()
         if self._topics.due():
             self._last, self._now = self._now, self._look()
+            self._first = self._first or self._now
             self._topics.took(began)
             self._brokers.took(began)
         elif self._brokers.due():
@@ -76,8 +79,10 @@ class Watch:
         return self._now.up
 
     def worse(self, ours: Collection[TopicPartition]) -> Worse:
-        """What got worse since the start; `ours` are the partitions of the plan."""
-        return worse(self.first, self._last, self._now, ours, self._excused)
+        """What got worse since the first look; `ours` are the partitions of the plan."""
+        if self._first is None:
+            return Worse()
+        return worse(self._first, self._last, self._now, ours, self._excused)
 
     def excuse(self, brokers: Iterable[int]) -> None:
         """The loss of these is known."""
