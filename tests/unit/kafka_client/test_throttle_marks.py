@@ -28,7 +28,7 @@ def test_moves_that_copy_nothing_mark_nothing() -> None:
     [(None, "0:1", "0:1"), ("", "0:1", "0:1"), ("*", "0:1", "*"), ("0:1,5:2", "0:1,0:3", "0:1,5:2,0:3")],
 )
 def test_marks_of_an_operator_are_kept_beside_ours(before: str | None, ours: str, together: str) -> None:
-    assert reassign._union(before, ours) == together
+    assert reassign.union(before, ours) == together
 
 
 def test_a_record_of_another_kind_is_refused() -> None:
