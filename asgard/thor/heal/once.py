@@ -13,7 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from asgard.core.errors import AsgardError, ExitCode, Interrupted
+from asgard.core.errors import AsgardError, Busy, ExitCode, Interrupted
+from asgard.journal.rules import Priority
 from asgard.kafka.model import ClusterSnapshot, Healed, HealState
 from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.thor import detect, measure
@@ -87,6 +88,8 @@ def once(ward: Ward, memory: Memory, *, unasked: Collection[int] = ()) -> Turn:
     began = time.monotonic()
     case = look(ward, memory, unasked)
     decision = decide(case)
+    if decision.kind != "healthy" and case.holder is not None and case.holder.priority >= Priority.HEAL:
+        raise Busy(f"{ward.name} is held by {case.holder.name}", "It heals already; look again when it is done.")
     if not decision.acts:
         return _told(ward, case, decision)
     if ward.policy.dry_run:
@@ -97,7 +100,8 @@ def once(ward: Ward, memory: Memory, *, unasked: Collection[int] = ()) -> Turn:
     wait_s = HAND_OVER_S if case.holder and case.holder.priority < decision.priority else 0.0
     asked = time.monotonic()
     with ward.change(decision, wait_s) as hold:
-        if time.monotonic() - asked > STALE_S or _somebody_healed(ward, case):
+        # Whoever had the cluster may have moved partitions, or taken moves back, since it was looked at.
+        if case.holder is not None or time.monotonic() - asked > STALE_S or _somebody_healed(ward, case):
             case = look(ward, case.memory, unasked)
             now = decide(case)
             if (now.kind, now.brokers) != (decision.kind, decision.brokers):
