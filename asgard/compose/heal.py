@@ -134,9 +134,10 @@ def watch(
     complain: Callable[[AsgardError], None],
 ) -> None:
     """Heal until `over` is set; see `thor.heal.watch`."""
+    from asgard.thor import execute  # noqa: F401  (what a healing needs is there before a broker is lost)
     from asgard.thor.heal.notify import Notifier
     from asgard.thor.heal.watch import watch as loop
-    from asgard.thor.plan import planner  # noqa: F401  (what a healing needs is there before a broker is lost)
+    from asgard.thor.plan import planner  # noqa: F401
 
     watching = replace(manner, doing="thor watch")
     with Notifier(policy.notify, console.warn) as notifier:
