@@ -26,6 +26,8 @@ PROOFS = {
     "feature-upgrade": "tests.proof.feature_upgrade",
     "fresh-clone": "tests.proof.fresh_clone",
     "thor-plans": "tests.proof.thor_plans",
+    "thor-kill-steps": "tests.proof.thor_kill_steps",
+    "thor-handover": "tests.proof.thor_handover",
     "thor-drills": "tests.proof.thor_drills",
     "thor-watch": "tests.proof.thor_watch",
     "loki-check": "tests.proof.loki_check",
