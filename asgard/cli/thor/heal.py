@@ -83,7 +83,9 @@ def watch(
     A broker that comes or goes is seen within a second of Kafka's own detection, whatever --every says.
     """
     import threading
+    import time
 
+    from asgard.cli.moments import utc
     from asgard.compose import heal as healing
     from asgard.core.errors import AsgardError, Interrupted
     from asgard.kafka import target
@@ -94,7 +96,7 @@ def watch(
         raise WrongUsage(f"--every is {every!r}; allowed is 100ms or more, as in 2s")
     given, limits = _policy(policy, grace, dry_run)
     picked = target.pick(context, bootstrap_server, command_config)
-    if not dry_run:
+    if not given.dry_run:
         console.ask(f"Heal {picked.name} without further questions?")
     told = _Told()
     last = ""
@@ -109,7 +111,9 @@ def watch(
         nonlocal last
         last = ""
         if told.new(turn):
-            console.emit_line({**console.to_plain(turn.healed), "cluster": picked.name}, str(turn.healed))
+            at = utc(time.time())
+            document = {"at": at, **console.to_plain(turn.healed), "cluster": picked.name}
+            console.emit_line(document, f"{at} {turn.healed}")
 
     console.settings.times = True
     try:

@@ -103,7 +103,8 @@ def observe(
     up = {b.id for b in snapshot.brokers if b.state == "up"}
     for broker, state in sorted(away.items()):
         if broker not in memory.absent:
-            since = _since(broker, snapshot.quorum, now)
+            silent = memory.noted.get(("broker-silent", f"broker {broker}"), now)
+            since = min(silent, _heard_of(broker, snapshot.quorum, now))
             incident = f"{snapshot.cluster_id}/broker-{broker}/{since:.0f}"
             data = {"broker": broker, "state": state, "since": since}
             news.append(Observation(MISSED, f"{cluster}/{broker}", incident, data))
@@ -131,7 +132,7 @@ def following(broker: int, quorum: Quorum | None) -> float | None:
     return None if clock is None or mine is None else (clock - mine) / 1000
 
 
-def _since(broker: int, quorum: Quorum | None, now: float) -> float:
+def _heard_of(broker: int, quorum: Quorum | None, now: float) -> float:
     """When it was last heard of, where the quorum knows; else now."""
     return now - max(0.0, following(broker, quorum) or 0.0)
 

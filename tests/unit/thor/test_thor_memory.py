@@ -30,6 +30,7 @@ class Cluster:
         self.brokers = dict.fromkeys((1, 2, 3, 4), "up")
         self.isr: dict[int, tuple[int, ...]] = {}
         self.quorum: Quorum | None = None
+        self.silent: tuple[int, ...] = ()
 
     def snapshot(self) -> ClusterSnapshot:
         nodes = tuple(Broker(b, state=s) for b, s in self.brokers.items())  # type: ignore[arg-type]
@@ -38,7 +39,7 @@ class Cluster:
             Partition("t", i, r, self.isr.get(i, tuple(b for b in r if b in up)), r[0])
             for i, r in enumerate([(1, 2, 3), (2, 3, 4)])
         )
-        return ClusterSnapshot("", "c", 1, nodes, parts, {}, self.quorum)
+        return ClusterSnapshot("", "c", 1, nodes, parts, {}, self.quorum, self.silent)
 
     def look(self, after_s: float = 0, **states: str) -> list[str]:
         """Time goes on, brokers change (`b3="fenced"`), and somebody looks; the kinds of what is new."""
@@ -108,6 +109,14 @@ def test_a_broker_was_gone_before_anybody_looked_where_the_controllers_know_it(c
     cluster.look(b3="fenced", b4="fenced")
     assert cluster.memory.absent[3].since == NOW - 42
     assert cluster.memory.absent[4].since == NOW
+
+
+def test_a_broker_that_was_silent_before_it_was_fenced_is_gone_since_then(cluster: Cluster) -> None:
+    cluster.silent = (3,)
+    assert cluster.look() == ["thor.finding.noted"]
+    cluster.silent = ()
+    assert cluster.look(after_s=7, b3="fenced") == ["thor.broker.missed", "thor.finding.cleared"]
+    assert cluster.memory.absent[3].since == NOW
 
 
 def test_two_that_look_at_once_note_one_loss(cluster: Cluster) -> None:
