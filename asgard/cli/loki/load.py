@@ -59,7 +59,7 @@ def run(
     acks: Annotated[str | None, _flag("--acks", "ACKS", "all, 1 or 0.")] = None,
     compression: Annotated[str | None, _flag("--compression", "CODEC", "none, gzip, snappy, lz4 or zstd.")] = None,
     linger: Annotated[str | None, _flag("--linger", "TIME", "How long a batch waits for more; 5ms by default.")] = None,
-    batch: Annotated[str | None, _flag("--batch", "SIZE", "Of a batch, at most; 16KiB by default.")] = None,
+    batch: Annotated[str | None, _flag("--batch", "SIZE", "Of a batch, at most; 1MB by default.")] = None,
     slo: Annotated[
         list[str] | None,
         _flag("--slo", "NAME=VALUE", "What must hold: p50, p99, p999, end_to_end, errors, rate, lost, duplicates."),

@@ -8,6 +8,7 @@ a child whose parent is gone ends at once.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -60,6 +61,9 @@ def main() -> int:
     from asgard.loki.load.conduct import quiet
 
     quiet()
+    # Each record in flight holds a few objects that no cycle can hold: looking at all of them again and again finds nothing.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
     gevent.spawn(_end_with_parent, os.getppid())
     try:
         return _worker(order) if order.role == "worker" else _master(order)

@@ -61,7 +61,7 @@ class Producers:
     idempotence: bool = True
     compression: str = "none"
     linger_s: float = 0.005
-    batch_bytes: int = 16384
+    batch_bytes: int = 1_000_000
     timeout_s: float = 120.0
 
     @property
