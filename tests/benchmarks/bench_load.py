@@ -88,11 +88,14 @@ def full_speed(cluster: RealCluster, count: int = FAST_RUNS, records: int = FAST
     }
     told = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in ratios.items())
     print(f"  {told} (goal: a ratio of 1.0 or more)", flush=True)
-    return ratios
+    return {
+        **ratios,
+        **_figures({"loki": ours, "java": default, "java_with_our_batches": alike}, ("rate_per_s", "cpu_us")),
+    }
 
 
-def fixed_rate(cluster: RealCluster, count: int = RATE_RUNS, seconds: float = RATE_S) -> tuple[float, bool]:
-    """Latency at a rate; how far the medians of p50 are apart (share), and whether p99 is within the Java tool's spread."""
+def fixed_rate(cluster: RealCluster, count: int = RATE_RUNS, seconds: float = RATE_S) -> dict[str, float]:
+    """Latency at a rate; how far the medians of p50 are apart (share), and the Java tool's spread of p99 from run to run."""
     group = Producers(
         "p",
         TOPIC,
@@ -121,7 +124,8 @@ def fixed_rate(cluster: RealCluster, count: int = RATE_RUNS, seconds: float = RA
             f"p99 {_median(found, 'p99_ms'):.1f} ms ({tails}), {_median(found, 'cpu_us'):.0f} µs CPU a record"
         )
     print(f"  p50 {apart:+.0%} (goal: within 15 %), p99 {'within' if within else 'outside'} the Java tool's own spread")
-    return apart, within
+    figures = _figures({"loki": ours, "java": theirs}, ("p50_ms", "p99_ms", "cpu_us"))
+    return {"p50_apart": apart, **figures, "java_least_p99_ms": min(spread), "java_largest_p99_ms": max(spread)}
 
 
 def loki(cluster: RealCluster, load: Scenario) -> Run:
@@ -197,6 +201,10 @@ def _topic(cluster: RealCluster, partitions: int) -> Iterator[str]:
             yield name
         finally:
             control.delete_topics([name])
+
+
+def _figures(runs_of: dict[str, list[Run]], names: tuple[str, ...]) -> dict[str, float]:
+    return {f"{who}_{name}": round(_median(found, name), 2) for who, found in runs_of.items() for name in names}
 
 
 def _median(found: list[Run], figure: str) -> float:

@@ -31,6 +31,7 @@ PROOFS = {
     "thor-drills": "tests.proof.thor_drills",
     "thor-watch": "tests.proof.thor_watch",
     "loki-check": "tests.proof.loki_check",
+    "loki-load": "tests.proof.loki_load",
 }
 OUT = Path(__file__).parents[2] / "docs" / "proof"
 LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy", "msgspec")
