@@ -48,7 +48,13 @@ class Connection:
                     f"{key} is {value}; Asgard's clients read PEM only",
                     "Convert the store to PEM files and set the type to PEM.",
                 )
-        return {kind: self.properties[key] for key, kind in _PEM_FIELDS.items() if key in self.properties}
+        named = {key: self.properties[key] for key in _PEM_FIELDS if key in self.properties}
+        for key, path in named.items():
+            if not Path(path).is_file():
+                raise WrongUsage(
+                    f"{key} names {path}, and there is no such file", "Mend the path in the client properties."
+                )
+        return {_PEM_FIELDS[key]: path for key, path in named.items()}
 
     def for_librdkafka(self) -> dict[str, str]:
         """The configuration of a confluent-kafka client."""
