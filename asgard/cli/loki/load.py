@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 load_app = group("Put load on a cluster, measure it, and check every record.")
 app.add_typer(load_app, name="load")
 
+LATE_S = 0.05
 _LOAD = "The load, in place of a scenario file"
 _WHERE = "Processes and machines"
 
@@ -131,6 +132,14 @@ def run(
     return _carry_out(load, runs.Site(workers, master, bind, port), out, cluster, confirm, check)
 
 
+@command(load_app, example="asgard loki load schema > asgard.load.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from asgard.loki.load.read import json_schema
+
+    console.emit(json_schema())
+
+
 def _carry_out(
     load: Scenario,
     site: Site,
@@ -147,6 +156,7 @@ def _carry_out(
     from asgard.loki.load import report, scratch
     from asgard.loki.load import run as runs
     from asgard.loki.load.preview import preview
+    from asgard.loki.load.verdict import milliseconds
 
     runs.check_installed()
     load = dataclasses.replace(load, check=load.check and check)
@@ -177,6 +187,12 @@ def _carry_out(
     finally:
         control.close()
     _show(result)
+    for sends in result.sending:
+        if sends.late.p99_s is not None and sends.late.p99_s > LATE_S:
+            console.warn(
+                f"{sends.name}: 1 % of the records were sent {milliseconds(sends.late.p99_s)} or more after they were due: this machine "
+                "is short of CPU, or the client was full; that time is in the latencies"
+            )
     console.say(f"report: {report.write(result, out or running.directory)}")
     return ExitCode.OK if result.passed else ExitCode.FAILED
 

@@ -22,6 +22,8 @@ import msgspec
 from asgard.core.errors import AsgardError
 
 OUTCOME = "outcome.json"
+START_IN_S = 0.3
+START_IN_ELSEWHERE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def _master(order: Order) -> int:
         runner = environment._create_runner(Master, order.host, order.port)
         emit("listening", {"port": runner.server.port})
     plan = {"scenario": order.scenario, **order.plan}
-    conductor = Conductor(runner, load, plan, order.workers, directory, emit, order.ready_within_s)
+    start_in_s = START_IN_S if order.port == 0 else START_IN_ELSEWHERE_S
+    conductor = Conductor(runner, load, plan, order.workers, directory, emit, order.ready_within_s, start_in_s)
     gevent.signal_handler(signal.SIGTERM, conductor.stop)
     try:
         outcome = conductor.run()

@@ -36,7 +36,6 @@ class Children:
         self.directory = directory
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._lines: queue.Queue[tuple[str, Event | None]] = queue.Queue()
-        self._ended: set[str] = set()
 
     def __enter__(self) -> Children:
         return self
@@ -78,8 +77,12 @@ class Children:
             first.send_signal(signal.SIGTERM)
 
     def events(self, name: str, within_s: float) -> Iterator[Event]:
-        """What that child tells, until it ends. Raises its failure, or Failed where it died or took longer than it may."""
+        """What that child tells, until it ends. Raises its failure, or Failed where it died or took longer than it may.
+
+        Another child that dies before the load began ends it too; from then on the master reports who is lost.
+        """
         give_up = time.monotonic() + within_s
+        began = False
         while True:
             try:
                 who, event = self._lines.get(timeout=max(give_up - time.monotonic(), 0.01))
@@ -88,12 +91,12 @@ class Children:
                     f"the load did not end within {within_s:.0f} s and was ended", self._last_words(name)
                 ) from None
             if event is None:
-                self._ended.add(who)
-                if who == name:
+                if who == name or not began:
                     raise Failed(f"the load's process {who} died ({self._how(who)})", self._last_words(who))
                 continue
             if event["event"] == "failed":
                 raise _failure(event)
+            began = began or event["event"] == "go"
             if who == name:
                 yield event
                 if event["event"] == "done":

@@ -26,9 +26,6 @@ from asgard.loki.load.scenario import Scenario
 from asgard.loki.load.tally import Part
 
 runners.HEARTBEAT_DEAD_INTERNAL = -(10**9)  # Locust would give a dead worker's users to others, with the same numbers
-START_IN_S = 0.3
-START_IN_ELSEWHERE_S = 2.0
-LATE_S = 3.0
 
 Emit = Callable[[str, dict[str, Any]], None]
 
@@ -56,7 +53,10 @@ class Master(MasterRunner):
 
 @dataclass
 class Conductor:
-    """One load from beginning to end. `expected` is how many workers take part; `emit` tells the parent process."""
+    """One load from beginning to end. `expected` is how many workers take part; `emit` tells the parent process.
+
+    `start_in_s` is from the word to the common start: the word must have reached everybody by then.
+    """
 
     runner: Runner
     load: Scenario
@@ -65,6 +65,7 @@ class Conductor:
     directory: Path
     emit: Emit
     ready_within_s: float
+    start_in_s: float
     workers: dict[str, Worker] = field(default_factory=dict)
     failure: AsgardError | None = None
     stopped: bool = False
@@ -150,8 +151,7 @@ class Conductor:
                 raise Unreachable(f"only {here} could connect to the cluster within {self.ready_within_s:g} s")
 
     def _go(self) -> None:
-        elsewhere = isinstance(self.runner, Master)
-        wait_s = START_IN_ELSEWHERE_S if elsewhere else START_IN_S
+        wait_s = self.start_in_s
         self._began_us = int((time.time() + wait_s) * 1e6)
         self._began = time.monotonic() + wait_s
         self._say(messages.GO, {"at_us": self._began_us})

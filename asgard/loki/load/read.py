@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ MOST_IN_FLIGHT = 100_000
 DEFAULT_BYTES = 1024
 EVENT_BYTES = 256
 """More than an event of the shipped generator has."""
+_LOC = re.compile(r"^[\w.\[\]]+: ")  # the place in a file, which flags have not
 CLOSED_LOOP_RECORDS = 10_000_000
 """A closed loop writes as fast as it can; unless it is told how many records, it ends after so many."""
 
@@ -50,7 +52,8 @@ def from_flags(values: Mapping[str, Any], flags: Mapping[Loc, str], *, workers: 
     try:
         return _scenario(document, "load", Path.cwd(), workers)
     except InvalidFile as error:
-        raise InvalidFile([dataclasses.replace(p, file="option", line=0) for p in error.problems]) from error
+        found = [dataclasses.replace(p, file="option", line=0, message=_LOC.sub("", p.message)) for p in error.problems]
+        raise InvalidFile(found) from error
 
 
 def json_schema() -> dict[str, Any]:

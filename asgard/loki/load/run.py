@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 CALL_DEADLINE_S = 10.0
 _FAULTS_BEFORE_S = 600.0  # one that began before the load may last into it
 READY_S = 60.0
+RUNS_KEPT = 30
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5557  # Locust's own
 BESIDE_S = 180.0
@@ -68,7 +69,7 @@ ALONE = Site()
 
 @dataclass
 class Load:
-    """A load that runs. `result` is there once its events came to their end; whoever breaks things meanwhile adds `marks`."""
+    """A load that runs. `result` is there once its events came to their end; `mark` says what happened meanwhile."""
 
     journal: Database
     name: str
@@ -102,6 +103,11 @@ class Load:
         """End the sending early. What was sent is still waited for, and read."""
         if self._children is not None:
             self._children.stop()
+
+    def mark(self, text: str, *, at: float, until: float | None = None) -> None:
+        """Something that happened during the load, for its plots (Unix time). Faults in the journal are marked by themselves."""
+        began = (self.began_us or 0) / 1e6
+        self.marks.append(Mark(at - began, text, None if until is None else until - began))
 
     def events(self) -> Iterator[Event]:
         """Carry the load out: what its processes tell, until it is done. Raises AsgardError where it could not be."""
@@ -233,7 +239,7 @@ def begin(
 
     check_installed()
     cluster_id = control.cluster().cluster_id
-    directory = paths.private_dir(paths.home() / "loki" / run.hex()[:8])
+    directory = _directory(run)
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(open_journal())
         lease = stack.enter_context(
@@ -276,6 +282,15 @@ def nodes_of(target: Target) -> list[RunDir]:
 
     stack = target.context.stack if target.context else None
     return list_nodes(paths.stack_dir(stack) / "nodes") if stack else []
+
+
+def _directory(run: bytes) -> Path:
+    """Where the run writes on this machine; the oldest of many runs make room."""
+    parent = paths.private_dir(paths.home() / "loki")
+    runs = sorted((path for path in parent.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for old in runs[: -RUNS_KEPT + 1]:
+        shutil.rmtree(old, ignore_errors=True)
+    return paths.private_dir(parent / run.hex()[:8])
 
 
 def cluster_load(cluster_id: str) -> str:

@@ -112,7 +112,7 @@ def test_a_wrong_value_is_told_with_what_is_allowed(tmp_path: Path, text: str, m
 def test_flags_say_what_a_file_says() -> None:
     load = read.from_flags({"producers": [{"topic": "t", "rate": "2000/s"}], "slo": {"p99": "250ms"}}, {})
     assert (load.duration_s, load.producers[0].stages) == (30, (Stage(30, 2000, 2000),))
-    with pytest.raises(InvalidFile, match=r"option --rate: .*is 'x'"):
+    with pytest.raises(InvalidFile, match=r"option --rate: is 'x'"):
         read.from_flags({"producers": [{"topic": "t", "rate": "x"}]}, {("producers", 0, "rate"): "--rate"})
 
 
