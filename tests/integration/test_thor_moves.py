@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -216,11 +217,29 @@ def test_a_run_that_was_killed_is_gone_on_with_by_the_same_command(
     assert bench.throttles() == {}
     ends = bench.control.offsets([(topic_name, n) for n in range(4)])
     assert sum(end.records for end in ends.values()) == count
-    turned = tuple(reversed(plan.changes[0].after))
-    bench.control.reassign([Move(topic_name, plan.changes[0].partition, turned)])
+
+
+def test_what_changed_in_the_cluster_since_a_plan_was_begun_is_planned_anew(
+    bench: Bench, topic_name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    placed(bench.control, topic_name, [(4, 2, 3), (2, 4, 3), (3, 4, 2)])
+    filled(bench.cluster.connection, topic_name, 3, 6)
+    plan, file = bench.planned(planner.drain, [4])
+    killed(bench.started("thor", "apply", file, "--throttle", "40kB/s"))
+    resting = next(n for n in range(3) if f"{topic_name}-{n}" not in bench.moving())
+    turned = tuple(reversed(replicas_of(bench.control, topic_name)[resting]))
+    bench.control.reassign([Move(topic_name, resting, turned)])
     eventually(lambda: turned in replicas_of(bench.control, topic_name))
-    assert bench.asgard("thor", "apply", file) == 0
-    assert "planned anew" in capsys.readouterr().err, "it was begun before: what changed since does not make it stale"
+    assert bench.asgard("thor", "apply", file, "--throttle", "none") == 0
+    assert "planned anew" in capsys.readouterr().err, "it was begun before, so it is not stale"
+    assert all(4 not in replicas for replicas in replicas_of(bench.control, topic_name))
+    known = {c.after for c in plan.changes} | {c.before for c in plan.changes}
+    other = next(r for r in permutations((1, 2, 3)) if r not in known)
+    bench.control.reassign([Move(topic_name, resting, other)])
+    eventually(lambda: other in replicas_of(bench.control, topic_name))
+    assert bench.asgard("thor", "apply", file) == 4
+    assert "no longer fits" in capsys.readouterr().err, "what is done is not done again"
+    untouched(bench.control)
 
 
 def test_cancel_takes_back_what_a_killed_or_a_running_drain_has_in_flight(
@@ -293,7 +312,7 @@ def test_a_balance_stops_when_a_broker_is_lost_and_takes_back_what_is_in_flight(
 
 def test_a_drain_goes_on_without_a_broker_that_is_lost(bench: Bench, topic_name: str) -> None:
     placed(bench.control, topic_name, [(4, 2), (2, 4), (4, 3), (3, 4)])
-    filled(bench.cluster.connection, topic_name, 4, 12)
+    filled(bench.cluster.connection, topic_name, 4, 6)
     plan, file = bench.planned(planner.drain, [4])
     process = bench.started("thor", "apply", file, "--throttle", "150kB/s")
     down = next(b for p in bench.control.reassignments() for b in p.adding)

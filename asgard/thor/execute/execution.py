@@ -15,7 +15,7 @@ from asgard.kafka.temporary import is_unknown_topic
 from asgard.thor.execute import batch, decide, fit, replan
 from asgard.thor.execute.back import take_back
 from asgard.thor.execute.decide import Sight
-from asgard.thor.execute.ledger import Ledger
+from asgard.thor.execute.ledger import DONE, Ledger
 from asgard.thor.execute.record import Flight, in_flight
 from asgard.thor.execute.result import Executed, Progress
 from asgard.thor.execute.watch import Tuner, Watch
@@ -120,7 +120,7 @@ class Execution:
                     self.go_on(step)
                 case decide.Finish():
                     self.elect(self.tally.already.values())
-                    self.put_back("done" if not self.tally.refused else "done, but for some", keep_cordons=True)
+                    self.put_back(DONE if not self.tally.refused else f"{DONE}, but for some", keep_cordons=True)
                     return self.executed()
                 case decide.HandOver(why):
                     return self.executed(handed_over=why)

@@ -20,6 +20,13 @@ from asgard.thor.execute.foreign import refuse_throttles
 from asgard.thor.execute.record import Flight, Record
 from asgard.thor.hold import Hold
 
+DONE = "done"
+
+
+def taken_over(what: str) -> str:
+    """How an operation ends whose moves and settings are another's now."""
+    return f"taken over by {what}"
+
 
 def left_open(hold: Hold) -> list[operations.Operation]:
     """Operations of this cluster whose moves and settings can be taken over, the oldest first.
@@ -50,7 +57,7 @@ class Ledger:
         self._operation = operations.begin(hold.journal, records.FORMAT, what, self.record.document(), hold.lease)
         for operation in older:
             # A crash before this leaves both open: what they say is put back twice without harm.
-            operations.finish(hold.journal, operation, hold.lease, f"taken over by {what}")
+            operations.finish(hold.journal, operation, hold.lease, taken_over(what))
 
     @property
     def flights(self) -> tuple[Flight, ...]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from asgard.core.errors import Interrupted, Refused
 from asgard.core.units import format_size
-from asgard.journal import operations
+from asgard.journal import events, operations
 from asgard.kafka.model import ClusterSnapshot, Partition
 from asgard.kafka.ports import ControlPlane
 from asgard.thor import windows
@@ -17,14 +17,17 @@ from asgard.thor.execute import cordon, fit, foreign, record, replan
 from asgard.thor.execute.auto import AUTO
 from asgard.thor.execute.execution import Execution
 from asgard.thor.execute.fit import Fit
-from asgard.thor.execute.ledger import Ledger, left_open
+from asgard.thor.execute.ledger import DONE, Ledger, left_open, taken_over
 from asgard.thor.execute.result import Executed, Progress
+from asgard.thor.execute.takeover import CANCEL
 from asgard.thor.execute.watch import Tuner
 from asgard.thor.hold import Hold
 from asgard.thor.limits import Limits
 from asgard.thor.plan.model import Plan
 
 POLL_S = 0.25
+ENDED = (DONE, taken_over(CANCEL))
+"""How operations end whose plan is not gone on with."""
 
 
 def fingerprint(plan: Plan) -> str:
@@ -64,10 +67,11 @@ def run(
     if not healing and (why := closed(limits, time.time())):
         raise Refused(why, "Run it in a window, or with limits that have others.")
     up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
+    mark = fingerprint(plan)
     plan, found = fitting(hold, plan, limits, up, tell)
     moving = control.reassignments()
     theirs = _others(hold, moving, up, healing, tell)
-    ledger = Ledger(hold, title(plan), fingerprint(plan), moving, up)
+    ledger = Ledger(hold, title(plan), mark, moving, up)
     execution = Execution(
         hold,
         plan,
@@ -85,7 +89,13 @@ def run(
             cordon.put(hold, ledger, [int(b) for b in plan.arguments if int(b) in up], execution.note)
         if plan.kind == "undo" and "drain" in plan.arguments:
             cordon.undo(hold, [int(b) for b in plan.arguments if b.isdecimal()], execution.note)
-        return execution.run(progress, poll_s)
+        _note(hold, plan, "started", {"moves": len(found.todo)})
+        executed = execution.run(progress, poll_s)
+        how = "stopped" if executed.stopped else "paused" if executed.handed_over else "finished"
+        why = executed.stopped or executed.handed_over
+        more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
+        _note(hold, plan, how, {**more, "refused": len(executed.refused), "why": why})
+        return executed
     except Refused:
         if not execution.flying:
             execution.put_back("refused")
@@ -124,12 +134,18 @@ def fitting(
 
 
 def begun_before(hold: Hold, plan: Plan) -> bool:
-    """Whether this plan was begun in this cluster before, and was cut short or handed over."""
+    """Whether this plan was begun in this cluster before and is not at its end: it was cut short, stopped or handed over."""
     wanted = fingerprint(plan)
-    return any(
-        o.kind == record.FORMAT and o.lease == hold.lease.name and o.undo.get("plan") == wanted
-        for o in operations.history(hold.journal, last=1000)
-    )
+    for o in reversed(operations.history(hold.journal, last=1000)):
+        if o.kind == record.FORMAT and o.lease == hold.lease.name and o.undo.get("plan") == wanted:
+            return o.outcome not in ENDED
+    return False
+
+
+def _note(hold: Hold, plan: Plan, how: str, data: dict[str, object]) -> None:
+    """Tell whoever reads the journal."""
+    about: dict[str, object] = {"cluster_id": hold.cluster_id, "plan": title(plan), **data}
+    events.record(hold.journal, f"thor.plan.{how}", hold.name, about)
 
 
 def closed(limits: Limits, now: float) -> str | None:

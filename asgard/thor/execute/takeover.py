@@ -20,6 +20,8 @@ from asgard.thor.execute.record import Flight, in_flight
 from asgard.thor.execute.watch import up_of
 from asgard.thor.hold import Hold
 
+CANCEL = "cancel"
+
 
 @dataclass(frozen=True)
 class Inherited:
@@ -83,7 +85,7 @@ def cancel(hold: Hold) -> Cancelled:
     if not left_open(hold):
         return Cancelled()
     control = hold.control
-    ledger = Ledger(hold, "cancel", "", control.reassignments(), up_of(control.cluster().brokers))
+    ledger = Ledger(hold, CANCEL, "", control.reassignments(), up_of(control.cluster().brokers))
     # Also those that a cancel which was killed had stopped already.
     take_back(control, ledger.left)
     ledger.throttle((), None)
