@@ -45,7 +45,8 @@ class Loss:
     """A broker that was lost: when it was broken, fenced, seen by Kafka for what it is, and healed (s, monotonic).
 
     While a controller hangs, other brokers can't get their heartbeats through, and Kafka fences one or another of them for a
-    moment too: `detected` is when it has fenced this one and no other. `healed`: no partition lacks a replica.
+    moment too: `detected` is when it has fenced this one and no other. `healed`: no partition lacks a replica. `load`: processes
+    of this machine that wanted a core, on average of a minute.
     """
 
     broker: int
@@ -54,6 +55,7 @@ class Loss:
     fenced: float
     detected: float
     healed: float
+    load: float
 
     @property
     def kafka_s(self) -> float:
@@ -160,7 +162,7 @@ class Ward:
 
         alone = self.until(detected, f"broker {broker} fenced")
         healed = self.until(self.whole, "every partition in sync")
-        return Loss(broker, fault, broken, seen[0], alone, healed)
+        return Loss(broker, fault, broken, seen[0], alone, healed, os.getloadavg()[0])
 
     def bring_back(self, broker: int) -> None:
         """Start it again, or let it go on where it still hangs; until Kafka has it back."""

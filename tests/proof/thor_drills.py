@@ -4,7 +4,7 @@ Four brokers in three racks (Kafka's own session time-out of 9 s), 24 partitions
 acks=all that remember every acknowledged record. Each round has a cluster of its own and loses each broker twice, once by
 SIGKILL and once by SIGSTOP, in an order and after pauses that its seed gives. Policy: no grace and no restarts, so that each
 loss is healed by moving replicas; then the broker comes back and is filled again. Two times are measured: from the fault until
-Kafka has fenced the broker (and no other: `tests.harness.watched.Loss`), and from there until no partition lacks a replica.
+Kafka has fenced the broker (and no other: `tests.harness.watched.Loss`), and from there until no partition lacks a replica. `load` is the machine's (processes that want a core, over a minute) at that time.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ def figures(losses: list[Loss], seeds: tuple[int, ...], acked: int, lost: int, r
                 "fault_to_detected_s": round(x.kafka_s, 2),
                 "others_fenced_s": round(x.innocent_s, 2),
                 "detected_to_healed_s": round(x.thor_s, 2),
+                "load": round(x.load, 1),
             }
             for x in losses
         ],
