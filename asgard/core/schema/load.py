@@ -90,7 +90,9 @@ class LoadProducers(Model):
     idempotence: Annotated[bool | None, Given] = Field(default=None, description="true by default with acks all")
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
     linger: Seconds = Field(default=0.005, description="how long a batch waits for more records")
-    batch: Size = Field(default=1_000_000, description="bytes of a batch, at most; 1 MB by default, as librdkafka has it")
+    batch: Size = Field(
+        default=1_000_000, description="bytes of a batch, at most; 1 MB by default, as librdkafka has it"
+    )
     timeout: Time = Field(default=120.0, description="how long a record may wait for its acknowledgement, with retries")
 
 
