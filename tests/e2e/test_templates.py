@@ -78,7 +78,7 @@ def test_an_unknown_template_is_refused_with_the_known_ones(here):
 
 def test_the_demo_counts_every_record(here):
     report = here.run("demo", "--events", "20000", "--json").json
-    assert (report["sent"], report["acknowledged"], report["read"]) == (20000, 20000, 20000)
+    assert report["sent"] == report["acknowledged"] == report["read"] > 20000, "those while brokers died count too"
     assert (report["lost"], report["duplicated"], report["corrupted"]) == (0, 0, 0)
     assert "not authorised" in report["refused"]
     assert leaked_processes(here.path) == []
