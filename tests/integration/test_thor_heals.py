@@ -102,10 +102,10 @@ def test_of_two_healers_at_once_one_restarts_the_process_that_hangs_and_the_othe
 
 def test_many_brokers_lost_at_once_are_waited_for_and_nothing_is_done(ward: Ward) -> None:
     ward.policy("grace: 0s")
+    before = ward.partitions()
     for broker in (3, 4):
         ward.cluster.pause(broker)
     ward.until(lambda: ward.fenced() == {3, 4}, "brokers 3 and 4 fenced")
-    before = ward.partitions()
     for _ in range(2):
         code, document = ward.run("thor", "heal", "--yes")
         assert (code, document["state"]) == (1, "held")

@@ -21,7 +21,7 @@ from asgard.loki.load.sender import Sender
 if TYPE_CHECKING:
     from asgard.loki.load.work import Work
 
-PREPARE_S = 20.0
+PREPARE_S = 60.0
 QUIET_S = 0.3
 
 

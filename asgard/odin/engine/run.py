@@ -98,8 +98,7 @@ class Engine:
             if log is not None:
                 await log.close()
         if log is not None:
-            _settle(run)
-            if log.changed or not self.store.path.exists():
+            if _settle(run) or log.changed or not self.store.path.exists():
                 self.store.save(state)
         run.result.interrupted = run.stopping
         return run.result
@@ -143,11 +142,16 @@ async def _destroy(run: Deployment) -> None:
     await delete_all(run, [*live, *run.state.retired], len(live))
 
 
-def _settle(run: Deployment) -> None:
-    """Creations that an earlier run began count as settled once this run has dealt with (or no longer knows) their resource."""
-    for urn, (kind, _) in list(run.state.pending.items()):
-        if kind != "creating" or (urn in run.state.live and urn not in run.failed):
-            del run.state.pending[urn]
+def _settle(run: Deployment) -> bool:
+    """What an earlier run began counts as settled once this run has dealt with (or no longer knows) its resource; was there any?"""
+    settled = [
+        urn
+        for urn, (kind, _) in run.state.pending.items()
+        if kind != "creating" or (urn in run.state.live and urn not in run.failed)
+    ]
+    for urn in settled:
+        del run.state.pending[urn]
+    return bool(settled)
 
 
 @contextlib.contextmanager

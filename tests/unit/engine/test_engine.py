@@ -467,6 +467,18 @@ def test_what_an_interrupted_run_made_and_nobody_wants_any_more_is_deleted(world
     assert world.exists == {}
 
 
+def test_a_deletion_that_a_refresh_found_done_is_no_longer_pending(world: World) -> None:
+    assert world.engine.up(world.program(lambda main: Thing("a", Options(provider=main), name="a") and None)).ok
+    empty = world.program(lambda main: None)
+    point = next(n for n in range(1, 100) if killed_at(world, n, lambda: world.engine.up(empty)) and not world.exists)
+    state = world.store.load()
+    assert [kind for kind, _ in state.pending.values()] == ["deleting"], point
+    state.live = {urn: record for urn, record in state.live.items() if record.get("id") != "a@"}
+    world.store.save(state)
+    assert changes(world.engine.up(empty)) == []
+    assert world.store.load().pending == {}
+
+
 def test_the_first_interrupt_finishes_what_is_under_way_and_starts_no_more(world: World) -> None:
     class Interrupted(ExampleProvider):
         async def _work(self, what: str) -> None:
