@@ -97,9 +97,8 @@ class Engine:
             await run.providers.close()
             if log is not None:
                 await log.close()
-        if log is not None:
-            if _settle(run) or log.changed or not self.store.path.exists():
-                self.store.save(state)
+        if log is not None and (_settle(run) or log.changed or not self.store.path.exists()):
+            self.store.save(state)
         run.result.interrupted = run.stopping
         return run.result
 
