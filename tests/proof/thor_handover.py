@@ -171,7 +171,7 @@ def race(ward: Ward, scratch: Path, number: int, wrong: list[str]) -> None:
     if any(len(set(p.replicas)) != 3 for p in _data(ward)):
         wrong.append(f"race {number} changed a replication factor")
     # The broker that was drained stays cordoned, where the drain was the one that went on.
-    ward.control.alter_configs([ConfigChange("broker", "1", unset=("cordoned.log.dirs",))])
+    _free(ward, 1)
     wrong += _left(ward, f"after race {number}")
 
 
@@ -189,7 +189,13 @@ def _clean(ward: Ward) -> None:
     ward.control.reassign([Move(p.topic, p.partition, ()) for p in ward.control.reassignments()])
     cleared(ward.control)
     for broker in BROKERS:
-        ward.control.alter_configs([ConfigChange("broker", str(broker), unset=("cordoned.log.dirs",))])
+        _free(ward, broker)
+
+
+def _free(ward: Ward, broker: int) -> None:
+    """Take back a broker's cordon, until the broker itself knows."""
+    ward.control.alter_configs([ConfigChange("broker", str(broker), unset=("cordoned.log.dirs",))])
+    ward.until(lambda: "cordoned.log.dirs" not in ward.control.broker_configs(str(broker)), f"broker {broker} free")
 
 
 def _data(ward: Ward) -> list[Partition]:
