@@ -44,6 +44,7 @@ class Row:
     max_s: float | None = None
     end_to_end_p50_s: float | None = None
     end_to_end_p99_s: float | None = None
+    end_to_end_max_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def row(at_s: float, parts: dict[str, Part]) -> Row:
         max_s=latency.max_us / 1e6 if latency.counts else None,
         end_to_end_p50_s=end_to_end.quantile_s(0.5),
         end_to_end_p99_s=end_to_end.quantile_s(0.99),
+        end_to_end_max_s=end_to_end.max_us / 1e6 if end_to_end.counts else None,
     )
 
 

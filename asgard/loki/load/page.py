@@ -21,29 +21,36 @@ _COLOURS = ("#2f6fde", "#1d7a46", "#8a5cd6", "#b42318", "#c77700")
 _FAULT = "rgba(180,35,24,.12)"
 
 
+Plot = tuple[list[dict[str, Any]], dict[str, Any]]
+"""Data and layout, as Plotly has them."""
+
+
 def page(result: Result) -> str:
     """The page as text. Raises Failed where the chart library is not installed."""
+    return document(f"Load: {result.name}", _verdict(result) + _figures(result), charts(result), _facts(result))
+
+
+def document(title: str, before: str, plots: list[Plot], after: str) -> str:
+    """A page with plots between two parts of HTML. Raises Failed where the chart library is not installed."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise Failed(
             "the chart library plotly is not installed", "Install it with: pip install 'asgard-kafka[load]'"
         ) from error
-    plots = charts(result)
     divs = "".join(f'<div class="chart" id="chart{i}"></div>' for i in range(len(plots)))
     calls = "".join(
         f'Plotly.newPlot("chart{i}",{_json(data)},{_json(layout)},{{responsive:true,displaylogo:false}});'
         for i, (data, layout) in enumerate(plots)
     )
-    title = escape(f"Load: {result.name}")
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>'
-        f"<body><h1>{title}</h1>{_verdict(result)}{_figures(result)}{divs}{_facts(result)}"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{before}{divs}{after}"
         f"<script>{get_plotlyjs()}</script><script>{calls}</script></body></html>"
     )
 
 
-def charts(result: Result) -> list[tuple[list[dict[str, Any]], dict[str, Any]]]:
+def charts(result: Result) -> list[Plot]:
     """Data and layout of each plot: rates, latencies, errors, and where there are consumers their latency and lag."""
     seconds = [row.at_s for row in result.rows]
     per_s = 1 / result.row_s
@@ -116,7 +123,7 @@ def _verdict(result: Result) -> str:
 
 
 def _figures(result: Result) -> str:
-    return "".join(_table(figures.columns, figures.rows, figures.right) for figures in tables.every(result))
+    return "".join(table(figures.columns, figures.rows, figures.right) for figures in tables.every(result))
 
 
 def _facts(result: Result) -> str:
@@ -128,10 +135,12 @@ def _facts(result: Result) -> str:
         ["workers", workers],
         ["sent late (p99)", ", ".join(f"{s.name} {milliseconds(s.late.p99_s)}" for s in result.sending)],
     ]
-    return "<h2>Facts</h2>" + _table([], facts, 2)
+    return "<h2>Facts</h2>" + table([], facts, 2)
 
 
-def _table(heads: list[str], rows: list[list[str]], right: int) -> str:
+def table(heads: list[str], rows: list[list[str]], right: int) -> str:
+    """A table as HTML; columns from `right` on hold numbers."""
+
     def cells(kind: str, row: list[str]) -> str:
         text = (f"<{kind}{' class=n' if i >= right else ''}>{escape(cell)}</{kind}>" for i, cell in enumerate(row))
         return f"<tr>{''.join(text)}</tr>"

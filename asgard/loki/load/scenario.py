@@ -106,7 +106,10 @@ class Slo:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A load. `records` None: as many as the duration brings. `shape` is `FILE.py:CLASS`, with the path made absolute."""
+    """A load. `records` None: as many as the duration brings. `shape` is `FILE.py:CLASS`, with the path made absolute.
+
+    `finest_s`: the time that one row of the report stands for, unless the load lasts hours.
+    """
 
     name: str
     duration_s: float
@@ -120,6 +123,7 @@ class Scenario:
     slo: Slo = Slo()
     check: bool = True
     seed: int = 0
+    finest_s: float = 1.0
 
     @property
     def users(self) -> int:
@@ -128,8 +132,8 @@ class Scenario:
 
     @property
     def row_s(self) -> float:
-        """How much time one row of the report stands for: a second, more in a load that lasts hours."""
-        return max(1.0, float(-(-self.duration_s // 3600)))
+        """How much time one row of the report stands for: `finest_s`, more in a load that lasts hours."""
+        return self.finest_s if self.duration_s <= 3600 else max(self.finest_s, float(-(-self.duration_s // 3600)))
 
     @property
     def sending_s(self) -> float:
