@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from asgard.core import console, contexts
+from asgard.core import console, contexts, paths
 from asgard.core.contexts import Context
 from asgard.core.errors import Refused
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asgard.journal.leases import Lease
     from asgard.journal.operations import Handler, Leftovers, Operation, Settled
     from asgard.journal.store.database import Database
-    from asgard.kafka.ports import ControlPlane
+    from asgard.kafka.ports import ControlPlane, NodeControl
 
 CALL_DEADLINE_S = 10.0
 """Deadline of a call to the cluster that is made under a lease."""
@@ -22,6 +22,7 @@ CALL_DEADLINE_S = 10.0
 REASSIGNMENT = "asgard.reassignment/v1"
 EXECUTION = "asgard.execution/v1"
 SCRATCH_TOPICS = "asgard.scratch-topics/v1"
+FAULT = "asgard.fault/v1"
 RECOVER_WAIT_S = 120.0
 """How long `asgard recover` waits for moves that a dead run submitted: about two batches."""
 
@@ -50,7 +51,19 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
         with _reached(operation, lease, control) as cluster:
             return scratch.remove(cluster, operation.undo)
 
-    return {REASSIGNMENT: reassigned, EXECUTION: executed, SCRATCH_TOPICS: scratch_topics}
+    def fault(operation: Operation, lease: Lease) -> str:
+        from asgard.loki.chaos import breaking, kind
+
+        with contextlib.ExitStack() as reached:
+            # Connected to when the cluster is asked for: dead brokers are started without it.
+            reach = kind.Reach(
+                lambda: reached.enter_context(_reached(operation, lease, control)), _nodes(operation.undo.get("stack"))
+            )
+            outcome = breaking.restore(reach, operation.undo)
+            breaking.ended(lease.journal, operation, outcome)
+            return outcome
+
+    return {REASSIGNMENT: reassigned, EXECUTION: executed, SCRATCH_TOPICS: scratch_topics, FAULT: fault}
 
 
 def leftovers() -> Leftovers:
@@ -120,6 +133,16 @@ def say_found(left: Sequence[Operation]) -> None:
     console.warn(
         f"an interrupted run left something set: {what} of {first.subject}{also}; `asgard recover` puts it back"
     )
+
+
+def _nodes(stack: str | None) -> NodeControl | None:
+    """The machines of a stack, where they are on this one."""
+    from asgard.odin.targets.local import LocalNodes
+
+    if stack is None:
+        return None
+    nodes = LocalNodes(paths.stack_dir(stack))
+    return nodes if nodes.nodes() else None
 
 
 @contextlib.contextmanager

@@ -1,0 +1,11 @@
+"""Faults on purpose: what can be broken in a cluster and its machines, with a way back that survives whoever broke it.
+
+`inject(site, "kill_broker", broker=2)` and `put_back(site, fault)` are the whole of it; `compose.fault.hold` gives the site.
+A kind of fault is a `kind.Kind`: a module that has some lists them in `KINDS` (action to Kind) and is named in `kinds.MODULES`.
+"""
+
+from asgard.loki.chaos.breaking import inject, open_faults, put_all_back, put_back
+from asgard.loki.chaos.limits import BlastRadius
+from asgard.loki.chaos.site import Fault, Site
+
+__all__ = ["BlastRadius", "Fault", "Site", "inject", "open_faults", "put_all_back", "put_back"]

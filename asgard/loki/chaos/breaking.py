@@ -1,0 +1,144 @@
+"""Faults put into a cluster and taken out again, whatever their kind: limits, undo log, effect, event, in this order.
+
+The undo log has the way back before anything is broken (`journal/operations.py`); a run that is killed at any point is
+cleaned up after by the next command that changes things, by `asgard recover`, or by `asgard loki chaos recover`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from asgard.core.errors import AsgardError, Failed, Refused, WrongUsage
+from asgard.loki.chaos.kind import Plan, Reach
+from asgard.loki.chaos.kinds import kind
+from asgard.loki.chaos.limits import Standing, refusal
+from asgard.loki.chaos.site import CALL_DEADLINE_S, Fault, Site
+
+if TYPE_CHECKING:
+    from asgard.journal.operations import Operation
+    from asgard.journal.store.database import Database
+
+OPERATION = "asgard.fault/v1"
+INJECTED, ENDED = "loki.fault.injected", "loki.fault.ended"
+
+
+def inject(site: Site, action: str, **arguments: Any) -> Fault:
+    """Break something, and return as soon as it is broken. Actions that are over by themselves return when they are.
+
+    Raises WrongUsage for a name or arguments that are wrong, Refused where the blast radius would be too large, LeaseLost.
+    """
+    from asgard.journal import events, operations
+
+    plan = planned(site, action, arguments)
+    refuse_beyond_limits(site, plan)
+    undo = {
+        **plan.undo, "action": action, "text": plan.text, "brokers": list(plan.brokers), "stack": site.stack,
+        "run": site.run, "cluster_id": site.cluster_id,
+    }  # fmt: skip
+    operation = operations.begin(site.journal, OPERATION, plan.subject, undo, site.lease)
+    fault = Fault(action, plan.subject, plan.brokers, site.journal.time(), operation)
+    data = {"cluster_id": site.cluster_id, "action": action, "text": plan.text, "brokers": list(plan.brokers)}
+    events.record(site.journal, INJECTED, plan.subject, data, correlation=site.run or None)
+    try:
+        site.lease.check(CALL_DEADLINE_S)
+        plan.do()
+    except BaseException:
+        put_back(site, fault)
+        raise
+    site.say(plan.text)
+    if not plan.lasts:
+        put_back(site, fault)
+    return fault
+
+
+def planned(site: Site, action: str, arguments: Mapping[str, Any]) -> Plan:
+    """What an action would do now. Raises WrongUsage and Refused."""
+    plan = kind(action).plan
+    try:
+        inspect.signature(plan).bind(site, **arguments)
+    except TypeError as error:
+        allowed = [name for name in inspect.signature(plan).parameters if name != "site"]
+        raise WrongUsage(f"{action}: {error}", f"Its arguments: {', '.join(allowed) or 'none'}.") from None
+    return plan(site, **arguments)
+
+
+def put_back(site: Site, fault: Fault) -> str:
+    """Restore what a fault broke, and say what was done. Twice does no harm; what Thor has healed meanwhile is left alone."""
+    from asgard.journal import operations
+
+    still_open = {u.operation.id for u in operations.unfinished(site.journal, under=site.lease.name)}
+    if fault.operation.id not in still_open:
+        return "it was put back before"
+    outcome = restore(Reach(lambda: site.control, site.nodes), fault.operation.undo)
+    operations.finish(site.journal, fault.operation, site.lease, outcome)
+    ended(site.journal, fault.operation, outcome)
+    return outcome
+
+
+def open_faults(site: Site) -> list[Fault]:
+    """What this run has broken and not put back, the oldest first."""
+    from asgard.journal import operations
+
+    found = [u.operation for u in operations.unfinished(site.journal, under=site.lease.name)]
+    return [
+        Fault(str(o.undo["action"]), o.subject, tuple(o.undo["brokers"]), o.began_at, o)
+        for o in found
+        if o.kind == OPERATION and o.fence == site.lease.fence
+    ]
+
+
+def put_all_back(site: Site) -> list[str]:
+    """Restore all that this run has broken, the newest first; the outcomes. One that fails does not keep the others."""
+    outcomes, failed = [], []
+    for fault in reversed(open_faults(site)):
+        try:
+            outcomes.append(put_back(site, fault))
+            site.say(f"put back: {fault}: {outcomes[-1]}")
+        except AsgardError as error:
+            failed.append(f"{fault}: {error.what}")
+    if failed:
+        raise Failed(f"not put back: {'; '.join(failed)}", "Run `asgard loki chaos recover` to try again.")
+    return outcomes
+
+
+def restore(reach: Reach, undo: Mapping[str, Any]) -> str:
+    """Put back what the undo log has of a fault; what was done, in a sentence."""
+    return kind(str(undo["action"])).restore(reach, undo)
+
+
+def ended(journal: Database, operation: Operation, outcome: str) -> None:
+    """Write the event that a fault is over."""
+    from asgard.journal import events
+
+    undo = operation.undo
+    data = {
+        "cluster_id": undo.get("cluster_id"), "action": undo["action"], "brokers": undo["brokers"], "outcome": outcome,
+    }  # fmt: skip
+    events.record(journal, ENDED, operation.subject, data, correlation=undo.get("run") or None)
+
+
+def refuse_beyond_limits(site: Site, plan: Plan) -> None:
+    """Raise Refused where a fault would reach farther than the site's limits."""
+    limits = site.limits
+    why = refusal(limits, plan.brokers, standing(site)) if plan.brokers else None
+    for what, count, most in (
+        ("processes", plan.processes, limits.processes),
+        ("machines", plan.machines, limits.machines),
+    ):
+        if count > most:
+            why = f"it touches {count} {what} that are no brokers of Asgard's; allowed are {most}"
+    if why is not None:
+        raise Refused(f"{plan.text.split(':')[0]}: not done, {why}", "The limits are the caller's: see --help.")
+
+
+def standing(site: Site) -> Standing:
+    """What stands now: Kafka's word and the machines', the worse of both."""
+    brokers = site.control.cluster().brokers
+    machines = site.nodes.nodes() if site.nodes is not None else []
+    racks = {b.id: b.rack for b in brokers} | {n.id: n.rack for n in machines}
+    down = {b.id for b in brokers if b.state != "up"} | {n.id for n in machines if n.state != "running"}
+    voters = frozenset(v.id for v in site.control.quorum().voters)
+    partitions = [p for t in site.control.topics(moves=False).values() for p in t.partitions]
+    return Standing(racks, frozenset(down), voters, partitions)

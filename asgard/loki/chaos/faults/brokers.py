@@ -1,0 +1,112 @@
+"""Brokers that die, stop, hang or lose their rack: processes that Asgard runs, through `NodeControl`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Literal
+
+from asgard.core.errors import Refused, WrongUsage
+from asgard.kafka.model import Node
+from asgard.kafka.ports import NodeControl
+from asgard.loki.chaos.kind import Kind, Plan, Reach
+from asgard.loki.chaos.site import Site
+
+How = Literal["kill", "stop", "pause"]
+DONE = {"kill": "killed", "stop": "stopped", "pause": "paused"}
+
+
+def nodes_of(site: Site) -> NodeControl:
+    """The machines of the brokers. Raises Refused where they are not Asgard's."""
+    if site.nodes is None:
+        raise Refused(
+            f"the brokers of {site.name} are not Asgard's to stop: it runs those of local stacks",
+            "Machines in a cloud and containers have actions of their own: `asgard loki chaos list --actions`.",
+        )
+    return site.nodes
+
+
+def running(site: Site, broker: int | None) -> Node:
+    """The node of that broker, or one that `site.rng` picks of those that run. Raises WrongUsage and Refused."""
+    there = [n for n in nodes_of(site).nodes() if "broker" in n.roles]
+    if broker is None:
+        up = [n for n in there if n.state == "running"]
+        if not up:
+            raise Refused("no broker runs", "asgard kafka nodes shows them.")
+        return site.rng.choice(up)
+    found = next((n for n in nodes_of(site).nodes() if n.id == broker), None)
+    if found is None:
+        raise WrongUsage(f"there is no broker {broker}", f"Brokers: {', '.join(str(n.id) for n in there) or 'none'}.")
+    if found.state != "running":
+        raise Refused(f"broker {broker} is {found.state} already", "asgard kafka nodes shows them.")
+    return found
+
+
+def kill_broker(site: Site, broker: int | None = None) -> Plan:
+    """SIGKILL."""
+    return taken(site, [running(site, broker).id], "kill")
+
+
+def stop_broker(site: Site, broker: int | None = None) -> Plan:
+    """Controlled shutdown: its leaders move away first."""
+    return taken(site, [running(site, broker).id], "stop")
+
+
+def pause_broker(site: Site, broker: int | None = None) -> Plan:
+    """SIGSTOP: it hangs, with its connections open."""
+    return taken(site, [running(site, broker).id], "pause")
+
+
+def taken(site: Site, brokers: Iterable[int], how: How, subject: str | None = None) -> Plan:
+    """Brokers taken away, all at once."""
+    nodes, ids = nodes_of(site), tuple(sorted(brokers))
+    named = subject or f"broker {', '.join(map(str, ids))}"
+
+    def do() -> None:
+        each(ids, partial(_take, nodes, how))
+
+    what = f"{named} {DONE[how]}" if subject is None else f"{named} lost: broker {', '.join(map(str, ids))} {DONE[how]}"
+    return Plan(named, what, do, {"how": how}, brokers=ids)
+
+
+def _take(nodes: NodeControl, how: How, broker: int) -> None:
+    getattr(nodes, how)(broker)
+
+
+def bring_back(reach: Reach, undo: Mapping[str, Any]) -> str:
+    """Brokers that were taken away serve again. Those that run are left alone, and so are those that are there no more."""
+    nodes, ids = reach.nodes, [int(b) for b in undo["brokers"]]
+    if nodes is None:
+        raise Refused(
+            f"broker {', '.join(map(str, ids))} can't be started from here: its stack is not on this machine",
+            "Run `asgard recover` where it is.",
+        )
+    states = {n.id: n.state for n in nodes.nodes()}
+    away = [b for b in ids if states.get(b) in ("stopped", "paused")]
+    each(away, partial(_bring, nodes, states))
+    if away:
+        return f"broker {', '.join(map(str, away))} started"
+    return f"broker {', '.join(map(str, ids))} {'runs' if ids and ids[0] in states else 'is gone'} already"
+
+
+def _bring(nodes: NodeControl, states: Mapping[int, str], broker: int) -> None:
+    if states[broker] == "paused":
+        nodes.resume(broker)
+    else:
+        nodes.start(broker)
+
+
+def each(brokers: Iterable[int], act: Callable[[int], None]) -> None:
+    """Do it to all of them side by side: a quorum comes back only together."""
+    chosen = list(brokers)
+    if chosen:
+        with ThreadPoolExecutor(len(chosen)) as pool:
+            list(pool.map(act, chosen))
+
+
+KINDS = {
+    "kill_broker": Kind(kill_broker, bring_back),
+    "stop_broker": Kind(stop_broker, bring_back),
+    "pause_broker": Kind(pause_broker, bring_back),
+}

@@ -1,0 +1,48 @@
+"""What every kind of fault is made of, so that all are injected, recorded and put back by the same code (`breaking`).
+
+A kind is two functions: `plan` looks at the cluster and says what would be done, with all that is needed to put it back;
+`restore` puts it back from that record alone, in another process if need be, twice without harm. It leaves alone what is as
+it was before, or what somebody else has changed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from asgard.kafka.ports import ControlPlane, NodeControl
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A fault that is about to be: `do` breaks, `undo` is what `restore` needs (plain JSON, no secret).
+
+    `brokers` are those that stop serving because of it; `processes` and `machines` count what else it touches. `text` says it to
+    people, as in "broker 2 killed". Without `lasts` it is over, and put back, when `do` returns.
+    """
+
+    subject: str
+    text: str
+    do: Callable[[], None]
+    undo: Mapping[str, Any] = field(default_factory=dict)
+    brokers: tuple[int, ...] = ()
+    processes: int = 0
+    machines: int = 0
+    lasts: bool = True
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What putting back may use. `control` connects at the first call: a dead cluster's brokers are started without it."""
+
+    control: Callable[[], ControlPlane]
+    nodes: NodeControl | None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of fault. `plan` takes a `Site` and its arguments by name; it raises WrongUsage for them, and Refused."""
+
+    plan: Callable[..., Plan]
+    restore: Callable[[Reach, Mapping[str, Any]], str]

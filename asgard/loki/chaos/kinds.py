@@ -1,0 +1,25 @@
+"""Which actions there are, by name. What an action needs is imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from asgard.core.errors import WrongUsage
+from asgard.core.schema.validate import nearest
+from asgard.loki.chaos.kind import Kind
+
+_FAULTS = "asgard.loki.chaos.faults"
+MODULES = {
+    "kill_broker": f"{_FAULTS}.brokers",
+    "stop_broker": f"{_FAULTS}.brokers",
+    "pause_broker": f"{_FAULTS}.brokers",
+}
+"""Action to the module whose `KINDS` has it."""
+
+
+def kind(action: str) -> Kind:
+    """What an action does. Raises WrongUsage for a name that is none."""
+    if action not in MODULES:
+        raise WrongUsage(f"there is no action {action!r}{nearest(action, MODULES)}", f"Actions: {', '.join(MODULES)}.")
+    found: Kind = import_module(MODULES[action]).KINDS[action]
+    return found

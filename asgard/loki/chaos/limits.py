@@ -1,0 +1,68 @@
+"""The blast radius: how much may be broken at a time. Pure: what the cluster and its machines say in, a refusal out.
+
+What is down for whatever reason counts, not only what this run broke: a fault that is put on top of an accident is the
+accident's second half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from asgard.kafka.model import Partition
+
+
+@dataclass(frozen=True)
+class BlastRadius:
+    """Limits that an experiment can't lift; they are the caller's.
+
+    `brokers`: so many may be down at a time; None: one, or the brokers of one rack. `in_sync`: every partition keeps so many
+    in-sync replicas. `quorum`: a majority of the controllers keeps running. `processes`: processes that are no brokers.
+    `machines`: instances and containers, which Asgard can't match with brokers.
+    """
+
+    brokers: int | None = None
+    in_sync: int = 1
+    quorum: bool = True
+    processes: int = 0
+    machines: int = 0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands now: `racks` of all brokers, those that are `down` (dead, hanging, or fenced), voters, partitions."""
+
+    racks: Mapping[int, str | None]
+    down: frozenset[int]
+    voters: frozenset[int]
+    partitions: Collection[Partition]
+
+
+def refusal(limits: BlastRadius, taking: Iterable[int], standing: Standing) -> str | None:
+    """Why these brokers must not be taken away now, in a sentence; None: they may."""
+    taken = frozenset(taking)
+    if not taken:
+        return None
+    down = standing.down | taken
+    most = limits.brokers
+    racks = {standing.racks.get(broker) for broker in down}
+    one_rack = len(racks) == 1 and None not in racks
+    if (most is None and len(down) > 1 and not one_rack) or (most is not None and len(down) > most):
+        allowed = "one broker, or those of one rack" if most is None else str(most)
+        already = f" ({_ids(standing.down - taken)} already)" if standing.down - taken else ""
+        return f"broker {_ids(down)} would be down at a time{already}; allowed is {allowed}"
+    if limits.quorum and standing.voters & taken:
+        left, needed = len(standing.voters - down), len(standing.voters) // 2 + 1
+        if left < needed:
+            return f"{left} of {len(standing.voters)} controllers would be left, which is no majority"
+    if limits.in_sync > 0:
+        for p in standing.partitions:
+            left_in_sync = len(set(p.isr) - down)
+            if taken.intersection(p.isr) and left_in_sync < limits.in_sync:
+                few = f"{left_in_sync} in-sync replica{'' if left_in_sync == 1 else 's'}"
+                return f"{p.topic}-{p.partition} would have {few} left; it keeps at least {limits.in_sync}"
+    return None
+
+
+def _ids(brokers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(brokers)))

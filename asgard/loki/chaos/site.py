@@ -1,0 +1,59 @@
+"""What breaking things on purpose works with: a cluster held for it, and a fault that was put into it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from asgard.kafka.ports import ControlPlane, NodeControl
+from asgard.loki.chaos.limits import BlastRadius
+
+if TYPE_CHECKING:
+    from asgard.journal.leases import Lease
+    from asgard.journal.operations import Operation
+    from asgard.journal.store.database import Database
+    from asgard.kafka.connection import Connection
+
+CALL_DEADLINE_S = 10.0
+"""Deadline of a call to the cluster that is made under the lease of its faults."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A cluster that this process may break. `control` looks at the lease before each write and raises LeaseLost.
+
+    `nodes` is None where the brokers are not Asgard's to stop; `stack` is whose they are. `lease` is that of the cluster's
+    faults. `run` ties together what the journal has of this run. `rng` makes every choice.
+    """
+
+    name: str
+    cluster_id: str
+    control: ControlPlane
+    nodes: NodeControl | None
+    connection: Connection
+    journal: Database
+    lease: Lease
+    rng: random.Random
+    say: Callable[[str], None]
+    stack: str | None = None
+    run: str = ""
+    limits: BlastRadius = field(default_factory=BlastRadius)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that was broken at a time (seconds since 1970). `brokers` are those that don't serve because of it.
+
+    `operation` is its entry in the undo log: whoever finds it open there can put it back.
+    """
+
+    action: str
+    subject: str
+    brokers: tuple[int, ...]
+    at: float
+    operation: Operation
+
+    def __str__(self) -> str:
+        return str(self.operation.undo.get("text") or f"{self.action} {self.subject}")
