@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from asgard.core import console, paths
 from asgard.core.errors import WrongUsage
@@ -14,10 +15,15 @@ from asgard.loki.load.result import Result
 
 def write(result: Result, directory: Path) -> Path:
     """Write all three; the path of the page. Raises WrongUsage where the directory can't be written."""
+    return put(directory, console.to_plain(result), junit(result), page(result))
+
+
+def put(directory: Path, document: Any, cases: str, html: str) -> Path:
+    """Write the three files of a report; the path of the page. Raises WrongUsage where the directory can't be written."""
     files = {
-        "result.json": json.dumps(console.to_plain(result), indent=1, ensure_ascii=False) + "\n",
-        "junit.xml": junit(result),
-        "report.html": page(result),
+        "result.json": json.dumps(document, indent=1, ensure_ascii=False) + "\n",
+        "junit.xml": cases,
+        "report.html": html,
     }
     try:
         directory.mkdir(parents=True, exist_ok=True)
