@@ -1,0 +1,210 @@
+"""What a drill breaks, and when: a plan drawn from a seed. Pure: the same seed and the same cluster give the same plan. Seconds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from asgard.core.errors import Refused, WrongUsage
+from asgard.kafka.model import Broker
+from asgard.loki.load.scenario import Acks, Consumers, LoadTopic, Producers, Scenario, Stage, Values
+
+TOPIC = "drill"
+PARTITIONS = 12
+SIZE_BYTES = 512
+TIMEOUT_S = 60.0
+"""How long a record waits for its acknowledgement: longer than any healing that a drill calls a success takes from its fault."""
+WARM_UP_S = 1.0
+HEAL_S = 180.0
+"""A cluster that is not whole so long after a fault counts as not healed."""
+AFTER_S = 3.0
+"""The load goes on for so long once the last fault is healed."""
+STEP_S = 0.25
+"""How fine the series of acknowledged and read records is."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A fault: `after_s` from when the one before it was healed (or from the start of the load).
+
+    `lasts_s`: the drill itself puts it back so long after it began; None: that is left to the healing. `alone` False: the next fault comes
+    `after_s` from when this one began, healed or not.
+    """
+
+    after_s: float
+    action: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    lasts_s: float | None = None
+    alone: bool = True
+
+
+@dataclass(frozen=True)
+class Safety:
+    """What the topic and its producers ask of Kafka."""
+
+    acks: Acks = "all"
+    replication: int = 3
+    min_isr: int = 2
+    unclean: bool = False
+
+
+SAFE = Safety()
+UNSAFE = Safety("1", 2, 1, True)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a plan rests on: the brokers that are up, and the leader of the metadata quorum."""
+
+    brokers: tuple[Broker, ...]
+    controller: int
+
+    @property
+    def others(self) -> list[int]:
+        """Brokers that are not the active controller, by id."""
+        return sorted(b.id for b in self.brokers if b.id != self.controller)
+
+    @property
+    def racks(self) -> dict[str, list[int]]:
+        """Racks and their brokers."""
+        found: dict[str, list[int]] = {}
+        for broker in self.brokers:
+            if broker.rack is not None:
+                found.setdefault(broker.rack, []).append(broker.id)
+        return found
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A scenario that ships: `steps` draws its faults. `loses`: it is made to lose records, and says so."""
+
+    about: str
+    steps: Callable[[random.Random, Cluster], list[Step]]
+    safety: Safety = SAFE
+    loses: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A drill as it is to be carried out."""
+
+    scenario: str
+    about: str
+    seed: int
+    steps: tuple[Step, ...]
+    safety: Safety
+    rate_per_s: float
+    loses: bool = False
+
+    @property
+    def longest_s(self) -> float:
+        """How long it may take at most, where every fault takes all the time that a healing has."""
+        return sum(step.after_s + HEAL_S for step in self.steps) + AFTER_S
+
+
+def _pause(source: random.Random) -> float:
+    return round(source.uniform(3, 6), 2)
+
+
+def _broker_dies(source: random.Random, cluster: Cluster) -> list[Step]:
+    return [Step(_pause(source), "kill_broker", {"broker": source.choice(cluster.others)})]
+
+
+def _broker_hangs(source: random.Random, cluster: Cluster) -> list[Step]:
+    return [Step(_pause(source), "pause_broker", {"broker": source.choice(cluster.others)})]
+
+
+def _controller_dies(source: random.Random, cluster: Cluster) -> list[Step]:
+    return [Step(_pause(source), "kill_controller")]
+
+
+def _rack_lost(source: random.Random, cluster: Cluster) -> list[Step]:
+    racks = cluster.racks
+    if len(racks) < 3:
+        raise Refused(
+            f"the brokers stand in {len(racks)} racks, and a drill that takes one away needs three",
+            "Give the stack `racks: 3`, or run another scenario.",
+        )
+    return [Step(_pause(source), "lose_rack", {"rack": source.choice(sorted(racks))})]
+
+
+def _rolling_restart(source: random.Random, cluster: Cluster) -> list[Step]:
+    return [Step(_pause(source), "rolling_restart")]
+
+
+def _everything(source: random.Random, cluster: Cluster) -> list[Step]:
+    kinds = [_broker_dies, _broker_hangs, _controller_dies, _rolling_restart]
+    kinds += [_rack_lost] if len(cluster.racks) >= 3 else []
+    source.shuffle(kinds)
+    return [step for kind in kinds for step in kind(source, cluster)]
+
+
+def _unclean(source: random.Random, cluster: Cluster) -> list[Step]:
+    """The follower hangs while the leader acknowledges alone; the leader dies, and the follower, which lacks those records, leads."""
+    follower, leader = source.sample(cluster.others, 2)
+    gap_s = round(source.uniform(2.5, 4), 2)
+    return [
+        Step(_pause(source), "pause_broker", {"broker": follower}, lasts_s=gap_s + 0.2, alone=False),
+        Step(gap_s, "kill_broker", {"broker": leader}),
+    ]
+
+
+KINDS = {
+    "broker-dies": Kind("a broker is killed", _broker_dies),
+    "broker-hangs": Kind("a broker hangs: its process is there and answers nobody", _broker_hangs),
+    "controller-dies": Kind("the broker that leads the metadata quorum is killed", _controller_dies),
+    "rack-lost": Kind("all brokers of one rack are killed at once", _rack_lost),
+    "rolling-restart": Kind("every broker is restarted under load, one after the other", _rolling_restart),
+    "everything": Kind("all of these in turn, in an order that the seed gives", _everything),
+    "acks1-unclean": Kind(
+        "made to lose records: acks=1, two replicas, and a leader elected that lacks what the dead one acknowledged",
+        _unclean,
+        UNSAFE,
+        loses=True,
+    ),
+}
+
+
+def plan(name: str, seed: int, cluster: Cluster, rate_per_s: float) -> Plan:
+    """The plan of a scenario. Raises WrongUsage for a name that is none, Refused where the cluster is too small for it."""
+    kind = KINDS.get(name)
+    if kind is None:
+        raise WrongUsage(f"there is no scenario {name}", f"There are {', '.join(KINDS)}.")
+    if len(cluster.brokers) < 3:
+        raise Refused(
+            f"{len(cluster.brokers)} brokers are up, and a drill needs three: its topic has three replicas",
+            "Give the stack `brokers: 3`.",
+        )
+    steps = kind.steps(random.Random(f"{name}/{seed}"), cluster)
+    return Plan(name, kind.about, seed, tuple(steps), kind.safety, rate_per_s, kind.loses)
+
+
+def load_of(plan: Plan) -> Scenario:
+    """The load that runs meanwhile, on a scratch topic: two producers at a constant rate, and a group of two consumers."""
+    safety, longest_s = plan.safety, plan.longest_s
+    sends = Producers(
+        name="producers",
+        topic=TOPIC,
+        users=2,
+        stages=(Stage(longest_s, plan.rate_per_s, plan.rate_per_s),),
+        values=Values(SIZE_BYTES, SIZE_BYTES),
+        acks=safety.acks,
+        idempotence=safety.acks == "all",
+        timeout_s=TIMEOUT_S,
+    )
+    config = {
+        "min.insync.replicas": str(safety.min_isr),
+        "unclean.leader.election.enable": str(safety.unclean).lower(),
+    }
+    return Scenario(
+        name=f"drill {plan.scenario}",
+        duration_s=longest_s,
+        producers=(sends,),
+        consumers=(Consumers(TOPIC, users=2),),
+        topics=(LoadTopic(TOPIC, PARTITIONS, safety.replication, config),),
+        warm_up_s=WARM_UP_S,
+        drain_s=30.0,
+        seed=plan.seed,
+        finest_s=STEP_S,
+    )
