@@ -39,6 +39,7 @@ class RealCluster:
         heap_bytes: int = DEFAULT_HEAP_BYTES,
         version: str = DEFAULT_VERSION,
         quick_detection: bool = True,
+        log_dirs: int = 1,
     ) -> None:
         self.home = home
         self.directory = home / "stacks" / "harness"
@@ -62,6 +63,7 @@ class RealCluster:
                 authorizer=self.credentials is not None,
                 internal_replication=min(3, brokers),
                 static_config={**(QUICK_DETECTION if quick_detection else {}), **(config or {})},
+                log_dirs=log_dirs,
             )
             for i in range(brokers)
         }

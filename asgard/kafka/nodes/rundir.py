@@ -4,7 +4,7 @@ node.json           the description, without secrets
 server.properties   0600: passwords stand here only
 log4j2.properties   what Kafka logs, and where to
 pid                 the process; believed only while that process carries this directory's marker
-data/log            Kafka's log directory;  data/formatted says that it was formatted to the end
+data/log            Kafka's log directory (a second one is data/log-2);  data/formatted says that it was formatted to the end
 logs/               server.log (rolling), and out.log of the last start
 """
 
@@ -90,8 +90,12 @@ class RunDir:
 
     @property
     def log_dir(self) -> Path:
-        """Kafka's log directory."""
+        """Kafka's log directory; where a node has several, the one with the cluster's metadata."""
         return self.data / "log"
+
+    def every_log_dir(self, spec: NodeSpec) -> list[Path]:
+        """All of its log directories, the one with the cluster's metadata first."""
+        return [self.log_dir, *(self.data / f"log-{number}" for number in range(2, spec.log_dirs + 1))]
 
     @property
     def formatted(self) -> Path:
@@ -129,7 +133,7 @@ class RunDir:
         """Describe the node; a running process sees nothing of it before its next start."""
         for directory in (self.path, self.data, self.logs):
             paths.private_dir(directory)
-        properties = server_properties(spec, self.log_dir.absolute(), credentials)
+        properties = server_properties(spec, [path.absolute() for path in self.every_log_dir(spec)], credentials)
         self._put(self.log4j2, _LOG4J2.format(logs=self.logs.absolute()))
         self._put(self.properties, render_properties(properties))
         self._put(self.description, spec.to_json())

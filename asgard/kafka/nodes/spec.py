@@ -11,7 +11,7 @@ import base64
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -62,7 +62,8 @@ class Credentials:
 @dataclass(frozen=True)
 class NodeSpec:
     """A node, without secrets. `voters` is the first quorum, the same on every node of a cluster; `internal_replication`
-    the replication factor of Kafka's own topics; `joins` is set on a node that was made anew and joins a running quorum."""
+    the replication factor of Kafka's own topics; `joins` is set on a node that was made anew and joins a running quorum.
+    `log_dirs`: how many log directories it has; the cluster's metadata stands in the first."""
 
     id: int
     cluster_id: str
@@ -78,6 +79,7 @@ class NodeSpec:
     internal_replication: int = 1
     static_config: Mapping[str, str] = field(default_factory=dict)
     joins: bool = False
+    log_dirs: int = 1
 
     def __post_init__(self) -> None:
         if self.is_broker != (self.client_port is not None) or self.is_controller != (self.controller_port is not None):
@@ -127,8 +129,8 @@ def random_uuid() -> str:
             return text
 
 
-def server_properties(spec: NodeSpec, log_dir: Path, credentials: Credentials | None) -> dict[str, str]:
-    """All of a node's configuration. `log_dir` is absolute (KAFKA-20901). Raises `WrongUsage` where `static_config`
+def server_properties(spec: NodeSpec, log_dirs: Sequence[Path], credentials: Credentials | None) -> dict[str, str]:
+    """All of a node's configuration. `log_dirs` are absolute (KAFKA-20901). Raises `WrongUsage` where `static_config`
     names what the node's own description decides."""
     secured = spec.sasl != "none"
     if secured and credentials is None:
@@ -146,7 +148,7 @@ def server_properties(spec: NodeSpec, log_dir: Path, credentials: Credentials | 
         "listener.security.protocol.map": f"CLIENT:{protocol},CONTROLLER:{protocol}",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.bootstrap.servers": ",".join(f"{HOST}:{v.port}" for v in spec.voters),
-        "log.dirs": str(log_dir),
+        "log.dirs": ",".join(map(str, log_dirs)),
     }
     if spec.is_broker:
         own |= {"inter.broker.listener.name": "CLIENT", "advertised.listeners": f"CLIENT://{HOST}:{spec.client_port}"}

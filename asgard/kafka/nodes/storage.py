@@ -63,7 +63,7 @@ def ensure_formatted(run_dir: RunDir) -> None:
     _wipe_half_formatted(run_dir)
     spec = run_dir.spec()
     with _one_of_the_cluster(run_dir) if spec.first_voter else contextlib.nullcontext():
-        if not (spec.first_voter and _copy_of_another(run_dir, spec)):
+        if not (spec.first_voter and spec.log_dirs == 1 and _copy_of_another(run_dir, spec)):
             _format(run_dir, spec)
         paths.write_atomic(run_dir.formatted, f"{spec.cluster_id}\n")
 
@@ -159,11 +159,13 @@ def _wipe_half_formatted(run_dir: RunDir) -> None:
     for leftover in run_dir.path.glob(".format-*.args"):
         with contextlib.suppress(FileNotFoundError):
             leftover.unlink()
-    written = [segment for segment in run_dir.log_dir.glob("*/*.log") if segment.stat().st_size]
+    log_dirs = run_dir.every_log_dir(run_dir.spec())
+    written = [path for path in log_dirs if any(s.stat().st_size for s in path.glob("*/*.log"))]
     if written:
         raise Refused(
-            f"{run_dir.log_dir} holds records, but nothing says that it was formatted to the end",
+            f"{written[0]} holds records, but nothing says that it was formatted to the end",
             f"If it is whole, create the empty file {run_dir.formatted}; else remove {run_dir.data}.",
         )
-    shutil.rmtree(run_dir.log_dir, ignore_errors=True)
-    paths.private_dir(run_dir.log_dir)
+    for path in log_dirs:
+        shutil.rmtree(path, ignore_errors=True)
+        paths.private_dir(path)

@@ -26,7 +26,7 @@ COMBINED = NodeSpec(
 )
 BROKER = replace(COMBINED, id=3, roles=("broker",), controller_port=None)
 CREDENTIALS = Credentials("admin", "admin-secret", "controller", "controller-secret")
-LOGS = Path("/somewhere/data/log")
+LOGS = [Path("/somewhere/data/log")]
 PASSWORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=20)
 
 
@@ -155,3 +155,10 @@ def test_nodes_that_join_are_formatted_without_a_quorum(tmp_path, spec):
 def test_a_random_uuid_is_one_that_kafkas_tools_take(_):
     assert len(random_uuid()) == 22
     assert not random_uuid().startswith("-")
+
+
+def test_a_node_with_two_log_directories_keeps_the_metadata_in_the_first(tmp_path: Path) -> None:
+    node = RunDir(tmp_path / "1")
+    node.write(replace(COMBINED, log_dirs=2), CREDENTIALS)
+    assert read_properties(node.properties)["log.dirs"] == f"{tmp_path}/1/data/log,{tmp_path}/1/data/log-2"
+    assert node.spec().log_dirs == 2
