@@ -27,6 +27,8 @@ WRITES = frozenset(
         "elect_unclean_leaders",
         "raise_features",
         "unregister_broker",
+        "remove_members",
+        "commit_offsets",
     }
 )
 

@@ -179,6 +179,18 @@ class ControlPlane(Protocol):
         """Group to the offsets it has committed, for all groups."""
         ...
 
+    def group_members(self, group: str) -> dict[str, str]:
+        """Member id to its client id and host, of a group of the classic protocol."""
+        ...
+
+    def remove_members(self, group: str) -> int:
+        """Send every member of a group away; they may join again. How many that were."""
+        ...
+
+    def commit_offsets(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Set what a group has committed. Kafka refuses it while the group has members."""
+        ...
+
 
 class NodeControl(Protocol):
     """The machines or processes that brokers run on. Raises `Failed` where a node does not obey within its time."""

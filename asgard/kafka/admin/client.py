@@ -7,14 +7,14 @@ from types import TracebackType
 from asgard.core.errors import AsgardError
 from asgard.kafka.admin.cluster import ClusterCalls
 from asgard.kafka.admin.configs import ConfigCalls
-from asgard.kafka.admin.offsets import OffsetCalls
+from asgard.kafka.admin.groups import GroupCalls
 from asgard.kafka.admin.placement import PlacementCalls
 from asgard.kafka.admin.security import SecurityCalls
 from asgard.kafka.admin.wire import Wire
 from asgard.kafka.connection import Connection
 
 
-class AdminClient(ClusterCalls, ConfigCalls, SecurityCalls, PlacementCalls, OffsetCalls):
+class AdminClient(ClusterCalls, ConfigCalls, SecurityCalls, PlacementCalls, GroupCalls):
     """`kafka.ports.ControlPlane` over the network. Safe to use from several threads. A context manager."""
 
     def __init__(self, wire: Wire) -> None:
