@@ -24,16 +24,19 @@ def _fraction(value: Any) -> float:
     return float(match[1]) / 100
 
 
-def _window(value: Any) -> str:
+def window(value: Any, *, clock: str = "UTC") -> str:
+    """A time of the week as in `22:00-06:00` or `sat-sun 00:00-24:00`; `clock` says in errors whose. Raises ValueError."""
     if not isinstance(value, str) or not _WINDOW.match(value.lower()):
-        raise ValueError(f"is {shown(value)}; allowed is a time of day (UTC), as in 22:00-06:00 or sat-sun 00:00-24:00")
+        raise ValueError(
+            f"is {shown(value)}; allowed is a time of day ({clock}), as in 22:00-06:00 or sat-sun 00:00-24:00"
+        )
     return " ".join(re.sub(r"\s*-\s*", "-", value.lower()).split())
 
 
 _FRACTION_SCHEMA = {"type": "string", "pattern": r"^\s*[0-9.]+\s*%\s*$", "examples": ["80%"]}
 Fraction = Annotated[float, BeforeValidator(_fraction), WithJsonSchema(_FRACTION_SCHEMA)]
 OptionalFraction = Annotated[float | None, BeforeValidator(_fraction), WithJsonSchema(_FRACTION_SCHEMA)]
-Window = Annotated[str, BeforeValidator(_window), WithJsonSchema({"type": "string", "examples": ["22:00-06:00"]})]
+Window = Annotated[str, BeforeValidator(window), WithJsonSchema({"type": "string", "examples": ["22:00-06:00"]})]
 Count = Annotated[int | None, Field(ge=0)]
 Positive = Annotated[int | None, Field(ge=1)]
 
