@@ -1,0 +1,46 @@
+"""One shape for everything that can be taken away: a broker process, an EC2 instance, one of an Auto Scaling group, a container."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["broker", "ec2", "asg", "container"]
+KINDS: tuple[Kind, ...] = ("broker", "ec2", "asg", "container")
+
+
+@dataclass(frozen=True)
+class Member:
+    """Something that can be taken away. `id` is its source's own: a node id, an instance id, a container's long id.
+
+    `group` is what it belongs to by nature: the Auto Scaling group; empty for the others. `labels` are tags, labels, or for a
+    broker its node id, rack and stack. `state` is its source's word; `healthy` whether it serves as it should.
+    """
+
+    id: str
+    kind: Kind
+    group: str
+    labels: Mapping[str, str]
+    state: str
+    healthy: bool
+    name: str = ""
+
+    def __str__(self) -> str:
+        lead = {"broker": "broker", "ec2": "instance", "asg": "instance", "container": "container"}[self.kind]
+        short = self.id[:12] if self.kind == "container" else self.id
+        named = f" ({self.name})" if self.name else ""
+        return f"{lead} {short}{named}" + (f" of {self.group}" if self.group else "")
+
+
+@dataclass(frozen=True)
+class Population:
+    """The members that a look has found, and how many there should be by `Member.group`, where their source says it."""
+
+    members: tuple[Member, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+def opted_in(labels: Mapping[str, str], wanted: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether all the labels that are wanted are there, each with one of its values, letter by letter. Nothing wanted: no."""
+    return bool(wanted) and all(labels.get(name) in values for name, values in wanted.items())
