@@ -9,10 +9,16 @@ from asgard.core.schema.validate import nearest
 from asgard.loki.chaos.kind import Kind
 
 _FAULTS = "asgard.loki.chaos.faults"
+_MACHINES = "asgard.loki.machines.actions"
 MODULES = {
     "kill_broker": f"{_FAULTS}.brokers",
     "stop_broker": f"{_FAULTS}.brokers",
     "pause_broker": f"{_FAULTS}.brokers",
+    "stop_instance": _MACHINES,
+    "terminate_instance": _MACHINES,
+    "reboot_instance": _MACHINES,
+    "kill_asg_instance": _MACHINES,
+    "kill_container": _MACHINES,
 }
 """Action to the module whose `KINDS` has it."""
 
