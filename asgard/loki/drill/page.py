@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from html import escape
 
-from asgard.core.units import format_duration
-from asgard.loki.drill.result import Drill, Series, Struck
+from asgard.loki.drill import tables
+from asgard.loki.drill.result import Drill, Series
 from asgard.loki.drill.times import ALLOWED_S
 from asgard.loki.load.page import charts, document, table
-from asgard.loki.load.verdict import milliseconds
+from asgard.loki.load.tables import Figures
 
 _DEFINITIONS = (
     ("noticed", "from the fault until the healing saw it"),
@@ -28,12 +28,20 @@ _DEFINITIONS = (
 def page(series: Series) -> str:
     """The page as text. Raises Failed where the chart library is not installed."""
     shown = worst(series.runs)
-    before = [_lead(series)]
-    if len(series.runs) > 1:
-        before += [_often(series), _runs(series)]
-        before.append(f"<h2>The run with seed {shown.seed}</h2><p>{escape(shown.verdict)}</p>")
-    before += [_story(shown), _faults(shown), _counts(shown), _promises(shown)]
+    alone = len(series.runs) == 1
+    before = [_lead(series), "" if alone else _section("How often it held", tables.often(series))]
+    before += [] if alone else [f"<h2>The run with seed {shown.seed}</h2><p>{escape(shown.verdict)}</p>"]
+    before += [
+        _story(shown),
+        _section("How long it took", tables.faults(series)),
+        _section("What became of the records", tables.records(series)),
+        _section("What must hold" if alone else f"What must hold: seed {shown.seed}", tables.promises(shown)),
+    ]
     return document(f"Disaster drill: {series.scenario}", "".join(before), charts(shown.load), _facts(series, shown))
+
+
+def _section(title: str, figures: Figures) -> str:
+    return f"<h2>{title}</h2>{table(figures.columns, figures.rows, figures.right)}"
 
 
 def worst(runs: list[Drill]) -> Drill:
@@ -50,79 +58,6 @@ def _lead(series: Series) -> str:
 
 def _story(drill: Drill) -> str:
     return "<h2>What happened</h2>" + "".join(f"<p>{escape(line)}</p>" for line in drill.story)
-
-
-def _faults(drill: Drill) -> str:
-    heads = ["fault", "at", "noticed after", "whole again after", "writers waited", "readers waited"]
-    rows = [
-        [
-            fault.text,
-            format_duration(fault.at_s),
-            _time(fault.noticed_s, fault),
-            _time(fault.healed_s),
-            format_duration(fault.producers_waited_s),
-            format_duration(fault.consumers_waited_s),
-        ]
-        for fault in drill.faults
-    ]
-    return "<h2>How long it took</h2>" + table(heads, rows, 1)
-
-
-def _time(seconds: float | None, fault: Struck | None = None) -> str:
-    if seconds is None:
-        return "nothing to notice" if fault is not None and not fault.heals else "never"
-    return format_duration(seconds)
-
-
-def _counts(drill: Drill) -> str:
-    heads = ["acknowledged", "lost", "there twice", "worst wait, written", "worst wait, read"]
-    row = [
-        f"{drill.acknowledged:,}",
-        f"{drill.lost:,}",
-        f"{drill.duplicates:,}",
-        milliseconds(drill.worst_s),
-        milliseconds(drill.worst_end_to_end_s),
-    ]
-    return "<h2>What became of the records</h2>" + table(heads, [row], 0)
-
-
-def _promises(drill: Drill) -> str:
-    rows = [[p.words, "yes" if p.kept else "NO", p.seen] for p in drill.promises]
-    return "<h2>What must hold</h2>" + table(["promise", "kept", "seen"], rows, 3)
-
-
-def _often(series: Series) -> str:
-    rows = [
-        [o.words, f"{o.share.kept} of {o.share.of}", f"{o.share.low:.0%} to {o.share.high:.0%}"] for o in series.often
-    ]
-    return "<h2>How often it held</h2>" + table(["promise", "kept", "of all runs, with 95 % confidence"], rows, 1)
-
-
-def _runs(series: Series) -> str:
-    heads = ["seed", "passed", "noticed after", "whole again after", "writers waited", "readers waited"]
-    rows = [
-        [
-            str(run.seed),
-            "yes" if run.passed else "NO",
-            _longest([f.noticed_s for f in run.faults if f.heals]),
-            _longest([f.healed_s for f in run.faults]),
-            format_duration(run.producers_waited_s),
-            format_duration(run.consumers_waited_s),
-            f"{run.acknowledged:,}",
-            f"{run.lost:,}",
-            f"{run.duplicates:,}",
-            milliseconds(run.worst_s),
-        ]
-        for run in series.runs
-    ]
-    return "<h2>All runs</h2>" + table([*heads, "acknowledged", "lost", "there twice", "worst wait"], rows, 2)
-
-
-def _longest(seconds: list[float | None]) -> str:
-    found = [s for s in seconds if s is not None]
-    if len(found) < len(seconds):
-        return "never"
-    return format_duration(max(found)) if found else "-"
 
 
 def _facts(series: Series, drill: Drill) -> str:

@@ -1,0 +1,130 @@
+"""A disaster drill for real: Loki's load and faults, Thor's healing, and the check of every record, in one run.
+
+    order = Order("broker-dies", seed=7)
+    for line in preview(target, order): …
+    series = run(target, order)
+
+Whatever happens, everything is put back; after kill -9 the next command that changes the cluster does it (`compose/settle.py`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from asgard.compose import drill_faults, fault, heal, settle
+from asgard.core import console, contexts
+from asgard.core.errors import Refused, WrongUsage
+from asgard.kafka.ports import ControlPlane
+from asgard.kafka.target import Target
+from asgard.loki.chaos import BlastRadius
+from asgard.loki.drill import scenarios, verdict
+from asgard.loki.drill.result import Drill
+from asgard.loki.drill.scenarios import Cluster, Plan
+from asgard.loki.load import run as runs
+from asgard.loki.load import scratch
+from asgard.thor.limits import Limits
+from asgard.thor.policy import Flapping, Policy
+
+RATE_PER_S = 500.0
+LOOK_DEADLINE_S = 3.0
+"""A broker that hangs must not hold up a look for as long as it may hold up a change."""
+MANY = 1_000_000
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be drilled. `policy` None: Thor heals at once, and as often as the drill breaks something."""
+
+    scenario: str
+    seed: int
+    runs: int = 1
+    rate_per_s: float = RATE_PER_S
+    policy: Policy | None = None
+    limits: Limits = field(default_factory=Limits)
+    confirm: str | None = None
+
+
+def plan(target: Target, order: Order) -> Plan:
+    """What the first run would do. Raises Refused where the cluster can't be drilled, WrongUsage for no such scenario."""
+    if order.scenario not in scenarios.KINDS:
+        raise WrongUsage(f"there is no scenario {order.scenario}", f"There are {', '.join(scenarios.KINDS)}.")
+    if heal.node_control(target) is None:
+        raise Refused(
+            f"the brokers of {target.name} are not Asgard's to stop: a drill breaks those of local stacks",
+            "Make one with `asgard odin init local-ha` and `asgard odin up`, or `asgard demo --keep`.",
+        )
+    control = target.connect(deadline_s=runs.CALL_DEADLINE_S)
+    try:
+        contexts.refuse_protected_cluster(control.cluster().cluster_id, order.confirm)
+        return _plan(control, order)
+    finally:
+        control.close()
+
+
+def _plan(control: ControlPlane, order: Order) -> Plan:
+    brokers = tuple(b for b in control.cluster().brokers if b.state == "up")
+    return scenarios.plan(order.scenario, order.seed, Cluster(brokers, control.quorum().leader), order.rate_per_s)
+
+
+def run(
+    target: Target,
+    order: Order,
+    *,
+    say: Callable[[str], None] = console.say,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Iterator[Drill]:
+    """One drill after the other, with seeds that count up. Raises Busy where somebody else breaks, loads or changes the cluster."""
+    runs.check_installed()
+    for number in range(order.runs):
+        yield _one(target, replace(order, seed=order.seed + number), say, progress)
+
+
+def any_seed() -> int:
+    """A seed, where nobody named one."""
+    return secrets.randbelow(100_000)
+
+
+def command(target: Target, order: Order) -> str:
+    """The command that repeats it."""
+    where = f"--context {target.context.name}" if target.context else f"--bootstrap-server {target.name}"
+    rate = f" --rate {order.rate_per_s:g}/s" if order.rate_per_s != RATE_PER_S else ""
+    many = f" --runs {order.runs}" if order.runs > 1 else ""
+    return f"asgard loki drill {order.scenario} --seed {order.seed}{many}{rate} {where}"
+
+
+def _one(target: Target, order: Order, say: Callable[[str], None], progress: Callable[[str], None]) -> Drill:
+    from asgard.journal import events
+
+    policy = order.policy or Policy(grace_s=0, max_dead=MANY, flapping=Flapping(times=MANY))
+    radius = BlastRadius()
+    if scenarios.KINDS[order.scenario].loses:
+        radius = BlastRadius(brokers=2, in_sync=0, quorum=False)
+    doing = f"loki drill {order.scenario} (seed {order.seed})"
+    with fault.hold(
+        target, doing=doing, seed=order.seed, confirm=order.confirm, while_healing=True, limits=radius, say=say
+    ) as site:
+        looks = target.connect(deadline_s=LOOK_DEADLINE_S)
+        try:
+            drawn, run_id = _plan(looks, order), runs.new_run()
+            load = scenarios.load_of(drawn)
+            topics = scratch.plan(looks, load, run_id)
+            about = {"cluster_id": site.cluster_id, "scenario": order.scenario, "seed": order.seed}
+            with runs.begin(target, site.control, load, topics, run_id, leftovers=settle.leftovers()) as running:
+                events.record(site.journal, "loki.drill.started", target.name, about, correlation=site.run)
+                with (
+                    drill_faults.watched(target, policy, order.limits, order.confirm, say) as sights,
+                    drill_faults.breaking(site, drawn, running, looks, sights) as breaker,
+                ):
+                    for event in running.events():
+                        if event["event"] == "progress":
+                            progress(f"{event['acked']:,}/s acknowledged, {event['read']:,}/s read")
+                progress("checking every record")
+                result = runs.finish(running, site.control, nodes=runs.nodes_of(target))
+        finally:
+            looks.close()
+        drill = verdict.judged(drawn, breaker.struck, result, command(target, replace(order, runs=1)))
+        about |= {"passed": drill.passed, "acknowledged": drill.acknowledged, "lost": drill.lost}
+        events.record(site.journal, "loki.drill.finished", target.name, about, correlation=site.run)
+    return drill

@@ -1,0 +1,272 @@
+"""The part of a drill that breaks things: faults by plan, looks at the cluster all the while, and Thor healing it beside.
+
+A fault counts as healed when Kafka (or whoever watches it) has shown its effect and then every broker is there and every replica
+in sync again. Looks go to the cluster itself four times a second at most, so that the times don't rest on what Thor says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from asgard.compose import heal
+from asgard.core.errors import AsgardError
+from asgard.kafka.ports import ControlPlane
+from asgard.kafka.target import Target
+from asgard.loki import chaos
+from asgard.loki.chaos import Fault, Site
+from asgard.loki.drill.result import Struck
+from asgard.loki.drill.scenarios import AFTER_S, HEAL_S, Plan, Step
+from asgard.thor.limits import Limits
+from asgard.thor.policy import Policy
+
+if TYPE_CHECKING:
+    from asgard.loki.load.run import Load
+    from asgard.thor.heal.once import Turn
+
+LOOK_S = 0.25
+BACK_S = 120.0
+"""How long the cluster may take once the drill itself has put everything back."""
+_PASSING = frozenset({"rolling_restart", "restart_broker"})
+_UNEVEN = frozenset({"leader-imbalance", "limit-exceeded"})
+_REMEDIES = frozenset({"restart", "replace", "reassign"})
+
+
+@dataclass(frozen=True)
+class Look:
+    """The cluster at a moment: brokers that are up, those that some partition lacks, and whether nothing is amiss."""
+
+    up: frozenset[int]
+    lacking: frozenset[int]
+    leaderless: bool
+
+    def shows(self, brokers: tuple[int, ...]) -> bool:
+        """Whether it shows that one of these brokers does not serve."""
+        return any(b not in self.up or b in self.lacking for b in brokers)
+
+    def whole(self, brokers: frozenset[int]) -> bool:
+        """Whether all of these brokers are up, and every replica is in sync."""
+        return brokers <= self.up and not self.lacking and not self.leaderless
+
+
+def look(control: ControlPlane) -> Look | None:
+    """One look; None where nobody answered in time."""
+    try:
+        up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
+        partitions = [p for topic in control.topics(moves=False).values() for p in topic.partitions]
+    except AsgardError:
+        return None
+    lacking = frozenset(replica for p in partitions for replica in set(p.replicas).difference(p.isr))
+    return Look(up, lacking, any(p.leader < 0 for p in partitions))
+
+
+@dataclass
+class Sights:
+    """What Thor saw and did, turn by turn: seconds since 1970 with the brokers that were not well, and what came of it."""
+
+    say: Callable[[str], None]
+    seen: list[tuple[float, frozenset[int]]] = field(default_factory=list)
+    done: list[tuple[float, tuple[int, ...], str]] = field(default_factory=list)
+    trouble: str = ""
+
+    def report(self, turn: Turn) -> None:
+        """A turn of the watcher."""
+        case, healed = turn.case, turn.healed
+        unwell = {b.id for b in case.gone} | set(case.snapshot.silent)
+        unwell |= {b for f in case.findings if f.kind not in _UNEVEN for b in f.brokers}
+        if unwell:
+            self.seen.append((case.now, frozenset(unwell)))
+        if healed.state in ("healed", "failed"):
+            self.say(f"thor: {healed}")
+            if healed.decision in _REMEDIES:
+                self.done.append((case.now, healed.brokers, f"{healed.action}: {healed.outcome}"))
+
+    def complain(self, error: AsgardError) -> None:
+        """What the watcher could not do."""
+        self.trouble = error.what
+
+    def noticed(self, fault: Fault) -> float | None:
+        """When it first saw that a broker of the fault was not well."""
+        return next(
+            (at for at, unwell in list(self.seen) if at >= fault.at and unwell.intersection(fault.brokers)), None
+        )
+
+    def healing(self, fault: Fault) -> str:
+        """The first thing it did about a broker of the fault."""
+        return next((what for at, who, what in list(self.done) if at >= fault.at and set(who) & set(fault.brokers)), "")
+
+
+@contextlib.contextmanager
+def watched(
+    target: Target, policy: Policy, limits: Limits, confirm: str | None, say: Callable[[str], None]
+) -> Iterator[Sights]:
+    """`thor watch` in a thread of its own, until the block ends."""
+    over, sights = threading.Event(), Sights(say)
+    manner = heal.Manner(None, lambda text: None, confirm, say=lambda text: None)
+
+    def watch() -> None:
+        try:
+            heal.watch(
+                target, policy, limits, manner, every_s=1.0, over=over, report=sights.report, complain=sights.complain
+            )
+        except AsgardError as error:
+            sights.complain(error)
+
+    with ThreadPoolExecutor(1, "thor watch") as pool:
+        watching = pool.submit(watch)
+        try:
+            yield sights
+        finally:
+            over.set()
+        watching.result()
+
+
+@dataclass
+class _Standing:
+    """A fault that is not over for the drill, with what was seen of it (seconds since 1970)."""
+
+    step: Step
+    fault: Fault
+    struck: Struck
+    shown_at: float | None = None
+    back_at: float | None = None
+
+
+class Breaker:
+    """Carries out the faults of a plan while a load runs, and ends the load. `struck` is what became of each."""
+
+    def __init__(
+        self, site: Site, plan: Plan, load: Load, control: ControlPlane, sights: Sights, over: threading.Event
+    ) -> None:
+        self.struck: list[Struck] = []
+        self.failure: BaseException | None = None
+        self._site, self._plan, self._load, self._control = site, plan, load, control
+        self._sights, self._over = sights, over
+        self._brokers: frozenset[int] = frozenset()
+        self._standing: list[_Standing] = []
+
+    def run(self) -> None:
+        """All of it; to be called in a thread of its own. Ends early where `over` is set."""
+        try:
+            self._run()
+        except BaseException as error:  # the main thread raises it, once the load has ended
+            self.failure = error
+        finally:
+            self._load.stop()
+
+    def _run(self) -> None:
+        while self._load.began_us is None:
+            if self._over.wait(0.05):
+                return
+        self._brokers = frozenset(b.id for b in self._control.cluster().brokers if b.state == "up")
+        since = self._load.began_us / 1e6
+        for step in self._plan.steps:
+            if self._sleep_until(since + step.after_s):
+                return
+            since = self._break(step)
+            if step.alone and not self._until_healed():
+                return
+            since = time.time() if step.alone else since
+        if self._standing and not self._until_healed():
+            return
+        self._over.wait(AFTER_S)
+
+    def _break(self, step: Step) -> float:
+        fault = chaos.inject(self._site, step.action, **step.arguments)
+        assert self._load.began_us is not None
+        struck = Struck(
+            step.action,
+            str(fault),
+            fault.brokers,
+            round(fault.at - self._load.began_us / 1e6, 2),
+            heals=step.action not in _PASSING and step.lasts_s is None,
+        )
+        self._standing.append(_Standing(step, fault, struck))
+        return fault.at
+
+    def _sleep_until(self, at: float) -> bool:
+        """Wait, and put back what is due; whether the drill is to end."""
+        while (left := at - time.time()) > 0:
+            if self._over.wait(min(left, 0.05)):
+                return True
+            self._put_back_what_is_due()
+        return self._over.is_set()
+
+    def _put_back_what_is_due(self) -> None:
+        for s in self._standing:
+            if s.step.lasts_s is not None and s.back_at is None and time.time() >= s.fault.at + s.step.lasts_s:
+                chaos.put_back(self._site, s.fault)
+                s.back_at = time.time()
+
+    def _until_healed(self) -> bool:
+        """Wait until all that stands is healed, or put it back once that takes too long; whether the drill goes on."""
+        give_up = max(s.fault.at for s in self._standing) + HEAL_S
+        while not (healed := self._look()) and time.time() < give_up:
+            if self._over.wait(LOOK_S):
+                return False
+            self._put_back_what_is_due()
+        now = time.time()
+        for s in self._standing:
+            outcome = chaos.put_back(self._site, s.fault)
+            self.struck.append(self._told(s, now if healed else None, outcome))
+        if healed:
+            self._load.mark("whole again", at=now)
+        self._standing.clear()
+        return healed or self._until_back()
+
+    def _look(self) -> bool:
+        """Look once; whether the effect of each fault was seen and is gone."""
+        seen, now = look(self._control), time.time()
+        if seen is None:
+            return False
+        for s in self._standing:
+            if s.shown_at is None and seen.shows(s.fault.brokers):
+                s.shown_at = now
+        over = all(s.shown_at is not None or s.back_at is not None or s.step.action in _PASSING for s in self._standing)
+        return over and seen.whole(self._brokers)
+
+    def _told(self, s: _Standing, healed_at: float | None, outcome: str) -> Struck:
+        noticed_at = self._sights.noticed(s.fault)
+
+        def after(at: float | None) -> float | None:
+            return None if at is None else round(at - s.fault.at, 2)
+
+        return replace(
+            s.struck,
+            kafka_s=after(s.shown_at),
+            noticed_s=after(noticed_at),
+            healed_s=after(healed_at),
+            healing=self._sights.healing(s.fault) or (self._sights.trouble if healed_at is None else ""),
+            by_hand=healed_at is None,
+        )
+
+    def _until_back(self) -> bool:
+        """After the drill put things back itself; whether that helped."""
+        give_up = time.time() + BACK_S
+        while time.time() < give_up and not self._over.wait(LOOK_S):
+            seen = look(self._control)
+            if seen is not None and seen.whole(self._brokers):
+                return True
+        return False
+
+
+@contextlib.contextmanager
+def breaking(site: Site, plan: Plan, load: Load, control: ControlPlane, sights: Sights) -> Iterator[Breaker]:
+    """The faults of a plan, in a thread of their own. On leaving, all of them are put back, whatever happened."""
+    over = threading.Event()
+    breaker = Breaker(site, plan, load, control, sights, over)
+    thread = threading.Thread(target=breaker.run, name="drill faults")
+    thread.start()
+    try:
+        yield breaker
+    finally:
+        over.set()
+        thread.join()
+        chaos.put_all_back(site)
+    if breaker.failure is not None:
+        raise breaker.failure
