@@ -41,8 +41,11 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def read(path: Path | str) -> Document:
-    """Read one YAML file. Raises InvalidFile (not UTF-8, not YAML, empty) and WrongUsage (can't be read at all)."""
+def read(path: Path | str, *, references: bool = True) -> Document:
+    """Read one YAML file; without `references`, `${…}` stands for itself.
+
+    Raises InvalidFile (not UTF-8, not YAML, empty) and WrongUsage (can't be read at all).
+    """
     path = Path(path)
     try:
         if path.exists() and not path.is_file():
@@ -58,17 +61,17 @@ def read(path: Path | str) -> Document:
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8", "replace")
         raise InvalidFile([_at_offset(str(path), before, len(before), "is not UTF-8 text")]) from error
-    return read_text(text, str(path), path.parent)
+    return read_text(text, str(path), path.parent, references=references)
 
 
-def read_text(text: str, file: str, folder: Path | None = None) -> Document:
+def read_text(text: str, file: str, folder: Path | None = None, *, references: bool = True) -> Document:
     """Read YAML text; `file` names it in messages, `folder` is where `${file:…}` starts from. Raises InvalidFile."""
     bad = _UNPRINTABLE.search(text)
     if bad:
         raise InvalidFile([_at_offset(file, text, bad.start(), f"has the control character {bad[0]!r}")])
     document = Document(file, None, None)
     try:
-        _Builder(document, folder or Path()).build(text)
+        _Builder(document, folder or Path(), references).build(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -113,8 +116,9 @@ def _events(text: str) -> Iterator[Event]:
 class _Builder:
     """Makes values of events, without recursion: a file can't exhaust the stack."""
 
-    def __init__(self, document: Document, folder: Path) -> None:
+    def __init__(self, document: Document, folder: Path, references: bool) -> None:
         self.document = document
+        self.references = references
         self.folder = folder
         self.stack: list[tuple[Map | Seq, str | None, int]] = []
         self.key: str | None = None
@@ -155,7 +159,7 @@ class _Builder:
             self.complain(mark, self.key or "", f"has the tag {event.tag}; tags are not allowed")
         self.values += 1
         value: Any
-        if "${" in text:
+        if self.references and "${" in text:
             value = self.replaced(text, mark, plain=event.implicit[0])
         else:
             value = scalar(text) if event.implicit[0] else text

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from asgard.core.document import Document, Loc, shown
 from asgard.core.errors import Problem
@@ -35,7 +36,7 @@ def check(document: Document, model: type[M], stand_ins: Mapping[str, Any] | Non
     """
     places = {(p.line, p.column) for p in document.problems}
     if not isinstance(document.root, dict):
-        allowed = f"is {shown(document.root)}; allowed is a mapping of {', '.join(model.model_fields)}"
+        allowed = f"is {shown(document.root)}; allowed is a mapping of {', '.join(_fields(model))}"
         return Checked(None, [*document.problems, document.problem((), allowed)])
     cut: dict[Loc, Any] = {}
     problems: list[Problem] = []
@@ -78,7 +79,7 @@ def _cure(model: type[BaseModel], loc: Loc, kind: str, attempt: int, stand_ins: 
         last = max((i for i, part in enumerate(loc) if isinstance(part, str)), default=0)
         field_loc, key = loc[: last + 1], str(loc[last]) if loc else ""
         if kind == "extra_forbidden":
-            meant = get_close_matches(key, _model_at(model, loc[:-1]).model_fields, n=1, cutoff=0.6)
+            meant = get_close_matches(key, _fields(_model_at(model, loc[:-1])), n=1, cutoff=0.6)
             instead = {(*loc[:-1], m): stand_ins[m] for m in meant if m in stand_ins}
             return {field_loc: _GONE, **instead}
         if key in stand_ins:
@@ -142,7 +143,7 @@ def _original(root: Any, loc: tuple[int | str, ...], cut: Mapping[Loc, Any], lis
 def _problem(document: Document, model: type[BaseModel], loc: Loc, error: Any) -> Problem:
     kind, value, ctx = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        allowed = list(_model_at(model, loc[:-1]).model_fields)
+        allowed = list(_fields(_model_at(model, loc[:-1])))
         message = f"is not a known key{nearest(str(loc[-1]), allowed)}; allowed are {', '.join(allowed)}"
         return document.problem(loc, message, at_key=True)
     if kind == "missing":
@@ -166,16 +167,21 @@ def _allowed(kind: str, ctx: dict[str, Any], model: type[BaseModel], loc: Loc) -
     if kind == "list_type":
         return "a list"
     if kind.startswith("model"):
-        return f"a mapping of {', '.join(_model_at(model, loc).model_fields)}"
+        return f"a mapping of {', '.join(_fields(_model_at(model, loc)))}"
     if kind == "dict_type":
         return "a mapping"
     return str(ctx.get("expected", kind.replace("_", " ")))
 
 
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """A model's fields by the keys that a file has them under."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def _model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel]:
     for part in loc:
-        if isinstance(part, str) and part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation) or model
+        if isinstance(part, str) and part in (fields := _fields(model)):
+            model = _model_in(fields[part].annotation) or model
     return model
 
 
