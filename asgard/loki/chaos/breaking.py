@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from asgard.core.errors import AsgardError, Failed, Refused, WrongUsage
 from asgard.loki.chaos.kind import Plan, Reach
 from asgard.loki.chaos.kinds import kind
-from asgard.loki.chaos.limits import Standing, refusal
-from asgard.loki.chaos.site import CALL_DEADLINE_S, Fault, Site
+from asgard.loki.chaos.limits import refusal
+from asgard.loki.chaos.site import CALL_DEADLINE_S, Fault, Site, standing
 
 if TYPE_CHECKING:
     from asgard.journal.operations import Operation
@@ -29,10 +29,16 @@ def inject(site: Site, action: str, **arguments: Any) -> Fault:
 
     Raises WrongUsage for a name or arguments that are wrong, Refused where the blast radius would be too large, LeaseLost.
     """
+    with site.breaking:
+        site.may_go_on()
+        plan = planned(site, action, arguments)
+        refuse_beyond_limits(site, plan)
+        return _break(site, action, plan)
+
+
+def _break(site: Site, action: str, plan: Plan) -> Fault:
     from asgard.journal import events, operations
 
-    plan = planned(site, action, arguments)
-    refuse_beyond_limits(site, plan)
     undo = {
         **plan.undo, "action": action, "text": plan.text, "brokers": list(plan.brokers), "stack": site.stack,
         "run": site.run, "cluster_id": site.cluster_id,
@@ -68,12 +74,13 @@ def put_back(site: Site, fault: Fault) -> str:
     """Restore what a fault broke, and say what was done. Twice does no harm; what Thor has healed meanwhile is left alone."""
     from asgard.journal import operations
 
-    still_open = {u.operation.id for u in operations.unfinished(site.journal, under=site.lease.name)}
-    if fault.operation.id not in still_open:
-        return "it was put back before"
-    outcome = restore(Reach(lambda: site.control, site.nodes), fault.operation.undo)
-    operations.finish(site.journal, fault.operation, site.lease, outcome)
-    ended(site.journal, fault.operation, outcome)
+    with site.breaking:
+        still_open = {u.operation.id for u in operations.unfinished(site.journal, under=site.lease.name)}
+        if fault.operation.id not in still_open:
+            return "it was put back before"
+        outcome = restore(Reach(lambda: site.control, site.nodes), fault.operation.undo)
+        operations.finish(site.journal, fault.operation, site.lease, outcome)
+        ended(site.journal, fault.operation, outcome)
     return outcome
 
 
@@ -131,14 +138,3 @@ def refuse_beyond_limits(site: Site, plan: Plan) -> None:
             why = f"it touches {count} {what} that are no brokers of Asgard's; allowed are {most}"
     if why is not None:
         raise Refused(f"{plan.text.split(':')[0]}: not done, {why}", "The limits are the caller's: see --help.")
-
-
-def standing(site: Site) -> Standing:
-    """What stands now: Kafka's word and the machines', the worse of both."""
-    brokers = site.control.cluster().brokers
-    machines = site.nodes.nodes() if site.nodes is not None else []
-    racks = {b.id: b.rack for b in brokers} | {n.id: n.rack for n in machines}
-    down = {b.id for b in brokers if b.state != "up"} | {n.id for n in machines if n.state != "running"}
-    voters = frozenset(v.id for v in site.control.quorum().voters)
-    partitions = [p for t in site.control.topics(moves=False).values() for p in t.partitions]
-    return Standing(racks, frozenset(down), voters, partitions)

@@ -10,10 +10,22 @@ from asgard.loki.chaos.kind import Kind
 
 _FAULTS = "asgard.loki.chaos.faults"
 _MACHINES = "asgard.loki.machines.actions"
+_MACHINES = "asgard.loki.machines.actions"
 MODULES = {
     "kill_broker": f"{_FAULTS}.brokers",
     "stop_broker": f"{_FAULTS}.brokers",
     "pause_broker": f"{_FAULTS}.brokers",
+    "restart_broker": f"{_FAULTS}.brokers",
+    "kill_controller": f"{_FAULTS}.brokers",
+    "lose_rack": f"{_FAULTS}.brokers",
+    "rolling_restart": f"{_FAULTS}.bounces",
+    "chase_leader": f"{_FAULTS}.bounces",
+    "fail_log_dir": f"{_FAULTS}.log_dirs",
+    "leader_storm": f"{_FAULTS}.leaders",
+    "kill_consumers": f"{_FAULTS}.groups",
+    "rewind_group": f"{_FAULTS}.groups",
+    "squeeze_quota": f"{_FAULTS}.quotas",
+    "kill_process": f"{_FAULTS}.processes",
     "stop_instance": _MACHINES,
     "terminate_instance": _MACHINES,
     "reboot_instance": _MACHINES,

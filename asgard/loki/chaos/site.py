@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asgard.kafka.ports import ControlPlane, NodeControl
-from asgard.loki.chaos.limits import BlastRadius
+from asgard.loki.chaos.limits import BlastRadius, Standing
 
 if TYPE_CHECKING:
     from asgard.journal.leases import Lease
@@ -25,7 +26,8 @@ class Site:
     """A cluster that this process may break. `control` looks at the lease before each write and raises LeaseLost.
 
     `nodes` is None where the brokers are not Asgard's to stop; `stack` is whose they are. `lease` is that of the cluster's
-    faults. `run` ties together what the journal has of this run. `rng` makes every choice.
+    faults. `run` ties together what the journal has of this run. `rng` makes every choice. `may_go_on` raises where the run
+    is to end: what takes long asks it between two steps. `breaking` is held while something is broken, or put back.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Site:
     stack: str | None = None
     run: str = ""
     limits: BlastRadius = field(default_factory=BlastRadius)
+    may_go_on: Callable[[], None] = lambda: None
+    breaking: threading.RLock = field(default_factory=threading.RLock)
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,14 @@ class Fault:
 
     def __str__(self) -> str:
         return str(self.operation.undo.get("text") or f"{self.action} {self.subject}")
+
+
+def standing(site: Site) -> Standing:
+    """What stands now: Kafka's word and the machines', the worse of both."""
+    brokers = site.control.cluster().brokers
+    machines = site.nodes.nodes() if site.nodes is not None else []
+    racks = {b.id: b.rack for b in brokers} | {n.id: n.rack for n in machines}
+    down = {b.id for b in brokers if b.state != "up"} | {n.id for n in machines if n.state != "running"}
+    voters = frozenset(v.id for v in site.control.quorum().voters)
+    partitions = [p for t in site.control.topics(moves=False).values() for p in t.partitions]
+    return Standing(racks, frozenset(down), voters, partitions)

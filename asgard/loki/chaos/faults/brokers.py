@@ -58,6 +58,36 @@ def pause_broker(site: Site, broker: int | None = None) -> Plan:
     return taken(site, [running(site, broker).id], "pause")
 
 
+def kill_controller(site: Site) -> Plan:
+    """SIGKILL for the node whose controller is active."""
+    leader = running(site, site.control.quorum().leader)
+    return taken(site, [leader.id], "kill", f"controller {leader.id}")
+
+
+def lose_rack(site: Site, rack: str | None = None, how: How = "kill") -> Plan:
+    """All brokers of a rack at once, or of one that `site.rng` picks. `how`: kill, stop or pause."""
+    if how not in DONE:
+        raise WrongUsage(f"how is {how!r}", f"Allowed: {', '.join(DONE)}.")
+    up = [n for n in nodes_of(site).nodes() if n.state == "running" and n.rack is not None]
+    racks = sorted({str(n.rack) for n in up})
+    if rack is None and racks:
+        rack = site.rng.choice(racks)
+    if rack not in racks:
+        raise WrongUsage(f"no node runs in rack {rack}", f"Racks: {', '.join(racks) or 'none'}.")
+    return taken(site, [n.id for n in up if n.rack == rack], how, f"rack {rack}")
+
+
+def restart_broker(site: Site, broker: int | None = None) -> Plan:
+    """Controlled shutdown and start; it serves again when this is over."""
+    nodes, node = nodes_of(site), running(site, broker)
+
+    def do() -> None:
+        nodes.restart(node.id)
+
+    undo = {"nodes": [node.id]}
+    return Plan(f"broker {node.id}", f"broker {node.id} restarted", do, undo, brokers=(node.id,), lasts=False)
+
+
 def taken(site: Site, brokers: Iterable[int], how: How, subject: str | None = None) -> Plan:
     """Brokers taken away, all at once."""
     nodes, ids = nodes_of(site), tuple(sorted(brokers))
@@ -66,8 +96,8 @@ def taken(site: Site, brokers: Iterable[int], how: How, subject: str | None = No
     def do() -> None:
         each(ids, partial(_take, nodes, how))
 
-    what = f"{named} {DONE[how]}" if subject is None else f"{named} lost: broker {', '.join(map(str, ids))} {DONE[how]}"
-    return Plan(named, what, do, {"how": how}, brokers=ids)
+    what = f"{named} {DONE[how]}" + (f" (broker {', '.join(map(str, ids))})" if subject else "")
+    return Plan(named, what, do, {"nodes": list(ids)}, brokers=ids)
 
 
 def _take(nodes: NodeControl, how: How, broker: int) -> None:
@@ -76,7 +106,7 @@ def _take(nodes: NodeControl, how: How, broker: int) -> None:
 
 def bring_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     """Brokers that were taken away serve again. Those that run are left alone, and so are those that are there no more."""
-    nodes, ids = reach.nodes, [int(b) for b in undo["brokers"]]
+    nodes, ids = reach.nodes, [int(b) for b in undo["nodes"]]
     if nodes is None:
         raise Refused(
             f"broker {', '.join(map(str, ids))} can't be started from here: its stack is not on this machine",
@@ -109,4 +139,7 @@ KINDS = {
     "kill_broker": Kind(kill_broker, bring_back),
     "stop_broker": Kind(stop_broker, bring_back),
     "pause_broker": Kind(pause_broker, bring_back),
+    "kill_controller": Kind(kill_controller, bring_back),
+    "lose_rack": Kind(lose_rack, bring_back),
+    "restart_broker": Kind(restart_broker, bring_back),
 }

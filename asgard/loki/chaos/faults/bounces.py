@@ -1,0 +1,109 @@
+"""Brokers that go and come one after the other: a rolling restart, and a chase after the leader of a partition."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from asgard.core.errors import AsgardError, Failed, Interrupted, Refused, WrongUsage
+from asgard.loki.chaos.faults.brokers import bring_back, nodes_of
+from asgard.loki.chaos.kind import Kind, Plan
+from asgard.loki.chaos.limits import refusal
+from asgard.loki.chaos.site import Site, standing
+
+if TYPE_CHECKING:
+    from asgard.kafka.rolling import Step
+
+PATIENCE_S = 90.0
+_POLL_S = 0.1
+
+
+def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
+    """Restart brokers one by one (all of them by default), each when the others have what it has; the controller last."""
+    nodes = nodes_of(site)
+    known = {n.id for n in nodes.nodes()}
+    ids = sorted(set(brokers) if brokers is not None else known)
+    if not ids or set(ids) - known:
+        raise WrongUsage(f"there is no broker {sorted(set(ids) - known)}", f"Brokers: {sorted(known)}.")
+
+    def tell(step: Step) -> None:
+        site.say(f"node {step.node} " + (f"is back after {step.seconds:.1f} s" if step.seconds else step.what))
+
+    def restart(node: int) -> None:
+        site.may_go_on()
+        nodes.restart(node)
+
+    def do() -> None:
+        from asgard.kafka import rolling
+
+        rolling.restart_all(site.control, nodes, ids, deadline_s=PATIENCE_S, tell=tell, restart=restart)
+
+    text = f"broker {', '.join(map(str, ids))} restarted one by one"
+    return Plan(f"broker {', '.join(map(str, ids))}", text, do, {"nodes": ids}, lasts=False)
+
+
+def chase_leader(site: Site, topic: str | None = None, partition: int = 0, times: int = 5) -> Plan:
+    """Kill the leader of a partition and start it again, then the new leader, and so on (as Jepsen's bouncing nemesis does).
+
+    The next one is killed when the limits bear it: so that a replica that is in sync is left.
+    """
+    nodes = nodes_of(site)
+    if times < 1:
+        raise WrongUsage(f"times is {times}", "Allowed is 1 or more.")
+    if topic is None:
+        names = sorted(name for name, t in site.control.topics(moves=False).items() if not t.internal)
+        if not names:
+            raise WrongUsage("the cluster has no topic whose leader could be chased", "Name one: topic.")
+        topic = site.rng.choice(names)
+    named = f"{topic}-{partition}"
+    replicas = _replicas(site, topic, partition)
+
+    def do() -> None:
+        last = -1
+        for _ in range(times):
+            last = _next_leader(site, topic, partition, other_than=last)
+            nodes.kill(last)
+            site.say(f"broker {last}, the leader of {named}, killed")
+            try:
+                _next_leader(site, topic, partition, other_than=last, look=True)
+            finally:
+                nodes.start(last)
+
+    text = f"the leader of {named} killed {times} times, the new one each time"
+    return Plan(f"leader of {named}", text, do, {"nodes": replicas}, lasts=False)
+
+
+def _replicas(site: Site, topic: str, partition: int) -> list[int]:
+    found = site.control.topics([topic], moves=False).get(topic)
+    if found is None or partition >= len(found.partitions):
+        raise WrongUsage(f"there is no partition {topic}-{partition}")
+    replicas = list(found.partitions[partition].replicas)
+    if len(replicas) < 2:
+        raise Refused(f"{topic}-{partition} has one replica: no other could lead", "Name a replicated one.")
+    return replicas
+
+
+def _next_leader(site: Site, topic: str, partition: int, *, other_than: int, look: bool = False) -> int:
+    """The leader, once it is another one and the limits let it be killed (`look`: it is only looked at)."""
+    give_up = time.monotonic() + PATIENCE_S
+    why = "there is no other leader"
+    while True:
+        site.may_go_on()
+        try:
+            leader = site.control.topics([topic], moves=False)[topic].partitions[partition].leader
+            if leader >= 0 and leader != other_than:
+                refused = None if look else refusal(site.limits, [leader], standing(site))
+                if refused is None:
+                    return leader
+                why = refused
+        except Interrupted:
+            raise
+        except AsgardError as error:  # whoever was asked is just being killed
+            why = error.what
+        if time.monotonic() > give_up:
+            raise Failed(f"the leader of {topic}-{partition} can't be chased on after {PATIENCE_S:.0f} s: {why}")
+        time.sleep(_POLL_S)
+
+
+KINDS = {"rolling_restart": Kind(rolling_restart, bring_back), "chase_leader": Kind(chase_leader, bring_back)}

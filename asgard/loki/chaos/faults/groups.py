@@ -1,0 +1,92 @@
+"""Consumer groups that lose their members, or are sent back to records that they have read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from asgard.core.errors import Failed, Refused, WrongUsage
+from asgard.kafka.ports import ControlPlane
+from asgard.loki.chaos.kind import Kind, Plan, Reach
+from asgard.loki.chaos.site import Site
+
+_TRIES = 5
+
+
+def kill_consumers(site: Site, group: str) -> Plan:
+    """Send all members of a group away; those that are alive join again by themselves."""
+    members = site.control.group_members(group)
+    if not members:
+        raise Refused(
+            f"group {group} has no members that can be sent away",
+            "Those of the new consumer protocol (KIP-848) leave only by themselves.",
+        )
+
+    def do() -> None:
+        site.control.remove_members(group)
+
+    text = f"{len(members)} member{'s' if len(members) > 1 else ''} of group {group} sent away"
+    return Plan(f"group {group}", text, do, {"group": group}, lasts=False)
+
+
+def nothing_left(reach: Reach, undo: Mapping[str, Any]) -> str:
+    """Members join again by themselves."""
+    return "its members join again by themselves"
+
+
+def rewind_group(site: Site, group: str, topic: str | None = None, records: int | None = None) -> Plan:
+    """Set what a group has committed back: by `records` in each partition, or to the first record that is there.
+
+    Its members are sent away first, because Kafka lets nobody else commit for a group that has some.
+    """
+    if records is not None and records < 1:
+        raise WrongUsage(f"records is {records}", "Allowed is 1 or more; without it, all that is there.")
+    committed = site.control.group_offsets().get(group, {})
+    before = {key: offset for key, offset in committed.items() if topic in (None, key[0])}
+    if not before:
+        raise WrongUsage(f"group {group} has committed nothing" + (f" in {topic}" if topic else ""))
+    first = {key: offsets.start for key, offsets in site.control.offsets(list(before)).items()}
+    back = {
+        key: max(first[key], offset - records if records is not None else 0)
+        for key, offset in before.items()
+        if key in first
+    }
+    back = {key: offset for key, offset in back.items() if offset < before[key]}
+    if not back:
+        raise Refused(f"group {group} is at the first record everywhere: there is nothing to go back to")
+
+    def do() -> None:
+        commit(site.control, group, back)
+
+    undo = {"group": group, "offsets": [[*key, before[key], offset] for key, offset in sorted(back.items())]}
+    text = (
+        f"group {group} sent back by {sum(before[key] - back[key] for key in back)} records in {len(back)} partitions"
+    )
+    return Plan(f"group {group}", text, do, undo)
+
+
+def commit(control: ControlPlane, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
+    """Commit for a group in the moment after its members were sent away; they may be quicker, so it is tried again."""
+    for turn in range(_TRIES):
+        control.remove_members(group)
+        try:
+            return control.commit_offsets(group, offsets)
+        except Failed:
+            if turn == _TRIES - 1:
+                raise
+    return None
+
+
+def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
+    """Offsets at which the group still stands as it was set are those of before. Where it has read on, it has read on."""
+    control, group = reach.control(), str(undo["group"])
+    now = control.group_offsets().get(group, {})
+    rows = [((str(t), int(p)), int(before), int(ours)) for t, p, before, ours in undo["offsets"]]
+    back = {key: before for key, before, ours in rows if now.get(key) == ours}
+    if not back:
+        return f"group {group} has read on by itself"
+    commit(control, group, back)
+    return f"group {group} stands where it stood in {len(back)} partitions"
+
+
+KINDS = {"kill_consumers": Kind(kill_consumers, nothing_left), "rewind_group": Kind(rewind_group, put_back)}

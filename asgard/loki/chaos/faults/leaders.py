@@ -1,0 +1,91 @@
+"""A storm of leader elections: the order of replica lists turned, again and again, and the new first replica elected.
+
+No data moves: a reassignment to the same replicas in another order is done at once. Clients feel each election.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from asgard.core.errors import Failed, Refused, WrongUsage
+from asgard.kafka.model import Move, Partition
+from asgard.kafka.ports import ControlPlane
+from asgard.kafka.temporary import is_unknown_topic
+from asgard.loki.chaos.kind import Kind, Plan, Reach
+from asgard.loki.chaos.site import Site
+
+MOST = 1000
+
+
+def leader_storm(
+    site: Site, topic: str | None = None, partitions: int = 100, rounds: int = 5, every: float = 1.0
+) -> Plan:
+    """Give up to `partitions` partitions (of a topic, or of all) another leader, `rounds` times, `every` so many seconds."""
+    if not 1 <= partitions <= MOST or rounds < 1 or every < 0:
+        raise WrongUsage(f"allowed are 1 to {MOST} partitions, 1 round or more, and 0 s or more between two")
+    there = site.control.topics([topic] if topic is not None else None)
+    if topic is not None and topic not in there:
+        raise WrongUsage(f"there is no topic {topic}")
+    able = [p for t in there.values() for p in t.partitions if _whole(p)]
+    if not able:
+        raise Refused("no partition has all its replicas in sync, and more than one", "asgard thor status shows why.")
+    chosen = sorted(site.rng.sample(able, min(partitions, len(able))), key=lambda p: (p.topic, p.partition))
+    named = f"{len(chosen)} partitions" if len(chosen) > 1 else f"{chosen[0].topic}-{chosen[0].partition}"
+
+    def do() -> None:
+        for turn in range(1, rounds + 1):
+            site.may_go_on()
+            turned = {(p.topic, p.partition): _turned(p.replicas, turn) for p in chosen}
+            order(site.control, turned)
+            time.sleep(every if turn < rounds else 0)
+
+    undo = {"orders": [[p.topic, p.partition, list(p.replicas)] for p in chosen]}
+    text = f"leaders of {named} changed {rounds} time{'s' if rounds > 1 else ''}"
+    return Plan(f"leaders of {named}", text, do, undo, lasts=False)
+
+
+def _whole(p: Partition) -> bool:
+    return len(p.replicas) > 1 and set(p.replicas) == set(p.isr) and not p.adding and not p.removing
+
+
+def _turned(replicas: tuple[int, ...], by: int) -> tuple[int, ...]:
+    by %= len(replicas)
+    return (*replicas[by:], *replicas[:by])
+
+
+def order(control: ControlPlane, wanted: Mapping[tuple[str, int], tuple[int, ...]]) -> int:
+    """Give replica lists that have these members this order, and let the first one lead. How many were changed.
+
+    Those whose members are others by now belong to whoever moved them.
+    """
+    there = {
+        (p.topic, p.partition): p
+        for t in control.topics({topic for topic, _ in wanted}).values()
+        for p in t.partitions
+        if (p.topic, p.partition) in wanted
+    }
+    moves = [
+        Move(*key, wanted[key])
+        for key, p in there.items()
+        if set(p.replicas) == set(wanted[key]) and p.replicas != wanted[key] and not p.adding and not p.removing
+    ]
+    errors = control.reassign(moves) if moves else {}
+    for (topic, partition), error in errors.items():
+        if error is not None and not is_unknown_topic(error):
+            raise Failed(f"the order of the replicas of {topic}-{partition} was refused: {error.what}", error.hint)
+    led = [key for key, p in there.items() if set(p.replicas) == set(wanted[key]) and wanted[key][0] in p.isr]
+    if led:
+        control.elect_preferred_leaders(led)  # one that is refused has another leader: the order is what lasts
+    return len(moves)
+
+
+def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
+    """Replica lists have their order of before, and their first replica leads."""
+    orders = {(str(t), int(p)): tuple(int(r) for r in replicas) for t, p, replicas in undo["orders"]}
+    changed = order(reach.control(), orders)
+    return f"{changed} replica lists have their order of before" if changed else "every order is as it was before"
+
+
+KINDS = {"leader_storm": Kind(leader_storm, put_back)}

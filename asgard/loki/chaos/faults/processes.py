@@ -1,0 +1,69 @@
+"""A process of this machine that is no broker: a consumer, a connector, a proxy. Named by its pid file and a word of its command.
+
+Both must fit, so that a pid file that is out of date hits nobody. It is killed, or hangs for a while; who starts it again
+is its own supervisor.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from asgard.core import process
+from asgard.core.errors import Refused, WrongUsage
+from asgard.loki.chaos.kind import Kind, Plan, Reach
+from asgard.loki.chaos.site import Site
+
+_BROKERS = ("-Dasgard.node=", "kafka.Kafka")
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGTERM, "pause": signal.SIGSTOP}
+
+
+def kill_process(site: Site, pid_file: str, command: str, how: Literal["kill", "stop", "pause"] = "kill") -> Plan:
+    """Kill (SIGKILL), stop (SIGTERM) or pause (SIGSTOP) the process whose pid is in `pid_file` and whose command has `command` in it."""
+    import psutil
+
+    if how not in _SIGNALS:
+        raise WrongUsage(f"how is {how!r}", f"Allowed: {', '.join(_SIGNALS)}.")
+    try:
+        pid = int(Path(pid_file).read_text())
+    except (OSError, ValueError) as error:
+        raise WrongUsage(f"{pid_file} has no pid: {error}") from error
+    began = process.started(pid)
+    if began is None:
+        raise Refused(f"no process {pid} runs ({pid_file})")
+    line = " ".join(psutil.Process(pid).cmdline())
+    if not command.strip() or command not in line:
+        raise Refused(f"process {pid} is not {command!r}: it is {line[:120] or 'nothing that may be looked at'}")
+    if any(word in line for word in _BROKERS):
+        raise Refused(f"process {pid} is a Kafka node", "Name it as a broker: kill_broker, stop_broker, pause_broker.")
+    if pid in (1, os.getpid(), os.getppid()):
+        raise Refused(f"process {pid} is this command, its parent, or the system's first")
+
+    def do() -> None:
+        _send(pid, began, _SIGNALS[how])
+
+    done = {"kill": "killed", "stop": "stopped", "pause": "paused"}[how]
+    undo = {"pid": pid, "began": began, "boot": process.boot(), "how": how}
+    return Plan(f"process {pid}", f"process {pid} ({command}) {done}", do, undo, processes=1, lasts=how == "pause")
+
+
+def _send(pid: int, began: float, number: signal.Signals) -> None:
+    if process.started(pid) == began:
+        os.kill(pid, number)
+
+
+def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
+    """A paused process goes on; one that was ended is its supervisor's to start."""
+    pid, began = int(undo["pid"]), float(undo["began"])
+    if undo["how"] != "pause":
+        return "whoever supervises it starts it again"
+    if undo["boot"] != process.boot() or process.started(pid) != began:
+        return f"process {pid} is gone"
+    os.kill(pid, signal.SIGCONT)
+    return f"process {pid} goes on"
+
+
+KINDS = {"kill_process": Kind(kill_process, put_back)}

@@ -1,0 +1,68 @@
+"""Clients that get less: a client quota that is set for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from asgard.core.errors import WrongUsage
+from asgard.kafka.model import QuotaEntity
+from asgard.kafka.ports import ControlPlane
+from asgard.loki.chaos.kind import Kind, Plan, Reach
+from asgard.loki.chaos.site import Site
+
+
+def squeeze_quota(
+    site: Site,
+    user: str | None = None,
+    client_id: str | None = None,
+    produce: float | None = None,
+    consume: float | None = None,
+) -> Plan:
+    """Give a user, a client id or both so few bytes a second. An empty name stands for all that have no quota of their own."""
+    entity = QuotaEntity(user, client_id)
+    ours = {
+        name: float(value)
+        for name, value in (("producer_byte_rate", produce), ("consumer_byte_rate", consume))
+        if value is not None
+    }
+    if user is None and client_id is None:
+        raise WrongUsage(
+            "nobody is named", "Give user, client_id or both; '' is everybody without a quota of their own."
+        )
+    if not ours or min(ours.values()) < 1:
+        raise WrongUsage("no rate is given", "Give produce, consume or both: bytes a second, 1 or more.")
+    before = site.control.quotas().get(entity, {})
+
+    def do() -> None:
+        set_quota(site.control, entity, ours)
+
+    who = " and ".join(
+        f"{what} {name or 'any'}" for what, name in (("user", user), ("client id", client_id)) if name is not None
+    )
+    undo = {
+        "user": user, "client_id": client_id, "ours": ours, "before": {name: before.get(name) for name in ours},
+    }  # fmt: skip
+    rates = ", ".join(f"{name.partition('_')[0]} {value:.0f} bytes/s" for name, value in ours.items())
+    return Plan(f"quota of {who}", f"quota of {who} squeezed: {rates}", do, undo)
+
+
+def set_quota(control: ControlPlane, entity: QuotaEntity, values: Mapping[str, float | None]) -> None:
+    """Set quotas (None: remove). Raises what Kafka says against it."""
+    for error in control.alter_quotas({entity: values}).values():
+        if error is not None:
+            raise error
+
+
+def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
+    """Quotas that are still as they were set have their value of before; others are somebody else's by now."""
+    control, entity = reach.control(), QuotaEntity(undo["user"], undo["client_id"])
+    now = control.quotas().get(entity, {})
+    back = {name: undo["before"][name] for name, ours in undo["ours"].items() if now.get(name) == ours}
+    if not back:
+        return "the quota is as it was before, or somebody else's by now"
+    set_quota(control, entity, back)
+    return "the quota is as it was before"
+
+
+KINDS = {"squeeze_quota": Kind(squeeze_quota, put_back)}
