@@ -81,7 +81,7 @@ def _promises(faults: Sequence[Struck], load: Result) -> list[Promise]:
     decided = check is not None and check.outcome != "undecided"
     lost, duplicates = (check.lost, check.duplicates) if check else (0, 0)
     broken = [f.words for f in check.findings if f.promise is not None] if check else []
-    last_s = max((fault.at_s + (fault.healed_s or HEAL_S) for fault in faults), default=0.0)
+    last_s = max((fault.at_s + (fault.healed_s or 0.0) for fault in faults), default=0.0)
     acked, read = _since(load, last_s)
     return [
         Promise(
