@@ -1,0 +1,119 @@
+"""`asgard loki drill`: break a cluster on purpose while it is used, and tell what its users felt and whether anything was lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.loki import app
+from asgard.core import console
+from asgard.core.console import Table
+from asgard.core.errors import ExitCode, WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.loki.drill.result import Drill, Series
+
+
+@command(
+    app,
+    example="asgard loki drill broker-dies --context orders --out drill\n"
+    "asgard loki drill everything --runs 5 --seed 1 --yes --json",
+)
+def drill(
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SCENARIO]",
+            help="broker-dies, broker-hangs, controller-dies, rack-lost, rolling-restart, everything; acks1-unclean truly loses records.",
+        ),
+    ] = "broker-dies",
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="What the faults are drawn from; the same seed repeats them.")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, max=1000, help="Drills in all, with seeds that count up.")] = 1,
+    rate: Annotated[str, typer.Option(metavar="RATE", help="Records a second that are written meanwhile.")] = "500/s",
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", metavar="FILE", help="Heal as this thor.yaml says; else at once, whatever it takes."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where report.html, result.json and junit.xml go.")
+    ] = None,
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    confirm: Confirm = None,
+    yes: Yes = False,
+) -> int:
+    """Break a cluster on purpose while records are written and read, let Thor heal it, and check every record afterwards.
+
+    The report says in plain words what was broken, what users felt, how fast it healed, and whether an acknowledged record was lost.
+    Writes to a scratch topic alone. Everything is put back. Exits with 1 where a promise was not kept.
+    """
+    from asgard.compose import drill as drills
+    from asgard.core import contexts, paths
+    from asgard.kafka import target
+    from asgard.loki.drill import report
+    from asgard.loki.drill.preview import preview
+    from asgard.loki.drill.verdict import added_up
+    from asgard.thor import policy as policies
+
+    if not bootstrap_server and not contexts.load().by_name:
+        raise WrongUsage(
+            "there is no cluster to break",
+            "`asgard odin init local-ha` and `asgard odin up` make one; then run this again. "
+            "`asgard demo` shows a drill on a cluster of its own.",
+        )
+    picked = target.pick(context, bootstrap_server, command_config)
+    order = drills.Order(
+        scenario,
+        drills.any_seed() if seed is None else seed,
+        runs,
+        _rate(rate),
+        policies.read(policy) if policy else None,
+        confirm=confirm,
+    )
+    for line in preview(drills.plan(picked, order), picked.name, runs):
+        console.say(line)
+    console.ask(f"Break {picked.name} like this?")
+    done: list[Drill] = []
+    with console.progress("drill") as update:
+        try:
+            for run in drills.run(picked, order, progress=update):
+                done.append(run)
+                if runs > 1:
+                    console.say(f"seed {run.seed}: {run.verdict}")
+        finally:
+            # What several drills showed until one was interrupted is not thrown away.
+            if done:
+                series = added_up(done, picked.name, drills.command(picked, order))
+                page = report.write(series, out or paths.home() / "loki" / f"drill-{order.scenario}-{order.seed}")
+    _show(series)
+    console.say(f"again: {series.command}")
+    console.say(f"report: {page}")
+    return ExitCode.OK if series.passed else ExitCode.FAILED
+
+
+def _rate(text: str) -> float:
+    from asgard.core.units import parse_rate
+
+    try:
+        rate = parse_rate(text)
+    except ValueError as error:
+        raise WrongUsage(f"--rate {error}") from error
+    if not rate:
+        raise WrongUsage("--rate is 0; allowed is more, as in 500/s")
+    return rate
+
+
+def _show(series: Series) -> None:
+    from asgard.loki.drill import tables
+
+    shown = [tables.faults(series), tables.records(series)]
+    shown += [tables.often(series)] if len(series.runs) > 1 else [tables.promises(series.runs[0])]
+    told = [Table(t.columns, t.rows, right=frozenset(t.columns[t.right :])) for t in shown]
+    word = "Passed." if series.passed else "Not passed."
+    console.emit(series, *told, text=f"{word} {series.verdict}")
