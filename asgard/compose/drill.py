@@ -95,7 +95,7 @@ def command(target: Target, order: Order) -> str:
 
 
 def _one(target: Target, order: Order, say: Callable[[str], None], progress: Callable[[str], None]) -> Drill:
-    from asgard.journal import events
+    from asgard.journal import events, leases
 
     policy = order.policy or Policy(grace_s=0, max_dead=MANY, flapping=Flapping(times=MANY))
     radius = BlastRadius()
@@ -105,6 +105,7 @@ def _one(target: Target, order: Order, say: Callable[[str], None], progress: Cal
     with fault.hold(
         target, doing=doing, seed=order.seed, confirm=order.confirm, while_healing=True, limits=radius, say=say
     ) as site:
+        leases.refuse_if_held(site.journal, leases.cluster_change(site.cluster_id))
         looks = target.connect(deadline_s=LOOK_DEADLINE_S)
         try:
             drawn, run_id = _plan(looks, order), runs.new_run()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from asgard.compose import heal
-from asgard.core.errors import AsgardError
+from asgard.core.errors import AsgardError, Interrupted
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.loki import chaos
@@ -259,7 +259,12 @@ class Breaker:
 def breaking(site: Site, plan: Plan, load: Load, control: ControlPlane, sights: Sights) -> Iterator[Breaker]:
     """The faults of a plan, in a thread of their own. On leaving, all of them are put back, whatever happened."""
     over = threading.Event()
-    breaker = Breaker(site, plan, load, control, sights, over)
+
+    def may_go_on() -> None:
+        if over.is_set():
+            raise Interrupted("the drill ends")
+
+    breaker = Breaker(replace(site, may_go_on=may_go_on), plan, load, control, sights, over)
     thread = threading.Thread(target=breaker.run, name="drill faults")
     thread.start()
     try:

@@ -26,7 +26,7 @@ def drill(
     scenario: Annotated[
         str,
         typer.Argument(
-            metavar="[SCENARIO]",
+            metavar="SCENARIO",
             help="broker-dies, broker-hangs, controller-dies, rack-lost, rolling-restart, everything; acks1-unclean truly loses records.",
         ),
     ] = "broker-dies",

@@ -142,7 +142,16 @@ def _everything(source: random.Random, cluster: Cluster) -> list[Step]:
 
 def _unclean(source: random.Random, cluster: Cluster) -> list[Step]:
     """The follower hangs while the leader acknowledges alone; the leader dies, and the follower, which lacks those records, leads."""
-    follower, leader = source.sample(cluster.others, 2)
+    racks = {broker.id: broker.rack for broker in cluster.brokers}
+    pairs = [
+        (a, b) for a in cluster.others for b in cluster.others if a != b and (racks[a] != racks[b] or not racks[a])
+    ]
+    if not pairs:
+        raise Refused(
+            "no two brokers of different racks are left beside the active controller, and Kafka puts replicas into different racks",
+            "Spread the brokers over three racks, or over none.",
+        )
+    follower, leader = source.choice(pairs)
     gap_s = round(source.uniform(2.5, 4), 2)
     return [
         Step(_pause(source), "pause_broker", {"broker": follower}, lasts_s=gap_s + 0.2, alone=False),

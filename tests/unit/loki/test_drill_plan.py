@@ -50,6 +50,12 @@ def test_records_are_truly_lost_where_the_leader_dies_while_its_follower_hangs()
         "the follower goes on once the leader is dead, before it is fenced"
     )
     assert follower.lasts_s < 9
+    racks = {b.id: b.rack for b in SIX.brokers}
+    for seed in range(50):
+        first, second = plan("acks1-unclean", seed, SIX, 500).steps
+        assert racks[int(str(first.arguments["broker"]))] != racks[int(str(second.arguments["broker"]))], (
+            "else they share no partition"
+        )
 
 
 def test_a_cluster_that_is_too_small_is_told_what_it_lacks() -> None:

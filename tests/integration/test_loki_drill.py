@@ -1,0 +1,152 @@
+"""`asgard loki drill` on a real cluster: brokers die under load, Thor heals, and what is lost is truly lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asgard.cli import main as cli
+from asgard.core import contexts
+from asgard.core.contexts import Context
+from asgard.kafka.admin import connect
+from asgard.kafka.nodes import list_nodes, status
+from asgard.loki.load import run as runs
+from asgard.loki.load import scratch
+from tests.harness import RealCluster
+from tests.harness.counted import Count, count
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def drilled(secured_cluster: RealCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[RealCluster]:
+    """The shared cluster as a stack of this machine, by the context `orders`."""
+    cluster = secured_cluster
+    monkeypatch.setenv("ASGARD_HOME", str(cluster.home))
+    contexts.put(
+        Context("orders", cluster.bootstrap_servers, str(cluster.client_properties), cluster.cluster_id, "harness")
+    )
+    yield cluster
+    cluster.all_up()
+
+
+@pytest.fixture
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> list[Count]:
+    """What a plain consumer says of each load, just before Loki checks it."""
+    found: list[Count] = []
+    finish = runs.finish
+
+    def counted(load: runs.Load, *args: Any, **kwargs: Any) -> Any:
+        found.append(count(load))
+        return finish(load, *args, **kwargs)
+
+    monkeypatch.setattr(runs, "finish", counted)
+    return found
+
+
+@pytest.fixture
+def command(drilled: RealCluster, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any, str]]:
+    """`asgard loki drill … --yes --json` in this process: exit code, document, words."""
+
+    def go(*args: str) -> tuple[int, Any, str]:
+        code = cli.main(["loki", "drill", *args, "--context", "orders", "--yes", "--json"])
+        out, err = capsys.readouterr()
+        return code, json.loads(out) if out else None, err
+
+    return go
+
+
+def nothing_is_left(cluster: RealCluster) -> None:
+    """Every node runs, and no scratch topic is there."""
+    assert [status(node).state for node in list_nodes(cluster.directory / "nodes")] == ["running"] * 3
+    with connect(cluster.connection) as control:
+        assert [name for name in control.topics() if name.startswith(scratch.PREFIX)] == []
+
+
+def test_a_broker_dies_and_nothing_is_lost(
+    command: Callable[..., tuple[int, Any, str]], drilled: RealCluster, by_hand: list[Count], tmp_path: Path
+) -> None:
+    code, found, words = command("broker-dies", "--seed", "7", "--rate", "300/s", "--out", str(tmp_path / "out"))
+    (run,), (counted,) = found["runs"], by_hand
+    (fault,) = run["faults"]
+    print(words)
+    assert (code, found["passed"], run["verdict"]) == (0, True, found["verdict"]), words
+    assert (run["acknowledged"], run["lost"], run["duplicates"]) == (counted.acknowledged, 0, 0)
+    assert (counted.lost, counted.duplicates) == (0, 0) and counted.acknowledged > 1000
+    assert fault["action"] == "kill_broker" and f"broker {fault['brokers'][0]} killed" in words, "it is shown before"
+    assert 0 < fault["kafka_s"] <= fault["healed_s"] and 0 < fault["noticed_s"] <= fault["healed_s"]
+    assert "restarting the node" in fault["healing"]
+    assert 1 < run["producers_waited_s"] < fault["healed_s"] + 2, "its partitions had no leader until Kafka noticed"
+    marks = [mark["text"] for mark in run["load"]["marks"]]
+    assert fault["text"] in marks and "whole again" in marks, "the plots show when"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Passed. Nothing was lost" in page and run["command"] in page
+    assert run["command"] == "asgard loki drill broker-dies --seed 7 --rate 300/s --context orders"
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["junit.xml", "report.html", "result.json"]
+    assert "gevent" not in sys.modules
+    nothing_is_left(drilled)
+
+
+def test_with_acks_1_and_an_unclean_election_records_are_truly_lost_and_the_drill_says_so(
+    command: Callable[..., tuple[int, Any, str]], drilled: RealCluster, by_hand: list[Count], tmp_path: Path
+) -> None:
+    code, found, words = command("acks1-unclean", "--seed", "3", "--rate", "300/s", "--out", str(tmp_path / "out"))
+    (run,), (counted,) = found["runs"], by_hand
+    print(words)
+    assert "made to lose records" in words
+    assert counted.lost > 0, "a drill that can't fail proves nothing"
+    assert (run["lost"], run["acknowledged"]) == (counted.lost, counted.acknowledged)
+    assert (code, found["passed"]) == (1, False)
+    assert run["verdict"].startswith(f"{counted.lost:,} of ") and "in Kafka" in " ".join(run["story"])
+    assert 'class="verdict bad">Not passed.' in (tmp_path / "out" / "report.html").read_text()
+    nothing_is_left(drilled)
+
+
+def test_a_drill_that_is_interrupted_puts_everything_back(drilled: RealCluster) -> None:
+    """Ctrl-C while a broker hangs."""
+    args = ["loki", "drill", "broker-hangs", "--seed", "5", "--rate", "100/s", "--context", "orders", "--yes"]
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / "asgard"), *args], stderr=subprocess.PIPE, env=dict(os.environ), text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.endswith(" paused\n"):
+            break
+    until = time.monotonic() + 10
+    paused: list[str] = []
+    while "paused" not in paused and time.monotonic() < until:
+        paused = [status(node).state for node in list_nodes(drilled.directory / "nodes")]
+    assert "paused" in paused
+    process.send_signal(signal.SIGINT)
+    process.stderr.read()
+    assert process.wait(60) == 130
+    nothing_is_left(drilled)
+
+
+def test_what_can_not_be_drilled_is_told(
+    command: Callable[..., tuple[int, Any, str]], drilled: RealCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, words = command("broker-flies")
+    assert code == 2 and "acks1-unclean" in words
+    contexts.put(Context("orders", drilled.bootstrap_servers, str(drilled.client_properties), drilled.cluster_id))
+    code, _, words = command("broker-dies")
+    assert code == 4 and "not Asgard's to stop" in words
+    contexts.put(
+        Context(
+            "orders", drilled.bootstrap_servers, str(drilled.client_properties), drilled.cluster_id, "harness", True
+        )
+    )
+    code, _, words = command("broker-dies")
+    assert code == 4 and "--confirm orders" in words
+    monkeypatch.setenv("ASGARD_HOME", str(drilled.home / "empty"))
+    code, _, words = command("broker-dies")
+    assert code == 2 and "there is no cluster to break" in words and "asgard odin up" in words
