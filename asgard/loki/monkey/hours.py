@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import cached_property
+from datetime import date, datetime, tzinfo
+from functools import lru_cache
 
 from asgard.core.schema.monkey import time_zone
 
@@ -28,28 +28,14 @@ class Hours:
     days_off: tuple[tuple[date, date], ...]
     timezone: str
 
-    @cached_property
-    def _zone(self) -> object:
-        return time_zone(self.timezone)
-
-    @cached_property
-    def _week(self) -> bytes:
-        """For each minute from Monday 00:00 on, whether it is inside a window."""
-        week = bytearray(_WEEK_MIN)
-        for window in self.windows:
-            for begins, length in _minutes(window):
-                for minute in range(begins, begins + length):
-                    week[minute % _WEEK_MIN] = 1
-        return bytes(week)
-
     @property
     def share(self) -> float:
         """The part of an ordinary week that is open."""
-        return sum(self._week) / _WEEK_MIN
+        return _week(self.windows).count(1) / _WEEK_MIN
 
     def local(self, at: float) -> datetime:
         """What the wall clock shows."""
-        return datetime.fromtimestamp(at, self._zone)  # type: ignore[arg-type]
+        return datetime.fromtimestamp(at, _zone(self.timezone))
 
     def closed(self, at: float) -> str | None:
         """Why nothing may be taken at this moment; None where it may."""
@@ -58,7 +44,7 @@ class Hours:
         off = next((d for d in self.days_off if d[0] <= today <= d[1]), None)
         if off is not None:
             return f"{today} is a day off"
-        if not self._week[now.weekday() * _DAY_MIN + now.hour * 60 + now.minute]:
+        if not _week(self.windows)[now.weekday() * _DAY_MIN + now.hour * 60 + now.minute]:
             return (
                 f"{_DAYS[now.weekday()]} {now:%H:%M} ({self.timezone}) is outside the hours {', '.join(self.windows)}"
             )
@@ -71,13 +57,21 @@ class Hours:
         steps = [(since + 60.0 * i, 60.0) for i in range(int(whole))] + [(since + 60.0 * whole, rest)]
         return sum(length for at, length in steps if length and self.closed(at) is None)
 
-    def next_opening(self, at: float, within: timedelta = timedelta(days=14)) -> float | None:
-        """When something may be taken next, to the minute; None where that is not soon."""
-        minute = at - at % 60
-        for i in range(int(within.total_seconds() // 60)):
-            if self.closed(max(at, minute + 60 * i)) is None:
-                return max(at, minute + 60 * i)
-        return None
+
+@lru_cache(maxsize=8)
+def _zone(name: str) -> tzinfo:
+    return time_zone(name)
+
+
+@lru_cache(maxsize=8)
+def _week(windows: tuple[str, ...]) -> bytes:
+    """For each minute from Monday 00:00 on, whether it is inside a window."""
+    week = bytearray(_WEEK_MIN)
+    for window in windows:
+        for begins, length in _minutes(window):
+            for minute in range(begins, begins + length):
+                week[minute % _WEEK_MIN] = 1
+    return bytes(week)
 
 
 def _minutes(window: str) -> Collection[tuple[int, int]]:
