@@ -32,6 +32,7 @@ PROOFS = {
     "thor-watch": "tests.proof.thor_watch",
     "loki-check": "tests.proof.loki_check",
     "loki-load": "tests.proof.loki_load",
+    "loki-drills": "tests.proof.loki_drills",
 }
 OUT = Path(__file__).parents[2] / "docs" / "proof"
 LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy", "msgspec")
