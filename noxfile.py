@@ -19,9 +19,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Everything once, on a real Kafka. Arguments go to pytest: `nox -s tests -- tests/unit -k yaml`."""
+    """Everything once, on a real Kafka, two files at a time. Arguments go to pytest: `nox -s tests -- tests/unit -k yaml`."""
     session.install("-q", "-e", ".[local,dev]")
-    session.run("pytest", "-q", *session.posargs)
+    # A file's tests share a cluster, and mostly wait for it.
+    session.run("pytest", "-q", *(session.posargs or ("-n", "2", "--dist", "loadfile")))
 
 
 @nox.session

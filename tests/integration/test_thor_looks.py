@@ -189,7 +189,7 @@ def test_a_broker_that_dies_or_hangs_is_in_the_status_with_what_to_do_first(
         assert "Bring back broker 3 first" in offline["text"]
         assert [b["state"] for b in status["brokers"]] == ["up", "up", "fenced"]
         eventually(lambda: findings(asgard("thor", "status")[1], "quorum-at-risk"))
-    control.delete_topics([alone])
+    assert control.delete_topics([alone, topic_name]) == {alone: None, topic_name: None}
     eventually(lambda: asgard("thor", "status")[0] == 0)
 
 

@@ -79,7 +79,7 @@ def wait_ready(run_dirs: Collection[RunDir], deadline_s: float = READY_S) -> Non
         if time.monotonic() > until:
             names = ", ".join(str(run_dir.spec().id) for run_dir in waiting)
             raise Failed(
-                f"node {names} is not ready after {deadline_s:.0f} s: {process.complaint(waiting[0].out)}",
+                f"node {names} is not ready after {deadline_s:.0f} s: {process.complaint(waiting[0])}",
                 f"Its log is {waiting[0].logs / 'server.log'}.",
             )
         time.sleep(_POLL_S)

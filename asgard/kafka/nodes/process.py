@@ -27,6 +27,8 @@ _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
 _FAST_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true", "-Dfile.encoding=UTF-8")
 _POLL_S = 0.02
 _STARTS_S = 0.5
+_TROUBLE = (" ERROR ", " FATAL ", "Exception", "Error:", "Unable to register broker")
+_FIRST_WORDS = "Log4jController"
 State = Literal["running", "paused", "stopped"]
 
 
@@ -139,22 +141,31 @@ def wait_gone(process: psutil.Process, deadline_s: float) -> bool:
         time.sleep(_POLL_S)
 
 
-def complaint(path: Path) -> str:
-    """The line of a log that says best why a process ended: the last error, else the last line."""
+def complaint(run_dir: RunDir) -> str:
+    """What says best why a process ended or is not ready: its last error, else the last line that it printed.
+
+    One that printed nothing may have written into its log what holds it up, as where the controllers don't let it in.
+    """
+    printed = _lines(run_dir.out)
+    # Earlier lives stand in the log, too.
+    logged = _lines(run_dir.logs / "server.log", since=_FIRST_WORDS) if not printed else []
+    told = [line for line in printed + logged if any(word in line for word in _TROUBLE)]
+    causes = [line for line in printed if line.startswith("Caused by:")]
+    return (causes or told or printed or ["it printed nothing"])[-1][:300]
+
+
+def _lines(path: Path, since: str | None = None) -> list[str]:
     try:
-        lines = path.read_text(errors="replace").splitlines()
+        text = path.read_text(errors="replace")
     except OSError:
-        return "it printed nothing"
-    told = [line for line in lines if " ERROR " in line or " FATAL " in line or line.startswith(("Exception", "Error"))]
-    causes = [line for line in lines if line.startswith("Caused by:")]
-    chosen = (causes or told or [line for line in lines if line.strip()] or ["it printed nothing"])[-1]
-    return chosen.strip()[:300]
+        return []
+    return [line.strip() for line in (text.rpartition(since)[2] if since else text).splitlines() if line.strip()]
 
 
 def failed_start(run_dir: RunDir) -> Failed:
     """The error of a process that ended before it served."""
     spec = run_dir.spec()
     return Failed(
-        f"node {spec.id} stopped before it was ready: {complaint(run_dir.out)}",
+        f"node {spec.id} stopped before it was ready: {complaint(run_dir)}",
         f"Its log is {run_dir.logs / 'server.log'}; what it printed is {run_dir.out}.",
     )

@@ -6,7 +6,7 @@ import pytest
 
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.kafka import nodes
-from asgard.kafka.nodes import NodeSpec, RunDir, Voter, storage
+from asgard.kafka.nodes import NodeSpec, RunDir, Voter, process, storage
 from asgard.odin.targets.local import LocalNodes
 
 VOTERS = tuple(Voter(i, 29090 + i, "A" * 22) for i in (1, 2, 3))
@@ -95,3 +95,20 @@ def test_removing_a_node_twice_is_no_error(tmp_path):
     nodes.remove(run_dir)
     nodes.remove(run_dir)
     assert not run_dir.path.exists()
+
+
+def test_a_node_that_is_not_ready_says_what_holds_it_up(tmp_path):
+    run_dir = a_node(tmp_path, 3)
+    run_dir.logs.mkdir(parents=True, exist_ok=True)
+    assert process.complaint(run_dir) == "it printed nothing"
+    start = "T1 INFO Registered `kafka:type=kafka.Log4jController` MBean\n"
+    refused = (
+        "T2 INFO [BrokerLifecycleManager id=3] Unable to register broker 3 because the controller returned error X"
+    )
+    (run_dir.logs / "server.log").write_text(f"{start}T1 ERROR of an earlier life\n{start}T2 INFO on the way\n")
+    assert process.complaint(run_dir) == "it printed nothing"
+    with (run_dir.logs / "server.log").open("a") as log:
+        log.write(refused + "\nT2 INFO and again\n")
+    assert process.complaint(run_dir) == refused
+    run_dir.out.write_text("T2 ERROR Exiting\njava.lang.RuntimeException: x\nCaused by: no space left\n\tat y\n")
+    assert process.complaint(run_dir) == "Caused by: no space left"
