@@ -1,7 +1,7 @@
 """The part of a drill that breaks things: faults by plan, looks at the cluster all the while, and Thor healing it beside.
 
-A fault counts as healed when Kafka (or whoever watches it) has shown its effect and then every broker is there and every replica
-in sync again. Looks go to the cluster itself four times a second at most, so that the times don't rest on what Thor says.
+A fault counts as healed when the cluster has shown its effect and then every replica is in sync again: on brokers that came back,
+or on others. Looks go to the cluster itself, four times a second at most, so that the times don't rest on what Thor says.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.25
 BACK_S = 120.0
-"""How long the cluster may take once the drill itself has put everything back."""
+"""How long the cluster may take once the drill has put everything back."""
+TOLD_S = 10.0
 _PASSING = frozenset({"rolling_restart", "restart_broker"})
 _UNEVEN = frozenset({"leader-imbalance", "limit-exceeded"})
 _REMEDIES = frozenset({"restart", "replace", "reassign"})
@@ -39,9 +40,10 @@ _REMEDIES = frozenset({"restart", "replace", "reassign"})
 
 @dataclass(frozen=True)
 class Look:
-    """The cluster at a moment: brokers that are up, those that some partition lacks, and whether nothing is amiss."""
+    """The cluster at a moment: brokers that are up, those that hold replicas, those that some partition lacks."""
 
     up: frozenset[int]
+    holding: frozenset[int]
     lacking: frozenset[int]
     leaderless: bool
 
@@ -49,9 +51,10 @@ class Look:
         """Whether it shows that one of these brokers does not serve."""
         return any(b not in self.up or b in self.lacking for b in brokers)
 
-    def whole(self, brokers: frozenset[int]) -> bool:
-        """Whether all of these brokers are up, and every replica is in sync."""
-        return brokers <= self.up and not self.lacking and not self.leaderless
+    @property
+    def whole(self) -> bool:
+        """Whether every replica is in sync; a broker that is gone holds none any more."""
+        return self.holding <= self.up and not self.lacking and not self.leaderless
 
 
 def look(control: ControlPlane) -> Look | None:
@@ -61,8 +64,9 @@ def look(control: ControlPlane) -> Look | None:
         partitions = [p for topic in control.topics(moves=False).values() for p in topic.partitions]
     except AsgardError:
         return None
+    holding = frozenset(replica for p in partitions for replica in p.replicas)
     lacking = frozenset(replica for p in partitions for replica in set(p.replicas).difference(p.isr))
-    return Look(up, lacking, any(p.leader < 0 for p in partitions))
+    return Look(up, holding, lacking, any(p.leader < 0 for p in partitions))
 
 
 @dataclass
@@ -205,19 +209,30 @@ class Breaker:
 
     def _until_healed(self) -> bool:
         """Wait until all that stands is healed, or put it back once that takes too long; whether the drill goes on."""
+        for s in self._standing:  # first: a look may be held up by a broker that hangs
+            if s.step.lasts_s is not None and self._sleep_until(s.fault.at + s.step.lasts_s):
+                return False
+        self._put_back_what_is_due()
         give_up = max(s.fault.at for s in self._standing) + HEAL_S
         while not (healed := self._look()) and time.time() < give_up:
             if self._over.wait(LOOK_S):
                 return False
-            self._put_back_what_is_due()
-        now = time.time()
+        healed_at = time.time() if healed else None
+        if healed_at is not None:
+            self._load.mark("whole again", at=healed_at)
+            self._until_told()
         for s in self._standing:
-            outcome = chaos.put_back(self._site, s.fault)
-            self.struck.append(self._told(s, now if healed else None, outcome))
-        if healed:
-            self._load.mark("whole again", at=now)
+            chaos.put_back(self._site, s.fault)
+            self.struck.append(self._told(s, healed_at))
         self._standing.clear()
-        return healed or self._until_back()
+        return self._until_back()
+
+    def _until_told(self) -> None:
+        """Thor tells of a turn when it is through with it, which may be a moment after all is whole."""
+        give_up = time.time() + TOLD_S
+        while time.time() < give_up and not self._over.wait(LOOK_S):
+            if all(self._sights.healing(s.fault) for s in self._standing if s.struck.heals):
+                return
 
     def _look(self) -> bool:
         """Look once; whether the effect of each fault was seen and is gone."""
@@ -228,9 +243,9 @@ class Breaker:
             if s.shown_at is None and seen.shows(s.fault.brokers):
                 s.shown_at = now
         over = all(s.shown_at is not None or s.back_at is not None or s.step.action in _PASSING for s in self._standing)
-        return over and seen.whole(self._brokers)
+        return over and seen.whole
 
-    def _told(self, s: _Standing, healed_at: float | None, outcome: str) -> Struck:
+    def _told(self, s: _Standing, healed_at: float | None) -> Struck:
         noticed_at = self._sights.noticed(s.fault)
 
         def after(at: float | None) -> float | None:
@@ -246,11 +261,11 @@ class Breaker:
         )
 
     def _until_back(self) -> bool:
-        """After the drill put things back itself; whether that helped."""
+        """Wait until every broker is there again, also one whose replicas went to others; whether it is."""
         give_up = time.time() + BACK_S
         while time.time() < give_up and not self._over.wait(LOOK_S):
             seen = look(self._control)
-            if seen is not None and seen.whole(self._brokers):
+            if seen is not None and seen.whole and self._brokers <= seen.up:
                 return True
         return False
 

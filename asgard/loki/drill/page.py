@@ -15,7 +15,7 @@ from asgard.loki.load.tables import Figures
 
 _DEFINITIONS = (
     ("noticed", "from the fault until the healing saw it"),
-    ("whole again", "from the fault until every broker was there and every replica of every partition in sync"),
+    ("whole again", "from the fault until every replica of every partition was in sync again"),
     (
         "had to wait",
         f"the time in which a record that was due was not acknowledged (for those who write) or not read (for those who read) within "

@@ -15,8 +15,8 @@ FORMAT = "asgard.drill/v1"
 class Struck:
     """A fault and what became of it; durations count from it. None: it did not happen while it was waited for.
 
-    `kafka_s`: until Kafka's metadata showed it; `noticed_s`: until the healing saw it; `healed_s`: until every broker was there and
-    every replica in sync. `healing` is what the healing did, in its words; empty: nothing, as for faults that pass. `by_hand`: the
+    `kafka_s`: until Kafka's metadata showed it; `noticed_s`: until the healing saw it; `healed_s`: until every
+    replica was in sync. `healing` is what the healing did, in its words; empty: nothing, as for faults that pass. `by_hand`: the
     drill had to put back what the healing had not. `heals`: it is the kind of fault that a healing puts right.
     """
 
