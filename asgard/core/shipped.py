@@ -1,4 +1,4 @@
-"""The YAML files that ship with Asgard: `templates`, `recipes`. In a wheel inside the package, in a checkout beside it."""
+"""The YAML files that ship with Asgard: `templates`, `recipes`, `experiments`. In a wheel inside the package, in a checkout beside it."""
 
 from __future__ import annotations
 

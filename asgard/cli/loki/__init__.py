@@ -4,4 +4,4 @@ from asgard.cli.command import group
 
 app = group()
 
-from asgard.cli.loki import drill, load, monkey  # noqa: E402, F401  (its commands register with `app`)
+from asgard.cli.loki import chaos, drill, load, monkey  # noqa: E402, F401  (its commands register with `app`)

@@ -130,7 +130,9 @@ def _bring(nodes: NodeControl, states: Mapping[int, str], broker: int) -> None:
 def each(brokers: Iterable[int], act: Callable[[int], None]) -> None:
     """Do it to all of them side by side: a quorum comes back only together."""
     chosen = list(brokers)
-    if chosen:
+    if len(chosen) == 1:  # also while Python ends, when it starts no more threads
+        act(chosen[0])
+    elif chosen:
         with ThreadPoolExecutor(len(chosen)) as pool:
             list(pool.map(act, chosen))
 

@@ -1,0 +1,349 @@
+"""`asgard loki chaos`: experiments, which break a cluster on purpose, see whether it holds, and put everything back."""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command, group
+from asgard.cli.loki import app
+from asgard.core import console
+from asgard.core.console import Table
+from asgard.core.errors import ExitCode, InvalidFile, WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.loki.chaos.experiment import Activity, Experiment
+
+chaos_app = group("Break things on purpose, see whether the cluster holds, and put everything back.")
+app.add_typer(chaos_app, name="chaos")
+
+Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment by its name, or a file (YAML or JSON).")]
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--experiments", metavar="DIR", help="A folder with experiments of your own; its names win. May be repeated."
+    ),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A value of its configuration, as in --set broker=2."),
+]
+_LIMITS = "Blast radius (an experiment can't lift it)"
+
+
+@command(chaos_app, name="list", example="asgard loki chaos list\nasgard loki chaos list --functions")
+def list_(
+    experiments: Folders = None,
+    functions: Annotated[
+        bool, typer.Option("--functions", help="List what experiments can call: actions and probes.")
+    ] = False,
+) -> None:
+    """List the experiments that ship with Asgard, and those of your own folders."""
+    from asgard.loki.chaos import read, shelf
+
+    if functions:
+        _list_functions()
+        return
+    known: list[Experiment] = []
+    for path in shelf.files(experiments or ()).values():
+        try:
+            known.append(read.read(path))
+        except InvalidFile as error:
+            console.warn(f"{error.problems[0]}")
+    rows = [[e.name, e.title, ", ".join(e.configuration) or None] for e in known]
+    console.emit([_document(e) for e in known], Table(["experiment", "what it asks", "configuration"], rows))
+
+
+@command(chaos_app, example="asgard loki chaos show broker-dies")
+def show(experiment: Name, experiments: Folders = None) -> None:
+    """Show an experiment: its file, or with --json what was read from it."""
+    from asgard.loki.chaos import read, shelf
+
+    path = shelf.find(experiment, experiments or ())
+    found = read.read(path)
+    console.emit(found.document, text=f"{path.read_text().rstrip()}\n\n# {path}")
+
+
+@command(
+    chaos_app,
+    example="asgard loki chaos validate my-experiment.yaml\nasgard loki chaos validate --experiments experiments.d",
+)
+def validate(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[EXPERIMENT]…", help="Names or files; all of them by default.")
+    ] = None,
+    experiments: Folders = None,
+) -> None:
+    """Check experiments, offline: every mistake with its line, what is wrong and what is allowed."""
+    from asgard.loki.chaos import read, shelf
+
+    paths = [shelf.find(n, experiments or ()) for n in names or ()] or list(shelf.files(experiments or ()).values())
+    valid, problems = [], []
+    for path in paths:
+        try:
+            valid.append(read.read(path))
+        except InvalidFile as error:
+            problems += error.problems
+    if problems:
+        raise InvalidFile(problems)
+    rows = [[e.name, len(e.method), "yes" if e.foreign() else "no", e.file] for e in valid]
+    console.emit([_document(e) for e in valid], Table(["valid", "steps", "needs --allow-provider", "file"], rows))
+
+
+@command(chaos_app, example="asgard loki chaos schema > asgard.experiment.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of experiment files, for editors."""
+    from asgard.loki.chaos.read import json_schema
+
+    console.emit(json_schema())
+
+
+@command(
+    chaos_app,
+    example="asgard loki chaos run broker-dies --context orders --yes\n"
+    "asgard loki chaos run rack-lost --context orders --seed 7 --record rack-lost.json --yes",
+)
+def run(
+    experiment: Name,
+    experiments: Folders = None,
+    sets: Sets = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", help="What the dice start from; the same seed, the same choices."),
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="TIME", help="The run ends after it, as in 10m; all is put back.")
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record", metavar="FILE", help="Where the run record goes (the form of Chaos Toolkit's journal)."
+        ),
+    ] = None,
+    max_brokers: Annotated[
+        int | None,
+        typer.Option(
+            "--max-brokers",
+            metavar="N",
+            min=0,
+            rich_help_panel=_LIMITS,
+            help="Down at a time; by default one, or those of one rack.",
+        ),
+    ] = None,
+    min_in_sync: Annotated[
+        int,
+        typer.Option(
+            "--min-in-sync",
+            metavar="N",
+            min=0,
+            rich_help_panel=_LIMITS,
+            help="In-sync replicas that every partition keeps.",
+        ),
+    ] = 1,
+    allow_quorum_loss: Annotated[
+        bool,
+        typer.Option(
+            "--allow-quorum-loss", rich_help_panel=_LIMITS, help="Let a majority of the controllers be taken."
+        ),
+    ] = False,
+    max_processes: Annotated[
+        int,
+        typer.Option(
+            "--max-processes",
+            metavar="N",
+            min=0,
+            rich_help_panel=_LIMITS,
+            help="Processes that are no brokers, for each action.",
+        ),
+    ] = 0,
+    max_machines: Annotated[
+        int,
+        typer.Option(
+            "--max-machines",
+            metavar="N",
+            min=0,
+            rich_help_panel=_LIMITS,
+            help="Instances and containers, for each action.",
+        ),
+    ] = 0,
+    allow_provider: Annotated[
+        bool,
+        typer.Option(
+            "--allow-provider",
+            help="Let it call other Python modules, programs and web addresses: no limit holds for them.",
+        ),
+    ] = False,
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    confirm: Confirm = None,
+    yes: Yes = False,
+) -> int:
+    """Run an experiment: what must hold, what is broken, what must hold still. In every ending all is put back.
+
+    Exits with 0 where the steady state held, 1 where it did not, or an abort condition ended the run, 4 where the blast radius
+    would have been too large, 75 where the cluster is being changed or healed. A run that was killed is cleaned up after by the
+    next command that changes things.
+    """
+    from asgard.compose import chaos
+    from asgard.kafka import target
+    from asgard.loki.chaos import BlastRadius, read, shelf
+
+    chosen = read.read(shelf.find(experiment, experiments or ()), sets or ())
+    cluster = target.pick(context, bootstrap_server, command_config)
+    limits = BlastRadius(max_brokers, min_in_sync, not allow_quorum_loss, max_processes, max_machines)
+    options = chaos.Options(
+        secrets.randbits(31) if seed is None else seed, limits, allow_provider, _seconds(timeout), confirm
+    )
+    chaos.allow(chosen, allow_provider)
+    for line in _preview(chosen):
+        console.say(line)
+    console.ask(f"Run this on {cluster.name}?")
+    if chosen.foreign():
+        console.warn("some of it is not Loki's: outside the blast radius, and not put back")
+    outcome = chaos.run(chosen, cluster, options)
+    path = _keep(outcome.record, record)
+    asgard = outcome.record["asgard"]
+    verdict = "held: the steady state is as it was" if outcome.reason is None else f"not held: {outcome.reason}"
+    console.emit(outcome.record, _steps(outcome.record), text=f"{chosen.title}\n{verdict}")
+    console.say(f"seed {asgard['seed']}, record: {path}")
+    return int(outcome.exit_code)
+
+
+@command(chaos_app, example="asgard loki chaos recover --yes")
+def recover(confirm: Confirm = None, yes: Yes = False) -> int:
+    """Put back what runs that were killed have broken. Every command that changes a cluster does it too.
+
+    Exits with 1 where something could not be put back; it stays recorded for the next try.
+    """
+    from asgard.compose import chaos, settle
+    from asgard.journal.store.database import open_journal
+
+    with open_journal() as journal:
+        left = chaos.broken(journal)
+        if not left:
+            console.emit([], text="Nothing was left broken.")
+            return ExitCode.OK
+        for operation in left:
+            console.say(f"left broken: {operation.undo.get('text', operation.subject)}, by {operation.actor}")
+        console.ask(f"Put {'it' if len(left) == 1 else f'these {len(left)}'} back?")
+        settled = chaos.recover(journal, confirm)
+    for one in settled:
+        settle.say_settled(one)
+    rows = [[s.operation.undo.get("text", s.operation.subject), "yes" if s.done else "no", s.outcome] for s in settled]
+    document = [{"subject": s.operation.subject, "settled": s.done, "outcome": s.outcome} for s in settled]
+    console.emit(document, Table(["broken", "put back", "outcome"], rows))
+    return ExitCode.OK if all(s.done for s in settled) else ExitCode.FAILED
+
+
+def _seconds(text: str | None) -> float | None:
+    from asgard.core.units import parse_duration
+
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise WrongUsage(f"--timeout {error}") from error
+
+
+def _keep(record: dict[str, Any], path: Path | None) -> Path:
+    """Write the run record: where the user says, else beside the journal."""
+    import json
+
+    from asgard.core import paths
+
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    if path is not None:
+        paths.write_for_user(path, text)
+        return path
+    folder = paths.private_dir(paths.home() / "chaos")
+    kept = folder / f"{record['asgard']['run']}.json"
+    paths.write_atomic(kept, text)
+    return kept
+
+
+def _preview(experiment: Experiment) -> list[str]:
+    from asgard.loki.chaos.providers import told
+
+    def lines(lead: str, activities: tuple[Activity, ...]) -> list[str]:
+        return [f"  {lead}: {told(a)}" for a in activities]
+
+    return [
+        f"{experiment.title}",
+        *lines("must hold", experiment.probes),
+        *(line for a in experiment.method for line in lines("probe" if a.type == "probe" else "do", (a,))),
+        *lines("put back", experiment.rollbacks),
+        *(f"  ends early: {told(a.probe)} is not {a.probe.tolerance!r} for {a.for_s:g} s" for a in experiment.aborts),
+    ]
+
+
+def _steps(record: dict[str, Any]) -> Table:
+    states = record["steady_states"]
+    groups = [
+        ("before", states["before"]["probes"] if states["before"] else []),
+        ("method", record["run"]),
+        ("after", states["after"]["probes"] if states["after"] else []),
+        ("rollback", record["rollbacks"]),
+    ]
+    rows = [
+        [where, run["activity"].get("name"), _came(run), _felt(run), f"{run['duration']:.1f}"]
+        for where, runs in groups
+        for run in runs
+    ]
+    return Table(["when", "what", "came out", "after it", "s"], rows, right=frozenset({"s"}))
+
+
+def _came(run: dict[str, Any]) -> str:
+    if run["status"] == "failed":
+        return f"failed: {run['exception'][-1].strip()}" if run.get("exception") else "failed"
+    if isinstance(run["output"], dict) and "text" in run["output"]:
+        return str(run["output"]["text"])
+    out = str(run["output"]) if run["output"] is not None else "done"
+    out = out if len(out) <= 60 else f"{out[:57]}…"
+    return out + (" (not tolerated)" if run.get("tolerance_met") is False else "")
+
+
+def _felt(run: dict[str, Any]) -> str | None:
+    felt = run.get("asgard")
+    if felt is None:
+        return None
+    if felt["produce"] and felt["consume"]:
+        return f"produce and consume work ({felt['seconds']:.1f} s)"
+    return f"{'consume' if felt['produce'] else 'produce'} does not work"
+
+
+def _list_functions() -> None:
+    from asgard.loki.chaos import read
+    from asgard.loki.chaos.experiment import OWN
+
+    rows, document = [], []
+    for module in OWN:
+        for name in read.functions(module):
+            function = read.own(module, name)
+            assert function is not None
+            arguments = [
+                p.name if p.default is not p.empty else f"{p.name}!"
+                for p in inspect.signature(function).parameters.values()
+            ]
+            about = (inspect.getdoc(function) or "").splitlines()[0]
+            document.append({"module": module, "func": name, "arguments": arguments, "about": about})
+            rows.append([module.rpartition(".")[2], name, ", ".join(arguments) or None, about])
+    console.emit(document, Table(["module", "function", "arguments (! needed)", "what it does"], rows))
+
+
+def _document(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "description": experiment.description,
+        "tags": list(experiment.tags),
+        "file": experiment.file,
+        "configuration": dict(experiment.configuration),
+        "steps": [a.name for a in experiment.method],
+        "needs_allow_provider": bool(experiment.foreign()),
+    }

@@ -1,0 +1,79 @@
+"""Experiments on a real cluster: held for its faults, with its machines, and what dead runs broke put back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from asgard.compose import fault, settle
+from asgard.core import console, contexts
+from asgard.core.errors import Refused
+from asgard.kafka.target import Target
+from asgard.loki.chaos import BlastRadius, variables
+from asgard.loki.chaos.experiment import Experiment
+from asgard.loki.chaos.providers import Values
+
+if TYPE_CHECKING:
+    from asgard.journal.operations import Operation, Settled
+    from asgard.journal.store.database import Database
+    from asgard.loki.chaos.run import Outcome
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an experiment is run. `seed` makes every choice of the run; `confirm` names a protected context."""
+
+    seed: int
+    limits: BlastRadius = field(default_factory=BlastRadius)
+    allow_provider: bool = False
+    timeout_s: float | None = None
+    confirm: str | None = None
+
+
+def allow(experiment: Experiment, allow_provider: bool) -> None:
+    """Raise Refused where it calls what is not Loki's and nobody allowed it."""
+    foreign = experiment.foreign()
+    if foreign and not allow_provider:
+        raise Refused(
+            f"{experiment.file} calls what is not Loki's: {', '.join(sorted({str(a.provider) for a in foreign}))}",
+            "It runs as you, no limit holds for it, and Loki can't put it back. To let it: --allow-provider.",
+        )
+
+
+def run(
+    experiment: Experiment, target: Target, options: Options, *, say: Callable[[str], None] = console.say
+) -> Outcome:
+    """Run an experiment. Raises Refused and Busy before anything is broken, Unreachable, and InvalidFile."""
+    from asgard.loki.chaos import run as runs
+
+    allow(experiment, options.allow_provider)
+    values = Values(
+        variables.configuration(experiment.configuration, os.environ), variables.secrets(experiment.secrets, os.environ)
+    )
+    with fault.hold(
+        target,
+        doing=f"loki chaos run {experiment.name}",
+        seed=options.seed,
+        confirm=options.confirm,
+        limits=options.limits,
+        say=say,
+    ) as site:
+        return runs.run(site, experiment, values, seed=options.seed, timeout_s=options.timeout_s)
+
+
+def broken(journal: Database) -> list[Operation]:
+    """What runs that died have broken and nobody has put back, in every cluster."""
+    return [o for o in settle.abandoned(journal, "cluster/") if o.lease.endswith("/fault")]
+
+
+def recover(journal: Database, confirm: str | None = None) -> list[Settled]:
+    """Put all of that back; what became of each. Raises Refused, before anything is changed, for a protected context."""
+    from asgard.journal import operations
+
+    left = broken(journal)
+    for operation in left:
+        contexts.refuse_protected(settle.context_of(operation), confirm)
+    handlers = settle.handlers()
+    return [s for lease in {o.lease: None for o in left} for s in operations.settle(journal, handlers, under=lease)]

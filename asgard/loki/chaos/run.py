@@ -1,0 +1,305 @@
+"""An experiment carried out on a cluster that is held for it: what must hold, the method, what must hold still, what puts it back.
+
+The order and the outcome (`status`, `deviated`, steady states) are Chaos Toolkit's. Beyond it: limits of the blast radius, abort
+conditions, tolerances also of the method's probes, a look after each fault whether produce and consume work, and all that was
+broken is put back in every ending.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from asgard.core.errors import AsgardError, ExitCode, Interrupted, Refused
+from asgard.loki.chaos import breaking, providers, session
+from asgard.loki.chaos.actions import RESTORING
+from asgard.loki.chaos.experiment import Abort, Activity, Experiment
+from asgard.loki.chaos.providers import Values
+from asgard.loki.chaos.pulse import WITHIN_S
+from asgard.loki.chaos.record import Record, Run, now, plain
+from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.watch import Over, Stopped, watching
+
+_LEAVE_S = 5.0
+"""How long a function that is not Loki's own is waited for once the run is over."""
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run: its record, and why the exit code is not 0, in a line."""
+
+    record: dict[str, Any]
+    exit_code: ExitCode
+    reason: str | None
+
+
+def run(site: Site, experiment: Experiment, values: Values, *, seed: int, timeout_s: float | None = None) -> Outcome:
+    """Carry it out. Nothing that was broken is left when it returns; the outcome says where that failed."""
+    from asgard.journal import events
+
+    over = Over()
+    site = replace(site, may_go_on=over.check)
+    record = Record(experiment, seed, site.cluster_id, site.run)
+    running = _Running(site, experiment, values, record, over)
+    began = time.monotonic()
+    about = {"cluster_id": site.cluster_id, "title": experiment.title}
+    events.record(site.journal, "loki.experiment.started", experiment.name, about, correlation=site.run)
+    try:
+        with session.using(site):
+            running.begin()
+            try:
+                with watching(experiment.aborts, experiment.every_s, over, timeout_s, running.look):
+                    running.all()
+            except (KeyboardInterrupt, Interrupted):
+                record.status = "interrupted"
+            over.ignored = True
+            running.end()
+    except AsgardError as error:
+        record.status, running.left = record.status or "failed", running.left or error.what
+    finally:
+        record.status = record.status or "failed"
+        record.end, record.duration = now(), time.monotonic() - began
+        code, record.reason = running.verdict()
+        came = {"status": record.status, "deviated": record.deviated, "reason": record.reason}
+        data = {"cluster_id": site.cluster_id, **came}
+        events.record(site.journal, "loki.experiment.ended", experiment.name, data, correlation=site.run)
+    return Outcome(record.document(), code, record.reason)
+
+
+class _Running:
+    """A run in progress."""
+
+    def __init__(self, site: Site, experiment: Experiment, values: Values, record: Record, over: Over) -> None:
+        self.site, self.experiment, self.values, self.record, self.over = site, experiment, values, record, over
+        self.refused: str | None = None
+        self.left: str | None = None
+        self.threads: list[threading.Thread] = []
+
+    def begin(self) -> None:
+        """What looks after each fault whether produce and consume work is there before anything is broken."""
+        if any(_breaks(activity) for activity in self.experiment.method):
+            session.pulse()
+
+    def all(self) -> None:
+        """Hypothesis, method, hypothesis."""
+        record = self.record
+        try:
+            record.before = self.hypothesis()
+            if record.before is not None and not record.before["steady_state_met"]:
+                record.status = _judged(record.before)
+                return
+            self.method()
+            record.after = self.hypothesis()
+            if record.after is not None and not record.after["steady_state_met"]:
+                record.deviated, record.status = True, _judged(record.after)
+            record.status = record.status or "completed"
+        except Stopped as stopped:
+            self.site.say(f"the run ends: {stopped.what}")
+            record.status = "aborted"
+        except Refused as refused:
+            self.refused = refused.what
+            self.site.say(f"the run ends: {refused.what}")
+            record.status = "aborted"
+
+    def hypothesis(self) -> Run | None:
+        """Look at every probe, up to the first that is not well; None where there are none."""
+        if not self.experiment.probes:
+            return None
+        state: Run = {"steady_state_met": None, "probes": []}
+        for probe in self.experiment.probes:
+            done = self.activity(probe)
+            state["probes"].append(done)
+            well = done["status"] == "succeeded" and providers.within(probe.tolerance, done["output"], self.values)
+            done["tolerance_met"] = well
+            if not well:
+                found = done["output"] if done["status"] == "succeeded" else done["exception"][-1].strip()
+                self.site.say(f"not in the steady state: {probe.name}: {found}")
+                state["steady_state_met"] = False
+                return state
+        state["steady_state_met"] = True
+        self.site.say(f"in the steady state: {self.experiment.hypothesis}")
+        return state
+
+    def method(self) -> None:
+        """Every activity; those in the background side by side, and all are over afterwards."""
+        try:
+            for activity in self.experiment.method:
+                self.over.check()
+                self.start(activity, self.record.run)
+        finally:
+            self.join()
+
+    def start(self, activity: Activity, runs: list[Run]) -> None:
+        """Carry an activity out, or begin to where it is one for the background."""
+        if not activity.background:
+            self.activity(activity, runs)
+            return
+        thread = threading.Thread(target=self.quietly, args=(activity, runs), name=activity.name, daemon=True)
+        thread.start()
+        self.threads.append(thread)
+
+    def quietly(self, activity: Activity, runs: list[Run]) -> None:
+        """In the background: what ends the run is noted, and the others come to know it."""
+        try:
+            self.activity(activity, runs)
+        except Refused as refused:
+            self.refused = refused.what
+            self.over.end(refused.what)
+        except Stopped:
+            pass  # the run ends already
+
+    def join(self) -> None:
+        """Wait for what runs in the background; what is not Loki's own only a moment once the run is over."""
+        for thread in self.threads:
+            while thread.is_alive() and not self.over.wait(_POLL_S):
+                pass
+            thread.join(_LEAVE_S if self.over.why else None)
+        self.threads.clear()
+
+    def activity(self, activity: Activity, runs: list[Run] | None = None) -> Run:
+        """Carry one out, with its pauses. Raises Stopped, and Refused where the limits do not allow it."""
+        self.pause(activity.before)
+        self.site.say(f"{activity.type}: {activity.name}")
+        began = time.monotonic()
+        done: Run = {"activity": plain(activity.source), "output": None, "start": now(), "status": "failed"}
+        if runs is not None:
+            runs.append(done)
+        try:
+            done["output"] = plain(self.call(activity))
+            done["status"] = "succeeded"
+        except (Stopped, Refused) as error:
+            done["exception"] = _lines(error)
+            raise
+        except Interrupted:
+            raise
+        except Exception as error:  # whatever a function raises is a failed activity, as the form has it
+            done["exception"] = _lines(error)
+            self.site.say(f"failed: {activity.name}: {done['exception'][-1].strip()}")
+        finally:
+            done["end"], done["duration"] = now(), time.monotonic() - began
+        if runs is self.record.run and done["status"] == "succeeded":
+            if _breaks(activity):
+                self.feel(done)
+            elif activity.type == "probe" and "tolerance" in activity.source:
+                done["tolerance_met"] = providers.within(activity.tolerance, done["output"], self.values)
+        self.pause(activity.after)
+        return done
+
+    def pause(self, seconds: Any) -> None:
+        """Wait, unless the run ends."""
+        wanted = float(self.values.into(seconds) or 0)
+        if wanted > 0:
+            self.over.sleep(wanted)
+
+    def call(self, activity: Activity) -> Any:
+        """Loki's own functions here; others in a thread that can be left alone where the run ends."""
+        if activity.provider.own:
+            return providers.call(activity.provider, self.values)
+        from asgard.journal import events
+
+        data = {"cluster_id": self.site.cluster_id, "provider": activity.provider.type, "calls": str(activity.provider)}
+        events.record(self.site.journal, "loki.provider.called", activity.name, data, correlation=self.site.run)
+        answer: list[Any] = []
+        failure: list[BaseException] = []
+
+        def carry_out() -> None:
+            try:
+                answer.append(providers.call(activity.provider, self.values))
+            except BaseException as error:
+                failure.append(error)
+
+        thread = threading.Thread(target=carry_out, name=activity.name, daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(_POLL_S)
+            self.over.check()
+        if failure:
+            raise failure[0]
+        return answer[0]
+
+    def feel(self, done: Run) -> None:
+        """After a fault: do produce and consume still work?"""
+        try:
+            beat = session.pulse().beat(WITHIN_S)
+        except (Stopped, Interrupted):
+            raise
+        except AsgardError as error:
+            done["asgard"] = {"produce": False, "consume": False, "why": error.what}
+            self.site.say(f"after it: {error.what}")
+            return
+        done["asgard"] = {"produce": beat.produce, "consume": beat.consume, "seconds": round(beat.seconds, 3)}
+        self.site.say(f"after it: {beat}")
+
+    def look(self, abort: Abort) -> tuple[bool, str]:
+        """Whether an abort condition's probe is well, and what it found."""
+        try:
+            found = providers.call(abort.probe.provider, self.values)
+        except Exception as error:  # what can't be looked at is not well
+            return False, _lines(error)[-1].strip()
+        return providers.within(abort.probe.tolerance, found, self.values), str(plain(found))
+
+    def end(self) -> None:
+        """Rollbacks, as the form has them: not after a failure; then all that is still broken is put back."""
+        record = self.record
+        try:
+            if record.status not in ("failed", "interrupted"):
+                for activity in self.experiment.rollbacks:
+                    self.start(activity, record.rollbacks)
+                for thread in self.threads:
+                    thread.join()
+        except Refused as refused:
+            self.refused = refused.what
+        except (KeyboardInterrupt, Interrupted):
+            record.status = "interrupted"
+        try:
+            record.put_back += breaking.put_all_back(self.site)
+        except AsgardError as error:
+            self.left = error.what
+
+    def verdict(self) -> tuple[ExitCode, str | None]:
+        """The exit code, and why it is not 0."""
+        return verdict(self.record, self.over.why, self.refused, self.left)
+
+
+def verdict(record: Record, ended: str | None, refused: str | None, left: str | None) -> tuple[ExitCode, str | None]:
+    """The exit code of a run, and why it is not 0: what weighs most comes first. Pure."""
+    failed = [r["activity"]["name"] for r in record.run if r["status"] == "failed"]
+    missed = [f"{r['activity']['name']} gave {r['output']!r}" for r in record.run if r.get("tolerance_met") is False]
+    before_failed = record.before is not None and not record.before["steady_state_met"]
+    reasons: Sequence[tuple[bool, ExitCode, str | None]] = (
+        (left is not None, ExitCode.FAILED, left),
+        (record.status == "interrupted", ExitCode.INTERRUPTED, "interrupted; all that was broken is put back"),
+        (refused is not None, ExitCode.REFUSED, refused),
+        (record.status == "aborted", ExitCode.FAILED, f"aborted: {ended}"),
+        (before_failed, ExitCode.FAILED, f"not in the steady state to begin with: {_worst(record.before)}"),
+        (record.deviated, ExitCode.FAILED, f"deviated from the steady state: {_worst(record.after)}"),
+        (bool(missed), ExitCode.FAILED, f"out of tolerance: {', '.join(missed)}"),
+        (bool(failed), ExitCode.FAILED, f"failed, so nothing is proven: {', '.join(failed)}"),
+    )
+    return next(((code, why) for true, code, why in reasons if true), (ExitCode.OK, None))
+
+
+def _worst(state: Run | None) -> str:
+    if not state or not state["probes"]:
+        return ""
+    last = state["probes"][-1]
+    found = last["output"] if last["status"] == "succeeded" else last["exception"][-1].strip()
+    return f"{last['activity'].get('name', '')} gave {found!r}"
+
+
+def _judged(state: Run) -> str:
+    """The status of a run whose hypothesis was not met: failed where a probe could not look."""
+    return "completed" if all(p["status"] == "succeeded" for p in state["probes"]) else "failed"
+
+
+def _breaks(activity: Activity) -> bool:
+    return activity.type == "action" and activity.provider.own and activity.provider.func not in RESTORING
+
+
+def _lines(error: BaseException) -> list[str]:
+    what = error.what if isinstance(error, AsgardError) else f"{type(error).__name__}: {error}"
+    return [f"{what}\n"]

@@ -1,0 +1,96 @@
+"""Which cluster the functions of `actions` and `probes` work on: that of the run, else one of this process's own.
+
+Their arguments are plain, as Chaos Toolkit wants them, so the cluster comes from here. Under `asgard loki chaos run` it is the
+run's. Under any other runner it is the one that ASGARD_CONTEXT names (else the current context), held from the first call until
+the process ends, when all is put back; a process that is killed is cleaned up after by the next command of Asgard's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from asgard.loki.chaos.site import Site
+
+if TYPE_CHECKING:
+    from asgard.loki.chaos.pulse import Pulse
+
+_lock = threading.RLock()
+_here: _Here | None = None
+
+
+class _Here:
+    """A site with what was made for it."""
+
+    def __init__(self, site: Site, stack: contextlib.ExitStack) -> None:
+        self.site = site
+        self.stack = stack
+        self.pulse: Pulse | None = None
+
+
+@contextlib.contextmanager
+def using(site: Site) -> Iterator[None]:
+    """The functions work on this site for the length of the block."""
+    global _here
+    with contextlib.ExitStack() as stack:
+        before, _here = _here, _Here(site, stack)
+        try:
+            yield
+        finally:
+            _here = before
+
+
+def site() -> Site:
+    """The site to work on. Raises as `compose.fault.hold` does where it is to be got first."""
+    return _current().site
+
+
+def pulse() -> Pulse:
+    """What looks whether records go in and come out; its scratch topic is made at the first call."""
+    from asgard.loki.chaos.pulse import beating
+
+    with _lock:
+        here = _current()
+        if here.pulse is None:
+            here.pulse = here.stack.enter_context(beating(here.site))
+        return here.pulse
+
+
+def _current() -> _Here:
+    global _here
+    with _lock:
+        if _here is None:
+            _here = _own()
+        return _here
+
+
+def _own() -> _Here:
+    """A site for the rest of this process."""
+    from asgard.kafka import target
+
+    # By name: whoever joins the services (the machines are Odin's) stands above this one, and here it is asked for from below.
+    hold = import_module("asgard.compose.fault").hold
+    stack = contextlib.ExitStack()
+    picked = target.pick(os.environ.get("ASGARD_CONTEXT"))
+    found = cast(
+        Site, stack.enter_context(hold(picked, doing="an experiment of another runner", seed=secrets.randbits(32)))
+    )
+    inner = (
+        contextlib.ExitStack()
+    )  # what is made for the site goes after everything is put back, and before the site does
+    stack.push(inner)
+    stack.callback(_put_back, found)
+    atexit.register(stack.close)
+    return _Here(found, inner)
+
+
+def _put_back(found: Site) -> None:
+    from asgard.loki.chaos.breaking import put_all_back
+
+    put_all_back(found)
