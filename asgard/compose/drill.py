@@ -35,7 +35,10 @@ MANY = 1_000_000
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be drilled. `policy` None: Thor heals at once, and as often as the drill breaks something."""
+    """What is to be drilled. `policy` None: Thor heals at once, and as often as the drill breaks something.
+
+    `allow_data_loss`: a scenario that is made to lose records may run although the cluster has topics that it could take records from.
+    """
 
     scenario: str
     seed: int
@@ -44,6 +47,7 @@ class Order:
     policy: Policy | None = None
     limits: Limits = field(default_factory=Limits)
     confirm: str | None = None
+    allow_data_loss: bool = False
 
 
 def plan(target: Target, order: Order) -> Plan:
@@ -64,8 +68,25 @@ def plan(target: Target, order: Order) -> Plan:
 
 
 def _plan(control: ControlPlane, order: Order) -> Plan:
+    if scenarios.KINDS[order.scenario].loses and not order.allow_data_loss:
+        _refuse_with_data(control)
     brokers = tuple(b for b in control.cluster().brokers if b.state == "up")
     return scenarios.plan(order.scenario, order.seed, Cluster(brokers, control.quorum().leader), order.rate_per_s)
+
+
+def _refuse_with_data(control: ControlPlane) -> None:
+    """Two brokers go at a time: a topic that trusts one replica can lose records as the scratch topic does."""
+    theirs = sorted(name for name, topic in control.topics(moves=False).items() if not topic.internal)
+    if theirs:
+        raise Refused(
+            f"this scenario is made to lose records, and the cluster has topics that could lose some too ({_few(theirs)})",
+            "Run it where nobody's data is, or say --allow-data-loss.",
+        )
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def run(
@@ -91,7 +112,8 @@ def command(target: Target, order: Order) -> str:
     where = f"--context {target.context.name}" if target.context else f"--bootstrap-server {target.name}"
     rate = f" --rate {order.rate_per_s:g}/s" if order.rate_per_s != RATE_PER_S else ""
     many = f" --runs {order.runs}" if order.runs > 1 else ""
-    return f"asgard loki drill {order.scenario} --seed {order.seed}{many}{rate} {where}"
+    loss = " --allow-data-loss" if order.allow_data_loss else ""
+    return f"asgard loki drill {order.scenario} --seed {order.seed}{many}{rate}{loss} {where}"
 
 
 def _one(target: Target, order: Order, say: Callable[[str], None], progress: Callable[[str], None]) -> Drill:

@@ -18,6 +18,7 @@ from asgard.cli import main as cli
 from asgard.core import contexts
 from asgard.core.contexts import Context
 from asgard.kafka.admin import connect
+from asgard.kafka.model import NewTopic
 from asgard.kafka.nodes import list_nodes, status
 from asgard.loki.load import run as runs
 from asgard.loki.load import scratch
@@ -99,7 +100,13 @@ def test_a_broker_dies_and_nothing_is_lost(
 def test_with_acks_1_and_an_unclean_election_records_are_truly_lost_and_the_drill_says_so(
     command: Callable[..., tuple[int, Any, str]], drilled: RealCluster, by_hand: list[Count], tmp_path: Path
 ) -> None:
-    code, found, words = command("acks1-unclean", "--seed", "3", "--rate", "300/s", "--out", str(tmp_path / "out"))
+    with connect(drilled.connection) as control:
+        control.create_topics([NewTopic("orders.created", 1, 3)])
+    code, _, words = command("acks1-unclean")
+    assert code == 4 and "orders.created" in words and "--allow-data-loss" in words, "others could lose records too"
+    code, found, words = command(
+        "acks1-unclean", "--seed", "3", "--rate", "300/s", "--allow-data-loss", "--out", str(tmp_path / "out")
+    )
     (run,), (counted,) = found["runs"], by_hand
     print(words)
     assert "made to lose records" in words

@@ -39,6 +39,12 @@ def drill(
         Path | None,
         typer.Option("--policy", metavar="FILE", help="Heal as this thor.yaml says; else at once, whatever it takes."),
     ] = None,
+    allow_data_loss: Annotated[
+        bool,
+        typer.Option(
+            "--allow-data-loss", help="Run acks1-unclean although the cluster has topics that may lose records too."
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where report.html, result.json and junit.xml go.")
     ] = None,
@@ -75,6 +81,7 @@ def drill(
         _rate(rate),
         policies.read(policy) if policy else None,
         confirm=confirm,
+        allow_data_loss=allow_data_loss,
     )
     for line in preview(drills.plan(picked, order), picked.name, runs):
         console.say(line)
