@@ -10,7 +10,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -59,6 +59,7 @@ def test_only_who_has_opted_in_is_ever_taken() -> None:
     choices = [run(SURE, members, seed=seed) for seed in range(50)]
     assert {taken(choice) for choice in choices} == {"d"}
     assert [c.why for c in choices[0].considered if c.member.id in "abc"] == ["has not opted in"] * 3
+    assert run(replace(SURE, opt_in={}), members).victim is None, "who asks for nothing gets nobody"
 
 
 def test_who_is_ill_already_is_not_taken_and_counts_as_gone() -> None:
@@ -240,20 +241,22 @@ def test_over_a_year_kills_come_as_far_apart_as_asked_for() -> None:
 
 # --- all rules together, against a model that knows nothing of how they are made
 
+# Mostly such that somebody may be taken: else a rule that is never there would not be missed.
+mostly = st.sampled_from([True] * 7 + [False])
 members_ = st.lists(
     st.builds(
         member,
         st.sampled_from([f"c{i}" for i in range(9)]),
-        st.booleans(),
-        st.sampled_from([None, "yes", "please", "no", "Yes", "yes "]),
+        mostly,
+        st.sampled_from(["yes"] * 6 + ["please"] * 2 + [None, "no", "Yes", "yes "]),
     ),
     max_size=9,
     unique_by=lambda m: m.id,
 )
-least_ = st.one_of(st.integers(0, 6), st.integers(0, 100).map(lambda n: f"{n}%"))
+least_ = st.one_of(st.integers(0, 5), st.integers(0, 100).map(lambda n: f"{n}%"))
 moments = st.integers(1_767_225_600, 1_830_297_600).map(float)  # 2026 and 2027
 zones = st.sampled_from(["UTC", "Europe/Amsterdam", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
-windows = st.sampled_from(["mon-fri 09:00-17:00", "22:00-02:30", "sat-sun 00:00-24:00", "fri 23:00-01:00", "sun 02:00-03:00"])  # fmt: skip
+windows = st.sampled_from(["00:00-24:00"] * 6 + ["mon-fri 09:00-17:00", "22:00-02:30", "sat-sun 00:00-24:00", "fri 23:00-01:00", "sun 02:00-03:00"])  # fmt: skip
 days_off = st.dates(date(2026, 1, 1), date(2027, 12, 1)).flatmap(
     lambda first: st.integers(0, 20).map(lambda days: (first, first + timedelta(days=days)))
 )
@@ -276,18 +279,18 @@ def clock_allows(window: str, shown: datetime) -> bool:
 @given(
     members=members_,
     least=least_,
-    at_most=st.integers(1, 4),
-    in_all=st.integers(1, 4),
-    size=st.one_of(st.none(), st.integers(1, 9)),
-    well=st.booleans(),
-    since=st.one_of(st.none(), st.floats(0, 200)),
+    at_most=st.integers(1, 6),
+    in_all=st.integers(1, 6),
+    size=st.one_of(st.none(), st.none(), st.integers(1, 9)),
+    well=mostly,
+    since=st.one_of(st.none(), st.floats(0, 200), st.floats(60, 1e6), st.floats(60, 1e6)),
     now=moments,
     zone=zones,
     window=windows,
-    off=st.lists(days_off, max_size=3),
+    off=st.one_of(st.just([]), st.just([]), st.lists(days_off, max_size=9)),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_somebody_is_taken_exactly_where_every_rule_allows_it(
     members: list[Member], least: int | str, at_most: int, in_all: int, size: int | None, well: bool,
     since: float | None, now: float, zone: str, window: str, off: list[tuple[date, date]], seed: int,
@@ -313,12 +316,20 @@ def test_somebody_is_taken_exactly_where_every_rule_allows_it(
         and len(fit) >= 1
         and len(fit) - 1 >= must_stay
     )
+    event(f"somebody {'is' if may else 'is not'} taken")
     assert (choice.victim is not None) == may, choice.why
     assert choice.victim is None or choice.victim.member.id in fit
     assert sorted(c.member.id for c in choice.considered) == sorted(m.id for m in members), "everybody, once"
     assert all(c.why for c in choice.considered)
-    again = run(group, members[::-1], seed=seed, monkey=monkey, health=health, past=past, now=now)
-    assert taken(again) == taken(choice), "the same seed and the same inputs: the same victim, in whatever order"
+
+
+@given(members=members_, seed=st.integers(0, 2**32), order=st.randoms(use_true_random=False))
+def test_the_same_seed_and_the_same_members_give_the_same_victim_in_whatever_order(
+    members: list[Member], seed: int, order: random.Random
+) -> None:
+    first = run(SURE, members, seed=seed)
+    order.shuffle(members)
+    assert run(SURE, members, seed=seed) == replace(first, considered=run(SURE, members, seed=seed).considered)
 
 
 class Weeks(RuleBasedStateMachine):
@@ -327,8 +338,8 @@ class Weeks(RuleBasedStateMachine):
     @initialize(
         size=st.integers(1, 8),
         least=least_,
-        at_most=st.integers(1, 4),
-        in_all=st.integers(1, 4),
+        at_most=st.integers(1, 6),
+        in_all=st.integers(1, 6),
         seed=st.integers(0, 999),
     )
     def begin(self, size: int, least: int | str, at_most: int, in_all: int, seed: int) -> None:

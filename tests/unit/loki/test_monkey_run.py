@@ -187,5 +187,5 @@ def test_outside_its_hours_a_run_asks_nobody_and_leaves_nothing_behind(
 
 def test_brokers_of_a_cluster_that_is_not_on_this_machine_are_not_the_monkeys(cloud: Any) -> None:
     brokers = Group("b", "broker", {"node": ("1",)}, 0, "kill", probability=1.0)
-    with pytest.raises(Refused, match="group b: the brokers of 127.0.0.1:1 are no processes of a stack"):
+    with pytest.raises(Refused, match="no processes of a stack on this machine"):
         run(replace(ALWAYS, groups=(brokers,)))
