@@ -39,10 +39,10 @@ def kill_container(container: str, socket: str | None = None) -> str:
 
 def start_container(container: str, socket: str | None = None) -> str:
     """Start a container that was killed; one that runs stays as it is. Says so where it was removed meanwhile."""
-    import docker
-
     short = container[:12]
     with _engine(socket, f"starting container {short}") as engine:
+        import docker
+
         try:
             engine.api.start(container)
         except docker.errors.NotFound:

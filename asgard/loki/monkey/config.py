@@ -100,4 +100,4 @@ def json_schema() -> dict[str, object]:
     from asgard.core.schema.monkey import MonkeyFile
 
     schema = MonkeyFile.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Asgard monkey", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Asgard monkey"}
