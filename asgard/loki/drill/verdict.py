@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from asgard.core.units import format_duration
+from asgard.loki.check.promises import Promise as Promised
 from asgard.loki.drill import times
 from asgard.loki.drill.result import Drill, Often, Promise, Series, Struck
 from asgard.loki.drill.scenarios import HEAL_S, TIMEOUT_S, Plan
@@ -80,7 +81,8 @@ def _promises(faults: Sequence[Struck], load: Result) -> list[Promise]:
     unhealed = [fault.text for fault in faults if fault.healed_s is None or fault.by_hand]
     decided = check is not None and check.outcome != "undecided"
     lost, duplicates = (check.lost, check.duplicates) if check else (0, 0)
-    broken = [f.words for f in check.findings if f.promise is not None] if check else []
+    told_already = (None, str(Promised.DURABILITY), str(Promised.ONCE))
+    broken = [f.words for f in check.findings if f.promise not in told_already] if check else []
     last_s = max((fault.at_s + (fault.healed_s or 0.0) for fault in faults), default=0.0)
     acked, read = _since(load, last_s)
     return [
