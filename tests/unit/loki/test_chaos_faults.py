@@ -1,0 +1,208 @@
+"""Faults put in and taken out: the undo log before the effect, events, limits, and what is left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from asgard.core.errors import Failed, Refused, WrongUsage
+from asgard.journal import events, operations
+from asgard.loki.chaos import BlastRadius, Site, breaking, inject, open_faults, put_all_back, put_back
+from asgard.loki.chaos.kind import Reach
+from tests.unit.loki import chaos_site
+from tests.unit.loki.chaos_site import machines
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with chaos_site.site(tmp_path) as made:
+        yield made
+
+
+def told(site: Site) -> list[tuple[str, str]]:
+    return [(e.kind, e.subject) for e in events.read(site.journal, events.Filter(kind="loki.fault.*"))]
+
+
+@pytest.mark.parametrize(
+    ("action", "deed", "back"),
+    [
+        ("kill_broker", "kill 2", "start 2"),
+        ("stop_broker", "stop 2", "start 2"),
+        ("pause_broker", "pause 2", "resume 2"),
+    ],
+)
+def test_a_broker_is_taken_away_and_brought_back(action: str, deed: str, back: str, site: Site) -> None:
+    fault = inject(site, action, broker=2)
+    assert (fault.subject, fault.brokers) == ("broker 2", (2,))
+    put_back(site, fault)
+    assert machines(site).done == [deed, back]
+    assert told(site) == [("loki.fault.injected", "broker 2"), ("loki.fault.ended", "broker 2")]
+    assert not operations.unfinished(site.journal)
+
+
+def test_the_way_back_is_on_disk_before_anything_is_broken(site: Site) -> None:
+    seen = []
+
+    def look(node: int) -> None:
+        seen.extend(u.operation.undo["nodes"] for u in operations.unfinished(site.journal))
+
+    machines(site).kill = look  # type: ignore[method-assign]
+    inject(site, "kill_broker", broker=3)
+    assert seen == [[3]]
+
+
+def test_put_back_twice_is_put_back_once(site: Site) -> None:
+    fault = inject(site, "kill_broker", broker=2)
+    put_back(site, fault)
+    assert put_back(site, fault) == "it was put back before"
+    assert machines(site).done == ["kill 2", "start 2"]
+
+
+def test_a_broker_that_was_healed_meanwhile_is_left_alone(site: Site) -> None:
+    fault = inject(site, "kill_broker", broker=2)
+    machines(site).states[2] = "running"
+    assert put_back(site, fault) == "broker 2 runs already"
+    assert machines(site).done == ["kill 2"]
+
+
+def test_a_broker_that_is_no_more_is_no_obstacle(site: Site) -> None:
+    fault = inject(site, "kill_broker", broker=2)
+    del machines(site).states[2]
+    assert put_back(site, fault) == "broker 2 is gone already"
+
+
+def test_a_fault_that_fails_is_put_back_at_once(site: Site) -> None:
+    machines(site).refuses["stop"] = Failed("it does not stop")
+    with pytest.raises(Failed, match="does not stop"):
+        inject(site, "stop_broker", broker=2)
+    assert not operations.unfinished(site.journal)
+    assert told(site)[-1] == ("loki.fault.ended", "broker 2")
+
+
+def test_what_can_t_be_put_back_stays_in_the_undo_log_and_does_not_keep_the_others(tmp_path: Path) -> None:
+    with chaos_site.site(tmp_path, BlastRadius(brokers=2, quorum=False)) as site:
+        inject(site, "pause_broker", broker=3)
+        inject(site, "kill_broker", broker=2)
+        machines(site).refuses["start"] = Failed("no memory left")
+        with pytest.raises(Failed, match="no memory left"):
+            put_all_back(site)
+        assert machines(site).states == {1: "running", 2: "stopped", 3: "running"}
+        assert [f.subject for f in open_faults(site)] == ["broker 2"]
+
+
+def test_a_restart_is_over_when_it_returns(site: Site) -> None:
+    inject(site, "restart_broker", broker=2)
+    assert machines(site).done == ["restart 2"]
+    assert not open_faults(site)
+
+
+def test_the_controller_and_a_whole_rack(site: Site) -> None:
+    assert inject(site, "kill_controller").brokers == (1,)
+    put_all_back(site)
+    fault = inject(site, "lose_rack", rack="r3", how="pause")
+    assert (fault.subject, fault.brokers, str(fault)) == ("rack r3", (3,), "rack r3 paused (broker 3)")
+    put_all_back(site)
+    assert machines(site).done == ["kill 1", "start 1", "pause 3", "resume 3"]
+
+
+def test_the_same_seed_picks_the_same_brokers(tmp_path: Path) -> None:
+    picked = []
+    for turn in ("a", "b"):
+        (tmp_path / turn).mkdir()
+        with chaos_site.site(tmp_path / turn) as site:
+            for _ in range(6):
+                fault = inject(site, "kill_broker")
+                picked.append(fault.brokers)
+                put_back(site, fault)
+    assert picked[:6] == picked[6:]
+    assert len(set(picked)) > 1
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments", "said"),
+    [
+        ("kill_brokers", {}, "did you mean kill_broker"),
+        ("kill_broker", {"node": 2}, "unexpected keyword argument 'node'"),
+        ("kill_broker", {"broker": 9}, "there is no broker 9"),
+        ("lose_rack", {"how": "burn"}, "how is 'burn'"),
+        ("lose_rack", {"rack": "r9"}, "no node runs in rack r9"),
+        ("squeeze_quota", {}, "nobody is named"),
+        ("squeeze_quota", {"user": "x"}, "no rate"),
+        ("chase_leader", {"times": 0}, "times is 0"),
+        ("kill_process", {"pid_file": "/nowhere", "command": "x"}, "has no pid"),
+    ],
+)
+def test_wrong_arguments_are_said(action: str, arguments: dict[str, object], said: str, site: Site) -> None:
+    with pytest.raises(WrongUsage, match=said):
+        inject(site, action, **arguments)
+    assert machines(site).done == []
+
+
+def test_beyond_the_limits_nothing_is_done(site: Site) -> None:
+    inject(site, "kill_broker", broker=2)
+    with pytest.raises(Refused, match="broker 2, 3 would be down at a time"):
+        inject(site, "kill_broker", broker=3)
+    assert machines(site).done == ["kill 2"]
+    assert [f.subject for f in open_faults(site)] == ["broker 2"]
+
+
+def test_brokers_that_are_not_asgard_s_are_not_touched(site: Site) -> None:
+    with pytest.raises(Refused, match="not Asgard's to stop"):
+        inject(chaos_site.without_machines(site), "kill_broker")
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A process that is no broker, with its pid file."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)  # ledger"])
+    pid_file = tmp_path / "ledger.pid"
+    pid_file.write_text(f"{process.pid}\n")
+    yield process, pid_file
+    process.kill()
+    process.wait()
+
+
+def test_a_process_is_paused_and_goes_on(tmp_path: Path, sleeper: tuple[subprocess.Popen[bytes], Path]) -> None:
+    import psutil
+
+    process, pid_file = sleeper
+    with chaos_site.site(tmp_path, BlastRadius(processes=1)) as site:
+        fault = inject(site, "kill_process", pid_file=str(pid_file), command="ledger", how="pause")
+        os.waitpid(process.pid, os.WUNTRACED)
+        assert psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
+        assert put_back(site, fault) == f"process {process.pid} goes on"
+        os.waitpid(process.pid, os.WCONTINUED)
+        assert psutil.Process(process.pid).status() != psutil.STATUS_STOPPED
+
+
+def test_a_process_is_killed_where_the_limit_allows_one(
+    tmp_path: Path, sleeper: tuple[subprocess.Popen[bytes], Path]
+) -> None:
+    process, pid_file = sleeper
+    with chaos_site.site(tmp_path) as site:
+        with pytest.raises(Refused, match="allowed are 0"):
+            inject(site, "kill_process", pid_file=str(pid_file), command="ledger")
+        with pytest.raises(Refused, match="is not 'other'"):
+            inject(site, "kill_process", pid_file=str(pid_file), command="other")
+        allowed = BlastRadius(processes=1)
+    (tmp_path / "again").mkdir()
+    with chaos_site.site(tmp_path / "again", allowed) as site:
+        inject(site, "kill_process", pid_file=str(pid_file), command="ledger")
+        assert process.wait() == -signal.SIGKILL
+        assert not open_faults(site)
+
+
+def test_restoring_a_broker_asks_no_cluster(site: Site) -> None:
+    fault = inject(site, "kill_broker", broker=2)
+
+    def never() -> object:
+        raise AssertionError("a dead cluster would not answer")
+
+    breaking.restore(Reach(never, machines(site)), fault.operation.undo)  # type: ignore[arg-type]
+    assert machines(site).states[2] == "running"

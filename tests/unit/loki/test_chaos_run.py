@@ -1,0 +1,328 @@
+"""A run's course and outcome are Chaos Toolkit's: the same experiments, run by its own library too. And what Asgard adds."""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from asgard.core.errors import ExitCode
+from asgard.journal import events
+from asgard.loki.chaos import BlastRadius, Site, read, variables
+from asgard.loki.chaos import run as runs
+from asgard.loki.chaos.providers import Values
+from asgard.loki.chaos.watch import Condition
+from tests.unit.loki import chaos_functions, chaos_site
+from tests.unit.loki.chaos_site import machines
+
+FUNCTIONS = "tests.unit.loki.chaos_functions"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("chaos")
+
+
+@pytest.fixture(scope="module")
+def site(folder: Path) -> Iterator[Site]:
+    with chaos_site.site(folder) as made:
+        yield made
+
+
+def calls(kind: str, name: str, func: str, arguments: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    provider = {"type": "python", "module": FUNCTIONS, "func": func, "arguments": arguments or {}}
+    return {"type": kind, "name": name, "provider": provider, **more}
+
+
+def run(document: dict[str, Any], site: Site, folder: Path, **options: Any) -> runs.Outcome:
+    path = folder / "experiment.json"
+    path.write_text(json.dumps(document))
+    experiment = read.read(path)
+    values = Values(variables.configuration(experiment.configuration, {}), variables.secrets(experiment.secrets, {}))
+    chaos_functions.state.update(value=0, calls=[])
+    return runs.run(site, experiment, values, seed=1, **options)
+
+
+def theirs(document: dict[str, Any]) -> dict[str, Any]:
+    document = copy.deepcopy(document)
+    ensure_experiment_is_valid(document)
+    chaos_functions.state.update(value=0, calls=[])
+    return run_experiment(document, settings={})  # type: ignore[no-any-return]
+
+
+def outcome(record: dict[str, Any]) -> dict[str, Any]:
+    """What two runs of one experiment have in common."""
+
+    def told(activity_runs: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+        return [(r["activity"]["name"], r["status"], r["output"]) for r in activity_runs]
+
+    def state(found: dict[str, Any] | None) -> Any:
+        if found is None:
+            return None
+        return found["steady_state_met"], told(found["probes"]), [p["tolerance_met"] for p in found["probes"]]
+
+    return {
+        "status": record["status"],
+        "deviated": record["deviated"],
+        "before": state(record["steady_states"]["before"]),
+        "after": state(record["steady_states"]["after"]),
+        "run": told(record["run"]),
+        "rollbacks": told(record["rollbacks"]),
+    }
+
+
+ACTIONS = st.builds(lambda v: calls("action", f"become {v}", "become", {"value": v}), st.integers(0, 4))
+LOOKS = st.just(calls("probe", "look", "look"))
+FAILS = st.just(calls("action", "fail", "fail"))
+FAILING_PROBE = st.just(calls("probe", "can't look", "fail", tolerance=True))
+SMALL = calls("probe", "small", "small", {"value": None})
+TOLERANCES = (
+    st.integers(0, 3)
+    | st.just([0, 2])
+    | st.just([0, 1, 3])
+    | st.just({"type": "range", "range": [0, 2]})
+    | st.just({"type": "jsonpath", "path": "$", "expect": [0]})
+    | st.just(SMALL)
+)
+PROBES = TOLERANCES.map(lambda t: calls("probe", "the value", "look", tolerance=t))
+EXPERIMENTS = st.fixed_dictionaries(
+    {
+        "title": st.just("Same?"),
+        "description": st.just("Both runners run it."),
+        "steady-state-hypothesis": st.fixed_dictionaries(
+            {"title": st.just("small"), "probes": st.lists(PROBES | FAILING_PROBE, max_size=2)}
+        ),
+        "method": st.lists(ACTIONS | LOOKS | FAILS, max_size=4),
+        "rollbacks": st.lists(ACTIONS | FAILS, max_size=2),
+    }
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(document=EXPERIMENTS)
+def test_an_experiment_comes_out_as_chaos_toolkit_runs_it(document: dict[str, Any], site: Site, folder: Path) -> None:
+    ours = outcome(run(document, site, folder).record)
+    did = list(chaos_functions.state["calls"])
+    assert ours == outcome(theirs(document))
+    assert did == chaos_functions.state["calls"]
+
+
+def test_variables_reach_functions_as_they_do_there(site: Site, folder: Path) -> None:
+    document = {
+        "title": "Variables",
+        "description": "Configuration and secrets.",
+        "configuration": {"name": "orders", "size": 3},
+        "secrets": {"kafka": {"token": "hush"}},
+        "method": [
+            calls("action", "size", "become", {"value": "${size}"}),
+            calls("probe", "look", "look"),
+            calls("probe", "both", "with_configuration"),
+        ],
+    }
+    document["method"][2]["provider"]["secrets"] = ["kafka"]
+    found = run(document, site, folder)
+    assert outcome(found.record) == outcome(theirs(document))
+    assert [r["output"] for r in found.record["run"]] == [None, 3, ["orders", "hush"]]
+    assert found.record["experiment"]["secrets"] == {"kafka": {"token": "***"}}
+
+
+def test_activities_in_the_background_are_over_when_the_method_is(site: Site, folder: Path) -> None:
+    document = {
+        "title": "Side by side",
+        "description": "Two at a time.",
+        "method": [
+            calls("action", "slow", "wait", {"seconds": 0.3}, background=True),
+            calls("action", "become 1", "become", {"value": 1}),
+        ],
+    }
+    record = run(document, site, folder).record
+    assert [r["activity"]["name"] for r in sorted(record["run"], key=lambda r: r["end"])] == ["become 1", "slow"]
+
+
+def with_brokers(*method: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"title": "Brokers", "description": "Taken away.", "method": list(method), **more}
+
+
+def own(name: str, func: str, arguments: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    provider = {"type": "python", "module": "asgard.loki.chaos.actions", "func": func, "arguments": arguments or {}}
+    return {"type": "action", "name": name, "provider": provider, **more}
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent: there is no cluster."""
+    from asgard.loki.chaos import session
+    from asgard.loki.chaos.pulse import Beat
+
+    class Pulse:
+        def beat(self, within_s: float) -> Beat:
+            return Beat(True, True, 0.25)
+
+    monkeypatch.setattr(session, "pulse", Pulse)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_what_was_broken_is_put_back_without_any_rollback(site: Site, folder: Path) -> None:
+    machines(site).done.clear()
+    found = run(with_brokers(own("dies", "kill_broker", {"broker": 2})), site, folder)
+    assert machines(site).done == ["kill 2", "start 2"]
+    assert (found.exit_code, found.reason) == (ExitCode.OK, None)
+    assert found.record["run"][0]["output"] == {"text": "broker 2 killed", "subject": "broker 2", "brokers": [2]}
+    assert found.record["run"][0]["asgard"] == {"produce": True, "consume": True, "seconds": 0.25}
+    assert found.record["asgard"]["put_back"] == ["broker 2 started"]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_beyond_the_limits_the_run_ends_and_all_is_put_back(site: Site, folder: Path) -> None:
+    machines(site).done.clear()
+    never = calls("action", "become 1", "become", {"value": 1})
+    two = with_brokers(own("a", "kill_broker", {"broker": 2}), own("b", "kill_broker", {"broker": 3}), never)
+    found = run(two, site, folder)
+    assert (found.record["status"], found.exit_code) == ("aborted", ExitCode.REFUSED)
+    assert "broker 2, 3 would be down at a time" in str(found.reason)
+    assert machines(site).done == ["kill 2", "start 2"]
+    assert chaos_functions.state["calls"] == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_an_abort_condition_ends_the_run_in_the_middle_of_a_pause(site: Site, folder: Path) -> None:
+    machines(site).done.clear()
+    abort = {**calls("probe", "is it 0", "look", tolerance=0)}
+    document = with_brokers(
+        own("dies", "kill_broker", {"broker": 2}),
+        calls("action", "become 7", "become", {"value": 7}, pauses={"after": 3600}),
+        calls("action", "become 8", "become", {"value": 8}),
+        asgard={"every": "50ms", "abort": [abort]},
+    )
+    found = run(document, site, folder)
+    assert (found.record["status"], found.exit_code) == ("aborted", ExitCode.FAILED)
+    assert found.reason == "aborted: the abort condition 'is it 0' was met: 7"
+    assert chaos_functions.state["calls"] == [7]
+    assert machines(site).done == ["kill 2", "start 2"]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_run_that_takes_too_long_ends_also_in_somebody_elses_function(site: Site, folder: Path) -> None:
+    machines(site).done.clear()
+    slow = calls("action", "slow", "wait", {"seconds": 3600})
+    found = run(with_brokers(own("dies", "kill_broker", {"broker": 2}), slow), site, folder, timeout_s=0.3)
+    assert found.reason == "aborted: the run took longer than 0.3 s"
+    assert machines(site).done == ["kill 2", "start 2"]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_ctrl_c_puts_everything_back(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machines(site).done.clear()
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    from asgard.loki.chaos.watch import Over
+
+    monkeypatch.setattr(Over, "sleep", lambda self, seconds: interrupt(seconds))
+    rollback = calls("action", "become 9", "become", {"value": 9})
+    found = run(
+        with_brokers(own("dies", "kill_broker", {"broker": 2}, pauses={"after": 5}), rollbacks=[rollback]), site, folder
+    )
+    assert (found.record["status"], found.exit_code) == ("interrupted", ExitCode.INTERRUPTED)
+    assert machines(site).done == ["kill 2", "start 2"]
+    assert chaos_functions.state["calls"] == []  # as in Chaos Toolkit; what Loki broke it puts back all the same
+
+
+def test_a_probe_of_the_method_that_is_out_of_its_tolerance_fails_the_command(site: Site, folder: Path) -> None:
+    found = run(with_brokers(calls("probe", "is it 3", "look", tolerance=3)), site, folder)
+    assert (found.record["status"], found.record["deviated"]) == ("completed", False)
+    assert (found.exit_code, found.reason) == (ExitCode.FAILED, "out of tolerance: is it 3 gave 0")
+
+
+def test_an_action_that_failed_proves_nothing(site: Site, folder: Path) -> None:
+    found = run(with_brokers(calls("action", "fail", "fail")), site, folder)
+    assert (found.exit_code, found.reason) == (ExitCode.FAILED, "failed, so nothing is proven: fail")
+
+
+def test_calls_of_other_functions_stand_in_the_journal_and_in_the_record(site: Site, folder: Path) -> None:
+    found = run(with_brokers(calls("action", "become 1", "become", {"value": 1})), site, folder)
+    called = events.read(site.journal, events.Filter(kind="loki.provider.called"), last=1)[0]
+    assert (called.subject, called.data["calls"]) == ("become 1", f"{FUNCTIONS}.become")
+    assert found.record["asgard"]["outside_blast_radius"] == [f"become 1: {FUNCTIONS}.become"]
+
+
+def test_programs_and_web_addresses_are_called_as_there(site: Site, folder: Path) -> None:
+    def process(arguments: Any) -> dict[str, Any]:
+        provider = {"type": "process", "path": "/bin/echo", "arguments": arguments}
+        return {"type": "probe", "name": f"echo {arguments}", "provider": provider}
+
+    nobody = {"type": "http", "url": "http://127.0.0.1:1/", "timeout": 2}
+    document = with_brokers(
+        process(["a", "b c"]), process({"--x": 1}), process("$HOME | cat"),
+        {"type": "probe", "name": "nobody", "provider": nobody},
+    )  # fmt: skip
+    assert outcome(run(document, site, folder).record) == outcome(theirs(document))
+
+
+def test_an_http_answer_is_found_as_there(site: Site, folder: Path) -> None:
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(404 if "missing" in self.path else 200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps({"path": self.path}).encode())
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+
+        def get(path: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+            provider = {"type": "http", "url": f"{url}/{path}", "timeout": 5, "arguments": arguments or {}}
+            return {"type": "probe", "name": path, "tolerance": 200, "provider": provider}
+
+        hypothesis = {"title": "it answers", "probes": [get("here", {"a": "b"}), get("missing")]}
+        document = with_brokers(**{"steady-state-hypothesis": hypothesis})
+        ours, others = run(document, site, folder).record, theirs(document)
+    finally:
+        server.shutdown()
+        server.server_close()
+    for record in (ours, others):
+        for probe in record["steady_states"]["before"]["probes"]:
+            probe["output"].pop("headers")
+    assert outcome(ours) == outcome(others)
+    assert (ours["status"], ours["steady_states"]["before"]["steady_state_met"]) == ("completed", False)
+
+
+@pytest.mark.parametrize(
+    ("looks", "for_s", "ends_at"),
+    [
+        ([(0, True), (1, False)], 0, 1),
+        ([(0, False), (1, False), (2, False)], 2, 2),
+        ([(0, False), (1, True), (2, False), (3, False)], 2, None),
+        ([(0, True), (5, True)], 0, None),
+    ],
+)
+def test_a_condition_ends_the_run_when_it_was_met_for_so_long(
+    looks: list[tuple[float, bool]], for_s: float, ends_at: float | None
+) -> None:
+    condition = Condition("x", for_s)
+    ended = [at for at, well in looks if condition.seen(well, "3", at)]
+    assert (ended[0] if ended else None) == ends_at
+
+
+def test_the_limits_are_the_callers_whatever_the_file_says(site: Site, folder: Path) -> None:
+    from asgard.core.errors import InvalidFile
+
+    with pytest.raises(InvalidFile, match="limits: is not a known key"):
+        run(with_brokers(asgard={"limits": {"brokers": 9}}), replace(site, limits=BlastRadius()), folder)
