@@ -1,0 +1,115 @@
+"""The monkey on a real cluster: it kills one broker that has opted in, and holds still while the cluster could not bear more."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asgard.cli import main as cli
+from asgard.core import contexts
+from asgard.core.contexts import Context
+from asgard.journal import events, leases, operations
+from asgard.journal.store.database import open_journal
+from asgard.kafka.admin import connect
+from asgard.kafka.model import NewTopic
+from asgard.kafka.ports import ControlPlane
+from asgard.odin.targets.local import LocalNodes
+from tests.harness import RealCluster
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def control(secured_cluster: RealCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlPlane]:
+    """The cluster as the context `orders`, whose brokers are those of a stack on this machine."""
+    monkeypatch.setenv("ASGARD_HOME", str(secured_cluster.home))
+    properties, stack = str(secured_cluster.client_properties), secured_cluster.directory.name
+    contexts.put(Context("orders", secured_cluster.bootstrap_servers, properties, stack=stack))
+    with closing(connect(secured_cluster.connection, deadline_s=10)) as connected:
+        yield connected
+    secured_cluster.all_up()
+    contexts.remove("orders")
+
+
+def test_one_broker_that_has_opted_in_is_killed_and_no_second_one_while_under_replicated(
+    secured_cluster: RealCluster,
+    control: ControlPlane,
+    topic_name: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    others = sorted(control.topics())  # of other tests: some have no replica to spare
+    file = tmp_path / "monkey.yaml"
+    file.write_text(
+        f"hours: ['00:00-24:00']\nexclude_topics: {json.dumps(others)}\ngroups:\n"
+        "  - {name: brokers, kind: broker, opt_in: {node: [2, 3]}, probability: 100%, min_healthy: 1}\n"
+    )
+    replicated = {"min.insync.replicas": "2"}
+    assert control.create_topics([NewTopic(topic_name, 6, 3, replicated)]) == {topic_name: None}
+    nodes = LocalNodes(secured_cluster.directory)
+
+    def monkey(*options: str) -> tuple[int, dict[str, Any]]:
+        code = cli.main(["loki", "monkey", "-f", str(file), "--context", "orders", "--json", *options])
+        return code, json.loads(capsys.readouterr().out)
+
+    def running() -> set[int]:
+        return {node.id for node in nodes.nodes() if node.state == "running"}
+
+    def in_sync() -> int:
+        return min(len(p.isr) for p in control.topics([topic_name])[topic_name].partitions)
+
+    def until_in_sync(count: int) -> None:
+        while in_sync() != count:
+            time.sleep(0.1)
+
+    until_in_sync(3)
+
+    code, shown = monkey("--seed", "5", "--dry-run")
+    assert (code, shown["taken"], running()) == (0, False, {1, 2, 3})
+    victim = int(shown["victim"]["id"])
+    assert victim in (2, 3)
+    why = {c["id"]: c["why"] for c in shown["considered"]}
+    assert why == {"1": "has not opted in", str(victim): "taken", str(5 - victim): "the dice took another one"}
+
+    code, refused = monkey("--seed", "5")
+    assert (code, running()) == (4, {1, 2, 3}), "nobody is there to be asked"
+    assert "nobody is there to be asked" in refused["error"]["what"]
+
+    strict = f"{topic_name}-strict"
+    control.create_topics([NewTopic(strict, 1, 3, {"min.insync.replicas": "3"})])
+    code, bare = monkey("--seed", "5", "--yes")
+    assert (code, bare["taken"], running()) == (0, False, {1, 2, 3})
+    assert bare["why"].endswith(f"at min ISR, so with no replica to spare: 1 partition ({strict}-0)")
+    control.delete_topics([strict])
+
+    with open_journal() as journal:
+        change = leases.cluster_change(secured_cluster.cluster_id)
+        with leases.hold(journal, change, priority=leases.Priority.CHANGE, doing="odin up orders"):
+            code, busy = monkey("--seed", "5", "--yes")
+        assert (code, running()) == (75, {1, 2, 3})
+        assert "is held by odin up orders" in busy["error"]["what"]
+
+        code, taken = monkey("--seed", "5", "--yes")
+        assert (code, taken["taken"], taken["victim"]["id"]) == (0, True, str(victim)), "the same seed, the same victim"
+        assert running() == {1, 2, 3} - {victim}
+        assert operations.unfinished(journal) == [], "whoever heals brings it back, not the next command"
+
+        until_in_sync(2)
+        code, second = monkey("--seed", "5", "--yes")
+        assert (code, second["taken"], running()) == (0, False, {1, 2, 3} - {victim})
+        assert "the cluster could not bear it: under-replicated: " in second["why"]
+
+        looked = [e.data for e in events.read(journal, events.Filter(kind="loki.monkey.looked"))]
+        broken = events.read(journal, events.Filter(kind="loki.fault.injected"))
+    assert [(d["victim"] or {}).get("id") for d in looked] == [None, str(victim), None]
+    assert looked[1]["considered"] == taken["considered"], "why it was this one, and not another"
+    assert [(e.data["action"], e.data["brokers"]) for e in broken] == [("kill_broker", [victim])]
+    cli.main(["loki", "monkey", "history", "--taken"])
+    assert f"kill broker {victim} (r{victim - 1})" in capsys.readouterr().out
+    control.delete_topics([topic_name])
