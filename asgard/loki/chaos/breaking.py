@@ -47,6 +47,7 @@ def _break(site: Site, action: str, plan: Plan) -> Fault:
     fault = Fault(action, plan.subject, plan.brokers, site.journal.time(), operation)
     data = {"cluster_id": site.cluster_id, "action": action, "text": plan.text, "brokers": list(plan.brokers)}
     events.record(site.journal, INJECTED, plan.subject, data, correlation=site.run or None)
+    plan.notes.write = lambda changes: operations.amend(site.journal, operation, {**undo, **changes}, site.lease)
     try:
         site.lease.check(CALL_DEADLINE_S)
         plan.do()
@@ -75,10 +76,11 @@ def put_back(site: Site, fault: Fault) -> str:
     from asgard.journal import operations
 
     with site.breaking:
-        still_open = {u.operation.id for u in operations.unfinished(site.journal, under=site.lease.name)}
-        if fault.operation.id not in still_open:
+        still_open = {u.operation.id: u.operation for u in operations.unfinished(site.journal, under=site.lease.name)}
+        operation = still_open.get(fault.operation.id)
+        if operation is None:
             return "it was put back before"
-        outcome = restore(Reach(lambda: site.control, site.nodes), fault.operation.undo)
+        outcome = restore(Reach(lambda: site.control, site.nodes), operation.undo)
         operations.finish(site.journal, fault.operation, site.lease, outcome)
         ended(site.journal, fault.operation, outcome)
     return outcome

@@ -14,11 +14,18 @@ from typing import Any
 from asgard.kafka.ports import ControlPlane, NodeControl
 
 
+class Notes:
+    """Where a fault of several steps writes down, before each, what `restore` is to know of it."""
+
+    def __init__(self) -> None:
+        self.write: Callable[[Mapping[str, Any]], None] = lambda changes: None
+
+
 @dataclass(frozen=True)
 class Plan:
     """A fault that is about to be: `do` breaks, `undo` is what `restore` needs (plain JSON, no secret).
 
-    `brokers` are those that stop serving because of it; `processes` and `machines` count what else it touches. `text` says it to
+    What `do` writes into `notes` replaces those keys of `undo`, on disk when it returns. `brokers` are those that stop serving because of it; `processes` and `machines` count what else it touches. `text` says it to
     people, as in "broker 2 killed". Without `lasts` it is over, and put back, when `do` returns.
     """
 
@@ -30,6 +37,7 @@ class Plan:
     processes: int = 0
     machines: int = 0
     lasts: bool = True
+    notes: Notes = field(default_factory=Notes)
 
 
 @dataclass(frozen=True)

@@ -22,17 +22,22 @@ class Machines:
 
     def __init__(self) -> None:
         self.states = {1: "running", 2: "running", 3: "running"}
+        self.pids = {1: 101, 2: 102, 3: 103}
         self.done: list[str] = []
         self.refuses: dict[str, BaseException] = {}
 
     def nodes(self) -> list[Node]:
-        return [Node(i, cast(Any, s), f"r{i}", ("broker", "controller")) for i, s in sorted(self.states.items())]
+        return [
+            Node(i, cast(Any, s), f"r{i}", ("broker", "controller"), self.pids[i] if s != "stopped" else None)
+            for i, s in sorted(self.states.items())
+        ]
 
     def _do(self, what: str, node: int, state: str) -> None:
         self.done.append(f"{what} {node}")
         if what in self.refuses:
             raise self.refuses[what]
         self.states[node] = state
+        self.pids[node] += 10 if what in ("start", "restart", "replace") else 0
 
     def start(self, node: int) -> None:
         self._do("start", node, "running")

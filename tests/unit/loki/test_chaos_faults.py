@@ -66,9 +66,23 @@ def test_put_back_twice_is_put_back_once(site: Site) -> None:
 
 def test_a_broker_that_was_healed_meanwhile_is_left_alone(site: Site) -> None:
     fault = inject(site, "kill_broker", broker=2)
-    machines(site).states[2] = "running"
+    machines(site).start(2)
     assert put_back(site, fault) == "broker 2 runs already"
-    assert machines(site).done == ["kill 2"]
+    assert machines(site).done == ["kill 2", "start 2"]
+
+
+def test_a_broker_that_is_still_on_its_way_down_is_restarted(site: Site) -> None:
+    machines(site).stop = lambda node: None  # type: ignore[method-assign]  # it has heard, and goes on for a while
+    fault = inject(site, "stop_broker", broker=2)
+    assert put_back(site, fault) == "broker 2 started"
+    assert machines(site).done == ["restart 2"]
+
+
+def test_a_broker_that_nothing_was_done_to_is_left_alone(site: Site) -> None:
+    machines(site).kill = lambda node: None  # type: ignore[method-assign]
+    fault = inject(site, "kill_broker", broker=2)
+    assert put_back(site, fault) == "broker 2 runs already"
+    assert machines(site).done == []
 
 
 def test_a_broker_that_is_no_more_is_no_obstacle(site: Site) -> None:

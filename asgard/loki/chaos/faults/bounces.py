@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from asgard.core.errors import AsgardError, Failed, Interrupted, Refused, WrongUsage
-from asgard.loki.chaos.faults.brokers import bring_back, nodes_of
-from asgard.loki.chaos.kind import Kind, Plan
+from asgard.loki.chaos.faults.brokers import bring_back, nodes_of, noted
+from asgard.loki.chaos.kind import Kind, Notes, Plan
 from asgard.loki.chaos.limits import refusal
 from asgard.loki.chaos.site import Site, standing
 
@@ -30,8 +30,11 @@ def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
     def tell(step: Step) -> None:
         site.say(f"node {step.node} " + (f"is back after {step.seconds:.1f} s" if step.seconds else step.what))
 
+    notes = Notes()
+
     def restart(node: int) -> None:
         site.may_go_on()
+        notes.write(noted(nodes, [node], "stop"))
         nodes.restart(node)
 
     def do() -> None:
@@ -40,7 +43,7 @@ def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
         rolling.restart_all(site.control, nodes, ids, deadline_s=PATIENCE_S, tell=tell, restart=restart)
 
     text = f"broker {', '.join(map(str, ids))} restarted one by one"
-    return Plan(f"broker {', '.join(map(str, ids))}", text, do, {"nodes": ids}, lasts=False)
+    return Plan(f"broker {', '.join(map(str, ids))}", text, do, {"nodes": ids}, lasts=False, notes=notes)
 
 
 def chase_leader(site: Site, topic: str | None = None, partition: int = 0, times: int = 5) -> Plan:
@@ -59,10 +62,13 @@ def chase_leader(site: Site, topic: str | None = None, partition: int = 0, times
     named = f"{topic}-{partition}"
     replicas = _replicas(site, topic, partition)
 
+    notes = Notes()
+
     def do() -> None:
         last = -1
         for _ in range(times):
             last = _next_leader(site, topic, partition, other_than=last)
+            notes.write(noted(nodes, [last], "kill"))
             nodes.kill(last)
             site.say(f"broker {last}, the leader of {named}, killed")
             try:
@@ -71,7 +77,7 @@ def chase_leader(site: Site, topic: str | None = None, partition: int = 0, times
                 nodes.start(last)
 
     text = f"the leader of {named} killed {times} times, the new one each time"
-    return Plan(f"leader of {named}", text, do, {"nodes": replicas}, lasts=False)
+    return Plan(f"leader of {named}", text, do, {"nodes": replicas}, lasts=False, notes=notes)
 
 
 def _replicas(site: Site, topic: str, partition: int) -> list[int]:

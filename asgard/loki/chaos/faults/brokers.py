@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +16,8 @@ from asgard.loki.chaos.site import Site
 
 How = Literal["kill", "stop", "pause"]
 DONE = {"kill": "killed", "stop": "stopped", "pause": "paused"}
+_FELT_S = 1.0
+_POLL_S = 0.1
 
 
 def nodes_of(site: Site) -> NodeControl:
@@ -84,7 +87,7 @@ def restart_broker(site: Site, broker: int | None = None) -> Plan:
     def do() -> None:
         nodes.restart(node.id)
 
-    undo = {"nodes": [node.id]}
+    undo = {"nodes": [node.id], **noted(nodes, [node.id], "stop")}
     return Plan(f"broker {node.id}", f"broker {node.id} restarted", do, undo, brokers=(node.id,), lasts=False)
 
 
@@ -97,34 +100,60 @@ def taken(site: Site, brokers: Iterable[int], how: How, subject: str | None = No
         each(ids, partial(_take, nodes, how))
 
     what = f"{named} {DONE[how]}" + (f" (broker {', '.join(map(str, ids))})" if subject else "")
-    return Plan(named, what, do, {"nodes": list(ids)}, brokers=ids)
+    return Plan(named, what, do, {"nodes": list(ids), **noted(nodes, ids, how)}, brokers=ids)
 
 
 def _take(nodes: NodeControl, how: How, broker: int) -> None:
     getattr(nodes, how)(broker)
 
 
+def noted(nodes: NodeControl, brokers: Iterable[int], how: How) -> dict[str, Any]:
+    """What `bring_back` is to know of brokers that are about to be taken away in that manner."""
+    ids = set(brokers)
+    return {"how": how, "pids": {str(n.id): n.pid for n in nodes.nodes() if n.id in ids}}
+
+
 def bring_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Brokers that were taken away serve again. Those that run are left alone, and so are those that are there no more."""
+    """Brokers that were taken away serve again. Those that run are left alone, and so are those that are there no more.
+
+    A broker may still be going when this is asked for: then its process is the one that was noted before.
+    """
     nodes, ids = reach.nodes, [int(b) for b in undo["nodes"]]
+    named = ", ".join(map(str, ids))
     if nodes is None:
         raise Refused(
-            f"broker {', '.join(map(str, ids))} can't be started from here: its stack is not on this machine",
+            f"broker {named} can't be started from here: its stack is not on this machine",
             "Run `asgard recover` where it is.",
         )
-    states = {n.id: n.state for n in nodes.nodes()}
-    away = [b for b in ids if states.get(b) in ("stopped", "paused")]
-    each(away, partial(_bring, nodes, states))
+    pids = {int(node): pid for node, pid in undo.get("pids", {}).items()}
+    there = _settled(nodes, pids if undo.get("how") != "stop" else {})
+    stopping = {n.id for n in there if n.state == "running" and undo.get("how") == "stop" and pids.get(n.id) == n.pid}
+    away = [n for n in there if n.id in ids and (n.state != "running" or n.id in stopping)]
+    each([n.id for n in away], partial(_bring, nodes, {n.id: n.state for n in away}))
     if away:
-        return f"broker {', '.join(map(str, away))} started"
-    return f"broker {', '.join(map(str, ids))} {'runs' if ids and ids[0] in states else 'is gone'} already"
+        return f"broker {', '.join(str(n.id) for n in away)} started"
+    return f"broker {named} {'runs' if any(n.id in ids for n in there) else 'is gone'} already"
+
+
+def _settled(nodes: NodeControl, pids: Mapping[int, int | None]) -> list[Node]:
+    """The nodes, once a signal that was just sent to one of these processes has had its time to be felt."""
+    give_up = time.monotonic() + _FELT_S
+    while True:
+        there = nodes.nodes()
+        same = [n for n in there if n.state == "running" and n.id in pids and n.pid == pids[n.id]]
+        if not same or time.monotonic() > give_up:
+            return there
+        time.sleep(_POLL_S)
 
 
 def _bring(nodes: NodeControl, states: Mapping[int, str], broker: int) -> None:
-    if states[broker] == "paused":
-        nodes.resume(broker)
-    else:
-        nodes.start(broker)
+    match states[broker]:
+        case "running":
+            nodes.restart(broker)  # it is on its way down: the end of that is waited for
+        case "paused":
+            nodes.resume(broker)
+        case _:
+            nodes.start(broker)
 
 
 def each(brokers: Iterable[int], act: Callable[[int], None]) -> None:
