@@ -86,8 +86,8 @@ class ChaosStory:
 
     def round(self, kind: Kind, phase: str, then: str) -> list[str]:
         """Kill in that phase, look what is broken, run the next command, look again; what was wrong."""
-        with self._busy_group(), self._ledger() as ledger:
-            self._whole()
+        with self.busy_group(), self.ledger_process() as ledger:
+            self.whole()
             before = self._state(ledger)
             assert self._broken(before, ledger) == [], "the cluster is not whole to begin with"
             self._killed(kind, phase)
@@ -147,7 +147,7 @@ class ChaosStory:
     def _left(self, before: dict[str, Any], ledger: subprocess.Popen[bytes]) -> list[str]:
         """What is not as it was."""
         wrong = self._broken(before, ledger)
-        self._whole()
+        self.whole()
         up = sorted(self.cluster.specs)
         offline = [d.path for dirs in self.control.log_dirs(up).values() for d in dirs if d.offline]
         wrong += [f"the log directory {path} is offline" for path in offline]
@@ -156,7 +156,7 @@ class ChaosStory:
             wrong.append(f"unfinished is {unfinished}")
         return wrong
 
-    def _whole(self) -> None:
+    def whole(self) -> None:
         """Every broker up, every replica in sync, the first leading in the topic."""
 
         def whole() -> bool:
@@ -172,7 +172,7 @@ class ChaosStory:
         eventually(whole, 120, "the cluster whole")
 
     @contextlib.contextmanager
-    def _busy_group(self) -> Iterator[None]:
+    def busy_group(self) -> Iterator[None]:
         """A consumer group with a member that is alive."""
         over = threading.Event()
 
@@ -194,7 +194,7 @@ class ChaosStory:
             thread.join()
 
     @contextlib.contextmanager
-    def _ledger(self) -> Iterator[subprocess.Popen[bytes]]:
+    def ledger_process(self) -> Iterator[subprocess.Popen[bytes]]:
         """A process that is no broker, with a pid file."""
         process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)  # ledger"])
         self.pid_file.write_text(str(process.pid))

@@ -32,6 +32,7 @@ PROOFS = {
     "thor-watch": "tests.proof.thor_watch",
     "loki-check": "tests.proof.loki_check",
     "loki-load": "tests.proof.loki_load",
+    "loki-chaos-kills": "tests.proof.loki_chaos_kills",
     "loki-drills": "tests.proof.loki_drills",
 }
 OUT = Path(__file__).parents[2] / "docs" / "proof"
