@@ -390,7 +390,7 @@ def test_configs_of_one_broker(secured_cluster: RealCluster) -> None:
     play(secured_cluster, story)
 
 
-def test_an_unchanged_min_insync_replicas_leaves_eligible_leader_replicas_alone(
+def test_min_insync_replicas_is_not_changed_while_kafka_would_forget_eligible_leader_replicas(
     secured_cluster: RealCluster, topic_name: str
 ) -> None:
     with connect(secured_cluster.connection) as control:
@@ -411,9 +411,17 @@ def test_an_unchanged_min_insync_replicas_leaves_eligible_leader_replicas_alone(
             assert await d.up(CONFIG, "c", {"config": {"min.insync.replicas": in_force}}) == "same"
             assert await d.up(TOPIC, "t", {**wanted, "partitions": 2}) == "update"
             await d.delete(CONFIG, "c")
+            for token, values in (
+                (CONFIG, {"config": {"min.insync.replicas": other}}),
+                (TOPIC, {**wanted, "partitions": 2, "config": {"min.insync.replicas": 2}}),
+            ):
+                with pytest.raises(Refused, match=rf"every record of {topic_name}-0.*") as refused:
+                    await d.up(token, "t" if token == TOPIC else "c", values)
+                assert "Bring back broker 3 first" in str(refused.value.hint)
             assert elr() == (3,)
+            await asyncio.to_thread(secured_cluster.all_up)
+            eventually(lambda: elr() == ())
             assert await d.up(CONFIG, "c", {"config": {"min.insync.replicas": other}}) == "create"
-            eventually(lambda: elr() == ())  # this is why: a write clears them
             await d.delete(CONFIG, "c")
 
         try:

@@ -21,6 +21,7 @@ from asgard.kafka.model import (
 )
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.dataloss import RELEVANT, Loss, config_losses, topic_defaults
+from asgard.odin.provider import eligible
 from asgard.odin.provider.batching import Batcher
 from asgard.odin.provider.moves import Factor, Replication, WriteDown
 from asgard.odin.resources.observe import Observed
@@ -204,6 +205,16 @@ class Cluster:
             return {}
         loss = await self._lost.submit(change.name, change)
         return {change.name: loss} if loss else {}
+
+    async def check_eligible(self, change: ConfigChange) -> None:
+        """Raise Refused where Kafka would forget eligible leader replicas over a config change."""
+        if not eligible.concerns(change):
+            return
+        topic = await self.topic(change.name) if change.resource_type == "topic" else None
+        all_of_them = (
+            await self.run(lambda plane: plane.topics(moves=False)) if change.resource_type == "broker" else {}
+        )
+        eligible.check([topic] if topic is not None else all_of_them.values())
 
     async def create_topic(self, topic: NewTopic) -> Outcome:
         """Create it; the reason where it didn't work."""

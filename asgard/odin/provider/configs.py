@@ -74,5 +74,6 @@ class Configs:
         change = ConfigChange("broker", broker, {k: v for k, v in wanted.items() if there.get(k) != v}, unset)
         if change.set or change.unset:
             self._permits.check_losses(await self._cluster.losses(change))
+            await self._cluster.check_eligible(change)
             former.note(change, there)
             await self._cluster.alter_config(change)

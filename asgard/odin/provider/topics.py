@@ -61,6 +61,7 @@ class Topics:
         there = await self._cluster.topic_config(name)
         change = config_change(name, there, old.get("config", {}), new["config"])
         self._permits.check_losses(await self._cluster.losses(change))
+        await self._cluster.check_eligible(change)
         if len(topic.partitions) < new["partitions"]:
             await self._cluster.add_partitions(name, new["partitions"])
         await self._cluster.alter_config(change)
