@@ -244,11 +244,13 @@ def a_running_command() -> Iterator[tuple[subprocess.Popen[str], list[psutil.Pro
         text=True,
     )
     assert process.stderr is not None
+    said = []
     for line in process.stderr:
+        said.append(line)
         if "acknowledged" in line:
             break
     children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) == 3
+    assert len(children) == 3, said
     yield process, children
     process.wait()
     psutil.wait_procs(children, timeout=20)
