@@ -75,8 +75,14 @@ def run(
             return Run(choice, seed, False)
     agreed = choice.victim
     agree(choice, agreed)
-    doing = f"{DOING} {monkey.name} on {target.name}"
-    with fault.hold(target, doing=doing, seed=seed, confirm=confirm, limits=chaos.BlastRadius(machines=1)) as site:
+    with fault.hold(
+        target,
+        doing=f"{DOING} {monkey.name} on {target.name}",
+        seed=seed,
+        confirm=confirm,
+        limits=chaos.BlastRadius(machines=1),
+        say=lambda text: None,  # the choice says it
+    ) as site:
         choice = _choice(target, site.control, monkey, past, site.journal.time(), seed)
         why = act.refusal(site, choice.victim) if choice.victim else ""
         if choice.victim and choice.victim.member.id != agreed.member.id:

@@ -78,10 +78,10 @@ def run(
         "taken": ran.taken,
         **look.document(choice),
     }
-    would = "would " if choice.victim and dry_run else ""
+    lead = "" if choice.victim is None else "would " if dry_run else "done: "
     way_back = f"; {act.way_back(choice.victim)}" if choice.victim and ran.taken else ""
     tables = [_groups(choice), _members(choice)] if dry_run else []
-    console.emit(document, *tables, text=f"{would}{choice.why}{way_back} (seed {ran.seed})")
+    console.emit(document, *tables, text=f"{lead}{choice.why}{way_back} (seed {ran.seed})")
 
 
 @command(monkey_app, example="asgard loki monkey schema > asgard.monkey.schema.json")
@@ -126,19 +126,20 @@ def history(
 def _agree(choice: Choice, victim: Victim) -> None:
     from asgard.loki.monkey import act
 
-    console.say(f"{choice.why}; {act.way_back(victim)}")
+    if not console.settings.yes:
+        console.say(f"{choice.why}; {act.way_back(victim)}")
     console.ask("Do it?")
 
 
 def _groups(choice: Choice) -> Table:
     rows = [
-        [g.group, g.size, g.healthy, f"{g.chance:.4g}", f"{g.dice:.4g}", "due" if g.due else g.why]
+        [g.group, g.size, g.healthy, f"{g.chance:.3g}", f"{g.dice:.3g}", "due" if g.due else g.why]
         for g in choice.groups
     ]
     return Table(
-        ["group", "members", "healthy", "chance", "thrown", "decision"],
+        ["group", "members", "healthy", "chance", "dice", "decision"],
         rows,
-        right=frozenset({"members", "healthy", "chance", "thrown"}),
+        right=frozenset({"members", "healthy", "chance", "dice"}),
     )
 
 

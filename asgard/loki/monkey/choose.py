@@ -124,7 +124,7 @@ def choose(
         free = [m for m in team.fit if _key(m) not in bars]
         why = no or few[team.name] or ("" if free else bars[_key(team.fit[0])])
         if not why and throw >= chance:
-            why = f"not due: {throw:.4g} was thrown, and less than {chance:.4g} was needed"
+            why = f"not due: the dice showed {throw:.3g}, not below {chance:.3g}"
         thrown.append(
             Thrown(team.name, team.size, len(team.fit), team.gone, round(chance, 9), round(throw, 9), not why, why)
         )
@@ -231,7 +231,7 @@ def _sentence(victim: Victim | None, picked: _Team | None, no: str, thrown: list
     if victim is not None and picked is not None:
         throw = next(t for t in thrown if t.group == picked.name)
         return (
-            f"{victim.group.action} {victim.member}: {throw.dice:.4g} was thrown, and less than {throw.chance:.4g} takes one of "
-            f"{picked.name}; {throw.healthy - 1} of {throw.size} stay healthy"
+            f"{victim.group.action} {victim.member}, one of {picked.name}: the dice showed {throw.dice:.3g}, below {throw.chance:.3g}; "
+            f"{throw.healthy - 1} of {throw.size} stay healthy"
         )
     return f"nobody is taken: {no or '; '.join(f'{t.group}: {t.why}' for t in thrown)}"
