@@ -114,7 +114,7 @@ def _local(file: StackFile) -> Found:
 
 
 def _external(file: StackFile) -> Found:
-    for key in ("brokers", "controllers", "racks", "heap", "min_insync_replicas"):
+    for key in ("brokers", "controllers", "racks", "heap", "log_dirs", "min_insync_replicas"):
         if getattr(file.kafka, key) is not None:
             yield ("kafka", key), "is for local clusters; allowed on an external one are version and config"
     c = file.cluster

@@ -217,6 +217,7 @@ def _broker(
             "initialControllers": nodes.apply(initial_controllers),
             "version": spec.kafka.version,
             "heap": f"{spec.kafka.heap_bytes}B",
+            "logDirs": spec.kafka.log_dirs,
             "staticConfig": static,
             "sasl": spec.security.sasl,
             "authorizer": spec.security.authorizer,

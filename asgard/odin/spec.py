@@ -47,6 +47,7 @@ class KafkaSpec:
     static_config: dict[str, str]
     dynamic_config: dict[str, str]
     min_insync_replicas: int | None
+    log_dirs: int = 1
 
 
 @dataclass(frozen=True)
@@ -302,6 +303,7 @@ def _kafka(file: StackFile) -> KafkaSpec:
         static_config=static,
         dynamic_config=dynamic,
         min_insync_replicas=k.min_insync_replicas,
+        log_dirs=k.log_dirs or 1,
     )
 
 

@@ -45,6 +45,9 @@ class KafkaSection(Model):
         default=None, description="how many racks the brokers are spread over; none by default"
     )
     heap: Annotated[Size | None, Given] = Field(default=None, description="Java heap of each node; 256MiB by default")
+    log_dirs: Annotated[int | None, Given, Field(ge=1, le=16)] = Field(
+        default=None, description="log directories of each node; 1 by default"
+    )
     config: Configs = Field(default_factory=dict, description="broker configs by Kafka's names")
     min_insync_replicas: Count = Field(default=None, description="cluster-wide default of min.insync.replicas")
 

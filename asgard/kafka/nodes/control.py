@@ -44,8 +44,13 @@ def create(run_dir: RunDir, spec: NodeSpec, credentials: Credentials | None) -> 
 
 
 def update(run_dir: RunDir, spec: NodeSpec) -> None:
-    """Describe the node anew, with the credentials it has; a restart makes it so."""
+    """Describe the node anew, with the credentials it has; a restart makes it so. Raises `Refused` for fewer log directories."""
     with run_dir.alone():
+        if spec.log_dirs < (before := run_dir.spec()).log_dirs:
+            raise Refused(
+                f"node {spec.id} has {before.log_dirs} log directories, and {spec.log_dirs} are asked for: replicas would be lost",
+                f"Let kafka.log_dirs be {before.log_dirs}.",
+            )
         run_dir.write(spec, run_dir.credentials())
 
 

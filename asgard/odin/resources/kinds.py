@@ -232,6 +232,7 @@ KINDS: dict[str, Kind] = {
                 ),
                 Field("version", "string", "Kafka version.", required=True),
                 Field("heap", "string", "Heap of the JVM, as in `256MiB`.", default="256MiB"),
+                Field("logDirs", "integer", "Log directories; more can be added, none taken away.", default=1, least=1),
                 Field("staticConfig", "map", "Lines of server.properties beyond those Asgard writes.", default={}),
                 *_SECURITY_FIELDS,
                 Field("adminPassword", "string", "Password of the first user.", secret=True),

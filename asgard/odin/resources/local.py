@@ -155,6 +155,7 @@ def node_spec(values: Values) -> NodeSpec:
         authorizer=values["authorizer"],
         internal_replication=min(3, len(voters)),
         static_config=values["staticConfig"],
+        log_dirs=int(values.get("logDirs") or 1),
     )
 
 
