@@ -64,8 +64,8 @@ def run(site: Site, experiment: Experiment, values: Values, *, seed: int, timeou
         record.status = record.status or "failed"
         record.end, record.duration = now(), time.monotonic() - began
         code, record.reason = running.verdict()
-        came = {"status": record.status, "deviated": record.deviated, "reason": record.reason}
-        data = {"cluster_id": site.cluster_id, **came}
+        came = {"status": record.status, "deviated": record.deviated}
+        data = {"cluster_id": site.cluster_id, **came, **({"reason": record.reason} if record.reason else {})}
         events.record(site.journal, "loki.experiment.ended", experiment.name, data, correlation=site.run)
     return Outcome(record.document(), code, record.reason)
 

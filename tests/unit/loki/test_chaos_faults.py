@@ -74,7 +74,7 @@ def test_a_broker_that_was_healed_meanwhile_is_left_alone(site: Site) -> None:
 def test_a_broker_that_is_still_on_its_way_down_is_restarted(site: Site) -> None:
     machines(site).stop = lambda node: None  # type: ignore[method-assign]  # it has heard, and goes on for a while
     fault = inject(site, "stop_broker", broker=2)
-    assert put_back(site, fault) == "broker 2 started"
+    assert put_back(site, fault) == "broker 2 runs again"
     assert machines(site).done == ["restart 2"]
 
 

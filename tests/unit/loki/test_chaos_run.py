@@ -178,7 +178,7 @@ def test_what_was_broken_is_put_back_without_any_rollback(site: Site, folder: Pa
     assert (found.exit_code, found.reason) == (ExitCode.OK, None)
     assert found.record["run"][0]["output"] == {"text": "broker 2 killed", "subject": "broker 2", "brokers": [2]}
     assert found.record["run"][0]["asgard"] == {"produce": True, "consume": True, "seconds": 0.25}
-    assert found.record["asgard"]["put_back"] == ["broker 2 started"]
+    assert found.record["asgard"]["put_back"] == ["broker 2 runs again"]
 
 
 @pytest.mark.usefixtures("quiet")

@@ -131,7 +131,7 @@ def bring_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     away = [n for n in there if n.id in ids and (n.state != "running" or n.id in stopping)]
     each([n.id for n in away], partial(_bring, nodes, {n.id: n.state for n in away}))
     if away:
-        return f"broker {', '.join(str(n.id) for n in away)} started"
+        return f"broker {', '.join(str(n.id) for n in away)} runs again"
     return f"broker {named} {'runs' if any(n.id in ids for n in there) else 'is gone'} already"
 
 
