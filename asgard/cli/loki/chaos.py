@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command, group
-from asgard.cli.loki import app
+from asgard.cli.loki import app, chaos_words
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, InvalidFile, WrongUsage
 
 if TYPE_CHECKING:
-    from asgard.loki.chaos.experiment import Activity, Experiment
+    from asgard.loki.chaos.experiment import Experiment
 
 chaos_app = group("Break things on purpose, see whether the cluster holds, and put everything back.")
 app.add_typer(chaos_app, name="chaos")
@@ -46,7 +45,8 @@ def list_(
     from asgard.loki.chaos import read, shelf
 
     if functions:
-        _list_functions()
+        document, table = chaos_words.functions()
+        console.emit(document, table)
         return
     known: list[Experiment] = []
     for path in shelf.files(experiments or ()).values():
@@ -200,7 +200,7 @@ def run(
         secrets.randbits(31) if seed is None else seed, limits, allow_provider, _seconds(timeout), confirm
     )
     chaos.allow(chosen, allow_provider)
-    for line in _preview(chosen):
+    for line in chaos_words.preview(chosen):
         console.say(line)
     console.ask(f"Run this on {cluster.name}?")
     if chosen.foreign():
@@ -209,7 +209,7 @@ def run(
     path = _keep(outcome.record, record)
     asgard = outcome.record["asgard"]
     verdict = "held: the steady state is as it was" if outcome.reason is None else f"not held: {outcome.reason}"
-    console.emit(outcome.record, _steps(outcome.record), text=f"{chosen.title}\n{verdict}")
+    console.emit(outcome.record, chaos_words.steps(outcome.record), text=f"{chosen.title}\n{verdict}")
     console.say(f"seed {asgard['seed']}, record: {path}")
     return int(outcome.exit_code)
 
@@ -265,77 +265,6 @@ def _keep(record: dict[str, Any], path: Path | None) -> Path:
     kept = folder / f"{record['asgard']['run']}.json"
     paths.write_atomic(kept, text)
     return kept
-
-
-def _preview(experiment: Experiment) -> list[str]:
-    from asgard.loki.chaos.providers import told
-
-    def lines(lead: str, activities: tuple[Activity, ...]) -> list[str]:
-        return [f"  {lead}: {told(a)}" for a in activities]
-
-    return [
-        f"{experiment.title}",
-        *lines("must hold", experiment.probes),
-        *(line for a in experiment.method for line in lines("probe" if a.type == "probe" else "do", (a,))),
-        *lines("put back", experiment.rollbacks),
-        *(f"  ends early: {told(a.probe)} is not {a.probe.tolerance!r} for {a.for_s:g} s" for a in experiment.aborts),
-    ]
-
-
-def _steps(record: dict[str, Any]) -> Table:
-    states = record["steady_states"]
-    groups = [
-        ("before", states["before"]["probes"] if states["before"] else []),
-        ("method", record["run"]),
-        ("after", states["after"]["probes"] if states["after"] else []),
-        ("rollback", record["rollbacks"]),
-    ]
-    rows = [
-        [where, run["activity"].get("name"), _came(run), _felt(run), f"{run['duration']:.1f}"]
-        for where, runs in groups
-        for run in runs
-    ]
-    return Table(["when", "what", "came out", "after it", "s"], rows, right=frozenset({"s"}))
-
-
-def _came(run: dict[str, Any]) -> str:
-    if run["status"] == "failed":
-        return f"failed: {run['exception'][-1].strip()}" if run.get("exception") else "failed"
-    if isinstance(run["output"], dict) and run["activity"].get("type") == "action":
-        given = run["output"].get("put_back", run["output"].get("text"))
-        if given is not None:
-            return str(given) if isinstance(given, str) else "; ".join(given) or "nothing was left to put back"
-    out = str(run["output"]) if run["output"] is not None else "done"
-    out = out if len(out) <= 60 else f"{out[:57]}…"
-    return out + (" (not tolerated)" if run.get("tolerance_met") is False else "")
-
-
-def _felt(run: dict[str, Any]) -> str | None:
-    felt = run.get("asgard")
-    if felt is None:
-        return None
-    if felt["produce"] and felt["consume"]:
-        return f"produce and consume work ({felt['seconds']:.1f} s)"
-    return f"{'consume' if felt['produce'] else 'produce'} does not work"
-
-
-def _list_functions() -> None:
-    from asgard.loki.chaos import read
-    from asgard.loki.chaos.experiment import OWN
-
-    rows, document = [], []
-    for module in OWN:
-        for name in read.functions(module):
-            function = read.own(module, name)
-            assert function is not None
-            arguments = [
-                p.name if p.default is not p.empty else f"{p.name}!"
-                for p in inspect.signature(function).parameters.values()
-            ]
-            about = (inspect.getdoc(function) or "").splitlines()[0]
-            document.append({"module": module, "func": name, "arguments": arguments, "about": about})
-            rows.append([module.rpartition(".")[2], name, ", ".join(arguments) or None, about])
-    console.emit(document, Table(["module", "function", "arguments (! needed)", "what it does"], rows))
 
 
 def _document(experiment: Experiment) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +20,7 @@ from asgard.loki.chaos.providers import Values
 from asgard.loki.chaos.pulse import WITHIN_S
 from asgard.loki.chaos.record import Record, Run, now, plain
 from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.verdict import judged, verdict
 from asgard.loki.chaos.watch import Over, Stopped, watching
 
 _LEAVE_S = 5.0
@@ -90,12 +90,12 @@ class _Running:
         try:
             record.before = self.hypothesis()
             if record.before is not None and not record.before["steady_state_met"]:
-                record.status = _judged(record.before)
+                record.status = judged(record.before)
                 return
             self.method()
             record.after = self.hypothesis()
             if record.after is not None and not record.after["steady_state_met"]:
-                record.deviated, record.status = True, _judged(record.after)
+                record.deviated, record.status = True, judged(record.after)
             record.status = record.status or "completed"
         except Stopped as stopped:
             self.site.say(f"the run ends: {stopped.what}")
@@ -263,37 +263,6 @@ class _Running:
     def verdict(self) -> tuple[ExitCode, str | None]:
         """The exit code, and why it is not 0."""
         return verdict(self.record, self.over.why, self.refused, self.left)
-
-
-def verdict(record: Record, ended: str | None, refused: str | None, left: str | None) -> tuple[ExitCode, str | None]:
-    """The exit code of a run, and why it is not 0: what weighs most comes first. Pure."""
-    failed = [r["activity"]["name"] for r in record.run if r["status"] == "failed"]
-    missed = [f"{r['activity']['name']} gave {r['output']!r}" for r in record.run if r.get("tolerance_met") is False]
-    before_failed = record.before is not None and not record.before["steady_state_met"]
-    reasons: Sequence[tuple[bool, ExitCode, str | None]] = (
-        (left is not None, ExitCode.FAILED, left),
-        (record.status == "interrupted", ExitCode.INTERRUPTED, "interrupted; all that was broken is put back"),
-        (refused is not None, ExitCode.REFUSED, refused),
-        (record.status == "aborted", ExitCode.FAILED, f"aborted: {ended}"),
-        (before_failed, ExitCode.FAILED, f"not in the steady state to begin with: {_worst(record.before)}"),
-        (record.deviated, ExitCode.FAILED, f"deviated from the steady state: {_worst(record.after)}"),
-        (bool(missed), ExitCode.FAILED, f"out of tolerance: {', '.join(missed)}"),
-        (bool(failed), ExitCode.FAILED, f"failed, so nothing is proven: {', '.join(failed)}"),
-    )
-    return next(((code, why) for true, code, why in reasons if true), (ExitCode.OK, None))
-
-
-def _worst(state: Run | None) -> str:
-    if not state or not state["probes"]:
-        return ""
-    last = state["probes"][-1]
-    found = last["output"] if last["status"] == "succeeded" else last["exception"][-1].strip()
-    return f"{last['activity'].get('name', '')} gave {found!r}"
-
-
-def _judged(state: Run) -> str:
-    """The status of a run whose hypothesis was not met: failed where a probe could not look."""
-    return "completed" if all(p["status"] == "succeeded" for p in state["probes"]) else "failed"
 
 
 def _breaks(activity: Activity) -> bool:
