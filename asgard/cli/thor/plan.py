@@ -88,6 +88,8 @@ def plan_(
         found = snapshot_of(snapshot, context, bootstrap_server, command_config, window)
         say_silent(found)
         plan = make(found, given)
+        # A broker without replicas is drained, too: it is cordoned.
+        to_do = bool(plan.changes) or plan.kind == "drain"
         if out is not None:
             from asgard.thor import plan_file
 
@@ -102,9 +104,9 @@ def plan_(
             from asgard.thor.plan import explain as explaining
 
             _emit_explanation(explaining.explain(plan, found, given, explain))
-        elif not apply:
+        elif not apply or not to_do:
             emit_plan(plan)
-    if apply:
+    if apply and to_do:
         from asgard.kafka import target
 
         picked = target.pick(context, bootstrap_server, command_config)
