@@ -18,7 +18,7 @@ from asgard.core.errors import AsgardError, ExitCode, Interrupted
 COMMANDS = {
     "odin": "Provision, change and improve infrastructure as code.",
     "thor": "Heal a cluster that lost brokers, keep it within its limits.",
-    "loki": "Put load on a cluster and check every record of it.",
+    "loki": "Load, faults, drills and a monkey: break it on purpose, and check every record.",
     "kafka": "Kafka on this machine: fetch it, look at it.",
     "context": "The clusters you work with, by name.",
     "journal": "What happened, who holds a lease, what is unfinished.",
