@@ -86,7 +86,8 @@ class ChaosStory:
 
     def round(self, kind: Kind, phase: str, then: str) -> list[str]:
         """Kill in that phase, look what is broken, run the next command, look again; what was wrong."""
-        with self.busy_group(), self.ledger_process() as ledger:
+        busy = self.busy_group() if kind.action == "kill_consumers" else contextlib.nullcontext()
+        with busy, self.ledger_process() as ledger:
             self.whole()
             before = self._state(ledger)
             assert self._broken(before, ledger) == [], "the cluster is not whole to begin with"
