@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from asgard.compose import drill_faults, fault, heal, settle
 from asgard.core import console, contexts
 from asgard.core.errors import Refused, WrongUsage
+from asgard.kafka.model import Partition
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.loki.chaos import BlastRadius
@@ -72,6 +73,12 @@ def _plan(control: ControlPlane, order: Order) -> Plan:
         _refuse_with_data(control)
     brokers = tuple(b for b in control.cluster().brokers if b.state == "up")
     return scenarios.plan(order.scenario, order.seed, Cluster(brokers, control.quorum().leader), order.rate_per_s)
+
+
+def _partitions(control: ControlPlane, topics: scratch.Topics) -> list[Partition]:
+    """Of the scratch topic."""
+    there = control.topics(list(topics.stands_in), moves=False)
+    return [p for topic in there.values() for p in topic.partitions]
 
 
 def _refuse_with_data(control: ControlPlane) -> None:
@@ -136,6 +143,7 @@ def _one(target: Target, order: Order, say: Callable[[str], None], progress: Cal
             about = {"cluster_id": site.cluster_id, "scenario": order.scenario, "seed": order.seed}
             with runs.begin(target, site.control, load, topics, run_id, leftovers=settle.leftovers()) as running:
                 events.record(site.journal, "loki.drill.started", target.name, about, correlation=site.run)
+                drawn = scenarios.aimed(drawn, _partitions(looks, topics), looks.quorum().leader)
                 with (
                     drill_faults.watched(target, policy, order.limits, order.confirm, say) as sights,
                     drill_faults.breaking(site, drawn, running, looks, sights) as breaker,

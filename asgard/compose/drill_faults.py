@@ -213,7 +213,7 @@ class Breaker:
             if s.step.lasts_s is not None and self._sleep_until(s.fault.at + s.step.lasts_s):
                 return False
         self._put_back_what_is_due()
-        give_up = max(s.fault.at for s in self._standing) + HEAL_S
+        give_up = time.time() + HEAL_S
         while not (healed := self._look()) and time.time() < give_up:
             if self._over.wait(LOOK_S):
                 return False

@@ -14,7 +14,8 @@ from asgard.loki.load.page import charts, document, table
 from asgard.loki.load.tables import Figures
 
 _DEFINITIONS = (
-    ("noticed", "from the fault until the healing saw it"),
+    ("noticed", "from the fault until the healing saw that a broker did not answer, or what Kafka said of it"),
+    ("by Kafka", "from the fault until Kafka's metadata showed it: only then leaders change, and a healing may act"),
     ("whole again", "from the fault until every replica of every partition was in sync again"),
     (
         "had to wait",

@@ -12,6 +12,10 @@ _WORDS = {
     "lose_rack": "all brokers of rack {rack} are killed (SIGKILL)",
     "rolling_restart": "every broker is restarted, one after the other",
 }
+_ROLES = {
+    "follower": "a broker that follows hangs (SIGSTOP)",
+    "leader": "the broker that leads its partitions is killed (SIGKILL)",
+}
 
 
 def preview(plan: Plan, cluster: str, runs: int) -> list[str]:
@@ -39,5 +43,5 @@ def _when(plan: Plan, number: int) -> str:
 
 
 def _what(step: Step) -> str:
-    text = _WORDS.get(step.action, step.action).format(**step.arguments)
+    text = _WORDS.get(step.action, step.action).format(**step.arguments) if step.role is None else _ROLES[step.role]
     return f"{text} for {format_duration(step.lasts_s)}" if step.lasts_s is not None else text

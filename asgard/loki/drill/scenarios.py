@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from asgard.core.errors import Refused, WrongUsage
-from asgard.kafka.model import Broker
+from asgard.kafka.model import Broker, Partition
 from asgard.loki.load.scenario import Acks, Consumers, LoadTopic, Producers, Scenario, Stage, Values
 
 TOPIC = "drill"
@@ -18,6 +20,8 @@ TIMEOUT_S = 60.0
 WARM_UP_S = 1.0
 HEAL_S = 180.0
 """A cluster that is not whole so long after a fault counts as not healed."""
+RESTART_S = 90.0
+"""What a broker's restart in a rolling restart may take."""
 AFTER_S = 3.0
 """The load goes on for so long once the last fault is healed."""
 STEP_S = 0.25
@@ -29,7 +33,8 @@ class Step:
     """A fault: `after_s` from when the one before it was healed (or from the start of the load).
 
     `lasts_s`: the drill itself puts it back so long after it began; None: that is left to the healing. `alone` False: the next fault comes
-    `after_s` from when this one began, healed or not.
+    `after_s` from when this one began, healed or not. `takes_s`: how long the fault itself may take. `role`: it is for the leader or a
+    follower of partitions of the drill's topic, which `aimed` finds once that exists.
     """
 
     after_s: float
@@ -37,6 +42,8 @@ class Step:
     arguments: Mapping[str, object] = field(default_factory=dict)
     lasts_s: float | None = None
     alone: bool = True
+    takes_s: float = 0.0
+    role: Literal["leader", "follower"] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ class Plan:
     @property
     def longest_s(self) -> float:
         """How long it may take at most, where every fault takes all the time that a healing has."""
-        return sum(step.after_s + HEAL_S for step in self.steps) + AFTER_S
+        return sum(step.after_s + step.takes_s + HEAL_S for step in self.steps) + AFTER_S
 
 
 def _pause(source: random.Random) -> float:
@@ -130,7 +137,7 @@ def _rack_lost(source: random.Random, cluster: Cluster) -> list[Step]:
 
 
 def _rolling_restart(source: random.Random, cluster: Cluster) -> list[Step]:
-    return [Step(_pause(source), "rolling_restart")]
+    return [Step(_pause(source), "rolling_restart", takes_s=RESTART_S * len(cluster.brokers))]
 
 
 def _everything(source: random.Random, cluster: Cluster) -> list[Step]:
@@ -142,20 +149,10 @@ def _everything(source: random.Random, cluster: Cluster) -> list[Step]:
 
 def _unclean(source: random.Random, cluster: Cluster) -> list[Step]:
     """The follower hangs while the leader acknowledges alone; the leader dies, and the follower, which lacks those records, leads."""
-    racks = {broker.id: broker.rack for broker in cluster.brokers}
-    pairs = [
-        (a, b) for a in cluster.others for b in cluster.others if a != b and (racks[a] != racks[b] or not racks[a])
-    ]
-    if not pairs:
-        raise Refused(
-            "no two brokers of different racks are left beside the active controller, and Kafka puts replicas into different racks",
-            "Spread the brokers over three racks, or over none.",
-        )
-    follower, leader = source.choice(pairs)
     gap_s = round(source.uniform(2.5, 4), 2)
     return [
-        Step(_pause(source), "pause_broker", {"broker": follower}, lasts_s=gap_s + 0.2, alone=False),
-        Step(gap_s, "kill_broker", {"broker": leader}),
+        Step(_pause(source), "pause_broker", lasts_s=gap_s + 0.2, alone=False, role="follower"),
+        Step(gap_s, "kill_broker", role="leader"),
     ]
 
 
@@ -187,6 +184,31 @@ def plan(name: str, seed: int, cluster: Cluster, rate_per_s: float) -> Plan:
         )
     steps = kind.steps(random.Random(f"{name}/{seed}"), cluster)
     return Plan(name, kind.about, seed, tuple(steps), kind.safety, rate_per_s, kind.loses)
+
+
+def aimed(plan: Plan, partitions: Iterable[Partition], controller: int) -> Plan:
+    """The plan with its roles given to brokers: to the leader and follower that share the most partitions of its topic.
+
+    Neither of them is the active controller, as nobody would elect the follower then. Raises Refused where there are no such two.
+    """
+    if not any(step.role for step in plan.steps):
+        return plan
+    shared = Counter(
+        (p.leader, follower)
+        for p in partitions
+        for follower in p.replicas
+        if p.leader >= 0 and follower != p.leader and controller not in (p.leader, follower)
+    )
+    if not shared:
+        raise Refused(
+            f"every partition of the drill's topic has a replica on broker {controller}, the active controller",
+            "Run it again: Kafka spreads the replicas anew each time.",
+        )
+    most = max(shared.values())
+    leader, follower = random.Random(plan.seed).choice(sorted(pair for pair, count in shared.items() if count == most))
+    roles = {"leader": leader, "follower": follower}
+    steps = (replace(s, arguments={"broker": roles[s.role]}) if s.role else s for s in plan.steps)
+    return replace(plan, steps=tuple(steps))
 
 
 def load_of(plan: Plan) -> Scenario:

@@ -10,13 +10,23 @@ from asgard.loki.load.verdict import milliseconds
 
 def faults(series: Series) -> Figures:
     """Each fault, how long it took, and what users felt."""
-    heads = ["seed", "fault", "at", "noticed after", "whole again after", "writers waited", "readers waited"]
+    heads = [
+        "seed",
+        "fault",
+        "at",
+        "noticed after",
+        "by Kafka",
+        "whole again after",
+        "writers waited",
+        "readers waited",
+    ]
     rows = [
         [
             str(run.seed),
             fault.text,
             format_duration(fault.at_s),
-            _noticed(fault),
+            _noticed(fault.noticed_s, fault),
+            _noticed(fault.kafka_s, fault),
             "never" if fault.healed_s is None else format_duration(fault.healed_s),
             format_duration(fault.producers_waited_s),
             format_duration(fault.consumers_waited_s),
@@ -60,7 +70,7 @@ def often(series: Series) -> Figures:
     return Figures(["promise", "kept in", "of all drills, with 95 % confidence"], rows, 1)
 
 
-def _noticed(fault: Struck) -> str:
-    if fault.noticed_s is not None:
-        return format_duration(fault.noticed_s)
+def _noticed(seconds: float | None, fault: Struck) -> str:
+    if seconds is not None:
+        return format_duration(seconds)
     return "never" if fault.heals else "it passed"

@@ -7,9 +7,9 @@ import itertools
 import pytest
 
 from asgard.core.errors import Refused, WrongUsage
-from asgard.kafka.model import Broker
+from asgard.kafka.model import Broker, Partition
 from asgard.loki.drill.preview import preview
-from asgard.loki.drill.scenarios import HEAL_S, KINDS, Cluster, load_of, plan
+from asgard.loki.drill.scenarios import HEAL_S, KINDS, Cluster, aimed, load_of, plan
 
 THREE = Cluster(tuple(Broker(i, f"r{i}") for i in (1, 2, 3)), controller=2)
 SIX = Cluster(tuple(Broker(i, f"r{i % 3}") for i in range(1, 7)), controller=1)
@@ -43,19 +43,23 @@ def test_everything_has_each_of_the_others_once_in_an_order_of_the_seed() -> Non
 
 
 def test_records_are_truly_lost_where_the_leader_dies_while_its_follower_hangs() -> None:
-    follower, leader = plan("acks1-unclean", 3, THREE, 500).steps
-    assert {follower.arguments["broker"], leader.arguments["broker"]} == {1, 3}
+    drawn = plan("acks1-unclean", 3, THREE, 500)
+    where = [(2, (2, 1)), (1, (1, 2)), (3, (3, 1)), (1, (1, 3)), (1, (1, 3)), (-1, (3, 1))]
+    partitions = [Partition("t", i, replicas, replicas, leader) for i, (leader, replicas) in enumerate(where)]
+    follower, leader = aimed(drawn, partitions, controller=2).steps
+    assert (leader.arguments["broker"], follower.arguments["broker"]) == (1, 3), (
+        "they share most, and none leads the quorum"
+    )
+    assert (follower.action, leader.action) == ("pause_broker", "kill_broker")
     assert follower.lasts_s is not None
     assert 0 < follower.lasts_s - leader.after_s < 1, (
         "the follower goes on once the leader is dead, before it is fenced"
     )
     assert follower.lasts_s < 9
-    racks = {b.id: b.rack for b in SIX.brokers}
-    for seed in range(50):
-        first, second = plan("acks1-unclean", seed, SIX, 500).steps
-        assert racks[int(str(first.arguments["broker"]))] != racks[int(str(second.arguments["broker"]))], (
-            "else they share no partition"
-        )
+    with pytest.raises(Refused, match="broker 2, the active controller"):
+        aimed(drawn, partitions[:2], controller=2)
+    safe = plan("everything", 3, THREE, 500)
+    assert aimed(safe, partitions, controller=2) == safe
 
 
 def test_a_cluster_that_is_too_small_is_told_what_it_lacks() -> None:
@@ -83,7 +87,7 @@ def test_what_would_be_done_is_shown() -> None:
     told = "\n".join(preview(plan("acks1-unclean", 3, THREE, 500), "orders", 4))
     assert "drill acks1-unclean on orders, seed 3: made to lose records" in told
     assert "acks=1 to a scratch topic of 12 partitions, 2 replicas, min.insync.replicas=1; deleted afterwards" in told
-    assert "hangs (SIGSTOP) for " in told and "after that began: broker" in told
+    assert "a broker that follows hangs (SIGSTOP) for " in told and "after that began: the broker that leads" in told
     assert "3 more with the seeds up to 6" in told
     told = "\n".join(preview(plan("everything", 3, THREE, 500), "orders", 1))
     assert told.count("after that is healed") == 4 and "{" not in told

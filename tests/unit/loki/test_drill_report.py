@@ -144,7 +144,7 @@ def test_what_passes_by_itself_needs_no_healing() -> None:
     rolling = Struck("rolling_restart", "brokers 1, 2, 3 restarted", (), 4.0, healed_s=20.0, heals=False)
     run = drill(rolling)
     assert run.passed and "healed itself" not in run.verdict and "Noticed" not in run.story[0]
-    assert tables.faults(added_up([run], "orders", COMMAND)).rows[0][3] == "it passed"
+    assert tables.faults(added_up([run], "orders", COMMAND)).rows[0][4] == "it passed"
 
 
 def test_waiting_belongs_to_the_fault_before_it() -> None:
