@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,23 @@ class Kind:
 
 
 class ChaosStory:
-    """The cluster, as a user has it: the context `orders` of a home of its own."""
+    """The cluster, as a user has it: the context `orders` of a home of its own.
 
-    def __init__(self, cluster: RealCluster, control: ControlPlane, below: Path) -> None:
+    `elsewhere`: what else a fault may touch (machines that are no brokers), by name, and how it stands.
+    """
+
+    def __init__(
+        self,
+        cluster: RealCluster,
+        control: ControlPlane,
+        below: Path,
+        elsewhere: Mapping[str, Callable[[], Any]] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.cluster, self.control, self.below = cluster, control, below
+        self.elsewhere = elsewhere or {}
         self.topic, self.idle, self.busy = "killed.orders", "killed-idle", "killed-busy"
-        self.home = Home(cluster.home, {"PYTHONPATH": str(Path(__file__).parents[2])})
+        self.home = Home(cluster.home, {"PYTHONPATH": str(Path(__file__).parents[2]), **(variables or {})})
         self.pid_file = below / "ledger.pid"
         placed(control, self.topic, LAYOUT)
         filled(cluster.connection, self.topic, len(LAYOUT), 0.6)
@@ -133,6 +144,7 @@ class ChaosStory:
             "failed directories": sorted(str(p) for n in self.cluster.specs for p in self._data(n).glob("*.failed")),
             "quota": self.control.quotas().get(QUOTA),
             "offsets": {f"{t}-{p}": offset for (t, p), offset in sorted(offsets.items())},
+            **{name: look() for name, look in self.elsewhere.items()},
             "replicas": [p.replicas for p in self.control.topics([self.topic])[self.topic].partitions],
         }
 
