@@ -209,7 +209,7 @@ def run(
     path = _keep(outcome.record, record)
     asgard = outcome.record["asgard"]
     verdict = "held: the steady state is as it was" if outcome.reason is None else f"not held: {outcome.reason}"
-    console.emit(outcome.record, chaos_words.steps(outcome.record), text=f"{chosen.title}\n{verdict}")
+    console.emit(outcome.record, chaos_words.steps(outcome.record), text=verdict)
     console.say(f"seed {asgard['seed']}, record: {path}")
     return int(outcome.exit_code)
 

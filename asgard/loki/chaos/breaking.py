@@ -139,4 +139,4 @@ def refuse_beyond_limits(site: Site, plan: Plan) -> None:
         if count > most:
             why = f"it touches {count} {what} that are no brokers of Asgard's; allowed are {most}"
     if why is not None:
-        raise Refused(f"{plan.text.split(':')[0]}: not done, {why}", "The limits are the caller's: see --help.")
+        raise Refused(f"{plan.subject} is left alone: {why}", "The limits are the caller's: see --help.")

@@ -38,8 +38,9 @@ def problem(entry: Any) -> str | None:
         return f"has the type {entry['type']!r}; allowed is env, or the value itself"
     if not isinstance(entry.get("key"), str):
         return "has no key; it is the name of a variable of the environment"
-    if entry.get("env_var_type", "str") not in _TYPES:
-        return f"has the env_var_type {entry['env_var_type']!r}; allowed are {', '.join(_TYPES)}"
+    kind = entry.get("env_var_type", "str")
+    if not isinstance(kind, str) or kind not in _TYPES:
+        return f"has the env_var_type {kind!r}; allowed are {', '.join(_TYPES)}"
     return None
 
 

@@ -11,6 +11,8 @@ import jsonschema
 import pytest
 import yaml
 from chaoslib.experiment import ensure_experiment_is_valid
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from asgard.compose import chaos
 from asgard.core.errors import InvalidFile, Refused, WrongUsage
@@ -91,6 +93,48 @@ def test_what_is_wrong_is_said_with_its_place(old: str, new: str, said: str, tmp
     with pytest.raises(InvalidFile) as raised:
         of(GOOD.replace(old, new), tmp_path)
     assert said in str(raised.value)
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("func: kill_broker", "func: kil_broker").replace("tolerance: true", "tolerance: 0.5")
+    with pytest.raises(InvalidFile) as raised:
+        of(text.replace("type: env", "type: vault"), tmp_path)
+    fields = ["configuration.broker", "steady-state-hypothesis.probes[0].tolerance", "method[0].provider.func"]
+    assert [p.field for p in raised.value.problems] == fields
+
+
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 2)
+    | st.sampled_from(["", "x", "${y}", "env", "probe", "5s"])
+    | st.floats(-1, 1),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["type", "ref", "name", "key"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_stands_somewhere_the_answer_is_an_experiment_or_problems_with_places(
+    data: st.DataObject, tmp_path: Path
+) -> None:
+    document: Any = yaml.safe_load(GOOD)
+    node = document
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(node[key], dict | list) or not node[key] or data.draw(st.booleans()):
+            node[key] = data.draw(ODD)
+            break
+        node = node[key]
+    try:
+        of(json.dumps(document, indent=1), tmp_path, "odd.json")
+    except InvalidFile as error:
+        assert all(p.line > 0 for p in error.problems)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
