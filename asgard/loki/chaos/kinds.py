@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 
 from asgard.core.errors import WrongUsage
-from asgard.core.schema.validate import nearest
 from asgard.loki.chaos.kind import Kind
 
 _FAULTS = "asgard.loki.chaos.faults"
@@ -38,6 +37,8 @@ MODULES = {
 def kind(action: str) -> Kind:
     """What an action does. Raises WrongUsage for a name that is none."""
     if action not in MODULES:
+        from asgard.core.schema.validate import nearest
+
         raise WrongUsage(f"there is no action {action!r}{nearest(action, MODULES)}", f"Actions: {', '.join(MODULES)}.")
     found: Kind = import_module(MODULES[action]).KINDS[action]
     return found

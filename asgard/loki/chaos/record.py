@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from asgard import __version__
 from asgard.loki.chaos.experiment import Experiment
+from asgard.loki.chaos.limits import BlastRadius
 
 Run = dict[str, Any]
 Status = str
@@ -44,6 +45,7 @@ class Record:
     seed: int
     cluster_id: str
     run_id: str
+    limits: BlastRadius
     start: str = field(default_factory=now)
     status: Status | None = None
     deviated: bool = False
@@ -75,6 +77,7 @@ class Record:
                 "run": self.run_id,
                 "cluster_id": self.cluster_id,
                 "seed": self.seed,
+                "blast_radius": asdict(self.limits),
                 "put_back": self.put_back,
                 "outside_blast_radius": [f"{a.name}: {a.provider}" for a in self.experiment.foreign()],
                 "reason": self.reason,

@@ -43,7 +43,7 @@ def run(site: Site, experiment: Experiment, values: Values, *, seed: int, timeou
 
     over = Over()
     site = replace(site, may_go_on=over.check)
-    record = Record(experiment, seed, site.cluster_id, site.run)
+    record = Record(experiment, seed, site.cluster_id, site.run, site.limits)
     running = _Running(site, experiment, values, record, over)
     began = time.monotonic()
     about = {"cluster_id": site.cluster_id, "title": experiment.title}

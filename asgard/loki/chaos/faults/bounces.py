@@ -34,6 +34,9 @@ def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
 
     def restart(node: int) -> None:
         site.may_go_on()
+        why = refusal(site.limits, [node], standing(site))
+        if why is not None:
+            raise Refused(f"broker {node} is left alone: {why}", "The limits are the caller's: see --help.")
         notes.write(noted(nodes, [node], "stop"))
         nodes.restart(node)
 
