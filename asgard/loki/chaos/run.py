@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from asgard.core.errors import AsgardError, ExitCode, Interrupted, Refused
+from asgard.journal.errors import LeaseLost
 from asgard.loki.chaos import breaking, providers, session
 from asgard.loki.chaos.actions import RESTORING
 from asgard.loki.chaos.experiment import Abort, Activity, Experiment
@@ -100,6 +101,10 @@ class _Running:
         except Stopped as stopped:
             self.site.say(f"the run ends: {stopped.what}")
             record.status = "aborted"
+        except LeaseLost as lost:
+            self.over.end(lost.what)
+            self.site.say(f"the run ends: {lost.what}")
+            record.status = "aborted"
         except Refused as refused:
             self.refused = refused.what
             self.site.say(f"the run ends: {refused.what}")
@@ -149,6 +154,8 @@ class _Running:
         except Refused as refused:
             self.refused = refused.what
             self.over.end(refused.what)
+        except LeaseLost as lost:
+            self.over.end(lost.what)
         except Stopped:
             pass  # the run ends already
 
@@ -171,7 +178,7 @@ class _Running:
         try:
             done["output"] = plain(self.call(activity))
             done["status"] = "succeeded"
-        except (Stopped, Refused) as error:
+        except (Stopped, Refused, LeaseLost) as error:
             done["exception"] = _lines(error)
             raise
         except Interrupted:

@@ -238,6 +238,17 @@ def test_ctrl_c_puts_everything_back(site: Site, folder: Path, monkeypatch: pyte
     assert chaos_functions.state["calls"] == []  # as in Chaos Toolkit; what Loki broke it puts back all the same
 
 
+@pytest.mark.usefixtures("quiet")
+def test_a_run_that_lost_its_lease_breaks_nothing_more(tmp_path: Path) -> None:
+    with chaos_site.site(tmp_path) as mine:
+        mine.lease._lost = "somebody else has it"  # as after a long sleep of this machine
+        never = calls("action", "become 1", "become", {"value": 1})
+        found = run(with_brokers(own("dies", "kill_broker", {"broker": 2}), never), mine, tmp_path)
+        assert (found.record["status"], found.exit_code) == ("aborted", ExitCode.FAILED)
+        assert machines(mine).done == []
+        assert chaos_functions.state["calls"] == []
+
+
 def test_a_probe_of_the_method_that_is_out_of_its_tolerance_fails_the_command(site: Site, folder: Path) -> None:
     found = run(with_brokers(calls("probe", "is it 3", "look", tolerance=3)), site, folder)
     assert (found.record["status"], found.record["deviated"]) == ("completed", False)
