@@ -123,4 +123,5 @@ def _show(series: Series) -> None:
     shown += [tables.often(series)] if len(series.runs) > 1 else [tables.promises(series.runs[0])]
     told = [Table(t.columns, t.rows, right=frozenset(t.columns[t.right :])) for t in shown]
     word = "Passed." if series.passed else "Not passed."
-    console.emit(series, *told, text=f"{word} {series.verdict}")
+    story = series.runs[0].story if len(series.runs) == 1 else []
+    console.emit(series, *told, text="\n".join((f"{word} {series.verdict}", *story)))

@@ -17,7 +17,7 @@ PARTITIONS = 12
 SIZE_BYTES = 512
 TIMEOUT_S = 60.0
 """How long a record waits for its acknowledgement before it is given up: longer than Kafka takes to notice and elect, and Thor to start a node."""
-WARM_UP_S = 1.0
+WARM_UP_S = 2.0
 HEAL_S = 180.0
 """A cluster that is not whole so long after a fault counts as not healed."""
 RESTART_S = 90.0

@@ -42,6 +42,11 @@ def consumers_waited(rows: Iterable[Row], row_s: float) -> list[Stretch]:
     return _union((row.at_s + row_s, row.end_to_end_max_s or 0.0) for row in rows)
 
 
+def since(stretches: Iterable[Stretch], from_s: float) -> list[Stretch]:
+    """What of them is later than that: a group that just gathers keeps its readers waiting too, and is nobody's fault."""
+    return [Stretch(max(s.from_s, from_s), s.until_s) for s in stretches if s.until_s > from_s]
+
+
 def within(stretches: Iterable[Stretch], from_s: float, until_s: float) -> float:
     """Seconds of them between two times."""
     return sum(max(0.0, min(s.until_s, until_s) - max(s.from_s, from_s)) for s in stretches)

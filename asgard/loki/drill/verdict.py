@@ -17,8 +17,9 @@ from asgard.loki.load.verdict import milliseconds
 
 def judged(plan: Plan, faults: Sequence[Struck], load: Result, command: str) -> Drill:
     """The drill with its verdict."""
-    producers = times.producers_waited(load.rows, load.row_s, TIMEOUT_S)
-    consumers = times.consumers_waited(load.rows, load.row_s)
+    first_s = min((fault.at_s for fault in faults), default=0.0)
+    producers = times.since(times.producers_waited(load.rows, load.row_s, TIMEOUT_S), first_s)
+    consumers = times.since(times.consumers_waited(load.rows, load.row_s), first_s)
     told = _with_waits(faults, producers, consumers, load.seconds)
     promises = _promises(told, load)
     counts = load.check.counts if load.check else None
@@ -131,7 +132,7 @@ def _verdict(drill: Drill) -> str:
     by_name = {promise.name: promise for promise in drill.promises}
     records = f"{drill.acknowledged:,} records that the cluster had acknowledged"
     if drill.lost:
-        made = " That is what this scenario is made to show: see below." if drill.loses else ""
+        made = " That is what this scenario is made to show." if drill.loses else ""
         return f"{drill.lost:,} of {records} {'is' if drill.lost == 1 else 'are'} lost for good.{made}"
     if not drill.acknowledged:
         return "The cluster acknowledged no record at all."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asgard.loki.drill.statistics import share
-from asgard.loki.drill.times import Stretch, consumers_waited, producers_waited, within
+from asgard.loki.drill.times import Stretch, consumers_waited, producers_waited, since, within
 from asgard.loki.load.outcome import Row
 
 PATIENCE_S = 60.0
@@ -32,6 +32,7 @@ def test_two_outages_are_two_and_a_short_wait_is_none() -> None:
     found = producers_waited(series({8.0: 3.0, 12.0: 0.9, 20.0: 2.0}), 0.25, PATIENCE_S)
     assert [round(s.seconds, 2) for s in found] == [3.0, 2.0]
     assert producers_waited(series({}), 0.25, PATIENCE_S) == []
+    assert [round(s.seconds, 2) for s in since(found, 7.0)] == [1.25, 2.0] and len(since(found, 8.25)) == 1
     assert within(found, 0, 10) == pytest.approx(3) and within(found, 19, 100) == pytest.approx(1.25)
 
 
