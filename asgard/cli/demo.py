@@ -13,6 +13,7 @@ from asgard.core.units import format_duration
 
 if TYPE_CHECKING:
     from asgard.compose.demo import Report
+    from asgard.compose.demo_drill import Drilled
     from asgard.compose.demo_heal import Healing
 
 app = single()
@@ -23,7 +24,7 @@ def demo(
     events: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many ride bookings to write.")] = 100_000,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running.")] = False,
 ) -> None:
-    """Make a real, secured Kafka as code, send records through it, kill brokers, heal it, and count every record.
+    """Make a real, secured Kafka as code, send records through it, kill brokers, heal it, count every record, and drill it.
 
     Everything is stopped and removed at the end, also after Ctrl-C, unless --keep.
     """
@@ -48,6 +49,7 @@ def _rows(report: Report) -> list[list[object]]:
         ["read back and checked", f"{report.read:,} in {format_duration(report.read_s)}"],
         ["lost, duplicated, damaged", f"{report.lost}, {report.duplicated}, {report.corrupted}"],
         ["a user without permission", report.refused],
+        *(_drill(report.drill) if report.drill else ()),
     ]
 
 
@@ -55,6 +57,19 @@ def _healing(healing: Healing) -> list[list[object]]:
     return [
         [f"broker {healing.broker} killed, {healing.how}", f"noticed after {format_duration(healing.seen_s)}"],
         ["  no partition under-replicated", f"{format_duration(healing.whole_s)} after the kill"],
+    ]
+
+
+def _drill(drill: Drilled) -> list[list[object]]:
+    def took(seconds: float | None) -> str:
+        return "never" if seconds is None else format_duration(seconds)
+
+    return [
+        [f"drill: {drill.fault}", f"noticed after {took(drill.noticed_s)}, whole again after {took(drill.whole_s)}"],
+        ["  had to wait", f"writers {took(drill.writers_waited_s)}, readers {took(drill.readers_waited_s)}"],
+        ["  acknowledged, lost", f"{drill.acknowledged:,}, {drill.lost}"],
+        ["  report with its plots", str(drill.report)],
+        ["  again (after --keep)", drill.command],
     ]
 
 

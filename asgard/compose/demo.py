@@ -2,7 +2,8 @@
 
 The acts: the cluster comes up from the template `local-ha`, with one broker more than a partition has replicas; several producers
 write ride bookings with a user's own credentials; a user without the permission is refused; two brokers are killed under traffic
-and Thor heals the cluster (`demo_heal`); everything is read back and checked record by record against its stamp.
+and Thor heals the cluster (`demo_heal`); everything is read back and checked record by record against its stamp; a disaster drill
+puts a load on the cluster and ends with a page (`demo_drill`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asgard.compose import demo_heal
+from asgard.compose import demo_drill, demo_heal
 from asgard.compose import demo_records as records
+from asgard.compose.demo_drill import Drilled
 from asgard.compose.demo_heal import Healing
 from asgard.compose.settle import leftovers
 from asgard.core import console, contexts, paths
@@ -60,6 +62,7 @@ class Report:
     duplicated: int
     corrupted: int
     refused: str
+    drill: Drilled | None
     kept: bool = False
     file: Path | None = None
 
@@ -73,9 +76,6 @@ def run(events: int, *, keep: bool, on_event: OnEvent, say: Callable[[str], None
     spec = load(file)
     try:
         report = _acts(spec, events, on_event, say)
-        if keep:
-            say("starting the broker again that was lost …")
-            LocalNodes(directory(STACK)).start(report.healings[-1].broker)
     finally:
         if not keep:
             say("removing the cluster …")
@@ -84,6 +84,8 @@ def run(events: int, *, keep: bool, on_event: OnEvent, say: Callable[[str], None
     report.kept, report.file = keep, file if keep else None
     if report.lost or report.corrupted:
         raise Failed(f"{report.lost} acknowledged records are missing and {report.corrupted} are damaged")
+    if report.drill is not None and report.drill.lost:
+        raise Failed(f"the drill: {report.drill.verdict}", f"Its report: {report.drill.report}")
     return report
 
 
@@ -103,8 +105,9 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
     write_s = time.monotonic() - began
     say(f"writing to rides.booked as {OUTSIDER}, who may not …")
     refused = records.refusal(_as(OUTSIDER), OUTSIDER)
+    cluster = target.of_context(contexts.load().pick(STACK))
     with records.traffic(_as(WRITER), run_id) as meanwhile:
-        healings = demo_heal.act(target.of_context(contexts.load().pick(STACK)), say)
+        healings = demo_heal.act(cluster, say)
     say(f"reading everything back as {READER} and checking each record …")
     tallies = [*written, *meanwhile]
     began = time.monotonic()
@@ -114,6 +117,10 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
     acknowledged = sum(tally.acked for tally in tallies)
     if failures := [failure for tally in tallies for failure in tally.failures]:
         raise Failed(f"{sum(tally.failed for tally in tallies)} records were refused: {failures[0]}")
+    say("starting the broker again that was lost …")
+    LocalNodes(directory(STACK)).start(healings[-1].broker)
+    say("a disaster drill: a broker hangs while Loki's load runs …")
+    drill = demo_drill.act(cluster, paths.home() / "demo" / "drill", say)
     return Report(
         stack=STACK,
         brokers=spec.kafka.brokers,
@@ -131,6 +138,7 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
         duplicated=count.duplicated,
         corrupted=count.corrupted,
         refused=refused,
+        drill=drill,
     )
 
 

@@ -81,6 +81,7 @@ def test_the_demo_counts_every_record(here):
     assert report["sent"] == report["acknowledged"] == report["read"] > 20000, "those while brokers died count too"
     assert (report["lost"], report["duplicated"], report["corrupted"]) == (0, 0, 0)
     assert "not authorised" in report["refused"]
+    assert report["drill"]["lost"] == 0 and "Nothing was lost" in Path(report["drill"]["report"]).read_text()
     assert leaked_processes(here.path) == []
     assert not here.stack("asgard-demo").exists()
 
