@@ -1,8 +1,8 @@
 """A disaster drill for real: Loki's load and faults, Thor's healing, and the check of every record, in one run.
 
     order = Order("broker-dies", seed=7)
-    for line in preview(target, order): …
-    series = run(target, order)
+    lines = preview(plan(target, order), target.name, order.runs)      # of asgard.loki.drill.preview
+    series = added_up(list(run(target, order)), target.name, command(target, order))
 
 Whatever happens, everything is put back; after kill -9 the next command that changes the cluster does it (`compose/settle.py`).
 """
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from asgard.compose import drill_faults, fault, heal, settle
 from asgard.core import console, contexts
@@ -25,6 +26,8 @@ from asgard.loki.drill.result import Drill
 from asgard.loki.drill.scenarios import Cluster, Plan
 from asgard.loki.load import run as runs
 from asgard.loki.load import scratch
+from asgard.thor import limits
+from asgard.thor import policy as policies
 from asgard.thor.limits import Limits
 from asgard.thor.policy import Flapping, Policy
 
@@ -36,7 +39,7 @@ MANY = 1_000_000
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be drilled. `policy` None: Thor heals at once, and as often as the drill breaks something.
+    """What is to be drilled. `policy_file`: Thor heals as this thor.yaml says; else at once, as often as the drill breaks something.
 
     `allow_data_loss`: a scenario that is made to lose records may run although the cluster has topics that it could take records from.
     """
@@ -45,14 +48,14 @@ class Order:
     seed: int
     runs: int = 1
     rate_per_s: float = RATE_PER_S
-    policy: Policy | None = None
-    limits: Limits = field(default_factory=Limits)
+    policy_file: Path | None = None
     confirm: str | None = None
     allow_data_loss: bool = False
 
 
 def plan(target: Target, order: Order) -> Plan:
-    """What the first run would do. Raises Refused where the cluster can't be drilled, WrongUsage for no such scenario."""
+    """What the first run would do. Raises Refused where the cluster can't be drilled, WrongUsage for no such scenario or policy."""
+    _healing(order)
     if order.scenario not in scenarios.KINDS:
         raise WrongUsage(f"there is no scenario {order.scenario}", f"There are {', '.join(scenarios.KINDS)}.")
     if heal.node_control(target) is None:
@@ -66,6 +69,13 @@ def plan(target: Target, order: Order) -> Plan:
         return _plan(control, order)
     finally:
         control.close()
+
+
+def _healing(order: Order) -> tuple[Policy, Limits]:
+    """How Thor heals meanwhile."""
+    if order.policy_file is None:
+        return Policy(grace_s=0, max_dead=MANY, flapping=Flapping(times=MANY)), Limits()
+    return policies.read(order.policy_file), limits.read(order.policy_file)
 
 
 def _plan(control: ControlPlane, order: Order) -> Plan:
@@ -119,14 +129,15 @@ def command(target: Target, order: Order) -> str:
     where = f"--context {target.context.name}" if target.context else f"--bootstrap-server {target.name}"
     rate = f" --rate {order.rate_per_s:g}/s" if order.rate_per_s != RATE_PER_S else ""
     many = f" --runs {order.runs}" if order.runs > 1 else ""
+    policy = f" --policy {order.policy_file}" if order.policy_file else ""
     loss = " --allow-data-loss" if order.allow_data_loss else ""
-    return f"asgard loki drill {order.scenario} --seed {order.seed}{many}{rate}{loss} {where}"
+    return f"asgard loki drill {order.scenario} --seed {order.seed}{many}{rate}{policy}{loss} {where}"
 
 
 def _one(target: Target, order: Order, say: Callable[[str], None], progress: Callable[[str], None]) -> Drill:
     from asgard.journal import events, leases
 
-    policy = order.policy or Policy(grace_s=0, max_dead=MANY, flapping=Flapping(times=MANY))
+    policy, within = _healing(order)
     radius = BlastRadius()
     if scenarios.KINDS[order.scenario].loses:
         radius = BlastRadius(brokers=2, in_sync=0, quorum=False)
@@ -145,7 +156,7 @@ def _one(target: Target, order: Order, say: Callable[[str], None], progress: Cal
                 events.record(site.journal, "loki.drill.started", target.name, about, correlation=site.run)
                 drawn = scenarios.aimed(drawn, _partitions(looks, topics), looks.quorum().leader)
                 with (
-                    drill_faults.watched(target, policy, order.limits, order.confirm, say) as sights,
+                    drill_faults.watched(target, policy, within, order.confirm, say) as sights,
                     drill_faults.breaking(site, drawn, running, looks, sights) as breaker,
                 ):
                     for event in running.events():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from asgard.cli import main as cli
@@ -66,9 +67,14 @@ def command(drilled: RealCluster, capsys: pytest.CaptureFixture[str]) -> Callabl
     return go
 
 
+def states(cluster: RealCluster) -> list[str]:
+    """Of the nodes."""
+    return [status(node).state for node in list_nodes(cluster.directory / "nodes")]
+
+
 def nothing_is_left(cluster: RealCluster) -> None:
     """Every node runs, and no scratch topic is there."""
-    assert [status(node).state for node in list_nodes(cluster.directory / "nodes")] == ["running"] * 3
+    assert states(cluster) == ["running"] * 3
     with connect(cluster.connection) as control:
         assert [name for name in control.topics() if name.startswith(scratch.PREFIX)] == []
 
@@ -118,8 +124,9 @@ def test_with_acks_1_and_an_unclean_election_records_are_truly_lost_and_the_dril
     nothing_is_left(drilled)
 
 
-def test_a_drill_that_is_interrupted_puts_everything_back(drilled: RealCluster) -> None:
-    """Ctrl-C while a broker hangs."""
+@contextlib.contextmanager
+def a_drill_in_which_a_broker_hangs(cluster: RealCluster) -> Iterator[subprocess.Popen[str]]:
+    """`asgard loki drill` in a process of its own, at that moment; afterwards it has ended, and so have its children."""
     args = ["loki", "drill", "broker-hangs", "--seed", "5", "--rate", "100/s", "--context", "orders", "--yes"]
     process = subprocess.Popen(
         [str(Path(sys.executable).parent / "asgard"), *args], stderr=subprocess.PIPE, env=dict(os.environ), text=True
@@ -128,14 +135,30 @@ def test_a_drill_that_is_interrupted_puts_everything_back(drilled: RealCluster) 
     for line in process.stderr:
         if line.endswith(" paused\n"):
             break
-    until = time.monotonic() + 10
-    paused: list[str] = []
-    while "paused" not in paused and time.monotonic() < until:
-        paused = [status(node).state for node in list_nodes(drilled.directory / "nodes")]
-    assert "paused" in paused
-    process.send_signal(signal.SIGINT)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert "paused" in states(cluster) and children
+    yield process
     process.stderr.read()
-    assert process.wait(60) == 130
+    process.wait(60)
+    assert psutil.wait_procs(children, timeout=20)[1] == []
+
+
+def test_ctrl_c_in_the_midst_of_a_drill_puts_everything_back(drilled: RealCluster) -> None:
+    with a_drill_in_which_a_broker_hangs(drilled) as process:
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+    nothing_is_left(drilled)
+
+
+def test_after_kill_9_of_a_drill_the_next_command_puts_everything_back(
+    drilled: RealCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with a_drill_in_which_a_broker_hangs(drilled) as process:
+        process.kill()
+    assert "paused" in states(drilled)
+    assert cli.main(["recover", "--yes", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told) == 2 and all(settled["settled"] for settled in told), "the broker and the scratch topic"
     nothing_is_left(drilled)
 
 

@@ -65,7 +65,6 @@ def drill(
     from asgard.loki.drill import report
     from asgard.loki.drill.preview import preview
     from asgard.loki.drill.verdict import added_up
-    from asgard.thor import policy as policies
 
     if not bootstrap_server and not contexts.load().by_name:
         raise WrongUsage(
@@ -79,7 +78,7 @@ def drill(
         drills.any_seed() if seed is None else seed,
         runs,
         _rate(rate),
-        policies.read(policy) if policy else None,
+        policy,
         confirm=confirm,
         allow_data_loss=allow_data_loss,
     )
