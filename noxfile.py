@@ -49,5 +49,5 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """`asgard demo` in an environment of its own."""
-    session.install("-q", "-e", ".[local]")
+    session.install("-q", "-e", ".[local,load]")
     session.run("asgard", "demo", *session.posargs)
