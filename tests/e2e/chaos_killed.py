@@ -159,8 +159,8 @@ class ChaosStory:
 
     def _left(self, before: dict[str, Any], ledger: subprocess.Popen[bytes]) -> list[str]:
         """What is not as it was."""
-        wrong = self._broken(before, ledger)
         self.whole()
+        wrong = self._broken(before, ledger)
         up = sorted(self.cluster.specs)
         offline = [d.path for dirs in self.control.log_dirs(up).values() for d in dirs if d.offline]
         wrong += [f"the log directory {path} is offline" for path in offline]
@@ -170,7 +170,7 @@ class ChaosStory:
         return wrong
 
     def whole(self) -> None:
-        """Every broker up, every replica in sync, the first leading in the topic."""
+        """Wait for every broker to be up, every replica to be in sync, the first to lead in the topic."""
 
         def whole() -> bool:
             partitions = [p for t in self.control.topics().values() for p in t.partitions]
@@ -180,6 +180,7 @@ class ChaosStory:
                 up == set(self.cluster.specs)
                 and all(set(p.isr) == set(p.replicas) for p in partitions)
                 and led_by_preferred(self.control, [self.topic])
+                and len(self.control.group_offsets().get(self.idle, {})) == len(LAYOUT)  # its coordinator answers again
             )
 
         eventually(whole, 120, "the cluster whole")
