@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgard.core.errors import Failed, WrongUsage
+from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.kafka.connection import Connection, read_properties, render_properties
-from asgard.kafka.nodes import Credentials, NodeSpec, RunDir, Voter, random_uuid
+from asgard.kafka.nodes import Credentials, NodeSpec, RunDir, Voter, random_uuid, update
 from asgard.kafka.nodes.spec import credentials_of, server_properties
 from asgard.kafka.nodes.storage import arguments
 
@@ -162,3 +162,12 @@ def test_a_node_with_two_log_directories_keeps_the_metadata_in_the_first(tmp_pat
     node.write(replace(COMBINED, log_dirs=2), CREDENTIALS)
     assert read_properties(node.properties)["log.dirs"] == f"{tmp_path}/1/data/log,{tmp_path}/1/data/log-2"
     assert node.spec().log_dirs == 2
+
+
+def test_a_node_can_be_given_more_log_directories_but_none_is_taken_away(tmp_path: Path) -> None:
+    node = RunDir(tmp_path / "1")
+    node.write(replace(COMBINED, log_dirs=2), CREDENTIALS)
+    with pytest.raises(Refused, match="has 2 log directories, and 1 are asked for"):
+        update(node, COMBINED)
+    update(node, replace(COMBINED, log_dirs=3))
+    assert len(read_properties(node.properties)["log.dirs"].split(",")) == 3
