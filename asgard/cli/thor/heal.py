@@ -88,9 +88,11 @@ def watch(
     from asgard.cli.moments import utc
     from asgard.compose import heal as healing
     from asgard.core.errors import AsgardError, Interrupted
+    from asgard.core.process import stay_small
     from asgard.kafka import target
     from asgard.thor.heal.once import CutShort
 
+    stay_small()
     every_s = _duration("--every", every)
     if every_s < 0.1:
         raise WrongUsage(f"--every is {every!r}; allowed is 100ms or more, as in 2s")
