@@ -169,8 +169,8 @@ def _story(drill: Drill) -> list[str]:
     if drill.loses:
         told.append(
             "With acks=1 a record is acknowledged when one broker has it. The broker that should have copied these hung, the one that "
-            "had them died, and the other one took over without them (unclean leader election). acks=all with "
-            "min.insync.replicas=2 is what prevents it; the other scenarios show that."
+            "had them died, and the other one took over without them. acks=all with min.insync.replicas=2 and without unclean "
+            "leader election is what prevents it; the other scenarios show that."
         )
     if drill.load.check:
         told.append(f"The check of every record says: {drill.load.check.sentence}")
