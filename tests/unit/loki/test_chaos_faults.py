@@ -220,3 +220,7 @@ def test_restoring_a_broker_asks_no_cluster(site: Site) -> None:
 
     breaking.restore(Reach(never, machines(site)), fault.operation.undo)  # type: ignore[arg-type]
     assert machines(site).states[2] == "running"
+
+
+def test_without_a_name_the_leader_of_a_replicated_topic_is_chased(site: Site) -> None:
+    assert breaking.planned(site, "chase_leader", {"times": 1}).subject == "leader of orders-0"

@@ -11,6 +11,7 @@ from asgard.loki.chaos.faults.brokers import bring_back, nodes_of, noted
 from asgard.loki.chaos.kind import Kind, Notes, Plan
 from asgard.loki.chaos.limits import refusal
 from asgard.loki.chaos.site import Site, standing
+from asgard.loki.load import scratch
 
 if TYPE_CHECKING:
     from asgard.kafka.rolling import Step
@@ -52,16 +53,18 @@ def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
 def chase_leader(site: Site, topic: str | None = None, partition: int = 0, times: int = 5) -> Plan:
     """Kill the leader of a partition and start it again, then the new leader, and so on (as Jepsen's bouncing nemesis does).
 
+    Of a replicated topic that `site.rng` picks, where none is named.
     The next one is killed when the limits bear it: so that a replica that is in sync is left.
     """
     nodes = nodes_of(site)
     if times < 1:
         raise WrongUsage(f"times is {times}", "Allowed is 1 or more.")
     if topic is None:
-        names = sorted(name for name, t in site.control.topics(moves=False).items() if not t.internal)
+        there = site.control.topics(moves=False)
+        names = sorted(name for name, t in there.items() if not t.internal and t.replication > 1)
         if not names:
-            raise WrongUsage("the cluster has no topic whose leader could be chased", "Name one: topic.")
-        topic = site.rng.choice(names)
+            raise WrongUsage("the cluster has no replicated topic whose leader could be chased")
+        topic = site.rng.choice([name for name in names if not name.startswith(scratch.PREFIX)] or names)
     named = f"{topic}-{partition}"
     replicas = _replicas(site, topic, partition)
 
