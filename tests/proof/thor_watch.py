@@ -24,7 +24,8 @@ from tests.harness.watched import Ward, Watcher, watched
 
 SEED = 5
 SECONDS = 600.0
-WARM_S = 60.0
+WARM_S = 180.0
+"""By then it has met each kind of loss, and imported what it needs for it."""
 POLICY = "grace: 5m, restart: {attempts: 2, wait: 90s}, flapping: {times: 1000}"
 MAY_GROW = 1.05
 MAY_GROW_FDS = 2
@@ -111,7 +112,7 @@ class Sizes:
             self.noted.append((time.monotonic() - self._began, *self._watcher.resources()))
 
     def _early_and_late(self, of: Callable[[tuple[float, int, int]], int]) -> tuple[float, float]:
-        """The median of the first two minutes after it got warm, and that of the last two."""
+        """The median of the two minutes after it got warm, and that of the last two."""
         end = self.noted[-1][0]
         early = [of(n) for n in self.noted if WARM_S <= n[0] <= WARM_S + 120] or [of(self.noted[0])]
         late = [of(n) for n in self.noted if n[0] >= end - 120]
@@ -130,7 +131,10 @@ class Sizes:
     def figures(self) -> dict[str, object]:
         """In MB and counts."""
         memory, files = self._early_and_late(lambda n: n[1]), self._early_and_late(lambda n: n[2])
+        minutes = range(int(self.noted[-1][0] // 60) + 1)
+        by_minute = [[rss for at, rss, _ in self.noted if at // 60 == minute] for minute in minutes]
         return {
             "memory_mb": {"early": round(memory[0] / 1e6, 1), "late": round(memory[1] / 1e6, 1)},
+            "memory_mb_by_minute": [round(median(found) / 1e6, 1) for found in by_minute if found],
             "open_files": {"early": files[0], "late": files[1], "most": max(n[2] for n in self.noted)},
         }
