@@ -23,6 +23,7 @@ from confluent_kafka import Consumer
 
 from asgard.core import contexts
 from asgard.core.contexts import Context
+from asgard.core.errors import AsgardError
 from asgard.kafka import nodes
 from asgard.kafka.model import QuotaEntity
 from asgard.kafka.ports import ControlPlane
@@ -136,7 +137,18 @@ class ChaosStory:
         return str(self.home.run(*then.split(), "--yes").err)
 
     def _state(self, ledger: subprocess.Popen[bytes]) -> dict[str, Any]:
-        """Everything that a fault can touch."""
+        """Everything that a fault can touch; a cluster that has just lost its controller answers a moment later."""
+        found: list[dict[str, Any]] = []
+
+        def answered() -> bool:
+            with contextlib.suppress(AsgardError):
+                found.append(self._look(ledger))
+            return bool(found)
+
+        eventually(answered, 120, "an answer")
+        return found[0]
+
+    def _look(self, ledger: subprocess.Popen[bytes]) -> dict[str, Any]:
         offsets = self.control.group_offsets().get(self.idle, {})
         return {
             "nodes": {n: nodes.status(self.cluster.run_dir(n)).state for n in self.cluster.specs},
@@ -145,7 +157,7 @@ class ChaosStory:
             "quota": self.control.quotas().get(QUOTA),
             "offsets": {f"{t}-{p}": offset for (t, p), offset in sorted(offsets.items())},
             **{name: look() for name, look in self.elsewhere.items()},
-            "replicas": [p.replicas for p in self.control.topics([self.topic])[self.topic].partitions],
+            "replicas": [p.replicas for p in self.control.topics([self.topic], moves=False)[self.topic].partitions],
         }
 
     def _data(self, node: int) -> Path:
@@ -173,15 +185,17 @@ class ChaosStory:
         """Wait for every broker to be up, every replica to be in sync, the first to lead in the topic."""
 
         def whole() -> bool:
-            partitions = [p for t in self.control.topics().values() for p in t.partitions]
-            up = {b.id for b in self.control.cluster().brokers if b.state == "up"}
-            self.control.elect_preferred_leaders([(self.topic, n) for n in range(len(LAYOUT))])
-            return (
-                up == set(self.cluster.specs)
-                and all(set(p.isr) == set(p.replicas) for p in partitions)
-                and led_by_preferred(self.control, [self.topic])
-                and len(self.control.group_offsets().get(self.idle, {})) == len(LAYOUT)  # its coordinator answers again
-            )
+            with contextlib.suppress(AsgardError):
+                partitions = [p for t in self.control.topics().values() for p in t.partitions]
+                up = {b.id for b in self.control.cluster().brokers if b.state == "up"}
+                self.control.elect_preferred_leaders([(self.topic, n) for n in range(len(LAYOUT))])
+                return (
+                    up == set(self.cluster.specs)
+                    and all(set(p.isr) == set(p.replicas) for p in partitions)
+                    and led_by_preferred(self.control, [self.topic])
+                    and len(self.control.group_offsets().get(self.idle, {})) == len(LAYOUT)  # its coordinator answers
+                )
+            return False
 
         eventually(whole, 120, "the cluster whole")
 
