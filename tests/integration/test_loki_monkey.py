@@ -87,6 +87,8 @@ def test_one_broker_that_has_opted_in_is_killed_and_no_second_one_while_under_re
     assert (code, bare["taken"], running()) == (0, False, {1, 2, 3})
     assert bare["why"].endswith(f"at min ISR, so with no replica to spare: 1 partition ({strict}-0)")
     control.delete_topics([strict])
+    while not monkey("--seed", "5", "--dry-run")[1]["victim"]:  # until brokers know that it is gone
+        time.sleep(0.2)
 
     with open_journal() as journal:
         change = leases.cluster_change(secured_cluster.cluster_id)

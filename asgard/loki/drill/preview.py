@@ -29,7 +29,9 @@ def preview(plan: Plan, cluster: str, runs: int) -> list[str]:
     lines += [f"  {_when(plan, i)}: {_what(step)}" for i, step in enumerate(plan.steps)]
     lines.append("  Thor heals; what it leaves is put back by the drill; then every record is looked for")
     if plan.loses:
-        lines.append("  this scenario is made to lose records of its topic; any other topic that trusts one replica may lose some too")
+        lines.append(
+            "  this scenario is made to lose records of its topic; any other topic that trusts one replica may lose some too"
+        )
     if runs > 1:
         lines.append(f"  and {runs - 1} more with the seeds up to {plan.seed + runs - 1}, each drawn anew")
     return lines
