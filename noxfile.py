@@ -21,8 +21,13 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Everything once, on a real Kafka, two files at a time. Arguments go to pytest: `nox -s tests -- tests/unit -k yaml`."""
     session.install("-q", "-e", ".[local,dev]")
+    if session.posargs:
+        session.run("pytest", "-q", *session.posargs)
+        return
     # A file's tests share a cluster, and mostly wait for it.
-    session.run("pytest", "-q", *(session.posargs or ("-n", "2", "--dist", "loadfile")))
+    session.run("pytest", "-q", "-n", "2", "--dist", "loadfile", success_codes=[0, 1])
+    # Two cores with fifteen brokers on them are late now and then: what failed is named above, and has to pass alone.
+    session.run("pytest", "-q", "--last-failed", "--last-failed-no-failures", "none", success_codes=[0, 5])
 
 
 @nox.session
