@@ -91,6 +91,7 @@ def test_feature_levels_are_raised_and_never_lowered(plain_broker: RealCluster) 
         whole = control.features()
         update = UpdateFeaturesRequest.FeatureUpdateKey(feature="share.version", max_version_level=0, upgrade_type=2)
         control._wire.ask(UpdateFeaturesRequest(timeout_ms=10_000, feature_updates=[update], validate_only=False))
+        eventually(lambda: not control.features().get("share.version"))
         assert control.raise_features({"share.version": 1, "group.version": 0}) == {"share.version": 1}
         eventually(lambda: control.features() == whole)
         assert control.raise_features(levels_of(DEFAULT_VERSION)) == {}
