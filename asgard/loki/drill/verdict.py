@@ -172,6 +172,11 @@ def _story(drill: Drill) -> list[str]:
             "had them died, and the other one took over without them. acks=all with min.insync.replicas=2 and without unclean "
             "leader election is what prevents it; the other scenarios show that."
         )
+    if drill.duplicates and not drill.loses:
+        told.append(
+            "A record can stand twice although its producer is idempotent: when leaders change, librdkafka may begin a new epoch and "
+            "send again what had arrived already (its issue 4953). Readers that must not count twice need keys or transactions."
+        )
     if drill.load.check:
         told.append(f"The check of every record says: {drill.load.check.sentence}")
         told += drill.load.check.notes

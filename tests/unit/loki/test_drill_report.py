@@ -110,6 +110,7 @@ def test_a_scenario_made_to_lose_that_loses_nothing_proves_nothing() -> None:
 def test_what_else_did_not_hold_is_named(how: dict[str, int], promise: str, words: str) -> None:
     run = drill(**how)  # type: ignore[arg-type]
     assert broken(run) == {promise} and words in run.verdict
+    assert any("issue 4953" in line for line in run.story) == (promise == "once")
 
 
 def test_what_could_not_be_looked_for_is_not_called_safe() -> None:
