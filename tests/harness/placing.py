@@ -14,8 +14,8 @@ from asgard.kafka.ports import ControlPlane
 RECORD_BYTES = 10_000
 
 
-def eventually(true: Callable[[], bool], within_s: float = 60, what: str = "it") -> None:
-    """Wait until it is so. Raises AssertionError where it does not come true."""
+def eventually(true: Callable[[], object], within_s: float = 60, what: str = "it") -> None:
+    """Wait until it is so: brokers hear of a change a moment after the controller made it. Raises AssertionError where it never is."""
     until = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < until, f"{what} never came true"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -31,6 +30,7 @@ from asgard.kafka.model import Acl, ConfigChange, Move, NewTopic, QuotaEntity, S
 from asgard.kafka.nodes.features import levels_of
 from asgard.kafka.ports import ControlPlane
 from tests.harness import RealCluster
+from tests.harness.placing import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -40,14 +40,6 @@ def control(secured_cluster: RealCluster) -> Iterator[AdminClient]:
     """As the administrator."""
     with connect(secured_cluster.connection) as client:
         yield client
-
-
-def eventually(true: Callable[[], bool], within_s: float = 20) -> None:
-    """Brokers hear of a change a moment after the controller has made it."""
-    until = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.05)
 
 
 def made(control: AdminClient, topic: NewTopic) -> NewTopic:

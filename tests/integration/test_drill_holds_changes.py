@@ -15,6 +15,7 @@ from asgard.odin import apply
 from asgard.odin.options import Options
 from asgard.odin.spec import load
 from tests.harness import RealCluster
+from tests.harness.placing import eventually
 
 STACK = """
 stack: drilled
@@ -39,7 +40,7 @@ def test_an_up_during_a_drill_is_told_who_holds_the_cluster(
                 up(file)
             assert "drilled" not in control.topics()
         assert up(file).result.ok
-        assert "drilled" in control.topics()
+        eventually(lambda: "drilled" in control.topics())
 
 
 def up(file: Path) -> apply.Outcome:

@@ -9,6 +9,7 @@ from typing import Any
 from asgard.kafka.admin import connect
 from tests.e2e.command import Answer, Home
 from tests.harness import RealCluster
+from tests.harness.placing import eventually
 
 
 def test_an_up_runs_the_gate_until_it_is_passed(plain_broker: RealCluster, tmp_path: Path, topic_name: str) -> None:
@@ -53,5 +54,5 @@ def test_an_up_runs_the_gate_until_it_is_passed(plain_broker: RealCluster, tmp_p
     stack["topics"][0]["partitions"] = 3
     assert up().json["gate"]["passed"], "a topic changed"
     with connect(plain_broker.connection) as control:
-        assert not [t for t in control.topics() if t.startswith("loki-")], "its scratch topics are gone"
+        eventually(lambda: not [t for t in control.topics() if t.startswith("loki-")], what="scratch topics gone")
         control.delete_topics([topic_name])

@@ -147,7 +147,7 @@ def test_chaos_toolkit_runs_an_experiment_that_ships_with_asgard(story: ChaosSto
     )
     assert [r["status"] for r in found["run"]] == ["succeeded"]
     assert replicas_of(control, story.topic) == before
-    assert not [name for name in control.topics() if name.startswith("loki-")]
+    eventually(lambda: not [name for name in control.topics() if name.startswith("loki-")], what="scratch topics gone")
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,10 @@ def test_groups_quotas_and_leaders_are_put_back(story: ChaosStory, control: Cont
     replicas = replicas_of(control, story.topic)
     with story.busy_group(), fault.hold(target.pick("orders"), doing="a test", seed=1, say=lambda text: None) as site:
         squeezed = inject(site, "squeeze_quota", client_id="ledger", produce=1000, consume=2000)
-        assert control.quotas()[QUOTA] == {"producer_byte_rate": 1000.0, "consumer_byte_rate": 2000.0}
+        tight = {"producer_byte_rate": 1000.0, "consumer_byte_rate": 2000.0}
+        eventually(lambda: control.quotas()[QUOTA] == tight, what="the squeezed quota")
         put_back(site, squeezed)
-        assert control.quotas()[QUOTA] == BEFORE
+        eventually(lambda: control.quotas()[QUOTA] == BEFORE, what="the quota as it was")
 
         rewound = inject(site, "rewind_group", group=story.idle, records=5)
         assert set(control.group_offsets()[story.idle].values()) == {15}

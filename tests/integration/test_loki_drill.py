@@ -25,6 +25,7 @@ from asgard.loki.load import run as runs
 from asgard.loki.load import scratch
 from tests.harness import RealCluster
 from tests.harness.counted import Count, count
+from tests.harness.placing import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -76,7 +77,7 @@ def nothing_is_left(cluster: RealCluster) -> None:
     """Every node runs, and no scratch topic is there."""
     assert states(cluster) == ["running"] * 3
     with connect(cluster.connection) as control:
-        assert [name for name in control.topics() if name.startswith(scratch.PREFIX)] == []
+        eventually(lambda: not [name for name in control.topics() if name.startswith(scratch.PREFIX)])
 
 
 def test_a_broker_dies_and_nothing_is_lost(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +20,7 @@ from asgard.kafka.model import NewTopic
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.targets.local import LocalNodes
 from tests.harness import RealCluster
+from tests.harness.placing import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -64,13 +64,13 @@ def test_one_broker_that_has_opted_in_is_killed_and_no_second_one_while_under_re
         return {node.id for node in nodes.nodes() if node.state == "running"}
 
     def in_sync() -> int:
-        return min(len(p.isr) for p in control.topics([topic_name])[topic_name].partitions)
+        return min((len(p.isr) for t in control.topics([topic_name]).values() for p in t.partitions), default=0)
 
-    def until_in_sync(count: int) -> None:
-        while in_sync() != count:
-            time.sleep(0.1)
+    def until_every_broker_knows(takes_one: bool) -> None:
+        """Each look asks another broker, and each hears of a topic in its own time."""
+        eventually(lambda: all(bool(monkey("--seed", "5", "--dry-run")[1]["victim"]) == takes_one for _ in range(6)))
 
-    until_in_sync(3)
+    eventually(lambda: in_sync() == 3)
 
     code, shown = monkey("--seed", "5", "--dry-run")
     assert (code, shown["taken"], running()) == (0, False, {1, 2, 3})
@@ -85,12 +85,12 @@ def test_one_broker_that_has_opted_in_is_killed_and_no_second_one_while_under_re
 
     strict = f"{topic_name}-strict"
     control.create_topics([NewTopic(strict, 1, 3, {"min.insync.replicas": "3"})])
+    until_every_broker_knows(takes_one=False)
     code, bare = monkey("--seed", "5", "--yes")
     assert (code, bare["taken"], running()) == (0, False, {1, 2, 3})
     assert bare["why"].endswith(f"at min ISR, so with no replica to spare: 1 partition ({strict}-0)")
     control.delete_topics([strict])
-    while not monkey("--seed", "5", "--dry-run")[1]["victim"]:  # until brokers know that it is gone
-        time.sleep(0.2)
+    until_every_broker_knows(takes_one=True)
 
     with open_journal() as journal:
         change = leases.cluster_change(secured_cluster.cluster_id)
@@ -104,7 +104,7 @@ def test_one_broker_that_has_opted_in_is_killed_and_no_second_one_while_under_re
         assert running() == {1, 2, 3} - {victim}
         assert operations.unfinished(journal) == [], "whoever heals brings it back, not the next command"
 
-        until_in_sync(2)
+        eventually(lambda: in_sync() == 2)
         code, second = monkey("--seed", "5", "--yes")
         assert (code, second["taken"], running()) == (0, False, {1, 2, 3} - {victim})
         assert "the cluster could not bear it: under-replicated: " in second["why"]

@@ -20,6 +20,7 @@ from asgard.odin.provider.former import Former
 from asgard.odin.provider.moves import file_log, left_behind
 from asgard.odin.resources.kinds import ACL, CONFIG, QUOTA, TOPIC, UNKNOWN, USER, Values
 from tests.harness import AckedProducer, RealCluster
+from tests.harness.placing import eventually
 from tests.provider_driver import Driver, driving, urn_of
 
 pytestmark = pytest.mark.kafka
@@ -38,13 +39,6 @@ def play(cluster: RealCluster, story: Story, **permits: Any) -> None:
 
 def topic(name: str, **more: Any) -> Values:
     return {"name": name, "partitions": 2, "replication": 3, "config": {}, **more}
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.05)
 
 
 def test_a_topic_from_its_first_to_its_last_day(secured_cluster: RealCluster, topic_name: str) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from asgard.kafka.model import ConfigChange, Move, NewTopic
 from asgard.kafka.placement import with_replication
 from asgard.odin.targets.local import LocalNodes
 from tests.harness import AckedProducer, RealCluster
+from tests.harness.placing import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -30,13 +31,6 @@ def control(secured_cluster: RealCluster) -> Iterator[AdminClient]:
     with connect(secured_cluster.connection) as client:
         yield client
         reassign.cancel(client, [(p.topic, p.partition) for p in client.reassignments()])
-
-
-def eventually(true: Callable[[], bool], within_s: float = 30) -> None:
-    until = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.05)
 
 
 def made(control: AdminClient, topic: NewTopic) -> None:
@@ -236,7 +230,7 @@ def test_all_nodes_restart_one_by_one_while_a_producer_writes(
     assert [step.what for step in steps] == ["restarting", "back"] * 3
     now = {n.id: n.pid for n in LocalNodes(secured_cluster.directory).nodes()}
     assert all(now[node] != pids[node] for node in pids)
-    assert all(len(p.isr) == 3 for p in control.topics([topic_name])[topic_name].partitions)
+    eventually(lambda: all(len(p.isr) == 3 for p in control.topics([topic_name])[topic_name].partitions))
     assert producer.failed == [] and len(producer.acked) > 50
     assert producer.lost(secured_cluster.connection) == []
 
@@ -260,4 +254,4 @@ def test_no_node_is_restarted_while_another_is_down_and_one_that_stays_away_is_n
         rolling.restart_one(control, nodes, down, restart=nodes.start)
     finally:
         secured_cluster.all_up()
-    assert down in control.topics([topic_name])[topic_name].partitions[0].isr
+    eventually(lambda: down in control.topics([topic_name])[topic_name].partitions[0].isr)

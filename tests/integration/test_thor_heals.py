@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from asgard.kafka.data import Record, Writer
-from tests.harness.placing import placed
+from tests.harness.placing import eventually, placed
 from tests.harness.watched import TOPIC, Ward, watched
 
 pytestmark = pytest.mark.kafka
@@ -164,7 +164,7 @@ def test_an_unclean_leader_is_elected_only_for_who_says_so_and_it_is_told_whom_t
 
     code, document = ward.run("thor", "elect", "--unclean", name, "--allow-data-loss", "--yes")
     assert (code, document) == (0, {"led": [name], "refused": {}})
-    assert ward.control.topics([topic])[topic].partitions[0].leader == 3
+    eventually(lambda: ward.control.topics([topic])[topic].partitions[0].leader == 3)
     _, events = ward.run("journal", "events", "--kind", "thor.leader.elected")
     assert events[-1]["subject"] == name and events[-1]["data"]["safe"] == [4]
     ward.cluster.start_node(4)

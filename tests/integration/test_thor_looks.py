@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,17 +22,11 @@ from asgard.kafka.model import ConfigChange, NewTopic
 from asgard.thor import kinds, measure, plan_file, snapshot_file
 from asgard.thor.limits import Limits
 from tests.harness import RealCluster
+from tests.harness.placing import eventually
 
 pytestmark = pytest.mark.kafka
 
 Asgard = Callable[..., tuple[int, Any]]
-
-
-def eventually(true: Callable[[], object], within_s: float = 60) -> None:
-    until = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.1)
 
 
 @pytest.fixture

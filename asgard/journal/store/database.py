@@ -29,6 +29,7 @@ from asgard.core.errors import AsgardError, Busy, Failed, Refused, Unreachable, 
 from asgard.journal.store import tables
 
 BUSY_TIMEOUT_S = 10.0
+CACHE_KIB = 256
 
 
 class Database:
@@ -123,6 +124,8 @@ def _engine(url: URL, busy_timeout_s: float) -> Engine:
     def _connect(connection: Any, _record: object) -> None:
         # FULL: what was committed before a change to a cluster is on disk also after a power cut.
         connection.execute("PRAGMA synchronous=FULL")
+        # The system keeps the file's pages anyway; SQLite's own 2 MB a connection would only make a watcher grow for minutes.
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
