@@ -30,8 +30,9 @@ from asgard.odin.credentials import client_properties
 from asgard.odin.engine.state import StateStore
 from asgard.odin.engine.steps import OnEvent
 from asgard.odin.options import Options
+from asgard.odin.read import load
 from asgard.odin.session import directory, local_connection
-from asgard.odin.spec import StackSpec, load
+from asgard.odin.spec import StackSpec
 from asgard.odin.targets.local import LocalNodes
 
 if TYPE_CHECKING:

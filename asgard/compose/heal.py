@@ -22,6 +22,7 @@ from asgard.thor.limits import Limits
 from asgard.thor.policy import Policy
 
 if TYPE_CHECKING:
+    from asgard.journal.store.database import Database
     from asgard.thor.heal.case import Decision
     from asgard.thor.heal.notify import Notice
     from asgard.thor.heal.once import Turn, Ward
@@ -63,11 +64,11 @@ def reach(
     limits: Limits,
     manner: Manner,
     tell: Callable[[Notice], None],
+    journal: Database,
     control: ControlPlane | None = None,
     patience_s: float = 0.0,
 ) -> Iterator[Ward]:
     """A connection to the cluster and all that a healing needs. Raises Unreachable, and Refused for a protected context."""
-    from asgard.journal.store.database import open_journal
     from asgard.thor.heal.once import Ward
 
     with contextlib.ExitStack() as stack:
@@ -89,6 +90,7 @@ def reach(
                 healing=decision.heals,
                 wait_s=wait_s,
                 control=connected,
+                journal=journal,
             ) as held:
                 yield held
 
@@ -96,7 +98,7 @@ def reach(
             target.name,
             cluster_id,
             connected,
-            stack.enter_context(open_journal()),
+            journal,
             policy,
             limits,
             node_control(target),
@@ -111,13 +113,15 @@ def reach(
 
 def once(target: Target, policy: Policy, limits: Limits, manner: Manner, control: ControlPlane | None = None) -> Turn:
     """One turn of healing. Raises Busy where somebody else changes the cluster, Unreachable, and Refused."""
+    from asgard.journal.store.database import open_journal
     from asgard.thor.heal.memory import Memory
     from asgard.thor.heal.notify import Notifier
     from asgard.thor.heal.once import once as turn
 
     with (
         Notifier(policy.notify, console.warn) as notifier,
-        reach(target, policy, limits, manner, notifier.tell, control) as ward,
+        open_journal() as journal,
+        reach(target, policy, limits, manner, notifier.tell, journal, control) as ward,
     ):
         return turn(ward, Memory())
 
@@ -134,15 +138,17 @@ def watch(
     complain: Callable[[AsgardError], None],
 ) -> None:
     """Heal until `over` is set; see `thor.heal.watch`."""
+    from asgard.journal.store.database import open_journal
     from asgard.thor import execute  # noqa: F401  (what a healing needs is there before a broker is lost)
     from asgard.thor.heal.notify import Notifier
     from asgard.thor.heal.watch import watch as loop
     from asgard.thor.plan import planner  # noqa: F401
 
     watching = replace(manner, doing="thor watch")
-    with Notifier(policy.notify, console.warn) as notifier:
+    # One journal for as long as it watches: SQLAlchemy keeps what it has compiled with each, until Python looks for cycles.
+    with Notifier(policy.notify, console.warn) as notifier, open_journal() as journal:
         loop(
-            lambda: reach(target, policy, limits, watching, notifier.tell, patience_s=PATIENCE_S),
+            lambda: reach(target, policy, limits, watching, notifier.tell, journal, patience_s=PATIENCE_S),
             every_s=every_s,
             over=over,
             report=report,

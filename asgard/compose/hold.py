@@ -15,6 +15,7 @@ from asgard.thor.hold import Hold
 
 if TYPE_CHECKING:
     from asgard.journal.leases import Priority
+    from asgard.journal.store.database import Database
 
 
 @contextlib.contextmanager
@@ -27,11 +28,12 @@ def change(
     healing: bool = False,
     wait_s: float = 0.0,
     control: ControlPlane | None = None,
+    journal: Database | None = None,
 ) -> Iterator[Hold]:
     """Hold a cluster in order to change it; what dead runs left there is settled first, and said.
 
-    `wait_s` is how long to wait in line for whoever is less urgent. A connection that is there already may be handed in
-    as `control`; its calls take `CALL_DEADLINE_S` at most, and it stays open.
+    `wait_s` is how long to wait in line for whoever is less urgent. A connection and a journal that are open already may be
+    handed in as `control` (whose calls take `CALL_DEADLINE_S` at most) and `journal`; they stay open.
 
     Raises Refused where the context is protected and `confirm` does not name it (`heal: allowed` lets healing through), and
     Busy with who holds a lease. Only healing goes on while a drill breaks things.
@@ -45,7 +47,8 @@ def change(
             stack.callback(control.close)
         cluster_id = control.cluster().cluster_id
         contexts.refuse_protected_cluster(cluster_id, confirm, healing=healing)
-        journal = stack.enter_context(open_journal())
+        if journal is None:
+            journal = stack.enter_context(open_journal())
         lease = stack.enter_context(
             leases.hold(
                 journal,

@@ -13,7 +13,8 @@ from asgard.core.schema.stack import StackFile, TopicEntry
 from asgard.core.schema.validate import Checked, nearest
 from asgard.kafka.connection import FIRST_USER
 from asgard.kafka.model import Acl, QuotaEntity
-from asgard.odin import access, configs, names, spec
+from asgard.odin import access, configs, names
+from asgard.odin.resolve import CLUSTER_RESOURCE, authorizer_of, explicit_acls, quota_entity, quota_values
 
 Found = Iterator[tuple[Loc, str] | tuple[Loc, str, Loc]]
 """Where, what is wrong, and where the first of two stands."""
@@ -167,7 +168,7 @@ def _security(file: StackFile) -> Found:
         )
     if local and sasl == "none" and file.users:
         yield ("users",), "need a login; allowed is security.sasl: scram-sha-512"
-    if file.acls and not spec.authorizer_of(file):
+    if file.acls and not authorizer_of(file):
         yield ("acls",), "have no effect without an authorizer; allowed is security.authorizer: true"
 
 
@@ -310,7 +311,7 @@ def _acls(file: StackFile) -> Found:
     for i, user in enumerate(file.users):
         lists = {"produce": user.produce, "consume": user.consume, "groups": user.groups}
         granted |= dict.fromkeys(access.acls_of(user.name, lists), ("users", i))
-    for i, (entry, acl) in enumerate(zip(file.acls, spec.explicit_acls(file), strict=True)):
+    for i, (entry, acl) in enumerate(zip(file.acls, explicit_acls(file), strict=True)):
         loc: Loc = ("acls", i)
         principal_type, _, principal = entry.principal.partition(":")
         if not principal_type or not principal:
@@ -322,10 +323,10 @@ def _acls(file: StackFile) -> Found:
                 f"is {entry.operation!r}; allowed for {entry.resource} are {', '.join(operations)}",
             )
         if entry.resource == "cluster":
-            if entry.name not in (None, spec.CLUSTER_RESOURCE):
+            if entry.name not in (None, CLUSTER_RESOURCE):
                 yield (
                     (*loc, "name"),
-                    f"is {entry.name!r}; allowed for the cluster is {spec.CLUSTER_RESOURCE}, or leave it out",
+                    f"is {entry.name!r}; allowed for the cluster is {CLUSTER_RESOURCE}, or leave it out",
                 )
             if entry.pattern != "literal":
                 yield (*loc, "pattern"), f"is {entry.pattern!r}; allowed for the cluster is literal"
@@ -342,7 +343,7 @@ def _quotas(file: StackFile) -> Found:
     empty = "limits nothing; allowed are produce, consume, request_percentage, controller_mutations"
     first: dict[QuotaEntity, Loc] = {}
     for i, user in enumerate(file.users):
-        if spec.quota_values(user.quota):
+        if quota_values(user.quota):
             first.setdefault(QuotaEntity(user=user.name), ("users", i, "quota"))
     for i, quota in enumerate(file.quotas):
         loc: Loc = ("quotas", i)
@@ -352,11 +353,11 @@ def _quotas(file: StackFile) -> Found:
         for key, name in (("user", quota.user), ("client_id", quota.client_id)):
             if name == "":
                 yield (*loc, key), "is empty; allowed is a name, or <default>"
-        entity = spec.quota_entity(quota.user, quota.client_id)
+        entity = quota_entity(quota.user, quota.client_id)
         if entity in first:
             yield loc, "is for an entity that has quotas already; allowed is each entity once", first[entity]
         first.setdefault(entity, loc)
-        if not spec.quota_values(quota):
+        if not quota_values(quota):
             yield loc, empty
 
 

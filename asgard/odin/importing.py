@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from asgard.core.document import scalar
 from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, Topic
 from asgard.odin import access, configs, names
-from asgard.odin.spec import CLUSTER_RESOURCE, DEFAULT_ENTITY, SCRAM, ExternalSpec, Sasl
+from asgard.odin.resolve import CLUSTER_RESOURCE, DEFAULT_ENTITY
+from asgard.odin.spec import SCRAM, ExternalSpec, Sasl
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./*-]*\Z")
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))

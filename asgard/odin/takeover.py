@@ -14,10 +14,11 @@ from asgard.odin import program as programs
 from asgard.odin.engine.state import StateStore
 from asgard.odin.engine.steps import Result
 from asgard.odin.options import Options
+from asgard.odin.read import load
 from asgard.odin.resources import identity
 from asgard.odin.resources.observe import TEMPORARY_CONFIGS
 from asgard.odin.session import changing, directory
-from asgard.odin.spec import ExternalSpec, StackSpec, load
+from asgard.odin.spec import ExternalSpec, StackSpec
 
 if TYPE_CHECKING:
     from asgard.journal.operations import Leftovers

@@ -13,7 +13,7 @@ from asgard.journal.store.database import open_journal
 from asgard.kafka.admin import connect
 from asgard.odin import apply
 from asgard.odin.options import Options
-from asgard.odin.spec import load
+from asgard.odin.read import load
 from tests.harness import RealCluster
 from tests.harness.placing import eventually
 

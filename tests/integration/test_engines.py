@@ -16,7 +16,8 @@ from asgard.kafka.model import ConfigChange
 from asgard.odin import apply
 from asgard.odin import program as programs
 from asgard.odin.options import EngineName, Options
-from asgard.odin.spec import StackSpec, load
+from asgard.odin.read import load
+from asgard.odin.spec import StackSpec
 from tests.harness import RealCluster
 
 pytestmark = pytest.mark.kafka

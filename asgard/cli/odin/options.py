@@ -31,7 +31,7 @@ DEFAULT_FILE = Path("asgard.yaml")
 
 
 def load_stack(file: Path, sets: list[str] | None) -> StackSpec:
-    from asgard.odin.spec import load
+    from asgard.odin.read import load
 
     spec = load(file, sets or ())
     for warning in spec.warnings:

@@ -65,7 +65,7 @@ def validate(file: File = DEFAULT_FILE, sets: Sets = None) -> None:
 @command(app, example="asgard odin schema > asgard.schema.json")
 def schema() -> None:
     """Print the JSON Schema of stack files, for editors."""
-    from asgard.odin.spec import json_schema
+    from asgard.odin.read import json_schema
 
     console.emit(json_schema())
 

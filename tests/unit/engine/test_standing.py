@@ -9,9 +9,10 @@ import pytest
 
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State
+from asgard.odin.read import load
 from asgard.odin.reality import Drift
 from asgard.odin.resources.kinds import BROKER, TOPIC
-from asgard.odin.spec import StackSpec, load
+from asgard.odin.spec import StackSpec
 from asgard.odin.standing import marks, standing
 
 REF = StackRef("asgard", "big")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from asgard.core.errors import ExitCode, InvalidFile
-from asgard.odin.spec import load
+from asgard.odin.read import load
 from asgard.odin.templates import templates
 
 HERE = Path(__file__).parent

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from asgard.odin.check import ADMIN_USERS
-from asgard.odin.spec import load
+from asgard.odin.read import load
 
 DOC = Path(__file__).parents[3] / "docs" / "stack-file.md"
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from asgard.core.yaml import read_text
 from asgard.kafka.model import Acl, Partition, QuotaEntity, Topic
 from asgard.odin.importing import Found, render, retention, text
-from asgard.odin.spec import ExternalSpec, StackSpec, load
+from asgard.odin.read import load
+from asgard.odin.spec import ExternalSpec, StackSpec
 
 CLUSTER = ExternalSpec(bootstrap_servers="localhost:9092", cluster_id="abc")
 
