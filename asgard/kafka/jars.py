@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import ssl
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -201,9 +200,3 @@ def _system_certificates() -> Iterator[None]:
         yield
     finally:
         del os.environ["REQUESTS_CA_BUNDLE"]
-
-
-if __name__ == "__main__":  # python -m asgard.kafka.jars 4.3.1 > asgard/kafka/lock/kafka-4.3.1.json
-    from asgard.kafka.download import download
-
-    sys.stdout.write(make_lock(sys.argv[1], resolve(sys.argv[1]), download).render())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asgard.core import yaml
+from asgard.core.assign import assign
 from asgard.core.errors import InvalidFile
 from asgard.core.schema.stack import StackFile
 from asgard.core.schema.validate import check
@@ -22,7 +23,7 @@ def load(path: Path | str, sets: Iterable[str] = ()) -> StackSpec:
     """
     document = yaml.read(path)
     for assignment in sets:
-        document.set(assignment)
+        assign(document, assignment)
     checked = check(document, StackFile, _stand_ins(document.root))
     if checked.value is None:
         raise InvalidFile(checked.problems)

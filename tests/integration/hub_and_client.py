@@ -17,7 +17,7 @@ from locust.env import Environment
 from asgard.loki.check.check import check
 from asgard.loki.check.history import HistoryFiles
 from asgard.loki.load import drive, messages, scenario
-from asgard.loki.load.child import Order
+from asgard.loki.load.order import Order
 from asgard.loki.load.scenario import Producers, Scenario
 from asgard.loki.load.work import BLOCKING_USERS, Work
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asgard.core.assign import assign
 from asgard.core.document import Document, Loc, dotted
 from asgard.core.errors import InvalidFile, Problem
 from asgard.loki.chaos import variables
@@ -27,7 +28,7 @@ def read(path: Path, assignments: Sequence[str] = ()) -> Experiment:
 
     document = yaml.read(path, references=False)
     for assignment in assignments:
-        document.set(f"configuration.{assignment}", free_keys=("configuration",))
+        assign(document, f"configuration.{assignment}", free_keys=("configuration",))
     checked = check(document, ExperimentFile)
     problems = list(checked.problems)
     if checked.value is not None and _all_there(document.root, checked.value):

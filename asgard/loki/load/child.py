@@ -13,39 +13,16 @@ import json
 import os
 import signal
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from asgard.core.errors import AsgardError
+from asgard.loki.load.order import OUTCOME, Order
 
-OUTCOME = "outcome.json"
 START_IN_S = 0.3
 START_IN_ELSEWHERE_S = 2.0
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the parent wants. `host` and `port` are the master's: to listen at, or to go to.
-
-    `plan` is what a master tells its workers, beside the scenario; a worker has neither. `cluster_id` is the cluster's that the
-    servers belong to. `ship`: send the history to a master on another machine.
-    """
-
-    role: Literal["alone", "master", "worker"]
-    directory: str
-    bootstrap_servers: str
-    properties: dict[str, str]
-    cluster_id: str
-    scenario: str | None = None
-    plan: dict[str, Any] = field(default_factory=dict)
-    workers: int = 1
-    host: str = "127.0.0.1"
-    port: int = 0
-    ship: bool = False
-    ready_within_s: float = 60.0
 
 
 def emit(event: str, data: dict[str, Any]) -> None:

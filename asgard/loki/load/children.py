@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from asgard.core.errors import AsgardError, ExitCode, Failed
-from asgard.loki.load.child import OUTCOME, Order
+from asgard.loki.load.order import OUTCOME, Order
 from asgard.loki.load.outcome import Outcome
 
 Event = dict[str, Any]

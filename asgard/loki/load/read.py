@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asgard.core.assign import assign
 from asgard.core.document import Document, Loc
 from asgard.core.errors import InvalidFile, Problem
 from asgard.loki.load.scenario import (
@@ -42,7 +43,7 @@ def read_file(path: Path, *, assignments: Sequence[str] = (), workers: int = 1) 
 
     document = yaml.read(path)
     for assignment in assignments:
-        document.set(assignment)
+        assign(document, assignment)
     return _scenario(document, path.stem, path.parent, workers)
 
 

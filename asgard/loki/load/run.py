@@ -31,8 +31,8 @@ from asgard.loki.check.history import SUFFIX
 from asgard.loki.load import checked, scratch
 from asgard.loki.load import faults as faulted
 from asgard.loki.load import scenario as scenarios
-from asgard.loki.load.child import Order
 from asgard.loki.load.children import Children, Event
+from asgard.loki.load.order import Order
 from asgard.loki.load.result import Mark, Result, measured
 from asgard.loki.load.scenario import Scenario
 from asgard.loki.load.scratch import Topics

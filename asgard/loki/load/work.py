@@ -21,8 +21,8 @@ from asgard.kafka.connection import Connection
 from asgard.loki.check.history import SUFFIX
 from asgard.loki.check.recorder import Recorder
 from asgard.loki.load import drive, feed, messages, scenario
-from asgard.loki.load.child import Order
 from asgard.loki.load.drive import SLICE_S
+from asgard.loki.load.order import Order
 from asgard.loki.load.reader import Reader
 from asgard.loki.load.scenario import Consumers, Producers, Scenario
 from asgard.loki.load.sender import Sender

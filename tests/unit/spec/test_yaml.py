@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgard.core import yaml
+from asgard.core.assign import assign
 from asgard.core.document import scalar, text_of
 from asgard.core.errors import InvalidFile, WrongUsage
 
@@ -119,7 +120,7 @@ def test_set_changes_what_it_names() -> None:
         "new.key=[a, b]",
         "s=a=b",
     ):
-        document.set(assignment)
+        assign(document, assignment)
     assert document.root["kafka"]["brokers"] == 3
     assert text_of(document.root["kafka"]["version"]) == "4.10"
     assert document.root["topics"][0]["config"] == {"x": 1, "retention.ms": 5}
@@ -144,7 +145,7 @@ def test_set_changes_what_it_names() -> None:
 def test_set_that_leads_nowhere_is_refused(assignment: str, message: str) -> None:
     document = yaml.read_text("kafka: {brokers: 1}\ntopics: [{name: a}]\n", "f")
     with pytest.raises(WrongUsage, match=message):
-        document.set(assignment)
+        assign(document, assignment)
 
 
 @given(st.text(max_size=60) | st.text(alphabet="ab:-[]{},&*!#'\"\\\n \t|>%@`?0.", max_size=60))
