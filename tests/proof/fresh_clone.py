@@ -58,7 +58,7 @@ def prove() -> tuple[dict[str, object], list[str]]:
             if ran.code:
                 wrong.append(f"{name}: exit code {ran.code}: {ran.text[-1500:]}")
             if name == "first":
-                figures["java"] = fresh.run(f"{first.split()[-2]} doctor").line_with("Java")
+                figures["java"] = fresh.run(f"{first.split()[-2]} doctor").line_with("Java").replace(scratch, "…")
         if figures["found_on_path"]:
             wrong.append("what was to be hidden is on PATH")
         if left := leaked_processes(Path(scratch)):
