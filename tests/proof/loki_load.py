@@ -39,7 +39,9 @@ def prove() -> tuple[dict[str, object], list[str]]:
             wrong += (
                 [] if abs(fixed["p50_apart"]) <= 0.15 else [f"the medians of p50 are {fixed['p50_apart']:+.0%} apart"]
             )
-            within = fixed["java_least_p99_ms"] <= fixed["loki_p99_ms"] <= fixed["java_largest_p99_ms"]
+            within = (
+                fixed["java_least_p99_ms"] <= round(fixed["loki_p99_ms"]) <= fixed["java_largest_p99_ms"]
+            )  # it tells whole ms
             wrong += [] if within else ["p99 is outside the Java tool's own spread"]
             for name, prove_it in (("hanging_broker", _hanging), ("workers", _workers)):
                 figures[name], found = prove_it(cluster)

@@ -59,7 +59,9 @@ def run(
     keys: Annotated[str | None, _flag("--keys", "SPREAD", "none, fixed, uniform or zipf.")] = None,
     acks: Annotated[str | None, _flag("--acks", "ACKS", "all, 1 or 0.")] = None,
     compression: Annotated[str | None, _flag("--compression", "CODEC", "none, gzip, snappy, lz4 or zstd.")] = None,
-    linger: Annotated[str | None, _flag("--linger", "TIME", "How long a batch waits for more; 5ms by default.")] = None,
+    linger: Annotated[
+        str | None, _flag("--linger", "TIME", "How long a batch waits for more; 5ms by default, 100ms at full speed.")
+    ] = None,
     batch: Annotated[str | None, _flag("--batch", "SIZE", "Of a batch, at most; 1MB by default.")] = None,
     slo: Annotated[
         list[str] | None,

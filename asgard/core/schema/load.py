@@ -89,7 +89,10 @@ class LoadProducers(Model):
     acks: Literal["all", 1, 0] = "all"
     idempotence: Annotated[bool | None, Given] = Field(default=None, description="true by default with acks all")
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
-    linger: Seconds = Field(default=0.005, description="how long a batch waits for more records")
+    linger: OptionalSeconds = Field(
+        default=None,
+        description="how long a batch waits for more records; 100ms by default at full speed, 5ms with a rate or `in_flight`",
+    )
     batch: Size = Field(
         default=1_000_000, description="bytes of a batch, at most; 1 MB by default, as librdkafka has it"
     )

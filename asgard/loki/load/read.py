@@ -29,6 +29,9 @@ DEFAULT_DURATION_S = 30.0
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
 """What a closed loop has in flight unless told otherwise: as much as the memory of Kafka's own producer (`buffer.memory`)."""
 MOST_IN_FLIGHT = 100_000
+LINGER_S = 0.005
+FULL_SPEED_LINGER_S = 0.1
+"""With so much in flight a record waits for its turn anyway; fuller batches leave more of the machine to the brokers."""
 DEFAULT_BYTES = 1024
 EVENT_BYTES = 256
 """More than an event of the shipped generator has."""
@@ -111,6 +114,7 @@ def _producers(file: LoadFile, i: int, duration_s: float, workers: int) -> Produ
             stages.append(Stage(stage.duration, reached, stage.to))
             reached = stage.to
     values = _values(given.value)
+    full_speed = not stages and given.in_flight is None
     before = sum(1 for p in file.producers[:i] if p.topic == given.topic and not p.name)
     return Producers(
         name=given.name or (f"{given.topic} {before + 1}" if before else given.topic),
@@ -123,7 +127,7 @@ def _producers(file: LoadFile, i: int, duration_s: float, workers: int) -> Produ
         acks="all" if given.acks == "all" else "1" if given.acks == 1 else "0",
         idempotence=given.acks == "all" if given.idempotence is None else given.idempotence,
         compression=given.compression,
-        linger_s=given.linger,
+        linger_s=(FULL_SPEED_LINGER_S if full_speed else LINGER_S) if given.linger is None else given.linger,
         batch_bytes=given.batch,
         timeout_s=given.timeout,
     )

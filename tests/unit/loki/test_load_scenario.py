@@ -52,6 +52,9 @@ def test_a_file_is_read_with_its_defaults(file: Path) -> None:
     assert ramp.stages == (Stage(10, 0, 1000), Stage(20, 1000, 1000))
     assert (ramp.users, ramp.acks, ramp.idempotence, ramp.values.events) == (2, "all", True, "rides")
     assert (closed.open_loop, closed.acks, closed.idempotence, closed.name) == (False, "1", False, "orders 2")
+    assert (ramp.linger_s, closed.linger_s) == (read.LINGER_S, read.LINGER_S), (
+        "few are in flight: each waits for its batch"
+    )
     assert load.consumers[0].users == 3, "one a worker"
     assert load.records == read.CLOSED_LOOP_RECORDS, "a closed loop is bounded in count"
     assert (load.slo.p99_s, load.slo.errors, load.slo.lost) == (0.25, 0.001, 0)
@@ -107,6 +110,12 @@ consumers: [{topic: elsewhere}]
 )
 def test_a_wrong_value_is_told_with_what_is_allowed(tmp_path: Path, text: str, message: str) -> None:
     assert any(message in problem for problem in wrong(tmp_path, text))
+
+
+def test_batches_fill_at_full_speed(tmp_path: Path) -> None:
+    path = tmp_path / "fast.yaml"
+    path.write_text("producers: [{topic: t}, {topic: t, name: mine, linger: 1ms}]\n")
+    assert [p.linger_s for p in read.read_file(path).producers] == [read.FULL_SPEED_LINGER_S, 0.001]
 
 
 def test_flags_say_what_a_file_says() -> None:
