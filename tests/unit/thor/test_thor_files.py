@@ -91,7 +91,9 @@ def test_a_broken_snapshot_is_refused_with_its_place(changed: dict[str, object],
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("data", [b"", b"nonsense", gzip.compress(b"{}", mtime=0)[:-9], b'{"format": "asgard.cluster/v1"'])
+@pytest.mark.parametrize(
+    "data", [b"", b"nonsense", gzip.compress(b"{}", mtime=0)[:-9], b'{"format": "asgard.cluster/v1"']
+)
 def test_what_is_no_snapshot_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     path.write_bytes(data)
