@@ -27,9 +27,20 @@ class Count:
 
 
 def count(load: Load) -> Count:
-    """Count the records of a load that has ended and whose topic is still there."""
+    """Count the records of a load that has ended and whose topic is still there.
+
+    Just after an election a leader shows less than it has, until its followers have asked it: what is counted twice alike counts.
+    """
     blocks = HistoryFiles(load.directory).blocks((Acked,))
     acked = {(b.producer, s) for _, b in blocks if isinstance(b, Acked) for s in b.sequences.values().tolist()}
+    before, counted = None, _count(load, acked)
+    while counted != before:
+        time.sleep(1)
+        before, counted = counted, _count(load, acked)
+    return counted
+
+
+def _count(load: Load, acked: set[Name]) -> Count:
     found = [name for topic in load.topics.renamed.values() for name in names(load.connection, topic, load.run)]
     return Count(len(acked), len(acked - set(found)), len(found) - len(set(found)))
 

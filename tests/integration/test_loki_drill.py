@@ -32,8 +32,13 @@ pytestmark = pytest.mark.kafka
 
 @pytest.fixture
 def drilled(secured_cluster: RealCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[RealCluster]:
-    """The shared cluster as a stack of this machine, by the context `orders`."""
+    """The shared cluster as a stack of this machine, by the context `orders`.
+
+    Other tests leave topics there; no drill takes the broker that has the only replica of one.
+    """
     cluster = secured_cluster
+    with connect(cluster.connection) as control:
+        control.delete_topics([name for name, topic in control.topics().items() if topic.replication == 1])
     monkeypatch.setenv("ASGARD_HOME", str(cluster.home))
     contexts.put(
         Context("orders", cluster.bootstrap_servers, str(cluster.client_properties), cluster.cluster_id, "harness")
@@ -84,6 +89,7 @@ def test_a_broker_dies_and_nothing_is_lost(
     command: Callable[..., tuple[int, Any, str]], drilled: RealCluster, by_hand: list[Count], tmp_path: Path
 ) -> None:
     code, found, words = command("broker-dies", "--seed", "7", "--rate", "300/s", "--out", str(tmp_path / "out"))
+    assert code in (0, 1), found
     (run,), (counted,) = found["runs"], by_hand
     (fault,) = run["faults"]
     print(words)
