@@ -55,12 +55,16 @@ def set_quota(control: ControlPlane, entity: QuotaEntity, values: Mapping[str, f
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Quotas that are still as they were set have their value of before; others are somebody else's by now."""
+    """Quotas that are still as they were set have their value of before; others are somebody else's by now.
+
+    One that reads as before is written all the same: the broker that was asked may not have heard yet that it was changed.
+    """
     control, entity = reach.control(), QuotaEntity(undo["user"], undo["client_id"])
     now = control.quotas().get(entity, {})
-    back = {name: undo["before"][name] for name, ours in undo["ours"].items() if now.get(name) == ours}
+    before = undo["before"]
+    back = {name: before[name] for name, ours in undo["ours"].items() if now.get(name) in (ours, before[name])}
     if not back:
-        return "the quota is as it was before, or somebody else's by now"
+        return "the quota is somebody else's by now"
     set_quota(control, entity, back)
     return "the quota is as it was before"
 
