@@ -124,7 +124,7 @@ def _engine(url: URL, busy_timeout_s: float) -> Engine:
     def _connect(connection: Any, _record: object) -> None:
         # FULL: what was committed before a change to a cluster is on disk also after a power cut.
         connection.execute("PRAGMA synchronous=FULL")
-        # The system keeps the file's pages anyway; SQLite's own 2 MB a connection would only make a watcher grow for minutes.
+        # SQLite would keep up to 2 MB a connection; the system keeps the file's pages anyway.
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
 
     @sa.event.listens_for(engine, "begin")
