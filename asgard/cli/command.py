@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from asgard.core import console
+from asgard.core import console, events
 from asgard.core.console import OutputFormat
 
 Context = Annotated[
@@ -64,8 +64,13 @@ def command(
         def call(**given: Any) -> Any:
             output = OutputFormat.JSON if given.pop("json_") else given.pop("output", OutputFormat.TABLE)
             given.pop("output", None)
-            console.settings = console.Settings(output=output, yes=bool(given.get("yes")), debug=given.pop("debug"))
-            return function(**given)
+            console.begin(console.Settings(output=output, yes=bool(given.get("yes")), debug=given.pop("debug")))
+            renderer = console.Renderer()
+            with events.listening(renderer.show):
+                try:
+                    return function(**given)
+                finally:
+                    renderer.clear()
 
         parameters = list(signature.parameters.values())
         for common, (kind, default, flags, help_text) in _COMMON.items():

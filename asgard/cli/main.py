@@ -144,14 +144,14 @@ def _os_hint(error: OSError) -> str:
 
 
 def _report(error: AsgardError) -> None:
-    if console.settings.debug:
+    if console.current().debug:
         import traceback
 
         traceback.print_exc()
     lead = "" if hasattr(error, "problems") else "error: "
     console.say(console.style(lead, "bold", "red", stream=sys.stderr) + str(error))
-    wants_document = console.settings.output in (console.OutputFormat.JSON, console.OutputFormat.YAML)
-    if wants_document and not console.settings.emitted:
+    wants_document = console.current().output in (console.OutputFormat.JSON, console.OutputFormat.YAML)
+    if wants_document and not console.current().emitted:
         document: dict[str, Any] = {"what": error.what, "hint": error.hint, "exit_code": int(error.exit_code)}
         if hasattr(error, "problems"):
             document["problems"] = error.problems

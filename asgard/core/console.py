@@ -6,6 +6,7 @@ shown. Everything else (progress, warnings, questions) goes to stderr, so that `
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 import json
 import os
@@ -18,6 +19,7 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
+from asgard.core import events
 from asgard.core.errors import Refused
 
 
@@ -42,7 +44,21 @@ class Settings:
     times: bool = False
 
 
-settings = Settings()
+_settings: contextvars.ContextVar[Settings | None] = contextvars.ContextVar("asgard_settings", default=None)
+
+
+def current() -> Settings:
+    """The settings of this call; those of a thread without a call of its own are the defaults."""
+    found = _settings.get()
+    if found is None:
+        found = Settings()
+        _settings.set(found)
+    return found
+
+
+def begin(settings: Settings) -> None:
+    """A new call begins with these settings; they hold for its context (thread, task), not for the process."""
+    _settings.set(settings)
 
 
 @dataclass(frozen=True)
@@ -74,8 +90,8 @@ def to_plain(value: Any) -> Any:
 
 def emit(document: Any, *tables: Table, text: str | None = None) -> None:
     """Show a command's result. People see `tables`, then `text`; programs see `document`."""
-    settings.emitted = True
-    match settings.output:
+    current().emitted = True
+    match current().output:
         case OutputFormat.JSON:
             print_out(json.dumps(to_plain(document), indent=2, ensure_ascii=False))
         case OutputFormat.YAML:
@@ -90,8 +106,8 @@ def emit(document: Any, *tables: Table, text: str | None = None) -> None:
 
 def emit_line(document: Any, text: str) -> None:
     """One item of a stream (`--follow`): a JSON line for programs, `text` for people."""
-    settings.emitted = True
-    as_json = settings.output in (OutputFormat.JSON, OutputFormat.YAML)
+    current().emitted = True
+    as_json = current().output in (OutputFormat.JSON, OutputFormat.YAML)
     print_out(json.dumps(to_plain(document), ensure_ascii=False) if as_json else text)
 
 
@@ -104,11 +120,11 @@ def print_out(text: str) -> None:
 def render(table: Table) -> str:
     """A table as text, in the format in force."""
     rows = [["-" if cell is None else str(cell) for cell in row] for row in table.rows]
-    if settings.output is OutputFormat.TABLE and sys.stdout.isatty():
+    if current().output is OutputFormat.TABLE and sys.stdout.isatty():
         return _rich(table, rows)
     from tabulate import tabulate
 
-    style = "github" if settings.output is OutputFormat.MARKDOWN else "simple"
+    style = "github" if current().output is OutputFormat.MARKDOWN else "simple"
     align = ["right" if c in table.right else "left" for c in table.columns]
     body = tabulate(
         rows, headers=list(table.columns), tablefmt=style, disable_numparse=True, colalign=align if rows else None
@@ -146,7 +162,7 @@ def style(text: str, *styles: str, stream: Any = None) -> str:
 
 def stamped(text: str) -> str:
     """The lines as they stand in a log: each with the time where this call's lines carry it."""
-    if not settings.times:
+    if not current().times:
         return text
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return "\n".join(f"{now} {line}" for line in text.split("\n"))
@@ -165,7 +181,7 @@ def warn(text: str) -> None:
 
 def ask(question: str) -> None:
     """Go on only with a yes: from `--yes`, or typed at a terminal. Raises Refused otherwise."""
-    if settings.yes:
+    if current().yes:
         return
     if not sys.stdin.isatty():
         raise Refused(
@@ -175,6 +191,49 @@ def ask(question: str) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Refused("nothing was changed")
+
+
+class Renderer:
+    """Shows an operation's events on stderr: a line for each, progress as a line that rewrites itself (a terminal) or comes
+    every few seconds (a log). `core.events.listening` takes its `show`.
+    """
+
+    def __init__(self, *, every_s: float = 5.0) -> None:
+        self._every_s = every_s
+        self._last = time.monotonic()
+        self._open = False
+
+    def show(self, event: events.Event) -> None:
+        """Show one event."""
+        match event:
+            case events.Progress():
+                self._progress(event)
+            case events.Warned():
+                self.clear()
+                warn(event.text)
+            case events.Step():
+                self.clear()
+                say(f"{event.text} …")
+            case _:
+                self.clear()
+                say(event.text)
+
+    def _progress(self, event: events.Progress) -> None:
+        line = f"{event.what}: {event.text}" if event.what else event.text
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\033[K{line}")
+            sys.stderr.flush()
+            self._open = True
+        elif time.monotonic() - self._last >= self._every_s:
+            self._last = time.monotonic()
+            say(line)
+
+    def clear(self) -> None:
+        """Take away a progress line that stands on the terminal."""
+        if self._open:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+            self._open = False
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def history(
 def _agree(choice: Choice, victim: Victim) -> None:
     from asgard.loki.monkey import act
 
-    if not console.settings.yes:
+    if not console.current().yes:
         console.say(f"{choice.why}; {act.way_back(victim)}")
     console.ask("Do it?")
 

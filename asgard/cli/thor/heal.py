@@ -117,7 +117,7 @@ def watch(
             document = {"at": at, **console.to_plain(turn.healed), "cluster": picked.name}
             console.emit_line(document, f"{at} {turn.healed}")
 
-    console.settings.times = True
+    console.current().times = True
     try:
         with console.progress("healing") as show:
             healing.watch(

@@ -142,7 +142,7 @@ def emit_plan(plan: Plan) -> None:
     """Show a plan: its summary and tables for people, its document for programs."""
     from asgard.thor import plan_file
 
-    as_document = console.settings.output in (console.OutputFormat.JSON, console.OutputFormat.YAML)
+    as_document = console.current().output in (console.OutputFormat.JSON, console.OutputFormat.YAML)
     console.emit(plan_file.document(plan) if as_document else None, *tables(plan), text=summary(plan))
 
 

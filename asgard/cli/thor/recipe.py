@@ -121,7 +121,7 @@ def run(
     Exits with 0 where all is done or nothing was to do, 1 where a step failed or has to wait, 75 where the recipe runs already
     or somebody else changes the cluster. A run that was killed is gone on with.
     """
-    console.settings.times = not sys.stderr.isatty()
+    console.current().times = not sys.stderr.isatty()
     from asgard.compose import recipes as composed
     from asgard.kafka import target
     from asgard.thor import policy as policies
@@ -137,7 +137,7 @@ def run(
         console.say(f"{chosen.name}: {text}")
 
     def agree() -> None:
-        if not console.settings.yes:
+        if not console.current().yes:
             for step in chosen.steps:
                 console.say(f"  step {step.number}: {step.action}" + (f" ({step.name})" if step.given.name else ""))
         console.ask(f"Run {chosen.name} on {cluster.name}?")

@@ -1,0 +1,111 @@
+"""What happens while something is done: plain data that whoever called renders (a terminal, a page, a log, JSON lines).
+
+Code below the command line reports with `step`, `progress`, `note` and `warn`, and never knows who listens. A caller listens with
+`with listening(sink):`; without a listener nothing is shown. The listener belongs to the operation and not to the process: it is
+a context variable, so two requests of one server never hear each other. A thread starts with an empty context, so work
+that is handed to a thread goes through `carried`.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a person may want to read. `text` is one sentence or phrase, without markup."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Event):
+    """A step of the work began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(Event):
+    """How far long work is. `what` names the work; `done` and `total` count `unit`s where they are known."""
+
+    what: str = ""
+    done: float | None = None
+    total: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Event):
+    """Something worth a line, such as what was settled or which file was read. `data` is the same for programs."""
+
+    data: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Event):
+    """Something the user should know although the work goes on."""
+
+
+Sink = Callable[[Event], None]
+
+_sink: contextvars.ContextVar[Sink | None] = contextvars.ContextVar("asgard_events", default=None)
+
+
+def emit(event: Event) -> None:
+    """Hand an event to the listener of this operation."""
+    sink = _sink.get()
+    if sink is not None:
+        sink(event)
+
+
+def step(text: str) -> None:
+    """A step of the work begins."""
+    emit(Step(text))
+
+
+def progress(what: str, text: str, *, done: float | None = None, total: float | None = None, unit: str = "") -> None:
+    """How far the work named `what` is; cheap, and may be called often."""
+    emit(Progress(text, what, done, total, unit))
+
+
+def note(text: str, data: Any = None) -> None:
+    """A line worth reading."""
+    emit(Note(text, data))
+
+
+def warn(text: str) -> None:
+    """Something the user should know although the work goes on."""
+    emit(Warned(text))
+
+
+@contextmanager
+def listening(sink: Sink) -> Iterator[None]:
+    """Send this operation's events to `sink` inside the block, and to the former listener after it."""
+    token = _sink.set(sink)
+    try:
+        yield
+    finally:
+        _sink.reset(token)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Drop the events of the block: for work whose result is all that counts."""
+    with listening(lambda event: None):
+        yield
+
+
+def carried(function: Callable[P, R]) -> Callable[P, R]:
+    """The function with this operation's context, for a thread that is started with it. One carried function for each thread."""
+    context = contextvars.copy_context()
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return context.run(function, *args, **kwargs)
+
+    return call
