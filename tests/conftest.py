@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from asgard.core import paths
-from tests.harness import leaked_processes
+from tests.harness import leaked_processes, postgres
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,3 +23,13 @@ def no_process_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Itera
     for process in leaked:
         process.kill()
     assert not leaked, "processes left behind:\n" + "\n".join(told)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Postgres]:
+    """A PostgreSQL server that tests share; each takes a `database()` of its own."""
+    programs, why_not = postgres.find()
+    if programs is None:
+        pytest.skip(why_not)
+    with postgres.running() as server:
+        yield server

@@ -15,24 +15,18 @@ from sqlalchemy import (
     Text,
 )
 
+from asgard.core.database import Id, meta_table
+
 SCHEMA_VERSION = 1
 
 metadata = MetaData()
 
-# SQLite counts only in its own INTEGER type; others need 64 bits spelled out.
-_Id = BigInteger().with_variant(Integer, "sqlite")
-
-meta = Table(
-    "asgard_meta",
-    metadata,
-    Column("name", String(64), primary_key=True),
-    Column("value", Text, nullable=False),
-)
+meta = meta_table(metadata, "asgard_meta")
 
 events = Table(
     "asgard_events",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("at", Double, nullable=False),
     Column("service", String(32), nullable=False),
     Column("kind", String(128), nullable=False),
@@ -82,7 +76,7 @@ waits = Table(
 operations = Table(
     "asgard_operations",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("kind", String(128), nullable=False),
     Column("subject", Text, nullable=False),
     Column("undo", Text, nullable=False),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asgard.thor.recipes.model import Recipe
 
-CARRIED = ("ASGARD_JOURNAL", "ASGARD_CACHE", "ASGARD_MAVEN_REPO", "KAFKA_HOME", "JAVA_HOME")
+CARRIED = ("ASGARD_JOURNAL", "ASGARD_STORE", "ASGARD_CACHE", "ASGARD_MAVEN_REPO", "KAFKA_HOME", "JAVA_HOME")
 """Variables that a line carries where they are set when it is printed, apart from ASGARD_HOME."""
 EVERY_MINUTE = "* * * * *"
 
