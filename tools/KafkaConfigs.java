@@ -1,7 +1,7 @@
 /*
  * Prints every topic and broker config of the Kafka on the class path, one JSON object a line:
  * {"kind", "name", "type", "default", "validator", "shown", "mode"}.
- * kafka_configs.py runs it (java -cp 'KAFKA/libs/*' KafkaConfigs.java) and makes asgard/odin/data/configs.json of its output.
+ * kafka_configs.py runs it (java -cp 'KAFKA/libs/*' KafkaConfigs.java) and makes asgard/odin/resources/data/configs.json of its output.
  */
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;

@@ -1,8 +1,8 @@
-"""Makes `asgard/odin/data/configs.json`: every topic and broker config of the Kafka versions that Asgard knows.
+"""Makes `asgard/odin/resources/data/configs.json`: every topic and broker config of the Kafka versions that Asgard knows.
 
 Give it one directory of jars a version, oldest first; Java 17+ runs `KafkaConfigs.java` beside this file against each:
 
-    python tools/kafka_configs.py 3.9=LIBS 4.0=LIBS 4.1=LIBS 4.2=LIBS 4.3=LIBS > asgard/odin/data/configs.json
+    python tools/kafka_configs.py 3.9=LIBS 4.0=LIBS 4.1=LIBS 4.2=LIBS 4.3=LIBS > asgard/odin/resources/data/configs.json
 """
 
 from __future__ import annotations

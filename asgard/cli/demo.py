@@ -29,8 +29,8 @@ def demo(
     Everything is stopped and removed at the end, also after Ctrl-C, unless --keep.
     """
     from asgard.compose import demo as acts
-    from asgard.kafka.distribution import ensure_kafka
-    from asgard.kafka.jars import DEFAULT_VERSION
+    from asgard.kafka.distribution.home import ensure_kafka
+    from asgard.kafka.distribution.jars import DEFAULT_VERSION
 
     with console.progress("fetching Kafka") as update:
         ensure_kafka(DEFAULT_VERSION, progress=lambda done, total: update(f"{100 * done // max(1, total)} %"))

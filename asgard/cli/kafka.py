@@ -24,9 +24,9 @@ def fetch(
     verify: Annotated[bool, typer.Option("--verify", help="Hash every jar again, also those that look right.")] = False,
 ) -> None:
     """Fetch Kafka into the cache, so that a CI image or an offline machine has it; what is damaged is mended."""
-    from asgard.kafka.distribution import ensure_kafka
-    from asgard.kafka.jars import DEFAULT_VERSION
-    from asgard.kafka.java import find_java
+    from asgard.kafka.distribution.home import ensure_kafka
+    from asgard.kafka.distribution.jars import DEFAULT_VERSION
+    from asgard.kafka.distribution.java import find_java
 
     with console.progress("fetching Kafka") as update:
         found = ensure_kafka(
@@ -47,7 +47,7 @@ def fetch(
 @command(app, example="asgard kafka versions")
 def versions() -> None:
     """Show the Kafka versions that are on this machine or come with a lock file."""
-    from asgard.kafka.distribution import known_versions
+    from asgard.kafka.distribution.home import known_versions
 
     found = known_versions()
     rows = [[v.version, "yes" if v.default else "", v.lock, "yes" if v.here else "no"] for v in found]
@@ -58,7 +58,7 @@ def versions() -> None:
 def nodes() -> None:
     """Show the Kafka nodes that Asgard made on this machine, stack by stack."""
     from asgard.core import paths
-    from asgard.kafka.nodes import list_nodes, status
+    from asgard.machines.local import list_nodes, status
 
     facts, rows = [], []
     for stack in sorted((paths.home() / "stacks").glob("*/nodes")):

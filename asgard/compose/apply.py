@@ -10,10 +10,10 @@ from asgard.core.errors import WrongUsage
 from asgard.kafka.target import Target
 
 if TYPE_CHECKING:
+    from asgard.cluster.limits import Limits
+    from asgard.cluster.moves import Cancelled, Executed, Progress
+    from asgard.cluster.plan import Plan
     from asgard.kafka.ports import ControlPlane
-    from asgard.thor.execute import Cancelled, Executed, Progress
-    from asgard.thor.limits import Limits
-    from asgard.thor.plan.model import Plan
 
 CANCEL_WAIT_S = 30.0
 """How long a cancel waits for the run that it ends to hand over."""
@@ -51,9 +51,10 @@ def apply(
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Executed:
     """Carry out a plan. Raises what `compose.hold.change` and `thor.execute.run` raise."""
+    from asgard.cluster import moves as execute
+    from asgard.cluster.moves.runner import title
     from asgard.compose import hold
-    from asgard.thor import execute
-    from asgard.thor.execute.runner import title
+    from asgard.thor.plan import replan
 
     with hold.change(
         target,
@@ -69,14 +70,16 @@ def apply(
             inherited = execute.inherit(held, dead)
             if inherited.from_whom:
                 console.say(str(inherited))
-        return execute.run(held, plan, limits, throttle=throttle, progress=progress, tell=console.say)
+        return execute.run(
+            held, plan, limits, replan=replan.again, throttle=throttle, progress=progress, tell=console.say
+        )
 
 
 def cancel(target: Target, confirm: str | None = None) -> Cancelled:
     """Take back what is running or half done; a run that is at work hands over first. Raises what `hold.change` raises."""
+    from asgard.cluster import moves as execute
     from asgard.compose import hold
     from asgard.journal.leases import Priority
-    from asgard.thor import execute
 
     with hold.change(
         target, priority=Priority.CANCEL, doing="thor cancel", confirm=confirm, wait_s=CANCEL_WAIT_S

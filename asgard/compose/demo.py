@@ -25,18 +25,19 @@ from asgard.core import console, contexts, paths
 from asgard.core.errors import AsgardError, Failed
 from asgard.kafka import target
 from asgard.kafka.connection import Connection
-from asgard.odin import apply, templates
-from asgard.odin.credentials import client_properties
+from asgard.machines.local.nodes import LocalNodes
 from asgard.odin.engine.state import StateStore
 from asgard.odin.engine.steps import OnEvent
-from asgard.odin.options import Options
-from asgard.odin.read import load
-from asgard.odin.session import directory, local_connection
-from asgard.odin.spec import StackSpec
-from asgard.odin.targets.local import LocalNodes
+from asgard.odin.lifecycle import apply
+from asgard.odin.lifecycle.credentials import client_properties
+from asgard.odin.lifecycle.options import Options
+from asgard.odin.lifecycle.session import directory, local_connection
+from asgard.odin.spec import templates
+from asgard.odin.spec.model import StackSpec
+from asgard.odin.spec.read import load
 
 if TYPE_CHECKING:
-    from asgard.odin.apply import Outcome
+    from asgard.odin.lifecycle.apply import Outcome
 
 STACK = "asgard-demo"
 BROKERS = 4

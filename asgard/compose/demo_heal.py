@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from asgard.cluster.limits import Limits
 from asgard.compose import heal
 from asgard.core.errors import AsgardError, Failed, Unreachable
 from asgard.core.units import format_duration
 from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.kafka.target import Target
 from asgard.thor.heal.once import Turn
-from asgard.thor.limits import Limits
-from asgard.thor.policy import Policy, Restart
+from asgard.thor.heal.policy import Policy, Restart
 
 PATIENCE_S = 300.0
 _POLL_S = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from asgard.core.errors import AsgardError
-from asgard.kafka.doctor import Check, check_machine
+from asgard.machines.local.doctor import Check, check_machine
 
 
 def checks() -> list[Check]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from asgard.cluster import limits
+from asgard.cluster.limits import Limits
 from asgard.compose import drill_faults, fault, heal, settle
 from asgard.core import console, contexts
 from asgard.core.errors import Refused, WrongUsage
@@ -26,10 +28,8 @@ from asgard.loki.drill.result import Drill
 from asgard.loki.drill.scenarios import Cluster, Plan
 from asgard.loki.load import run as runs
 from asgard.loki.load import scratch
-from asgard.thor import limits
-from asgard.thor import policy as policies
-from asgard.thor.limits import Limits
-from asgard.thor.policy import Flapping, Policy
+from asgard.thor.heal import policy as policies
+from asgard.thor.heal.policy import Flapping, Policy
 
 RATE_PER_S = 500.0
 LOOK_DEADLINE_S = 3.0

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from asgard.cluster.limits import Limits
 from asgard.compose import heal
 from asgard.core.errors import AsgardError, Interrupted
 from asgard.kafka.ports import ControlPlane
@@ -22,8 +23,7 @@ from asgard.loki import chaos
 from asgard.loki.chaos import Fault, Site
 from asgard.loki.drill.result import Struck
 from asgard.loki.drill.scenarios import AFTER_S, HEAL_S, Plan, Step
-from asgard.thor.limits import Limits
-from asgard.thor.policy import Policy
+from asgard.thor.heal.policy import Policy
 
 if TYPE_CHECKING:
     from asgard.loki.load.run import Load

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from asgard.cluster import leaders as elect
+from asgard.cluster.leaders import Danger, Elected
 from asgard.compose import hold
 from asgard.core.errors import Refused
 from asgard.kafka.target import Target
-from asgard.thor import elect
-from asgard.thor.elect import Danger, Elected
 
 HAND_OVER_S = 30.0
 

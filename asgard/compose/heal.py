@@ -11,21 +11,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from asgard.cluster.held import Hold
+from asgard.cluster.limits import Limits
 from asgard.compose import hold, settle
 from asgard.core import console, contexts, paths
 from asgard.core.errors import AsgardError
 from asgard.kafka.model import Healed
 from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.kafka.target import Target
-from asgard.thor.hold import Hold
-from asgard.thor.limits import Limits
-from asgard.thor.policy import Policy
+from asgard.thor.heal.policy import Policy
 
 if TYPE_CHECKING:
     from asgard.journal.store.database import Database
-    from asgard.thor.heal.case import Decision
     from asgard.thor.heal.notify import Notice
     from asgard.thor.heal.once import Turn, Ward
+    from asgard.thor.heal.situation import Decision
 
 DOING = "thor heal"
 PATIENCE_S = 10.0
@@ -48,7 +48,7 @@ class Manner:
 
 def node_control(target: Target) -> NodeControl | None:
     """The machines that the brokers of this target run on, where they are a stack's on this one."""
-    from asgard.odin.targets.local import LocalNodes
+    from asgard.machines.local.nodes import LocalNodes
 
     stack = target.context.stack if target.context else None
     if stack is None:
@@ -139,7 +139,6 @@ def watch(
 ) -> None:
     """Heal until `over` is set; see `thor.heal.watch`."""
     from asgard.journal.store.database import open_journal
-    from asgard.thor import execute  # noqa: F401  (what a healing needs is there before a broker is lost)
     from asgard.thor.heal.notify import Notifier
     from asgard.thor.heal.watch import watch as loop
     from asgard.thor.plan import planner  # noqa: F401

@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from asgard.cluster.held import Hold
 from asgard.compose import settle
 from asgard.core import console, contexts
 from asgard.kafka.guarded import guarded
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
-from asgard.thor.hold import Hold
 
 if TYPE_CHECKING:
     from asgard.journal.leases import Priority

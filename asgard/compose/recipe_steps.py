@@ -8,24 +8,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asgard.cluster import look as measure
+from asgard.cluster.limits import Limits
 from asgard.compose import hold, settle
 from asgard.core.errors import Failed, Refused
 from asgard.core.schema import recipe as schema
 from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.kafka.target import Target
 from asgard.kafka.temporary import is_unknown_topic
-from asgard.thor import measure
-from asgard.thor import policy as policies
-from asgard.thor.limits import Limits
-from asgard.thor.policy import Policy
+from asgard.thor.heal import policy as policies
+from asgard.thor.heal.policy import Policy
 from asgard.thor.recipes import moves, program, restart
 from asgard.thor.recipes.facts import Facts
 from asgard.thor.recipes.model import Recipe, Step
 from asgard.thor.recipes.run import Action, Attempt, Done, HandedOver
 
 if TYPE_CHECKING:
+    from asgard.cluster.held import Hold
     from asgard.journal.leases import Priority
-    from asgard.thor.hold import Hold
 
 HAND_OVER_S = 60.0
 """How long somebody less urgent may take to hand the cluster over."""
@@ -80,7 +80,8 @@ class Steps:
 
     def move(self, attempt: Attempt) -> Done:
         """Plan for the cluster as it is now, and carry the plan out."""
-        from asgard.thor import execute
+        from asgard.cluster import moves as execute
+        from asgard.thor.plan import replan
 
         given = attempt.step.given
         planner = moves.planner_of(attempt.step)
@@ -95,7 +96,9 @@ class Steps:
                 return Done("nothing", moves.summary(plan))
             attempt.tell(moves.summary(plan))
             throttle = given.throttle or plan.throttle_bytes_per_s
-            executed = execute.run(held, plan, self.limits, throttle=throttle, progress=progress, tell=attempt.tell)
+            executed = execute.run(
+                held, plan, self.limits, replan=replan.again, throttle=throttle, progress=progress, tell=attempt.tell
+            )
         if executed.handed_over:
             raise HandedOver(f"{executed}: {executed.handed_over}", "Run it again: it goes on from there.")
         if executed.stopped or executed.refused:
@@ -241,8 +244,8 @@ class Steps:
 
 def priorities() -> dict[str, Priority]:
     """How urgent each action is that changes the cluster."""
+    from asgard.cluster.moves.decide import PRIORITIES
     from asgard.journal.leases import Priority
-    from asgard.thor.execute.decide import PRIORITIES
 
     return {**dict(PRIORITIES.items()), "elect": Priority.BALANCE, "rolling-restart": Priority.CHANGE}
 

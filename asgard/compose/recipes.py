@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from asgard.cluster.limits import Limits
 from asgard.compose import settle
 from asgard.compose.recipe_steps import Steps, priorities
 from asgard.core import contexts
 from asgard.core.errors import Refused
 from asgard.kafka.target import Target
-from asgard.thor.limits import Limits
-from asgard.thor.policy import Policy
+from asgard.thor.heal.policy import Policy
 from asgard.thor.recipes import memory, program
 from asgard.thor.recipes import run as runs
 from asgard.thor.recipes.model import Recipe

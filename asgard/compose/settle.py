@@ -34,13 +34,13 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
     """
 
     def reassigned(operation: Operation, lease: Lease) -> str:
-        from asgard.kafka import reassign
+        from asgard.cluster import reassign
 
         with _reached(operation, lease, control) as cluster:
             return reassign.undo(cluster, operation.undo, wait_s=wait_s)
 
     def executed(operation: Operation, lease: Lease) -> str:
-        from asgard.thor import execute
+        from asgard.cluster import moves as execute
 
         with _reached(operation, lease, control) as cluster:
             return execute.settle(cluster, operation, lease, wait_s=wait_s)
@@ -137,7 +137,7 @@ def say_found(left: Sequence[Operation]) -> None:
 
 def _nodes(stack: str | None) -> NodeControl | None:
     """The machines of a stack, where they are on this one."""
-    from asgard.odin.targets.local import LocalNodes
+    from asgard.machines.local.nodes import LocalNodes
 
     if stack is None:
         return None

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from asgard.compose.settle import leftovers
-from asgard.odin import apply
 from asgard.odin.engine.steps import OnEvent
-from asgard.odin.options import Options
-from asgard.odin.spec import StackSpec
+from asgard.odin.lifecycle import apply
+from asgard.odin.lifecycle.options import Options
+from asgard.odin.spec.model import StackSpec
 
 if TYPE_CHECKING:
     from asgard.kafka.connection import Connection
     from asgard.kafka.ports import LoadGate
-    from asgard.odin.apply import Approve, Outcome
+    from asgard.odin.lifecycle.apply import Approve, Outcome
 
 
 def up(

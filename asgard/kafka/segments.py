@@ -19,8 +19,6 @@ from typing import BinaryIO, Literal
 import google_crc32c
 
 from asgard.core.errors import Failed
-from asgard.kafka.connection import read_properties
-from asgard.kafka.nodes.rundir import RunDir
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 _COMPRESSIONS: tuple[Compression, ...] = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -235,16 +233,3 @@ def segments(partition: Path, first: int = 0, last: int | None = None) -> list[P
         for (base, path), end in zip(found, ends, strict=True)
         if (end is None or end >= first) and (last is None or base <= last)
     ]
-
-
-def log_dirs(node: RunDir) -> list[Path]:
-    """The log directories of a local node, as its server.properties name them. Raises WrongUsage where it has no server.properties."""
-    return [Path(text.strip()) for text in read_properties(node.properties)["log.dirs"].split(",")]
-
-
-def partition_dir(node: RunDir, topic: str, partition: int) -> Path | None:
-    """Where a local node keeps its replica of a partition; None where it has none, or its directory is not there."""
-    for directory in log_dirs(node):
-        if (found := directory / f"{topic}-{partition}").is_dir():
-            return found
-    return None

@@ -17,7 +17,7 @@ from asgard.kafka.connection import Connection
 from asgard.kafka.model import Acl
 from asgard.odin.resources import identity
 from asgard.odin.resources.kinds import ACL, BROKER, CLUSTER, CONFIG, QUOTA, QUOTA_NAMES, READY, TOPIC, USER, Values
-from asgard.odin.spec import QuotaSpec, StackSpec
+from asgard.odin.spec.model import QuotaSpec, StackSpec
 
 if TYPE_CHECKING:
     import pulumi

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from asgard.cluster import findings as detect
+from asgard.cluster import quorum as voters
+from asgard.cluster.activity import Around
+from asgard.cluster.findings import Finding, Tally
+from asgard.cluster.limits import BrokerLimit, Limits
+from asgard.cluster.placement import Board
+from asgard.cluster.quorum import QuorumHealth
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition
-from asgard.thor import detect, voters
-from asgard.thor.around import Around
-from asgard.thor.detect import Finding, Tally
-from asgard.thor.limits import BrokerLimit, Limits
-from asgard.thor.plan.board import Board
-from asgard.thor.voters import QuorumHealth
 
 MOVES_SHOWN = 10
 

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asgard.kafka.admin import connect
-from asgard.kafka.distribution import ensure_kafka
-from asgard.kafka.java import find_java
+from asgard.kafka.distribution.home import ensure_kafka
+from asgard.kafka.distribution.java import find_java
 from asgard.kafka.model import NewTopic
 from asgard.kafka.target import Target
 from asgard.loki.load import run as runs

@@ -15,12 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from asgard.cluster import snapshot_file
 from asgard.kafka.admin import connect
 from asgard.kafka.connection import Connection
-from asgard.kafka.distribution import ensure_kafka
-from asgard.kafka.java import find_java
+from asgard.kafka.distribution.home import ensure_kafka
+from asgard.kafka.distribution.java import find_java
 from asgard.kafka.model import NewTopic
-from asgard.thor import snapshot_file
 from tests.benchmarks.thor_clusters import cluster_for
 from tests.harness import RealCluster
 

@@ -23,9 +23,9 @@ from pathlib import Path
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from asgard.kafka.connection import render_properties
-from asgard.kafka.jars import DEFAULT_VERSION
-from asgard.kafka.java import find_java
-from asgard.kafka.nodes import process
+from asgard.kafka.distribution.jars import DEFAULT_VERSION
+from asgard.kafka.distribution.java import find_java
+from asgard.machines.local import process
 from tests.harness import RealCluster
 
 ROUNDS, TOPICS = 3, 1000

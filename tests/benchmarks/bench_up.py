@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from asgard.core import paths
-from asgard.kafka import nodes
-from asgard.kafka.nodes import RunDir, process, storage
-from asgard.kafka.nodes.spec import HOST, NodeSpec
+from asgard.machines import local as nodes
+from asgard.machines.local import RunDir, process, storage
+from asgard.machines.local.spec import HOST, NodeSpec
 from tests.harness import RealCluster
 
 ROUNDS = 5

@@ -95,7 +95,7 @@ def cluster_for(kind: Kind, brokers: int, partitions: int, seed: int = 1) -> tup
 
 def main() -> None:
     """Write one cluster."""
-    from asgard.thor import snapshot_file
+    from asgard.cluster import snapshot_file
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=KINDS)

@@ -17,8 +17,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from asgard.cluster import snapshot_file
 from asgard.kafka.model import ClusterSnapshot
-from asgard.thor import plan_file, snapshot_file
+from asgard.thor.plan import file as plan_file
 from tests.benchmarks.thor_clusters import KINDS, Kind, cluster_for
 
 HERE = Path(__file__).parent
@@ -105,7 +106,7 @@ def _env() -> dict[str, str]:
 
 
 def _kafka(snapshot: ClusterSnapshot, arguments: list[str], folder: Path, cluster: str, bound: int) -> Result:
-    from asgard.kafka.distribution import ensure_kafka
+    from asgard.kafka.distribution.home import ensure_kafka
 
     drained = {int(a) for a in arguments[1:]} if arguments[0] == "drain" else set()
     usable = [b for b in snapshot.brokers if b.state == "up" and b.id not in drained]

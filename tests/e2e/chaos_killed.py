@@ -24,9 +24,9 @@ from confluent_kafka import Consumer
 from asgard.core import contexts
 from asgard.core.contexts import Context
 from asgard.core.errors import AsgardError
-from asgard.kafka import nodes
 from asgard.kafka.model import QuotaEntity
 from asgard.kafka.ports import ControlPlane
+from asgard.machines import local as nodes
 from tests.e2e.command import Home, finished
 from tests.harness import RealCluster
 from tests.harness.placing import eventually, filled, led_by_preferred, placed

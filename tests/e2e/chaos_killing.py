@@ -21,7 +21,7 @@ from asgard.cli import main as command_line
 from asgard.kafka.admin import AdminClient
 from asgard.loki.chaos import breaking
 from asgard.loki.chaos.kind import Plan
-from asgard.odin.targets.local import LocalNodes
+from asgard.machines.local.nodes import LocalNodes
 
 PHASES = ("begun", "half", "done")
 DEEDS: tuple[tuple[Any, str], ...] = (

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asgard.kafka import nodes
 from asgard.kafka.admin import connect
 from asgard.kafka.connection import Connection, read_properties
-from asgard.kafka.nodes import RunDir
 from asgard.kafka.ports import ControlPlane
+from asgard.machines import local as nodes
+from asgard.machines.local import RunDir
 
 ASGARD = Path(sys.executable).with_name("asgard")
 PATIENCE_S = 300

@@ -27,7 +27,7 @@ from typing import Any
 
 from asgard.cli import main as command_line
 from asgard.core import paths
-from asgard.kafka.nodes import process
+from asgard.machines.local import process
 from asgard.odin.engine.steplog import StepLog
 from asgard.odin.provider.provider import AsgardProvider
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from asgard.kafka import nodes
 from asgard.kafka.connection import read_properties
 from asgard.kafka.model import Acl, ConfigChange
+from asgard.machines import local as nodes
 from tests.e2e.command import Home, Stack, cluster, finished
 from tests.harness import AckedProducer, leaked_processes, read_all
 

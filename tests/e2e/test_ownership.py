@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from asgard.kafka import nodes
 from asgard.kafka.connection import render_properties
 from asgard.kafka.model import Acl, ConfigChange, NewTopic, ScramCredential
+from asgard.machines import local as nodes
 from tests.e2e.command import Home, Stack, cluster, finished
 from tests.e2e.killed import interrupted_up
 from tests.harness import AckedProducer, RealCluster

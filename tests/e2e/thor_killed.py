@@ -12,10 +12,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from asgard.cluster import look as measure
+from asgard.cluster.limits import Limits
 from asgard.kafka.model import ConfigChange, Move
 from asgard.kafka.ports import ControlPlane
-from asgard.thor import measure, plan_file
-from asgard.thor.limits import Limits
+from asgard.thor.plan import file as plan_file
 from asgard.thor.plan import planner
 from tests.e2e.command import Answer, Home, finished
 from tests.harness import RealCluster

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 
 from asgard.core import paths
-from asgard.kafka import nodes
 from asgard.kafka.connection import Connection, render_properties
-from asgard.kafka.jars import DEFAULT_VERSION
-from asgard.kafka.nodes import Credentials, NodeSpec, RunDir, Voter, free_ports, random_uuid
-from asgard.kafka.nodes.spec import DEFAULT_HEAP_BYTES, HOST
+from asgard.kafka.distribution.jars import DEFAULT_VERSION
+from asgard.machines import local as nodes
+from asgard.machines.local import Credentials, NodeSpec, RunDir, Voter, free_ports, random_uuid
+from asgard.machines.local.spec import DEFAULT_HEAP_BYTES, HOST
 
 # Reached only where something hangs: a busy machine with two cores has needed 90 s for four brokers.
 READY_S = 240.0

@@ -126,7 +126,7 @@ def on_disk(cluster: RealCluster, topic: str, broker: int, records: int) -> None
     """Wait until that replica of partition 0 has so many records on its disk."""
     until = time.monotonic() + _WAIT_S
     while time.monotonic() < until:
-        directory = segments.partition_dir(cluster.run_dir(broker), topic, 0)
+        directory = cluster.run_dir(broker).partition_dir(topic, 0)
         files = segments.segments(directory) if directory is not None else []
         if max((b.last_offset + 1 for file in files for b in segments.batches(file)), default=0) >= records:
             return
@@ -180,7 +180,7 @@ def lose_with_all_disks(cluster: RealCluster, load: RecordedLoad, topic: str) ->
     for node in cluster.specs:
         cluster.kill(node)
     for node in cluster.specs:
-        directory = segments.partition_dir(cluster.run_dir(node), topic, 0)
+        directory = cluster.run_dir(node).partition_dir(topic, 0)
         assert directory is not None
         shutil.rmtree(directory)
     cluster.all_up()

@@ -25,10 +25,10 @@ from asgard.kafka.admin import (
 )
 from asgard.kafka.connection import Connection, scram_properties
 from asgard.kafka.data import Record, Writer
-from asgard.kafka.jars import DEFAULT_VERSION
+from asgard.kafka.distribution.jars import DEFAULT_VERSION
 from asgard.kafka.model import Acl, ConfigChange, Move, NewTopic, QuotaEntity, ScramCredential
-from asgard.kafka.nodes.features import levels_of
 from asgard.kafka.ports import ControlPlane
+from asgard.machines.local.features import levels_of
 from tests.harness import RealCluster
 from tests.harness.placing import eventually
 

@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, TopicPartition
 from asgard.kafka.admin import connect
 from asgard.kafka.data import Record, Writer
 from asgard.kafka.model import ConfigChange, NewTopic
-from asgard.odin.configs import DEFAULT_VERSION, definitions
-from asgard.odin.dataloss import Loss, config_losses, deletion_losses, topic_defaults
+from asgard.odin.resources.configs import DEFAULT_VERSION, definitions
+from asgard.odin.resources.dataloss import Loss, config_losses, deletion_losses, topic_defaults
 from tests.harness import RealCluster
 
 pytestmark = pytest.mark.kafka

@@ -11,9 +11,9 @@ from asgard.core.errors import Busy
 from asgard.journal import leases
 from asgard.journal.store.database import open_journal
 from asgard.kafka.admin import connect
-from asgard.odin import apply
-from asgard.odin.options import Options
-from asgard.odin.read import load
+from asgard.odin.lifecycle import apply
+from asgard.odin.lifecycle.options import Options
+from asgard.odin.spec.read import load
 from tests.harness import RealCluster
 from tests.harness.placing import eventually
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from asgard.cluster import reassign
 from asgard.compose.settle import leftovers
 from asgard.journal import leases, operations
 from asgard.journal.store.database import open_journal
-from asgard.kafka import reassign
 from asgard.kafka.admin import connect
 from asgard.kafka.model import ConfigChange
-from asgard.odin import apply
 from asgard.odin import program as programs
-from asgard.odin.options import EngineName, Options
-from asgard.odin.read import load
-from asgard.odin.spec import StackSpec
+from asgard.odin.lifecycle import apply
+from asgard.odin.lifecycle.options import EngineName, Options
+from asgard.odin.spec.model import StackSpec
+from asgard.odin.spec.read import load
 from tests.harness import RealCluster
 
 pytestmark = pytest.mark.kafka

@@ -19,10 +19,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from asgard.core import paths
 from asgard.core.errors import Failed
-from asgard.kafka import nodes
 from asgard.kafka.connection import FIRST_USER, Connection, read_properties, scram_properties
-from asgard.kafka.nodes import RunDir, process, storage
-from asgard.odin.targets.local import LocalNodes
+from asgard.machines import local as nodes
+from asgard.machines.local import RunDir, process, storage
+from asgard.machines.local.nodes import LocalNodes
 from tests.harness import AckedProducer, RealCluster
 
 pytestmark = pytest.mark.kafka

@@ -18,10 +18,11 @@ from asgard.compose import fault, hold
 from asgard.core.errors import Busy, ExitCode, Refused
 from asgard.journal import events, leases, operations
 from asgard.journal.store.database import open_journal
-from asgard.kafka import nodes, target
+from asgard.kafka import target
 from asgard.kafka.admin import connect
 from asgard.kafka.ports import ControlPlane
 from asgard.loki.chaos import BlastRadius, inject, put_back
+from asgard.machines import local as nodes
 from tests.e2e.chaos_killed import BEFORE, QUOTA, ChaosStory, context
 from tests.harness import RealCluster
 from tests.harness.placing import eventually, replicas_of

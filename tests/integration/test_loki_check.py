@@ -13,15 +13,15 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from asgard.kafka.admin import connect
-from asgard.kafka.segments import partition_dir, segments
+from asgard.kafka.segments import segments
 from asgard.loki.check.anomalies import Case
-from asgard.loki.check.board import Missing
 from asgard.loki.check.check import check
 from asgard.loki.check.history import NO_OFFSET, HistoryFiles
 from asgard.loki.check.last_read import read_again
-from asgard.loki.check.prove import prove
 from asgard.loki.check.traces import look
 from asgard.loki.check.verdict import Outcome, Traces, Verdict
+from asgard.loki.check.verify import prove
+from asgard.loki.check.working_set import Missing
 from tests.harness import RealCluster
 from tests.harness.recorded import RecordedLoad, create, in_sync, lose_with_acks_1
 
@@ -178,7 +178,7 @@ def test_where_a_record_was_lost_is_told_from_the_disks(
     )
     assert traces((300, NO_OFFSET), replicas=(1, 2)).on_the_way == 0, "the other replica might have it"
 
-    directory = partition_dir(plain_broker.run_dir(1), topic_name, 0)
+    directory = plain_broker.run_dir(1).partition_dir(topic_name, 0)
     assert directory is not None
     (segment,) = segments(directory)
     whole = segment.read_bytes()

@@ -20,9 +20,9 @@ from asgard.core import contexts
 from asgard.core.contexts import Context
 from asgard.kafka.admin import connect
 from asgard.kafka.model import NewTopic
-from asgard.kafka.nodes import list_nodes, status
 from asgard.loki.load import run as runs
 from asgard.loki.load import scratch
+from asgard.machines.local import list_nodes, status
 from tests.harness import RealCluster
 from tests.harness.counted import Count, count
 from tests.harness.placing import eventually

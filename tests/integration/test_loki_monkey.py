@@ -18,7 +18,7 @@ from asgard.journal.store.database import open_journal
 from asgard.kafka.admin import connect
 from asgard.kafka.model import NewTopic
 from asgard.kafka.ports import ControlPlane
-from asgard.odin.targets.local import LocalNodes
+from asgard.machines.local.nodes import LocalNodes
 from tests.harness import RealCluster
 from tests.harness.placing import eventually
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from asgard.cluster import reassign
 from asgard.core.errors import Refused
-from asgard.kafka import reassign
 from asgard.kafka.admin import check_login, connect
 from asgard.kafka.connection import Connection, scram_properties
 from asgard.kafka.model import Acl, ConfigChange, NewTopic, QuotaEntity, ScramCredential

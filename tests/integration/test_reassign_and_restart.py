@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from asgard.cluster import reassign, rolling
+from asgard.cluster.replication_factor import with_replication
 from asgard.core.errors import Busy, Failed, Refused
-from asgard.kafka import reassign, rolling
 from asgard.kafka.admin import AdminClient, connect
 from asgard.kafka.data import Record, Writer, read
 from asgard.kafka.model import ConfigChange, Move, NewTopic
-from asgard.kafka.placement import with_replication
-from asgard.odin.targets.local import LocalNodes
+from asgard.machines.local.nodes import LocalNodes
 from tests.harness import AckedProducer, RealCluster
 from tests.harness.placing import eventually
 
@@ -118,7 +118,7 @@ def test_a_topic_goes_from_one_replica_to_three_and_back_to_two_without_losing_a
 KILLED = """
 import json, sys, time
 from pathlib import Path
-from asgard.kafka import reassign
+from asgard.cluster import reassign
 from asgard.kafka.admin import connect
 from asgard.kafka.connection import Connection, read_properties
 from asgard.kafka.model import Move

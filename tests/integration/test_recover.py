@@ -9,13 +9,13 @@ import time
 import pytest
 
 from asgard.cli.main import main
+from asgard.cluster.reassign import RATES, REPLICAS
 from asgard.core import contexts
 from asgard.journal import leases, operations
 from asgard.journal.leases import Priority
 from asgard.journal.store.database import open_journal
 from asgard.kafka import admin
 from asgard.kafka.model import ConfigChange, Move, NewTopic
-from asgard.kafka.reassign import RATES, REPLICAS
 from tests.harness import AckedProducer
 
 MOVER = """
@@ -24,7 +24,8 @@ from asgard.core import contexts
 from asgard.journal import leases, operations
 from asgard.journal.leases import Priority
 from asgard.journal.store.database import open_journal
-from asgard.kafka import reassign, target
+from asgard.cluster import reassign
+from asgard.kafka import target
 from asgard.kafka.model import Move
 
 topic, cluster_id, to = sys.argv[1:]
@@ -107,7 +108,8 @@ def test_what_a_killed_move_had_set_is_put_back(home, secured_cluster, topic_nam
 def test_the_throttle_of_a_killed_pulumi_program_is_lifted(home, secured_cluster, capsys):
     program = """
 import sys
-from asgard.kafka import target, reassign
+from asgard.cluster import reassign
+from asgard.kafka import target
 from asgard.core import contexts
 from asgard.kafka.temporary import Setting, plain, write
 from asgard.odin.provider.moves import file_log, left_behind

@@ -52,7 +52,7 @@ def given(cluster: RealCluster, topic: str) -> list[Read]:
 
 
 def partition(cluster: RealCluster, topic: str) -> Path:
-    found = segments.partition_dir(cluster.run_dir(1), topic, 0)
+    found = cluster.run_dir(1).partition_dir(topic, 0)
     assert found is not None
     return found
 

@@ -14,13 +14,16 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from asgard.cli import main as cli
+from asgard.cluster import look as measure
+from asgard.cluster import snapshot_file
+from asgard.cluster.limits import Limits
 from asgard.journal import leases, operations
 from asgard.journal.store.database import open_journal
 from asgard.kafka.admin import AdminClient, connect
 from asgard.kafka.data import Record, Writer
 from asgard.kafka.model import ConfigChange, NewTopic
-from asgard.thor import kinds, measure, plan_file, snapshot_file
-from asgard.thor.limits import Limits
+from asgard.thor.plan import file as plan_file
+from asgard.thor.plan import kinds
 from tests.harness import RealCluster
 from tests.harness.placing import eventually
 

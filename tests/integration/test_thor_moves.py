@@ -17,6 +17,10 @@ from typing import Any
 import pytest
 
 from asgard.cli.main import main
+from asgard.cluster import look as measure
+from asgard.cluster import moves as execute
+from asgard.cluster.limits import Limits
+from asgard.cluster.plan import Plan
 from asgard.compose import hold
 from asgard.journal import operations
 from asgard.journal.rules import Priority
@@ -24,10 +28,8 @@ from asgard.journal.store.database import open_journal
 from asgard.kafka.admin import AdminClient, connect
 from asgard.kafka.model import ConfigChange, Move
 from asgard.kafka.target import pick
-from asgard.thor import execute, measure, plan_file
-from asgard.thor.limits import Limits
-from asgard.thor.plan import planner
-from asgard.thor.plan.model import Plan
+from asgard.thor.plan import file as plan_file
+from asgard.thor.plan import planner, replan
 from tests.harness import AckedProducer, RealCluster
 from tests.harness.placing import cleared, eventually, filled, led_by_preferred, placed, replicas_of, throttles
 
@@ -382,7 +384,7 @@ def test_a_healing_takes_over_from_a_balance_and_is_not_throttled(bench: Bench, 
                     crawling = [Move(p.topic, p.partition, ()) for p in bench.control.reassignments()]
                     bench.control.reassign(crawling)
 
-            done = execute.run(held, heal, Limits(), progress=look)
+            done = execute.run(held, heal, Limits(), replan=replan.again, progress=look)
         assert done.exit_code == 0, done
         healed = {str(c.partition) for c in heal.changes if c.topic == topic_name}
         healed |= {str(f.partition) for f in inherited.freed if f.topic == topic_name}

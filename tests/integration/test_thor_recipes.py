@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
+from asgard.cluster import rolling
 from asgard.core import contexts
 from asgard.core.contexts import Context
 from asgard.journal import events, operations
 from asgard.journal.store.database import open_journal
-from asgard.kafka import nodes, rolling
 from asgard.kafka.admin import AdminClient, connect
 from asgard.kafka.model import ConfigChange, Move
+from asgard.machines import local as nodes
 from tests.harness import AckedProducer, RealCluster
 from tests.harness.placing import cleared, eventually, filled, led_by_preferred, placed, replicas_of, throttles
 

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from asgard.kafka.jars import DEFAULT_VERSION
-from asgard.kafka.java import find_java
+from asgard.kafka.distribution.jars import DEFAULT_VERSION
+from asgard.kafka.distribution.java import find_java
 
 PROOFS = {
     "lease-fight": "tests.proof.lease_fight",

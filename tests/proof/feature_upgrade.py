@@ -11,8 +11,8 @@ import tempfile
 import threading
 from pathlib import Path
 
-from asgard.kafka.jars import DEFAULT_VERSION
-from asgard.kafka.nodes.features import levels_of
+from asgard.kafka.distribution.jars import DEFAULT_VERSION
+from asgard.machines.local.features import levels_of
 from tests.e2e.command import Home, Stack, cluster, remove_nodes
 from tests.harness import AckedProducer
 

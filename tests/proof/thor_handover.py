@@ -22,10 +22,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from asgard.cluster import look as measure
+from asgard.cluster.limits import Limits
 from asgard.core.errors import AsgardError
 from asgard.kafka.model import ConfigChange, Move, Partition
-from asgard.thor import measure, plan_file
-from asgard.thor.limits import Limits
+from asgard.thor.plan import file as plan_file
 from asgard.thor.plan import planner
 from tests.harness.placing import cleared, filled, placed, throttles
 from tests.harness.watched import ASGARD, Ward, watched

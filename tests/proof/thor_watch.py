@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from asgard.kafka import nodes
+from asgard.machines import local as nodes
 from tests.harness.watched import Ward, Watcher, watched
 
 SEED = 5

@@ -144,8 +144,6 @@ def test_seeing_that_nothing_is_to_do_needs_no_pulumi():
     import subprocess
     import sys
 
-    code = (
-        "import sys; import asgard.odin.apply; print([m for m in sys.modules if m.split('.')[0] in {'pulumi', 'grpc'}])"
-    )
+    code = "import sys; import asgard.odin.lifecycle.apply; print([m for m in sys.modules if m.split('.')[0] in {'pulumi', 'grpc'}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -42,7 +42,8 @@ def list_(
     ] = False,
 ) -> None:
     """List the experiments that ship with Asgard, and those of your own folders."""
-    from asgard.loki.chaos import read, shelf
+    from asgard.loki.chaos import library as shelf
+    from asgard.loki.chaos import read
 
     if functions:
         document, table = chaos_words.functions()
@@ -61,7 +62,8 @@ def list_(
 @command(chaos_app, example="asgard loki chaos show broker-dies")
 def show(experiment: Name, experiments: Folders = None) -> None:
     """Show an experiment: its file, or with --json what was read from it."""
-    from asgard.loki.chaos import read, shelf
+    from asgard.loki.chaos import library as shelf
+    from asgard.loki.chaos import read
 
     path = shelf.find(experiment, experiments or ())
     found = read.read(path)
@@ -79,7 +81,8 @@ def validate(
     experiments: Folders = None,
 ) -> None:
     """Check experiments, offline: every mistake with its line, what is wrong and what is allowed."""
-    from asgard.loki.chaos import read, shelf
+    from asgard.loki.chaos import library as shelf
+    from asgard.loki.chaos import read
 
     paths = [shelf.find(n, experiments or ()) for n in names or ()] or list(shelf.files(experiments or ()).values())
     valid, problems = [], []
@@ -191,7 +194,8 @@ def run(
     """
     from asgard.compose import chaos
     from asgard.kafka import target
-    from asgard.loki.chaos import BlastRadius, read, shelf
+    from asgard.loki.chaos import BlastRadius, read
+    from asgard.loki.chaos import library as shelf
 
     chosen = read.read(shelf.find(experiment, experiments or ()), sets or ())
     cluster = target.pick(context, bootstrap_server, command_config)

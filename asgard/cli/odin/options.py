@@ -11,8 +11,8 @@ from asgard.core import console
 from asgard.core.errors import WrongUsage
 
 if TYPE_CHECKING:
-    from asgard.odin.options import Options
-    from asgard.odin.spec import StackSpec
+    from asgard.odin.lifecycle.options import Options
+    from asgard.odin.spec.model import StackSpec
 
 File = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The stack file.")]
 Stack = Annotated[
@@ -31,7 +31,7 @@ DEFAULT_FILE = Path("asgard.yaml")
 
 
 def load_stack(file: Path, sets: list[str] | None) -> StackSpec:
-    from asgard.odin.read import load
+    from asgard.odin.spec.read import load
 
     spec = load(file, sets or ())
     for warning in spec.warnings:
@@ -41,7 +41,7 @@ def load_stack(file: Path, sets: list[str] | None) -> StackSpec:
 
 def named(file: Path, stack: str | None, *, must_exist: bool = True) -> tuple[str, StackSpec | None]:
     """The stack that a command is about: by name, or by its file."""
-    from asgard.odin import session
+    from asgard.odin.lifecycle import session
 
     spec = None
     if stack is None:
@@ -53,7 +53,7 @@ def named(file: Path, stack: str | None, *, must_exist: bool = True) -> tuple[st
 
 
 def options(allow_data_loss: list[str] | None, confirm: str | None, engine: str) -> Options:
-    from asgard.odin.options import Options
+    from asgard.odin.lifecycle.options import Options
 
     if engine not in ("embedded", "pulumi"):
         raise WrongUsage(f"--engine is {engine!r}; allowed are embedded and pulumi")

@@ -9,14 +9,14 @@ from asgard.core.errors import AsgardError, ExitCode
 
 if TYPE_CHECKING:
     from asgard.kafka.model import GateVerdict
-    from asgard.odin.apply import Outcome
     from asgard.odin.engine.steps import Event, Failure
-    from asgard.odin.reality import Look
+    from asgard.odin.lifecycle.apply import Outcome
+    from asgard.odin.lifecycle.drift import Look
 
 
 def approve(question: str) -> Any:
     def approve(outcome: Outcome) -> None:
-        from asgard.odin import display
+        from asgard.odin.lifecycle import display
 
         notes(outcome)
         if outcome.result.ok or display.changes(outcome.result):

@@ -28,7 +28,7 @@ def outputs(
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write them (0600).")] = None,
 ) -> None:
     """Show where the stack's cluster answers, or write a user's client properties to a file."""
-    from asgard.odin import outputs as stack_outputs
+    from asgard.odin.lifecycle import outputs as stack_outputs
 
     name, spec = named(file, stack)
     if (user is None) != (out is None):
@@ -56,7 +56,8 @@ def import_(
 ) -> int:
     """Read a cluster that Asgard did not make: write its stack file, and a state whose next preview is empty."""
     from asgard.compose.settle import leftovers
-    from asgard.odin import display, takeover
+    from asgard.odin.lifecycle import adopt as takeover
+    from asgard.odin.lifecycle import display
 
     if file.exists():
         console.ask(f"{file} exists. Replace it?")
@@ -76,7 +77,7 @@ def state_export(
     import json
 
     from asgard.core.paths import write_atomic
-    from asgard.odin import outputs as stack_outputs
+    from asgard.odin.lifecycle import outputs as stack_outputs
 
     document = stack_outputs.export_state(named(file, stack)[0])
     if out is None:
@@ -95,7 +96,7 @@ def state_import(
 ) -> None:
     """Replace the state of record. The cluster is not touched; the next preview shows what differs."""
     from asgard.compose.settle import leftovers
-    from asgard.odin import outputs as stack_outputs
+    from asgard.odin.lifecycle import outputs as stack_outputs
 
     name, _ = named(file, stack, must_exist=False)
     console.ask(f"Replace the state of stack {name}?")
@@ -106,7 +107,7 @@ def state_import(
 @command(state_app, example="asgard odin state list --stack orders", name="list")
 def state_list(file: File = DEFAULT_FILE, stack: Stack = None) -> None:
     """List the resources that the state holds."""
-    from asgard.odin import outputs as stack_outputs
+    from asgard.odin.lifecycle import outputs as stack_outputs
 
     rows = stack_outputs.resources(named(file, stack)[0])
     console.emit(rows, Table(["type", "name", "id", "protected"], [list(row.values()) for row in rows]))

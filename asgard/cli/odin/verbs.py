@@ -33,7 +33,7 @@ def init(
     yes: Yes = False,
 ) -> None:
     """Write a stack file to start from. Templates: local-dev, local-ha, external-topics."""
-    from asgard.odin import templates
+    from asgard.odin.spec import templates
 
     chosen = templates.template(template)
     if file.exists():
@@ -65,7 +65,7 @@ def validate(file: File = DEFAULT_FILE, sets: Sets = None) -> None:
 @command(app, example="asgard odin schema > asgard.schema.json")
 def schema() -> None:
     """Print the JSON Schema of stack files, for editors."""
-    from asgard.odin.read import json_schema
+    from asgard.odin.spec.read import json_schema
 
     console.emit(json_schema())
 
@@ -82,7 +82,7 @@ def preview(
 ) -> int:
     """Show what `up` would do. Changes nothing."""
     from asgard.compose.settle import leftovers
-    from asgard.odin import apply, display
+    from asgard.odin.lifecycle import apply, display
 
     outcome = apply.preview(load_stack(file, sets), options(allow_data_loss, None, engine), leftovers())
     show.notes(outcome)
@@ -109,8 +109,8 @@ def up(
     A stack file with a `gate:` puts that load on the cluster afterwards, when the cluster or its topics changed and until it is met.
     """
     from asgard.compose import up as composed
-    from asgard.odin import display
-    from asgard.odin.gate import figures_of
+    from asgard.odin.lifecycle import display
+    from asgard.odin.lifecycle.gate import figures_of
 
     spec = load_stack(file, sets)
     with console.progress(f"odin up {spec.name}") as progress:
@@ -147,7 +147,7 @@ def destroy(
 ) -> int:
     """Delete everything that the stack made: topics with their records, users, brokers. Wants the stack's name."""
     from asgard.compose.settle import leftovers
-    from asgard.odin import apply, display
+    from asgard.odin.lifecycle import apply, display
 
     name, _ = named(file, stack)
     with console.progress(f"odin destroy {name}") as progress:
@@ -175,7 +175,7 @@ def drift(
 ) -> int:
     """Name what is no longer as Odin made it: gone, changed, stopped, or added to a user of the stack."""
     from asgard.compose.settle import leftovers
-    from asgard.odin import apply
+    from asgard.odin.lifecycle import apply
 
     name, spec = named(file, stack)
     seen = apply.drift(name, spec, leftovers())
@@ -192,7 +192,7 @@ def drift(
 def refresh(file: File = DEFAULT_FILE, stack: Stack = None, yes: Yes = False) -> None:
     """Take what is there into the state; the cluster stays as it is. `up` then brings back what the stack file says."""
     from asgard.compose.settle import leftovers
-    from asgard.odin import apply
+    from asgard.odin.lifecycle import apply
 
     name, spec = named(file, stack)
     seen = apply.refresh(name, spec, leftovers())

@@ -12,8 +12,8 @@ from asgard.core import console, units
 from asgard.core.errors import WrongUsage
 
 if TYPE_CHECKING:
+    from asgard.cluster.limits import Limits
     from asgard.kafka.model import ClusterSnapshot
-    from asgard.thor.limits import Limits
 
 CALL_DEADLINE_S = 10.0
 """Deadline of a call of commands that only look."""
@@ -71,11 +71,11 @@ def snapshot_of(
             raise WrongUsage(
                 "--snapshot is in place of a cluster", "Give either --snapshot or the options of a cluster."
             )
-        from asgard.thor import snapshot_file
+        from asgard.cluster import snapshot_file
 
         return snapshot_file.read(path)
+    from asgard.cluster import look as measure
     from asgard.kafka import target
-    from asgard.thor import measure
 
     seconds = window_seconds(window)
     control = target.pick(context, bootstrap_server, command_config).connect(deadline_s=CALL_DEADLINE_S)
@@ -90,7 +90,7 @@ def limits_of(path: Path | None, throttle: str | None = None) -> Limits:
 
     Raises WrongUsage and InvalidFile.
     """
-    from asgard.thor import limits
+    from asgard.cluster import limits
 
     if path is None:
         path = next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)

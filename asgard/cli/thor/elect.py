@@ -13,7 +13,7 @@ from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
-    from asgard.thor.elect import Danger
+    from asgard.cluster.leaders import Danger
 
 
 @command(

@@ -16,11 +16,11 @@ from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
+    from asgard.cluster.limits import Limits
     from asgard.compose.heal import Manner
-    from asgard.thor.heal.case import Decision
     from asgard.thor.heal.once import Turn
-    from asgard.thor.limits import Limits
-    from asgard.thor.policy import Policy
+    from asgard.thor.heal.policy import Policy
+    from asgard.thor.heal.situation import Decision
 
 PolicyPath = Annotated[
     Path | None,
@@ -203,7 +203,7 @@ def _policy(path: Path | None, grace: str | None, dry_run: bool) -> tuple[Policy
     """Policy and limits of the options, else of thor.yaml (limits: or of asgard.yaml), else the defaults."""
     from dataclasses import replace
 
-    from asgard.thor import policy
+    from asgard.thor.heal import policy
 
     if path is None and (thor := Path("thor.yaml")).is_file():
         path = thor

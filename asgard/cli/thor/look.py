@@ -23,8 +23,8 @@ from asgard.core import console
 from asgard.core.errors import ExitCode
 
 if TYPE_CHECKING:
+    from asgard.cluster.activity import Around
     from asgard.kafka.model import ClusterSnapshot
-    from asgard.thor.around import Around
 
 
 @command(app, example="asgard thor snapshot --out cluster.json.gz --window 10s")
@@ -38,7 +38,7 @@ def snapshot(
     window: Window = None,
 ) -> None:
     """Write a snapshot of a cluster, for planners, tests and bug reports. It holds no record and no secret."""
-    from asgard.thor import snapshot_file
+    from asgard.cluster import snapshot_file
 
     with snapshot_file.without_collector():
         taken = snapshot_of(None, context, bootstrap_server, command_config, window)
@@ -69,7 +69,7 @@ def status(
     Exits with 0 where nothing is wrong, 1 where something is, 3 where no broker answers. Changes nothing.
     """
     from asgard.cli.thor import status_words
-    from asgard.thor import snapshot_file
+    from asgard.cluster import snapshot_file
     from asgard.thor.status import judge
 
     given = limits_of(limits)
@@ -87,9 +87,10 @@ def _look(
     context: str | None, bootstrap_server: str | None, command_config: str | None, window: str | None
 ) -> tuple[ClusterSnapshot, Around]:
     """A snapshot of the cluster, and what is being done to it."""
+    from asgard.cluster import activity as around
+    from asgard.cluster import look as measure
     from asgard.journal.store.database import open_journal
     from asgard.kafka import target
-    from asgard.thor import around, measure
 
     seconds = window_seconds(window)
     control = target.pick(context, bootstrap_server, command_config).connect(deadline_s=CALL_DEADLINE_S)

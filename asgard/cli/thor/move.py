@@ -15,10 +15,10 @@ from asgard.core.console import Table
 from asgard.core.errors import ExitCode
 
 if TYPE_CHECKING:
+    from asgard.cluster.limits import Limits
+    from asgard.cluster.moves import Executed
+    from asgard.cluster.plan import Plan
     from asgard.kafka.target import Target
-    from asgard.thor.execute import Executed
-    from asgard.thor.limits import Limits
-    from asgard.thor.plan.model import Plan
 
 
 @command(app, example="asgard thor apply drain.json --throttle 20MB/s")
@@ -38,7 +38,7 @@ def apply(
     urgent took over.
     """
     from asgard.kafka import target
-    from asgard.thor import plan_file
+    from asgard.thor.plan import file as plan_file
 
     made = plan_file.read(plan)
     return carry_out(target.pick(context, bootstrap_server, command_config), made, limits_of(limits), throttle, confirm)

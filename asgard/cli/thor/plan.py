@@ -14,11 +14,11 @@ from asgard.cli.thor.move import carry_out
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
-from asgard.thor.kinds import Kind, planner_of
+from asgard.thor.plan.kinds import Kind, planner_of
 
 if TYPE_CHECKING:
+    from asgard.cluster.plan import Change, Plan
     from asgard.thor.plan.explain import Explanation
-    from asgard.thor.plan.model import Change, Plan
 
 What = Annotated[
     list[str] | None,
@@ -78,7 +78,7 @@ def plan_(
 
     Exits with 1 where something that was asked for can't be done; it is named, with why and what would help.
     """
-    from asgard.thor import snapshot_file
+    from asgard.cluster import snapshot_file
 
     if apply and (snapshot or explain):
         raise WrongUsage("--apply changes a cluster; --snapshot and --explain only look", "Leave one of them out.")
@@ -91,12 +91,12 @@ def plan_(
         # A broker without replicas is drained, too: it is cordoned.
         to_do = bool(plan.changes) or plan.kind == "drain"
         if out is not None:
-            from asgard.thor import plan_file
+            from asgard.thor.plan import file as plan_file
 
             plan_file.write(plan, out)
             console.say(f"the plan is in {out}")
         if html is not None:
-            from asgard.thor import chart
+            from asgard.thor.plan import chart
 
             chart.write(plan, html)
             console.say(f"before and after are drawn in {html}")
@@ -125,8 +125,9 @@ def explain_plan(
     limits: LimitsPath = None,
 ) -> None:
     """Show why a plan moves a partition as it does."""
-    from asgard.thor import plan_file, snapshot_file
+    from asgard.cluster import snapshot_file
     from asgard.thor.plan import explain
+    from asgard.thor.plan import file as plan_file
 
     made = plan_file.read(plan)
     if snapshot is not None:
@@ -140,7 +141,7 @@ def explain_plan(
 
 def emit_plan(plan: Plan) -> None:
     """Show a plan: its summary and tables for people, its document for programs."""
-    from asgard.thor import plan_file
+    from asgard.thor.plan import file as plan_file
 
     as_document = console.current().output in (console.OutputFormat.JSON, console.OutputFormat.YAML)
     console.emit(plan_file.document(plan) if as_document else None, *tables(plan), text=summary(plan))

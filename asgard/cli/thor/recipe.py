@@ -45,7 +45,8 @@ AllowRun = Annotated[
 @command(recipe_app, name="list", example="asgard thor recipe list")
 def list_(recipes: Folders = None) -> None:
     """List the recipes that ship with Asgard, and those of your own folders."""
-    from asgard.thor.recipes import read, shelf
+    from asgard.thor.recipes import library as shelf
+    from asgard.thor.recipes import read
 
     known: list[Recipe] = []
     for path in shelf.files(recipes or ()).values():
@@ -61,7 +62,8 @@ def list_(recipes: Folders = None) -> None:
 @command(recipe_app, example="asgard thor recipe show rolling-restart")
 def show(recipe: Name, recipes: Folders = None) -> None:
     """Show a recipe: its file, or with --json what was read from it."""
-    from asgard.thor.recipes import read, shelf
+    from asgard.thor.recipes import library as shelf
+    from asgard.thor.recipes import read
 
     found = read.read(shelf.find(recipe, recipes or ()), examples=True)
     console.emit(_document(found), text=f"{found.text.rstrip()}\n\n# {found.file}")
@@ -77,7 +79,8 @@ def validate(
     recipes: Folders = None,
 ) -> None:
     """Check recipes, offline: every mistake with its line, what is wrong and what is allowed."""
-    from asgard.thor.recipes import read, shelf
+    from asgard.thor.recipes import library as shelf
+    from asgard.thor.recipes import read
 
     paths = [shelf.find(name, recipes or ()) for name in names or ()] or list(shelf.files(recipes or ()).values())
     valid, problems = [], []
@@ -124,8 +127,9 @@ def run(
     console.current().times = not sys.stderr.isatty()
     from asgard.compose import recipes as composed
     from asgard.kafka import target
-    from asgard.thor import policy as policies
-    from asgard.thor.recipes import read, shelf
+    from asgard.thor.heal import policy as policies
+    from asgard.thor.recipes import library as shelf
+    from asgard.thor.recipes import read
 
     chosen = read.read(shelf.find(recipe, recipes or ()), sets or ())
     file = _limits_file(limits)
@@ -173,7 +177,8 @@ def crontab(
     from asgard.compose import recipes as composed
     from asgard.core import cron, paths
     from asgard.thor.recipes import crontab as tab
-    from asgard.thor.recipes import read, shelf
+    from asgard.thor.recipes import library as shelf
+    from asgard.thor.recipes import read
 
     if (schedule or sets) and len(names or ()) != 1:
         raise WrongUsage("--schedule and --set go with one recipe", "Name it: asgard thor recipe crontab NAME …")

@@ -10,7 +10,7 @@ from asgard.core.console import Table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asgard.thor.around import Around
+    from asgard.cluster.activity import Around
     from asgard.thor.status import BrokerStatus, Status
 
 ROWS_SHOWN = 40

@@ -8,8 +8,8 @@ from asgard.core.errors import WrongUsage
 from asgard.loki.chaos.kind import Kind
 
 _FAULTS = "asgard.loki.chaos.faults"
-_MACHINES = "asgard.loki.machines.actions"
-_MACHINES = "asgard.loki.machines.actions"
+_MACHINES = "asgard.loki.chaos.faults.machines"
+_MACHINES = "asgard.loki.chaos.faults.machines"
 MODULES = {
     "kill_broker": f"{_FAULTS}.brokers",
     "stop_broker": f"{_FAULTS}.brokers",

@@ -13,10 +13,10 @@ import numpy as np
 
 from asgard.loki.check import order, reads, settle
 from asgard.loki.check.anomalies import Case, Example
-from asgard.loki.check.board import Board, Missing, lay_out
+from asgard.loki.check.arrays import ABORTED, ACKED, FAILED, LOGGED, POLLED, UNSETTLED, Bytes
 from asgard.loki.check.catalogue import look
 from asgard.loki.check.history import Bounds, Consumer, Ints, Producer, Source
-from asgard.loki.check.space import ABORTED, ACKED, FAILED, LOGGED, POLLED, UNSETTLED, Bytes
+from asgard.loki.check.working_set import Board, Missing, lay_out
 
 _CHUNK = 1 << 20
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from asgard.loki.check.anomalies import Case, Example
-from asgard.loki.check.board import Board
+from asgard.loki.check.arrays import ABORTED, FAILED, LOGGED, PASSED, UNSETTLED, Bytes, Flags, Log, Records
 from asgard.loki.check.catalogue import Where
 from asgard.loki.check.history import Assigned, Ints, Polled, Source
-from asgard.loki.check.space import ABORTED, FAILED, LOGGED, PASSED, UNSETTLED, Bytes, Flags, Log, Records
+from asgard.loki.check.working_set import Board
 
 _CHUNK = 1 << 20
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from asgard.loki.check.anomalies import Case, Example
-from asgard.loki.check.board import Board
+from asgard.loki.check.arrays import ABORTED, ABORTED_READ, BETWEEN_READERS, CORRUPTED, FAILED, LOGGED, POLLED, Log
 from asgard.loki.check.history import Consumer, Foreign, Ints, Polled, Source
-from asgard.loki.check.space import ABORTED, ABORTED_READ, BETWEEN_READERS, CORRUPTED, FAILED, LOGGED, POLLED, Log
+from asgard.loki.check.working_set import Board
 
 
 def fill(source: Source, board: Board) -> None:

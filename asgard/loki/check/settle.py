@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from asgard.loki.check.anomalies import Case
-from asgard.loki.check.board import Board
+from asgard.loki.check.arrays import ABORTED, ACKED, FAILED, LOGGED, POLLED, UNSETTLED, WITH_SENDER, Bytes, Flags
 from asgard.loki.check.history import NO_OFFSET, Acked, Bounds, Ints, Source
-from asgard.loki.check.space import ABORTED, ACKED, FAILED, LOGGED, POLLED, UNSETTLED, WITH_SENDER, Bytes, Flags
+from asgard.loki.check.working_set import Board
 
 MISSING_KEPT = 1_000_000
 """So many lost records are kept one by one, to be looked for on the disks; all are counted."""

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from asgard.kafka import segments, stamp
-from asgard.kafka.nodes.rundir import RunDir
-from asgard.loki.check.board import Missing
 from asgard.loki.check.catalogue import Where
 from asgard.loki.check.check import Result
 from asgard.loki.check.history import NO_OFFSET
 from asgard.loki.check.verdict import Traces
+from asgard.loki.check.working_set import Missing
+from asgard.machines.local.rundir import RunDir
 
 Name = tuple[int, int]
 """A record of a topic: producer and sequence."""
@@ -99,7 +99,7 @@ def _by_partition(missing: Missing) -> dict[int, Wanted]:
 def _directory(node: RunDir | None, where: Where) -> tuple[Path | None, str]:
     if node is None:
         return None, "not on this machine"
-    found = segments.partition_dir(node, *where)
+    found = node.partition_dir(*where)
     return found, "" if found is not None else f"it has no directory of {where[0]}-{where[1]}"
 
 

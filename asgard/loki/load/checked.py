@@ -13,8 +13,8 @@ from asgard.loki.load.result import Checked, Finding, Judged
 from asgard.loki.load.scenario import Slo
 
 if TYPE_CHECKING:
-    from asgard.kafka.nodes.rundir import RunDir
     from asgard.loki.check.verdict import Verdict
+    from asgard.machines.local.rundir import RunDir
 
 READ_PER_S = 20_000
 """Records a second that a last read may be slow by before it is given up."""
@@ -35,8 +35,8 @@ def look(
     """
     from asgard.loki.check.check import check
     from asgard.loki.check.history import HistoryFiles
-    from asgard.loki.check.prove import prove
     from asgard.loki.check.verdict import judge
+    from asgard.loki.check.verify import prove
 
     deadline_s = LEAST_S + records / READ_PER_S
     try:

@@ -41,7 +41,7 @@ from asgard.loki.load.verdict import judge
 if TYPE_CHECKING:
     from asgard.journal.operations import Leftovers
     from asgard.journal.store.database import Database
-    from asgard.kafka.nodes.rundir import RunDir
+    from asgard.machines.local.rundir import RunDir
 
 CALL_DEADLINE_S = 10.0
 _FAULTS_BEFORE_S = 600.0  # one that began before the load may last into it
@@ -278,7 +278,7 @@ def finish(load: Load, control: ControlPlane, *, nodes: Iterable[RunDir] = ()) -
 
 def nodes_of(target: Target) -> list[RunDir]:
     """The brokers of a local stack that run on this machine; none of any other cluster."""
-    from asgard.kafka.nodes import list_nodes
+    from asgard.machines.local import list_nodes
 
     stack = target.context.stack if target.context else None
     return list_nodes(paths.stack_dir(stack) / "nodes") if stack else []

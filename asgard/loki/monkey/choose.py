@@ -21,10 +21,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asgard.core import units
-from asgard.loki.machines.member import Member, Population, opted_in
 from asgard.loki.monkey.config import Group, Monkey
 from asgard.loki.monkey.health import Health
 from asgard.loki.monkey.hours import Hours
+from asgard.machines.member import Member, Population, opted_in
 
 UNSEEN_S = 60.0
 """How long a cluster may take until it shows that somebody is gone: several session time-outs of a broker, and replica.lag.time.max.ms."""

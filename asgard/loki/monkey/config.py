@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from asgard.core.errors import InvalidFile
-from asgard.loki.machines.member import Kind
+from asgard.machines.member import Kind
 
 Action = Literal["kill", "stop", "terminate", "reboot"]
 _ACTIONS: dict[Kind, Action] = {"broker": "kill", "ec2": "stop", "asg": "terminate", "container": "kill"}

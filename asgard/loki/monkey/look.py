@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from asgard.core.errors import Refused
 from asgard.kafka.model import ClusterInfo
 from asgard.kafka.ports import ControlPlane, NodeControl
-from asgard.loki.machines.member import Population
 from asgard.loki.monkey import health
 from asgard.loki.monkey.choose import Choice, Past
 from asgard.loki.monkey.config import Group, Monkey
 from asgard.loki.monkey.health import Health
+from asgard.machines.member import Population
 
 if TYPE_CHECKING:
     from asgard.journal.store.database import Database
@@ -39,7 +39,9 @@ def everybody(
 
 
 def _members(group: Group, info: ClusterInfo, nodes: NodeControl | None, stack: str | None, cluster: str) -> Population:
-    from asgard.loki.machines import asg, brokers, containers, ec2
+    from asgard.machines import containers
+    from asgard.machines.aws import asg, ec2
+    from asgard.machines.local import members as brokers
 
     match group.kind:
         case "broker":

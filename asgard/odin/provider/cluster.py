@@ -20,10 +20,10 @@ from asgard.kafka.model import (
     Topic,
 )
 from asgard.kafka.ports import ControlPlane
-from asgard.odin.dataloss import RELEVANT, Loss, config_losses, topic_defaults
 from asgard.odin.provider import eligible
 from asgard.odin.provider.batching import Batcher
 from asgard.odin.provider.moves import Factor, Replication, WriteDown
+from asgard.odin.resources.dataloss import RELEVANT, Loss, config_losses, topic_defaults
 from asgard.odin.resources.observe import Observed
 
 T = TypeVar("T")

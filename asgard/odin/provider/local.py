@@ -29,7 +29,7 @@ from asgard.odin.resources.kinds import Values
 from asgard.odin.resources.observe import Observed
 
 if TYPE_CHECKING:
-    from asgard.kafka.nodes import NodeSpec, RunDir
+    from asgard.machines.local import NodeSpec, RunDir
 
 READY_S = 120.0
 WINDOW_S = 0.3
@@ -81,7 +81,7 @@ class Nodes:
 
     async def create(self, urn: str, new: Values) -> Values:
         """Describe, format and spawn. Asked again for the same node it finishes what is missing."""
-        from asgard.kafka import nodes
+        from asgard.machines import local as nodes
 
         directory = local.run_dir(new["cluster"], new["nodeId"])
         await asyncio.to_thread(nodes.create, directory, local.node_spec(new), local.credentials(new))
@@ -89,7 +89,7 @@ class Nodes:
 
     async def update(self, old: Values, new: Values) -> Values:
         """Start a node that is down; restart one whose description changed, when it is its turn."""
-        from asgard.kafka import nodes
+        from asgard.machines import local as nodes
 
         directory = local.run_dir(new["cluster"], new["nodeId"])
         due = directory.path / _RESTART
@@ -111,9 +111,9 @@ class Nodes:
         return self._restarts[cluster_id]
 
     def _restart(self, directories: dict[int, RunDir]) -> Mapping[int, AsgardError | None]:
-        from asgard.kafka import rolling
-        from asgard.kafka.nodes.quorum import cluster_connection
-        from asgard.odin.targets.local import LocalNodes
+        from asgard.cluster import rolling
+        from asgard.machines.local.nodes import LocalNodes
+        from asgard.machines.local.quorum import cluster_connection
 
         some = next(iter(directories.values()))
         outcomes: dict[int, AsgardError | None] = {}
@@ -131,7 +131,7 @@ class Nodes:
 
     async def delete(self, old: Values) -> None:
         """Stop the node and remove its directory; refused while a replica list names it, unless the whole cluster goes."""
-        from asgard.kafka import nodes
+        from asgard.machines import local as nodes
 
         directory = local.run_dir(old["cluster"], old["nodeId"])
         if not directory.exists:
@@ -142,8 +142,8 @@ class Nodes:
 
     def _leave(self, old: Values) -> None:
         """Take a node out of a cluster that goes on without it."""
-        from asgard.kafka import nodes
-        from asgard.kafka.nodes.quorum import cluster_connection
+        from asgard.machines import local as nodes
+        from asgard.machines.local.quorum import cluster_connection
 
         node = old["nodeId"]
         if "controller" in old["roles"]:
@@ -187,14 +187,14 @@ class Readiness:
             going(directory).touch()
 
     def _raise_features(self, new: Values) -> None:
-        from asgard.kafka.nodes.features import levels_of
+        from asgard.machines.local.features import levels_of
 
         levels = levels_of(new["version"])
         with contextlib.closing(self._connect(Connection(new["bootstrapServers"], new["clientProperties"]))) as control:
             control.raise_features(levels)
 
     def _wait(self, new: Values) -> Values:
-        from asgard.kafka import nodes
+        from asgard.machines import local as nodes
 
         until = time.monotonic() + READY_S
         wanted = set(new["brokerIds"])
@@ -237,7 +237,7 @@ def _last_words(directories: Iterable[RunDir]) -> str:
 
 def _describe(directory: RunDir, wanted: NodeSpec) -> bool:
     """Write the description where it differs; whether the node has yet to be restarted for it, now or since a run before."""
-    from asgard.kafka import nodes
+    from asgard.machines import local as nodes
 
     there = directory.spec()
     # A node that was made anew since joins a quorum that is there already.

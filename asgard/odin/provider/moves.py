@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from asgard.cluster import reassign
+from asgard.cluster.replication_factor import with_replication
 from asgard.core import paths, process
 from asgard.core.errors import AsgardError
 from asgard.core.process import Identity
-from asgard.kafka import reassign
-from asgard.kafka.placement import with_replication
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.provider.batching import Batcher
 

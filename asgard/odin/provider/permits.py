@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from asgard.core.errors import Refused
-from asgard.odin.dataloss import Loss
+from asgard.odin.resources.dataloss import Loss
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from asgard.kafka.connection import FIRST_USER, scram_properties
 from asgard.odin.resources.kinds import Values
 
 if TYPE_CHECKING:
-    from asgard.kafka.nodes import Credentials, NodeSpec, RunDir, Voter
+    from asgard.machines.local import Credentials, NodeSpec, RunDir, Voter
 
 HOST = "127.0.0.1"
 PORTS = range(20000, 32000)
@@ -112,21 +112,21 @@ def ports_of_other_stacks(name: str) -> set[int]:
 
 def run_dir(cluster: str, node: int) -> RunDir:
     """Where a node lives."""
-    from asgard.kafka.nodes import RunDir
+    from asgard.machines.local import RunDir
 
     return RunDir(paths.stack_dir(cluster) / "nodes" / str(node))
 
 
 def run_dirs(cluster_id: str) -> dict[int, RunDir]:
     """The nodes of a cluster on this machine, whatever its name."""
-    from asgard.kafka.nodes import RunDir
+    from asgard.machines.local import RunDir
 
     return {node["id"]: RunDir(path) for path, node in _described() if node.get("cluster_id") == cluster_id}
 
 
 def running(cluster: str, node: int) -> bool | None:
     """Whether the node's process is there and not paused; None where there is no such node."""
-    from asgard.kafka import nodes
+    from asgard.machines import local as nodes
 
     directory = run_dir(cluster, node)
     return nodes.status(directory).state == "running" if directory.exists else None
@@ -134,7 +134,7 @@ def running(cluster: str, node: int) -> bool | None:
 
 def node_spec(values: Values) -> NodeSpec:
     """The description of a node from the properties of `asgard:local:Broker`."""
-    from asgard.kafka.nodes import NodeSpec
+    from asgard.machines.local import NodeSpec
 
     try:
         heap = parse_size(values["heap"])
@@ -161,7 +161,7 @@ def node_spec(values: Values) -> NodeSpec:
 
 def first_quorum(text: str) -> tuple[Voter, ...]:
     """`id@host:port:directory-id,…` as voters. Raises WrongUsage."""
-    from asgard.kafka.nodes import Voter
+    from asgard.machines.local import Voter
 
     voters = []
     for part in text.split(","):
@@ -175,7 +175,7 @@ def first_quorum(text: str) -> tuple[Voter, ...]:
 
 def credentials(values: Values) -> Credentials | None:
     """The two first users of a node; None without SASL."""
-    from asgard.kafka.nodes import Credentials
+    from asgard.machines.local import Credentials
 
     if values["sasl"] == "none":
         return None

@@ -11,18 +11,18 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from asgard.cluster import look as measure
+from asgard.cluster.held import Hold
+from asgard.cluster.limits import Limits
 from asgard.core.errors import Failed, Unreachable
 from asgard.core.units import format_duration, format_size
 from asgard.kafka.model import Broker, ClusterSnapshot
 from asgard.kafka.ports import NodeControl
-from asgard.thor import measure
-from asgard.thor.heal.case import Case, Decision, counted, named, nowhere
-from asgard.thor.hold import Hold
-from asgard.thor.limits import Limits
-from asgard.thor.plan import planner
+from asgard.thor.heal.situation import Case, Decision, counted, named, nowhere
+from asgard.thor.plan import planner, replan
 
 if TYPE_CHECKING:
-    from asgard.thor.plan.model import Plan
+    from asgard.cluster.plan import Plan
 
 POLL_S = 0.1
 NAMED = 3
@@ -55,7 +55,7 @@ def prepare(work: Work) -> Plan | Decision | None:
     case, decision = work.case, work.decision
     snapshot = case.snapshot
     if decision.kind == "reassign":
-        from asgard.thor import execute
+        from asgard.cluster import moves as execute
 
         inherited = execute.inherit(work.hold, decision.brokers)
         if inherited.from_whom:
@@ -133,13 +133,14 @@ def _plan(snapshot: ClusterSnapshot, case: Case, decision: Decision) -> Plan | N
 
 def _move(work: Work, plan: Plan) -> str:
     """Healing is never throttled; what could wait keeps to the limits."""
-    from asgard.thor import execute
+    from asgard.cluster import moves as execute
 
     throttle = None if plan.kind == "heal" else work.case.limits.throttle_bytes_per_s
     done = execute.run(
         work.hold,
         plan,
         work.case.limits,
+        replan=replan.again,
         throttle=throttle,
         progress=lambda progress: work.progress(str(progress)),
         tell=work.say,

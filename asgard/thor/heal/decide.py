@@ -7,11 +7,11 @@ back. Planned things come last, outside quiet hours. One thing at a time: the ne
 
 from __future__ import annotations
 
+from asgard.cluster import quorum as voters
 from asgard.core.units import format_duration
-from asgard.thor import voters
-from asgard.thor.heal.case import Case, Decision, counted, hold, ids, named, nowhere
 from asgard.thor.heal.lost import lost, outage
 from asgard.thor.heal.memory import PASSING
+from asgard.thor.heal.situation import Case, Decision, counted, hold, ids, named, nowhere
 
 LEAD_AGAIN_S = 3600.0
 """So long after its return a broker that leads too little is told as one that came back."""

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from asgard.core.units import format_duration
 from asgard.journal.rules import Priority
 from asgard.kafka.model import Broker
-from asgard.thor.heal.case import Case, Decision, counted, hold, ids, label, named, nowhere
 from asgard.thor.heal.memory import Absence, following
+from asgard.thor.heal.situation import Case, Decision, counted, hold, ids, label, named, nowhere
 
 ALIVE_S = 2.0
 """A broker fetches from the controllers twice a second at least; one that did so lately is alive."""

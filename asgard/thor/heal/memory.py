@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from asgard.cluster.findings import Finding
 from asgard.kafka.model import ClusterSnapshot, Quorum
-from asgard.thor.detect import Finding
 
 if TYPE_CHECKING:
     from asgard.journal.events import Event

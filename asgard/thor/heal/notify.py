@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 from asgard.core import paths
 from asgard.core.errors import Failed
-from asgard.thor.policy import Recipient
+from asgard.thor.heal.policy import Recipient
 from asgard.thor.recipes import program
 
 WAITING = 100

@@ -13,20 +13,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from asgard.cluster import findings as detect
+from asgard.cluster import look as measure
+from asgard.cluster.held import Hold
+from asgard.cluster.limits import Limits
 from asgard.core.errors import AsgardError, Busy, ExitCode, Interrupted
 from asgard.journal.rules import Priority
 from asgard.kafka.model import ClusterSnapshot, Healed, HealState
 from asgard.kafka.ports import ControlPlane, NodeControl
-from asgard.thor import detect, measure
 from asgard.thor.heal import act
 from asgard.thor.heal import memory as remembered
-from asgard.thor.heal.case import Case, Decision, Holder
 from asgard.thor.heal.decide import decide
 from asgard.thor.heal.memory import Memory, Stuck
 from asgard.thor.heal.notify import Notice
-from asgard.thor.hold import Hold
-from asgard.thor.limits import Limits
-from asgard.thor.policy import Policy
+from asgard.thor.heal.policy import Policy
+from asgard.thor.heal.situation import Case, Decision, Holder
 
 if TYPE_CHECKING:
     from asgard.journal.store.database import Database
@@ -180,7 +181,7 @@ def _left_behind(ward: Ward, snapshot: ClusterSnapshot) -> int:
     left = [u.operation for u in found if u.abandoned]
     if not left:
         return 0
-    from asgard.thor import execute
+    from asgard.cluster import moves as execute
 
     return sum(not execute.must_wait(operation, snapshot) for operation in left)
 

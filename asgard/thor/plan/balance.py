@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from math import ceil
 
-from asgard.thor.plan.board import Board
+from asgard.cluster.placement import Board
+from asgard.cluster.plan import Unmet
 from asgard.thor.plan.even import Evener, Heaviest
 from asgard.thor.plan.leaders import balance_leaders, name_unbalanced
-from asgard.thor.plan.model import Unmet
 
 _ROUNDS = 8
 

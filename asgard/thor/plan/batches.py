@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
-from asgard.thor.plan.board import Board
-from asgard.thor.plan.model import Batch
+from asgard.cluster.placement import Board
+from asgard.cluster.plan import BATCH_SECONDS, Batch
 
-BATCH_SECONDS = 60.0
 _LOOK_AHEAD = 10
 
 

@@ -6,7 +6,7 @@ the lightest broker of the least crowded rack: greedy, longest first (Graham, 19
 
 from __future__ import annotations
 
-from asgard.thor.plan.board import Board
+from asgard.cluster.placement import Board
 from asgard.thor.plan.leaders import lead_from
 from asgard.thor.plan.place import Failures, Lightest, by_disk_and_count, destination, nowhere
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from math import ceil, floor, inf
 
-from asgard.thor.plan.board import Board
+from asgard.cluster.placement import Board
 from asgard.thor.plan.place import Lightest
 
 _CANDIDATES = 2

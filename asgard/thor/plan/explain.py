@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from asgard.cluster.limits import Limits
+from asgard.cluster.placement import Board
+from asgard.cluster.plan import Change, Plan
 from asgard.core.errors import WrongUsage
 from asgard.kafka.model import ClusterSnapshot
-from asgard.thor.limits import Limits
-from asgard.thor.plan.board import Board
-from asgard.thor.plan.model import Change, Plan
 
 
 @dataclass(frozen=True)

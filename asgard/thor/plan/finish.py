@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from asgard.thor.limits import Limits
+from asgard.cluster.limits import Limits
+from asgard.cluster.placement import Board, Loads
+from asgard.cluster.plan import BrokerChange, Change, Kind, Plan, Spread
 from asgard.thor.plan.batches import Scheduler, Step
-from asgard.thor.plan.board import Board, Loads
-from asgard.thor.plan.model import BrokerChange, Change, Kind, Plan, Spread
 from asgard.thor.plan.place import Failures
 
 

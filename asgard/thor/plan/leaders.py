@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterable
 from math import ceil, floor
 
-from asgard.thor.plan.board import Board
-from asgard.thor.plan.model import Unmet
+from asgard.cluster.placement import Board
+from asgard.cluster.plan import Unmet
 
 
 def lead_from(board: Board, p: int, candidates: list[int]) -> None:

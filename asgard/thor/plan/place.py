@@ -10,8 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 
-from asgard.thor.plan.board import Board
-from asgard.thor.plan.model import Unmet
+from asgard.cluster.placement import Board
+from asgard.cluster.plan import Unmet
 
 _CANDIDATES = 3
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from asgard.cluster.limits import Limits
+from asgard.cluster.placement import Board
+from asgard.cluster.plan import Plan
 from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import ClusterSnapshot
-from asgard.thor.limits import Limits
 from asgard.thor.plan import balance as balance_goals
 from asgard.thor.plan import evacuate, reshape
 from asgard.thor.plan import undo as way_back
-from asgard.thor.plan.board import Board
 from asgard.thor.plan.finish import finish
 from asgard.thor.plan.leaders import balance_leaders, name_unbalanced
-from asgard.thor.plan.model import Plan
 
 DEFAULTS = Limits()
 

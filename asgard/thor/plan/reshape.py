@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from asgard.thor.plan.board import Board
+from asgard.cluster.placement import Board
 from asgard.thor.plan.leaders import lead_from
 from asgard.thor.plan.place import Failures, Lightest, by_disk_and_count, destination, nowhere
 

@@ -6,8 +6,8 @@ and excluded brokers.
 
 from __future__ import annotations
 
-from asgard.thor.plan.board import Board
-from asgard.thor.plan.model import Plan
+from asgard.cluster.placement import Board
+from asgard.cluster.plan import Plan
 from asgard.thor.plan.place import Failures
 
 

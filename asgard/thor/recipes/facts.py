@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from asgard.cluster import quorum as voters
+from asgard.cluster.findings import Tally, findings, tally
+from asgard.cluster.limits import Limits
+from asgard.cluster.placement import Board
+from asgard.cluster.plan import BrokerLoad
 from asgard.core import units
 from asgard.core.condition import Comparison, Condition, Unit
 from asgard.kafka.model import Broker, ClusterSnapshot
-from asgard.thor import voters
-from asgard.thor.detect import Tally, findings, tally
-from asgard.thor.limits import Limits
-from asgard.thor.plan.board import Board
-from asgard.thor.plan.model import BrokerLoad
 
 Value = float | str | None
 _COMPARE: dict[str, Callable[[float | str, float | str], bool]] = {

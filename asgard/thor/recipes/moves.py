@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from asgard.cluster.limits import Limits
+from asgard.cluster.plan import Plan
 from asgard.core.schema import recipe as schema
 from asgard.core.units import format_size
 from asgard.kafka.model import ClusterSnapshot
-from asgard.thor import kinds
-from asgard.thor.limits import Limits
-from asgard.thor.plan.model import Plan
+from asgard.thor.plan import kinds
 from asgard.thor.recipes.facts import Facts
 from asgard.thor.recipes.model import Step
 

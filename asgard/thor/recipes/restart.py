@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from asgard.cluster import rolling
 from asgard.core.errors import AsgardError, Busy, Failed, Interrupted, Refused, WrongUsage
 from asgard.core.units import format_duration
-from asgard.kafka import rolling
 from asgard.kafka.model import Node
 from asgard.kafka.ports import ControlPlane, NodeControl
 

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from asgard.odin import register
 from asgard.odin.engine.state import State, StateStore
+from asgard.odin.lifecycle import register
+from asgard.odin.lifecycle.session import Session, directory
 from asgard.odin.resources.kinds import CLUSTER, READY
-from asgard.odin.session import Session, directory
 
 
 def record(kind: str, **outputs: Any) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import pytest
 
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State
-from asgard.odin.read import load
-from asgard.odin.reality import Drift
+from asgard.odin.lifecycle.drift import Drift
+from asgard.odin.lifecycle.unchanged import marks, standing
 from asgard.odin.resources.kinds import BROKER, TOPIC
-from asgard.odin.spec import StackSpec
-from asgard.odin.standing import marks, standing
+from asgard.odin.spec.model import StackSpec
+from asgard.odin.spec.read import load
 
 REF = StackRef("asgard", "big")
 

@@ -6,13 +6,13 @@ import json
 import pytest
 
 from asgard.cli.main import main
+from asgard.cluster import reassign
 from asgard.compose import settle
 from asgard.core import contexts
 from asgard.core.contexts import Context
 from asgard.journal import leases, operations
 from asgard.journal.leases import Priority
 from asgard.journal.store.database import open_journal
-from asgard.kafka import reassign
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +109,6 @@ def test_what_can_not_be_settled_is_named_and_kept(capsys, kind, why):
 
 
 def test_the_kinds_are_those_that_their_writers_use():
-    from asgard.thor import execute
+    from asgard.cluster import moves as execute
 
     assert {reassign.FORMAT, execute.FORMAT} <= set(settle.handlers())

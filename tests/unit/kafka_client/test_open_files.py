@@ -11,7 +11,7 @@ import pytest
 from asgard.core.errors import Unreachable
 from asgard.kafka.admin import connect
 from asgard.kafka.connection import Connection
-from asgard.kafka.nodes import free_ports
+from asgard.machines.local import free_ports
 
 
 @pytest.fixture

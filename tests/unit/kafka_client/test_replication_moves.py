@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgard.cluster.replication_factor import with_replication
 from asgard.core.errors import Refused
 from asgard.kafka.model import Broker, Partition
-from asgard.kafka.placement import with_replication
 
 
 @st.composite

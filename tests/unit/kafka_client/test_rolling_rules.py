@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from asgard.cluster import rolling
+from asgard.cluster.rolling import behind, obstacles, order
 from asgard.core.errors import Failed
-from asgard.kafka import rolling
 from asgard.kafka.model import Broker, ClusterInfo, Node, Partition, Quorum, Topic, Voter
-from asgard.kafka.rolling import behind, obstacles, order
 
 QUORUM = Quorum(1, (Voter(1, 0), Voter(2, 0), Voter(3, 0)))
 ALL = {1, 2, 3}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from asgard.cluster import reassign
 from asgard.core.errors import Failed
-from asgard.kafka import reassign
 from asgard.kafka.model import Move, Partition, Topic
 
 

@@ -1,6 +1,6 @@
 """Feature levels as Kafka's tool tells them."""
 
-from asgard.kafka.nodes.features import parse
+from asgard.machines.local.features import parse
 
 
 def test_the_tools_lines_are_read_and_its_other_words_passed_over():

@@ -13,8 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from asgard.core.errors import ExitCode, Failed, Unreachable, WrongUsage
-from asgard.kafka import distribution, jars
-from asgard.kafka.jars import Coordinate, Jar, Lock
+from asgard.kafka.distribution import home as distribution
+from asgard.kafka.distribution import jars
+from asgard.kafka.distribution.jars import Coordinate, Jar, Lock
 
 VERSION = "9.9.9"
 CONTENTS = {Coordinate("org.example", f"jar-{i}", "1.0"): f"content of jar {i}".encode() * 100 for i in range(12)}

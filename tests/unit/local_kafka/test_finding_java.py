@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from asgard.core.errors import ExitCode, Unreachable
-from asgard.kafka import doctor
-from asgard.kafka.java import find_java
+from asgard.kafka.distribution.java import find_java
+from asgard.machines.local import doctor
 
 
 def a_java(home, version, *, release=True):

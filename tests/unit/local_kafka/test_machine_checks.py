@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from asgard.kafka import doctor
-from asgard.kafka.nodes.ports import free_ports
+from asgard.machines.local import doctor
+from asgard.machines.local.tcp_ports import free_ports
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.kafka.connection import Connection, read_properties, render_properties
-from asgard.kafka.nodes import Credentials, NodeSpec, RunDir, Voter, random_uuid, update
-from asgard.kafka.nodes.spec import credentials_of, server_properties
-from asgard.kafka.nodes.storage import arguments
+from asgard.machines.local import Credentials, NodeSpec, RunDir, Voter, random_uuid, update
+from asgard.machines.local.spec import credentials_of, server_properties
+from asgard.machines.local.storage import arguments
 
 VOTERS = (Voter(1, 29093, "AAAAAAAAAAAAAAAAAAAAAA"), Voter(2, 29094, "BBBBBBBBBBBBBBBBBBBBBB"))
 COMBINED = NodeSpec(

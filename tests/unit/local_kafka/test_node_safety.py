@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from asgard.core.errors import Failed, Refused, WrongUsage
-from asgard.kafka import nodes
-from asgard.kafka.nodes import NodeSpec, RunDir, Voter, process, storage
-from asgard.odin.targets.local import LocalNodes
+from asgard.machines import local as nodes
+from asgard.machines.local import NodeSpec, RunDir, Voter, process, storage
+from asgard.machines.local.nodes import LocalNodes
 
 VOTERS = tuple(Voter(i, 29090 + i, "A" * 22) for i in (1, 2, 3))
 

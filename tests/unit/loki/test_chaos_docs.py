@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 from chaoslib.experiment import ensure_experiment_is_valid
 
-from asgard.loki.chaos import read, shelf
+from asgard.loki.chaos import library as shelf
+from asgard.loki.chaos import read
 
 PAGE = (Path(__file__).parents[3] / "docs" / "loki-chaos.md").read_text(encoding="utf-8")
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from asgard.compose import chaos
 from asgard.core.errors import InvalidFile, Refused, WrongUsage
-from asgard.loki.chaos import kinds, read, shelf, variables
+from asgard.loki.chaos import kinds, read, variables
+from asgard.loki.chaos import library as shelf
 from asgard.loki.chaos.actions import RESTORING
 from asgard.loki.chaos.experiment import OWN
 

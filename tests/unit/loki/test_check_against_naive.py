@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgard.loki.check import order, space
+from asgard.loki.check import arrays as space
+from asgard.loki.check import order
 from asgard.loki.check.anomalies import EXAMPLES, Case
 from asgard.loki.check.check import check
 from asgard.loki.check.history import NO_OFFSET, HistoryFiles

@@ -15,10 +15,12 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from asgard.core.errors import AsgardError, ExitCode, Refused, WrongUsage
-from asgard.loki.machines import actions, asg, aws, ec2
+from asgard.loki.chaos.faults import machines as actions
 from asgard.loki.monkey.choose import Past, choose
 from asgard.loki.monkey.config import Group, Monkey
 from asgard.loki.monkey.health import Health
+from asgard.machines.aws import asg, ec2
+from asgard.machines.aws import client as aws
 
 REGION = "eu-west-1"
 IMAGE = "ami-12c6146b"

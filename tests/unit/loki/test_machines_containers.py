@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from asgard.core.errors import ExitCode, Failed, Refused, Unreachable, WrongUsage
-from asgard.loki.machines import actions, containers
+from asgard.loki.chaos.faults import machines as actions
+from asgard.machines import containers
 from tests.unit.loki.engine import Engine
 
 CHAOS = {"com.example.chaos": ("allowed",)}

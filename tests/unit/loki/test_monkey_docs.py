@@ -12,11 +12,11 @@ import pytest
 from asgard.cli import main as cli
 from asgard.core.schema.monkey import MonkeyFile, MonkeyGroup
 from asgard.core.yaml import read_text
-from asgard.loki.machines import actions
-from asgard.loki.machines.member import KINDS, Member, Population
+from asgard.loki.chaos.faults import machines as actions
 from asgard.loki.monkey.choose import UNSEEN_S, Past, choose
 from asgard.loki.monkey.config import Group, Monkey, json_schema, read
 from asgard.loki.monkey.health import Health
+from asgard.machines.member import KINDS, Member, Population
 
 PAGE = (Path(__file__).parents[3] / "docs" / "loki-monkey.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

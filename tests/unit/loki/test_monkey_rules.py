@@ -14,10 +14,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from asgard.loki.machines.member import Kind, Member, Population
 from asgard.loki.monkey.choose import UNSEEN_S, Choice, Past, choose
 from asgard.loki.monkey.config import Group, Monkey
 from asgard.loki.monkey.health import Health
+from asgard.machines.member import Kind, Member, Population
 
 WELL = Health()
 ALWAYS = ("00:00-24:00",)

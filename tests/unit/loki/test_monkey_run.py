@@ -177,7 +177,7 @@ def test_nobody_is_taken_while_the_cluster_is_broken_or_changed_by_others(cloud:
 def test_outside_its_hours_a_run_asks_nobody_and_leaves_nothing_behind(
     cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asgard.loki.machines.asg.members", lambda *_: pytest.fail("AWS was asked"))
+    monkeypatch.setattr("asgard.machines.aws.asg.members", lambda *_: pytest.fail("AWS was asked"))
     ran = run(NEVER)
     assert not ran.taken
     assert "is a day off" in ran.choice.why

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgard.kafka.model import Acl
-from asgard.odin import access
+from asgard.odin.spec import acls as access
 
 DOC = Path(__file__).parents[3] / "docs" / "stack-file.md"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from asgard.core.errors import ExitCode, InvalidFile
-from asgard.odin.read import load
-from asgard.odin.templates import templates
+from asgard.odin.spec.read import load
+from asgard.odin.spec.templates import templates
 
 HERE = Path(__file__).parent
 MUTATIONS = 600

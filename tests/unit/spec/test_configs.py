@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from asgard.odin import configs
-from asgard.odin.configs import ConfigDef, definitions, reserved, split, wrong_value
+from asgard.odin.resources import configs
+from asgard.odin.resources.configs import ConfigDef, definitions, reserved, split, wrong_value
 
 
 def test_the_table_knows_the_versions_that_can_be_run() -> None:

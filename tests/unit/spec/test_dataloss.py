@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asgard.odin.dataloss import Cut, Loss, PartitionFacts, assess, cuts, topic_defaults
+from asgard.odin.resources.dataloss import Cut, Loss, PartitionFacts, assess, cuts, topic_defaults
 
 WEEK = {"cleanup.policy": "delete", "retention.ms": "604800000", "retention.bytes": "-1"}
 

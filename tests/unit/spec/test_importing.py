@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from asgard.core.yaml import read_text
 from asgard.kafka.model import Acl, Partition, QuotaEntity, Topic
-from asgard.odin.importing import Found, render, retention, text
-from asgard.odin.read import load
-from asgard.odin.spec import ExternalSpec, StackSpec
+from asgard.odin.spec.export import Found, render, retention, text
+from asgard.odin.spec.model import ExternalSpec, StackSpec
+from asgard.odin.spec.read import load
 
 CLUSTER = ExternalSpec(bootstrap_servers="localhost:9092", cluster_id="abc")
 

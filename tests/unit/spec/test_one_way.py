@@ -2,8 +2,8 @@
 
 import pytest
 
-from asgard.odin import display
 from asgard.odin.engine.steps import Result, Step
+from asgard.odin.lifecycle import display
 
 CLUSTER = "urn:pulumi:orders::asgard::asgard:local:Cluster::orders"
 

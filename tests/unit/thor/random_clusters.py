@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from asgard.cluster.limits import BrokerLimit, Limits
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition, TopicFacts
-from asgard.thor.limits import BrokerLimit, Limits
 
 
 @st.composite

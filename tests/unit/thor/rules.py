@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import replace
 from itertools import combinations
 
+from asgard.cluster.limits import Limits
+from asgard.cluster.plan import Plan
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition
-from asgard.thor.limits import Limits
-from asgard.thor.plan.model import Plan
 
 
 def applied(snapshot: ClusterSnapshot, plan: Plan) -> ClusterSnapshot:

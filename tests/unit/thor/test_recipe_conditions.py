@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from asgard.cluster.findings import KINDS
+from asgard.cluster.limits import BrokerLimit, Limits
 from asgard.core import condition, cron
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition, Quorum, TopicFacts, Voter
-from asgard.thor.detect import KINDS
-from asgard.thor.limits import BrokerLimit, Limits
 from asgard.thor.recipes import facts
 from asgard.thor.recipes.facts import Facts
 

@@ -15,7 +15,8 @@ from asgard.cli.main import main
 from asgard.core.condition import BROKER_FACTS, CLUSTER_FACTS, FINDINGS
 from asgard.core.errors import InvalidFile, Refused, WrongUsage
 from asgard.core.schema import recipe as schema
-from asgard.thor.recipes import crontab, program, read, shelf
+from asgard.thor.recipes import crontab, program, read
+from asgard.thor.recipes import library as shelf
 from asgard.thor.recipes.model import Recipe
 
 SHIPPED = shelf.files()

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from asgard.cluster import findings as detect
+from asgard.cluster.limits import BrokerLimit, Limits
 from asgard.journal.rules import Priority
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Node, Partition, Quorum, TopicFacts, Voter
-from asgard.thor import detect
-from asgard.thor.heal.case import Case, Decision, Holder
 from asgard.thor.heal.decide import decide
 from asgard.thor.heal.memory import Absence, Memory, Stuck
-from asgard.thor.limits import BrokerLimit, Limits
-from asgard.thor.policy import Flapping, Policy, Restart
+from asgard.thor.heal.policy import Flapping, Policy, Restart
+from asgard.thor.heal.situation import Case, Decision, Holder
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC).timestamp()
 """A Tuesday morning."""

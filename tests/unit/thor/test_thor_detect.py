@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
+from asgard.cluster import findings as detect
+from asgard.cluster.findings import KINDS, Finding, findings
+from asgard.cluster.limits import BrokerLimit, Limits
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition, Quorum, TopicFacts, Voter
-from asgard.thor import detect
-from asgard.thor.detect import KINDS, Finding, findings
-from asgard.thor.limits import BrokerLimit, Limits
 from tests.benchmarks.thor_clusters import generate, without
 from tests.unit.thor.random_clusters import clusters
 

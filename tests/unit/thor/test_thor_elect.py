@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from asgard.cluster.leaders import away, danger, parse
 from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import Broker, Partition
-from asgard.thor.elect import away, danger, parse
 
 
 def brokers(*up: int) -> list[Broker]:

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from asgard.cluster.limits import BrokerLimit, Limits
+from asgard.cluster.moves import auto, batch, fit, marks, record
+from asgard.cluster.moves.auto import Traffic
+from asgard.cluster.moves.decide import Finish, GoOn, HandOver, Pause, Sight, Stop, Submit, Wait, next_step
+from asgard.cluster.moves.health import Health, Worse, health, worse
+from asgard.cluster.moves.record import Flight, Record
+from asgard.cluster.moves.result import Executed, Progress
+from asgard.cluster.plan import Change, Kind
 from asgard.core.errors import ExitCode, Failed
 from asgard.journal.secrets import to_json
 from asgard.kafka.model import Broker, Partition, Topic
 from asgard.kafka.temporary import Setting
-from asgard.thor.execute import auto, batch, fit, marks, record
-from asgard.thor.execute.auto import Traffic
-from asgard.thor.execute.decide import Finish, GoOn, HandOver, Pause, Sight, Stop, Submit, Wait, next_step
-from asgard.thor.execute.health import Health, Worse, health, worse
-from asgard.thor.execute.record import Flight, Record
-from asgard.thor.execute.result import Executed, Progress
-from asgard.thor.limits import BrokerLimit, Limits
-from asgard.thor.plan.model import Change, Kind
 
 LEADERS, FOLLOWERS = "leader.replication.throttled.replicas", "follower.replication.throttled.replicas"
 RATES = ("leader.replication.throttled.rate", "follower.replication.throttled.rate")

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from asgard.cli import main as cli
+from asgard.cluster import limits, snapshot_file
+from asgard.cluster.limits import BrokerLimit, Limits
 from asgard.core.errors import InvalidFile, WrongUsage
 from asgard.kafka.model import Partition
-from asgard.thor import kinds, limits, plan_file, snapshot_file
-from asgard.thor.limits import BrokerLimit, Limits
+from asgard.thor.plan import file as plan_file
+from asgard.thor.plan import kinds
 from tests.benchmarks.thor_clusters import generate, without
 from tests.unit.thor.rules import applied, placement
 
@@ -284,7 +286,7 @@ def test_before_and_after_are_drawn_without_a_network(cluster: Path, capsys: pyt
 
 def test_the_planner_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import asgard.thor.plan.planner, asgard.thor.snapshot_file;"
+        "import sys; import asgard.thor.plan.planner, asgard.cluster.snapshot_file;"
         "print([m for m in sys.modules if m.split('.')[0] in {'numpy','plotly','pydantic','kafka','confluent_kafka','sqlalchemy'}])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

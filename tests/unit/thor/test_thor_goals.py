@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from asgard.cluster.limits import BrokerLimit, Limits
 from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition
-from asgard.thor.limits import BrokerLimit, Limits
 from asgard.thor.plan import planner
 from tests.benchmarks.thor_clusters import cluster_for, generate, without
 from tests.benchmarks.thor_plans import GOAL_RATIO, GOAL_SPREAD

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from asgard.cluster.limits import Limits
 from asgard.thor.heal.act import heal_plan
-from asgard.thor.limits import Limits
 from tests.unit.thor.test_thor_decide import cluster
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from asgard.cluster import findings as detect
+from asgard.cluster.limits import Limits
 from asgard.journal import events
 from asgard.journal.store.database import Database, open_journal
 from asgard.kafka.model import Broker, ClusterSnapshot, Partition, Quorum, Voter
-from asgard.thor import detect
 from asgard.thor.heal import memory as remembered
 from asgard.thor.heal.memory import Memory, following, observe, remember
-from asgard.thor.limits import Limits
 
 NOW = 1_795_510_800.0
 

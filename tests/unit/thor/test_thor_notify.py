@@ -12,7 +12,7 @@ import pytest
 
 from asgard.core.errors import Failed
 from asgard.thor.heal.notify import Notice, Notifier, send
-from asgard.thor.policy import Recipient
+from asgard.thor.heal.policy import Recipient
 
 NOTICE = Notice("thor.heal.finished", "orders", "broker 3 is healed", 1_795_510_800, {"brokers": [3]})
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from asgard.cluster.limits import Limits
+from asgard.cluster.plan import Plan
 from asgard.kafka.model import ClusterSnapshot
-from asgard.thor import plan_file
-from asgard.thor.limits import Limits
+from asgard.thor.plan import file as plan_file
 from asgard.thor.plan import planner
-from asgard.thor.plan.model import Plan
 from tests.unit.thor.random_clusters import clusters
 from tests.unit.thor.rules import applied, broken_rules, collisions, lost, may_receive, placement, racks
 

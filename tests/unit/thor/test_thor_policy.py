@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from asgard.core.errors import InvalidFile
-from asgard.thor import policy
-from asgard.thor.policy import Flapping, Policy, Recipient, Restart
+from asgard.thor.heal import policy
+from asgard.thor.heal.policy import Flapping, Policy, Recipient, Restart
 
 
 def written(path: Path, text: str) -> Path:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from asgard.cluster.rates import Sample, measured, needs_record_size
 from asgard.kafka.model import Partition
-from asgard.thor.rates import Sample, measured, needs_record_size
 
 KEY = ("t", 0)
 

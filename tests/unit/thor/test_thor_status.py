@@ -9,11 +9,11 @@ import pytest
 
 from asgard.cli import main as cli
 from asgard.cli.thor import status_words
+from asgard.cluster import snapshot_file
+from asgard.cluster.activity import Around, Begun, Held, Throttles
+from asgard.cluster.limits import BrokerLimit, Limits
 from asgard.core import console
 from asgard.kafka.model import LogDir, Quorum, Voter
-from asgard.thor import snapshot_file
-from asgard.thor.around import Around, Begun, Held, Throttles
-from asgard.thor.limits import BrokerLimit, Limits
 from asgard.thor.status import Status, judge
 from tests.benchmarks.thor_clusters import CAPACITY_BYTES, generate, without
 

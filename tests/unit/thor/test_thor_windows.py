@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgard.cluster import limits
 from asgard.core.errors import InvalidFile
-from asgard.thor import limits
-from asgard.thor.windows import next_opening, within
+from asgard.core.windows import next_opening, within
 
 
 def seconds(text: str) -> float:

@@ -14,7 +14,7 @@ from asgard.loki.chaos.site import Site, standing
 from asgard.loki.load import scratch
 
 if TYPE_CHECKING:
-    from asgard.kafka.rolling import Step
+    from asgard.cluster.rolling import Step
 
 PATIENCE_S = 90.0
 _POLL_S = 0.1
@@ -42,7 +42,7 @@ def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
         nodes.restart(node)
 
     def do() -> None:
-        from asgard.kafka import rolling
+        from asgard.cluster import rolling
 
         rolling.restart_all(site.control, nodes, ids, deadline_s=PATIENCE_S, tell=tell, restart=restart)
 

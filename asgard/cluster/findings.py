@@ -1,0 +1,266 @@
+"""What is wrong with a cluster, from one snapshot. Pure: no history, no clock, so nothing that happened unseen is missed.
+
+A finding is a sentence for whoever is woken up: what is wrong, how much of it, and what to do first. Findings come in the
+order of their weight. Partitions that lack a replica because its broker is gone belong to that broker's finding; those that
+lack one although its broker is there are found as under-replicated.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from asgard.cluster import overload as excess
+from asgard.cluster import quorum as voters
+from asgard.cluster.limits import Limits
+from asgard.cluster.placement import Board
+from asgard.kafka.model import Broker, ClusterSnapshot, Partition
+
+Kind = Literal[
+    "partitions-offline",
+    "quorum-at-risk",
+    "under-min-isr",
+    "broker-missing",
+    "broker-fenced",
+    "log-dir-offline",
+    "broker-silent",
+    "under-replicated",
+    "limit-exceeded",
+    "leader-imbalance",
+]
+KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
+"""In the order of their weight, the heaviest first."""
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong. `brokers` are those concerned; `partitions` are a few of the `count` that are.
+
+    For `partitions-offline`, `brokers` are those to bring back, in that order.
+    """
+
+    kind: Kind
+    subject: str
+    text: str
+    brokers: tuple[int, ...] = ()
+    partitions: tuple[str, ...] = ()
+    count: int = 0
+
+
+@dataclass
+class Tally:
+    """What one pass over the partitions of a snapshot counts."""
+
+    offline: list[Partition] = field(default_factory=list)
+    under_min_isr: list[Partition] = field(default_factory=list)
+    under_replicated: list[Partition] = field(default_factory=list)
+    lacking: dict[int, list[Partition]] = field(default_factory=dict)
+    """By broker: led partitions that have a replica there which is out of sync."""
+    unled: dict[int, list[Partition]] = field(default_factory=dict)
+    """By broker: partitions that it should lead, could lead and does not."""
+    preferred: Counter[int] = field(default_factory=Counter)
+    leads: Counter[int] = field(default_factory=Counter)
+    held: Counter[int] = field(default_factory=Counter)
+    moving: int = 0
+
+
+def tally(snapshot: ClusterSnapshot) -> Tally:
+    """Count the partitions that are not as they should be. A replica that a move just brings is not out of sync."""
+    t = Tally()
+    min_isr = {name: facts.min_isr or 1 for name, facts in snapshot.topics.items()}
+    up = {b.id for b in snapshot.brokers if b.state == "up"}
+    for p in snapshot.partitions:
+        replicas, isr = p.replicas, p.isr
+        t.held.update(replicas)
+        if p.adding or p.removing:
+            t.moving += 1
+            replicas = tuple(r for r in replicas if r not in p.adding)
+        first = p.target_replicas[0]
+        t.preferred[first] += 1
+        if p.leader < 0:
+            t.offline.append(p)
+            continue
+        t.leads[p.leader] += 1
+        if p.leader != first and first in up and first in isr:
+            t.unled.setdefault(first, []).append(p)
+        if len(isr) < len(replicas) or not set(replicas) <= set(isr):
+            away = [r for r in replicas if r not in isr]
+            for r in away:
+                t.lacking.setdefault(r, []).append(p)
+            if away:
+                t.under_replicated.append(p)
+        # A partition with fewer replicas than that takes writes once all of them are in sync.
+        if len(isr) < min(min_isr.get(p.topic, 1), len(replicas)):
+            t.under_min_isr.append(p)
+    return t
+
+
+def findings(
+    snapshot: ClusterSnapshot, limits: Limits, counted: Tally | None = None, board: Board | None = None
+) -> tuple[Finding, ...]:
+    """Everything that is wrong, the heaviest first; empty where all is well.
+
+    `counted` and `board` are this snapshot's, where the caller has them already.
+    """
+    t = counted or tally(snapshot)
+    found = [
+        *_offline(snapshot, t),
+        *_quorum(snapshot),
+        *_under_min_isr(snapshot, t),
+        *(f for b in snapshot.brokers for f in _broker(b, snapshot, t)),
+        *_silent(snapshot),
+        *_slow(snapshot, t),
+        *_over_limits(board or Board(snapshot, limits)),
+        *_unled(t, limits),
+    ]
+    weight = {kind: i for i, kind in enumerate(KINDS)}
+    return tuple(sorted(found, key=lambda f: (weight[f.kind], -f.count, f.brokers, f.subject)))
+
+
+def _offline(snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
+    """Grouped by the broker to bring back first: who was in sync last has every acknowledged record (KIP-966)."""
+    safe = {_key(p): tuple(dict.fromkeys((*p.isr, *p.elr))) for p in t.offline}
+    votes = Counter(b for brokers in safe.values() for b in brokers)
+    groups: dict[int | None, list[Partition]] = {}
+    for p in t.offline:
+        first = min(safe[_key(p)], key=lambda b: (-votes[b], b), default=None)
+        groups.setdefault(first, []).append(p)
+    state = {b.id: b for b in snapshot.brokers}
+    for first, partitions in groups.items():
+        lead = f"{_partitions(partitions)} offline: nothing can be read or written there."
+        if first is None:
+            brokers = tuple(sorted({r for p in partitions for r in p.replicas}))
+            what = (
+                f"No replica is known to hold all records: bring back {_brokers(brokers)}, all of them where it can be done,"
+                " before an unclean leader is thought of."
+            )
+            yield _finding("partitions-offline", "without a safe replica", f"{lead} {what}", brokers, partitions)
+            continue
+        # The replicas that are just as good come next.
+        others = Counter(b for p in partitions for b in safe[_key(p)] if b != first)
+        brokers = (first, *(b for b, _ in others.most_common()))
+        yield _finding(
+            "partitions-offline", f"broker {first}", f"{lead} {_first_aid(first, state)}", brokers, partitions
+        )
+
+
+def _first_aid(first: int, state: dict[int, Broker]) -> str:
+    broker = state.get(first)
+    dirs = [d.path for d in broker.log_dirs if d.offline] if broker else []
+    if broker is not None and broker.state == "up" and dirs:
+        return f"Mend the log directory {dirs[0]} of broker {first} first: it was in sync last."
+    if broker is not None and broker.state == "up":
+        return f"Broker {first} is up and was in sync last: a leader should be elected at any moment."
+    return f"Bring back broker {first} first: it was in sync last, so it has every acknowledged record."
+
+
+def _quorum(snapshot: ClusterSnapshot) -> Iterable[Finding]:
+    quorum = snapshot.quorum
+    if quorum is None:
+        return
+    health = voters.health(quorum)
+    if health.problem:
+        yield Finding("quorum-at-risk", "metadata quorum", health.problem, health.down)
+
+
+def _under_min_isr(snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
+    if not t.under_min_isr:
+        return
+    away = Counter(r for p in t.under_min_isr for r in p.replicas if r not in p.isr and r not in p.adding)
+    brokers = tuple(b for b, _ in away.most_common())
+    text = (
+        f"{_partitions(t.under_min_isr)} under min.insync.replicas: producers with acks=all are refused."
+        f" Out of sync: {_brokers(brokers)}."
+    )
+    yield _finding("under-min-isr", "min.insync.replicas", text, brokers, t.under_min_isr)
+
+
+def _broker(b: Broker, snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
+    away = t.lacking.get(b.id, [])
+    name = f"broker {b.id}" + (f" ({b.rack})" if b.rack else "")
+    alone = sum(1 for p in away if len(p.isr) == 1)
+    lost = f"{_replicas(t.held[b.id])} there"
+    if alone:
+        lost += f"; {alone} {'partition has' if alone == 1 else 'partitions have'} a single replica in sync left"
+    if b.state == "fenced":
+        text = f"{name} is fenced: the controller hears nothing of it. {lost}."
+        yield _finding("broker-fenced", f"broker {b.id}", text, (b.id,), away)
+    elif b.state == "missing":
+        text = f"{name} is not registered, but replica lists name it. {lost}."
+        yield _finding("broker-missing", f"broker {b.id}", text, (b.id,), away)
+    else:
+        offline = [d.path for d in b.log_dirs if d.offline]
+        if offline:
+            text = f"{name} has lost the log directory {', '.join(offline)}: {_partitions(away)} out of sync there."
+            yield _finding("log-dir-offline", f"broker {b.id}", text, (b.id,), away)
+
+
+def _silent(snapshot: ClusterSnapshot) -> Iterable[Finding]:
+    for b in snapshot.silent:
+        text = f"broker {b} counts as up and did not answer in time: it hangs, or can't be reached from here."
+        yield Finding("broker-silent", f"broker {b}", text, (b,))
+
+
+def _slow(snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
+    healthy = {b.id for b in snapshot.brokers if b.state == "up" and not any(d.offline for d in b.log_dirs)}
+    for b in sorted(t.lacking.keys() & healthy):
+        away = t.lacking[b]
+        text = (
+            f"broker {b} is up, yet {_partitions(away)} out of sync there: it is catching up after a start,"
+            " or its disk or network is slow."
+        )
+        yield _finding("under-replicated", f"broker {b}", text, (b,), away)
+
+
+def _over_limits(board: Board) -> Iterable[Finding]:
+    for over in excess.over_limits(board):
+        yield Finding("limit-exceeded", f"broker {over.broker} {over.what}", str(over), (over.broker,))
+
+
+def _unled(t: Tally, limits: Limits) -> Iterable[Finding]:
+    """By Kafka's own rule (leader.imbalance.per.broker.percentage), with the tolerance in place of its 10 %."""
+    over = [b for b, partitions in t.unled.items() if len(partitions) > limits.tolerance * t.preferred[b]]
+    if not over:
+        return
+    over.sort(key=lambda b: (-len(t.unled[b]), b))
+    partitions = [p for b in over for p in t.unled[b]]
+    text = (
+        f"{_partitions(partitions)} not led by the preferred leader, although it is up and in sync"
+        f" ({_brokers(over)}): an election of preferred leaders brings them back."
+    )
+    yield _finding("leader-imbalance", "preferred leaders", text, tuple(over), partitions)
+
+
+def _finding(kind: Kind, subject: str, text: str, brokers: Sequence[int], partitions: Collection[Partition]) -> Finding:
+    return Finding(kind, subject, text, tuple(brokers), tuple(_names(partitions)), len(partitions))
+
+
+def _key(p: Partition) -> tuple[str, int]:
+    return (p.topic, p.partition)
+
+
+def _names(partitions: Collection[Partition]) -> list[str]:
+    from heapq import nsmallest
+
+    return [f"{p.topic}-{p.partition}" for p in nsmallest(EXAMPLES, partitions, key=_key)]
+
+
+def _partitions(partitions: Collection[Partition]) -> str:
+    """`3 partitions (a-0, a-1, b-0) are`."""
+    names = _names(partitions)[:3]
+    more = ", …" if len(partitions) > len(names) else ""
+    listed = f" ({', '.join(names)}{more})" if names else ""
+    return f"{len(partitions)} {'partition' if len(partitions) == 1 else 'partitions'}{listed} {'is' if len(partitions) == 1 else 'are'}"
+
+
+def _replicas(count: int) -> str:
+    return "no replica is" if count == 0 else "1 replica is" if count == 1 else f"{count} replicas are"
+
+
+def _brokers(ids: Sequence[int]) -> str:
+    shown = ", ".join(map(str, ids[:5])) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+    return f"broker {shown}" if len(ids) == 1 else f"brokers {shown}"

@@ -1,0 +1,24 @@
+"""Carrying out plans: batch by batch, under a throttle, with everything on disk before it is in the cluster.
+
+`run` a plan, `cancel` what is half done, `inherit` what somebody handed over; `settle` is for the undo log.
+"""
+
+from asgard.cluster.moves.decide import PRIORITIES
+from asgard.cluster.moves.record import FORMAT
+from asgard.cluster.moves.result import Executed, Progress
+from asgard.cluster.moves.runner import run
+from asgard.cluster.moves.takeover import Cancelled, Inherited, cancel, inherit, must_wait, settle
+
+__all__ = [
+    "FORMAT",
+    "PRIORITIES",
+    "Cancelled",
+    "Executed",
+    "Inherited",
+    "Progress",
+    "cancel",
+    "inherit",
+    "must_wait",
+    "run",
+    "settle",
+]

@@ -1,0 +1,83 @@
+"""A broker that is drained takes no new replicas: its log directories are cordoned first (KIP-1066, Kafka 4.3).
+
+Through the broker itself, so one that is down can be neither cordoned nor, later, freed: that waits for the next run that sees it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from asgard.cluster.held import Hold
+from asgard.cluster.moves import record
+from asgard.cluster.moves.ledger import Ledger
+from asgard.core.errors import AsgardError
+from asgard.journal import operations
+from asgard.kafka import temporary
+from asgard.kafka.temporary import Key, Setting
+
+ALL = "*"
+_METADATA_VERSION = 30
+"""4.3-IV0, the first metadata version that knows cordoned log directories."""
+_SEEN_WITHIN_S = 10.0
+
+
+def key(broker: int) -> Key:
+    """The config that cordons a broker."""
+    return ("broker", str(broker), record.CORDON)
+
+
+def put(hold: Hold, ledger: Ledger, brokers: Iterable[int], tell: Callable[[str], None]) -> None:
+    """Cordon the brokers, on disk before it is done; where that is not possible it is said and the drain goes on without."""
+    wanted = sorted(brokers)
+    if wanted and hold.control.features().get("metadata.version", 0) < _METADATA_VERSION:
+        tell(
+            "the cluster is older than Kafka 4.3, which can't cordon brokers: new topics may still get replicas on those drained"
+        )
+        return
+    there = temporary.read(hold.control, [key(b) for b in wanted])
+    for broker in wanted:
+        if key(broker) not in there:
+            tell(f"broker {broker} is down, so it can't be cordoned")
+        elif there[key(broker)] != ALL:
+            ledger.cordon([Setting(key(broker), (ALL,), there[key(broker)])])
+            try:
+                temporary.write(hold.control, {key(broker): ALL})
+            except AsgardError as error:
+                tell(f"broker {broker} is not cordoned, new topics may still get replicas there: {error.what}")
+            else:
+                _wait_for(hold, broker, tell)
+
+
+def _wait_for(hold: Hold, broker: int, tell: Callable[[str], None]) -> None:
+    give_up = time.monotonic() + _SEEN_WITHIN_S
+    while not all(d.cordoned for d in hold.control.log_dirs([broker]).get(broker, ())):
+        if time.monotonic() > give_up:
+            tell(
+                f"broker {broker} was told that it is cordoned and does not say so: new topics may still get replicas there"
+            )
+            return
+        time.sleep(0.1)
+    tell(f"broker {broker} is cordoned: it gets no new replicas")
+
+
+def undo(hold: Hold, brokers: Iterable[int], tell: Callable[[str], None]) -> None:
+    """Take back the cordons that drains kept; one that no drain of this journal has set stays, and that is said."""
+    kept = {
+        s.key: s
+        for o in operations.history(hold.journal, last=1000)
+        if o.kind == record.FORMAT and o.lease == hold.lease.name
+        for s in record.parse(o.undo).kept
+    }
+    there = temporary.read(hold.control, [key(b) for b in brokers])
+    for broker in brokers:
+        where = key(broker)
+        if where not in there:
+            tell(f"broker {broker} is down: if it is cordoned, it stays so")
+        elif there[where] != ALL:
+            continue
+        elif where in kept:
+            temporary.write(hold.control, {where: kept[where].before})
+            tell(f"broker {broker} is no longer cordoned")
+        else:
+            tell(f"broker {broker} was cordoned by somebody else and stays so")

@@ -1,0 +1,116 @@
+"""What an execution does next, and why. Pure: what it sees in, one step out; the effects are in `execution`.
+
+Whoever is more urgent goes first. Plans that can wait (fill, set-rf, balance, leaders) stop when a broker is lost; those with a
+purpose that outlives the loss (drain, rack-repair, undo) go on around it; a healing stops, for its caller to decide anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from asgard.cluster.moves.health import Worse
+from asgard.cluster.plan import Kind
+from asgard.journal.rules import Priority
+
+PRIORITIES: dict[Kind, Priority] = {
+    "heal": Priority.HEAL,
+    "drain": Priority.CHANGE,
+    "rack-repair": Priority.CHANGE,
+    "undo": Priority.CHANGE,
+    "fill": Priority.FILL,
+    "set-rf": Priority.FILL,
+    "balance": Priority.BALANCE,
+    "leaders": Priority.BALANCE,
+}
+STALLED_AFTER_S = 300.0
+"""So long without a byte or a partition less to go, and the moves are given up."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What an execution sees: moves in flight, changes left, who waits, why no move may start now, what got worse.
+
+    `inherited`: moves in flight that were taken over from somebody else. `hit`: own moves, in flight or left, that bring a
+    replica to a lost broker. `idle_s`: how long nothing moved.
+    """
+
+    kind: Kind
+    flying: int
+    left: int
+    inherited: int = 0
+    wanted_by: str | None = None
+    closed: str | None = None
+    worse: Worse = field(default_factory=Worse)
+    hit: int = 0
+    idle_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Start the next batch."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Look again in a moment."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Everything is where it should be."""
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """Leave the moves in flight to whoever waits, at once."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Nothing is in flight and no more may start now: put back what was set, to go on later."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Submit no more. `cancel`: take back what is in flight; else it runs on."""
+
+    why: str
+    cancel: bool = True
+
+
+@dataclass(frozen=True)
+class GoOn:
+    """Live with the loss of these brokers; `replan`: the moves that are left need them."""
+
+    without: frozenset[int]
+    why: str
+    replan: bool
+
+
+Step = Submit | Wait | Finish | HandOver | Pause | Stop | GoOn
+
+
+def next_step(sight: Sight) -> Step:
+    """The step to take now."""
+    if not (sight.flying or sight.left or sight.inherited):
+        return Finish()
+    if sight.wanted_by:
+        return HandOver(sight.wanted_by)
+    worse, healing = sight.worse, sight.kind == "heal"
+    if worse.offline or (worse.lacking and not healing):
+        return Stop(str(worse), cancel=not healing)
+    if worse.lost:
+        if healing or len(worse.lost) > 1 or PRIORITIES[sight.kind] < Priority.CHANGE:
+            return Stop(str(worse), cancel=not healing)
+        return GoOn(worse.lost, str(worse), replan=sight.hit > 0)
+    flying = sight.flying + sight.inherited
+    if flying and sight.idle_s > STALLED_AFTER_S:
+        return Stop(f"{flying} moves made no progress for {STALLED_AFTER_S / 60:.0f} minutes", cancel=not healing)
+    # Together with moves that were taken over a batch could break a limit; a healing does not wait for that.
+    if sight.flying or not sight.left or (sight.inherited and not healing):
+        return Wait()
+    return Pause(sight.closed) if sight.closed else Submit()

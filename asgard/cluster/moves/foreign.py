@@ -1,0 +1,67 @@
+"""Is anybody else at work in the cluster? Moves and throttles that are not this execution's own are refused.
+
+A journal keeps those apart who share it; this look is for the others: Kafka's own tool, another Asgard. A rate alone, or lists of
+`*`, is how an operator lets every copy go: it is remembered and put back. A rate together with lists of single replicas is a
+throttled move of somebody else, running or never verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from asgard.cluster.moves.record import Flight
+from asgard.cluster.reassign import RATES, REPLICAS
+from asgard.core.errors import AsgardError, Refused
+from asgard.kafka.model import Partition
+from asgard.kafka.ports import ControlPlane
+from asgard.kafka.temporary import Key, Setting
+
+
+def moves(moving: Iterable[Partition], ours: Iterable[Flight]) -> list[Partition]:
+    """Partitions that somebody else moves."""
+    known = {f.key for f in ours}
+    return [p for p in moving if (p.topic, p.partition) not in known]
+
+
+def refuse_moves(found: Collection[Partition]) -> None:
+    """Raise Refused where there are any."""
+    if found:
+        names = sorted(f"{p.topic}-{p.partition}" for p in found)
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        raise Refused(
+            f"somebody else is moving partitions in this cluster: {shown}",
+            "Wait until they are done, or cancel them (kafka-reassign-partitions.sh --cancel).",
+        )
+
+
+def refuse_throttles(control: ControlPlane, brokers: Iterable[int], ours: Iterable[Setting]) -> list[int]:
+    """Raise Refused where a throttle of somebody else's move is on. Gives brokers with a rate of their own, which wins."""
+    mine = {s.key: s for s in ours}
+
+    def rates(broker: str) -> dict[Key, str]:
+        try:
+            found = control.broker_configs(broker)
+        except AsgardError:
+            if broker:
+                return {}  # it hangs, or went down just now: what it was set to can't matter here
+            raise
+        return {("broker", broker, key): found[key] for key in RATES if key in found}
+
+    ids = sorted(brokers)
+    with ThreadPoolExecutor(16, "rates") as pool:
+        rated = list(pool.map(rates, ["", *map(str, ids)]))
+    if any(value not in _own(mine, key) for found in rated for key, value in found.items()):
+        for topic, configs in sorted(control.effective_topic_configs(control.topics(), REPLICAS).items()):
+            for key in REPLICAS:
+                marks = configs.get(key)
+                if marks and marks != "*" and marks not in _own(mine, ("topic", topic, key)):
+                    raise Refused(
+                        f"a throttle that is not Asgard's is on: {key} of topic {topic} names single replicas",
+                        "Let its move end and lift it (kafka-reassign-partitions.sh --verify), or remove that config.",
+                    )
+    return [broker for broker, has in zip(ids, rated[1:], strict=True) if has]
+
+
+def _own(mine: Mapping[Key, Setting], key: Key) -> tuple[str, ...]:
+    return mine[key].ours if key in mine else ()

@@ -1,0 +1,148 @@
+"""What an execution has in the cluster for a while: on disk first, then in the cluster, and off the disk last.
+
+One ledger at a time is open for a cluster. A new one takes over what older ones left: moves that are still in flight with
+their throttle, and cordons; what stood in the cluster before the first of them is what is put back in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from asgard.cluster.held import Hold
+from asgard.cluster.moves import marks
+from asgard.cluster.moves import record as records
+from asgard.cluster.moves.foreign import refuse_throttles
+from asgard.cluster.moves.record import Flight, Record
+from asgard.cluster.reassign import RATES
+from asgard.journal import operations
+from asgard.kafka import temporary
+from asgard.kafka.model import Partition
+from asgard.kafka.temporary import Key, PutBack, Setting
+
+DONE = "done"
+
+
+def taken_over(what: str) -> str:
+    """How an operation ends whose moves and settings are another's now."""
+    return f"taken over by {what}"
+
+
+def left_open(hold: Hold) -> list[operations.Operation]:
+    """Operations of this cluster whose moves and settings can be taken over, the oldest first.
+
+    Whoever began them no longer holds the lease, or is this process.
+    """
+    found = operations.unfinished(hold.journal, under=hold.lease.name)
+    return [u.operation for u in found if u.operation.kind in records.KINDS]
+
+
+class Ledger:
+    """See the module. `record` is what stands on disk; `foreign` what somebody else has changed meanwhile.
+
+    `left` are the moves that older ones had written down, `taken_over` those of them that are in flight.
+    """
+
+    def __init__(self, hold: Hold, what: str, plan: str, moving: Iterable[Partition], up: Iterable[int]) -> None:
+        """Take over what older ones left. Raises LeaseLost."""
+        self._hold = hold
+        self._up = frozenset(up)
+        older = left_open(hold)
+        before = records.merged(records.parse(o.undo) for o in older)
+        self.left = before.flights
+        self.taken_over = records.in_flight(before.flights, moving)
+        self.took_over_from = tuple(o.undo.get("what", o.subject) for o in older)
+        self.record = Record(what, plan, self.taken_over, before.settings)
+        self.foreign: list[Setting] = []
+        self._operation = operations.begin(hold.journal, records.FORMAT, what, self.record.document(), hold.lease)
+        for operation in older:
+            # A crash before this leaves both open: what they say is put back twice without harm.
+            operations.finish(hold.journal, operation, hold.lease, taken_over(what))
+
+    @property
+    def flights(self) -> tuple[Flight, ...]:
+        """Moves in flight."""
+        return self.record.flights
+
+    @property
+    def rate(self) -> float | None:
+        """The throttle that is on because of this ledger or those it took over; bytes per second and broker."""
+        return next((float(s.ours[-1]) for s in self.record.settings if s.key[2] in RATES), None)
+
+    def up(self, brokers: Iterable[int]) -> None:
+        """Which brokers can be asked for their own configs."""
+        self._up = frozenset(brokers)
+
+    def throttle(self, flights: Iterable[Flight], rate_bytes_per_s: float | None) -> None:
+        """These are in flight, or are about to be: bring the throttle in line with them. Raises what the control plane raises."""
+        flights = tuple(flights)
+        cordons = self.record.cordons
+        mine = {s.key: s for s in self.record.settings if s not in cordons}
+        keys = dict.fromkeys([*mine, *marks.keys(flights)])
+        there = temporary.read(self._hold.control, keys)
+        before = {key: mine[key].before if key in mine else there.get(key) for key in keys}
+        if any(there[key] is not None and key not in mine for key in marks.RATE_KEYS):
+            # Looked for at the start too; somebody may have begun at the same moment.
+            refuse_throttles(self._hold.control, (), mine.values())
+        wanted = marks.wanted(flights, rate_bytes_per_s, before)
+        changing, settled, writes = self._change(mine, there, wanted)
+        self._write(replace(self.record, flights=flights, settings=(*cordons, *changing)))
+        temporary.write(self._hold.control, writes)
+        # What was put back, and values that are replaced, leave the disk with the next change.
+        self.record = replace(self.record, settings=(*cordons, *settled))
+
+    def _change(
+        self, mine: Mapping[Key, Setting], there: Mapping[Key, str | None], wanted: Mapping[Key, str]
+    ) -> tuple[list[Setting], list[Setting], dict[Key, str | None]]:
+        """The settings while they are changed, those after it, and what to write."""
+        changing: list[Setting] = []
+        settled: list[Setting] = []
+        writes: dict[Key, str | None] = {}
+        for key in there:
+            old, now, value = mine.get(key), there[key], wanted.get(key)
+            if old is not None and now not in (*old.ours, old.before):
+                self.foreign.append(old)
+                continue
+            before = old.before if old is not None else now
+            if value is None:
+                if old is not None:
+                    changing.append(old)
+                    if now != before:
+                        writes[key] = before
+                continue
+            own = (now,) if old is not None and now is not None and now in old.ours and now != value else ()
+            changing.append(Setting(key, (*own, value), before))
+            settled.append(Setting(key, (value,), before))
+            if now != value:
+                writes[key] = value
+        return changing, settled, writes
+
+    def cordon(self, settings: Iterable[Setting]) -> None:
+        """Write down that brokers are about to be cordoned."""
+        self._write(replace(self.record, settings=(*self.record.settings, *settings)))
+
+    def keep_cordons(self) -> None:
+        """The cordons stay in the cluster: they are no longer something for a while."""
+        cordons = self.record.cordons
+        rest = tuple(s for s in self.record.settings if s not in cordons)
+        self._write(replace(self.record, settings=rest, kept=cordons))
+
+    def lift_cordons(self, keep: Iterable[Key] = ()) -> PutBack:
+        """Lift all cordons but those of `keep`; one of a broker that is down stays written down."""
+        lifted = [s for s in self.record.cordons if s.key not in set(keep)]
+        back = temporary.put_back(self._hold.control, lifted, self._up)
+        rest = tuple(s for s in self.record.settings if s not in lifted)
+        self._write(replace(self.record, settings=(*rest, *back.left)))
+        return back
+
+    def close(self, outcome: str) -> bool:
+        """End it where nothing is left of it in the cluster; else it stays open, for the next command. True where it ended."""
+        self._write(self.record)
+        if self.record.flights or self.record.settings:
+            return False
+        operations.finish(self._hold.journal, self._operation, self._hold.lease, outcome)
+        return True
+
+    def _write(self, record: Record) -> None:
+        operations.amend(self._hold.journal, self._operation, record.document(), self._hold.lease)
+        self.record = record

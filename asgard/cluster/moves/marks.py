@@ -1,0 +1,55 @@
+"""Which throttle settings are right for the moves in flight. Pure: moves, rate and what was before in, settings out.
+
+A rate holds for the whole cluster (broker `""`); each topic's lists say for which replicas: those that send and those that fetch.
+What an operator had set is added to, not replaced. Moves that are not to be throttled are taken out of the lists.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+
+from asgard.cluster.moves.record import Flight
+from asgard.cluster.reassign import RATES, REPLICAS, union
+from asgard.kafka.temporary import Key
+
+RATE_KEYS: tuple[Key, ...] = tuple(("broker", "", rate) for rate in RATES)
+
+
+def keys(flights: Iterable[Flight]) -> list[Key]:
+    """All settings that the throttle of these moves may concern."""
+    topics = sorted({f.topic for f in flights})
+    return [*RATE_KEYS, *(("topic", t, key) for t in topics for key in REPLICAS)]
+
+
+def wanted(
+    flights: Collection[Flight], rate_bytes_per_s: float | None, before: Mapping[Key, str | None]
+) -> dict[Key, str]:
+    """The settings that are to stand there, without those that are right as they were before.
+
+    `before` has the values of `keys(flights)` that were there first.
+    """
+    found: dict[Key, str] = {}
+    if rate_bytes_per_s is not None:
+        found = {key: str(max(1, round(rate_bytes_per_s))) for key in RATE_KEYS}
+    by_topic: dict[str, list[Flight]] = defaultdict(list)
+    for flight in sorted(flights, key=lambda f: f.key):
+        by_topic[flight.topic].append(flight)
+    for topic, moves in by_topic.items():
+        sending = [f"{f.partition}:{r}" for f in moves if f.throttled and f.adding for r in f.before]
+        fetching = [f"{f.partition}:{r}" for f in moves if f.throttled for r in f.adding]
+        free = {str(f.partition) for f in moves if not f.throttled}
+        for key, marked in zip(REPLICAS, (sending, fetching), strict=True):
+            where: Key = ("topic", topic, key)
+            old = _without(before.get(where), free)
+            value = union(old, ",".join(marked)) if marked else old
+            if value is not None:
+                found[where] = value
+    return {key: value for key, value in found.items() if value != before.get(key)}
+
+
+def _without(marks: str | None, partitions: Collection[str]) -> str | None:
+    """The list without the replicas of these partitions; `*` can't be told apart and stays."""
+    if not marks or marks == "*":
+        return marks
+    return ",".join(mark for mark in marks.split(",") if mark.partition(":")[0] not in partitions)

@@ -1,0 +1,121 @@
+"""What an execution has in the cluster, as the undo log keeps it: the format `asgard.execution/v1`. Pure.
+
+It stays small whatever the plan's size: the moves in flight (a batch), and the settings that are there for a while. What the
+plan wants stands in the plan; where its partitions are is seen in the cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from asgard.cluster import reassign
+from asgard.core.errors import Failed
+from asgard.kafka import temporary
+from asgard.kafka.model import Partition
+from asgard.kafka.temporary import Key, Setting
+
+FORMAT = "asgard.execution/v1"
+KINDS = (FORMAT, reassign.FORMAT)
+"""Operations whose moves and settings an execution can take over: those of executions, and of changed replication factors."""
+CORDON = "cordoned.log.dirs"
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A move that was submitted. `before` are the replicas that a cancel brings back; `throttled`: under the throttle."""
+
+    topic: str
+    partition: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    throttled: bool = False
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Topic and partition."""
+        return self.topic, self.partition
+
+    @property
+    def name(self) -> str:
+        """`topic-3`."""
+        return f"{self.topic}-{self.partition}"
+
+    @property
+    def adding(self) -> tuple[int, ...]:
+        """The replicas that are copied."""
+        return tuple(r for r in self.after if r not in self.before)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an execution has in the cluster. `what` is its plan's kind with arguments, `plan` the plan's fingerprint.
+
+    `kept`: cordons that a drain left where it ended, for its way back.
+    """
+
+    what: str
+    plan: str = ""
+    flights: tuple[Flight, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    kept: tuple[Setting, ...] = ()
+
+    @property
+    def cordons(self) -> tuple[Setting, ...]:
+        """Of the settings, the cordons of brokers."""
+        return tuple(s for s in self.settings if is_cordon(s.key))
+
+    def document(self) -> dict[str, Any]:
+        """As JSON keeps it."""
+        return {
+            "format": FORMAT,
+            "what": self.what,
+            "plan": self.plan,
+            "moves": [[f.topic, f.partition, list(f.before), list(f.after), f.throttled] for f in self.flights],
+            "settings": temporary.plain(self.settings),
+            "kept": temporary.plain(self.kept),
+        }
+
+
+def parse(document: Mapping[str, Any]) -> Record:
+    """From its JSON, or from that of a reassignment (whose moves do not say what was before). Raises Failed."""
+    settings = temporary.parse(document.get("settings", ()))
+    if document.get("format") == reassign.FORMAT:
+        moves = [Flight(topic, partition, (), tuple(after), True) for topic, partition, after in document["moves"]]
+        return Record("a changed replication factor", "", tuple(moves), settings)
+    if document.get("format") != FORMAT:
+        raise Failed(f"this is not a record of moves: format {document.get('format')!r}, not {FORMAT}")
+    flights = [
+        Flight(topic, partition, tuple(before), tuple(after), throttled)
+        for topic, partition, before, after, throttled in document["moves"]
+    ]
+    return Record(document["what"], document["plan"], tuple(flights), settings, temporary.parse(document["kept"]))
+
+
+def merged(records: Iterable[Record]) -> Record:
+    """All of them as one, the oldest first: what stood in the cluster before the first of them is what was before."""
+    flights: dict[tuple[str, int], Flight] = {}
+    settings: dict[Key, Setting] = {}
+    last = Record("")
+    for last in records:
+        flights |= {f.key: f for f in last.flights}
+        for s in last.settings:
+            older = settings.get(s.key)
+            settings[s.key] = s if older is None else replace(older, ours=(*older.ours, *s.ours))
+    return replace(last, flights=tuple(flights.values()), settings=tuple(settings.values()))
+
+
+def in_flight(flights: Iterable[Flight], moving: Iterable[Partition]) -> tuple[Flight, ...]:
+    """Those that are still on their way; one whose partition moves elsewhere by now is somebody else's."""
+    there = {(p.topic, p.partition): p for p in moving}
+    return tuple(
+        f if f.before else replace(f, before=tuple(r for r in there[f.key].replicas if r not in there[f.key].adding))
+        for f in flights
+        if f.key in there and there[f.key].target_replicas == f.after
+    )
+
+
+def is_cordon(key: Key) -> bool:
+    """Whether the setting keeps new replicas off a broker."""
+    return key[2] == CORDON

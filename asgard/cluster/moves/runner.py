@@ -1,0 +1,188 @@
+"""`run`: carry out a plan on a cluster that is held, after a look that it still fits and that nobody else is at work."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Collection
+from typing import Literal
+
+from asgard.cluster.held import Hold
+from asgard.cluster.limits import Limits
+from asgard.cluster.moves import cordon, fit, foreign, record
+from asgard.cluster.moves.auto import AUTO
+from asgard.cluster.moves.execution import Execution
+from asgard.cluster.moves.fit import Fit
+from asgard.cluster.moves.ledger import DONE, Ledger, left_open, taken_over
+from asgard.cluster.moves.result import Executed, Progress
+from asgard.cluster.moves.takeover import CANCEL
+from asgard.cluster.moves.watch import Tuner
+from asgard.cluster.plan import Plan, Replan
+from asgard.core import windows
+from asgard.core.errors import Interrupted, Refused
+from asgard.core.units import format_size
+from asgard.journal import events, operations
+from asgard.kafka.model import ClusterSnapshot, Partition
+from asgard.kafka.ports import ControlPlane
+
+POLL_S = 0.25
+ENDED = (DONE, taken_over(CANCEL))
+"""How operations end whose plan is not gone on with."""
+
+
+def fingerprint(plan: Plan) -> str:
+    """What tells one plan from another."""
+    parts = [plan.cluster_id, plan.kind, *plan.arguments]
+    parts += [f"{c.topic}-{c.partition}:{c.before}>{c.after}" for c in plan.changes]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def title(plan: Plan) -> str:
+    """`drain 3`."""
+    return " ".join((plan.kind, *plan.arguments))
+
+
+def run(
+    hold: Hold,
+    plan: Plan,
+    limits: Limits,
+    *,
+    replan: Replan,
+    throttle: float | Literal["auto"] | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
+    poll_s: float = POLL_S,
+) -> Executed:
+    """Carry out the plan, or go on with it where an earlier run ended. `throttle` is bytes per second and broker, `auto`: by the
+    brokers' head-room, None: none. `replan` plans for the same goal again where the cluster has changed.
+
+    Raises Refused for a plan of another cluster or one that no longer fits, and where somebody else moves or throttles; what
+    the control plane raises; LeaseLost; Interrupted. What was set stays written down until it is put back.
+    """
+    if plan.cluster_id != hold.cluster_id:
+        raise Refused(
+            f"the plan is for the cluster {plan.cluster_id}, this is {hold.cluster_id}",
+            "Name the plan's cluster with --context or --bootstrap-server, or make a plan for this one.",
+        )
+    control, healing = hold.control, plan.kind == "heal"
+    if not healing and (why := closed(limits, time.time())):
+        raise Refused(why, "Run it in a window, or with limits that have others.")
+    up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
+    mark = fingerprint(plan)
+    plan, found = fitting(hold, plan, limits, up, replan, tell)
+    moving = control.reassignments()
+    theirs = _others(hold, moving, up, healing, tell)
+    ledger = Ledger(hold, title(plan), mark, moving, up)
+    execution = Execution(
+        hold,
+        plan,
+        limits,
+        throttle=_tuner(control, limits, plan, tell) if throttle == AUTO else throttle,
+        ledger=ledger,
+        replan=replan,
+        snapshot=lambda: _snapshot(control),
+        tell=tell,
+        closed=lambda: None if healing else closed(limits, time.time()),
+    )
+    execution.start(found)
+    execution.leave_out(theirs)
+    try:
+        if plan.kind == "drain":
+            cordon.put(hold, ledger, [int(b) for b in plan.arguments if int(b) in up], execution.note)
+        if plan.kind == "undo" and "drain" in plan.arguments:
+            cordon.undo(hold, [int(b) for b in plan.arguments if b.isdecimal()], execution.note)
+        _note(hold, plan, "started", {"moves": len(found.todo)})
+        executed = execution.run(progress, poll_s)
+        how = "stopped" if executed.stopped else "paused" if executed.handed_over else "finished"
+        why = executed.stopped or executed.handed_over
+        more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
+        _note(hold, plan, how, {**more, "refused": len(executed.refused), "why": why})
+        return executed
+    except Refused:
+        if not execution.flying:
+            execution.put_back("refused")
+        raise
+    except (KeyboardInterrupt, Interrupted):
+        flying = len(execution.flying)
+        on = f"{flying} moves run on under their throttle" if flying else "nothing is on its way"
+        raise Interrupted(
+            f"{title(plan)} was interrupted: {len(execution.tally.moved)} partitions are moved, {on}",
+            "The same command goes on with it; `asgard thor cancel` takes back what is on its way.",
+        ) from None
+
+
+def fitting(
+    hold: Hold, plan: Plan, limits: Limits, up: Collection[int], replan: Replan, tell: Callable[[str], None]
+) -> tuple[Plan, Fit]:
+    """The plan against the cluster as it is. One that was begun here before, or needs a broker that is down, is planned anew.
+
+    Raises Refused where the cluster has changed since the plan was made.
+    """
+    found = fit.compare(plan.changes, hold.control.topics({c.topic for c in plan.changes}))
+    begun = begun_before(hold, plan)
+    if found.stale and not begun:
+        raise Refused(
+            f"the plan no longer fits the cluster: {found.stale}",
+            f"Make a new one: asgard thor plan {title(plan)} … --out PLAN",
+        )
+    down = {r for c in found.todo for r in c.after if r not in c.before and r not in up}
+    if not found.stale and not down:
+        return plan, found
+    why = f"broker {min(down)} is down" if down else found.stale
+    left = (*found.todo, *(c for c, _ in found.changed))
+    made = replan(plan, left, _snapshot(hold.control), limits)
+    tell(f"{why}: planned anew, {len(made.changes)} moves")
+    return made, fit.compare(made.changes, hold.control.topics({c.topic for c in made.changes}))
+
+
+def begun_before(hold: Hold, plan: Plan) -> bool:
+    """Whether this plan was begun in this cluster before and is not at its end: it was cut short, stopped or handed over."""
+    wanted = fingerprint(plan)
+    for o in reversed(operations.history(hold.journal, last=1000)):
+        if o.kind == record.FORMAT and o.lease == hold.lease.name and o.undo.get("plan") == wanted:
+            return o.outcome not in ENDED
+    return False
+
+
+def _note(hold: Hold, plan: Plan, how: str, data: dict[str, object]) -> None:
+    """Tell whoever reads the journal."""
+    about: dict[str, object] = {"cluster_id": hold.cluster_id, "plan": title(plan), **data}
+    events.record(hold.journal, f"thor.plan.{how}", hold.name, about)
+
+
+def closed(limits: Limits, now: float) -> str | None:
+    """Why no planned move may start now (seconds since 1970); None where one may."""
+    if not limits.windows or windows.within(limits.windows, now):
+        return None
+    opens = time.strftime("%a %H:%M", time.gmtime(windows.next_opening(limits.windows, now)))
+    return f"planned moves may only start in {', '.join(limits.windows)} UTC; next on {opens}"
+
+
+def _others(
+    hold: Hold, moving: Collection[Partition], up: Collection[int], healing: bool, tell: Callable[[str], None]
+) -> list[Partition]:
+    """Partitions that somebody else moves: a healing leaves them alone, everything else is refused (Refused)."""
+    older = record.merged(record.parse(o.undo) for o in left_open(hold))
+    theirs = foreign.moves(moving, record.in_flight(older.flights, moving))
+    if healing:
+        return theirs
+    foreign.refuse_moves(theirs)
+    for broker in foreign.refuse_throttles(hold.control, up, older.settings):
+        tell(f"broker {broker} has a throttle of its own, which wins over this one")
+    return []
+
+
+def _tuner(control: ControlPlane, limits: Limits, plan: Plan, tell: Callable[[str], None]) -> Tuner:
+    most = limits.throttle_bytes_per_s or plan.throttle_bytes_per_s
+    own = [limits.of(b) for b in (-1, *limits.brokers)]
+    if all(limit.bytes_in_per_s is None and limit.bytes_out_per_s is None for limit in own):
+        tell(
+            f"the limits name neither bytes_in nor bytes_out, so there is no head-room to follow: the throttle is {format_size(most)}/s"
+        )
+    return Tuner(control, limits, most)
+
+
+def _snapshot(control: ControlPlane) -> ClusterSnapshot:
+    from asgard.cluster import look as measure
+
+    return measure.take(control)

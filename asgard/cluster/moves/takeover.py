@@ -1,0 +1,139 @@
+"""What a run left behind, or handed over: settled by the next command, inherited by a healing, or taken back by `cancel`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from asgard.cluster.held import Hold
+from asgard.cluster.moves import record as records
+from asgard.cluster.moves.back import take_back
+from asgard.cluster.moves.ledger import Ledger, left_open
+from asgard.cluster.moves.record import Flight, in_flight
+from asgard.cluster.moves.watch import up_of
+from asgard.core.errors import Busy
+from asgard.journal import operations
+from asgard.journal.leases import Lease
+from asgard.journal.operations import Operation
+from asgard.kafka import temporary
+from asgard.kafka.model import ClusterSnapshot
+from asgard.kafka.ports import ControlPlane
+
+CANCEL = "cancel"
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What a healing took over: moves taken back as they led to dead brokers, those freed from the throttle as they lead away
+    from them, and the others, which run on."""
+
+    from_whom: tuple[str, ...] = ()
+    cancelled: tuple[Flight, ...] = ()
+    freed: tuple[Flight, ...] = ()
+    running: tuple[Flight, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.from_whom:
+            return "nothing was in flight"
+        counts = ((self.cancelled, "taken back"), (self.freed, "freed from the throttle"), (self.running, "running on"))
+        told = ", ".join(f"{len(moves)} {words}" for moves, words in counts if moves)
+        return f"took over from {', '.join(self.from_whom)}: {told or 'nothing was in flight'}"
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What a cancel took back: of which plans, the moves that were in flight, and settings that wait for a broker."""
+
+    of: tuple[str, ...] = ()
+    moves: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [
+            f"took back {', '.join(self.of)}: {len(self.moves)} moves that were in flight, and what was set for them"
+        ]
+        lines += [f"still set, as its broker is down: {setting}; the next command lifts it" for setting in self.waiting]
+        return "\n".join([*lines, "What had moved before stays: `asgard thor plan undo PLAN` plans the way back."])
+
+
+def inherit(hold: Hold, dead: Collection[int]) -> Inherited:
+    """Take over the moves in flight of whoever had the cluster before. Raises what the control plane raises, and LeaseLost.
+
+    Moves that bring a replica to a dead broker are taken back, for the healing to plan; those that lead away from one run on
+    without a throttle; the others run on under theirs, and what was set for them is put back by whoever ends last.
+    """
+    if not left_open(hold):
+        return Inherited()
+    control, gone = hold.control, frozenset(dead)
+    moving = control.reassignments()
+    ledger = Ledger(hold, "heal", "", moving, up_of(control.cluster().brokers) - gone)
+    back = tuple(f for f in ledger.flights if gone.intersection(f.adding))
+    take_back(control, back)
+    kept = [f for f in ledger.flights if f not in back]
+    away = {f.key for f in kept if gone.intersection(f.before) - set(f.after)}
+    freed = tuple(replace(f, throttled=False) for f in kept if f.key in away)
+    running = tuple(f for f in kept if f.key not in away)
+    ledger.throttle([*freed, *running], ledger.rate if any(f.throttled for f in running) else None)
+    ledger.lift_cordons()
+    ledger.close("everything that was handed over is put back")
+    return Inherited(ledger.took_over_from, back, freed, running)
+
+
+def cancel(hold: Hold) -> Cancelled:
+    """Take back what is running or half done: moves in flight, throttles, cordons. Raises what the control plane raises."""
+    if not left_open(hold):
+        return Cancelled()
+    control = hold.control
+    ledger = Ledger(hold, CANCEL, "", control.reassignments(), up_of(control.cluster().brokers))
+    # Also those that a cancel which was killed had stopped already.
+    take_back(control, ledger.left)
+    ledger.throttle((), None)
+    ledger.lift_cordons()
+    ledger.close("cancelled")
+    return Cancelled(
+        ledger.took_over_from, tuple(f.name for f in ledger.taken_over), tuple(map(str, ledger.record.settings))
+    )
+
+
+def must_wait(operation: Operation, snapshot: ClusterSnapshot) -> bool:
+    """Whether nothing can be put back now: moves run on that need what is set, or only brokers that are down have any of it."""
+    if operation.kind != records.FORMAT:
+        return False
+    left = records.parse(operation.undo)
+    if in_flight(left.flights, (p for p in snapshot.partitions if p.adding or p.removing)):
+        return True
+    up = {str(b) for b in up_of(snapshot.brokers)}
+    return bool(left.settings) and all(s in left.cordons and s.key[1] not in up for s in left.settings)
+
+
+def settle(control: ControlPlane, operation: Operation, lease: Lease, *, wait_s: float = 0.0) -> str:
+    """For the undo log: put back what a dead run set, and say so. Moves in flight are waited for `wait_s`, and run on.
+
+    Raises Busy where something must stay for now: the throttle of moves that run, the cordon of a broker that is down.
+    """
+    left = records.parse(operation.undo)
+    brokers = control.cluster().brokers
+    known, up = {str(b.id) for b in brokers}, up_of(brokers)
+    # A cordon has no use any more; a throttle has as long as its moves run.
+    cordons = temporary.put_back(control, left.cordons, up)
+    waiting = tuple(s for s in cordons.left if s.key[1] in known)
+    throttle = tuple(s for s in left.settings if s not in left.cordons)
+    give_up = time.monotonic() + wait_s
+    while flights := in_flight(left.flights, control.reassignments()):
+        if time.monotonic() >= give_up:
+            rest = replace(left, flights=flights, settings=(*throttle, *waiting))
+            operations.amend(lease.journal, operation, rest.document(), lease)
+            raise Busy(
+                f"{len(flights)} moves of {left.what} run on; what is set for them is put back when they are done"
+            )
+        time.sleep(0.5)
+    back = temporary.put_back(control, throttle, up)
+    if waiting:
+        operations.amend(lease.journal, operation, replace(left, flights=(), settings=waiting).document(), lease)
+        names = ", ".join(sorted({s.key[1] for s in waiting}))
+        raise Busy(f"broker {names} is down; its cordon is lifted when it is back")
+    count = cordons.restored + back.restored
+    told = f"{count} settings of {left.what} are as they were before" if count else "nothing was left of it"
+    foreign = ", ".join(map(str, (*cordons.foreign, *back.foreign)))
+    return told + (f"; {foreign} was changed by somebody else since and stays" if foreign else "")

@@ -1,0 +1,389 @@
+"""The cluster while a plan is made: where every replica is, what every broker carries, what it may carry.
+
+Brokers and partitions are numbered here (by id; by topic and partition), so that inner loops work on plain lists. A replica is
+lost when its broker is not up, or when its broker has an offline log directory and the replica is out of sync. What has no
+measured size counts as the mean of its topic, else of the cluster; what has no measured rate counts as none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from asgard.cluster.limits import Limits
+from asgard.cluster.plan import BrokerLoad, Unmet
+from asgard.kafka.model import Broker, ClusterSnapshot, Partition
+
+_KEEPING = ("not answering", "excluded", "cordoned")
+"""Why a broker gets nothing new and keeps what it has."""
+
+
+@dataclass
+class Loads:
+    """What the brokers carry, by their number: bytes, replicas, leaders, bytes per second in and out."""
+
+    disk: list[int]
+    count: list[int]
+    leads: list[int]
+    bytes_in: list[float]
+    bytes_out: list[float]
+
+
+class Board:
+    """See the module. Loads (`disk`, `count`, `leads`, `bytes_in`, `bytes_out`) and their caps are lists by broker number."""
+
+    def __init__(self, snapshot: ClusterSnapshot, limits: Limits, draining: Collection[int] = ()) -> None:
+        self.snapshot = snapshot
+        self.limits = limits
+        self.brokers: list[Broker] = sorted(snapshot.brokers, key=lambda b: b.id)
+        self.ids = [b.id for b in self.brokers]
+        self.index = {b: i for i, b in enumerate(self.ids)}
+        self.parts: list[Partition] = sorted(snapshot.partitions, key=lambda p: (p.topic, p.partition))
+        self.notes: list[str] = []
+        self.unmet: list[Unmet] = []
+        self.edits = 0
+        self._take_brokers(set(draining))
+        self._take_partitions()
+        self._take_loads()
+        self._take_caps()
+        self.start = self.loads()
+
+    # What is there ------------------------------------------------------------------------------------------------
+
+    def _take_brokers(self, draining: set[int]) -> None:
+        named = any(b.rack is not None for b in self.brokers)
+        # Without racks all brokers are one rack; among racks, a broker that has none is one of its own.
+        names = sorted({b.rack for b in self.brokers if b.rack is not None})
+        rack_of: dict[str, int] = {name: i for i, name in enumerate(names)}
+        self.rack: list[int] = []
+        count = max(1, len(names))
+        for b in self.brokers:
+            if b.rack is not None:
+                self.rack.append(rack_of[b.rack])
+            elif named:
+                self.rack.append(count)
+                count += 1
+            else:
+                self.rack.append(0)
+        self.rack_count = count
+        self.up = [b.state == "up" for b in self.brokers]
+        self.draining = [b.id in draining for b in self.brokers]
+        self.hurt = [any(d.offline for d in b.log_dirs) for b in self.brokers]
+        self.refusal = [self._refuses(b) for b in self.brokers]
+        self.accepts = [not r for r in self.refusal]
+        self.rack_accepting = [0] * self.rack_count
+        for rack, accepts in zip(self.rack, self.accepts, strict=True):
+            self.rack_accepting[rack] += accepts
+
+    def _refuses(self, broker: Broker) -> str:
+        """Why nothing may be placed there; empty where it may."""
+        if broker.state != "up":
+            return "dead" if broker.state == "fenced" else "missing"
+        if self.draining[self.index[broker.id]]:
+            return "draining"
+        if broker.id in self.snapshot.silent:
+            return "not answering"
+        if broker.id in self.limits.exclude_brokers:
+            return "excluded"
+        if any(d.offline for d in broker.log_dirs):
+            return "offline log directory"
+        if broker.log_dirs and all(d.cordoned for d in broker.log_dirs):
+            return "cordoned"
+        return ""
+
+    def _take_partitions(self) -> None:
+        index = self.index
+        self.before: list[tuple[int, ...]] = []
+        self.moving: set[int] = set()
+        for p, part in enumerate(self.parts):
+            replicas = part.replicas
+            if part.adding or part.removing:
+                self.moving.add(p)
+                replicas = part.target_replicas
+            self.before.append(tuple([index[r] for r in replicas]))
+        self.reps: list[list[int]] = [list(r) for r in self.before]
+        self.offline = {p for p, part in enumerate(self.parts) if part.leader < 0}
+        verdict: dict[str, bool] = {}
+        self.excluded: set[int] = set()
+        if self.limits.exclude_topics:
+            for p, part in enumerate(self.parts):
+                if part.topic not in verdict:
+                    verdict[part.topic] = self.limits.excludes_topic(part.topic)
+                if verdict[part.topic]:
+                    self.excluded.add(p)
+        self.log: dict[int, list[tuple[int, int, str]]] = {}
+        """By partition: (from, to, why) of each replica that the plan moved; -1 is none."""
+
+    def _take_loads(self) -> None:
+        n = len(self.brokers)
+        self.size = self._sizes()
+        self.rate_in = [p.bytes_in_per_s or 0.0 for p in self.parts]
+        self.rate_out = [
+            (p.bytes_out_per_s or 0.0) + (p.bytes_in_per_s or 0.0) * (len(self.before[i]) - 1)
+            for i, p in enumerate(self.parts)
+        ]
+        self.on: list[set[int]] = [set() for _ in range(n)]
+        self.disk = [0] * n
+        self.leads = [0] * n
+        self.bytes_in = [0.0] * n
+        self.bytes_out = [0.0] * n
+        self.lead: list[int] = []
+        self.topic_number: list[int] = []
+        numbers: dict[str, int] = {}
+        topic_on: list[int] = []
+        whole = not all(self.up) or any(self.hurt)
+        for p, part in enumerate(self.parts):
+            size, rate, t = self.size[p], self.rate_in[p], numbers.setdefault(part.topic, len(numbers))
+            self.topic_number.append(t)
+            for b in self.before[p]:
+                self.on[b].add(p)
+                self.disk[b] += size
+                self.bytes_in[b] += rate
+                topic_on.append(t * n + b)
+            lead = self.before[p][0]
+            if whole and self.lost(p, lead):
+                lead = self.index.get(part.leader, -1)
+            self.lead.append(lead)
+            if lead >= 0:
+                self.leads[lead] += 1
+                self.bytes_out[lead] += self.rate_out[p]
+        self.count = [len(s) for s in self.on]
+        self._topic_on = Counter(topic_on)
+
+    def _sizes(self) -> list[int]:
+        unknown = [i for i, p in enumerate(self.parts) if p.size_bytes is None]
+        sizes = [p.size_bytes or 0 for p in self.parts]
+        if not unknown:
+            return sizes
+        known: dict[str, list[int]] = defaultdict(list)
+        for p in self.parts:
+            if p.size_bytes is not None:
+                known[p.topic].append(p.size_bytes)
+        means = {topic: sum(s) // len(s) for topic, s in known.items()}
+        of_all = [s for group in known.values() for s in group]
+        mean = sum(of_all) // len(of_all) if of_all else 0
+        for i in unknown:
+            sizes[i] = means.get(self.parts[i].topic, mean)
+        self.notes.append(
+            f"{len(unknown)} partitions have no measured size; they count as the mean of their topic or of the cluster"
+        )
+        return sizes
+
+    def _take_caps(self) -> None:
+        self.capacity: list[int | None] = []
+        self.disk_cap: list[float] = []
+        self.base: list[int] = []
+        self.count_cap: list[float] = []
+        self.leads_cap: list[float] = []
+        self.in_cap: list[float] = []
+        self.out_cap: list[float] = []
+        unknown = []
+        for b, broker in enumerate(self.brokers):
+            limit = self.limits.of(broker.id)
+            dirs = [d for d in broker.log_dirs if not d.offline]
+            capacity = limit.capacity_bytes
+            if capacity is None and dirs and all(d.capacity_bytes is not None for d in dirs):
+                capacity = sum(d.capacity_bytes or 0 for d in dirs)
+            used = sum(d.used_bytes or 0 for d in dirs)
+            # What else lies on the volume counts against the limit, and no plan moves it.
+            base = max(0, used - self.disk[b]) if limit.capacity_bytes is None else 0
+            self.capacity.append(capacity)
+            self.base.append(base)
+            self.disk_cap.append(math.inf if capacity is None else (limit.disk or 1.0) * capacity - base)
+            self.count_cap.append(math.inf if limit.replicas is None else limit.replicas)
+            self.leads_cap.append(math.inf if limit.leaders is None else limit.leaders)
+            self.in_cap.append(math.inf if limit.bytes_in_per_s is None else limit.bytes_in_per_s)
+            self.out_cap.append(math.inf if limit.bytes_out_per_s is None else limit.bytes_out_per_s)
+            if capacity is None and self.accepts[b]:
+                unknown.append(broker.id)
+        if unknown:
+            self.notes.append(
+                f"the capacity of {_few(unknown)} is unknown: the disk limit is not checked there"
+                " (`limits: brokers: ID: capacity:` names it)"
+            )
+        limited = any(v != math.inf for v in self.in_cap + self.out_cap)
+        if limited and any(p.bytes_in_per_s is None for p in self.parts):
+            self.notes.append("some rates are not measured: limits of bytes in and out are not checked for them")
+        self._take_shares()
+
+    def _take_shares(self) -> None:
+        """What each broker that takes part should carry: of the disk by its capacity, of replicas and leaders the same."""
+        self.active = [b for b in range(len(self.brokers)) if self.accepts[b]]
+        active = set(self.active)
+        kept = {b for b in range(len(self.brokers)) if self.refusal[b] in _KEEPING}
+        movers = [b for b in range(len(self.brokers)) if b in active or b not in kept]
+        total = sum(self.disk[b] for b in movers)
+        capacities = [self.capacity[b] for b in self.active]
+        whole = sum(c or 0 for c in capacities)
+        by_capacity = all(c is not None for c in capacities) and whole > 0
+        n = max(1, len(self.active))
+        self.share = [0.0] * len(self.brokers)
+        for b in self.active:
+            self.share[b] = total * ((self.capacity[b] or 0) / whole if by_capacity else 1 / n)
+        self.mean_count = sum(self.count[b] for b in movers) / n
+        self.mean_leads = sum(self.leads[b] for b in movers) / n
+        self.mean_out = sum(self.bytes_out[b] for b in movers) / n
+
+    # What may be --------------------------------------------------------------------------------------------------
+
+    def lost(self, p: int, b: int) -> bool:
+        """Whether the replica of partition `p` on broker `b` no longer serves."""
+        if not self.up[b]:
+            return True
+        return self.hurt[b] and self.parts[p].leader >= 0 and self.ids[b] not in self.parts[p].isr
+
+    def movable(self, p: int) -> bool:
+        """Whether a plan that nothing forces may touch the partition: it is led, whole, at rest and not excluded."""
+        if p in self.moving or p in self.offline or p in self.excluded:
+            return False
+        return not any(self.lost(p, b) for b in self.reps[p])
+
+    def fits(self, p: int, b: int) -> bool:
+        """Whether broker `b` may get a replica of `p` (racks and leadership apart)."""
+        return (
+            self.accepts[b]
+            and p not in self.on[b]
+            and self.disk[b] + self.size[p] <= self.disk_cap[b]
+            and self.count[b] + 1 <= self.count_cap[b]
+            and self.bytes_in[b] + self.rate_in[p] <= self.in_cap[b]
+        )
+
+    def may_lead(self, p: int, b: int) -> bool:
+        """Whether broker `b` may become the preferred leader of `p`."""
+        if self.lead[p] == b:
+            return True
+        return self.leads[b] + 1 <= self.leads_cap[b] and self.bytes_out[b] + self.rate_out[p] <= self.out_cap[b]
+
+    def why_not(self, p: int, b: int) -> str:
+        """Why broker `b` may not get a replica of `p`; empty where it may (racks apart)."""
+        if self.refusal[b]:
+            return self.refusal[b]
+        if p in self.on[b]:
+            return "has a replica of it already"
+        if self.disk[b] + self.size[p] > self.disk_cap[b]:
+            return f"over its disk limit of {(self.limits.of(self.ids[b]).disk or 1.0):.0%}"
+        if self.count[b] + 1 > self.count_cap[b]:
+            return f"over its limit of {self.count_cap[b]:.0f} replicas"
+        if self.bytes_in[b] + self.rate_in[p] > self.in_cap[b]:
+            return "over its limit of bytes in"
+        return ""
+
+    def neighbours(self, p: int, but: int, b: int) -> int:
+        """How many replicas of `p`, the one on `but` left out, are in the rack of broker `b`."""
+        rack, home = self.rack, self.rack[b]
+        return sum(1 for r in self.reps[p] if r != but and rack[r] == home)
+
+    def x(self, b: int) -> float:
+        """The broker's share of the disk over what it should carry."""
+        return self.disk[b] / self.share[b] if self.share[b] else (math.inf if self.disk[b] else 0.0)
+
+    def topic_on(self, p: int, b: int) -> int:
+        """How many replicas of the partition's topic broker `b` has."""
+        return self._topic_on[self.topic_number[p] * len(self.brokers) + b]
+
+    # What is done -------------------------------------------------------------------------------------------------
+
+    def move(self, p: int, src: int, dst: int, why: str) -> None:
+        """Replace the replica on `src` by one on `dst`, in the same place of the list."""
+        self.reps[p][self.reps[p].index(src)] = dst
+        self._take(p, src)
+        self._give(p, dst)
+        if self.lead[p] == src:
+            self.set_lead(p, dst)
+        self.log.setdefault(p, []).append((src, dst, why))
+
+    def add(self, p: int, dst: int, why: str) -> None:
+        """One replica more."""
+        self.reps[p].append(dst)
+        self._give(p, dst)
+        self.log.setdefault(p, []).append((-1, dst, why))
+
+    def remove(self, p: int, src: int, why: str) -> None:
+        """One replica less."""
+        self.discard(p, src, why)
+        if self.lead[p] == src:
+            self.set_lead(p, self.reps[p][0])
+
+    def discard(self, p: int, src: int, why: str) -> None:
+        """One replica less, whoever leads: the caller sets the leader."""
+        self.reps[p].remove(src)
+        self._take(p, src)
+        self.log.setdefault(p, []).append((src, -1, why))
+
+    def put_first(self, p: int, b: int) -> None:
+        """Make the replica on `b` the preferred leader; the order of the others stays."""
+        if self.reps[p][0] != b:
+            self.reps[p].remove(b)
+            self.reps[p].insert(0, b)
+        self.set_lead(p, b)
+
+    def set_lead(self, p: int, b: int) -> None:
+        """Count the leadership of `p` for broker `b`."""
+        self.edits += 1
+        old = self.lead[p]
+        if old >= 0:
+            self.leads[old] -= 1
+            self.bytes_out[old] -= self.rate_out[p]
+        self.lead[p] = b
+        self.leads[b] += 1
+        self.bytes_out[b] += self.rate_out[p]
+
+    def revert(self, p: int) -> None:
+        """Leave the partition as it was before the plan."""
+        lead = self.before[p][0]
+        for b in self.reps[p]:
+            self._take(p, b)
+        self.reps[p] = list(self.before[p])
+        for b in self.reps[p]:
+            self._give(p, b)
+        if self.lost(p, lead):
+            lead = self.index.get(self.parts[p].leader, lead)
+        if self.lead[p] != lead:
+            self.set_lead(p, lead)
+        self.log.pop(p, None)
+
+    def _take(self, p: int, b: int) -> None:
+        self.on[b].discard(p)
+        self.disk[b] -= self.size[p]
+        self.count[b] -= 1
+        self.bytes_in[b] -= self.rate_in[p]
+        self._topic_on[self.topic_number[p] * len(self.brokers) + b] -= 1
+
+    def _give(self, p: int, b: int) -> None:
+        self.edits += 1
+        self.on[b].add(p)
+        self.disk[b] += self.size[p]
+        self.count[b] += 1
+        self.bytes_in[b] += self.rate_in[p]
+        self._topic_on[self.topic_number[p] * len(self.brokers) + b] += 1
+
+    # What is said -------------------------------------------------------------------------------------------------
+
+    def loads(self) -> Loads:
+        """What the brokers carry now."""
+        return Loads(list(self.disk), list(self.count), list(self.leads), list(self.bytes_in), list(self.bytes_out))
+
+    def load(self, b: int, loads: Loads) -> BrokerLoad:
+        """What one of them carries, for people."""
+        capacity = self.capacity[b]
+        return BrokerLoad(
+            loads.disk[b],
+            loads.count[b],
+            loads.leads[b],
+            round(max(0.0, loads.bytes_in[b]), 1),
+            round(max(0.0, loads.bytes_out[b]), 1),
+            round((loads.disk[b] + self.base[b]) / capacity, 4) if capacity else None,
+        )
+
+    def name(self, p: int) -> str:
+        """`topic-3`."""
+        return f"{self.parts[p].topic}-{self.parts[p].partition}"
+
+
+def _few(ids: Iterable[int]) -> str:
+    listed = list(ids)
+    shown = ", ".join(map(str, listed[:5]))
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return f"broker {shown}" if len(listed) == 1 else f"brokers {shown}{more}"

@@ -1,0 +1,145 @@
+"""A plan of moves as plain data: changes in batches, how every broker stands before and after, and what could not be met.
+
+Sizes are bytes, rates per second, times seconds. Broker ids and topic names are Kafka's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from asgard.cluster.limits import Limits
+from asgard.kafka.model import ClusterSnapshot, Move
+
+BATCH_SECONDS = 60.0
+"""About how long a batch takes at the throttle."""
+Kind = Literal["heal", "drain", "fill", "balance", "leaders", "set-rf", "rack-repair", "undo"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A partition that gets other replicas, or the same in another order (`bytes_moved` is then 0).
+
+    `bytes_moved` counts each replica that must be copied; `batch` counts from 1; `why` is a sentence.
+    """
+
+    topic: str
+    partition: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    bytes_moved: int
+    batch: int
+    why: str
+
+    @property
+    def name(self) -> str:
+        """`topic-3`."""
+        return f"{self.topic}-{self.partition}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What moves at the same time; `seconds` at the throttle."""
+
+    number: int
+    changes: int
+    bytes_moved: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class BrokerLoad:
+    """What a broker carries. `disk` is the used fraction of its capacity, None where that is unknown."""
+
+    bytes: int
+    replicas: int
+    leaders: int
+    bytes_in_per_s: float
+    bytes_out_per_s: float
+    disk: float | None
+
+
+@dataclass(frozen=True)
+class BrokerChange:
+    """A broker before and after the plan; `note` says why it gets nothing new."""
+
+    id: int
+    rack: str | None
+    note: str
+    before: BrokerLoad
+    after: BrokerLoad
+    bytes_in: int
+    bytes_out: int
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """A goal that the plan does not reach: what, for whom (`count` of them, a few named), why, and what would help.
+
+    `required`: the plan was asked for this; else it is something that it noticed.
+    """
+
+    goal: str
+    subjects: tuple[str, ...]
+    count: int
+    why: str
+    would_help: str
+    required: bool = True
+
+    def __str__(self) -> str:
+        more = f" and {self.count - len(self.subjects)} more" if self.count > len(self.subjects) else ""
+        return f"{self.goal}: {', '.join(self.subjects)}{more}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How even the brokers are that take part: largest share over the mean (1.0 is even)."""
+
+    disk: float
+    replicas: float
+    leaders: float
+    bytes_out: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan. `changes` stand in the order of their batches. `lower_bound_bytes`: no plan for this can move less, where known."""
+
+    kind: Kind
+    arguments: tuple[str, ...]
+    cluster_id: str
+    taken_at: str
+    changes: tuple[Change, ...]
+    batches: tuple[Batch, ...]
+    brokers: tuple[BrokerChange, ...]
+    spread_before: Spread
+    spread_after: Spread
+    unmet: tuple[Unmet, ...] = ()
+    notes: tuple[str, ...] = ()
+    throttle_bytes_per_s: float = 0.0
+    lower_bound_bytes: int | None = None
+    limits: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def bytes_moved(self) -> int:
+        """Of all replicas that are copied."""
+        return sum(c.bytes_moved for c in self.changes)
+
+    @property
+    def seconds(self) -> float:
+        """At the throttle, batch after batch."""
+        return sum(b.seconds for b in self.batches)
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that was asked for could not be planned."""
+        return any(u.required for u in self.unmet)
+
+    def moves(self, batch: int | None = None) -> list[Move]:
+        """What to submit to Kafka, for one batch or for all."""
+        return [Move(c.topic, c.partition, c.after) for c in self.changes if batch in (None, c.batch)]
+
+
+Replan = Callable[[Plan, Iterable[Change], ClusterSnapshot, Limits], Plan]
+"""A plan with the same goal for the cluster as it is now; the changes are those of the old plan that are not made yet."""

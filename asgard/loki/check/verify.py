@@ -1,0 +1,44 @@
+"""From a load's history to its verdict in one call: last read, check, the search on the disks, the judgement.
+
+verdict = prove(directory, connection, control, nodes=list_nodes(stack / "nodes"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from asgard.kafka.connection import Connection
+from asgard.kafka.ports import ControlPlane
+from asgard.loki.check import traces
+from asgard.loki.check.catalogue import Where
+from asgard.loki.check.check import check
+from asgard.loki.check.history import HistoryFiles
+from asgard.loki.check.last_read import read_again
+from asgard.loki.check.verdict import Verdict, judge
+from asgard.machines.local.rundir import RunDir
+
+
+def prove(
+    directory: Path,
+    connection: Connection,
+    control: ControlPlane,
+    *,
+    nodes: Iterable[RunDir] = (),
+    unclean_election: bool = False,
+    deadline_s: float = 120,
+    settle_s: float | None = None,
+    starts: Mapping[Where, int] | None = None,
+) -> Verdict:
+    """The verdict on a load whose processes have ended and whose cluster has recovered.
+
+    `nodes` are brokers of this machine, whose disks are searched where something is lost; `unclean_election`: somebody elected such a
+    leader by hand (topics that allow it are seen); the times and `starts` are those of `read_again`. Raises Unreachable where the
+    cluster does not answer; `judge(check(…))` still tells what is known without a last read. Raises WrongUsage for a history that
+    can't be read.
+    """
+    last = read_again(directory, connection, control, deadline_s=deadline_s, settle_s=settle_s, starts=starts)
+    result = check(HistoryFiles(directory))
+    found = traces.look(result, nodes, last.leaders, last.replicas) if result.missing else None
+    unclean = unclean_election or last.unclean_election
+    return judge(result, unclean_election=unclean, traces=found, left=last.left)

@@ -1,0 +1,48 @@
+"""Which feature levels belong to a version of Kafka (`metadata.version` and its like, KIP-584).
+
+Kafka's own tool is asked: what counts is not the highest level that a broker knows, which may be a preview of a later version,
+but the one that it makes a new cluster with.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from asgard.core.errors import Failed
+from asgard.machines.local import process
+
+_LINE = re.compile(r"([a-z][a-z.]+\.version)=(\d+)(?: \(.*\))?")
+_TIMEOUT_S = 60
+
+
+def levels_of(version: str) -> dict[str, int]:
+    """The levels that a cluster made with this Kafka begins with, by feature; 0: the feature is off. Raises Failed."""
+    command = [*process.java_command(version, "-Xmx64m"), "kafka.tools.StorageTool", "version-mapping"]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env=process.environment(),
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Failed(
+            f"asking Kafka {version} for its feature levels took longer than {_TIMEOUT_S} s",
+            "Is the machine out of memory?",
+        ) from error
+    found = parse(done.stdout)
+    if done.returncode != 0 or "metadata.version" not in found:
+        words = (done.stderr + done.stdout).strip().splitlines()
+        raise Failed(
+            f"Kafka {version} does not tell its feature levels: {words[0][:300] if words else 'it printed nothing'}"
+        )
+    return found
+
+
+def parse(text: str) -> dict[str, int]:
+    """The lines `metadata.version=30 (4.3-IV0)` of the tool; others are passed over."""
+    return {m[1]: int(m[2]) for line in text.splitlines() if (m := _LINE.fullmatch(line.strip()))}

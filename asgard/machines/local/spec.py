@@ -1,0 +1,217 @@
+"""What a local Kafka node is, as data, and the server.properties that follow from it. Pure.
+
+A node listens on 127.0.0.1 only. With SASL, clients and brokers log in with SCRAM-SHA-512 and the controllers' listener takes
+PLAIN with a user of its own, because SCRAM credentials live in the metadata log that the controllers have yet to elect a
+leader for. Passwords stand in server.properties alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from asgard.core.errors import Failed, WrongUsage
+from asgard.kafka.connection import FIRST_USER, scram_properties
+from asgard.kafka.distribution.jars import DEFAULT_VERSION
+
+Role = Literal["broker", "controller"]
+Sasl = Literal["scram-sha-512", "none"]
+
+HOST = "127.0.0.1"
+DEFAULT_HEAP_BYTES = 256 * 1024 * 1024
+_FORMAT = "asgard.node/v1"
+_JAAS_PASSWORD = re.compile(r'username="((?:[^"\\]|\\.)*)" password="((?:[^"\\]|\\.)*)"')
+_CONTROLLER_JAAS = "listener.name.controller.plain.sasl.jaas.config"
+_CLIENT_JAAS = "listener.name.client.scram-sha-512.sasl.jaas.config"
+
+
+@dataclass(frozen=True)
+class Voter:
+    """A controller of the first quorum: node id, port of its controller listener, directory id (Kafka's base64 UUID)."""
+
+    id: int
+    port: int
+    directory_id: str
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The two users that exist before the first start: the administrator and the controllers' own."""
+
+    admin_user: str
+    admin_password: str = field(repr=False)
+    controller_user: str = "controller"
+    controller_password: str = field(default="", repr=False)
+
+    @classmethod
+    def random(cls, admin_user: str = FIRST_USER) -> Credentials:
+        """New passwords."""
+        return cls(admin_user, secrets.token_urlsafe(24), "controller", secrets.token_urlsafe(24))
+
+    def client_properties(self) -> dict[str, str]:
+        """What the administrator's client file says."""
+        return scram_properties(self.admin_user, self.admin_password)
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A node, without secrets. `voters` is the first quorum, the same on every node of a cluster; `internal_replication`
+    the replication factor of Kafka's own topics; `joins` is set on a node that was made anew and joins a running quorum.
+    `log_dirs`: how many log directories it has; the cluster's metadata stands in the first."""
+
+    id: int
+    cluster_id: str
+    roles: tuple[Role, ...]
+    voters: tuple[Voter, ...]
+    client_port: int | None = None
+    controller_port: int | None = None
+    rack: str | None = None
+    version: str = DEFAULT_VERSION
+    heap_bytes: int = DEFAULT_HEAP_BYTES
+    sasl: Sasl = "scram-sha-512"
+    authorizer: bool = True
+    internal_replication: int = 1
+    static_config: Mapping[str, str] = field(default_factory=dict)
+    joins: bool = False
+    log_dirs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.is_broker != (self.client_port is not None) or self.is_controller != (self.controller_port is not None):
+            raise ValueError(f"node {self.id}: a broker has a client port, a controller has a controller port")
+        if self.authorizer and self.sasl == "none":
+            raise ValueError(f"node {self.id}: an authorizer without SASL would know every client as ANONYMOUS")
+
+    @property
+    def is_broker(self) -> bool:
+        """Whether it serves clients."""
+        return "broker" in self.roles
+
+    @property
+    def is_controller(self) -> bool:
+        """Whether it is of the metadata quorum."""
+        return "controller" in self.roles
+
+    @property
+    def first_voter(self) -> bool:
+        """Whether it is formatted as one of the first quorum."""
+        return self.is_controller and not self.joins
+
+    def to_json(self) -> str:
+        """The text of node.json."""
+        return (
+            json.dumps({"format": _FORMAT, **asdict(self), "static_config": dict(self.static_config)}, indent=2) + "\n"
+        )
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> NodeSpec:
+        """Read node.json. Raises `Failed` where it is none."""
+        try:
+            document = json.loads(text)
+            if document.pop("format") != _FORMAT:
+                raise ValueError("another format")
+            voters = tuple(Voter(**voter) for voter in document.pop("voters"))
+            return cls(roles=tuple(document.pop("roles")), voters=voters, **document)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Failed(f"{where} is not the description of a node: {error}", "Was it edited by hand?") from error
+
+
+def random_uuid() -> str:
+    """A cluster or directory id in Kafka's own form: 16 random bytes in 22 characters, none of them a leading dash."""
+    while True:
+        text = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
+
+
+def server_properties(spec: NodeSpec, log_dirs: Sequence[Path], credentials: Credentials | None) -> dict[str, str]:
+    """All of a node's configuration. `log_dirs` are absolute (KAFKA-20901). Raises `WrongUsage` where `static_config`
+    names what the node's own description decides."""
+    secured = spec.sasl != "none"
+    if secured and credentials is None:
+        raise ValueError(f"node {spec.id} wants SASL and has no credentials")
+    protocol = "SASL_PLAINTEXT" if secured else "PLAINTEXT"
+    replicas = str(spec.internal_replication)
+    own = {
+        "process.roles": ",".join(spec.roles),
+        "node.id": str(spec.id),
+        "listeners": ",".join(
+            f"{name}://{HOST}:{port}"
+            for name, port in (("CLIENT", spec.client_port), ("CONTROLLER", spec.controller_port))
+            if port is not None
+        ),
+        "listener.security.protocol.map": f"CLIENT:{protocol},CONTROLLER:{protocol}",
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.bootstrap.servers": ",".join(f"{HOST}:{v.port}" for v in spec.voters),
+        "log.dirs": ",".join(map(str, log_dirs)),
+    }
+    if spec.is_broker:
+        own |= {"inter.broker.listener.name": "CLIENT", "advertised.listeners": f"CLIENT://{HOST}:{spec.client_port}"}
+        if spec.rack is not None:
+            own["broker.rack"] = spec.rack
+    if spec.joins and spec.is_controller:
+        own["controller.quorum.auto.join.enable"] = "true"
+    if credentials is not None and secured:
+        own |= _security(spec, credentials)
+    clash = sorted(set(own) & set(spec.static_config))
+    if clash:
+        raise WrongUsage(f"node {spec.id}: Asgard itself decides {', '.join(clash)}", "Take it out of kafka.config.")
+    return own | _for_a_small_machine(replicas, spec.internal_replication) | dict(spec.static_config)
+
+
+def _for_a_small_machine(replicas: str, count: int) -> dict[str, str]:
+    """Defaults that differ from Kafka's; each can be overridden."""
+    defaults = {
+        "auto.create.topics.enable": "false",
+        "default.replication.factor": replicas,
+        "group.initial.rebalance.delay.ms": "0",
+        # A broker that is not let in within Kafka's 60 s ends; a machine that starts many at once may need longer.
+        "initial.broker.registration.timeout.ms": "180000",
+        # Kafka's 128 MiB are allocated at the start, half of the default heap here.
+        "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
+        "transaction.state.log.min.isr": str(min(2, count)),
+        "share.coordinator.state.topic.min.isr": str(min(2, count)),
+    }
+    for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
+        defaults |= {f"{topic}.num.partitions": "12", f"{topic}.replication.factor": replicas}
+    return defaults
+
+
+def _security(spec: NodeSpec, credentials: Credentials) -> dict[str, str]:
+    user, password = _quoted(credentials.controller_user), _quoted(credentials.controller_password)
+    properties = {
+        "sasl.mechanism.controller.protocol": "PLAIN",
+        "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+        _CONTROLLER_JAAS: "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        f'username="{user}" password="{password}" user_{user}="{password}";',
+        # A combined node's broker part needs both; on a pure controller the second only keeps the administrator's name.
+        "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
+        "listener.name.client.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        _CLIENT_JAAS: "org.apache.kafka.common.security.scram.ScramLoginModule required "
+        f'username="{_quoted(credentials.admin_user)}" password="{_quoted(credentials.admin_password)}";',
+    }
+    if spec.authorizer:
+        properties |= {
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": f"User:{credentials.admin_user};User:{credentials.controller_user}",
+            "allow.everyone.if.no.acl.found": "false",
+        }
+    return properties
+
+
+def credentials_of(properties: Mapping[str, str]) -> Credentials | None:
+    """The credentials that stand in a node's server.properties."""
+    admin = _JAAS_PASSWORD.search(properties.get(_CLIENT_JAAS, ""))
+    controller = _JAAS_PASSWORD.search(properties.get(_CONTROLLER_JAAS, ""))
+    if admin is None or controller is None:
+        return None
+    return Credentials(*(re.sub(r"\\(.)", r"\1", text) for text in (*admin.groups(), *controller.groups())))
+
+
+def _quoted(text: str) -> str:
+    return re.sub(r'(["\\])', r"\\\1", text)

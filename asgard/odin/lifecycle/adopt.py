@@ -1,0 +1,91 @@
+"""`odin import`: a cluster that Asgard never saw becomes a stack file and a state whose next preview is empty."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asgard.core.errors import Failed, Refused
+from asgard.kafka import target
+from asgard.kafka.ports import ControlPlane
+from asgard.odin import program as programs
+from asgard.odin.engine.state import StateStore
+from asgard.odin.engine.steps import Result
+from asgard.odin.lifecycle import apply, register
+from asgard.odin.lifecycle.options import Options
+from asgard.odin.lifecycle.session import changing, directory
+from asgard.odin.resources import identity
+from asgard.odin.resources.observe import TEMPORARY_CONFIGS
+from asgard.odin.spec import export as importing
+from asgard.odin.spec.model import ExternalSpec, StackSpec
+from asgard.odin.spec.read import load
+
+if TYPE_CHECKING:
+    from asgard.journal.operations import Leftovers
+
+
+def read_cluster(control: ControlPlane, patterns: tuple[str, ...], myself: str | None) -> importing.Found:
+    """What a cluster holds; only the topics that match, where patterns are given, and then nothing but topics.
+
+    `myself`, the user who looks, is left out: a stack that deletes the user it works as could never finish.
+    """
+    topics = {
+        name: topic
+        for name, topic in control.topics().items()
+        if not topic.internal and (not patterns or any(fnmatchcase(name, pattern) for pattern in patterns))
+    }
+    configs = {
+        name: {key: value for key, value in config.items() if key not in TEMPORARY_CONFIGS}
+        for name, config in control.topic_configs(list(topics)).items()
+    }
+    if patterns:
+        return importing.Found(topics, configs)
+    users = {name: mechanisms for name, mechanisms in control.users().items() if name != myself}
+    return importing.Found(topics, configs, users, control.acls(), control.quotas(), control.broker_configs(""))
+
+
+def take_over(
+    stack: str,
+    file: Path,
+    patterns: tuple[str, ...],
+    context: str | None,
+    bootstrap_server: str | None,
+    command_config: str | None,
+    leftovers: Leftovers,
+) -> Result:
+    """Write the stack file of a cluster and take what it names into a new state. Raises Refused where the stack exists."""
+    if StateStore(directory(stack)).exists():
+        raise Refused(f"stack {stack} exists already", "Import under another name, or destroy that stack first.")
+    chosen = target.pick(context, bootstrap_server, command_config)
+    control = chosen.connect()
+    try:
+        found = read_cluster(control, patterns, chosen.connection.username)
+        cluster_id = control.cluster().cluster_id
+    finally:
+        control.close()
+    if chosen.context is not None:
+        external = ExternalSpec(context=chosen.context.name, cluster_id=cluster_id)
+    else:
+        properties = str(Path(command_config).absolute()) if command_config else None
+        external = ExternalSpec(chosen.connection.bootstrap_servers, properties, cluster_id)
+    file.write_text(importing.render(stack, external, found))
+    return adopt(load(file), leftovers)
+
+
+def adopt(spec: StackSpec, leftovers: Leftovers) -> Result:
+    """Take everything that a stack file names, and that exists, into a new state. Changes nothing in the cluster."""
+    with changing(spec.name, spec, doing=f"odin import {spec.name}", leftovers=leftovers) as session:
+        register.claim_all(session, spec)
+        passwords = {user.name: None for user in spec.users}
+        program = programs.program(spec, passwords, session.external)
+        ids = {
+            (token, name): identity.resource_id(token, values)
+            for token, name, values in programs.declared(spec, passwords)
+        }
+        result = apply.embedded(session, Options()).import_resources(program, ids)
+        if not result.ok:
+            register.forget(session, session.cluster_id(session.store.load()))
+            raise Failed(f"{result.errors[0].name}: {result.errors[0].message}", "Nothing was changed in the cluster.")
+        register.applied(session, spec, result)
+        return result

@@ -1,0 +1,274 @@
+"""Preview, up and destroy: what would change, what it would lose, and the change itself under the stack's leases.
+
+    look at the cluster -> nothing to do? -> engine preview -> losses -> approval -> claims -> engine up -> context, event
+
+`approve` is the caller's: it gets the planned outcome, shows it and asks; it raises to stop. Whatever happens, what was done is
+in the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from asgard.core.errors import Refused
+from asgard.odin import program as programs
+from asgard.odin.engine.state import State, StateStore
+from asgard.odin.engine.steps import OnEvent, Result
+from asgard.odin.lifecycle import gate as gates
+from asgard.odin.lifecycle import register
+from asgard.odin.lifecycle.credentials import check_credentials, passwords_of
+from asgard.odin.lifecycle.display import one_way
+from asgard.odin.lifecycle.drift import Look, look
+from asgard.odin.lifecycle.losses import losses_of, topics_of
+from asgard.odin.lifecycle.options import Options
+from asgard.odin.lifecycle.passphrase import passphrase
+from asgard.odin.lifecycle.propagation import wait_for_access
+from asgard.odin.lifecycle.removals import refused_removals
+from asgard.odin.lifecycle.session import Session, changing, reading
+from asgard.odin.lifecycle.unchanged import standing
+from asgard.odin.spec.model import StackSpec
+
+if TYPE_CHECKING:
+    from asgard.journal.operations import Leftovers
+    from asgard.kafka.model import GateVerdict
+    from asgard.odin.engine.cli_engine import CliEngine
+    from asgard.odin.engine.run import Engine
+    from asgard.odin.resources.dataloss import Loss
+
+
+@dataclass
+class Outcome:
+    """What was planned or done. `quick`: nothing was to do, and that was seen without running the program.
+    `gate`: what came of the load, where it was due."""
+
+    result: Result
+    losses: list[Loss] = field(default_factory=list)
+    seen: Look | None = None
+    quick: bool = False
+    gate: GateVerdict | None = None
+
+
+Approve = Callable[[Outcome], None]
+
+
+def preview(spec: StackSpec, options: Options, leftovers: Leftovers) -> Outcome:
+    """What `up` would do."""
+    with reading(spec.name, spec) as session:
+        planned = _plan(session, spec, options)
+        session.report(leftovers, session.store.load())
+        return planned
+
+
+def up(
+    spec: StackSpec,
+    options: Options,
+    approve: Approve,
+    *,
+    leftovers: Leftovers,
+    on_event: OnEvent,
+    gatekeeper: gates.Gatekeeper | None = None,
+) -> Outcome:
+    """Make the cluster what the stack file says. Raises Refused where data would be lost that nobody allowed to lose.
+
+    A gate that is due is run by the `gatekeeper`; without one it stays due, which the journal notes.
+    """
+    with changing(spec.name, spec, doing=f"odin up {spec.name}", leftovers=leftovers) as session:
+        register.check_protection(session, options.confirm)
+        planned = _plan(session, spec, options)
+        if planned.quick:
+            return _gated(session, spec, planned, gatekeeper)
+        approve(planned)
+        _refuse_losses(planned.losses, options)
+        register.check_one_way(session, one_way(planned.result), options.confirm)
+        register.claim_all(session, spec)
+        outcome = _apply(session, spec, options, planned, on_event)
+        if planned.seen is not None and planned.seen.unseen and outcome.result.ok:
+            # Nodes were down, so the cluster could not be asked what became of the rest; now it can.
+            again = _plan(session, spec, options)
+            if not again.quick:
+                _refuse_losses(again.losses, options)
+                later = _apply(session, spec, options, again, on_event)
+                later.result.steps = outcome.result.steps + [s for s in later.result.steps if s.op != "same"]
+                outcome = later
+        return _gated(session, spec, outcome, gatekeeper)
+
+
+def destroy(
+    name: str,
+    options: Options,
+    approve: Approve,
+    *,
+    leftovers: Leftovers,
+    on_event: OnEvent,
+) -> Outcome:
+    """Delete everything that the stack's state holds, then the state. Naming the stack allows the loss of its records."""
+    with changing(name, doing=f"odin destroy {name}", leftovers=leftovers) as session:
+        state = session.store.load()
+        planned = Outcome(engine(session, options, state).destroy(dry_run=True))
+        planned.losses = losses_of(planned.result, session, state)
+        approve(planned)
+        if options.confirm != name:
+            raise Refused(f"destroying stack {name} wants its name", f"Add --confirm {name} if that is meant.")
+        cluster_id = session.cluster_id(state)
+        # All of them, not just those with known losses: a partition without leader can't tell what it holds.
+        everything = topics_of(planned.result)
+        session.forget_connection()
+        register.say_never_ready(session, state)
+        outcome = Outcome(
+            engine(session, options.allowing(everything), state, on_event).destroy(), losses=planned.losses
+        )
+        register.destroyed(session, cluster_id, outcome.result)
+        return outcome
+
+
+def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
+    """Bring the state up to what is there; the cluster stays as it is."""
+    with changing(name, spec, doing=f"odin refresh {name}", leftovers=leftovers) as session:
+        state = session.store.load()
+        seen = _look(session, state)
+        if seen.drifts:
+            session.store.save(seen.state)
+        return seen
+
+
+def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
+    """What is not as the state says."""
+    with reading(name, spec) as session:
+        state = session.store.load()
+        seen = _look(session, state)
+        session.report(leftovers, state)
+        return seen
+
+
+def credentials_refused(name: str, spec: StackSpec | None) -> dict[str, str]:
+    """Users of the stack whose recorded password the cluster refuses, and why."""
+    with reading(name, spec) as session:
+        state = session.store.load()
+        connection = session.connection(state)
+        if connection is None:
+            return {}
+        found = check_credentials(name, state, connection)
+    return {user: error.what for user, error in found.items() if error is not None}
+
+
+def _look(session: Session, state: State) -> Look:
+    return look(state, session.observed(state), session.ref, register.acls_of_others(session, state))
+
+
+def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
+    state = session.store.load()
+    seen = _look(session, state) if state.live else Look((), state)
+    if _nothing_to_do(session, spec, state, seen):
+        return Outcome(register.unchanged(state), seen=seen, quick=True)
+    register.check_owners(session, spec, state)
+    kept = _kept(session, spec, options, state, seen)
+    program = programs.program(spec, passwords_of(spec, state, seen.state), session.external, kept)
+    result = engine(session, options, seen.state, previewing=True).preview(program, kept.values())
+    result.errors += refused_removals(result, session, state)
+    return Outcome(result, losses_of(result, session, seen.state, spec), seen)
+
+
+def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: Look) -> bool:
+    same = state.meta.get("fingerprint") == programs.fingerprint(spec, session.external)
+    return same and not seen.drifts and not state.pending and not state.retired
+
+
+def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome, on_event: OnEvent) -> Outcome:
+    assert planned.seen is not None
+    state = session.store.load()
+    passwords = passwords_of(spec, state, planned.seen.state)
+    if planned.seen.drifts:
+        state = planned.seen.state
+    if gates.reopen(planned.result, state) or planned.seen.drifts:
+        session.store.save(state)
+    session.forget_connection()
+    kept = _kept(session, spec, options, state, planned.seen)
+    program = programs.program(spec, passwords, session.external, kept)
+    result = engine(session, options, state, on_event).up(program, kept.values())
+    register.applied(session, spec, result)
+    if result.ok and not wait_for_access(lambda: session.control(session.store.load()), result):
+        result.warnings.append("not every broker knows the new users yet: their first login may be refused")
+    return Outcome(result, planned.losses, planned.seen)
+
+
+def _gated(session: Session, spec: StackSpec, outcome: Outcome, gatekeeper: gates.Gatekeeper | None) -> Outcome:
+    """The same outcome, with what came of the gate where one is due. The gate finds the cluster as it is to be."""
+    if outcome.result.ok and spec.gate is not None and gates.due(spec, session.store.load()):
+        if gatekeeper is None:
+            gates.skip(session, spec)
+        else:
+            session.forget_connection()
+            outcome.gate = gates.run(session, spec, gatekeeper)
+    return outcome
+
+
+def _refuse_losses(losses: list[Loss], options: Options) -> None:
+    lost = [loss for loss in losses if loss.topic not in options.allow_data_loss]
+    if lost:
+        names = " ".join(f"--allow-data-loss {loss.topic}" for loss in lost)
+        raise Refused(
+            f"this deletes data of {', '.join(loss.topic for loss in lost)}; nothing was changed",
+            f"If that is meant: {names}",
+        )
+
+
+class _Seen(StateStore):
+    """The state as it would be after a refresh, for a preview that writes nothing."""
+
+    def __init__(self, store: StateStore, state: State) -> None:
+        super().__init__(store.directory)
+        self._state = state
+
+    def load(self) -> State:
+        return self._state
+
+
+def _kept(session: Session, spec: StackSpec, options: Options, state: State, seen: Look) -> dict[tuple[str, str], str]:
+    """What the program leaves out and the engine keeps. The Pulumi CLI has to be told of everything."""
+    if options.engine == "pulumi":
+        return {}
+    return standing(spec, session.external, session.ref, state, seen.drifts)
+
+
+def engine(
+    session: Session, options: Options, state: State, on_event: OnEvent | None = None, *, previewing: bool = False
+) -> Engine | CliEngine:
+    """The engine that the options name, on the session's stack. `state` is the recorded one; `previewing`: it is taken in its
+    place, as it would be after a refresh."""
+    store = _Seen(session.store, state) if previewing else session.store
+    events = on_event or (lambda event: None)
+    phrase = partial(passphrase, session.name, create=state.salt is None)
+    if options.engine == "pulumi":
+        from asgard.odin.engine.cli_engine import CliEngine
+
+        environment = {
+            "ASGARD_ALLOW_DATA_LOSS": ",".join(sorted(options.allow_data_loss)),
+            **session.writes.environment(),
+        }
+        return CliEngine(session.ref, store, phrase, events, environment)
+    return _embedded(session, options, store, phrase, events)
+
+
+def embedded(session: Session, options: Options) -> Engine:
+    """Asgard's own engine, for what only it does."""
+    return _embedded(session, options, session.store, lambda: passphrase(session.name, create=True), lambda event: None)
+
+
+def _embedded(
+    session: Session, options: Options, store: StateStore, phrase: Callable[[], str], on_event: OnEvent
+) -> Engine:
+    from asgard.odin.engine.run import Engine
+    from asgard.odin.provider.provider import AsgardProvider
+
+    def provider(package: str, adopting: frozenset[str]) -> AsgardProvider:
+        return AsgardProvider(
+            allow_data_loss=options.allow_data_loss,
+            adopting=adopting,
+            connect=session.writes.connect,
+            journal=session.writes.write_down,
+        )
+
+    return Engine(session.ref, store, provider, phrase, on_event)

@@ -1,0 +1,238 @@
+"""Which data a change deletes: a deleted topic, a shorter retention, a smaller size, another cleanup policy.
+
+`cuts` and `assess` are pure; `config_losses` and `deletion_losses` ask the cluster for the facts, in bulk. Kafka deletes whole
+segments, so the figures are upper bounds: what Kafka may delete from now on. Not counted as loss: what only changes when new
+data is cleaned (segment sizes, compaction lags) or whether a record is accepted (max.message.bytes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from asgard.kafka.model import ConfigChange, Topic
+from asgard.kafka.ports import ControlPlane
+from asgard.odin.resources import configs
+
+RELEVANT = (
+    "cleanup.policy",
+    "retention.ms",
+    "retention.bytes",
+    "remote.storage.enable",
+    "remote.log.delete.on.disable",
+)
+_BROKER_NAMES = {"log.cleanup.policy": "cleanup.policy", "log.retention.bytes": "retention.bytes"}
+_BROKER_RETENTION = (("log.retention.ms", 1), ("log.retention.minutes", 60_000), ("log.retention.hours", 3_600_000))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One way in which a change deletes data. At most one of the three limits is set; none: everything may go.
+
+    `keep_ms` is the age up to which records stay, `keep_bytes` what stays of each partition, `compacts` that only the last
+    record of each key stays (how many that are, only compaction finds out).
+    """
+
+    why: str
+    keep_ms: int | None = None
+    keep_bytes: int | None = None
+    compacts: bool = False
+
+
+@dataclass(frozen=True)
+class PartitionFacts:
+    """What is known of a partition: its offsets, its bytes, and the first offset that each `keep_ms` keeps."""
+
+    start: int
+    end: int
+    size_bytes: int | None = None
+    kept_from: Mapping[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a change may delete of a topic. `bytes` None: not measured. `unread_by`: groups that have not read all of it."""
+
+    topic: str
+    records: int
+    bytes: int | None
+    unread_by: tuple[str, ...]
+    why: tuple[str, ...]
+
+
+def cuts(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Cut, ...]:
+    """How the data of a topic shrinks when its effective configs go from `old` to `new`; empty where it does not."""
+    found = []
+    for name in ("retention.ms", "retention.bytes"):
+        before, after = _limit(old, name), _limit(new, name)
+        if after is not None and (before is None or after < before):
+            why = f"{name} {'unlimited' if before is None else before} -> {after}"
+            if "delete" not in _policies(old):
+                why = f"cleanup.policy {_shown_policy(old)} -> {_shown_policy(new)}: {name} {after} now counts"
+            found.append(Cut(why, keep_ms=after) if name == "retention.ms" else Cut(why, keep_bytes=after))
+    if "compact" in _policies(new) and "compact" not in _policies(old):
+        found.append(
+            Cut(
+                f"cleanup.policy {_shown_policy(old)} -> {_shown_policy(new)}: older records of a key go", compacts=True
+            )
+        )
+    if _true(old, "remote.storage.enable") and not _true(new, "remote.storage.enable"):
+        found.append(Cut("remote.storage.enable true -> false: what only the remote storage holds goes"))
+    return tuple(found)
+
+
+def assess(
+    topic: str,
+    ways: Iterable[Cut],
+    partitions: Mapping[int, PartitionFacts],
+    groups: Mapping[str, Mapping[int, int]],
+) -> Loss | None:
+    """The loss of a topic; None where nothing that it holds goes. `groups` has the committed offsets by partition."""
+    ways = tuple(ways)
+    gone = {p: max((_gone_up_to(way, facts) for way in ways), default=facts.start) for p, facts in partitions.items()}
+    records = sum(up_to - partitions[p].start for p, up_to in gone.items())
+    if records <= 0:
+        return None
+    size: int | None = 0
+    for p, up_to in gone.items():
+        facts = partitions[p]
+        if facts.size_bytes is None:
+            size = None if facts.end > facts.start else size
+        elif size is not None and facts.end > facts.start:
+            size += round(facts.size_bytes * (up_to - facts.start) / (facts.end - facts.start))
+    unread = sorted(
+        group
+        for group, committed in groups.items()
+        if any(p in committed and committed[p] < up_to and up_to > partitions[p].start for p, up_to in gone.items())
+    )
+    return Loss(topic, records, size, tuple(unread), tuple(way.why for way in ways))
+
+
+def config_losses(
+    control: ControlPlane, changes: Collection[ConfigChange], defaults: Mapping[str, str], now_ms: int
+) -> dict[str, Loss]:
+    """What config changes of topics, and of the cluster-wide default, delete; by topic, only where something goes.
+
+    `defaults` are the topic configs that count where a topic sets none (`topic_defaults`); `now_ms` is UTC.
+    """
+    edits = _topic_edits(control, changes)
+    names = [name for name, edit in edits.items() if set(RELEVANT) & {*edit.set, *edit.unset}]
+    if not names:
+        return {}
+    effective = control.effective_topic_configs(names)
+    ways = {}
+    for name in names:
+        old = {**defaults, **effective.get(name, {})}
+        new = {**old, **{k: defaults[k] for k in edits[name].unset if k in defaults}, **edits[name].set}
+        if name in effective and (found := cuts(old, new)):
+            ways[name] = found
+    return _losses(control, ways, now_ms)
+
+
+def deletion_losses(control: ControlPlane, topics: Collection[str]) -> dict[str, Loss]:
+    """What goes with topics that are deleted or made anew; by topic, only those that hold records."""
+    return _losses(control, {name: (Cut("the topic is deleted"),) for name in topics}, 0)
+
+
+def topic_defaults(version: str | None, broker_config: Mapping[str, str]) -> dict[str, str]:
+    """The topic configs in force where a topic sets none: of the broker configs given (static and dynamic), else Kafka's."""
+    table = configs.definitions("topic", version)
+    defaults = {name: table[name].default or "" for name in RELEVANT if name in table}
+    return defaults | _as_topic(broker_config)
+
+
+def _as_topic(broker_config: Mapping[str, str]) -> dict[str, str]:
+    """Broker configs as the topic configs that they are the default of; the finest unit of retention wins."""
+    found = {_BROKER_NAMES[k]: v for k, v in broker_config.items() if k in _BROKER_NAMES}
+    for name, unit_ms in _BROKER_RETENTION:
+        if name in broker_config:
+            value = int(broker_config[name])
+            found["retention.ms"] = str(value * unit_ms if value >= 0 else -1)
+            break
+    return found
+
+
+def _topic_edits(control: ControlPlane, changes: Collection[ConfigChange]) -> dict[str, ConfigChange]:
+    """The changes by topic; a change of the cluster-wide default is one of every topic that does not set the config itself."""
+    edits = {c.name: c for c in changes if c.resource_type == "topic"}
+    kafkas = configs.definitions("topic", None)
+    for change in changes:
+        if change.resource_type != "broker":
+            continue
+        set_ = _as_topic(change.set)
+        unset = {_BROKER_NAMES.get(k, "retention.ms" if k.startswith("log.retention.") else k) for k in change.unset}
+        back = {k: kafkas[k].default or "" for k in unset & set(RELEVANT) - set(set_)}
+        if not set_ and not back:
+            continue
+        own = control.topic_configs()
+        for name in control.topics():
+            mine = edits.get(name, ConfigChange("topic", name))
+            inherited = {k: v for k, v in {**back, **set_}.items() if k not in own.get(name, {}) or k in mine.unset}
+            left = tuple(k for k in mine.unset if k not in inherited)
+            if inherited:
+                edits[name] = ConfigChange("topic", name, {**inherited, **mine.set}, left)
+    return edits
+
+
+def _losses(control: ControlPlane, ways: Mapping[str, tuple[Cut, ...]], now_ms: int) -> dict[str, Loss]:
+    if not ways:
+        return {}
+    topics = control.topics(list(ways))
+    partitions = [(name, p.partition) for name, topic in topics.items() for p in topic.partitions]
+    offsets = control.offsets(partitions)
+    kept_from: dict[tuple[str, int], dict[int, int]] = {}
+    for age in sorted({way.keep_ms for found in ways.values() for way in found if way.keep_ms is not None}):
+        asked = [tp for tp in offsets if any(way.keep_ms == age for way in ways[tp[0]])]
+        for tp, offset in control.offsets_at(asked, max(0, now_ms - age)).items():
+            kept_from.setdefault(tp, {})[age] = offset
+    sizes = _leader_sizes(control, topics)
+    facts: dict[str, dict[int, PartitionFacts]] = {name: {} for name in topics}
+    for (topic, p), o in offsets.items():
+        facts[topic][p] = PartitionFacts(o.start, o.end, sizes.get((topic, p)), kept_from.get((topic, p)))
+    committed: dict[str, dict[str, dict[int, int]]] = {name: {} for name in topics}
+    for group, by_partition in control.group_offsets().items():
+        for (topic, p), at in by_partition.items():
+            if topic in committed:
+                committed[topic].setdefault(group, {})[p] = at
+    found = {name: assess(name, ways[name], facts[name], committed[name]) for name in topics}
+    return {name: loss for name, loss in found.items() if loss}
+
+
+def _leader_sizes(control: ControlPlane, topics: Mapping[str, Topic]) -> dict[tuple[str, int], int]:
+    leaders = {(t.name, p.partition): p.leader for t in topics.values() for p in t.partitions}
+    sizes = control.replica_sizes({leader for leader in leaders.values() if leader >= 0})
+    return {(t, p): size for (broker, t, p), size in sizes.items() if leaders.get((t, p)) == broker}
+
+
+def _gone_up_to(way: Cut, facts: PartitionFacts) -> int:
+    """The first offset that stays."""
+    if way.keep_ms is not None:
+        return max(facts.start, (facts.kept_from or {}).get(way.keep_ms, facts.end))
+    if way.keep_bytes is not None:
+        if facts.size_bytes is None:
+            return facts.end
+        if facts.size_bytes <= way.keep_bytes:
+            return facts.start
+        part = (facts.size_bytes - way.keep_bytes) / facts.size_bytes
+        return facts.start + -int(-(facts.end - facts.start) * part // 1)
+    return facts.end
+
+
+def _policies(config: Mapping[str, str]) -> set[str]:
+    return {p.strip() for p in config.get("cleanup.policy", "delete").split(",") if p.strip()}
+
+
+def _shown_policy(config: Mapping[str, str]) -> str:
+    return ",".join(sorted(_policies(config))) or "none"
+
+
+def _limit(config: Mapping[str, str], name: str) -> int | None:
+    """A retention that counts; None: unlimited."""
+    if "delete" not in _policies(config):
+        return None
+    value = int(config.get(name, "-1"))
+    return value if value >= 0 else None
+
+
+def _true(config: Mapping[str, str], name: str) -> bool:
+    return config.get(name, "false").lower() == "true"

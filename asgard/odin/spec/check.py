@@ -1,0 +1,374 @@
+"""What one part of a stack file demands of another: brokers and replication, users and topics, configs and versions.
+
+Each check says every problem it finds; none stops at the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from asgard.core.document import Document, Loc
+from asgard.core.errors import Problem
+from asgard.core.schema.stack import StackFile, TopicEntry
+from asgard.core.schema.validate import Checked, nearest
+from asgard.kafka.connection import FIRST_USER
+from asgard.kafka.model import Acl, QuotaEntity
+from asgard.odin.resources import configs
+from asgard.odin.spec import acls as access
+from asgard.odin.spec import names
+from asgard.odin.spec.resolve import CLUSTER_RESOURCE, authorizer_of, explicit_acls, quota_entity, quota_values
+
+Found = Iterator[tuple[Loc, str] | tuple[Loc, str, Loc]]
+"""Where, what is wrong, and where the first of two stands."""
+
+ADMIN_USERS = (FIRST_USER, "controller")
+"""Users that a local cluster makes for itself."""
+
+_OPERATIONS = {
+    "topic": "read write create delete alter describe describe_configs alter_configs",
+    "group": "read describe delete describe_configs alter_configs",
+    "cluster": "create alter describe cluster_action describe_configs alter_configs idempotent_write",
+    "transactional_id": "describe write two_phase_commit",
+    "delegation_token": "describe",
+    "user": "create_tokens describe_tokens",
+}
+
+
+def review(document: Document, checked: Checked[StackFile]) -> tuple[list[Problem], list[Problem]]:
+    """All problems of a file (those of its shape included) and its warnings."""
+    assert checked.value is not None
+    file, found = checked.value, list(checked.problems)
+    taken = {(p.file, p.line, p.column) for p in found}
+
+    def place(loc: Loc) -> Loc:
+        """Indexes of what was sound to those of the file."""
+        if len(loc) > 1 and isinstance(loc[1], int) and loc[0] in checked.kept:
+            return (loc[0], checked.kept[str(loc[0])][loc[1]], *loc[2:])
+        return loc
+
+    known = _topic_names(document)
+    sections: tuple[Callable[[StackFile], Found], ...] = (
+        _cluster,
+        _security,
+        _topics,
+        lambda f: _users(f, known),
+        _acls,
+        _quotas,
+        lambda f: _gate(f, known),
+    )
+    for section in sections:
+        for loc, message, *first in section(file):
+            where = place(loc)
+            for other in first:
+                message += f" (first in line {document.problem(place(other), '').line})"
+            problem = document.problem(where, message, at_key=isinstance(where[-1], str) and "config" in where[:-1])
+            if (problem.file, problem.line, problem.column) not in taken or problem.line == 0:
+                found.append(problem)
+    return found, [document.problem(place(loc), message) for loc, message, *_ in _warnings(file)]
+
+
+def _topic_names(document: Document) -> set[str]:
+    """All topics that the file names, also those with problems of their own."""
+    entries = document.root.get("topics") if isinstance(document.root, dict) else None
+    listed = entries if isinstance(entries, list) else []
+    return {str(e["name"]) for e in listed if isinstance(e, dict) and e.get("name") is not None}
+
+
+def _cluster(file: StackFile) -> Found:
+    if wrong := names.wrong_stack(file.stack):
+        yield ("stack",), wrong
+    yield from _version(file)
+    if file.target == "external":
+        yield from _external(file)
+    else:
+        yield from _local(file)
+    yield from _broker_configs(file)
+
+
+def _version(file: StackFile) -> Found:
+    text = file.kafka.version
+    if text is None:
+        return
+    version, local = configs.version_of(text), file.target == "local"
+    oldest = configs.OLDEST_LOCAL if local else configs.OLDEST_EXTERNAL
+    allowed = f"allowed is {'.'.join(map(str, oldest))} or newer, as in {configs.DEFAULT_VERSION}"
+    if version is None or (local and len(version) != 3):
+        yield ("kafka", "version"), f"is {text!r}, not a full version; {allowed}"
+    elif version < oldest:
+        yield ("kafka", "version"), f"is {text}, which is too old; {allowed}"
+
+
+def _local(file: StackFile) -> Found:
+    k = file.kafka
+    brokers = k.brokers or 1
+    if file.cluster is not None:
+        yield ("cluster",), "is for external clusters; allowed with `target: local` is `kafka`"
+    if k.controllers is not None and (k.controllers % 2 == 0 or k.controllers > brokers):
+        yield ("kafka", "controllers"), f"is {k.controllers}; allowed is an odd number up to that of brokers, {brokers}"
+    if k.racks is not None and k.racks > brokers:
+        yield ("kafka", "racks"), f"is {k.racks}; allowed are as many as brokers at most, {brokers}"
+    if k.heap is not None and k.heap < 128 * 1024 * 1024:
+        yield ("kafka", "heap"), f"is {k.heap} bytes; allowed are 128MiB or more"
+    if k.min_insync_replicas is not None and k.min_insync_replicas > brokers:
+        yield (
+            ("kafka", "min_insync_replicas"),
+            f"is {k.min_insync_replicas}; allowed are as many as brokers at most, {brokers}",
+        )
+
+
+def _external(file: StackFile) -> Found:
+    for key in ("brokers", "controllers", "racks", "heap", "log_dirs", "min_insync_replicas"):
+        if getattr(file.kafka, key) is not None:
+            yield ("kafka", key), "is for local clusters; allowed on an external one are version and config"
+    c = file.cluster
+    if c is None:
+        yield ("cluster",), "is missing; an external cluster needs `bootstrap_servers` or `context`"
+        return
+    if (c.bootstrap_servers is None) == (c.context is None):
+        yield ("cluster",), "needs either `bootstrap_servers` or `context`"
+    elif c.context is not None and c.client_properties is not None:
+        yield ("cluster", "client_properties"), "is given by the context; allowed is one of the two"
+    if c.bootstrap_servers is not None and (wrong := names.wrong_servers(c.bootstrap_servers)):
+        yield ("cluster", "bootstrap_servers"), wrong
+
+
+def _broker_configs(file: StackFile) -> Found:
+    version = file.kafka.version or (configs.DEFAULT_VERSION if file.target == "local" else None)
+    known = configs.definitions("broker", version)
+    for name, value in file.kafka.config.items():
+        loc: Loc = ("kafka", "config", name)
+        if wrong := _config("broker", name, value, known, file):
+            yield loc, wrong
+        elif name not in known:
+            continue
+        elif known[name].type == "password":
+            yield loc, "is a secret; allowed here is what may stand in server.properties in the clear"
+        elif file.target == "external" and known[name].mode != "cluster-wide":
+            yield loc, "stands in each broker's server.properties; allowed on an external cluster are cluster-wide ones"
+
+
+def _config(
+    kind: configs.Kind, name: str, value: str, known: dict[str, configs.ConfigDef], file: StackFile
+) -> str | None:
+    why = configs.reserved(kind, name)
+    if why:
+        return f"is not yours to set: {why}"
+    if name in known:
+        return configs.wrong_value(known[name], value)
+    if file.target == "external" and name.startswith(configs.VENDOR_PREFIXES):
+        return None
+    of = f"Kafka {file.kafka.version or (configs.DEFAULT_VERSION if file.target == 'local' else '')}".strip()
+    return f"is no {kind} config of {of}{nearest(name, known) or '; `asgard odin validate` knows those of ' + of}"
+
+
+def _security(file: StackFile) -> Found:
+    sasl, local = file.security.sasl, file.target == "local"
+    if local and sasl == "none" and file.security.authorizer:
+        yield (
+            ("security", "authorizer"),
+            "is true, but without SASL everybody is anonymous; allowed is sasl: scram-sha-512",
+        )
+    if local and sasl == "none" and file.users:
+        yield ("users",), "need a login; allowed is security.sasl: scram-sha-512"
+    if file.acls and not authorizer_of(file):
+        yield ("acls",), "have no effect without an authorizer; allowed is security.authorizer: true"
+
+
+def _topics(file: StackFile) -> Found:
+    version = file.kafka.version or (configs.DEFAULT_VERSION if file.target == "local" else None)
+    known = configs.definitions("topic", version)
+    first: dict[str, int] = {}
+    seen: dict[tuple[str, str], str | None] = {}
+    for i, topic in enumerate(file.topics):
+        loc: Loc = ("topics", i)
+        if wrong := names.wrong_topic(topic.name):
+            yield (*loc, "name"), wrong
+        elif topic.name in names.INTERNAL_TOPICS:
+            yield (*loc, "name"), f"is {topic.name!r}, which Kafka makes itself; allowed is any other name"
+        elif first.setdefault(topic.name, i) != i:
+            yield (
+                (*loc, "name"),
+                f"is {topic.name!r} again; allowed is each name once",
+                ("topics", first[topic.name], "name"),
+            )
+        yield from _replication(file, topic, loc)
+        for name, value in topic.config.items():
+            if (name, value) not in seen:
+                seen[name, value] = _config("topic", name, value, known, file)
+            if wrong := seen[name, value]:
+                yield (*loc, "config", name), wrong
+        if topic.retention is not None and "retention.ms" in topic.config:
+            yield (*loc, "config", "retention.ms"), "is given twice, with `retention`; allowed is one of the two"
+        yield from _lags(topic, loc)
+    external = [name for name in file.external_topics if access.pattern(name)[0] == "LITERAL" and name != "*"]
+    for name, earlier in names.collisions([*external, *first]).items():
+        if name in first:
+            yield (
+                ("topics", first[name], "name"),
+                (
+                    f"is {name!r}, which Kafka can't tell from {earlier!r} in metrics ('.' and '_'); allowed is one of them"
+                ),
+            )
+    for i, name in enumerate(file.external_topics):
+        if name in first:
+            yield ("external_topics", i), f"is {name!r}, which stands under `topics` too; allowed is one of the two"
+        elif name != "*" and (wrong := names.wrong_topic(access.pattern(name)[1])):
+            yield ("external_topics", i), wrong
+
+
+def _gate(file: StackFile, known: set[str]) -> Found:
+    if file.gate is None:
+        return
+    topic, rate = file.gate.load.topic, file.gate.load.rate
+    if topic not in known:
+        yield ("gate", "load", "topic"), f"is {topic!r}, which is no topic of this stack; {nearest(topic, known)}"
+    if rate <= 0:
+        yield ("gate", "load", "rate"), f"is {rate:g}; allowed is a rate above 0, as in 2000/s"
+
+
+def _replication(file: StackFile, topic: TopicEntry, loc: Loc) -> Found:
+    brokers = file.kafka.brokers or 1
+    local = file.target == "local"
+    if topic.replication is None and not local:
+        yield (*loc, "replication"), "is missing; it is required on an external cluster"
+    if local and topic.replication is not None and topic.replication > brokers:
+        yield (*loc, "replication"), f"is {topic.replication}; allowed are as many as brokers at most, {brokers}"
+    replication = topic.replication or min(3, brokers)
+    own = topic.config.get("min.insync.replicas")
+    if own is not None:
+        if own.isdecimal() and int(own) > replication and (local or topic.replication):
+            yield (
+                (*loc, "config", "min.insync.replicas"),
+                f"is {own}; allowed are as many as replicas at most, {replication}",
+            )
+    elif local and (file.kafka.min_insync_replicas or 1) > replication:
+        where = (*loc, "replication") if topic.replication is not None else loc
+        yield (
+            where,
+            (
+                f"is {replication}, below kafka.min_insync_replicas, {file.kafka.min_insync_replicas}: nobody could write with "
+                "acks=all; allowed is more replicas, or a min.insync.replicas of the topic's own"
+            ),
+        )
+
+
+def _lags(topic: TopicEntry, loc: Loc) -> Found:
+    low, high = topic.config.get("min.compaction.lag.ms", ""), topic.config.get("max.compaction.lag.ms", "")
+    if low.isdecimal() and high.isdecimal() and int(low) > int(high):
+        yield (*loc, "config", "min.compaction.lag.ms"), f"is {low}; allowed is max.compaction.lag.ms, {high}, at most"
+
+
+def _users(file: StackFile, topics: set[str]) -> Found:
+    first: dict[str, int] = {}
+    allowed = topics | set(file.external_topics)
+    literal_patterns = [name for name in file.external_topics if access.pattern(name)[0] == "PREFIXED" or name == "*"]
+    for i, user in enumerate(file.users):
+        loc: Loc = ("users", i)
+        if wrong := names.wrong_user(user.name):
+            yield (*loc, "name"), wrong
+        elif file.target == "local" and user.name in ADMIN_USERS:
+            yield (*loc, "name"), f"is {user.name!r}, which the cluster makes itself; allowed is any other name"
+        elif first.setdefault(user.name, i) != i:
+            yield (
+                (*loc, "name"),
+                f"is {user.name!r} again; allowed is each name once",
+                ("users", first[user.name], "name"),
+            )
+        for j, mechanism in enumerate(user.mechanisms):
+            if mechanism in user.mechanisms[:j]:
+                yield (*loc, "mechanisms", j), f"is {mechanism} again; allowed is each mechanism once"
+        if user.mechanisms and file.security.sasl == "none":
+            yield (*loc, "mechanisms"), "is given, but security.sasl is none; allowed is security.sasl: scram-sha-512"
+        for key in ("produce", "consume", "groups"):
+            listed: list[str] = getattr(user, key)
+            for j, name in enumerate(listed):
+                if name in listed[:j]:
+                    yield (*loc, key, j), f"is {name!r} again; allowed is each name once"
+                elif key == "groups":
+                    if not name:
+                        yield (*loc, key, j), "is empty; allowed is a group, a prefix such as orders-, or *"
+                elif wrong := _unknown_topic(name, topics, allowed, literal_patterns):
+                    yield (*loc, key, j), wrong
+
+
+def _unknown_topic(name: str, topics: set[str], allowed: set[str], patterns: list[str]) -> str | None:
+    if name == "*" or name in allowed:
+        return None
+    kind, resource = access.pattern(name)
+    if wrong := names.wrong_topic(resource):
+        return wrong
+    if any(access.matches(p, resource) for p in patterns):
+        return None
+    if kind == "PREFIXED":
+        if any(topic.startswith(resource) for topic in allowed):
+            return None
+        return f"is {name!r}, but no topic here starts with {resource!r}; allowed is a prefix of one in topics or external_topics"
+    return (
+        f"is {name!r}, which is no topic here{nearest(name, topics)}; allowed are those in topics and external_topics"
+    )
+
+
+def _acls(file: StackFile) -> Found:
+    granted: dict[Acl, Loc] = {}
+    for i, user in enumerate(file.users):
+        lists = {"produce": user.produce, "consume": user.consume, "groups": user.groups}
+        granted |= dict.fromkeys(access.acls_of(user.name, lists), ("users", i))
+    for i, (entry, acl) in enumerate(zip(file.acls, explicit_acls(file), strict=True)):
+        loc: Loc = ("acls", i)
+        principal_type, _, principal = entry.principal.partition(":")
+        if not principal_type or not principal:
+            yield (*loc, "principal"), f"is {entry.principal!r}; allowed is TYPE:NAME, as in User:orders-api"
+        operations = ["all", *_OPERATIONS[entry.resource].split()]
+        if entry.operation not in operations:
+            yield (
+                (*loc, "operation"),
+                f"is {entry.operation!r}; allowed for {entry.resource} are {', '.join(operations)}",
+            )
+        if entry.resource == "cluster":
+            if entry.name not in (None, CLUSTER_RESOURCE):
+                yield (
+                    (*loc, "name"),
+                    f"is {entry.name!r}; allowed for the cluster is {CLUSTER_RESOURCE}, or leave it out",
+                )
+            if entry.pattern != "literal":
+                yield (*loc, "pattern"), f"is {entry.pattern!r}; allowed for the cluster is literal"
+        elif not entry.name:
+            yield (*loc, "name"), f"is missing; a {entry.resource} has one (`*` is all of them)"
+        elif entry.resource == "topic" and entry.name != "*" and (wrong := names.wrong_topic(entry.name)):
+            yield (*loc, "name"), wrong
+        if acl in granted:
+            yield loc, "is given already; allowed is each ACL once", granted[acl]
+        granted.setdefault(acl, loc)
+
+
+def _quotas(file: StackFile) -> Found:
+    empty = "limits nothing; allowed are produce, consume, request_percentage, controller_mutations"
+    first: dict[QuotaEntity, Loc] = {}
+    for i, user in enumerate(file.users):
+        if quota_values(user.quota):
+            first.setdefault(QuotaEntity(user=user.name), ("users", i, "quota"))
+    for i, quota in enumerate(file.quotas):
+        loc: Loc = ("quotas", i)
+        if quota.user is None and quota.client_id is None:
+            yield loc, "names nobody; allowed is a user, a client_id or both (`<default>` is the default entity)"
+            continue
+        for key, name in (("user", quota.user), ("client_id", quota.client_id)):
+            if name == "":
+                yield (*loc, key), "is empty; allowed is a name, or <default>"
+        entity = quota_entity(quota.user, quota.client_id)
+        if entity in first:
+            yield loc, "is for an entity that has quotas already; allowed is each entity once", first[entity]
+        first.setdefault(entity, loc)
+        if not quota_values(quota):
+            yield loc, empty
+
+
+def _warnings(file: StackFile) -> Found:
+    for i, user in enumerate(file.users):
+        if user.consume and not user.groups:
+            yield (
+                ("users", i),
+                f"{user.name} consumes without `groups`: it can read, but not join a consumer group or commit",
+            )
+    if file.target == "local" and file.security.sasl == "none":
+        yield ("security", "sasl"), "is none: everybody on this machine may do everything"

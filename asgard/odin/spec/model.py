@@ -1,0 +1,150 @@
+"""A stack as plain data, in bytes, milliseconds and Kafka's own names: what a stack file says once it is read and resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from asgard.core.errors import Problem
+from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues, ScramMechanism
+from asgard.odin.spec import acls as access
+
+Target = Literal["local", "external"]
+Sasl = Literal["scram-sha-512", "scram-sha-256", "none"]
+
+SCRAM: dict[str, ScramMechanism] = {"scram-sha-512": "SCRAM-SHA-512", "scram-sha-256": "SCRAM-SHA-256"}
+"""Kafka's names of the mechanisms."""
+
+
+@dataclass(frozen=True)
+class KafkaSpec:
+    """The cluster. `static_config` goes into server.properties, `dynamic_config` to the cluster-wide default (broker `""`).
+
+    On an external cluster only `dynamic_config` and, where it was given, `version` say anything; `brokers` is 0 there.
+    `racks` 0: no rack is set. `min_insync_replicas` None: Kafka's default is left alone.
+    """
+
+    version: str | None
+    brokers: int
+    controllers: int
+    racks: int
+    heap_bytes: int
+    static_config: dict[str, str]
+    dynamic_config: dict[str, str]
+    min_insync_replicas: int | None
+    log_dirs: int = 1
+
+
+@dataclass(frozen=True)
+class SecuritySpec:
+    """`sasl` names the mechanism of users' credentials; `none`: no credentials are made. `authorizer`: ACLs are written."""
+
+    sasl: Sasl
+    authorizer: bool
+
+    @property
+    def mechanism(self) -> ScramMechanism | None:
+        """Kafka's name of the SCRAM mechanism; None without SASL."""
+        return SCRAM.get(self.sasl)
+
+
+@dataclass(frozen=True)
+class ExternalSpec:
+    """How to reach an external cluster: either bootstrap servers or a context. Paths are absolute."""
+
+    bootstrap_servers: str | None = None
+    client_properties: str | None = None
+    cluster_id: str | None = None
+    context: str | None = None
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """A topic; `config` holds what the file sets, as Kafka's strings."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str] = field(default_factory=dict)
+    owner: str | None = None
+    protect: bool = False
+
+
+@dataclass(frozen=True)
+class UserSpec:
+    """A user; names of `produce`, `consume`, `groups` as `asgard.odin.spec.acls` reads them; `quota` in Kafka's names.
+
+    `mechanisms` empty: the stack's own.
+    """
+
+    name: str
+    owner: str | None = None
+    produce: tuple[str, ...] = ()
+    consume: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    quota: QuotaValues = field(default_factory=dict)
+    mechanisms: tuple[ScramMechanism, ...] = ()
+
+
+@dataclass(frozen=True)
+class QuotaSpec:
+    """Quotas of an entity that is not simply a user of the file."""
+
+    entity: QuotaEntity
+    values: QuotaValues
+
+
+@dataclass(frozen=True)
+class LimitsSpec:
+    """Bytes per second that a move of data may take on each broker; None: no throttle."""
+
+    throttle_bytes_per_s: int | None = None
+
+
+@dataclass(frozen=True)
+class GateSpec:
+    """The load that the cluster must stand, and what must come of it."""
+
+    load: GateLoad
+    goals: GateGoals
+
+
+@dataclass(frozen=True)
+class StackSpec:
+    """A whole stack. `warnings` are worth saying, but nothing is wrong."""
+
+    name: str
+    target: Target
+    kafka: KafkaSpec
+    security: SecuritySpec
+    topics: tuple[TopicSpec, ...] = ()
+    external_topics: tuple[str, ...] = ()
+    users: tuple[UserSpec, ...] = ()
+    acls: tuple[Acl, ...] = ()
+    quotas: tuple[QuotaSpec, ...] = ()
+    limits: LimitsSpec = LimitsSpec()
+    external: ExternalSpec | None = None
+    gate: GateSpec | None = None
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
+
+    def acls_of(self, user: UserSpec) -> tuple[Acl, ...]:
+        """What a user's `produce`, `consume` and `groups` allow; nothing where no authorizer would look at it."""
+        if not self.security.authorizer:
+            return ()
+        return access.acls_of(user.name, {"produce": user.produce, "consume": user.consume, "groups": user.groups})
+
+    def mechanisms_of(self, user: UserSpec) -> tuple[ScramMechanism, ...]:
+        """Those of a user's credentials; none where the stack makes no credentials."""
+        if self.security.mechanism is None:
+            return ()
+        return user.mechanisms or (self.security.mechanism,)
+
+    def all_acls(self) -> tuple[Acl, ...]:
+        """Every ACL of the stack, once: of users and explicit ones."""
+        found = dict.fromkeys(acl for user in self.users for acl in self.acls_of(user))
+        return tuple(found | dict.fromkeys(self.acls))
+
+    def all_quotas(self) -> tuple[QuotaSpec, ...]:
+        """Every quota of the stack: of users and explicit ones."""
+        of_users = tuple(QuotaSpec(QuotaEntity(user=u.name), u.quota) for u in self.users if u.quota)
+        return of_users + self.quotas

@@ -1,0 +1,45 @@
+"""A stack file, read from disk, checked as a whole and resolved. Nothing here talks to a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from asgard.core import yaml
+from asgard.core.assign import assign
+from asgard.core.errors import InvalidFile
+from asgard.core.schema.stack import StackFile
+from asgard.core.schema.validate import check
+from asgard.odin.spec.check import review
+from asgard.odin.spec.model import StackSpec
+from asgard.odin.spec.resolve import resolve
+
+
+def load(path: Path | str, sets: Iterable[str] = ()) -> StackSpec:
+    """Read, check and resolve a stack file; `sets` are `--set` assignments.
+
+    Raises InvalidFile with every problem at once, and WrongUsage where the file can't be read or a `--set` leads nowhere.
+    """
+    document = yaml.read(path)
+    for assignment in sets:
+        assign(document, assignment)
+    checked = check(document, StackFile, _stand_ins(document.root))
+    if checked.value is None:
+        raise InvalidFile(checked.problems)
+    problems, warnings = review(document, checked)
+    if problems:
+        raise InvalidFile(problems)
+    return resolve(checked.value, Path(path).absolute().parent, tuple(warnings))
+
+
+def _stand_ins(root: Any) -> dict[str, Any]:
+    """Sound values for keys that much else is measured by."""
+    target = "external" if isinstance(root, dict) and "cluster" in root else "local"
+    return {"stack": "stack", "target": target, "brokers": 64, "partitions": 1}
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema of stack files, for editors."""
+    schema = StackFile.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Asgard stack file", **schema}

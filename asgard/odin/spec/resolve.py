@@ -1,0 +1,146 @@
+"""What the words of a stack file mean: durations, sizes and short names as bytes, milliseconds and Kafka's own names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asgard.core.errors import Problem
+from asgard.core.schema.gate import GateSection
+from asgard.core.schema.stack import QuotaFields, StackFile
+from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues
+from asgard.odin.resources import configs
+from asgard.odin.spec.model import (
+    SCRAM,
+    ExternalSpec,
+    GateSpec,
+    KafkaSpec,
+    LimitsSpec,
+    QuotaSpec,
+    SecuritySpec,
+    StackSpec,
+    TopicSpec,
+    UserSpec,
+)
+
+DEFAULT_HEAP_BYTES = 256 * 1024 * 1024
+DEFAULT_ENTITY = "<default>"
+CLUSTER_RESOURCE = "kafka-cluster"
+
+
+def default_controllers(brokers: int) -> int:
+    """The largest odd number up to 3 that the brokers allow."""
+    return 3 if brokers >= 3 else 1
+
+
+def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -> StackSpec:
+    """A stack file without problems as a spec; relative paths start in `folder`."""
+    kafka, local = _kafka(file), file.target == "local"
+    sasl = file.security.sasl
+    return StackSpec(
+        name=file.stack,
+        target=file.target,
+        kafka=kafka,
+        security=SecuritySpec(sasl, authorizer_of(file)),
+        topics=tuple(
+            TopicSpec(
+                t.name,
+                t.partitions,
+                t.replication or min(3, kafka.brokers),
+                t.config if t.retention is None else {**t.config, "retention.ms": str(t.retention)},
+                t.owner,
+                t.protect,
+            )
+            for t in file.topics
+        ),
+        external_topics=tuple(file.external_topics),
+        users=tuple(
+            UserSpec(
+                u.name,
+                u.owner,
+                tuple(u.produce),
+                tuple(u.consume),
+                tuple(u.groups),
+                quota_values(u.quota),
+                tuple(SCRAM[mechanism] for mechanism in u.mechanisms),
+            )
+            for u in file.users
+        ),
+        acls=explicit_acls(file),
+        quotas=tuple(QuotaSpec(quota_entity(q.user, q.client_id), quota_values(q)) for q in file.quotas),
+        limits=LimitsSpec(None if file.limits.throttle is None else int(file.limits.throttle)),
+        external=None if local else _external(file, folder),
+        gate=None if file.gate is None else _gate(file.gate),
+        warnings=warnings,
+    )
+
+
+def authorizer_of(file: StackFile) -> bool:
+    """Whether ACLs count: as the file says; by default where there is SASL, and on external clusters."""
+    given = file.security.authorizer
+    return (file.security.sasl != "none" or file.target == "external") if given is None else given
+
+
+def explicit_acls(file: StackFile) -> tuple[Acl, ...]:
+    """The ACLs under `acls:`, in Kafka's names."""
+    return tuple(
+        Acl(
+            a.resource.upper(),
+            a.name if a.name is not None else CLUSTER_RESOURCE,
+            a.pattern.upper(),
+            a.principal,
+            a.operation.upper(),
+            a.permission.upper(),
+            a.host,
+        )
+        for a in file.acls
+    )
+
+
+def quota_entity(user: str | None, client_id: str | None) -> QuotaEntity:
+    """An entity as the file names it; `<default>` is Kafka's default entity."""
+    return QuotaEntity(*("" if name == DEFAULT_ENTITY else name for name in (user, client_id)))
+
+
+def quota_values(quota: QuotaFields) -> QuotaValues:
+    """Quotas in Kafka's names."""
+    named = {
+        "producer_byte_rate": quota.produce,
+        "consumer_byte_rate": quota.consume,
+        "request_percentage": quota.request_percentage,
+        "controller_mutation_rate": quota.controller_mutations,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _kafka(file: StackFile) -> KafkaSpec:
+    k = file.kafka
+    if file.target == "external":
+        return KafkaSpec(k.version, 0, 0, 0, 0, {}, k.config, None)
+    version, brokers = k.version or configs.DEFAULT_VERSION, k.brokers or 1
+    static, dynamic = configs.split(k.config, version)
+    return KafkaSpec(
+        version=version,
+        brokers=brokers,
+        controllers=k.controllers or default_controllers(brokers),
+        racks=k.racks or 0,
+        heap_bytes=k.heap or DEFAULT_HEAP_BYTES,
+        static_config=static,
+        dynamic_config=dynamic,
+        min_insync_replicas=k.min_insync_replicas,
+        log_dirs=k.log_dirs or 1,
+    )
+
+
+def _external(file: StackFile, folder: Path) -> ExternalSpec:
+    assert file.cluster is not None
+    c = file.cluster
+    properties = None if c.client_properties is None else str(folder / Path(c.client_properties).expanduser())
+    return ExternalSpec(c.bootstrap_servers, properties, c.cluster_id, c.context)
+
+
+def _gate(gate: GateSection) -> GateSpec:
+    load, slo = gate.load, gate.slo
+    return GateSpec(
+        GateLoad(load.topic, load.rate, load.size, load.duration, load.in_place),
+        GateGoals(slo.p50, slo.p99, slo.p999, slo.errors, slo.rate, slo.lost, slo.duplicates),
+    )

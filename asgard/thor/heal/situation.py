@@ -1,0 +1,171 @@
+"""What a decision rests on, and what a decision is. Plain data; times are seconds since 1970, durations seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from asgard.cluster.findings import Finding, Tally
+from asgard.cluster.limits import Limits
+from asgard.core import windows
+from asgard.journal.rules import Priority
+from asgard.kafka.model import Broker, ClusterSnapshot, Node
+from asgard.thor.heal.memory import Absence, Memory
+from asgard.thor.heal.policy import Policy
+
+Kind = Literal["healthy", "wait", "hold", "restart", "replace", "reassign", "resume", "settle", "elect", "balance"]
+PAUSE_S = 600.0
+"""Between two tries of work that failed, or found nothing that it could do, while nothing is lost."""
+SHORT_PAUSE_S = 60.0
+"""The same, for a broker that is back and waits for its use."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who changes the cluster at this moment."""
+
+    name: str
+    priority: int
+
+
+@dataclass(frozen=True)
+class Case:
+    """A look at the cluster with what is remembered and allowed. `nodes` is None where the brokers' machines are out of reach.
+
+    `left_behind`: operations of runs that died, which the next change puts back.
+    """
+
+    snapshot: ClusterSnapshot
+    findings: tuple[Finding, ...]
+    tally: Tally
+    memory: Memory
+    policy: Policy
+    limits: Limits
+    now: float
+    nodes: tuple[Node, ...] | None = None
+    holder: Holder | None = None
+    left_behind: int = 0
+
+    @cached_property
+    def gone(self) -> tuple[Broker, ...]:
+        """Brokers that are not up."""
+        return tuple(b for b in self.snapshot.brokers if b.state != "up")
+
+    @cached_property
+    def up(self) -> tuple[int, ...]:
+        """Brokers that are up."""
+        return tuple(sorted(b.id for b in self.snapshot.brokers if b.state == "up"))
+
+    def holds(self, broker: int) -> bool:
+        """Whether replica lists name it."""
+        return self.tally.held[broker] > 0
+
+    def of(self, *kinds: str) -> list[Finding]:
+        """The findings of these kinds."""
+        return [f for f in self.findings if f.kind in kinds]
+
+    def absence(self, broker: int) -> Absence:
+        """Since when it is gone: as the journal has it, else since now."""
+        return self.memory.absent.get(broker) or Absence(self.now, "")
+
+    def noted(self, finding: Finding) -> float:
+        """When it was first seen: as the journal has it, else now."""
+        return self.memory.noted.get((finding.kind, finding.subject), self.now)
+
+    def node(self, broker: int) -> Node | None:
+        """The node of a broker, where its machine can be reached."""
+        return next((n for n in self.nodes or () if n.id == broker), None)
+
+    def flaps(self, broker: int) -> int:
+        """How often a broker was lost in the policy's window, where that is too often; else 0."""
+        losses = self.memory.losses(broker, self.now - self.policy.flapping.within_s)
+        return losses if losses >= self.policy.flapping.times else 0
+
+    def failed_lately(self, kind: str) -> bool:
+        """Whether such work failed, or found nothing that it could do, a short while ago."""
+        pause_s = SHORT_PAUSE_S if kind == "resume" else PAUSE_S
+        return self.now - self.memory.failed.get(kind, float("-inf")) < pause_s
+
+    def stuck(self, brokers: tuple[int, ...]) -> str:
+        """Why the replicas of these brokers have nowhere to go, where that was found a short while ago; else empty."""
+        stuck = self.memory.stuck
+        same = stuck is not None and (stuck.brokers, stuck.up) == (brokers, self.up) and self.now - stuck.at < PAUSE_S
+        return stuck.why if stuck is not None and same else ""
+
+    @property
+    def closed(self) -> str:
+        """Why planned work may not be done now; empty where it may."""
+        quiet = windows.within(self.policy.quiet_hours, self.now)
+        if quiet:
+            return f"these are quiet hours ({quiet} UTC)"
+        if self.limits.windows and not windows.within(self.limits.windows, self.now):
+            return f"moves may only start in {', '.join(self.limits.windows)} UTC"
+        return ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do (`what`) and why, as sentences. `remaining_s`: how long to wait. `partitions`: those to elect leaders for.
+
+    `key` names what is held still for; as long as it stays the same, nobody is told twice.
+    """
+
+    kind: Kind
+    what: str
+    why: str
+    brokers: tuple[int, ...] = ()
+    remaining_s: float | None = None
+    partitions: tuple[tuple[str, int], ...] = ()
+    key: str = ""
+
+    @property
+    def acts(self) -> bool:
+        """Whether something is changed."""
+        return self.kind not in ("healthy", "wait", "hold")
+
+    @property
+    def heals(self) -> bool:
+        """Whether it belongs to a healing, and not to work that could as well be done tomorrow."""
+        return self.acts and self.kind != "balance"
+
+    @property
+    def priority(self) -> Priority:
+        """How urgent it is against others who change the cluster."""
+        if self.kind == "resume":
+            return Priority.FILL
+        return Priority.BALANCE if self.kind in ("elect", "balance", "settle") else Priority.HEAL
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}"
+
+
+def hold(why: str, key: str, brokers: tuple[int, ...] = ()) -> Decision:
+    """Nothing can or may be done, and somebody should know."""
+    return Decision("hold", "holding still", why, brokers, key=key)
+
+
+def nowhere(brokers: tuple[int, ...], why: str) -> Decision:
+    """The replicas of these brokers have nowhere to go."""
+    return hold(why, f"nowhere {ids(brokers)}", brokers)
+
+
+def label(broker: Broker) -> str:
+    """`broker 3 (r1)`."""
+    return f"broker {broker.id}" + (f" ({broker.rack})" if broker.rack else "")
+
+
+def ids(numbers: Iterable[int]) -> str:
+    """`3, 4`."""
+    return ", ".join(str(n) for n in numbers)
+
+
+def named(brokers: Sequence[int]) -> str:
+    """`broker 3`, `brokers 3, 4`."""
+    return f"broker {brokers[0]}" if len(brokers) == 1 else f"brokers {ids(brokers)}"
+
+
+def counted(number: int, what: str = "partition") -> str:
+    """`1 partition`, `3 partitions`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,155 @@
+"""Plans on disk: Kafka's own reassignment JSON, with Asgard's part under the key `asgard`.
+
+Kafka's tools run such a file; its `asgard.undo` is the way back in the same form. Read back, it is the plan again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asgard.cluster.plan import Batch, BrokerChange, BrokerLoad, Change, Plan, Spread, Unmet
+from asgard.cluster.snapshot_file import without_collector
+from asgard.core.errors import InvalidFile, Problem, WrongUsage
+from asgard.core.paths import write_for_user
+
+FORMAT = "asgard.plan/v1"
+
+
+def document(plan: Plan) -> dict[str, Any]:
+    """The plan as it stands in a file. Batches are run one after the other, each partition in the batch it names."""
+    moves = [
+        {"topic": c.topic, "partition": c.partition, "batch": c.batch, "bytes": c.bytes_moved, "why": c.why}
+        for c in plan.changes
+    ]
+    return {
+        "version": 1,
+        "partitions": _reassignment((c.topic, c.partition, c.after) for c in plan.changes),
+        "asgard": {
+            "format": FORMAT,
+            "kind": plan.kind,
+            "arguments": list(plan.arguments),
+            "cluster_id": plan.cluster_id,
+            "taken_at": plan.taken_at,
+            "summary": {
+                "partitions": len(plan.changes),
+                "bytes_moved": plan.bytes_moved,
+                "lower_bound_bytes": plan.lower_bound_bytes,
+                "seconds": round(plan.seconds, 1),
+                "throttle_bytes_per_s": plan.throttle_bytes_per_s,
+                "spread_before": asdict(plan.spread_before),
+                "spread_after": asdict(plan.spread_after),
+            },
+            "limits": plan.limits,
+            "unmet": [asdict(u) for u in plan.unmet],
+            "notes": list(plan.notes),
+            "batches": [asdict(b) for b in plan.batches],
+            "brokers": [asdict(b) for b in plan.brokers],
+            "moves": moves,
+            "undo": {
+                "version": 1,
+                "partitions": _reassignment((c.topic, c.partition, c.before) for c in plan.changes),
+            },
+        },
+    }
+
+
+def write(plan: Plan, path: Path | str) -> None:
+    """Write the plan atomically."""
+    with without_collector():
+        write_for_user(Path(path), encoded(document(plan)))
+
+
+def encoded(root: dict[str, Any]) -> bytes:
+    """The document as JSON, one partition, batch or broker a line: to be read, compared and grepped."""
+    import msgspec
+
+    encode = msgspec.json.encode
+
+    def level(value: dict[str, Any], indent: bytes) -> bytes:
+        entries = []
+        for key, item in value.items():
+            if isinstance(item, list) and item and isinstance(item[0], dict):
+                lines = (b",\n" + indent + b"  ").join(encode(i) for i in item)
+                text = b"[\n" + indent + b"  " + lines + b"\n" + indent + b"]"
+            elif isinstance(item, dict) and any(isinstance(v, list | dict) for v in item.values()):
+                text = level(item, indent + b" ")
+            else:
+                text = encode(item)
+            entries.append(indent + encode(key) + b": " + text)
+        return b"{\n" + b",\n".join(entries) + b"\n" + indent[1:] + b"}"
+
+    return level(root, b" ") + b"\n"
+
+
+def read(path: Path | str) -> Plan:
+    """Read a plan that Asgard wrote. Raises WrongUsage (can't be read) and InvalidFile (is no such plan)."""
+    import msgspec
+
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WrongUsage(
+            f"{path}: can't be read: {error.strerror}", "Name a file that `thor plan … --out` wrote."
+        ) from error
+    try:
+        with without_collector():
+            return _plan(msgspec.json.decode(data))
+    except msgspec.MsgspecError as error:
+        raise _invalid(path, f"is not JSON of a plan: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _invalid(path, f"is no plan of Asgard ({FORMAT}): {error}") from error
+
+
+def _reassignment(partitions: Iterable[tuple[str, int, tuple[int, ...]]]) -> list[dict[str, Any]]:
+    return [{"topic": t, "partition": p, "replicas": list(replicas)} for t, p, replicas in partitions]
+
+
+def _plan(root: dict[str, Any]) -> Plan:
+    part = root["asgard"]
+    if part["format"] != FORMAT:
+        raise ValueError(f"its format is {part['format']!r}")
+    before = {(u["topic"], u["partition"]): tuple(u["replicas"]) for u in part["undo"]["partitions"]}
+    after = {(a["topic"], a["partition"]): tuple(a["replicas"]) for a in root["partitions"]}
+    if len(part["moves"]) != len(after):
+        raise ValueError("its partitions and moves do not agree")
+    changes = tuple(
+        Change(
+            m["topic"],
+            m["partition"],
+            before[m["topic"], m["partition"]],
+            after[m["topic"], m["partition"]],
+            m["bytes"],
+            m["batch"],
+            m["why"],
+        )
+        for m in part["moves"]
+    )
+    brokers = tuple(
+        BrokerChange(**{**b, "before": BrokerLoad(**b["before"]), "after": BrokerLoad(**b["after"])})
+        for b in part["brokers"]
+    )
+    summary = part["summary"]
+    return Plan(
+        part["kind"],
+        tuple(part["arguments"]),
+        part["cluster_id"],
+        part["taken_at"],
+        changes,
+        tuple(Batch(**b) for b in part["batches"]),
+        brokers,
+        Spread(**summary["spread_before"]),
+        Spread(**summary["spread_after"]),
+        tuple(Unmet(**{**u, "subjects": tuple(u["subjects"])}) for u in part["unmet"]),
+        tuple(part["notes"]),
+        summary["throttle_bytes_per_s"],
+        summary["lower_bound_bytes"],
+        part["limits"],
+    )
+
+
+def _invalid(path: Path, message: str) -> InvalidFile:
+    return InvalidFile([Problem(str(path), 1, 1, "", message)])

@@ -1,0 +1,25 @@
+"""The same goal on the cluster as it is now: the planner once more, for a plan that no longer fits. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from asgard.cluster.limits import Limits
+from asgard.cluster.plan import Change, Plan
+from asgard.kafka.model import ClusterSnapshot
+from asgard.thor.plan import planner
+from asgard.thor.plan.kinds import planned
+
+
+def again(plan: Plan, left: Iterable[Change], snapshot: ClusterSnapshot, limits: Limits) -> Plan:
+    """A plan with the goal of `plan`. `left`: its changes that are not made; only the way back is planned from these."""
+    if plan.kind == "undo":
+        swapped = tuple(replace(c, before=c.after, after=c.before) for c in left)
+        found = planner.undo(snapshot, replace(plan, changes=swapped), limits)
+        return replace(found, arguments=plan.arguments)
+    there = {str(b.id) for b in snapshot.brokers} | {p.topic for p in snapshot.partitions}
+    what = [a for a in plan.arguments if a.rpartition("=")[0] in there or a in there]
+    if plan.arguments and not what:
+        return replace(plan, changes=(), batches=())  # all that it was for is gone
+    return planned(plan.kind, what, snapshot, limits)
