@@ -71,6 +71,10 @@ class ControlPlane(Protocol):
         """
         ...
 
+    def leader_epochs(self, names: Collection[str]) -> dict[tuple[str, int], int]:
+        """The leader epoch of each partition: it rises whenever the partition gets a leader, even the same one again."""
+        ...
+
     def topic_configs(self, names: Collection[str] | None = None) -> dict[str, dict[str, str]]:
         """Only what was set on the topic itself (source DYNAMIC_TOPIC_CONFIG), for those that exist."""
         ...
@@ -158,8 +162,10 @@ class ControlPlane(Protocol):
         ...
 
     # offsets
-    def offsets(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], Offsets]:
-        """Of the partitions that have a leader."""
+    def offsets(
+        self, partitions: Collection[tuple[str, int]], *, committed: bool = False
+    ) -> dict[tuple[str, int], Offsets]:
+        """Of the partitions that have a leader. `committed`: up to the first open transaction."""
         ...
 
     def leader_offsets(

@@ -27,10 +27,15 @@ class OffsetCalls(TopicCalls):
 
     _wire: Wire
 
-    def offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Offsets]:
-        """Of the partitions that have a leader. Both ends are read one after the other: records may arrive in between."""
+    def offsets(
+        self, partitions: Collection[TopicPartition], *, committed: bool = False
+    ) -> dict[TopicPartition, Offsets]:
+        """Of the partitions that have a leader. Both ends are read one after the other: records may arrive in between.
+
+        `committed`: up to the first open transaction, which is as far as readers of committed records get.
+        """
         start = self._list_offsets(partitions, _EARLIEST)
-        end = self._list_offsets(start, _LATEST)
+        end = self._list_offsets(start, _LATEST, committed=committed)
         return {key: Offsets(start[key], end[key]) for key in start if key in end}
 
     def leader_offsets(
@@ -67,7 +72,9 @@ class OffsetCalls(TopicCalls):
             key: offset if offset >= 0 else ends[key] for key, offset in found.items() if offset >= 0 or key in ends
         }
 
-    def _list_offsets(self, partitions: Collection[TopicPartition], timestamp: int) -> dict[TopicPartition, int]:
+    def _list_offsets(
+        self, partitions: Collection[TopicPartition], timestamp: int, *, committed: bool = False
+    ) -> dict[TopicPartition, int]:
         found: dict[TopicPartition, int] = {}
         left = set(partitions)
         deadline, pause = time.monotonic() + self._wire.deadline_s, 0.1
@@ -84,7 +91,9 @@ class OffsetCalls(TopicCalls):
             for key in sorted(left):
                 by_leader[leaders[key]].append(key)
             for leader, keys in by_leader.items():
-                jobs += [(_list_request(batch, timestamp), leader) for batch in chunks(keys, PARTITIONS_A_REQUEST)]
+                jobs += [
+                    (_list_request(batch, timestamp, committed), leader) for batch in chunks(keys, PARTITIONS_A_REQUEST)
+                ]
             for answer in self._wire.ask_each(jobs):
                 if isinstance(answer, errors.BrokerDown):
                     continue  # the leader died: ask for the new one
@@ -156,12 +165,12 @@ class OffsetCalls(TopicCalls):
         return moved
 
 
-def _list_request(partitions: list[TopicPartition], timestamp: int) -> ListOffsetsRequest:
+def _list_request(partitions: list[TopicPartition], timestamp: int, committed: bool = False) -> ListOffsetsRequest:
     topic = ListOffsetsRequest.ListOffsetsTopic
     partition = topic.ListOffsetsPartition
     return ListOffsetsRequest(
         replica_id=-1,
-        isolation_level=0,
+        isolation_level=int(committed),
         topics=[
             topic(name=name, partitions=[partition(partition_index=i, timestamp=timestamp) for i in found])
             for name, found in by_topic(partitions).items()

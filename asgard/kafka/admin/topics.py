@@ -51,6 +51,15 @@ class TopicCalls:
         moving = self._moving() if found and moves else {}
         return {name: _topic(first, partitions, moving) for name, (first, partitions) in sorted(found.items())}
 
+    def leader_epochs(self, names: Collection[str]) -> dict[tuple[str, int], int]:
+        """The leader epoch of each partition: it rises whenever the partition gets a leader, even the same one again."""
+        return {
+            (topic.name, p.partition_index): p.leader_epoch
+            for batch in chunks(sorted(names), NAMES_A_REQUEST)
+            for topic in self._described(batch)
+            for p in topic.partitions
+        }
+
     def _described(self, names: Collection[str] | None) -> Iterator[Any]:
         request = DescribeTopicPartitionsRequest
         cursor = None

@@ -1,0 +1,187 @@
+"""Drives a copy: source -> route -> exactly-once writer, at a pace, until every partition reached the end of its window.
+
+Any failure that a broker's death explains is undone and tried again from the committed progress, for `PATIENCE_S` without a commit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from asgard.core import events, units
+from asgard.core.errors import Unreachable
+from asgard.kafka.data import Read
+from asgard.thor.replay.exactly import COMMIT_EVERY_S, ExactlyOnce, Undone, unreachable
+from asgard.thor.replay.model import Copied, Route, Saved, Source, TopicPartition
+from asgard.thor.replay.pace import Pace, Rate
+
+PATIENCE_S = 300.0
+_SLICE = 500
+
+
+class Care(Protocol):
+    """Watches the clusters while a copy runs."""
+
+    def rate(self) -> Rate:
+        """How fast the copy may go now. Called often, so it looks only every few seconds."""
+        ...
+
+
+@dataclass
+class Steady:
+    """Always the same rate."""
+
+    limit: Rate = field(default_factory=Rate)
+
+    def rate(self) -> Rate:
+        return self.limit
+
+
+NoteOf = Callable[[TopicPartition], str]
+Settled = Callable[[dict[TopicPartition, Saved]], None]
+
+
+def copy(
+    source: Source,
+    route: Route,
+    writer: ExactlyOnce,
+    care: Care,
+    *,
+    started: Settled = lambda saved: None,
+    committed: Settled = lambda saved: None,
+    note_of: NoteOf = lambda key: "",
+    patience_s: float = PATIENCE_S,
+    what: str = "replay",
+) -> Copied:
+    """Copy everything that the source holds; what came of it.
+
+    `started` gets the committed progress whenever reading begins (again), `committed` what each commit added to it: a route with a
+    memory keeps it there, and puts it into the commits through `note_of`. Raises Busy where another run took over.
+    """
+    done = Copied()
+    began = last_commit = time.monotonic()
+    while True:
+        try:
+            saved = writer.open()
+            started(saved)
+            run = _Run(source, route, writer, care, saved, done, committed, note_of, what, began)
+            run.through()
+        except (Undone, Unreachable) as undone:
+            why = str(undone).splitlines()[0]
+            last_commit = max(last_commit, done.last_commit)
+            if time.monotonic() - last_commit > patience_s:
+                raise unreachable(why, patience_s) from undone
+            done.redone += 1
+            events.note(f"undone and tried again: {why}")
+            time.sleep(min(0.2 * done.redone, 2.0))
+        else:
+            done.seconds = time.monotonic() - began
+            return done
+
+
+class _Run:
+    """From the committed progress to the end, or to the first thing that goes wrong."""
+
+    def __init__(
+        self,
+        source: Source,
+        route: Route,
+        writer: ExactlyOnce,
+        care: Care,
+        saved: dict[TopicPartition, Saved],
+        done: Copied,
+        committed: Settled,
+        note_of: NoteOf,
+        what: str,
+        began: float,
+    ) -> None:
+        self.source, self.route, self.writer, self.care, self.done = source, route, writer, care, done
+        self.committed, self.note_of, self.what, self.began = committed, note_of, what, began
+        self.at = {key: saved[key].position if key in saved else start for key, (start, _) in source.window.items()}
+        self.sent = {key: saved[key].sent if key in saved else 0 for key in source.window}
+        self.changed: set[TopicPartition] = set()
+        self.open_left: dict[str, int] = {}
+        self.open_sent = self.open_bytes = 0
+        self.pace = Pace(care.rate(), time.monotonic())
+        self.total = sum(end - start for start, end in source.window.values())
+
+    def through(self) -> None:
+        source = self.source
+        source.ask(*self.pace.rate.batch)
+        for batch in source.read(self.at):
+            for i in range(0, len(batch.records), _SLICE):
+                self._send(batch.records[i : i + _SLICE])
+            for key, position in batch.reached.items():
+                if position > self.at[key]:
+                    self.at[key] = position
+                    self.changed.add(key)
+            if self.writer.due:
+                self._commit()
+            self.pace.rate = self.care.rate()
+            source.ask(*self.pace.rate.batch)
+        self._commit()
+
+    def _send(self, records: list[Read]) -> None:
+        send, route, at, sent = self.writer.send, self.route, self.at, self.sent
+        size = count = 0
+        for record in records:
+            key = (record.topic, record.partition)
+            to = route(record)
+            if isinstance(to, str):
+                self.open_left[to] = self.open_left.get(to, 0) + 1
+            else:
+                send(record, to)
+                sent[key] += 1
+                count += 1
+                size += len(record.value or b"") + len(record.key or b"")
+            at[key] = record.offset + 1
+            self.changed.add(key)
+        self.open_sent += count
+        self.open_bytes += size
+        if not count:
+            return
+        self.writer.poll()
+        if self.writer.due:
+            self._commit()
+        self._wait(self.pace.spend(time.monotonic(), count, size))
+
+    def _wait(self, seconds: float) -> None:
+        """Sleep for the pace, without leaving a transaction open for longer than usual."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            room = COMMIT_EVERY_S - self.writer.age_s
+            if self.writer.age_s and left > room:
+                time.sleep(max(room, 0))
+                self._commit()
+            else:
+                time.sleep(left)
+
+    def _commit(self) -> None:
+        saved = {key: Saved(self.at[key], self.sent[key], self.note_of(key)) for key in self.changed}
+        self.writer.commit(saved)
+        self.committed(saved)
+        done = self.done
+        done.sent += self.open_sent
+        done.sent_bytes += self.open_bytes
+        done.total_sent = sum(self.sent.values())
+        done.last_commit = time.monotonic()
+        for why, count in self.open_left.items():
+            done.left[why] = done.left.get(why, 0) + count
+        self.open_sent = self.open_bytes = 0
+        self.open_left.clear()
+        self.changed.clear()
+        self._tell()
+
+    def _tell(self) -> None:
+        window, done = self.source.window, self.done
+        passed = sum(self.at[key] - start for key, (start, _) in window.items())
+        seconds = max(time.monotonic() - self.began, 0.001)
+        rate = done.sent / seconds
+        text = f"{done.total_sent} records, {units.format_size(done.sent_bytes)}, {rate:.0f} records/s"
+        if passed and self.total > passed and done.sent:
+            first = passed - done.sent - sum(done.left.values())
+            speed = (passed - max(first, 0)) / seconds
+            text += f", about {units.format_duration((self.total - passed) / max(speed, 0.001))} left"
+        events.progress(self.what, text, done=passed, total=self.total, unit="offsets")

@@ -1,0 +1,298 @@
+"""The exactly-once writer: records and the progress of their source in one transaction, fenced by a transactional id.
+
+After kill -9 at any instant a new writer of the same name resolves what the last one left open (`open`), reads the committed
+progress and goes on from there. A writer that was overtaken by another of its name stops with Busy. What goes wrong on the way
+raises `Undone`: the transaction left no trace, and the caller goes back to the positions that `open` gives.
+
+librdkafka may batch a record anew when its partition's leader changes, and Kafka then can't tell that it was written already
+(its issue 4953). A transaction during which the leader of a target partition changed, or a connection broke, is therefore undone
+and sent again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import TopicPartition as Position
+
+from asgard.core.errors import AsgardError, Busy, Failed, Unreachable
+from asgard.kafka.connection import Connection
+from asgard.kafka.data import Read, explain
+from asgard.thor.replay import slots as places
+from asgard.thor.replay.model import Saved, To, TopicPartition
+from asgard.thor.replay.slots import Slot
+
+QUEUE_BYTES = 48 * 1024 * 1024
+TRANSACTION_TIMEOUT_S = 60.0
+COMMIT_EVERY_S = 3.0
+COMMIT_EVERY_BYTES = 128 * 1024 * 1024
+_FENCES = (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, 90)  # 90: PRODUCER_FENCED
+_REFUSALS = (
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.INVALID_TIMESTAMP,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.POLICY_VIOLATION,
+    87,  # INVALID_RECORD: no key in a compacted topic
+)
+_LOGIN = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
+
+
+class Undone(Exception):
+    """The transaction was, or must be, undone: nothing of it is visible to readers of committed records."""
+
+
+class ExactlyOnce:
+    """One transactional producer. A context manager; on leaving, an open transaction is undone. Used by one thread.
+
+    `name` is its transactional id, and the group of its progress. `slot_of` says where each source partition's progress stands.
+    `leaders` reads something that changes whenever the leader of a target partition does (leader epochs).
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        name: str,
+        slot_of: Mapping[TopicPartition, Slot],
+        leaders: Callable[[], object],
+        max_record_bytes: int = 1_048_588,
+        compression: str = "lz4",
+    ) -> None:
+        self.name = name
+        self._connection = connection
+        self._slot_of = slot_of
+        self._leaders = leaders
+        self._producer: Any = None
+        self._trouble: KafkaError | None = None
+        self._refused: tuple[str, KafkaError] | None = None
+        self._began = 0.0
+        self._bytes = 0
+        self._in_transaction = False
+        self._led: object = None
+        self._conf = {
+            **connection.for_librdkafka(),
+            "client.id": name,
+            "transactional.id": name,
+            "transaction.timeout.ms": int(TRANSACTION_TIMEOUT_S * 1000),
+            "delivery.timeout.ms": int(TRANSACTION_TIMEOUT_S * 1000) - 10_000,
+            "partitioner": "murmur2_random",
+            "linger.ms": 50,
+            "batch.size": 1_000_000,
+            "queue.buffering.max.messages": 200_000,
+            "queue.buffering.max.kbytes": QUEUE_BYTES // 1024,
+            "message.max.bytes": max(max_record_bytes + 10_000, 1_000_000),
+            "compression.type": compression,
+            "delivery.report.only.error": True,
+            "on_delivery": self._answered,
+            "error_cb": self._noticed,
+            "log_level": 0,
+        }
+        groups = {slot.group for slot in slot_of.values()}
+        self._groups: dict[int, Any] = {i: self._group(i) for i in sorted(groups)}
+
+    def __enter__(self) -> ExactlyOnce:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._drop(undo=True)
+        for consumer in self._groups.values():
+            consumer.close()
+
+    def group_name(self, index: int) -> str:
+        """The consumer group that holds slots of this index."""
+        return self.name if index == 0 else f"{self.name}.{index}"
+
+    def open(self) -> dict[TopicPartition, Saved]:
+        """Fence off earlier writers of this name, settle what they left open, and give the committed progress.
+
+        Raises Undone where the brokers don't answer in time, Busy, and what makes no sense to try again.
+        """
+        self._drop(undo=True)
+        self._trouble = self._refused = None
+        self._producer = Producer(self._conf)
+        self._call(self._producer.init_transactions, 30.0, may_repeat=True)
+        self._led = self._leaders()
+        saved = {}
+        for group, keys in places.by_group(self._slot_of, list(self._slot_of)).items():
+            try:
+                found = self._groups[group].committed([self._position(key) for key in keys], timeout=30.0)
+            except KafkaException as error:
+                raise self._meaning(error.args[0]) from error
+            for key, position in zip(keys, found, strict=True):
+                if position.error is not None:
+                    raise self._meaning(position.error)
+                if position.offset >= 0:
+                    saved[key] = places.parse(key, position.offset, position.metadata or "")
+        return saved
+
+    def send(self, record: Read, to: To) -> None:
+        """Queue a record; waits while the queue is full. Begins a transaction where none is open."""
+        if not self._in_transaction:
+            self._begin()
+        topic, partition, headers = to
+        while True:
+            try:
+                self._producer.produce(
+                    topic, record.value, record.key, partition, timestamp=record.timestamp_ms, headers=headers or None
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+                self._look()
+                if time.monotonic() - self._began > TRANSACTION_TIMEOUT_S - 15:
+                    raise Undone("the brokers took too long to accept records") from None
+            except KafkaException as error:
+                where = f"the record {record.topic}-{record.partition} at offset {record.offset} for {topic}"
+                raise self._meaning(error.args[0], where) from error
+            else:
+                self._bytes += len(record.value or b"") + len(record.key or b"")
+                return
+
+    def poll(self) -> None:
+        """Let librdkafka report; call it every few hundred records. Raises Undone as soon as something went wrong."""
+        self._producer.poll(0)
+        self._look()
+
+    @property
+    def due(self) -> bool:
+        """Whether the open transaction is old or large enough to be committed."""
+        return self._in_transaction and (
+            time.monotonic() - self._began >= COMMIT_EVERY_S or self._bytes >= COMMIT_EVERY_BYTES
+        )
+
+    @property
+    def age_s(self) -> float:
+        """How long the transaction is open; 0 without one."""
+        return time.monotonic() - self._began if self._in_transaction else 0.0
+
+    def commit(self, progress: Mapping[TopicPartition, Saved]) -> None:
+        """Commit what was sent together with this progress. Raises Undone, Busy, and what makes no sense to try again."""
+        if not self._in_transaction:
+            if not progress:
+                return
+            self._begin()
+        give_up = self._began + TRANSACTION_TIMEOUT_S - 10
+        while len(self._producer) and time.monotonic() < give_up:
+            self._producer.flush(0.2)
+            self._look()
+        if len(self._producer):
+            raise Undone("the brokers did not acknowledge all records in time")
+        led = self._leaders()
+        if led != self._led:
+            self._led = led
+            raise Undone("leaders of the target changed meanwhile")
+        for group, keys in places.by_group(self._slot_of, progress).items():
+            positions = [self._position(key, progress[key]) for key in keys]
+            member = self._groups[group].consumer_group_metadata()
+            self._call(self._producer.send_offsets_to_transaction, positions, member, 30.0, may_repeat=True)
+        self._look()
+        self._call(self._producer.commit_transaction, 30.0, may_repeat=True)
+        self._in_transaction = False
+
+    def _begin(self) -> None:
+        self._call(self._producer.begin_transaction)
+        self._in_transaction, self._began, self._bytes = True, time.monotonic(), 0
+
+    def _position(self, key: TopicPartition, saved: Saved | None = None) -> Any:
+        slot = self._slot_of[key]
+        if saved is None:
+            return Position(slot.topic, slot.partition)
+        return Position(slot.topic, slot.partition, saved.position, places.metadata(key, saved))
+
+    def _group(self, index: int) -> Any:
+        """Reads a group's offsets and names it in transactions; it never joins."""
+        conf = {
+            "group.id": self.group_name(index),
+            "client.id": self.name,
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",  # an offset of an open transaction is waited for
+            "error_cb": lambda error: None,
+            "log_level": 0,
+        }
+        return Consumer({**self._connection.for_librdkafka(), **conf})
+
+    def _drop(self, *, undo: bool) -> None:
+        """Let go of the producer; its open transaction is undone here or by the next `open`."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            if undo and self._in_transaction:
+                producer.purge()
+                with suppress(KafkaException):  # where it fails, the next init_transactions of this name undoes it
+                    producer.abort_transaction(10.0)
+            producer.purge()
+        self._in_transaction = False
+
+    def _call(self, function: Callable[..., Any], *args: Any, may_repeat: bool = False) -> None:
+        give_up = time.monotonic() + TRANSACTION_TIMEOUT_S
+        while True:
+            try:
+                function(*args)
+            except KafkaException as error:
+                problem = error.args[0]
+                if may_repeat and problem.retriable() and time.monotonic() < give_up:
+                    if self._trouble is not None and self._trouble.code() in _LOGIN:
+                        raise explain(self._trouble, self._connection) from error
+                    continue
+                raise self._meaning(problem) from error
+            else:
+                return
+
+    def _look(self) -> None:
+        if self._refused is not None:
+            topic, error = self._refused
+            raise self._meaning(error, f"a record for {topic}")
+        if self._trouble is not None:
+            raise self._meaning(self._trouble)
+
+    def _meaning(self, error: KafkaError, what: str = "") -> Exception:
+        """What an error of librdkafka means for the caller."""
+        if error.code() in _FENCES:
+            return Busy(
+                f"another run of {self.name} took over, or this one stood still for more than {TRANSACTION_TIMEOUT_S:.0f} s",
+                "What was committed stays. If no other run is at work, run the same command again: it goes on from there.",
+            )
+        if error.code() in _LOGIN:
+            return explain(error, self._connection)
+        if error.code() in _REFUSALS:
+            return self._refusal(error, what)
+        return Undone(str(error.str()))
+
+    def _refusal(self, error: KafkaError, what: str) -> AsgardError:
+        if error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+            return Failed(
+                f"not authorised to use the transactional id {self.name}", "The user needs WRITE and DESCRIBE on it."
+            )
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return Failed(f"not authorised to use the group {self.name}", "The user needs READ on it.")
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            return Failed(
+                f"{what or 'a record'} is larger than the target takes",
+                "Raise max.message.bytes of the target topic, and run the same command again: it goes on from there.",
+            )
+        said = explain(error, self._connection)
+        return Failed(f"{what or 'the target'}: {said.what}", said.hint)
+
+    def _noticed(self, error: KafkaError) -> None:
+        self._trouble = self._trouble or error
+
+    def _answered(self, error: KafkaError | None, message: Any) -> None:
+        if error is not None and error.code() not in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
+            self._refused = self._refused or (message.topic(), error)
+
+
+def unreachable(why: str, patience_s: float) -> Unreachable:
+    """What to raise where nothing could be committed for so long."""
+    return Unreachable(
+        f"nothing could be committed for {patience_s:.0f} s (last problem: {why})",
+        "What was committed stays; run the same command again to go on from there.",
+    )

@@ -1,0 +1,80 @@
+"""What is copied from where: a source of records with known ends, a decision for each record, and what came of it all.
+
+A partition is named (topic, partition) as in the source. A position is the offset of the next record to read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from asgard.kafka.data import Headers, Read
+
+TopicPartition = tuple[str, int]
+
+
+class To(NamedTuple):
+    """Where a record goes and with which headers. `partition` -1: by key, as Kafka's own clients do."""
+
+    topic: str
+    partition: int
+    headers: Headers
+
+
+Route = Callable[[Read], To | str]
+"""Where a record goes, or the reason why it isn't copied, in a word or two (`filtered`, `loop`)."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records in the order of their partitions, and how far their partitions were read with them.
+
+    `reached` also moves past offsets that hold no record: transaction markers, what compaction took away.
+    """
+
+    records: list[Read]
+    reached: dict[TopicPartition, int] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """A bounded stream of records: a window of topics, or files of an archive."""
+
+    @property
+    def window(self) -> Mapping[TopicPartition, tuple[int, int]]:
+        """Of each partition the first position and the one to stop at."""
+        ...
+
+    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[Batch]:
+        """Everything from these positions to the ends of the window; it may be called again after a failure.
+
+        Before the iterator ends, every partition has reached the end of its window or raised.
+        """
+        ...
+
+    def ask(self, records: int, size_bytes: int) -> None:
+        """The next batch should not be larger than this; a source may give a little more."""
+        ...
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a committed transaction says of a partition: its position, how many records were sent from it, and a note."""
+
+    position: int
+    sent: int = 0
+    note: str = ""
+
+
+@dataclass
+class Copied:
+    """What a copy did, over all its runs where `total_sent`, in this run elsewhere. `left` counts by reason."""
+
+    sent: int = 0
+    sent_bytes: int = 0
+    total_sent: int = 0
+    left: dict[str, int] = field(default_factory=dict)
+    redone: int = 0
+    seconds: float = 0.0
+    last_commit: float = 0.0
+    """Seconds of the monotonic clock."""

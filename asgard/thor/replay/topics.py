@@ -1,0 +1,166 @@
+"""A window of topics as a source of a copy: read as a consumer of committed records would read them, without a group.
+
+Aborted records stay out. What retention took away before it was read is counted in `expired`, and said.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as Position
+
+from asgard.core import events
+from asgard.core.errors import Failed, Unreachable
+from asgard.kafka.connection import Connection
+from asgard.kafka.data import Read, explain
+from asgard.thor.replay.model import Batch, TopicPartition
+
+STALL_S = 90.0
+_QUEUE_KIB = 48 * 1024
+_LOGIN = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
+
+
+class Topics:
+    """Partitions of a cluster between two offsets each. Used by one thread."""
+
+    def __init__(
+        self, connection: Connection, window: Mapping[TopicPartition, tuple[int, int]], *, client_id: str
+    ) -> None:
+        self._connection = connection
+        self._window = dict(window)
+        self._client_id = client_id
+        self._records, self._bytes = 100, 8 * 1024 * 1024
+        self._mean = 65_536.0
+        self.expired: dict[TopicPartition, int] = {}
+
+    @property
+    def window(self) -> Mapping[TopicPartition, tuple[int, int]]:
+        return self._window
+
+    def ask(self, records: int, size_bytes: int) -> None:
+        self._records, self._bytes = records, size_bytes
+
+    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[Batch]:
+        """See `Source`. Raises Unreachable where nothing comes for `STALL_S` although the end isn't reached."""
+        ends = {key: end for key, (_, end) in self._window.items() if start[key] < end}
+        if not ends:
+            return
+        problems: list[KafkaError] = []
+        consumer = Consumer(self._conf(problems))
+        try:
+            consumer.assign([Position(*key, start[key]) for key in ends])
+            at = {key: start[key] for key in ends}
+            heard = time.monotonic()
+            while ends:
+                count = max(1, min(self._records, int(self._bytes / self._mean)))
+                messages = consumer.consume(count, timeout=0.2)
+                batch, through = self._take(messages, ends, at, consumer)
+                if through and ends:
+                    consumer.pause([Position(*key) for key in through])
+                if messages:
+                    heard = time.monotonic()
+                if batch.reached:
+                    yield batch
+                    heard = time.monotonic()
+                if ends and time.monotonic() - heard > STALL_S:
+                    raise self._stalled(ends, problems)
+                if ends and any(p.code() in _LOGIN for p in problems):
+                    raise explain(next(p for p in problems if p.code() in _LOGIN), self._connection)
+                del problems[:-5]
+        except KafkaException as error:
+            raise explain(error.args[0], self._connection) from error
+        finally:
+            consumer.close()
+
+    def _conf(self, problems: list[KafkaError]) -> dict[str, Any]:
+        return {
+            **self._connection.for_librdkafka(),
+            "client.id": self._client_id,
+            "group.id": self._client_id,  # librdkafka wants one; nothing is committed and no group is joined
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 100,
+            "fetch.max.bytes": 16 * 1024 * 1024,
+            "max.partition.fetch.bytes": 4 * 1024 * 1024,
+            "queued.max.messages.kbytes": _QUEUE_KIB,
+            "error_cb": problems.append,
+            "log_level": 0,
+        }
+
+    def _take(
+        self, messages: list[Any], ends: dict[TopicPartition, int], at: dict[TopicPartition, int], consumer: Any
+    ) -> tuple[Batch, list[TopicPartition]]:
+        """The records before the ends, and the partitions that are through."""
+        batch, through = Batch([]), list[TopicPartition]()
+        append, reached, size = batch.records.append, batch.reached, 0
+        for message in messages:
+            key, error = (message.topic(), message.partition()), message.error()
+            if error is not None:
+                self._trouble(error, key, message, ends, at, through, reached, consumer)
+                continue
+            end, offset = ends.get(key, 0), message.offset()
+            if offset < end:
+                value = message.value()
+                size += len(value or b"")
+                append(Read(*key, offset, message.timestamp()[1], message.key(), value, message.headers() or ()))
+                reached[key] = at[key] = offset + 1
+            if end and offset >= end - 1:
+                del ends[key]
+                through.append(key)
+                reached[key] = end
+        if batch.records:
+            mean = size / len(batch.records) + 200
+            self._mean = mean if mean > self._mean else 0.8 * self._mean + 0.2 * mean
+        return batch, through
+
+    def _trouble(
+        self,
+        error: KafkaError,
+        key: TopicPartition,
+        message: Any,
+        ends: dict[TopicPartition, int],
+        at: dict[TopicPartition, int],
+        through: list[TopicPartition],
+        reached: dict[TopicPartition, int],
+        consumer: Any,
+    ) -> None:
+        code = error.code()
+        if code == KafkaError._PARTITION_EOF:
+            if key not in ends or message.offset() < at[key]:
+                return
+            if message.offset() < ends[key]:
+                raise Failed(
+                    f"{key[0]}-{key[1]} ends at offset {message.offset()} now; it reached {ends[key]} when this began",
+                    "An unclean leader election or a deletion shortened it. What was copied stays.",
+                )
+            reached[key] = ends.pop(key)
+            through.append(key)
+        elif code == KafkaError._AUTO_OFFSET_RESET:
+            first, _ = consumer.get_watermark_offsets(Position(*key), timeout=30.0)
+            if key in ends and first > at[key]:
+                gone = min(first, ends[key]) - at[key]
+                self.expired[key] = self.expired.get(key, 0) + gone
+                events.warn(f"{gone} offsets of {key[0]}-{key[1]} from {at[key]} on were deleted before they were read")
+                at[key] = reached[key] = min(first, ends[key])
+                if first >= ends[key]:
+                    del ends[key]
+                    through.append(key)
+            consumer.seek(Position(*key, at[key]))
+        elif code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            pass  # librdkafka asks for a coordinator although no group is joined
+        elif not error.retriable() and code != KafkaError._TRANSPORT:
+            raise explain(error, self._connection)
+
+    def _stalled(self, ends: Mapping[TopicPartition, int], problems: list[KafkaError]) -> Unreachable:
+        (topic, partition), end = min(ends.items())
+        why = f" (last problem: {problems[-1].str()})" if problems else ""
+        return Unreachable(
+            f"no record of {len(ends)} partitions came for {STALL_S:.0f} s{why}",
+            f"Among them is {topic}-{partition}, up to offset {end}.",
+        )
