@@ -12,6 +12,7 @@ from asgard.core import console, contexts
 from asgard.core.console import Table
 from asgard.core.contexts import Context
 from asgard.core.errors import WrongUsage
+from asgard.kafka.addresses import check_servers
 
 app = group()
 
@@ -40,6 +41,7 @@ def add(
     yes: Yes = False,
 ) -> None:
     """Give a cluster a name. An existing context of that name is replaced, and forgets the cluster id it saw."""
+    check_servers(bootstrap_server, "--bootstrap-server")
     if command_config and not command_config.is_file():
         raise WrongUsage(f"there is no file {command_config}", "Name a Kafka client properties file.")
     if name in contexts.load().by_name:

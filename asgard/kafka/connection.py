@@ -1,4 +1,4 @@
-"""How to reach a cluster: bootstrap servers and Kafka client properties, as both client libraries want them.
+"""How to reach a cluster: bootstrap servers and Kafka client properties, in the form that each client library takes.
 
 The properties are those of Kafka's own client files (`security.protocol`, `sasl.mechanism`, `sasl.jaas.config`, `ssl.truststore…`),
 so a file that Kafka's tools read works here too.
@@ -9,9 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asgard.core.errors import WrongUsage
+from asgard.kafka.properties import jaas_options, parse_properties, read_properties, render_properties
+
+if TYPE_CHECKING:
+    import ssl
+
+    from asgard.kafka.stores import Certificates
+
+__all__ = [
+    "FIRST_USER",
+    "Connection",
+    "parse_properties",
+    "read_properties",
+    "render_properties",
+    "scram_properties",
+]
 
 FIRST_USER = "odin_svc0"
 """The administrator that a local cluster is formatted with; `root`, so to speak. Don't make the name prettier.
@@ -21,8 +36,8 @@ meets has been deleted meanwhile (ScramDelta.apply drops the whole map as soon a
 them in the order of a Java HashMap, where this name comes first: the low 15 bits of its hash, as the map spreads it, are 0.
 """
 
-_JAAS_OPTION = re.compile(r'(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"')
-_PEM_FIELDS = {"ssl.truststore.location": "ca", "ssl.keystore.location": "cert"}
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 @dataclass(frozen=True)
@@ -34,49 +49,70 @@ class Connection:
 
     @property
     def username(self) -> str | None:
-        """The SASL user, where there is one."""
-        return self._jaas().get("username")
+        """The SASL user, if there is one."""
+        return jaas_options(self.properties["sasl.jaas.config"]).get("username") if self._sasl_config else None
 
-    def _jaas(self) -> dict[str, str]:
-        options = dict(_JAAS_OPTION.findall(self.properties.get("sasl.jaas.config", "")))
-        return {k: re.sub(r"\\(.)", r"\1", v) for k, v in options.items()}
+    @property
+    def protocol(self) -> str:
+        """`security.protocol`. Raises WrongUsage if it is none that Kafka knows."""
+        given = self.properties.get("security.protocol", "PLAINTEXT").upper()
+        if given not in _PROTOCOLS:
+            raise WrongUsage(f"security.protocol is {given}; allowed are {', '.join(_PROTOCOLS)}")
+        return given
 
-    def _certificates(self) -> dict[str, str]:
-        for key, value in self.properties.items():
-            if key.startswith("ssl.") and key.endswith(".type") and value.upper() != "PEM":
-                raise WrongUsage(
-                    f"{key} is {value}; Asgard's clients read PEM only",
-                    "Convert the store to PEM files and set the type to PEM.",
-                )
-        named = {key: self.properties[key] for key in _PEM_FIELDS if key in self.properties}
-        for key, path in named.items():
-            if not Path(path).is_file():
-                raise WrongUsage(
-                    f"{key} names {path}, and there is no such file", "Mend the path in the client properties."
-                )
-        return {_PEM_FIELDS[key]: path for key, path in named.items()}
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.protocol.endswith("SSL")
+
+    @property
+    def _sasl_config(self) -> str | None:
+        return self.properties.get("sasl.jaas.config")
+
+    def _login(self) -> tuple[str, str, str] | None:
+        """Mechanism, user and password; None without SASL. Raises WrongUsage if Java would log in with something else."""
+        if not self.protocol.startswith("SASL"):
+            return None
+        mechanism = self.properties.get("sasl.mechanism", "GSSAPI").upper()
+        if mechanism not in _MECHANISMS:
+            raise WrongUsage(f"sasl.mechanism is {mechanism}; Asgard logs in with {', '.join(_MECHANISMS)}")
+        if not self._sasl_config:
+            raise WrongUsage(
+                "sasl.jaas.config is missing from the client properties, and SASL needs a user and a password"
+            )
+        options = jaas_options(self._sasl_config)
+        user, password = options.get("username"), options.get("password")
+        if not user or password is None:
+            missing = "password" if user else "username"
+            raise WrongUsage(f"sasl.jaas.config has no {missing}, and {mechanism} needs one")
+        return mechanism, user, password
+
+    @property
+    def _any_host(self) -> bool:
+        return self.properties.get("ssl.endpoint.identification.algorithm", "https") == ""
+
+    def _certificates(self) -> Certificates:
+        from asgard.kafka.stores import certificates
+
+        if "ssl.engine.factory.class" in self.properties:
+            raise WrongUsage(
+                "ssl.engine.factory.class names Java code, which Asgard can't run: name PEM, PKCS12 or JKS stores"
+            )
+        return certificates(self.properties)
 
     def for_librdkafka(self) -> dict[str, str]:
         """The configuration of a confluent-kafka client."""
-        conf = {
-            "bootstrap.servers": self.bootstrap_servers,
-            "security.protocol": self.properties.get("security.protocol", "PLAINTEXT"),
-        }
-        if "sasl.mechanism" in self.properties:
-            jaas = self._jaas()
-            conf |= {
-                "sasl.mechanism": self.properties["sasl.mechanism"],
-                "sasl.username": jaas.get("username", ""),
-                "sasl.password": jaas.get("password", ""),
-            }
-        certificates = self._certificates()
-        if "ca" in certificates:
-            conf["ssl.ca.location"] = certificates["ca"]
-        if "cert" in certificates:
-            conf |= {"ssl.certificate.location": certificates["cert"], "ssl.key.location": certificates["cert"]}
-        if "ssl.key.password" in self.properties:
-            conf["ssl.key.password"] = self.properties["ssl.key.password"]
-        if self.properties.get("ssl.endpoint.identification.algorithm", "https") == "":
+        conf = {"bootstrap.servers": self.bootstrap_servers, "security.protocol": self.protocol}
+        if login := self._login():
+            conf |= dict(zip(("sasl.mechanism", "sasl.username", "sasl.password"), login, strict=True))
+        if not self.tls:
+            return conf
+        found = self._certificates()
+        if found.ca is not None:
+            conf["ssl.ca.pem"] = found.ca
+        if found.chain is not None and found.key is not None:
+            conf |= {"ssl.certificate.pem": found.chain, "ssl.key.pem": found.key}
+        if self._any_host:
             conf["ssl.endpoint.identification.algorithm"] = "none"
         return conf
 
@@ -84,25 +120,34 @@ class Connection:
         """The keyword arguments of a kafka-python client."""
         conf: dict[str, object] = {
             "bootstrap_servers": [s.strip() for s in self.bootstrap_servers.split(",")],
-            "security_protocol": self.properties.get("security.protocol", "PLAINTEXT"),
+            "security_protocol": self.protocol,
         }
-        if "sasl.mechanism" in self.properties:
-            jaas = self._jaas()
-            conf |= {
-                "sasl_mechanism": self.properties["sasl.mechanism"],
-                "sasl_plain_username": jaas.get("username", ""),
-                "sasl_plain_password": jaas.get("password", ""),
-            }
-        certificates = self._certificates()
-        if "ca" in certificates:
-            conf["ssl_cafile"] = certificates["ca"]
-        if "cert" in certificates:
-            conf |= {"ssl_certfile": certificates["cert"], "ssl_keyfile": certificates["cert"]}
-        if "ssl.key.password" in self.properties:
-            conf["ssl_password"] = self.properties["ssl.key.password"]
-        if self.properties.get("ssl.endpoint.identification.algorithm", "https") == "":
-            conf["ssl_check_hostname"] = False
+        if login := self._login():
+            conf |= dict(zip(("sasl_mechanism", "sasl_plain_username", "sasl_plain_password"), login, strict=True))
+        if self.tls:
+            conf["ssl_context"] = self.ssl_context()
         return conf
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """Python's TLS settings for these properties; without a trust store, what this machine trusts."""
+        import ssl
+
+        found = self._certificates()
+        context = ssl.create_default_context(cadata=found.ca)
+        context.check_hostname = not self._any_host
+        if found.chain is not None and found.key is not None:
+            _load_identity(context, found.chain, found.key)
+        return context
+
+
+def _load_identity(context: ssl.SSLContext, chain: str, key: str) -> None:
+    """Python takes a key from a file only: one that nobody else can open, and that is gone at once."""
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", prefix="asgard-", suffix=".pem") as file:
+        file.write(key + chain)
+        file.flush()
+        context.load_cert_chain(file.name)
 
 
 def scram_properties(
@@ -116,30 +161,3 @@ def scram_properties(
         "sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required "
         f'username="{escaped_user}" password="{escaped_password}";',
     }
-
-
-def read_properties(path: Path) -> dict[str, str]:
-    """The properties of a Java properties file."""
-    try:
-        return parse_properties(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WrongUsage(f"can't read the client properties {path}: {error.strerror}") from error
-
-
-def parse_properties(text: str) -> dict[str, str]:
-    """The text of a Java properties file: `key=value` lines, `#` comments, `\\` continues a line."""
-    properties = {}
-    for raw in re.sub(r"\\\r?\n\s*", "", text).splitlines():
-        line = raw.strip()
-        if not line or line[0] in "#!":
-            continue
-        key, separator, value = line.partition("=")
-        if not separator:
-            key, _, value = line.partition(":")
-        properties[key.strip()] = re.sub(r"\\([\\:=#!])", r"\1", value.strip())
-    return properties
-
-
-def render_properties(properties: Mapping[str, str]) -> str:
-    """The text of a properties file that `read_properties` and Java read alike."""
-    return "".join(f"{key}={value.replace(chr(92), chr(92) * 2)}\n" for key, value in properties.items())

@@ -18,6 +18,7 @@ from confluent_kafka import TopicPartition as Position
 from asgard.core.errors import AsgardError, Failed, Unreachable
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import Offsets
+from asgard.kafka.tls_words import probe, trouble
 
 Headers = Sequence[tuple[str, bytes]]
 _FAILURES_KEPT = 5
@@ -157,7 +158,7 @@ class Writer:
 
     def _noticed(self, error: KafkaError) -> None:
         self._last_error = error
-        if error.fatal() or error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
+        if error.fatal() or _refused(error):
             self._fatal = error
 
     def _answered(self, error: KafkaError | None, message: Any) -> None:
@@ -231,7 +232,7 @@ def read_messages(
             left_s -= time.monotonic() - started
             if taken:
                 yield taken
-            refused = next((p for p in problems if p.code() == KafkaError._AUTHENTICATION), None)
+            refused = next(filter(_refused, problems), None)
             if ends and (refused is not None or left_s <= 0):
                 raise explain(refused, connection) if refused else _unfinished(ends, deadline_s, problems)
     finally:
@@ -284,10 +285,20 @@ def _unfinished(ends: Mapping[tuple[str, int], int], deadline_s: float, problems
     )
 
 
+def _refused(error: KafkaError) -> bool:
+    """Whether trying again is no use: the login is refused, or the certificate of one side."""
+    if error.code() == KafkaError._SSL:
+        return trouble(str(error.str())) is not None
+    return error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
+
+
 def explain(error: KafkaError, connection: Connection) -> AsgardError:
     """librdkafka's error as a sentence of ours."""
     code, servers = error.code(), connection.bootstrap_servers
     who = f"the user {connection.username}" if connection.username else "an anonymous client"
+    if code == KafkaError._SSL and (meant := trouble(str(error.str()))):
+        meant = probe(connection) or meant
+        return Unreachable(f"no TLS connection to {servers}: {meant.what}", meant.hint)
     if code in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
         return Failed(
             f"{servers} refuses the login of {who}: {_plain(error)}",

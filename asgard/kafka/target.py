@@ -11,6 +11,7 @@ from pathlib import Path
 from asgard.core import contexts
 from asgard.core.contexts import Context
 from asgard.core.errors import WrongUsage
+from asgard.kafka.addresses import check_servers
 from asgard.kafka.connection import Connection, read_properties
 from asgard.kafka.ports import ControlPlane
 
@@ -40,6 +41,7 @@ class Target:
 def pick(context: str | None, bootstrap_server: str | None = None, command_config: str | None = None) -> Target:
     """The cluster that a command's options name."""
     if bootstrap_server:
+        check_servers(bootstrap_server, "--bootstrap-server")
         properties = read_properties(Path(command_config)) if command_config else {}
         return Target(Connection(bootstrap_server, properties))
     if command_config:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from asgard.core.errors import AsgardError, Failed, Unreachable
+from asgard.kafka.tls_words import trouble
 
 TIMED_OUT = 7
 TOPIC_ALREADY_EXISTS = 36
@@ -91,11 +92,11 @@ def no_answer(servers: str, problems: dict[str, Exception]) -> AsgardError:
     text = (
         "; ".join(f"{where}: {_plain(error)}" for where, error in sorted(problems.items())) or "no connection in time"
     )
+    if meant := trouble(text):
+        return Unreachable(f"no TLS connection to {servers}: {meant.what}", meant.hint)
     lower = text.lower()
     hint = "Is the cluster up? `asgard doctor` looks for the usual causes."
-    if "certificate" in lower:
-        hint = "The broker's certificate is not trusted: ssl.truststore.location must name the PEM file of its CA."
-    elif "wrong_version_number" in lower or "record layer" in lower:
+    if "wrong_version_number" in lower or "record layer" in lower:
         hint = "That port does not speak TLS: security.protocol should be PLAINTEXT or SASL_PLAINTEXT."
     elif "frame length" in lower or "closed the connection" in lower:
         hint = "That port wants another security.protocol (TLS or SASL) than the client properties name, or is no broker's."

@@ -21,6 +21,7 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
 from asgard.core.errors import AsgardError, Unreachable
+from asgard.kafka.addresses import address
 from asgard.kafka.admin import errors
 from asgard.kafka.connection import Connection
 
@@ -217,11 +218,11 @@ class Wire:
                 except _LOGIN as error:
                     refused = error
                 except kafka_errors.IncompatibleBrokerVersion as error:
-                    raise errors.not_a_broker(f"{server.host}:{server.port}") from error
+                    raise errors.not_a_broker(address(server.host, server.port)) from error
                 except kafka_errors.NodeNotReadyError as error:
-                    problems.setdefault(f"{server.host}:{server.port}", error)
+                    problems.setdefault(address(server.host, server.port), error)
                 except kafka_errors.KafkaError as error:
-                    problems[f"{server.host}:{server.port}"] = error
+                    problems[address(server.host, server.port)] = error
             first_ms = None
             if refused is not None and time.monotonic() - started > min(_LOGIN_GRACE_S, self.patience_s):
                 raise self._login_refused(refused) from refused
@@ -293,7 +294,7 @@ class Wire:
                 failed[target] = error
                 lost = lost or not isinstance(error, (kafka_errors.NodeNotReadyError, *_LOGIN))
                 server = self._manager.cluster.broker_metadata(target)
-                name = f"{server.host}:{server.port}" if server else f"broker {target}"
+                name = address(server.host, server.port) if server else f"broker {target}"
                 if name not in problems or not isinstance(error, kafka_errors.NodeNotReadyError):
                     problems[name] = error
                 now = time.monotonic()

@@ -11,6 +11,7 @@ from asgard.core.document import Document, Loc
 from asgard.core.errors import Problem
 from asgard.core.schema.stack import StackFile, TopicEntry
 from asgard.core.schema.validate import Checked, nearest
+from asgard.kafka.addresses import wrong_servers
 from asgard.kafka.connection import FIRST_USER
 from asgard.kafka.model import Acl, QuotaEntity
 from asgard.odin.resources import configs
@@ -128,7 +129,7 @@ def _external(file: StackFile) -> Found:
         yield ("cluster",), "needs either `bootstrap_servers` or `context`"
     elif c.context is not None and c.client_properties is not None:
         yield ("cluster", "client_properties"), "is given by the context; allowed is one of the two"
-    if c.bootstrap_servers is not None and (wrong := names.wrong_servers(c.bootstrap_servers)):
+    if c.bootstrap_servers is not None and (wrong := wrong_servers(c.bootstrap_servers)):
         yield ("cluster", "bootstrap_servers"), wrong
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]+\Z")
 _STACK = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
-_SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})\Z")
 MAX_TOPIC_NAME = 249
 INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata")
 
@@ -48,13 +47,4 @@ def wrong_user(name: str) -> str | None:
     """Why a name can't be a user's."""
     if not name or name == "*" or len(name) > 255 or not name.isprintable() or name != name.strip():
         return f"is {name!r}; allowed are 1 to 255 printable characters, without spaces around, and not '*' alone"
-    return None
-
-
-def wrong_servers(text: str) -> str | None:
-    """Why a text is no list of bootstrap servers."""
-    for server in text.split(","):
-        match = _SERVER.match(server.strip())
-        if not match or not 1 <= int(match[2]) <= 65535:
-            return f"is {text!r}; allowed is HOST:PORT, with commas between, as in kafka-1:9092,kafka-2:9092"
     return None
