@@ -1,0 +1,134 @@
+// What pages can do beyond being read: sort and filter tables, read values off charts, copy commands. Pages work without it.
+(() => {
+  "use strict";
+  const collate = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
+  function key(cell) {
+    if (cell.dataset.sort !== undefined) return Number(cell.dataset.sort);
+    const text = cell.textContent.trim();
+    const number = Number(text.replace(/,/g, "").replace(/\/s$|%$/, "").trim());
+    return text !== "" && !Number.isNaN(number) ? number : text;
+  }
+
+  function compare(a, b) {
+    const numbers = (typeof a === "number") - (typeof b === "number");
+    if (numbers) return -numbers; // numbers before words such as "never"
+    return typeof a === "number" ? a - b : collate.compare(a, b);
+  }
+
+  function sort(table, head, index) {
+    const down = head.getAttribute("aria-sort") === "ascending" ||
+      (!head.hasAttribute("aria-sort") && head.classList.contains("n"));
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const body = table.tBodies[0];
+    const rows = Array.from(body.rows, (row) => [key(row.cells[index]), row]);
+    rows.sort((a, b) => (down ? compare(b[0], a[0]) : compare(a[0], b[0])));
+    body.append(...rows.map((pair) => pair[1]));
+  }
+
+  function sortable(table) {
+    if (table.tBodies[0].rows.length < 2) return;
+    Array.from(table.tHead.rows[0].cells).forEach((head, index) => {
+      if (!head.textContent.trim()) return;
+      const button = document.createElement("button");
+      button.append(...head.childNodes);
+      button.title = "Sort by " + button.textContent;
+      head.append(button);
+      button.addEventListener("click", () => sort(table, head, index));
+    });
+  }
+
+  function filterable(box) {
+    const rows = Array.from(box.querySelector("tbody").rows);
+    const label = document.createElement("label"), input = document.createElement("input"), count = document.createElement("span");
+    const name = box.getAttribute("aria-label");
+    label.className = "filter";
+    input.type = "search";
+    input.setAttribute("aria-label", "Filter: " + name);
+    input.placeholder = "Filter " + rows.length.toLocaleString("en") + " rows";
+    count.className = "muted";
+    count.setAttribute("role", "status");
+    label.append(input, count);
+    box.before(label);
+    const texts = rows.map((row) => row.textContent.toLowerCase());
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      rows.forEach((row, i) => {
+        row.hidden = !words.every((word) => texts[i].includes(word));
+        shown += !row.hidden;
+      });
+      count.textContent = words.length ? shown.toLocaleString("en") + " of " + rows.length.toLocaleString("en") : "";
+    });
+  }
+
+  function readable(figure) {
+    const source = figure.querySelector("script");
+    if (!source) return;
+    const data = JSON.parse(source.textContent), plot = figure.querySelector(".plot");
+    const cross = figure.querySelector(".cross"), tip = document.createElement("div");
+    tip.className = "tip";
+    tip.hidden = true;
+    plot.append(tip);
+
+    function show(index) {
+      const at = data.at[index];
+      cross.setAttribute("x1", at + "%");
+      cross.setAttribute("x2", at + "%");
+      const head = document.createElement("b");
+      head.textContent = data.x[index];
+      tip.replaceChildren(head);
+      for (const [name, values] of data.series) {
+        const line = document.createElement("div");
+        line.textContent = name + ": " + values[index];
+        tip.append(line);
+      }
+      tip.hidden = false;
+      const width = plot.clientWidth, x = (at / 100) * width;
+      const left = x + 10 + tip.offsetWidth > width ? x - 10 - tip.offsetWidth : x + 10;
+      tip.style.left = Math.max(left, -50) + "px";
+    }
+
+    function hide() {
+      tip.hidden = true;
+      cross.setAttribute("x1", -10);
+      cross.setAttribute("x2", -10);
+    }
+
+    plot.addEventListener("pointermove", (event) => {
+      const box = plot.getBoundingClientRect(), at = ((event.clientX - box.left) / box.width) * 100;
+      let low = 0, high = data.at.length - 1;
+      while (high - low > 1) {
+        const middle = (low + high) >> 1;
+        if (data.at[middle] < at) low = middle;
+        else high = middle;
+      }
+      show(at - data.at[low] < data.at[high] - at ? low : high);
+    });
+    plot.addEventListener("pointerleave", hide);
+  }
+
+  function copyable(box) {
+    if (!navigator.clipboard) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Copy";
+    box.append(button);
+    button.addEventListener("click", () => {
+      navigator.clipboard.writeText(box.querySelector("code").textContent).then(() => {
+        button.textContent = "Copied";
+      });
+    });
+  }
+
+  function enhance(root) {
+    root.querySelectorAll("table[data-sortable]").forEach(sortable);
+    root.querySelectorAll("[data-filter]").forEach(filterable);
+    root.querySelectorAll("[data-chart]").forEach(readable);
+    root.querySelectorAll("[data-copy]").forEach(copyable);
+  }
+
+  enhance(document);
+  window.asgard = { enhance };
+})();
