@@ -8,9 +8,10 @@ it passes, and `Refused` or `Failed` with Kafka's reason where the whole call fa
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from asgard.core.errors import AsgardError
+from asgard.kafka.groups import ByPartition, DescribedGroup, Groups, Layout, Listed, ListedGroup
 from asgard.kafka.model import (
     Acl,
     ClusterInfo,
@@ -32,6 +33,10 @@ from asgard.kafka.model import (
     ScramCredential,
     Topic,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class ControlPlane(Protocol):
@@ -161,6 +166,19 @@ class ControlPlane(Protocol):
         """
         ...
 
+    # groups
+    def groups(self) -> Groups:
+        """All groups that the user may see, with type and state; one request a broker."""
+        ...
+
+    def describe_groups(self, groups: Iterable[ListedGroup]) -> tuple[dict[str, DescribedGroup], dict[str, str]]:
+        """Groups with members and assignments; and why some are missing."""
+        ...
+
+    def bulk(self) -> Bulk:
+        """What monitoring asks: every partition and every group in few requests, as arrays."""
+        ...
+
     # offsets
     def offsets(
         self, partitions: Collection[tuple[str, int]], *, committed: bool = False
@@ -195,6 +213,45 @@ class ControlPlane(Protocol):
 
     def commit_offsets(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """Set what a group has committed. Kafka refuses it while the group has members."""
+        ...
+
+
+class Bulk(Protocol):
+    """Reads for monitoring, on a control plane's connections. Arrays are by partition; -1 is unknown, or none."""
+
+    def layout(self, names: Collection[str] | None = None) -> Layout:
+        """Topics with their leaders, in one answer of one broker."""
+        ...
+
+    def list_offsets_at(
+        self,
+        layout: Layout,
+        timestamps: Iterable[int],
+        partitions: Mapping[str, NDArray[np.int64]] | None = None,
+        *,
+        read_committed: bool = False,
+    ) -> list[Listed]:
+        """By each time (ms, or -1: end, -2: start, -3: newest time) the first offset at or after it; a request a leader and time."""
+        ...
+
+    def committed(self, groups: Iterable[ListedGroup]) -> tuple[dict[str, ByPartition], dict[str, str]]:
+        """Group to topic to committed offsets, without share groups; and why groups are missing."""
+        ...
+
+    def share_starts(
+        self, groups: Iterable[ListedGroup]
+    ) -> tuple[dict[str, ByPartition], dict[str, ByPartition], dict[str, str]]:
+        """Share groups: the first offset not settled, the lag that Kafka counts; and why groups are missing."""
+        ...
+
+    def first_records(
+        self, layout: Layout, positions: Mapping[str, Mapping[int, int]]
+    ) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
+        """The timestamp (ms) of the first record at or after an offset; and why topics could not be read."""
+        ...
+
+    def requests_by_broker(self) -> dict[str, int]:
+        """How many requests these connections have sent."""
         ...
 
 

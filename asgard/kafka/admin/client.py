@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from asgard.core.errors import AsgardError
 from asgard.kafka.admin.cluster import ClusterCalls
 from asgard.kafka.admin.configs import ConfigCalls
+from asgard.kafka.admin.described import DescribedCalls
 from asgard.kafka.admin.groups import GroupCalls
 from asgard.kafka.admin.placement import PlacementCalls
 from asgard.kafka.admin.security import SecurityCalls
 from asgard.kafka.admin.wire import Wire
 from asgard.kafka.connection import Connection
 
+if TYPE_CHECKING:
+    from asgard.kafka.admin.bulk import Bulk
 
-class AdminClient(ClusterCalls, ConfigCalls, SecurityCalls, PlacementCalls, GroupCalls):
+
+class AdminClient(ClusterCalls, ConfigCalls, SecurityCalls, PlacementCalls, GroupCalls, DescribedCalls):
     """`kafka.ports.ControlPlane` over the network. Safe to use from several threads. A context manager."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+
+    def bulk(self) -> Bulk:
+        """What monitoring asks: every partition and every group in few requests, as arrays."""
+        from asgard.kafka.admin.bulk import Bulk  # brings numpy, which other commands don't need
+
+        return Bulk(self._wire)
 
     def close(self) -> None:
         """Close all connections."""

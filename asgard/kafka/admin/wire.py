@@ -12,7 +12,7 @@ import copy
 import logging
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -97,6 +97,7 @@ class Wire:
         self.user = connection.username
         self.deadline_s = deadline_s
         self.patience_s = min(patience_s, deadline_s)
+        self.sent: Counter[int | str] = Counter()
         self._favourite: int | str | None = None
         self._closed = False
         setup_ms = int(min(self.patience_s, 10) * 1000)
@@ -279,6 +280,7 @@ class Wire:
             try:
                 # A copy: the version is settled a broker, and brokers of one cluster differ during an upgrade.
                 conn = self._manager.get_connection(target, refresh_metadata_on_err=False)
+                self.sent[target] += 1
                 sent = conn.send_request(copy.copy(request), request_timeout_ms=timeout_ms)
                 answer = await self._manager.wait_for(sent, timeout_ms + 50)  # of its own: a log-in has another limit
                 if node is None:

@@ -1,4 +1,4 @@
-"""Kafka's messages that kafka-python does not carry: unregistering a broker, changing the voters of the quorum.
+"""Kafka's messages that kafka-python does not carry: brokers and voters taken out, and groups of the newer types.
 
 The JSON files beside this one are in the format of Kafka's own message definitions, which kafka-python compiles.
 """
@@ -32,3 +32,35 @@ class RemoveRaftVoterRequest(ApiMessage, load_json=_here):  # type: ignore[call-
 
 class RemoveRaftVoterResponse(ApiMessage, load_json=_here):  # type: ignore[call-arg, misc]
     """API 81 (KIP-853)."""
+
+
+class ConsumerGroupDescribeRequest(ApiMessage, load_json=_here):  # type: ignore[call-arg, misc]
+    """API 69 (KIP-848)."""
+
+
+class ConsumerGroupDescribeResponse(ApiMessage, load_json=_here):  # type: ignore[call-arg, misc]
+    """API 69 (KIP-848)."""
+
+
+class ShareGroupDescribeRequest(ApiMessage, load_json=_here):  # type: ignore[call-arg, misc]
+    """API 77 (KIP-932)."""
+
+
+class ShareGroupDescribeResponse(ApiMessage, load_json=_here):  # type: ignore[call-arg, misc]
+    """API 77 (KIP-932)."""
+
+
+class StreamsGroupDescribeRequest(ApiMessage, load_json=_here):  # type: ignore[call-arg, misc]
+    """API 89 (KIP-1071)."""
+
+
+class StreamsGroupDescribeResponse(ApiMessage, load_json=_here):  # type: ignore[call-arg, misc]
+    """API 89 (KIP-1071)."""
+
+
+class DescribeShareGroupOffsetsRequest(ApiMessage, load_json=_here):  # type: ignore[call-arg, misc]
+    """API 90 (KIP-932)."""
+
+
+class DescribeShareGroupOffsetsResponse(ApiMessage, load_json=_here):  # type: ignore[call-arg, misc]
+    """API 90 (KIP-932)."""

@@ -1,0 +1,321 @@
+"""What monitoring asks of every partition and every group, in requests that grow with brokers and not with partitions.
+
+A request a leader for each timestamp, a request a coordinator for a thousand groups: `RawRequest`s into arrays. A broker that
+does not answer leaves its partitions or groups unknown (-1, or missing), never 0.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from asgard.core.errors import AsgardError
+from asgard.kafka.admin import codecs, errors, messages
+from asgard.kafka.admin.cluster import id_text
+from asgard.kafka.admin.codecs import Numbers
+from asgard.kafka.admin.wire import Job, Wire, chunks
+from asgard.kafka.groups import ByPartition, Layout, Listed, ListedGroup, TopicLayout
+
+PARTITIONS_A_REQUEST = 50_000
+GROUPS_A_REQUEST = 1_000
+_ANSWER_BYTES = 32 * 1024 * 1024
+_FETCHES = ((500, 32 * 1024), (100, 256 * 1024), (10, 8 * 1024 * 1024))
+"""Partitions a request and bytes a partition: most batches fit the first; what comes empty is asked for with more."""
+_MOVED = (5, 6, 74, 75)
+EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
+
+Leaders = Mapping[str, Numbers]
+
+
+class Bulk:
+    """`kafka.ports.Bulk`: what `AdminClient.bulk()` gives, on the same connections."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def layout(self, names: Collection[str] | None = None) -> Layout:
+        """Topics with their leaders, all in one answer of one broker. Those that do not exist, or may not be seen, are left out."""
+        batches = [None] if names is None else list(chunks(sorted(names), 10_000))
+        topics: dict[str, TopicLayout] = {}
+        answer = None
+        for batch in batches:
+            answer = self._wire.ask(codecs.metadata(batch))
+            topics.update((t.name, _layout(t)) for t in answer.topics if not t.error)
+        if answer is None:
+            return Layout("", -1, (), {})
+        return Layout(answer.cluster_id, answer.controller, tuple(sorted(answer.brokers)), topics)
+
+    def list_offsets(
+        self,
+        layout: Layout,
+        timestamp: int,
+        partitions: Mapping[str, Numbers] | None = None,
+        *,
+        read_committed: bool = False,
+    ) -> Listed:
+        """The first offset at or after a time (ms), or of `LATEST`, `EARLIEST`, `MAX_TIMESTAMP`; a request a leader.
+
+        Of all partitions of the layout, or of those named. -1 where no record is that new, or where the leader is not known.
+        """
+        return self.list_offsets_at(layout, [timestamp], partitions, read_committed=read_committed)[0]
+
+    def list_offsets_at(
+        self,
+        layout: Layout,
+        timestamps: Iterable[int],
+        partitions: Mapping[str, Numbers] | None = None,
+        *,
+        read_committed: bool = False,
+    ) -> list[Listed]:
+        """The same for many times; their requests are in flight together. Kafka takes one time a partition in each request."""
+        listings = [_Listing(self._wire, at, read_committed) for at in timestamps]
+        wanted = partitions
+        if wanted is None:
+            wanted = {t.name: np.arange(len(t.leaders)) for t in layout.topics.values()}
+        left = [dict(wanted) for _ in listings]
+        pause = 0.1
+        for listing in listings:
+            listing.begin(layout, wanted)
+        for _ in range(4):
+            jobs = [listing.jobs(layout, some) for listing, some in zip(listings, left, strict=True)]
+            answers = iter(self._wire.ask_each(job for some in jobs for job in some))
+            left = [listing.take([next(answers) for _ in some]) for listing, some in zip(listings, jobs, strict=True)]
+            moved = {topic for some in left for topic in some}
+            if not moved:
+                break
+            time.sleep(pause)
+            pause *= 3
+            layout = self.layout(moved)
+        return [listing.listed for listing in listings]
+
+    def committed(self, groups: Iterable[ListedGroup]) -> tuple[dict[str, ByPartition], dict[str, str]]:
+        """Group to topic to committed offsets; and why groups are missing. Share groups have none: ask `share_starts`."""
+        found: dict[str, ByPartition] = {}
+        problems: dict[str, str] = {}
+        jobs: list[Job] = []
+        asked: list[list[str]] = []
+        for broker, names in _by_coordinator(g for g in groups if g.type != "share").items():
+            for batch in chunks(names, GROUPS_A_REQUEST):
+                jobs.append((codecs.offset_fetch(batch), broker))
+                asked.append(batch)
+        for batch, answer in zip(asked, self._wire.ask_each(jobs), strict=True):
+            if isinstance(answer, AsgardError):
+                problems.update(dict.fromkeys(batch, answer.what))
+                continue
+            for group in answer:
+                if group.error:
+                    doing, needs = f"read the offsets of group {group.group}", f"DESCRIBE on group {group.group}"
+                    error = self._wire.outcome(group.error, None, doing, needs)
+                    problems[group.group] = error.what if error else ""
+                else:
+                    found[group.group] = {t: _dense(p, o) for t, (p, o) in group.topics.items()}
+        return found, problems
+
+    def share_starts(
+        self, groups: Iterable[ListedGroup]
+    ) -> tuple[dict[str, ByPartition], dict[str, ByPartition], dict[str, str]]:
+        """Share groups: the first offset not settled and the lag that Kafka itself counts (-1: not known); and why some are missing."""
+        request = messages.DescribeShareGroupOffsetsRequest
+        by_node: dict[int, list[str]] = defaultdict(list)
+        for group in groups:
+            if group.type == "share":
+                by_node[group.coordinator].append(group.name)
+        jobs: list[Job] = []
+        asked: list[list[str]] = []
+        for node, names in by_node.items():
+            for batch in chunks(names, GROUPS_A_REQUEST):
+                jobs.append((request(groups=[request.Group(group_id=n, topics=None) for n in batch]), node))
+                asked.append(batch)
+        starts: dict[str, ByPartition] = {}
+        lags: dict[str, ByPartition] = {}
+        problems: dict[str, str] = {}
+        for batch, answer in zip(asked, self._wire.ask_each(jobs), strict=True):
+            if isinstance(answer, AsgardError):
+                problems.update(dict.fromkeys(batch, answer.what))
+                continue
+            for group in answer.groups:
+                if group.error_code:
+                    doing, needs = (
+                        f"read the offsets of share group {group.group_id}",
+                        f"DESCRIBE on group {group.group_id}",
+                    )
+                    error = self._wire.outcome(group.error_code, group.error_message, doing, needs)
+                    problems[group.group_id] = error.what if error else ""
+                    continue
+                starts[group.group_id], lags[group.group_id] = {}, {}
+                for topic in group.topics:
+                    size = max((p.partition_index for p in topic.partitions), default=-1) + 1
+                    start, lag = np.full(size, -1, np.int64), np.full(size, -1, np.int64)
+                    for p in topic.partitions:
+                        if not p.error_code:
+                            start[p.partition_index] = p.start_offset
+                            lag[p.partition_index] = -1 if p.lag is None else p.lag
+                    starts[group.group_id][topic.topic_name] = start
+                    lags[group.group_id][topic.topic_name] = lag
+        return starts, lags, problems
+
+    def first_records(
+        self, layout: Layout, positions: Mapping[str, Mapping[int, int]]
+    ) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
+        """The timestamp (ms) of the first record at or after an offset, by partition; and why topics could not be read.
+
+        Reads one batch a partition. A partition whose next batches hold no record (transaction markers) is left out.
+        """
+        from asgard.kafka.admin.batches import first_timestamp
+
+        found: dict[tuple[str, int], int] = {}
+        problems: dict[str, str] = {}
+        left = {(t, p): offset for t, offsets in positions.items() for p, offset in offsets.items()}
+        for batch, size in _FETCHES:
+            for _ in range(3):  # a full answer leaves some out: they are asked for again
+                jobs = list(_fetch_jobs(layout, left, batch, size))
+                if not jobs:
+                    return found, problems
+                before = len(left)
+                for answer in self._wire.ask_each(jobs):
+                    if isinstance(answer, AsgardError):
+                        continue
+                    for p in answer:
+                        key = (p.topic, p.partition)
+                        if p.error:
+                            doing, needs = f"read topic {p.topic}", f"READ on topic {p.topic}"
+                            error = self._wire.outcome(p.error, None, doing, needs)
+                            problems[p.topic] = error.what if error else ""
+                            left.pop(key, None)
+                        elif p.records and key in left:
+                            at = first_timestamp(p.records, left[key])
+                            if at is not None:
+                                found[key] = at
+                                del left[key]
+                if len(left) == before:
+                    break
+        return found, problems
+
+    def requests_by_broker(self) -> dict[str, int]:
+        """How many requests were sent since the connection was made, by broker (`bootstrap` for the first ones)."""
+        return dict(sorted((str(node), n) for node, n in self._wire.sent.items()))
+
+
+class _Listing:
+    """One timestamp of ListOffsets on its way through the leaders."""
+
+    def __init__(self, wire: Wire, timestamp: int, read_committed: bool) -> None:
+        self.wire, self.timestamp, self.read_committed = wire, timestamp, read_committed
+        self.listed = Listed({}, {}, {})
+        self._asked: list[dict[str, Numbers]] = []
+
+    def begin(self, layout: Layout, wanted: Leaders) -> None:
+        """Nothing is known of any partition yet."""
+        for topic in wanted:
+            size = len(layout.topics[topic].leaders) if topic in layout.topics else 0
+            self.listed.offsets[topic] = np.full(size, -1, np.int64)
+            self.listed.times[topic] = np.full(size, -1, np.int64)
+
+    def jobs(self, layout: Layout, wanted: Leaders) -> list[Job]:
+        """A request for each leader (more where one leads very many)."""
+        self._asked = []
+        jobs: list[Job] = []
+        for leader, topics in by_leader(layout, wanted).items():
+            for batch in _batches(topics, PARTITIONS_A_REQUEST):
+                jobs.append((codecs.list_offsets(batch, self.timestamp, committed_only=self.read_committed), leader))
+                self._asked.append(batch)
+        return jobs
+
+    def take(self, answers: list[Any]) -> dict[str, Numbers]:
+        """Keep the answers; the partitions to ask again of other leaders."""
+        again: dict[str, list[int]] = defaultdict(list)
+        for batch, answer in zip(self._asked, answers, strict=True):
+            if isinstance(answer, AsgardError):
+                if not isinstance(answer, errors.BrokerDown):
+                    raise answer
+                for topic, indexes in batch.items():
+                    again[topic] += indexes.tolist()
+                continue
+            for found in answer:
+                self._take(found, again)
+        return {topic: np.array(indexes) for topic, indexes in again.items()}
+
+    def _take(self, found: codecs.Found, again: dict[str, list[int]]) -> None:
+        offsets, times = self.listed.offsets[found.topic], self.listed.times[found.topic]
+        if not found.errors.any():
+            offsets[found.partitions], times[found.partitions] = found.offsets, found.times
+            return
+        good = found.errors == 0
+        offsets[found.partitions[good]], times[found.partitions[good]] = found.offsets[good], found.times[good]
+        for partition, code in zip(found.partitions[~good].tolist(), found.errors[~good].tolist(), strict=True):
+            if code in _MOVED:
+                again[found.topic].append(partition)
+            else:
+                doing = f"list the offsets of topic {found.topic}"
+                error = self.wire.outcome(code, None, doing, f"DESCRIBE on topic {found.topic}")
+                self.listed.problems[found.topic] = error.what if error else ""
+
+
+def by_leader(layout: Layout, wanted: Mapping[str, Numbers]) -> dict[int, dict[str, Numbers]]:
+    """Leader to topic to partitions; those without a leader, or that the layout does not have, are left out."""
+    found: dict[int, dict[str, Numbers]] = defaultdict(dict)
+    for topic, indexes in wanted.items():
+        there = layout.topics.get(topic)
+        if there is None or not len(indexes):
+            continue
+        indexes = indexes[indexes < len(there.leaders)]
+        leaders = there.leaders[indexes]
+        for leader in set(leaders.tolist()):
+            if leader >= 0:
+                found[leader][topic] = indexes[leaders == leader]
+    return found
+
+
+def _batches(topics: Mapping[str, Numbers], size: int) -> Iterable[dict[str, Numbers]]:
+    batch: dict[str, Numbers] = {}
+    total = 0
+    for topic, indexes in topics.items():
+        if batch and total + len(indexes) > size:
+            yield batch
+            batch, total = {}, 0
+        batch[topic] = indexes
+        total += len(indexes)
+    if batch:
+        yield batch
+
+
+def _fetch_jobs(layout: Layout, left: Mapping[tuple[str, int], int], batch: int, size: int) -> Iterable[Job]:
+    by_node: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
+    for (topic, partition), offset in left.items():
+        there = layout.topics.get(topic)
+        if there is not None and partition < len(there.leaders) and there.leaders[partition] >= 0:
+            by_node[int(there.leaders[partition])].append((topic, partition, offset))
+    for node, rows in by_node.items():
+        for some in chunks(rows, batch):
+            positions: dict[str, dict[int, int]] = defaultdict(dict)
+            for topic, partition, offset in some:
+                positions[topic][partition] = offset
+            yield codecs.fetch(positions, size, _ANSWER_BYTES), node
+
+
+def _by_coordinator(groups: Iterable[ListedGroup]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    for group in groups:
+        found[group.coordinator].append(group.name)
+    return found
+
+
+def _dense(partitions: Numbers, offsets: Numbers) -> Numbers:
+    if not len(partitions):
+        return np.zeros(0, np.int64)
+    dense = np.full(int(partitions.max()) + 1, -1, np.int64)
+    dense[partitions] = offsets
+    return dense
+
+
+def _layout(topic: codecs.TopicMeta) -> TopicLayout:
+    size = max((row[0] for row in topic.rows), default=-1) + 1
+    columns = np.full((3, size), -1, np.int64)
+    for partition, *values in topic.rows:
+        columns[:, partition] = values
+    return TopicLayout(topic.name, id_text(uuid.UUID(bytes=topic.id)), topic.internal, *columns)

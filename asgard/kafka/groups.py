@@ -1,0 +1,95 @@
+"""Groups of consumers as plain data, of every type that Kafka knows, and offsets of many partitions as arrays.
+
+States are Kafka's own words (`Stable`, `Empty`, `PreparingRebalance`, `Reconciling`, …). A share group has no committed offset
+as the others have: its start offset is the first record that is not yet settled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ByPartition: TypeAlias = "dict[str, NDArray[np.int64]]"
+"""Topic to an array with an offset (or a time in ms) for each partition; -1: not known, or there is none."""
+GroupType = Literal["classic", "consumer", "share", "streams"]
+TYPES: tuple[GroupType, ...] = ("classic", "consumer", "share", "streams")
+INACTIVE = ("Empty", "Dead")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedGroup:
+    """A group as its coordinator lists it. `protocol` is `consumer`, `connect`, `share`, `streams`, or empty."""
+
+    name: str
+    type: GroupType
+    state: str
+    coordinator: int
+    protocol: str = "consumer"
+
+    @property
+    def active(self) -> bool:
+        """Whether it has members, so that nobody else may set its offsets."""
+        return self.state not in INACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member and the partitions that it has now: topic to partitions. Tasks of Kafka Streams are `<subtopology>`."""
+
+    id: str
+    client_id: str
+    host: str
+    instance_id: str | None = None
+    assignment: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedGroup:
+    """A group with its members; `assignor` is the strategy that was agreed on, where Kafka says it."""
+
+    group: ListedGroup
+    members: tuple[Member, ...] = ()
+    assignor: str = ""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """All groups that answered. `silent` are brokers whose groups are missing because they did not answer."""
+
+    listed: dict[str, ListedGroup]
+    silent: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class TopicLayout:
+    """Where a topic's partitions are: by partition the leader (-1: none), and how many replicas it has and are in sync."""
+
+    name: str
+    id: str
+    internal: bool
+    leaders: NDArray[np.int64]
+    replicas: NDArray[np.int64]
+    in_sync: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The cluster in one answer of one broker, however many partitions it has."""
+
+    cluster_id: str
+    controller: int
+    brokers: tuple[int, ...]
+    topics: dict[str, TopicLayout]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What ListOffsets found: offset and record time (ms) by partition, and why partitions have none (by topic)."""
+
+    offsets: ByPartition
+    times: ByPartition
+    problems: dict[str, str]
