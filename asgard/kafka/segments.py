@@ -21,7 +21,7 @@ import google_crc32c
 from asgard.core.errors import Failed
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
-_COMPRESSIONS: tuple[Compression, ...] = ("none", "gzip", "snappy", "lz4", "zstd")
+COMPRESSIONS: tuple[Compression, ...] = ("none", "gzip", "snappy", "lz4", "zstd")
 _HEAD = struct.Struct(">qiibIhiqqqhii")
 _BEFORE_LENGTH = 12
 _CRC_ENDS = 21
@@ -74,7 +74,7 @@ class Batch:
         """The records' bytes, decompressed. Raises Damaged."""
         data = os.pread(self._file.fileno(), self.size - _HEAD.size, self.position + _HEAD.size)
         try:
-            return _decompress(self.compression, data)
+            return decompress(self.compression, data)
         except Exception as error:
             raise Damaged(
                 f"the batch at offset {self.base_offset} can't be decompressed ({self.compression})"
@@ -100,7 +100,7 @@ class Batch:
         data, at = self.body(), 0
         try:
             for _ in range(self.count):
-                length, at = _varint(data, at)
+                length, at = varint(data, at)
                 if length < 0 or at + length > len(data):
                     raise IndexError
                 yield self._record(data, at)
@@ -109,11 +109,11 @@ class Batch:
             raise Damaged(f"the records of the batch at offset {self.base_offset} can't be read") from error
 
     def _record(self, data: bytes, at: int) -> LogRecord:
-        later_ms, at = _varint(data, at + 1)
-        delta, at = _varint(data, at)
+        later_ms, at = varint(data, at + 1)
+        delta, at = varint(data, at)
         key, at = _bytes(data, at)
         value, at = _bytes(data, at)
-        count, at = _varint(data, at)
+        count, at = varint(data, at)
         headers = []
         for _ in range(count):
             name, at = _bytes(data, at)
@@ -160,13 +160,13 @@ def _next(file: BinaryIO, position: int, end: int) -> Batch | None:
     if position + size > end:
         return None
     kind = attributes & 7
-    if kind >= len(_COMPRESSIONS):
+    if kind >= len(COMPRESSIONS):
         raise Damaged(f"{file.name} has a batch of compression {kind} at byte {position}")
     return Batch(
         base_offset=base,
         last_offset=base + last,
         leader_epoch=epoch,
-        compression=_COMPRESSIONS[kind],
+        compression=COMPRESSIONS[kind],
         transactional=bool(attributes & 16),
         control=bool(attributes & 32),
         base_timestamp_ms=first_ms,
@@ -183,7 +183,7 @@ def _next(file: BinaryIO, position: int, end: int) -> Batch | None:
     )
 
 
-def _decompress(compression: Compression, data: bytes) -> bytes:
+def decompress(compression: Compression, data: bytes) -> bytes:
     if compression == "none":
         return data
     if compression == "gzip":
@@ -204,7 +204,7 @@ def _decompress(compression: Compression, data: bytes) -> bytes:
     return b"".join(blocks)
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def varint(data: bytes, at: int) -> tuple[int, int]:
     """A zigzag varint (Protocol Buffers' encoding) and where it ends. Raises IndexError beyond the data."""
     byte = data[at]
     value, shift, at = byte & 0x7F, 7, at + 1
@@ -216,7 +216,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _bytes(data: bytes, at: int) -> tuple[bytes | None, int]:
-    length, at = _varint(data, at)
+    length, at = varint(data, at)
     if length < 0:
         return None, at
     if at + length > len(data):

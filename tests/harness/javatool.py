@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asgard.kafka.distribution import ensure_kafka
-from asgard.kafka.java import find_java
+from asgard.kafka.distribution.home import ensure_kafka
+from asgard.kafka.distribution.java import find_java
 
 CONSUMER_GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 GET_OFFSETS = "org.apache.kafka.tools.GetOffsetShell"

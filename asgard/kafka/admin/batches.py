@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
 
-from kafka.record import MemoryRecords
+from asgard.kafka.segments import COMPRESSIONS, decompress, varint
 
-_HEAD = struct.Struct(">qiibIhiqq")
-"""Base offset, length, leader epoch, magic, CRC, attributes, last offset delta, base and max timestamp."""
-_CONTROL, _LOG_APPEND_TIME = 0x20, 0x08
+_HEAD = struct.Struct(">qiibIhiqqqhii")
+_LENGTH_FROM = 12
+_COMPRESSION, _LOG_APPEND_TIME, _CONTROL = 0x07, 0x08, 0x20
 
 
 def first_timestamp(records: bytes, offset: int) -> int | None:
-    """The timestamp (ms) of the first record at or after the offset; None where these bytes hold none."""
+    """The timestamp (ms) of the first record at or after the offset; None where these bytes hold none.
+
+    Batches of format 2 (Kafka 0.11 and newer). Their markers of transactions are no records.
+    """
     at = 0
     while at + _HEAD.size <= len(records):
-        base, length, _, magic, _, attributes, last, first_ms, newest_ms = _HEAD.unpack_from(records, at)
-        end = at + 12 + length
-        if magic == 2 and base + last >= offset and not attributes & _CONTROL:
+        base, length, _, magic, _, attributes, last, first_ms, newest_ms, _, _, _, count = _HEAD.unpack_from(
+            records, at
+        )
+        end = at + _LENGTH_FROM + length
+        if magic != 2:
+            return None
+        if base + last >= offset and count and not attributes & _CONTROL:
             if attributes & _LOG_APPEND_TIME:
                 return int(newest_ms)
-            if base == offset or base > offset or first_ms == newest_ms:
+            if first_ms == newest_ms:
                 return int(first_ms)
             if end > len(records):
                 return None
-            found = _in_batch(records[at:end], offset)
-            if found is not None:
-                return found
-        elif magic < 2:
-            return _in_batch(records[at:end], offset)
+            compression = COMPRESSIONS[attributes & _COMPRESSION]
+            body = decompress(compression, bytes(records[at + _HEAD.size : end]))
+            delta_ms = _delta(body, count, offset - base)
+            if delta_ms is not None:
+                return int(first_ms) + delta_ms
         at = end
     return None
 
 
-def _in_batch(batch: bytes, offset: int) -> int | None:
-    records: Any = MemoryRecords(batch)
-    while (found := records.next_batch()) is not None:
-        for record in found:
-            if record.offset >= offset:
-                return int(record.timestamp)
+def _delta(body: bytes, count: int, offset_delta: int) -> int | None:
+    """By how many ms the first record at or after the offset is newer than the batch's first; None: compaction left none."""
+    at = 0
+    for _ in range(count):
+        length, begin = varint(body, at)
+        later_ms, inside = varint(body, begin + 1)
+        delta, _ = varint(body, inside)
+        if delta >= offset_delta:
+            return later_ms
+        at = begin + length
     return None
