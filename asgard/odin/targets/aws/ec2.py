@@ -1,0 +1,340 @@
+"""Kafka on EC2: each node is a volume and a network interface that last, and an instance that may go at any time.
+
+An Auto Scaling group of one keeps each instance running: where an instance is terminated, by AWS, by Loki or by Thor, the group
+starts another in the same zone, and its user data attaches the node's own volume and address. Node id, data, DNS name and
+certificates stay. Controllers are combined with the first brokers, or on machines of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from asgard.odin.targets.aws import access, alarms, network, protection
+from asgard.odin.targets.aws.network import Network, Options
+from asgard.odin.targets.aws.protection import DISTRIBUTION, Bucket
+from asgard.odin.targets.aws.settings import CLIENT_PORT, AwsSettings, NodePlan, host_name, nodes
+from asgard.odin.targets.aws.user_data import Boot, Voter, user_data
+
+ROOT_GIB = 20
+IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
+"""Amazon Linux 2023 by its public SSM parameter: it has Java and the AWS CLI in repositories that S3's endpoint reaches."""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What the cluster's identity is made of, from the provider's `asgard:aws:Allocation`; passwords and keys are secrets.
+
+    `directory_ids` by controller id; `certificates` by node id: PEM of chain and key; `ca`: PEM of the CA's certificate.
+    """
+
+    cluster_id: pulumi.Output[str]
+    directory_ids: pulumi.Output[Mapping[str, str]]
+    admin_password: pulumi.Output[str]
+    controller_password: pulumi.Output[str]
+    certificates: pulumi.Output[Mapping[str, str]]
+    ca: pulumi.Output[str]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the stack asks for, beside AWS's side of it."""
+
+    name: str
+    version: str
+    brokers: int
+    controllers: int
+    config: Mapping[str, str]
+    heap_bytes: int
+    admin_user: str
+    distribution: str
+    distribution_sha256: str
+    """Path of the tar archive of Kafka's jars on this machine, and its SHA-256."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where the cluster answers once its nodes are up, and the groups that keep them up."""
+
+    bootstrap_servers: str
+    groups: Sequence[aws.autoscaling.Group]
+    bucket: pulumi.Output[str]
+
+
+def create(cluster: Cluster, given: AwsSettings, allocation: Allocation, options: Options) -> Made:
+    """Register everything of the cluster."""
+    tags = stack_tags(cluster.name, given)
+    plan = nodes(cluster.brokers, cluster.controllers, given.network.zones, dedicated=given.dedicated_controllers)
+    net = network.create(cluster.name, given.region, given.network, tags, options)
+    group = network.broker_group(cluster.name, net, given.network.clients, tags, options)
+    key = protection.key(cluster.name, tags, options)
+    bucket = protection.bucket(cluster.name, key, given.archive_after_days, tags, options)
+    upload = _distribution(cluster, bucket, key, tags, options)
+    zone = aws.route53.Zone(
+        cluster.name,
+        name=f"{cluster.name}.kafka.internal",
+        comment=f"Kafka nodes of {cluster.name}",
+        vpcs=[{"vpc_id": net.vpc_id}],
+        tags=dict(tags),
+        opts=options(),
+    )
+    shared = _Shared(cluster, given, allocation, options, tags, net, group, key, bucket, upload, zone, plan)
+    groups = [_node(shared, node) for node in plan]
+    alarms.for_nodes(cluster.name, [(n.id, g) for n, g in zip(plan, groups, strict=True)], given, tags, options)
+    brokers = [n for n in plan if "broker" in n.roles]
+    servers = ",".join(f"{host_name(cluster.name, n.id)}:{CLIENT_PORT}" for n in brokers)
+    return Made(servers, groups, bucket.bucket.bucket)
+
+
+def stack_tags(name: str, given: AwsSettings) -> dict[str, str]:
+    """The tags of every resource."""
+    return {**given.tags, "asgard:stack": name, "asgard:environment": given.environment}
+
+
+@dataclass(frozen=True)
+class _Shared:
+    cluster: Cluster
+    given: AwsSettings
+    allocation: Allocation
+    options: Options
+    tags: Mapping[str, str]
+    net: Network
+    group: aws.ec2.SecurityGroup
+    key: aws.kms.Key
+    bucket: Bucket
+    upload: aws.s3.BucketObjectv2
+    zone: aws.route53.Zone
+    plan: Sequence[NodePlan]
+
+    def name(self, node: NodePlan) -> str:
+        return f"{self.cluster.name}-{node.id}"
+
+    def node_tags(self, node: NodePlan) -> dict[str, str]:
+        return {
+            **self.tags,
+            "Name": self.name(node),
+            "asgard:node": str(node.id),
+            "asgard:roles": "+".join(node.roles),
+        }
+
+
+def _distribution(
+    cluster: Cluster, bucket: Bucket, key: aws.kms.Key, tags: Mapping[str, str], options: Options
+) -> aws.s3.BucketObjectv2:
+    """Kafka's jars, verified here and read by the nodes from the stack's own bucket: no node needs the internet."""
+    return aws.s3.BucketObjectv2(
+        f"{cluster.name}-kafka-{cluster.version}",
+        bucket=bucket.bucket.id,
+        key=f"{DISTRIBUTION}kafka-{cluster.version}-{cluster.distribution_sha256[:12]}.tgz",
+        source=pulumi.FileAsset(cluster.distribution),
+        kms_key_id=key.arn,
+        server_side_encryption="aws:kms",
+        tags=dict(tags),
+        opts=options(depends_on=bucket.ready),
+    )
+
+
+def _node(shared: _Shared, node: NodePlan) -> aws.autoscaling.Group:
+    name, options, tags = shared.name(node), shared.options, shared.node_tags(node)
+    subnet = shared.net.subnet_ids[node.zone]
+    interface = aws.ec2.NetworkInterface(
+        name,
+        subnet_id=subnet,
+        security_groups=[shared.group.id],
+        description=f"Kafka {name}",
+        tags=tags,
+        opts=options(),
+    )
+    aws.route53.Record(
+        name,
+        zone_id=shared.zone.zone_id,
+        name=host_name(shared.cluster.name, node.id),
+        type="A",
+        ttl=60,
+        records=[interface.private_ip],
+        opts=options(),
+    )
+    volume = _volume(shared, node, tags)
+    secret = _secret(shared, node, tags)
+    policy = pulumi.Output.all(
+        bucket=shared.bucket.bucket.arn,
+        key=shared.key.arn,
+        secret=secret.arn,
+        volume=volume.arn,
+        interface=interface.arn,
+    ).apply(lambda arns: json.dumps(access.node_policy(stack=shared.cluster.name, node=node.id, **arns)))
+    profile = access.instance_profile(shared.cluster.name, node.id, policy, shared.tags, options)
+    template = _template(shared, node, tags, profile, _user_data(shared, node, volume, interface, secret))
+    return aws.autoscaling.Group(
+        name,
+        name=name,
+        min_size=1,
+        max_size=1,
+        desired_capacity=1,
+        vpc_zone_identifiers=[subnet],
+        launch_template={"id": template.id, "version": template.latest_version.apply(str)},
+        health_check_type="EC2",
+        health_check_grace_period=300,
+        # The new instance has to find the volume free.
+        instance_maintenance_policy={"min_healthy_percentage": 0, "max_healthy_percentage": 100},
+        wait_for_capacity_timeout="15m",
+        tags=[{"key": k, "value": v, "propagate_at_launch": False} for k, v in sorted(tags.items())],
+        opts=options(depends_on=[shared.upload]),
+    )
+
+
+def _volume(shared: _Shared, node: NodePlan, tags: Mapping[str, str]) -> aws.ebs.Volume:
+    """The node's data: never deleted with the instance, and by Pulumi only after its protection was lifted."""
+    given = shared.given.volume
+    small = not node.roles or node.roles == ("controller",)
+    return aws.ebs.Volume(
+        shared.name(node),
+        availability_zone=shared.net.zone_names[node.zone],
+        type="gp3",
+        size=20 if small else given.size_gib,
+        iops=None if small else given.iops,
+        throughput=None
+        if small or given.throughput_bytes_per_s is None
+        else max(125, -(-given.throughput_bytes_per_s // 1024**2)),
+        encrypted=True,
+        kms_key_id=shared.key.arn,
+        final_snapshot=True,
+        tags=dict(tags),
+        opts=shared.options(protect=True),
+    )
+
+
+def _secret(shared: _Shared, node: NodePlan, tags: Mapping[str, str]) -> aws.secretsmanager.Secret:
+    name, a = shared.name(node), shared.allocation
+    secret = aws.secretsmanager.Secret(
+        name,
+        name_prefix=f"asgard/{shared.cluster.name}/node-{node.id}-",
+        description=f"Passwords and certificate of Kafka node {node.id} of {shared.cluster.name}",
+        kms_key_id=shared.key.arn,
+        recovery_window_in_days=7,
+        tags=dict(tags),
+        opts=shared.options(),
+    )
+    held = pulumi.Output.all(
+        admin_password=a.admin_password,
+        controller_password=a.controller_password,
+        keystore=a.certificates.apply(lambda all_of_them: all_of_them[str(node.id)]),
+        truststore=a.ca,
+    ).apply(lambda values: json.dumps(dict(values)))
+    text: pulumi.Output[str] = pulumi.Output.secret(held)  # type: ignore[arg-type]
+    aws.secretsmanager.SecretVersion(name, secret_id=secret.id, secret_string=text, opts=shared.options())
+    return secret
+
+
+def _user_data(
+    shared: _Shared,
+    node: NodePlan,
+    volume: aws.ebs.Volume,
+    interface: aws.ec2.NetworkInterface,
+    secret: aws.secretsmanager.Secret,
+) -> pulumi.Output[str]:
+    cluster = shared.cluster
+    known = pulumi.Output.all(
+        cluster_id=shared.allocation.cluster_id,
+        directories=shared.allocation.directory_ids,
+        volume=volume.id,
+        interface=interface.id,
+        secret=secret.arn,
+        bucket=shared.bucket.bucket.bucket,
+        key=shared.upload.key,
+        rack=shared.net.zone_ids[node.zone],
+    )
+
+    def render(v: Mapping[str, Any]) -> str:
+        voters = tuple(
+            Voter(n.id, host_name(cluster.name, n.id), v["directories"][str(n.id)])
+            for n in shared.plan
+            if n.is_controller
+        )
+        return user_data(
+            Boot(
+                node=node,
+                cluster_id=v["cluster_id"],
+                version=cluster.version,
+                host=host_name(cluster.name, node.id),
+                rack=v["rack"],
+                region=shared.given.region,
+                volume=v["volume"],
+                interface=v["interface"],
+                secret=v["secret"],
+                distribution=f"s3://{v['bucket']}/{v['key']}",
+                distribution_sha256=cluster.distribution_sha256,
+                voters=voters,
+                admin_user=cluster.admin_user,
+                heap_bytes=cluster.heap_bytes,
+                replication=min(3, cluster.brokers),
+                config=cluster.config,
+            )
+        )
+
+    return known.apply(render)
+
+
+def _template(
+    shared: _Shared,
+    node: NodePlan,
+    tags: Mapping[str, str],
+    profile: aws.iam.InstanceProfile,
+    data: pulumi.Output[str],
+) -> aws.ec2.LaunchTemplate:
+    given, name = shared.given, shared.name(node)
+    kind = given.controller_type if node.roles == ("controller",) else given.instance_type
+    image: pulumi.Input[str]
+    if given.image is not None:
+        image = given.image
+    else:
+        image = aws.ssm.get_parameter_output(
+            name=IMAGE.format(architecture=given.architecture),
+            opts=pulumi.InvokeOptions(provider=shared.options().provider),
+        ).value
+    return aws.ec2.LaunchTemplate(
+        name,
+        name=name,
+        update_default_version=True,
+        image_id=image,
+        instance_type=kind,
+        ebs_optimized=True,
+        iam_instance_profile={"arn": profile.arn},
+        metadata_options={
+            "http_endpoint": "enabled",
+            "http_tokens": "required",
+            "http_put_response_hop_limit": 1,
+            "instance_metadata_tags": "disabled",
+        },
+        network_interfaces=[
+            {
+                "device_index": 0,
+                "subnet_id": shared.net.subnet_ids[node.zone],
+                "security_groups": [shared.group.id],
+                "associate_public_ip_address": "false",
+                "delete_on_termination": "true",
+            }
+        ],
+        block_device_mappings=[
+            {
+                "device_name": "/dev/xvda",
+                "ebs": {
+                    "volume_size": ROOT_GIB,
+                    "volume_type": "gp3",
+                    "encrypted": "true",
+                    "kms_key_id": shared.key.arn,
+                    "delete_on_termination": "true",
+                },
+            }
+        ],
+        tag_specifications=[{"resource_type": kind, "tags": dict(tags)} for kind in ("instance", "volume")],
+        user_data=data,
+        tags=dict(tags),
+        # A new image of Amazon must not replace brokers at the next `up`: a new version of the stack does.
+        opts=shared.options(ignore_changes=[] if given.image is not None else ["imageId"]),
+    )

@@ -1,0 +1,111 @@
+"""What keeps a stack's data safe at rest: one KMS key, and one bucket for the Kafka distribution and for archives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from asgard.odin.targets.aws.network import Options
+
+NONCURRENT_DAYS = 30
+UPLOAD_DAYS = 7
+"""Parts of an upload that nobody finished are removed after so many days: an interrupted archive goes on well before."""
+ARCHIVES = "archive/"
+DISTRIBUTION = "distribution/"
+
+
+def key(stack: str, tags: Mapping[str, str], options: Options) -> aws.kms.Key:
+    """The key that encrypts volumes, secrets and the bucket; rotated every year. IAM policies of the account decide who uses it."""
+    made = aws.kms.Key(
+        stack,
+        description=f"Kafka data of {stack}",
+        enable_key_rotation=True,
+        deletion_window_in_days=30,
+        tags=dict(tags),
+        opts=options(protect=True),
+    )
+    aws.kms.Alias(stack, name=f"alias/asgard-{stack}", target_key_id=made.key_id, opts=options())
+    return made
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The stack's bucket, usable once `ready` is there: before that it may lack encryption or a policy."""
+
+    bucket: aws.s3.Bucket
+    ready: list[pulumi.Resource]
+
+
+def bucket(stack: str, kms: aws.kms.Key, archive_after_days: int, tags: Mapping[str, str], options: Options) -> Bucket:
+    """Versioned, encrypted, closed to the public, TLS only. Archives move to infrequent access after `archive_after_days`."""
+    made = aws.s3.Bucket(
+        stack, bucket_prefix=f"asgard-{stack}-"[:37], tags={**tags, "Name": stack}, opts=options(protect=True)
+    )
+    ready: list[pulumi.Resource] = [
+        aws.s3.BucketPublicAccessBlock(
+            stack,
+            bucket=made.id,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=options(),
+        ),
+        aws.s3.BucketVersioning(stack, bucket=made.id, versioning_configuration={"status": "Enabled"}, opts=options()),
+        aws.s3.BucketServerSideEncryptionConfiguration(
+            stack,
+            bucket=made.id,
+            rules=[
+                {
+                    "apply_server_side_encryption_by_default": {
+                        "sse_algorithm": "aws:kms",
+                        "kms_master_key_id": kms.arn,
+                    },
+                    "bucket_key_enabled": True,
+                }
+            ],
+            opts=options(),
+        ),
+        aws.s3.BucketLifecycleConfiguration(
+            stack,
+            bucket=made.id,
+            rules=[
+                {
+                    "id": "unfinished-uploads",
+                    "status": "Enabled",
+                    "filter": {"prefix": ""},
+                    "abort_incomplete_multipart_upload": {"days_after_initiation": UPLOAD_DAYS},
+                    "noncurrent_version_expiration": {"noncurrent_days": NONCURRENT_DAYS},
+                },
+                {
+                    # Instant retrieval: a restore at 3 a.m. must not wait hours for a thaw.
+                    "id": "archives-get-cheaper",
+                    "status": "Enabled",
+                    "filter": {"prefix": ARCHIVES},
+                    "transitions": [{"days": archive_after_days, "storage_class": "GLACIER_IR"}],
+                },
+            ],
+            opts=options(),
+        ),
+    ]
+    ready.append(
+        aws.s3.BucketPolicy(stack, bucket=made.id, policy=made.arn.apply(tls_only), opts=options(depends_on=ready[:1]))
+    )
+    return Bucket(made, ready)
+
+
+def tls_only(arn: str) -> str:
+    """A bucket policy that denies every request without TLS."""
+    statement = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
