@@ -33,7 +33,7 @@ def client(service: str, region: str | None = None) -> Any:
         from botocore.config import Config
     except ImportError as error:
         raise WrongUsage(
-            "EC2 instances need the package boto3, which is not installed",
+            "AWS needs the package boto3, which is not installed",
             "Install it with: pip install 'asgard-kafka[aws]'",
         ) from error
     config = Config(

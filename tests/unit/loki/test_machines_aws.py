@@ -252,7 +252,7 @@ def test_without_the_extra_it_is_one_sentence_and_exit_code_2(monkeypatch: pytes
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(WrongUsage, match="EC2 instances need the package boto3, which is not installed") as caught:
+    with pytest.raises(WrongUsage, match="AWS needs the package boto3, which is not installed") as caught:
         ec2.members(CHAOS)
     assert caught.value.hint == "Install it with: pip install 'asgard-kafka[aws]'"
 

@@ -32,8 +32,8 @@ def declare(
             found.append(Declared(args.typ, args.name, _plain(args.inputs)))
             return f"{args.name}-id", {**args.inputs, **_outputs(args, region), **(extra or {}).get(args.typ, {})}
 
-        def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
-            return _answer(args.token, args.args, region)
+        def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+            return _answer(args.token, args.args, region), []
 
     former = settings.SETTINGS if hasattr(settings, "SETTINGS") else None
     loop = asyncio.new_event_loop()

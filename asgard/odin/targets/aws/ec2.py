@@ -204,7 +204,7 @@ def _volume(shared: _Shared, node: NodePlan, tags: Mapping[str, str]) -> aws.ebs
         encrypted=True,
         kms_key_id=shared.key.arn,
         final_snapshot=True,
-        tags=dict(tags),
+        tags={**tags, "asgard:volume": "data"},
         opts=shared.options(protect=True),
     )
 
@@ -226,7 +226,7 @@ def _secret(shared: _Shared, node: NodePlan, tags: Mapping[str, str]) -> aws.sec
         keystore=a.certificates.apply(lambda all_of_them: all_of_them[str(node.id)]),
         truststore=a.ca,
     ).apply(lambda values: json.dumps(dict(values)))
-    text: pulumi.Output[str] = pulumi.Output.secret(held)  # type: ignore[arg-type]
+    text: pulumi.Output[str] = pulumi.Output.secret(held)
     aws.secretsmanager.SecretVersion(name, secret_id=secret.id, secret_string=text, opts=shared.options())
     return secret
 
