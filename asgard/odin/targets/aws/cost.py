@@ -1,7 +1,7 @@
 """What a stack on AWS costs in a month, estimated from list prices. Pure; an estimate, and called one wherever it is shown.
 
-Prices are US dollars, on demand, eu-central-1, from AWS's public price pages as of 2026-11; see docs/aws.md for the table and
-its sources. Traffic between zones and requests are left out: they depend on the load.
+Prices are US dollars on demand in us-east-1 as AWS's public price pages listed them in June 2026 (docs/aws.md has the table);
+other regions cost up to a fifth more. Traffic between zones and requests are left out: they depend on the load.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from asgard.odin.targets.aws.settings import GIB, AwsSettings, nodes
 
 HOURS = 730
 """In a month, as AWS counts."""
-AS_OF = "2026-11"
+AS_OF = "2026-06"
 EC2_PER_H = {
-    "t4g.small": 0.0192, "t4g.medium": 0.0384, "m6g.large": 0.092, "m6i.large": 0.115, "m7g.large": 0.0978, "m7g.xlarge": 0.1955,
-    "m7g.2xlarge": 0.391, "m7g.4xlarge": 0.782, "r7g.large": 0.1279, "r7g.xlarge": 0.2558, "r7g.2xlarge": 0.5116, "c7g.large": 0.0829,
+    "t4g.small": 0.0168, "t4g.medium": 0.0336, "m6g.large": 0.077, "m6i.large": 0.096, "m7g.large": 0.0816, "m7g.xlarge": 0.1632,
+    "m7g.2xlarge": 0.3264, "m7g.4xlarge": 0.6528, "r7g.large": 0.1071, "r7g.xlarge": 0.2142, "r7g.2xlarge": 0.4284, "c7g.large": 0.0725,
 }  # fmt: skip
 MSK_PER_H = {
-    "t3.small": 0.0526, "m5.large": 0.253, "m7g.large": 0.2457, "m7g.xlarge": 0.4914, "m7g.2xlarge": 0.9828, "m7g.4xlarge": 1.9656,
+    "t3.small": 0.0456, "m5.large": 0.21, "m7g.large": 0.204, "m7g.xlarge": 0.408, "m7g.2xlarge": 0.816, "m7g.4xlarge": 1.632,
 }  # fmt: skip
-GP3_GIB_MONTH, GP3_IOPS_MONTH, GP3_MIBS_MONTH = 0.0952, 0.006, 0.0476
-MSK_GIB_MONTH = 0.119
-ENDPOINT_PER_H = 0.012
+GP3_GIB_MONTH, GP3_IOPS_MONTH, GP3_MIBS_MONTH = 0.08, 0.005, 0.04
+MSK_GIB_MONTH = 0.10
+ENDPOINT_PER_H = 0.01
 SECRET_MONTH, KEY_MONTH, ZONE_MONTH, ALARM_MONTH = 0.40, 1.00, 0.50, 0.10
-SERVERLESS_PER_H = 0.90
+SERVERLESS_PER_H = 0.75
 
 
 @dataclass(frozen=True)
