@@ -57,7 +57,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Around:
+class Activity:
     """See the module."""
 
     throttles: Throttles = Throttles()
@@ -67,7 +67,7 @@ class Around:
 
 def look(
     control: ControlPlane, journal: Database, cluster_id: str, brokers: Collection[int], topics: Collection[str]
-) -> Around:
+) -> Activity:
     """What is being done to the cluster now. `brokers` are those that can be asked."""
     from asgard.journal import leases, operations
 
@@ -89,7 +89,7 @@ def look(
         for state in leases.listed(journal)
         if state.holder and state.name.startswith(under) and not state.is_free(now, process.is_dead)
     )
-    return Around(_throttles(control, brokers, topics), begun, held)
+    return Activity(_throttles(control, brokers, topics), begun, held)
 
 
 def _throttles(control: ControlPlane, brokers: Collection[int], topics: Collection[str]) -> Throttles:

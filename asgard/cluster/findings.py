@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from asgard.cluster import overload as excess
+from asgard.cluster import overload
 from asgard.cluster import quorum as voters
 from asgard.cluster.limits import Limits
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.kafka.model import Broker, ClusterSnapshot, Partition
 
 Kind = Literal[
@@ -100,11 +100,11 @@ def tally(snapshot: ClusterSnapshot) -> Tally:
 
 
 def findings(
-    snapshot: ClusterSnapshot, limits: Limits, counted: Tally | None = None, board: Board | None = None
+    snapshot: ClusterSnapshot, limits: Limits, counted: Tally | None = None, placement: Placement | None = None
 ) -> tuple[Finding, ...]:
     """Everything that is wrong, the heaviest first; empty where all is well.
 
-    `counted` and `board` are this snapshot's, where the caller has them already.
+    `counted` and `placement` are this snapshot's, where the caller has them already.
     """
     t = counted or tally(snapshot)
     found = [
@@ -114,7 +114,7 @@ def findings(
         *(f for b in snapshot.brokers for f in _broker(b, snapshot, t)),
         *_silent(snapshot),
         *_slow(snapshot, t),
-        *_over_limits(board or Board(snapshot, limits)),
+        *_over_limits(placement or Placement(snapshot, limits)),
         *_unled(t, limits),
     ]
     weight = {kind: i for i, kind in enumerate(KINDS)}
@@ -216,8 +216,8 @@ def _slow(snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
         yield _finding("under-replicated", f"broker {b}", text, (b,), away)
 
 
-def _over_limits(board: Board) -> Iterable[Finding]:
-    for over in excess.over_limits(board):
+def _over_limits(placement: Placement) -> Iterable[Finding]:
+    for over in overload.over_limits(placement):
         yield Finding("limit-exceeded", f"broker {over.broker} {over.what}", str(over), (over.broker,))
 
 

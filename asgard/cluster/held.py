@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Hold:
+class HeldCluster:
     """A cluster that this process may change. `control` looks at the lease before each write and raises LeaseLost.
 
     `name` is what sentences call the cluster; `lease` is that of its changes.

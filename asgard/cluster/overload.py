@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.core import units
 
 
 @dataclass(frozen=True)
-class Excess:
+class OverLimit:
     """A broker over a limit; `value` and `limit` in the words of people."""
 
     broker: int
@@ -23,31 +23,33 @@ class Excess:
         return f"broker {self.broker} is over its limit of {self.what}: {self.value}, allowed {self.limit}. {self.would_help}"
 
 
-def over_limits(board: Board) -> list[Excess]:
+def over_limits(placement: Placement) -> list[OverLimit]:
     """Every limit that a broker which is up exceeds. What is not measured is not over."""
-    return [over for b in range(len(board.brokers)) if board.up[b] for over in _of(board, b)]
+    return [over for b in range(len(placement.brokers)) if placement.up[b] for over in _of(placement, b)]
 
 
-def _of(board: Board, b: int) -> Iterator[Excess]:
-    broker = board.ids[b]
+def _of(placement: Placement, b: int) -> Iterator[OverLimit]:
+    broker = placement.ids[b]
     balance = "`asgard thor plan balance` shows what could move."
-    capacity = board.capacity[b]
-    if capacity and board.disk[b] > board.disk_cap[b]:
-        used = board.disk[b] + board.base[b]
-        other = board.base[b] > board.disk[b]
+    capacity = placement.capacity[b]
+    if capacity and placement.disk[b] > placement.disk_cap[b]:
+        used = placement.disk[b] + placement.base[b]
+        other = placement.base[b] > placement.disk[b]
         helps = (
-            f"{units.format_size(board.base[b])} of that is not Kafka's: make room on the volume." if other else balance
+            f"{units.format_size(placement.base[b])} of that is not Kafka's: make room on the volume."
+            if other
+            else balance
         )
-        limit = f"{board.limits.of(broker).disk or 1.0:.0%} of {units.format_size(capacity)}"
-        yield Excess(broker, "disk", f"{used / capacity:.1%}", limit, helps)
-    if board.count[b] > board.count_cap[b]:
-        yield Excess(broker, "replicas", str(board.count[b]), f"{board.count_cap[b]:.0f}", balance)
-    if board.leads[b] > board.leads_cap[b]:
+        limit = f"{placement.limits.of(broker).disk or 1.0:.0%} of {units.format_size(capacity)}"
+        yield OverLimit(broker, "disk", f"{used / capacity:.1%}", limit, helps)
+    if placement.count[b] > placement.count_cap[b]:
+        yield OverLimit(broker, "replicas", str(placement.count[b]), f"{placement.count_cap[b]:.0f}", balance)
+    if placement.leads[b] > placement.leads_cap[b]:
         helps = "`asgard thor plan leaders` shows who could lead instead."
-        yield Excess(broker, "leaders", str(board.leads[b]), f"{board.leads_cap[b]:.0f}", helps)
+        yield OverLimit(broker, "leaders", str(placement.leads[b]), f"{placement.leads_cap[b]:.0f}", helps)
     for what, value, cap in (
-        ("bytes in", board.bytes_in[b], board.in_cap[b]),
-        ("bytes out", board.bytes_out[b], board.out_cap[b]),
+        ("bytes in", placement.bytes_in[b], placement.in_cap[b]),
+        ("bytes out", placement.bytes_out[b], placement.out_cap[b]),
     ):
         if value > cap:
-            yield Excess(broker, what, f"{units.format_size(value)}/s", f"{units.format_size(cap)}/s", balance)
+            yield OverLimit(broker, what, f"{units.format_size(value)}/s", f"{units.format_size(cap)}/s", balance)

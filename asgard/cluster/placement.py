@@ -31,7 +31,7 @@ class Loads:
     bytes_out: list[float]
 
 
-class Board:
+class Placement:
     """See the module. Loads (`disk`, `count`, `leads`, `bytes_in`, `bytes_out`) and their caps are lists by broker number."""
 
     def __init__(self, snapshot: ClusterSnapshot, limits: Limits, draining: Collection[int] = ()) -> None:

@@ -50,15 +50,15 @@ def apply(
     control: ControlPlane | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Executed:
-    """Carry out a plan. Raises what `compose.hold.change` and `thor.execute.run` raise."""
-    from asgard.cluster import moves as execute
+    """Carry out a plan. Raises what `compose.holding.to_change` and `cluster.moves.run` raise."""
+    from asgard.cluster import moves
     from asgard.cluster.moves.runner import title
-    from asgard.compose import hold
+    from asgard.compose import holding
     from asgard.thor.plan import replan
 
-    with hold.change(
+    with holding.to_change(
         target,
-        priority=execute.PRIORITIES[plan.kind],
+        priority=moves.PRIORITIES[plan.kind],
         doing=f"thor {title(plan)}",
         confirm=confirm,
         healing=plan.kind == "heal",
@@ -67,21 +67,21 @@ def apply(
     ) as held:
         if plan.kind == "heal":
             dead = {b.id for b in held.control.cluster().brokers if b.state != "up"}
-            inherited = execute.inherit(held, dead)
+            inherited = moves.inherit(held, dead)
             if inherited.from_whom:
                 console.say(str(inherited))
-        return execute.run(
+        return moves.run(
             held, plan, limits, replan=replan.again, throttle=throttle, progress=progress, tell=console.say
         )
 
 
 def cancel(target: Target, confirm: str | None = None) -> Cancelled:
-    """Take back what is running or half done; a run that is at work hands over first. Raises what `hold.change` raises."""
-    from asgard.cluster import moves as execute
-    from asgard.compose import hold
+    """Take back what is running or half done; a run that is at work hands over first. Raises what `holding.to_change` raises."""
+    from asgard.cluster import moves
+    from asgard.compose import holding
     from asgard.journal.leases import Priority
 
-    with hold.change(
+    with holding.to_change(
         target, priority=Priority.CANCEL, doing="thor cancel", confirm=confirm, wait_s=CANCEL_WAIT_S
     ) as held:
-        return execute.cancel(held)
+        return moves.cancel(held)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asgard.compose import fault, settle
+from asgard.compose import holding, settle
 from asgard.core import console, contexts
 from asgard.core.errors import Refused
 from asgard.kafka.target import Target
@@ -52,7 +52,7 @@ def run(
     values = Values(
         variables.configuration(experiment.configuration, os.environ), variables.secrets(experiment.secrets, os.environ)
     )
-    with fault.hold(
+    with holding.to_break(
         target,
         doing=f"loki chaos run {experiment.name}",
         seed=options.seed,

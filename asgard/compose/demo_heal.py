@@ -48,9 +48,9 @@ class _Sight:
     trouble: str = ""
 
     def report(self, turn: Turn) -> None:
-        gone = any(b.id == self.broker and b.state != "up" for b in turn.case.snapshot.brokers)
+        gone = any(b.id == self.broker and b.state != "up" for b in turn.situation.snapshot.brokers)
         if self.seen_at is None and gone:
-            self.seen_at = turn.case.now
+            self.seen_at = turn.situation.now
         if turn.healed.state == "failed":
             self.trouble = str(turn.healed)
 

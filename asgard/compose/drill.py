@@ -16,7 +16,7 @@ from pathlib import Path
 
 from asgard.cluster import limits
 from asgard.cluster.limits import Limits
-from asgard.compose import drill_faults, fault, heal, settle
+from asgard.compose import drill_faults, heal, holding, settle
 from asgard.core import console, contexts
 from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import Partition
@@ -142,7 +142,7 @@ def _one(target: Target, order: Order, say: Callable[[str], None], progress: Cal
     if scenarios.KINDS[order.scenario].loses:
         radius = BlastRadius(brokers=2, in_sync=0, quorum=False)
     doing = f"loki drill {order.scenario} (seed {order.seed})"
-    with fault.hold(
+    with holding.to_break(
         target, doing=doing, seed=order.seed, confirm=order.confirm, while_healing=True, limits=radius, say=say
     ) as site:
         leases.refuse_if_held(site.journal, leases.cluster_change(site.cluster_id))

@@ -80,7 +80,7 @@ class Sights:
 
     def report(self, turn: Turn) -> None:
         """A turn of the watcher."""
-        case, healed = turn.case, turn.healed
+        case, healed = turn.situation, turn.healed
         unwell = {b.id for b in case.gone} | set(case.snapshot.silent)
         unwell |= {b for f in case.findings if f.kind not in _UNEVEN for b in f.brokers}
         if unwell:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from asgard.cluster import leaders as elect
+from asgard.cluster import leaders
 from asgard.cluster.leaders import Danger, Elected
-from asgard.compose import hold
+from asgard.compose import holding
 from asgard.core.errors import Refused
 from asgard.kafka.target import Target
 
@@ -17,12 +17,12 @@ def preferred(target: Target, names: Collection[str], *, confirm: str | None = N
     """Let preferred leaders lead these partitions, or all where they don't."""
     from asgard.journal.leases import Priority
 
-    wanted = [elect.parse(name) for name in names]
-    with hold.change(target, priority=Priority.BALANCE, doing="thor elect", confirm=confirm) as held:
+    wanted = [leaders.parse(name) for name in names]
+    with holding.to_change(target, priority=Priority.BALANCE, doing="thor elect", confirm=confirm) as held:
         topics = held.control.topics({topic for topic, _ in wanted} if wanted else None)
         if wanted:
-            return elect.preferred(held.control, elect.find(topics, wanted))
-        return elect.preferred(held.control, elect.away([p for t in topics.values() for p in t.partitions]))
+            return leaders.preferred(held.control, leaders.find(topics, wanted))
+        return leaders.preferred(held.control, leaders.away([p for t in topics.values() for p in t.partitions]))
 
 
 def unclean(
@@ -37,8 +37,8 @@ def unclean(
     from asgard.journal import events
     from asgard.journal.leases import Priority
 
-    wanted = [elect.parse(name) for name in names]
-    with hold.change(
+    wanted = [leaders.parse(name) for name in names]
+    with holding.to_change(
         target,
         priority=Priority.HEAL,
         doing="thor elect --unclean",
@@ -46,13 +46,13 @@ def unclean(
         healing=True,
         wait_s=HAND_OVER_S,
     ) as held:
-        found = elect.dangers(held.control, wanted)
+        found = leaders.dangers(held.control, wanted)
         if not allow_data_loss:
             raise Refused(
                 "; ".join(d.lost for d in found), f"Better {found[0].instead}. To lose them: --allow-data-loss."
             )
         agree(found)
-        elected = elect.unclean(held.control, wanted)
+        elected = leaders.unclean(held.control, wanted)
         for danger in (d for d in found if d.partition in elected.led):
             data = {"cluster_id": held.cluster_id, "lost": danger.lost, "safe": list(danger.safe)}
             events.record(held.journal, "thor.leader.elected", danger.partition, {**data, "unclean": True})

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from asgard.cluster.held import Hold
+from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
-from asgard.compose import hold, settle
+from asgard.compose import holding, settle
 from asgard.core import console, contexts, paths
 from asgard.core.errors import AsgardError
 from asgard.kafka.model import Healed
@@ -24,7 +24,7 @@ from asgard.thor.heal.policy import Policy
 if TYPE_CHECKING:
     from asgard.journal.store.database import Database
     from asgard.thor.heal.notify import Notice
-    from asgard.thor.heal.once import Turn, Ward
+    from asgard.thor.heal.once import HealContext, Turn
     from asgard.thor.heal.situation import Decision
 
 DOING = "thor heal"
@@ -67,9 +67,9 @@ def reach(
     journal: Database,
     control: ControlPlane | None = None,
     patience_s: float = 0.0,
-) -> Iterator[Ward]:
+) -> Iterator[HealContext]:
     """A connection to the cluster and all that a healing needs. Raises Unreachable, and Refused for a protected context."""
-    from asgard.thor.heal.once import Ward
+    from asgard.thor.heal.once import HealContext
 
     with contextlib.ExitStack() as stack:
         if control is None:
@@ -81,8 +81,8 @@ def reach(
             contexts.refuse_protected_cluster(cluster_id, manner.confirm, healing=True)
 
         @contextlib.contextmanager
-        def change(decision: Decision, wait_s: float) -> Iterator[Hold]:
-            with hold.change(
+        def change(decision: Decision, wait_s: float) -> Iterator[HeldCluster]:
+            with holding.to_change(
                 target,
                 priority=decision.priority,
                 doing=f"{manner.doing} {target.name} ({decision.what})",
@@ -94,7 +94,7 @@ def reach(
             ) as held:
                 yield held
 
-        yield Ward(
+        yield HealContext(
             target.name,
             cluster_id,
             connected,
@@ -121,9 +121,9 @@ def once(target: Target, policy: Policy, limits: Limits, manner: Manner, control
     with (
         Notifier(policy.notify, console.warn) as notifier,
         open_journal() as journal,
-        reach(target, policy, limits, manner, notifier.tell, journal, control) as ward,
+        reach(target, policy, limits, manner, notifier.tell, journal, control) as context,
     ):
-        return turn(ward, Memory())
+        return turn(context, Memory())
 
 
 def watch(

@@ -51,7 +51,7 @@ def run(
 
     Raises Busy where the cluster is being changed or broken, Unreachable, Refused (protected context), WrongUsage.
     """
-    from asgard.compose import fault
+    from asgard.compose import holding
     from asgard.journal.store.database import open_journal
     from asgard.loki import chaos
     from asgard.loki.monkey import act
@@ -75,7 +75,7 @@ def run(
             return Run(choice, seed, False)
     agreed = choice.victim
     agree(choice, agreed)
-    with fault.hold(
+    with holding.to_break(
         target,
         doing=f"{DOING} {monkey.name} on {target.name}",
         seed=seed,

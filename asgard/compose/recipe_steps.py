@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asgard.cluster import look as measure
+from asgard.cluster import look
 from asgard.cluster.limits import Limits
-from asgard.compose import hold, settle
+from asgard.compose import holding, settle
 from asgard.core.errors import Failed, Refused
 from asgard.core.schema import recipe as schema
 from asgard.kafka.ports import ControlPlane, NodeControl
@@ -24,7 +24,7 @@ from asgard.thor.recipes.model import Recipe, Step
 from asgard.thor.recipes.run import Action, Attempt, Done, HandedOver
 
 if TYPE_CHECKING:
-    from asgard.cluster.held import Hold
+    from asgard.cluster.held import HeldCluster
     from asgard.journal.leases import Priority
 
 HAND_OVER_S = 60.0
@@ -50,7 +50,7 @@ class Steps:
     def facts(self) -> Facts:
         """The cluster as it is now; rates only where the recipe asks for them."""
         window = RATES_WINDOW_S if _wants_rates(self.recipe) else 0.0
-        return Facts(measure.take(self.control, window_s=window), self.limits)
+        return Facts(look.take(self.control, window_s=window), self.limits)
 
     def actions(self) -> dict[str, Action]:
         """What each action does."""
@@ -65,10 +65,10 @@ class Steps:
         }
 
     @contextlib.contextmanager
-    def change(self, attempt: Attempt) -> Iterator[Hold]:
+    def change(self, attempt: Attempt) -> Iterator[HeldCluster]:
         """The cluster for a step that changes it."""
         action = attempt.step.action
-        with hold.change(
+        with holding.to_change(
             self.target,
             priority=priorities()[action],
             doing=f"thor recipe run {self.recipe.name} ({attempt.step.name})",
@@ -91,7 +91,7 @@ class Steps:
             attempt.check()
 
         with self.change(attempt) as held:
-            plan = planner(measure.take(held.control), self.limits)
+            plan = planner(look.take(held.control), self.limits)
             if plan is None or not (plan.changes or plan.kind == "drain"):
                 return Done("nothing", moves.summary(plan))
             attempt.tell(moves.summary(plan))

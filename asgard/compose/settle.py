@@ -40,10 +40,10 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
             return reassign.undo(cluster, operation.undo, wait_s=wait_s)
 
     def executed(operation: Operation, lease: Lease) -> str:
-        from asgard.cluster import moves as execute
+        from asgard.cluster import moves
 
         with _reached(operation, lease, control) as cluster:
-            return execute.settle(cluster, operation, lease, wait_s=wait_s)
+            return moves.settle(cluster, operation, lease, wait_s=wait_s)
 
     def scratch_topics(operation: Operation, lease: Lease) -> str:
         from asgard.loki.load import scratch

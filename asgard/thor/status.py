@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from asgard.cluster import findings as detect
 from asgard.cluster import quorum as voters
-from asgard.cluster.activity import Around
+from asgard.cluster.activity import Activity
 from asgard.cluster.findings import Finding, Tally
 from asgard.cluster.limits import BrokerLimit, Limits
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.cluster.quorum import QuorumHealth
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition
 
@@ -80,17 +80,19 @@ class Status:
     quorum: QuorumHealth | None
     reassignments: tuple[Moving, ...]
     shared_volume: bool
-    around: Around | None
+    around: Activity | None
 
 
-def judge(snapshot: ClusterSnapshot, limits: Limits, around: Around | None = None) -> Status:
+def judge(snapshot: ClusterSnapshot, limits: Limits, around: Activity | None = None) -> Status:
     """The status. Unhealthy is where anything is found, or something that was set for a while was left behind."""
     counted = detect.tally(snapshot)
-    board = Board(snapshot, limits)
-    findings = detect.findings(snapshot, limits, counted, board)
+    placement = Placement(snapshot, limits)
+    findings = detect.findings(snapshot, limits, counted, placement)
     left = around is not None and any(o.abandoned for o in around.operations)
     traffic = _Traffic(snapshot.partitions)
-    brokers = tuple(_broker(b, snapshot, board, counted, traffic) for b in sorted(snapshot.brokers, key=lambda b: b.id))
+    brokers = tuple(
+        _broker(b, snapshot, placement, counted, traffic) for b in sorted(snapshot.brokers, key=lambda b: b.id)
+    )
     leads = [counted.leads[b.id] for b in snapshot.brokers if b.state == "up"]
     mean = sum(leads) / len(leads) if leads else 0.0
     moving = [p for p in snapshot.partitions if p.adding or p.removing] if counted.moving else []
@@ -138,15 +140,17 @@ class _Traffic:
             self.out_of[p.leader] = self.out_of.get(p.leader, 0.0) + sent
 
 
-def _broker(broker: Broker, snapshot: ClusterSnapshot, board: Board, counted: Tally, traffic: _Traffic) -> BrokerStatus:
-    i = board.index[broker.id]
-    load = board.load(i, board.start)
+def _broker(
+    broker: Broker, snapshot: ClusterSnapshot, placement: Placement, counted: Tally, traffic: _Traffic
+) -> BrokerStatus:
+    i = placement.index[broker.id]
+    load = placement.load(i, placement.start)
     notes = [f"offline {d.path}" for d in broker.log_dirs if d.offline]
     if broker.log_dirs and all(d.cordoned for d in broker.log_dirs):
         notes.append("cordoned")
     else:
         notes += [f"cordoned {d.path}" for d in broker.log_dirs if d.cordoned]
-    if broker.id in board.limits.exclude_brokers:
+    if broker.id in placement.limits.exclude_brokers:
         notes.append("excluded")
     silent = broker.id in snapshot.silent
     return BrokerStatus(
@@ -155,13 +159,13 @@ def _broker(broker: Broker, snapshot: ClusterSnapshot, board: Board, counted: Ta
         "silent" if silent else broker.state,
         tuple(notes),
         load.disk if broker.log_dirs else None,
-        board.capacity[i],
+        placement.capacity[i],
         load.bytes,
         counted.held[broker.id],
         counted.leads[broker.id],
         round(traffic.into.get(broker.id, 0.0), 1) if traffic.measured else None,
         round(traffic.out_of.get(broker.id, 0.0), 1) if traffic.measured else None,
-        board.limits.of(broker.id),
+        placement.limits.of(broker.id),
     )
 
 

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from asgard.cluster import look as measure
+from asgard.cluster import look
 from asgard.cluster.limits import Limits
 from asgard.kafka.model import ConfigChange, Move
 from asgard.kafka.ports import ControlPlane
@@ -50,7 +50,7 @@ class DrainStory:
         placed(control, topic, LAYOUT)
         filled(cluster.connection, topic, len(LAYOUT), 4.8)
         # Kafka's own topics stay out of it: their moves would only make each round longer.
-        self._plan = planner.drain(measure.take(control), [4], Limits(moves_per_broker=2))
+        self._plan = planner.drain(look.take(control), [4], Limits(moves_per_broker=2))
         self._file = below / "drain.json"
         plan_file.write(self._plan, self._file)
         self._after = {(c.topic, c.partition): c.after for c in self._plan.changes}

@@ -73,7 +73,7 @@ class Loss:
         return self.detected - self.fenced
 
 
-class Ward:
+class HealContext:
     """The cluster, and `asgard` commands run for it with this policy, as a user would from a directory with a thor.yaml."""
 
     def __init__(self, cluster: RealCluster, policy: str) -> None:
@@ -191,11 +191,11 @@ class Ward:
 class Watcher:
     """A running `asgard thor watch`. `turns` are the documents that it has printed."""
 
-    def __init__(self, ward: Ward, args: tuple[str, ...]) -> None:
-        self.out, self.err = ward.folder / "watch.jsonl", ward.folder / "watch.log"
+    def __init__(self, context: HealContext, args: tuple[str, ...]) -> None:
+        self.out, self.err = context.folder / "watch.jsonl", context.folder / "watch.log"
         with self.out.open("w") as out, self.err.open("w") as err:
-            self.process = ward.start("thor", "watch", "--yes", "--json", *args, stdout=out, stderr=err)
-        ward.until(lambda: bool(self.turns()) or self.process.poll() is not None, "the first look")
+            self.process = context.start("thor", "watch", "--yes", "--json", *args, stdout=out, stderr=err)
+        context.until(lambda: bool(self.turns()) or self.process.poll() is not None, "the first look")
 
     def turns(self) -> list[dict[str, Any]]:
         """What it has said."""
@@ -217,7 +217,7 @@ class Watcher:
 class Traffic:
     """Idempotent producers with acks=all that remember every acknowledged record, each in a thread of its own."""
 
-    ward: Ward
+    context: HealContext
     seed: int
     producers: int
     per_s: int
@@ -231,7 +231,7 @@ class Traffic:
 
     def _send(self, number: int) -> None:
         source = random.Random(f"{self.seed}/{number}")
-        producer = AckedProducer(self.ward.cluster.connection, timeout_s=PATIENCE_S, client_id=f"drill-{number}")
+        producer = AckedProducer(self.context.cluster.connection, timeout_s=PATIENCE_S, client_id=f"drill-{number}")
         self.sent.append(producer)
         count = 0
         while not self._over.wait(self.producers / self.per_s):
@@ -252,7 +252,7 @@ class Traffic:
 
     def lost(self) -> int:
         """Acknowledged records that can't be read any more."""
-        return sum(len(p.lost(self.ward.cluster.connection)) for p in self.sent)
+        return sum(len(p.lost(self.context.cluster.connection)) for p in self.sent)
 
     def refused(self) -> int:
         """Records that were never acknowledged."""
@@ -260,17 +260,17 @@ class Traffic:
 
 
 @contextlib.contextmanager
-def watched(home: Path, policy: str, *, quick_detection: bool = False, topic: bool = True) -> Iterator[Ward]:
+def watched(home: Path, policy: str, *, quick_detection: bool = False, topic: bool = True) -> Iterator[HealContext]:
     """Four brokers in three racks, three of them controllers; a topic with RF 3 and min ISR 2."""
     before = os.environ.get("ASGARD_HOME")
     with RealCluster(home, brokers=4, racks=3, quick_detection=quick_detection) as cluster:
-        ward = Ward(cluster, policy)
+        context = HealContext(cluster, policy)
         try:
             if topic:
-                ward.topic()
-            yield ward
+                context.topic()
+            yield context
         finally:
-            ward.control.close()
+            context.control.close()
             if before is None:
                 del os.environ["ASGARD_HOME"]
             else:

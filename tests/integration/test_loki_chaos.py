@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from asgard.compose import fault, hold
+from asgard.compose import holding
 from asgard.core.errors import Busy, ExitCode, Refused
 from asgard.journal import events, leases, operations
 from asgard.journal.store.database import open_journal
@@ -161,7 +161,7 @@ def test_the_next_command_puts_back_what_a_killed_run_has_broken(
 
 
 def test_a_log_directory_fails_and_is_taken_in_again(story: ChaosStory, control: ControlPlane) -> None:
-    with fault.hold(target.pick("orders"), doing="a test", seed=1, say=lambda text: None) as site:
+    with holding.to_break(target.pick("orders"), doing="a test", seed=1, say=lambda text: None) as site:
         failed = inject(site, "fail_log_dir", broker=2)
         path = Path(str(failed.operation.undo["path"]))
         assert path.is_file()
@@ -180,7 +180,10 @@ def test_a_log_directory_fails_and_is_taken_in_again(story: ChaosStory, control:
 
 def test_groups_quotas_and_leaders_are_put_back(story: ChaosStory, control: ControlPlane) -> None:
     replicas = replicas_of(control, story.topic)
-    with story.busy_group(), fault.hold(target.pick("orders"), doing="a test", seed=1, say=lambda text: None) as site:
+    with (
+        story.busy_group(),
+        holding.to_break(target.pick("orders"), doing="a test", seed=1, say=lambda text: None) as site,
+    ):
         squeezed = inject(site, "squeeze_quota", client_id="ledger", produce=1000, consume=2000)
         tight = {"producer_byte_rate": 1000.0, "consumer_byte_rate": 2000.0}
         eventually(lambda: control.quotas()[QUOTA] == tight, what="the squeezed quota")
@@ -206,25 +209,25 @@ def test_groups_quotas_and_leaders_are_put_back(story: ChaosStory, control: Cont
 
 def test_faults_and_changes_exclude_each_other(cluster: RealCluster) -> None:
     orders = target.pick("orders")
-    with fault.hold(orders, doing="loki chaos run x", seed=1, say=lambda text: None):
+    with holding.to_break(orders, doing="loki chaos run x", seed=1, say=lambda text: None):
         with (
             pytest.raises(Busy, match="loki chaos run x"),
-            hold.change(orders, priority=leases.Priority.CHANGE, doing="a change"),
+            holding.to_change(orders, priority=leases.Priority.CHANGE, doing="a change"),
         ):
             pass
-        with hold.change(orders, priority=leases.Priority.HEAL, doing="a healing", healing=True):
+        with holding.to_change(orders, priority=leases.Priority.HEAL, doing="a healing", healing=True):
             pass
     with (
-        hold.change(orders, priority=leases.Priority.CHANGE, doing="odin up orders"),
+        holding.to_change(orders, priority=leases.Priority.CHANGE, doing="odin up orders"),
         pytest.raises(Busy, match="odin up orders"),
-        fault.hold(orders, doing="loki chaos run x", seed=1),
+        holding.to_break(orders, doing="loki chaos run x", seed=1),
     ):
         pass
 
 
 def test_a_majority_of_the_controllers_is_never_taken(story: ChaosStory) -> None:
     with (
-        fault.hold(
+        holding.to_break(
             target.pick("orders"), doing="a test", seed=1, limits=BlastRadius(brokers=2), say=lambda text: None
         ) as site,
         pytest.raises(Refused, match="no majority"),

@@ -14,13 +14,13 @@ from confluent_kafka.admin import AdminClient
 
 from asgard.kafka.admin import connect
 from asgard.kafka.segments import segments
-from asgard.loki.check.anomalies import Case
+from asgard.loki.check.anomalies import Symptom
 from asgard.loki.check.check import check
 from asgard.loki.check.history import NO_OFFSET, HistoryFiles
 from asgard.loki.check.last_read import read_again
 from asgard.loki.check.traces import look
 from asgard.loki.check.verdict import Outcome, Traces, Verdict
-from asgard.loki.check.verify import prove
+from asgard.loki.check.verify import verify
 from asgard.loki.check.working_set import Missing
 from tests.harness import RealCluster
 from tests.harness.recorded import RecordedLoad, create, in_sync, lose_with_acks_1
@@ -37,7 +37,7 @@ def load(secured_cluster: RealCluster, tmp_path: Path) -> Iterator[RecordedLoad]
 def verdict(cluster: RealCluster, directory: Path, deadline_s: float = 120) -> Verdict:
     with connect(cluster.connection) as control:
         nodes = [cluster.run_dir(node) for node in cluster.specs]
-        return prove(directory, cluster.connection, control, nodes=nodes, settle_s=1, deadline_s=deadline_s)
+        return verify(directory, cluster.connection, control, nodes=nodes, settle_s=1, deadline_s=deadline_s)
 
 
 def test_a_load_without_trouble_is_accounted_for_to_the_last_record(
@@ -101,7 +101,7 @@ def test_aborted_records_are_not_missed_and_an_open_transaction_hides_nothing_fo
     with connect(secured_cluster.connection) as control:
         read_again(load.directory, secured_cluster.connection, control, deadline_s=1)
     early = check(HistoryFiles(load.directory))
-    assert early.cases.keys() <= {Case.UNSEEN}, "what nobody could read yet is not lost"
+    assert early.cases.keys() <= {Symptom.UNSEEN}, "what nobody could read yet is not lost"
     found = verdict(secured_cluster, load.directory)
     assert (found.outcome, found.findings) == (Outcome.KEPT, ())
     assert (found.counts.acknowledged, found.counts.failed, found.counts.indeterminate) == (70, 50, 5)

@@ -15,7 +15,7 @@ import pytest
 
 from asgard.kafka.data import Record, Writer
 from tests.harness.placing import eventually, placed
-from tests.harness.watched import TOPIC, Ward, watched
+from tests.harness.watched import TOPIC, HealContext, watched
 
 pytestmark = pytest.mark.kafka
 
@@ -24,67 +24,70 @@ RESTARTS = "grace: 10m, flapping: {times: 100}"
 
 
 @pytest.fixture(scope="module")
-def ward(session_home: Path) -> Iterator[Ward]:
+def context(session_home: Path) -> Iterator[HealContext]:
     with watched(session_home / "healed", NO_RESTARTS, quick_detection=True) as made:
         yield made
 
 
 @pytest.fixture(autouse=True)
-def all_well_again(ward: Ward) -> Iterator[None]:
+def all_well_again(context: HealContext) -> Iterator[None]:
     """Each test begins and ends with all brokers up and nothing for Thor to do."""
     yield
-    ward.policy(NO_RESTARTS)
-    ward.cluster.all_up()
-    ward.until(lambda: not ward.fenced(), "all brokers")
-    healed(ward, "healthy")
+    context.policy(NO_RESTARTS)
+    context.cluster.all_up()
+    context.until(lambda: not context.fenced(), "all brokers")
+    healed(context, "healthy")
 
 
-def healed(ward: Ward, *states: str) -> dict[str, Any]:
+def healed(context: HealContext, *states: str) -> dict[str, Any]:
     """Heal again and again, as cron does, until one of these states is reached."""
     while True:
-        code, document = ward.run("thor", "heal", "--yes")
+        code, document = context.run("thor", "heal", "--yes")
         assert document is not None and code in (0, 1)
         assert code == (0 if document["state"] in ("healthy", "healed") else 1)
         if document["state"] in states:
             return dict(document)
 
 
-def test_a_killed_broker_is_waited_for_in_its_grace_by_one_run_and_healed_by_a_later_one(ward: Ward) -> None:
-    ward.policy(f"grace: 10m, {NO_RESTARTS}")
-    with ward.traffic(seed=5) as traffic:
-        ward.cluster.kill(4)
-        ward.until(lambda: 4 in ward.fenced(), "broker 4 fenced")
-        code, first = ward.run("thor", "heal", "--yes")
+def test_a_killed_broker_is_waited_for_in_its_grace_by_one_run_and_healed_by_a_later_one(context: HealContext) -> None:
+    context.policy(f"grace: 10m, {NO_RESTARTS}")
+    with context.traffic(seed=5) as traffic:
+        context.cluster.kill(4)
+        context.until(lambda: 4 in context.fenced(), "broker 4 fenced")
+        code, first = context.run("thor", "heal", "--yes")
         assert (code, first["state"], first["brokers"]) == (1, "waiting", [4])
         assert 0 < first["remaining_s"] < 598, "it counts from when Kafka last heard of the broker"
         assert "its grace is 10 m" in first["cause"]
-        ward.policy(f"grace: 2s, {NO_RESTARTS}")
-        code, then = ward.run("thor", "heal", "--yes")
+        context.policy(f"grace: 2s, {NO_RESTARTS}")
+        code, then = context.run("thor", "heal", "--yes")
         assert (code, then["state"]) == (0, "healed"), "the next run counts on from there"
         assert (then["decision"], then["brokers"]) == ("reassign", [4])
-        ward.until(ward.whole, "every partition in sync")
-        assert all(4 not in p.replicas for p in ward.partitions())
-        ward.cluster.start_node(4)
-        ward.until(lambda: not ward.fenced(), "broker 4")
-        filled = healed(ward, "healed")
+        context.until(context.whole, "every partition in sync")
+        assert all(4 not in p.replicas for p in context.partitions())
+        context.cluster.start_node(4)
+        context.until(lambda: not context.fenced(), "broker 4")
+        filled = healed(context, "healed")
         assert (filled["decision"], filled["action"]) == ("resume", "filling broker 4")
-        ward.until(ward.whole, "every partition in sync")
-        assert any(4 in p.replicas for p in ward.partitions())
+        context.until(context.whole, "every partition in sync")
+        assert any(4 in p.replicas for p in context.partitions())
     assert traffic.acked > 100
     assert traffic.lost() == 0
-    _, told = ward.run("thor", "history")
+    _, told = context.run("thor", "history")
     last = [h for h in told if 4 in h["brokers"]][-2:]
     assert [(h["decision"], h["state"]) for h in last] == [("reassign", "done"), ("resume", "done")]
     assert last[0]["cause"].startswith("broker 4 (r0) is fenced, gone for")
 
 
-def test_of_two_healers_at_once_one_restarts_the_process_that_hangs_and_the_other_says_who(ward: Ward) -> None:
-    ward.policy(RESTARTS)
-    ward.cluster.pause(4)
-    ward.until(lambda: 4 in ward.fenced(), "broker 4 fenced")
-    before = ward.run("thor", "history", "--last", "1000")[1]
+def test_of_two_healers_at_once_one_restarts_the_process_that_hangs_and_the_other_says_who(
+    context: HealContext,
+) -> None:
+    context.policy(RESTARTS)
+    context.cluster.pause(4)
+    context.until(lambda: 4 in context.fenced(), "broker 4 fenced")
+    before = context.run("thor", "history", "--last", "1000")[1]
     both = [
-        ward.start("thor", "heal", "--yes", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
+        context.start("thor", "heal", "--yes", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
     ]
     answers = [(json.loads(out), p.returncode) for p in both for out, _ in [p.communicate()]]
     acted = [told for told, code in answers if code == 0 and told["decision"] == "restart"]
@@ -95,40 +98,40 @@ def test_of_two_healers_at_once_one_restarts_the_process_that_hangs_and_the_othe
         assert "is held by thor heal orders (restarting the node of broker 4)" in other["error"]["what"]
     else:  # on a busy machine it may look only when the first is through
         assert other["state"] in ("waiting", "healthy"), answers
-    ward.until(ward.whole, "every partition in sync")
-    after = ward.run("thor", "history", "--last", "1000")[1]
+    context.until(context.whole, "every partition in sync")
+    after = context.run("thor", "history", "--last", "1000")[1]
     assert [h["decision"] for h in after[len(before) :]] == ["restart"]
 
 
-def test_many_brokers_lost_at_once_are_waited_for_and_nothing_is_done(ward: Ward) -> None:
-    ward.policy("grace: 0s")
-    before = ward.partitions()
+def test_many_brokers_lost_at_once_are_waited_for_and_nothing_is_done(context: HealContext) -> None:
+    context.policy("grace: 0s")
+    before = context.partitions()
     for broker in (3, 4):
-        ward.cluster.pause(broker)
-    ward.until(lambda: ward.fenced() == {3, 4}, "brokers 3 and 4 fenced")
+        context.cluster.pause(broker)
+    context.until(lambda: context.fenced() == {3, 4}, "brokers 3 and 4 fenced")
     for _ in range(2):
-        code, document = ward.run("thor", "heal", "--yes")
+        code, document = context.run("thor", "heal", "--yes")
         assert (code, document["state"]) == (1, "held")
         assert "2 of 4 brokers are gone at once (3, 4)" in document["cause"]
         assert "first" in document["cause"], "it names the broker to bring back first"
     for broker in (3, 4):
-        ward.cluster.resume(broker)
-    ward.until(lambda: not ward.fenced(), "brokers 3 and 4")
-    ward.until(ward.whole, "every partition in sync")
-    assert [(p.topic, p.partition, p.replicas) for p in ward.partitions()] == [
+        context.cluster.resume(broker)
+    context.until(lambda: not context.fenced(), "brokers 3 and 4")
+    context.until(context.whole, "every partition in sync")
+    assert [(p.topic, p.partition, p.replicas) for p in context.partitions()] == [
         (p.topic, p.partition, p.replicas) for p in before
     ]
-    _, events = ward.run("journal", "events", "--kind", "thor.heal.held", "--since", "1h")
+    _, events = context.run("journal", "events", "--kind", "thor.heal.held", "--since", "1h")
     assert [e["data"]["key"] for e in events].count("outage") == 1, "nobody is told twice"
 
 
-def test_the_watcher_restarts_what_dies_and_ends_cleanly(ward: Ward) -> None:
-    ward.policy(RESTARTS)
-    with ward.watching("--every", "1s") as watcher:
-        ward.cluster.kill(4)
-        ward.until(lambda: any(t["decision"] == "restart" for t in watcher.turns()), "a restart")
-        ward.until(ward.whole, "every partition in sync")
-        ward.until(lambda: watcher.turns()[-1]["state"] == "healthy", "all well")
+def test_the_watcher_restarts_what_dies_and_ends_cleanly(context: HealContext) -> None:
+    context.policy(RESTARTS)
+    with context.watching("--every", "1s") as watcher:
+        context.cluster.kill(4)
+        context.until(lambda: any(t["decision"] == "restart" for t in watcher.turns()), "a restart")
+        context.until(context.whole, "every partition in sync")
+        context.until(lambda: watcher.turns()[-1]["state"] == "healthy", "all well")
         assert watcher.stop() == 0
     assert "no longer watching orders; nothing is half done" in watcher.err.read_text()
     done = [t["decision"] for t in watcher.turns() if t["state"] == "healed"]
@@ -136,37 +139,39 @@ def test_the_watcher_restarts_what_dies_and_ends_cleanly(ward: Ward) -> None:
     assert set(done[1:]) <= {"resume"}
 
 
-def test_an_unclean_leader_is_elected_only_for_who_says_so_and_it_is_told_whom_to_bring_back(ward: Ward) -> None:
+def test_an_unclean_leader_is_elected_only_for_who_says_so_and_it_is_told_whom_to_bring_back(
+    context: HealContext,
+) -> None:
     topic = f"{TOPIC}.small"
-    placed(ward.control, topic, [[4, 3]], min_insync_replicas="1")
-    ward.cluster.kill(3)
-    ward.until(lambda: ward.control.topics([topic])[topic].partitions[0].isr == (4,), "broker 3 out of sync")
-    with Writer(ward.cluster.connection) as writer:
+    placed(context.control, topic, [[4, 3]], min_insync_replicas="1")
+    context.cluster.kill(3)
+    context.until(lambda: context.control.topics([topic])[topic].partitions[0].isr == (4,), "broker 3 out of sync")
+    with Writer(context.cluster.connection) as writer:
         writer.send(Record(topic, b"only broker 4 has it"))
     assert writer.tally.acked == 1
-    ward.cluster.kill(4)
-    ward.cluster.start_node(3)
-    ward.until(lambda: ward.fenced() == {4}, "broker 3 alone back")
+    context.cluster.kill(4)
+    context.cluster.start_node(3)
+    context.until(lambda: context.fenced() == {4}, "broker 3 alone back")
     name = f"{topic}-0"
 
-    code, document = ward.run("thor", "heal", "--yes", "--grace", "0")
+    code, document = context.run("thor", "heal", "--yes", "--grace", "0")
     assert code == 1 or document["state"] == "healed"
     assert "Bring back broker 4 first: it was in sync last" in document["cause"]
-    assert ward.control.topics([topic])[topic].partitions[0].leader == -1, "healing never elects an unclean leader"
+    assert context.control.topics([topic])[topic].partitions[0].leader == -1, "healing never elects an unclean leader"
 
-    code, document = ward.run("thor", "elect", "--unclean", name, "--yes")
+    code, document = context.run("thor", "elect", "--unclean", name, "--yes")
     assert code == 4
     assert document["error"]["what"].startswith(
         f"broker 3 would lead {name}: every record acknowledged while it was out of sync is lost, for good"
     )
     assert "bring back broker 4 first: it was in sync last" in document["error"]["hint"]
-    assert ward.control.topics([topic])[topic].partitions[0].leader == -1
+    assert context.control.topics([topic])[topic].partitions[0].leader == -1
 
-    code, document = ward.run("thor", "elect", "--unclean", name, "--allow-data-loss", "--yes")
+    code, document = context.run("thor", "elect", "--unclean", name, "--allow-data-loss", "--yes")
     assert (code, document) == (0, {"led": [name], "refused": {}})
-    eventually(lambda: ward.control.topics([topic])[topic].partitions[0].leader == 3)
-    _, events = ward.run("journal", "events", "--kind", "thor.leader.elected")
+    eventually(lambda: context.control.topics([topic])[topic].partitions[0].leader == 3)
+    _, events = context.run("journal", "events", "--kind", "thor.leader.elected")
     assert events[-1]["subject"] == name and events[-1]["data"]["safe"] == [4]
-    ward.cluster.start_node(4)
-    ward.until(lambda: not ward.fenced(), "broker 4")
-    ward.control.delete_topics([topic])
+    context.cluster.start_node(4)
+    context.until(lambda: not context.fenced(), "broker 4")
+    context.control.delete_topics([topic])

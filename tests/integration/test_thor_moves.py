@@ -18,10 +18,10 @@ import pytest
 
 from asgard.cli.main import main
 from asgard.cluster import look as measure
-from asgard.cluster import moves as execute
+from asgard.cluster import moves
 from asgard.cluster.limits import Limits
 from asgard.cluster.plan import Plan
-from asgard.compose import hold
+from asgard.compose import holding
 from asgard.journal import operations
 from asgard.journal.rules import Priority
 from asgard.journal.store.database import open_journal
@@ -364,19 +364,19 @@ def test_a_healing_takes_over_from_a_balance_and_is_not_throttled(bench: Bench, 
     on_their_way = bench.moving()
     target = pick(None, bench.cluster.bootstrap_servers, str(bench.cluster.client_properties))
     try:
-        with hold.change(target, priority=Priority.HEAL, doing="thor heal", healing=True, wait_s=30) as held:
+        with holding.to_change(target, priority=Priority.HEAL, doing="thor heal", healing=True, wait_s=30) as held:
             out, err = process.communicate(timeout=30)
             assert process.returncode == 75 and "thor heal" in json.loads(out)["handed_over"], err
             assert bench.moving() & on_their_way, "what was in flight runs on"
             bench.cluster.kill(3)
             eventually(lambda: {b.id: b.state for b in bench.control.cluster().brokers}[3] == "fenced")
-            inherited = execute.inherit(held, {3})
+            inherited = moves.inherit(held, {3})
             assert inherited.from_whom == ("fill 4",)
             heal, _ = bench.planned(planner.heal)
             assert heal.changes, "partitions that nobody was moving away from the dead broker"
             looks: list[set[str]] = []
 
-            def look(how_far: execute.Progress) -> None:
+            def look(how_far: moves.Progress) -> None:
                 found = throttles(bench.control, (1, 2, 4)).get(topic_name, {})
                 looks.append({mark.partition(":")[0] for marks in found.values() for mark in marks.split(",")})
                 if how_far.partitions_done == how_far.partitions:
@@ -384,7 +384,7 @@ def test_a_healing_takes_over_from_a_balance_and_is_not_throttled(bench: Bench, 
                     crawling = [Move(p.topic, p.partition, ()) for p in bench.control.reassignments()]
                     bench.control.reassign(crawling)
 
-            done = execute.run(held, heal, Limits(), replan=replan.again, progress=look)
+            done = moves.run(held, heal, Limits(), replan=replan.again, progress=look)
         assert done.exit_code == 0, done
         healed = {str(c.partition) for c in heal.changes if c.topic == topic_name}
         healed |= {str(f.partition) for f in inherited.freed if f.topic == topic_name}

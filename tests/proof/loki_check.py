@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asgard.kafka.admin import connect
 from asgard.loki.check.verdict import Outcome, Verdict
-from asgard.loki.check.verify import prove as verdict_on
+from asgard.loki.check.verify import verify as verdict_on
 from tests.benchmarks.bench_check import figures
 from tests.harness import RealCluster
 from tests.harness.recorded import (

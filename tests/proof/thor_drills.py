@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.harness.watched import LOOK_S, Fault, Loss, Ward, Watcher, watched
+from tests.harness.watched import LOOK_S, Fault, HealContext, Loss, Watcher, watched
 
 SEEDS = (11, 23, 47)
 BROKERS = (1, 2, 3, 4)
@@ -31,11 +31,11 @@ def prove(seeds: tuple[int, ...] = SEEDS) -> tuple[dict[str, object], list[str]]
     wrong: list[str] = []
     acked = lost = refused = 0
     for seed in seeds:
-        with tempfile.TemporaryDirectory(prefix="asgard-drills-") as scratch, watched(Path(scratch), POLICY) as ward:
-            with ward.watching() as watcher, ward.traffic(seed) as traffic:
+        with tempfile.TemporaryDirectory(prefix="asgard-drills-") as scratch, watched(Path(scratch), POLICY) as context:
+            with context.watching() as watcher, context.traffic(seed) as traffic:
                 for broker, fault, pause in drills(seed):
                     time.sleep(pause)
-                    losses.append(drill(ward, watcher, broker, fault, wrong))
+                    losses.append(drill(context, watcher, broker, fault, wrong))
                     told = losses[-1]
                     print(f"seed {seed}: broker {broker} {fault}: detected after {told.kafka_s:.2f} s, healed {told.thor_s:.2f} s later", file=sys.stderr, flush=True)  # fmt: skip
             acked, lost, refused = acked + traffic.acked, lost + traffic.lost(), refused + traffic.refused()
@@ -54,14 +54,14 @@ def drills(seed: int) -> list[tuple[int, Fault, float]]:
     return [(broker, fault, source.uniform(1, 4)) for broker, fault in found]
 
 
-def drill(ward: Ward, watcher: Watcher, broker: int, fault: Fault, wrong: list[str]) -> Loss:
+def drill(context: HealContext, watcher: Watcher, broker: int, fault: Fault, wrong: list[str]) -> Loss:
     """Lose a broker, wait until it is healed, bring it back, wait until it is in use again."""
     before = len(watcher.turns())
-    loss = ward.lose(broker, fault)
-    ward.until(lambda: any(healed(t, "reassign") for t in watcher.turns()[before:]), "what Thor says of it")
-    ward.bring_back(broker)
-    ward.until(lambda: any(healed(t, "resume") for t in watcher.turns()[before:]), f"broker {broker} filled again")
-    ward.until(ward.whole, "every partition in sync")
+    loss = context.lose(broker, fault)
+    context.until(lambda: any(healed(t, "reassign") for t in watcher.turns()[before:]), "what Thor says of it")
+    context.bring_back(broker)
+    context.until(lambda: any(healed(t, "resume") for t in watcher.turns()[before:]), f"broker {broker} filled again")
+    context.until(context.whole, "every partition in sync")
     moves = [t for t in watcher.turns()[before:] if healed(t, "reassign")]
     if len(moves) != 1:
         wrong.append(f"broker {broker} {fault} was healed {len(moves)} times")

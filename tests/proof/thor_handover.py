@@ -22,14 +22,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from asgard.cluster import look as measure
+from asgard.cluster import look
 from asgard.cluster.limits import Limits
 from asgard.core.errors import AsgardError
 from asgard.kafka.model import ConfigChange, Move, Partition
 from asgard.thor.plan import file as plan_file
 from asgard.thor.plan import planner
 from tests.harness.placing import cleared, filled, placed, throttles
-from tests.harness.watched import ASGARD, Ward, watched
+from tests.harness.watched import ASGARD, HealContext, watched
 
 BROKERS = (1, 2, 3, 4)
 POLICY = "grace: 0s, restart: {attempts: 0}, flapping: {times: 100}"
@@ -45,16 +45,16 @@ def prove(rounds: int = ROUNDS, races: int = RACES) -> tuple[dict[str, object], 
     wrong: list[str] = []
     taken: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="asgard-handover-") as scratch:
-        with watched(Path(scratch) / "slow", POLICY, topic=False) as ward:
+        with watched(Path(scratch) / "slow", POLICY, topic=False) as context:
             for number in range(rounds):
                 _say(f"a healing takes over: {number + 1} of {rounds}")
-                taken.append(takes_over(ward, number, wrong))
-        with watched(Path(scratch) / "quick", POLICY, topic=False, quick_detection=True) as ward:
+                taken.append(takes_over(context, number, wrong))
+        with watched(Path(scratch) / "quick", POLICY, topic=False, quick_detection=True) as context:
             _say("a broker dies in the middle of its drain")
-            came_back(ward, wrong)
+            came_back(context, wrong)
             for number in range(races):
                 _say(f"a race of two plans: {number + 1} of {races}")
-                race(ward, Path(scratch), number, wrong)
+                race(context, Path(scratch), number, wrong)
     late = [t for t in taken if t["first_move_s"] > WITHIN_S]
     wrong += [f"the healing began {t['first_move_s']} s after Kafka's detection" for t in late]
     figures: dict[str, object] = {
@@ -71,47 +71,48 @@ def prove(rounds: int = ROUNDS, races: int = RACES) -> tuple[dict[str, object], 
     return figures, wrong
 
 
-def takes_over(ward: Ward, seed: int, wrong: list[str]) -> dict[str, Any]:
+def takes_over(context: HealContext, seed: int, wrong: list[str]) -> dict[str, Any]:
     """Scenario 1, once."""
-    _clean(ward)
+    _clean(context)
     for topic, layout in (("orders", THREE), ("clicks", TWO)):
-        placed(ward.control, topic, layout)
-        filled(ward.cluster.connection, topic, len(layout), len(layout) * 2)
-    victim = random.Random(seed).choice([b for b in (1, 2, 3) if b != ward.control.quorum().leader])
-    with ward.watching() as watcher:
-        other = ward.start("thor", "plan", "fill", "4", "--apply", "--yes", "--throttle", "60kB/s")
-        ward.until(lambda: bool(ward.control.reassignments()), "moves of the other run")
-        in_flight = {_name(p) for p in ward.control.reassignments()}
+        placed(context.control, topic, layout)
+        filled(context.cluster.connection, topic, len(layout), len(layout) * 2)
+    victim = random.Random(seed).choice([b for b in (1, 2, 3) if b != context.control.quorum().leader])
+    with context.watching() as watcher:
+        other = context.start("thor", "plan", "fill", "4", "--apply", "--yes", "--throttle", "60kB/s")
+        context.until(lambda: bool(context.control.reassignments()), "moves of the other run")
+        in_flight = {_name(p) for p in context.control.reassignments()}
 
         def healing() -> set[str]:
-            return {_name(p) for p in ward.control.reassignments() if victim in p.removing} - in_flight
+            return {_name(p) for p in context.control.reassignments() if victim in p.removing} - in_flight
 
         broken = time.monotonic()
-        ward.cluster.kill(victim)
-        fenced = ward.until(lambda: victim in ward.fenced(), "the detection")
+        context.cluster.kill(victim)
+        fenced = context.until(lambda: victim in context.fenced(), "the detection")
         looks, moves, first = 0, set[str](), 0.0
         healed = 0.0
         while not healed:
             with contextlib.suppress(AsgardError):
-                now, marked, still = healing(), _marked(ward), healing()
+                now, marked, still = healing(), _marked(context), healing()
                 if now and not first:
                     first = time.monotonic()
                 moves |= now
                 looks += bool(first) and bool(now & still & marked)
-                if all(victim not in p.replicas and set(p.isr) >= set(p.target_replicas) for p in _data(ward)):
+                if all(victim not in p.replicas and set(p.isr) >= set(p.target_replicas) for p in _data(context)):
                     healed = time.monotonic()
             assert time.monotonic() - fenced < 240, "it is not healed"
-        ward.until(
-            lambda: not ward.control.reassignments() and not throttles(ward.control, _up(ward)), "the end of all moves"
+        context.until(
+            lambda: not context.control.reassignments() and not throttles(context.control, _up(context)),
+            "the end of all moves",
         )
         code = other.wait(120)
-        ward.until(
+        context.until(
             lambda: any((t["state"], t["decision"]) == ("healed", "reassign") for t in watcher.turns()),
             "the end of the healing",
         )
-    ward.bring_back(victim)
-    wrong += _left(ward, "after a healing that took over")
-    factors = {len(p.replicas) for p in _data(ward) if p.topic == "orders"}
+    context.bring_back(victim)
+    wrong += _left(context, "after a healing that took over")
+    factors = {len(p.replicas) for p in _data(context) if p.topic == "orders"}
     wrong += [f"replication factors are {factors}"] if factors != {3} else []
     return {
         "kafka_s": round(fenced - broken, 2),
@@ -124,35 +125,35 @@ def takes_over(ward: Ward, seed: int, wrong: list[str]) -> dict[str, Any]:
     }
 
 
-def came_back(ward: Ward, wrong: list[str]) -> None:
+def came_back(context: HealContext, wrong: list[str]) -> None:
     """Scenario 2."""
-    _clean(ward)
-    placed(ward.control, "orders", [(4, 1, 2), (2, 4, 3), (3, 4, 1)])
-    filled(ward.cluster.connection, "orders", 3, 6)
-    drain = ward.start("thor", "plan", "drain", "4", "--apply", "--yes", "--throttle", "60kB/s")
-    ward.until(lambda: bool(ward.control.reassignments()), "moves of the drain")
+    _clean(context)
+    placed(context.control, "orders", [(4, 1, 2), (2, 4, 3), (3, 4, 1)])
+    filled(context.cluster.connection, "orders", 3, 6)
+    drain = context.start("thor", "plan", "drain", "4", "--apply", "--yes", "--throttle", "60kB/s")
+    context.until(lambda: bool(context.control.reassignments()), "moves of the drain")
     drain.kill()
     drain.wait()
-    ward.cluster.kill(4)
-    ward.until(lambda: 4 in ward.fenced(), "the detection")
-    ward.until(lambda: ward.run("thor", "heal", "--yes")[0] == 0, "the healing")
-    ward.until(lambda: all(4 not in p.replicas for p in _data(ward)), "no replica on broker 4")
-    ward.until(lambda: not ward.control.reassignments(), "the end of all moves")
-    if left := throttles(ward.control, (1, 2, 3)):
+    context.cluster.kill(4)
+    context.until(lambda: 4 in context.fenced(), "the detection")
+    context.until(lambda: context.run("thor", "heal", "--yes")[0] == 0, "the healing")
+    context.until(lambda: all(4 not in p.replicas for p in _data(context)), "no replica on broker 4")
+    context.until(lambda: not context.control.reassignments(), "the end of all moves")
+    if left := throttles(context.control, (1, 2, 3)):
         wrong.append(f"while the broker is down there is {left}")
-    ward.bring_back(4)
-    if (left := throttles(ward.control, BROKERS)) != {"4": {"cordoned.log.dirs": "*"}}:
+    context.bring_back(4)
+    if (left := throttles(context.control, BROKERS)) != {"4": {"cordoned.log.dirs": "*"}}:
         wrong.append(f"the broker came back with {left}")
-    ward.run("thor", "heal", "--yes")
-    wrong += _left(ward, "after the next run that saw the broker")
+    context.run("thor", "heal", "--yes")
+    wrong += _left(context, "after the next run that saw the broker")
 
 
-def race(ward: Ward, scratch: Path, number: int, wrong: list[str]) -> None:
+def race(context: HealContext, scratch: Path, number: int, wrong: list[str]) -> None:
     """Scenario 3, once."""
-    _clean(ward)
-    placed(ward.control, "orders", THREE[:4])
-    filled(ward.cluster.connection, "orders", 4, 4)
-    snapshot = measure.take(ward.control)
+    _clean(context)
+    placed(context.control, "orders", THREE[:4])
+    filled(context.cluster.connection, "orders", 4, 4)
+    snapshot = look.take(context.control)
     runs = []
     for home, plan in (
         ("one", planner.fill(snapshot, [4], Limits())),
@@ -160,55 +161,57 @@ def race(ward: Ward, scratch: Path, number: int, wrong: list[str]) -> None:
     ):
         file = scratch / f"{home}-{number}.json"
         plan_file.write(plan, file)
-        options = ("--bootstrap-server", ward.cluster.bootstrap_servers)
-        options += ("--command-config", str(ward.cluster.client_properties))
+        options = ("--bootstrap-server", context.cluster.bootstrap_servers)
+        options += ("--command-config", str(context.cluster.client_properties))
         environment = {**os.environ, "ASGARD_HOME": str(scratch / home)}
         command = [str(ASGARD), "thor", "apply", str(file), "--yes", "--throttle", "2MB/s", *options]
         runs.append(subprocess.Popen(command, env=environment))
     codes = [run.wait(120) for run in runs]
     if not set(codes) <= {0, 1, 4}:
         wrong.append(f"race {number} ended with {codes}")
-    ward.until(lambda: not ward.control.reassignments(), "the end of all moves")
-    if any(len(set(p.replicas)) != 3 for p in _data(ward)):
+    context.until(lambda: not context.control.reassignments(), "the end of all moves")
+    if any(len(set(p.replicas)) != 3 for p in _data(context)):
         wrong.append(f"race {number} changed a replication factor")
     # The broker that was drained stays cordoned, where the drain was the one that went on.
-    _free(ward, 1)
-    wrong += _left(ward, f"after race {number}")
+    _free(context, 1)
+    wrong += _left(context, f"after race {number}")
 
 
-def _left(ward: Ward, when: str) -> list[str]:
-    found = throttles(ward.control, BROKERS)
-    moving = [_name(p) for p in ward.control.reassignments()]
-    unfinished = [o["subject"] for o in ward.run("journal", "operations")[1]]
+def _left(context: HealContext, when: str) -> list[str]:
+    found = throttles(context.control, BROKERS)
+    moving = [_name(p) for p in context.control.reassignments()]
+    unfinished = [o["subject"] for o in context.run("journal", "operations")[1]]
     named = (("set are", found), ("moving are", moving), ("unfinished are", unfinished))
     return [f"{when} {what} {value}" for what, value in named if value]
 
 
-def _clean(ward: Ward) -> None:
-    ward.until(lambda: not ward.fenced(), "all brokers")
-    ward.run("thor", "cancel", "--yes")
-    ward.control.reassign([Move(p.topic, p.partition, ()) for p in ward.control.reassignments()])
-    cleared(ward.control)
+def _clean(context: HealContext) -> None:
+    context.until(lambda: not context.fenced(), "all brokers")
+    context.run("thor", "cancel", "--yes")
+    context.control.reassign([Move(p.topic, p.partition, ()) for p in context.control.reassignments()])
+    cleared(context.control)
     for broker in BROKERS:
-        _free(ward, broker)
+        _free(context, broker)
 
 
-def _free(ward: Ward, broker: int) -> None:
+def _free(context: HealContext, broker: int) -> None:
     """Take back a broker's cordon, until the broker itself knows."""
-    ward.control.alter_configs([ConfigChange("broker", str(broker), unset=("cordoned.log.dirs",))])
-    ward.until(lambda: "cordoned.log.dirs" not in ward.control.broker_configs(str(broker)), f"broker {broker} free")
+    context.control.alter_configs([ConfigChange("broker", str(broker), unset=("cordoned.log.dirs",))])
+    context.until(
+        lambda: "cordoned.log.dirs" not in context.control.broker_configs(str(broker)), f"broker {broker} free"
+    )
 
 
-def _data(ward: Ward) -> list[Partition]:
-    return [p for p in ward.partitions() if not p.topic.startswith("__")]
+def _data(context: HealContext) -> list[Partition]:
+    return [p for p in context.partitions() if not p.topic.startswith("__")]
 
 
-def _up(ward: Ward) -> list[int]:
-    return [b for b in BROKERS if b not in ward.fenced()]
+def _up(context: HealContext) -> list[int]:
+    return [b for b in BROKERS if b not in context.fenced()]
 
 
-def _marked(ward: Ward) -> set[str]:
-    configs = ward.control.topic_configs(["orders", "clicks"])
+def _marked(context: HealContext) -> set[str]:
+    configs = context.control.topic_configs(["orders", "clicks"])
     lists = [(t, v) for t, c in configs.items() for k, v in c.items() if k.endswith("throttled.replicas") and v]
     return {f"{topic}-{mark.partition(':')[0]}" for topic, marks in lists for mark in marks.split(",")}
 

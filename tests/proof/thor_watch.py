@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 from asgard.machines import local as nodes
-from tests.harness.watched import Ward, Watcher, watched
+from tests.harness.watched import HealContext, Watcher, watched
 
 SEED = 5
 SECONDS = 600.0
@@ -35,21 +35,21 @@ def prove(seconds: float = SECONDS, seed: int = SEED) -> tuple[dict[str, object]
     """The figures and what went wrong."""
     wrong: list[str] = []
     source = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="asgard-watch-") as scratch, watched(Path(scratch), POLICY) as ward:
-        with ward.watching() as watcher, ward.traffic(seed) as traffic, Sizes(watcher) as sizes:
+    with tempfile.TemporaryDirectory(prefix="asgard-watch-") as scratch, watched(Path(scratch), POLICY) as context:
+        with context.watching() as watcher, context.traffic(seed) as traffic, Sizes(watcher) as sizes:
             until = time.monotonic() + seconds
             losses: Counter[str] = Counter()
             while time.monotonic() < until:
                 what = source.choice(("kill", "stop", "restart"))
                 broker = source.choice((1, 2, 3, 4))
                 time.sleep(source.uniform(1, 6))
-                found = _lose(ward, watcher, broker, what)
+                found = _lose(context, watcher, broker, what)
                 losses[what] += 1
                 wrong += found
                 print(f"{what} of broker {broker}: {found or 'healed once'}", file=sys.stderr, flush=True)
             code = watcher.stop()
         lost = traffic.lost()
-        _, history = ward.run("thor", "history", "--last", "10000")
+        _, history = context.run("thor", "history", "--last", "10000")
     wrong += [f"the watcher ended with {code}"] if code else []
     wrong += [f"{lost} acknowledged records are lost"] if lost else []
     wrong += [f"{h['action']}: {h['state']}: {h['outcome']}" for h in history if h["state"] in ("failed", "begun")]
@@ -66,16 +66,16 @@ def prove(seconds: float = SECONDS, seed: int = SEED) -> tuple[dict[str, object]
     return figures, wrong
 
 
-def _lose(ward: Ward, watcher: Watcher, broker: int, what: str) -> list[str]:
+def _lose(context: HealContext, watcher: Watcher, broker: int, what: str) -> list[str]:
     """Lose a broker and wait until all is well again; what was wrong about how it was healed."""
     before = len(_restarts(watcher, broker))
     if what == "restart":
-        nodes.restart(ward.cluster.run_dir(broker))
+        nodes.restart(context.cluster.run_dir(broker))
     else:
-        (ward.cluster.kill if what == "kill" else ward.cluster.pause)(broker)
-        ward.until(lambda: len(_restarts(watcher, broker)) > before, f"a restart of broker {broker}")
-    ward.until(lambda: not ward.fenced() and ward.whole(), "every partition in sync")
-    ward.until(lambda: watcher.turns()[-1]["state"] == "healthy", "all well, as the watcher sees it")
+        (context.cluster.kill if what == "kill" else context.cluster.pause)(broker)
+        context.until(lambda: len(_restarts(watcher, broker)) > before, f"a restart of broker {broker}")
+    context.until(lambda: not context.fenced() and context.whole(), "every partition in sync")
+    context.until(lambda: watcher.turns()[-1]["state"] == "healthy", "all well, as the watcher sees it")
     healed = len(_restarts(watcher, broker)) - before
     allowed = (0, 1) if what == "restart" else (1,)
     return [] if healed in allowed else [f"{what} of broker {broker} was healed {healed} times"]

@@ -42,15 +42,14 @@ def list_(
     ] = False,
 ) -> None:
     """List the experiments that ship with Asgard, and those of your own folders."""
-    from asgard.loki.chaos import library as shelf
-    from asgard.loki.chaos import read
+    from asgard.loki.chaos import library, read
 
     if functions:
         document, table = chaos_words.functions()
         console.emit(document, table)
         return
     known: list[Experiment] = []
-    for path in shelf.files(experiments or ()).values():
+    for path in library.files(experiments or ()).values():
         try:
             known.append(read.read(path))
         except InvalidFile as error:
@@ -62,10 +61,9 @@ def list_(
 @command(chaos_app, example="asgard loki chaos show broker-dies")
 def show(experiment: Name, experiments: Folders = None) -> None:
     """Show an experiment: its file, or with --json what was read from it."""
-    from asgard.loki.chaos import library as shelf
-    from asgard.loki.chaos import read
+    from asgard.loki.chaos import library, read
 
-    path = shelf.find(experiment, experiments or ())
+    path = library.find(experiment, experiments or ())
     found = read.read(path)
     console.emit(found.document, text=f"{path.read_text().rstrip()}\n\n# {path}")
 
@@ -81,10 +79,9 @@ def validate(
     experiments: Folders = None,
 ) -> None:
     """Check experiments, offline: every mistake with its line, what is wrong and what is allowed."""
-    from asgard.loki.chaos import library as shelf
-    from asgard.loki.chaos import read
+    from asgard.loki.chaos import library, read
 
-    paths = [shelf.find(n, experiments or ()) for n in names or ()] or list(shelf.files(experiments or ()).values())
+    paths = [library.find(n, experiments or ()) for n in names or ()] or list(library.files(experiments or ()).values())
     valid, problems = [], []
     for path in paths:
         try:
@@ -194,10 +191,9 @@ def run(
     """
     from asgard.compose import chaos
     from asgard.kafka import target
-    from asgard.loki.chaos import BlastRadius, read
-    from asgard.loki.chaos import library as shelf
+    from asgard.loki.chaos import BlastRadius, library, read
 
-    chosen = read.read(shelf.find(experiment, experiments or ()), sets or ())
+    chosen = read.read(library.find(experiment, experiments or ()), sets or ())
     cluster = target.pick(context, bootstrap_server, command_config)
     limits = BlastRadius(max_brokers, min_in_sync, not allow_quorum_loss, max_processes, max_machines)
     options = chaos.Options(

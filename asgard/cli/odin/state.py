@@ -56,12 +56,11 @@ def import_(
 ) -> int:
     """Read a cluster that Asgard did not make: write its stack file, and a state whose next preview is empty."""
     from asgard.compose.settle import leftovers
-    from asgard.odin.lifecycle import adopt as takeover
-    from asgard.odin.lifecycle import display
+    from asgard.odin.lifecycle import adopt, display
 
     if file.exists():
         console.ask(f"{file} exists. Replace it?")
-    result = takeover.take_over(stack, file, tuple(topic or ()), context, bootstrap_server, command_config, leftovers())
+    result = adopt.take_over(stack, file, tuple(topic or ()), context, bootstrap_server, command_config, leftovers())
     text = f"{display.counts(result, done=True)}\n{file}: say who owns what, then `asgard odin preview -f {file}`"
     console.emit({"file": file, **display.document(result)}, text=text)
     return result.exit_code

@@ -74,13 +74,13 @@ def snapshot_of(
         from asgard.cluster import snapshot_file
 
         return snapshot_file.read(path)
-    from asgard.cluster import look as measure
+    from asgard.cluster import look
     from asgard.kafka import target
 
     seconds = window_seconds(window)
     control = target.pick(context, bootstrap_server, command_config).connect(deadline_s=CALL_DEADLINE_S)
     try:
-        return measure.take(control, window_s=seconds)
+        return look.take(control, window_s=seconds)
     finally:
         control.close()
 

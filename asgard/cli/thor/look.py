@@ -23,7 +23,7 @@ from asgard.core import console
 from asgard.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from asgard.cluster.activity import Around
+    from asgard.cluster.activity import Activity
     from asgard.kafka.model import ClusterSnapshot
 
 
@@ -75,29 +75,28 @@ def status(
     given = limits_of(limits)
     with snapshot_file.without_collector():
         if snapshot is not None:
-            found, around = snapshot_of(snapshot, context, bootstrap_server, command_config, window), None
+            found, activity = snapshot_of(snapshot, context, bootstrap_server, command_config, window), None
         else:
-            found, around = _look(context, bootstrap_server, command_config, window)
-        judged = judge(found, given, around)
+            found, activity = _look(context, bootstrap_server, command_config, window)
+        judged = judge(found, given, activity)
     console.emit(judged, *status_words.tables(judged), text=status_words.text(judged))
     return int(ExitCode.OK if judged.healthy else ExitCode.FAILED)
 
 
 def _look(
     context: str | None, bootstrap_server: str | None, command_config: str | None, window: str | None
-) -> tuple[ClusterSnapshot, Around]:
+) -> tuple[ClusterSnapshot, Activity]:
     """A snapshot of the cluster, and what is being done to it."""
-    from asgard.cluster import activity as around
-    from asgard.cluster import look as measure
+    from asgard.cluster import activity, look
     from asgard.journal.store.database import open_journal
     from asgard.kafka import target
 
     seconds = window_seconds(window)
     control = target.pick(context, bootstrap_server, command_config).connect(deadline_s=CALL_DEADLINE_S)
     try:
-        found = measure.take(control, window_s=seconds)
+        found = look.take(control, window_s=seconds)
         asked = [b.id for b in found.brokers if b.state == "up" and b.id not in found.silent]
         with open_journal() as journal:
-            return found, around.look(control, journal, found.cluster_id, asked, list(found.topics))
+            return found, activity.look(control, journal, found.cluster_id, asked, list(found.topics))
     finally:
         control.close()

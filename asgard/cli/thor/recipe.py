@@ -45,11 +45,10 @@ AllowRun = Annotated[
 @command(recipe_app, name="list", example="asgard thor recipe list")
 def list_(recipes: Folders = None) -> None:
     """List the recipes that ship with Asgard, and those of your own folders."""
-    from asgard.thor.recipes import library as shelf
-    from asgard.thor.recipes import read
+    from asgard.thor.recipes import library, read
 
     known: list[Recipe] = []
-    for path in shelf.files(recipes or ()).values():
+    for path in library.files(recipes or ()).values():
         try:
             known.append(read.read(path, examples=True))
         except AsgardError as error:
@@ -62,10 +61,9 @@ def list_(recipes: Folders = None) -> None:
 @command(recipe_app, example="asgard thor recipe show rolling-restart")
 def show(recipe: Name, recipes: Folders = None) -> None:
     """Show a recipe: its file, or with --json what was read from it."""
-    from asgard.thor.recipes import library as shelf
-    from asgard.thor.recipes import read
+    from asgard.thor.recipes import library, read
 
-    found = read.read(shelf.find(recipe, recipes or ()), examples=True)
+    found = read.read(library.find(recipe, recipes or ()), examples=True)
     console.emit(_document(found), text=f"{found.text.rstrip()}\n\n# {found.file}")
 
 
@@ -79,10 +77,9 @@ def validate(
     recipes: Folders = None,
 ) -> None:
     """Check recipes, offline: every mistake with its line, what is wrong and what is allowed."""
-    from asgard.thor.recipes import library as shelf
-    from asgard.thor.recipes import read
+    from asgard.thor.recipes import library, read
 
-    paths = [shelf.find(name, recipes or ()) for name in names or ()] or list(shelf.files(recipes or ()).values())
+    paths = [library.find(name, recipes or ()) for name in names or ()] or list(library.files(recipes or ()).values())
     valid, problems = [], []
     for path in paths:
         try:
@@ -128,10 +125,9 @@ def run(
     from asgard.compose import recipes as composed
     from asgard.kafka import target
     from asgard.thor.heal import policy as policies
-    from asgard.thor.recipes import library as shelf
-    from asgard.thor.recipes import read
+    from asgard.thor.recipes import library, read
 
-    chosen = read.read(shelf.find(recipe, recipes or ()), sets or ())
+    chosen = read.read(library.find(recipe, recipes or ()), sets or ())
     file = _limits_file(limits)
     policy = policies.read(file) if file else policies.Policy()
     options = composed.Options(limits_of(file), policy, confirm, on_event, allow_run, fresh)
@@ -177,8 +173,7 @@ def crontab(
     from asgard.compose import recipes as composed
     from asgard.core import cron, paths
     from asgard.thor.recipes import crontab as tab
-    from asgard.thor.recipes import library as shelf
-    from asgard.thor.recipes import read
+    from asgard.thor.recipes import library, read
 
     if (schedule or sets) and len(names or ()) != 1:
         raise WrongUsage("--schedule and --set go with one recipe", "Name it: asgard thor recipe crontab NAME …")
@@ -186,7 +181,7 @@ def crontab(
         when = cron.check(schedule) if schedule else None
     except ValueError as error:
         raise WrongUsage(f"--schedule {error}") from error
-    files = [shelf.find(name, recipes or ()) for name in names or ()] or list(shelf.files(recipes or ()).values())
+    files = [library.find(name, recipes or ()) for name in names or ()] or list(library.files(recipes or ()).values())
     logs = paths.private_dir(paths.home()) / "logs"
     paths.private_dir(logs)
     variables = {"ASGARD_HOME": str(paths.home())} | {v: os.environ[v] for v in tab.CARRIED if os.environ.get(v)}
@@ -208,7 +203,7 @@ def crontab(
             logs=logs,
             cluster=cluster,
             options=given,
-            shipped=path == shelf.files().get(path.stem),
+            shipped=path == library.files().get(path.stem),
             schedule=when,
         )
         if not made:

@@ -10,7 +10,7 @@ from asgard.core.console import Table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asgard.cluster.activity import Around
+    from asgard.cluster.activity import Activity
     from asgard.thor.status import BrokerStatus, Status
 
 ROWS_SHOWN = 40
@@ -102,7 +102,7 @@ def _quorum(status: Status) -> str:
     )
 
 
-def _around(around: Around) -> Iterator[str]:
+def _around(around: Activity) -> Iterator[str]:
     t = around.throttles
     for key, value in t.cluster.items():
         yield f"throttle: {key}={_rate_text(value)} for all brokers"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from asgard.cluster.held import Hold
+from asgard.cluster.held import HeldCluster
 from asgard.cluster.moves import record
 from asgard.cluster.moves.ledger import Ledger
 from asgard.core.errors import AsgardError
@@ -27,31 +27,31 @@ def key(broker: int) -> Key:
     return ("broker", str(broker), record.CORDON)
 
 
-def put(hold: Hold, ledger: Ledger, brokers: Iterable[int], tell: Callable[[str], None]) -> None:
+def put(held: HeldCluster, ledger: Ledger, brokers: Iterable[int], tell: Callable[[str], None]) -> None:
     """Cordon the brokers, on disk before it is done; where that is not possible it is said and the drain goes on without."""
     wanted = sorted(brokers)
-    if wanted and hold.control.features().get("metadata.version", 0) < _METADATA_VERSION:
+    if wanted and held.control.features().get("metadata.version", 0) < _METADATA_VERSION:
         tell(
             "the cluster is older than Kafka 4.3, which can't cordon brokers: new topics may still get replicas on those drained"
         )
         return
-    there = temporary.read(hold.control, [key(b) for b in wanted])
+    there = temporary.read(held.control, [key(b) for b in wanted])
     for broker in wanted:
         if key(broker) not in there:
             tell(f"broker {broker} is down, so it can't be cordoned")
         elif there[key(broker)] != ALL:
             ledger.cordon([Setting(key(broker), (ALL,), there[key(broker)])])
             try:
-                temporary.write(hold.control, {key(broker): ALL})
+                temporary.write(held.control, {key(broker): ALL})
             except AsgardError as error:
                 tell(f"broker {broker} is not cordoned, new topics may still get replicas there: {error.what}")
             else:
-                _wait_for(hold, broker, tell)
+                _wait_for(held, broker, tell)
 
 
-def _wait_for(hold: Hold, broker: int, tell: Callable[[str], None]) -> None:
+def _wait_for(held: HeldCluster, broker: int, tell: Callable[[str], None]) -> None:
     give_up = time.monotonic() + _SEEN_WITHIN_S
-    while not all(d.cordoned for d in hold.control.log_dirs([broker]).get(broker, ())):
+    while not all(d.cordoned for d in held.control.log_dirs([broker]).get(broker, ())):
         if time.monotonic() > give_up:
             tell(
                 f"broker {broker} was told that it is cordoned and does not say so: new topics may still get replicas there"
@@ -61,15 +61,15 @@ def _wait_for(hold: Hold, broker: int, tell: Callable[[str], None]) -> None:
     tell(f"broker {broker} is cordoned: it gets no new replicas")
 
 
-def undo(hold: Hold, brokers: Iterable[int], tell: Callable[[str], None]) -> None:
+def undo(held: HeldCluster, brokers: Iterable[int], tell: Callable[[str], None]) -> None:
     """Take back the cordons that drains kept; one that no drain of this journal has set stays, and that is said."""
     kept = {
         s.key: s
-        for o in operations.history(hold.journal, last=1000)
-        if o.kind == record.FORMAT and o.lease == hold.lease.name
+        for o in operations.history(held.journal, last=1000)
+        if o.kind == record.FORMAT and o.lease == held.lease.name
         for s in record.parse(o.undo).kept
     }
-    there = temporary.read(hold.control, [key(b) for b in brokers])
+    there = temporary.read(held.control, [key(b) for b in brokers])
     for broker in brokers:
         where = key(broker)
         if where not in there:
@@ -77,7 +77,7 @@ def undo(hold: Hold, brokers: Iterable[int], tell: Callable[[str], None]) -> Non
         elif there[where] != ALL:
             continue
         elif where in kept:
-            temporary.write(hold.control, {where: kept[where].before})
+            temporary.write(held.control, {where: kept[where].before})
             tell(f"broker {broker} is no longer cordoned")
         else:
             tell(f"broker {broker} was cordoned by somebody else and stays so")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from asgard.cluster.held import Hold
+from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
 from asgard.cluster.moves import batch, decide, fit
 from asgard.cluster.moves.back import take_back
@@ -43,7 +43,7 @@ class Execution:
 
     def __init__(
         self,
-        hold: Hold,
+        held: HeldCluster,
         plan: Plan,
         limits: Limits,
         *,
@@ -54,12 +54,12 @@ class Execution:
         tell: Callable[[str], None],
         closed: Callable[[], str | None],
     ) -> None:
-        self.hold = hold
+        self.held = held
         self.plan = plan
         self.limits = limits
         self.ledger = ledger
         self._replan = replan
-        self.watch = Watch(hold.control)
+        self.watch = Watch(held.control)
         self._throttle = throttle
         self.tally = Tally()
         self.left: list[Change] = []
@@ -137,7 +137,7 @@ class Execution:
 
     def sight(self) -> Sight:
         """What the next step depends on."""
-        wanted = self.hold.lease.wanted_by
+        wanted = self.held.lease.wanted_by
         worse = self.watch.worse({*self.flying, *self.tally.moved, *(_key(c) for c in self.left)})
         return Sight(
             self.plan.kind,
@@ -154,7 +154,7 @@ class Execution:
     def look(self) -> None:
         """See what has landed, how much is left to copy, and how the cluster is."""
         self.watch.look()
-        moving = self.hold.control.reassignments()
+        moving = self.held.control.reassignments()
         self.inherited = in_flight(self.inherited, moving)
         going = {(p.topic, p.partition): p for p in moving}
         absent = [c for key, c in self.flying.items() if key not in going or going[key].target_replicas != c.after]
@@ -174,7 +174,7 @@ class Execution:
         It lists a move a moment after it took it, and the broker that is asked for topics may hear later still: only new
         replicas that are in sync have arrived, and only what stays elsewhere for a while was moved by somebody else.
         """
-        topics = self.hold.control.topics({c.topic for c in absent})
+        topics = self.held.control.topics({c.topic for c in absent})
         there = {(p.topic, p.partition): p for t in topics.values() for p in t.partitions}
         now = time.monotonic()
         for change in absent:
@@ -214,7 +214,7 @@ class Execution:
 
     def submit(self) -> None:
         """Start the next batch: on disk, under the throttle, then to Kafka. What no longer fits is left out."""
-        control = self.hold.control
+        control = self.held.control
         chosen, self.left = batch.first(self.left, self.rate, self.limits)
         found = fit.compare(chosen, control.topics({c.topic for c in chosen}))
         self.tally.already |= {_key(c): c for c in found.done}
@@ -253,7 +253,7 @@ class Execution:
                 if (may and len(c.after) != len(c.before)) is other
             ]
             if moves:
-                errors |= self.hold.control.reassign(moves, allow_replication_factor_change=other)
+                errors |= self.held.control.reassign(moves, allow_replication_factor_change=other)
         return [(by_key[key], error) for key, error in errors.items() if error is not None]
 
     def _deleted(self, changes: Collection[Change]) -> None:
@@ -281,20 +281,20 @@ class Execution:
     def cancel(self, flying: Iterable[TopicPartition]) -> None:
         """Take moves back; they are left to do."""
         changes = [self.flying.pop(key) for key in list(flying)]
-        take_back(self.hold.control, [_flight(c) for c in changes])
+        take_back(self.held.control, [_flight(c) for c in changes])
         self.left = [*changes, *self.left]
 
     def elect(self, changes: Iterable[Change]) -> None:
         """Make the first replica the leader, of these partitions where it is not."""
         ours = {_key(c): c.after for c in changes}
-        topics = self.hold.control.topics({topic for topic, _ in ours})
+        topics = self.held.control.topics({topic for topic, _ in ours})
         wrong = [
             (p.topic, p.partition)
             for t in topics.values()
             for p in t.partitions
             if ours.get((p.topic, p.partition)) == p.replicas and p.leader != p.replicas[0]
         ]
-        errors = self.hold.control.elect_preferred_leaders(wrong) if wrong else {}
+        errors = self.held.control.elect_preferred_leaders(wrong) if wrong else {}
         for (topic, partition), error in errors.items():
             if error is not None and not is_unknown_topic(error):
                 self.tally.notes.append(f"{topic}-{partition} keeps its leader: {error.what}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from asgard.cluster.held import Hold
+from asgard.cluster.held import HeldCluster
 from asgard.cluster.moves import marks
 from asgard.cluster.moves import record as records
 from asgard.cluster.moves.foreign import refuse_throttles
@@ -28,12 +28,12 @@ def taken_over(what: str) -> str:
     return f"taken over by {what}"
 
 
-def left_open(hold: Hold) -> list[operations.Operation]:
+def left_open(held: HeldCluster) -> list[operations.Operation]:
     """Operations of this cluster whose moves and settings can be taken over, the oldest first.
 
     Whoever began them no longer holds the lease, or is this process.
     """
-    found = operations.unfinished(hold.journal, under=hold.lease.name)
+    found = operations.unfinished(held.journal, under=held.lease.name)
     return [u.operation for u in found if u.operation.kind in records.KINDS]
 
 
@@ -43,21 +43,21 @@ class Ledger:
     `left` are the moves that older ones had written down, `taken_over` those of them that are in flight.
     """
 
-    def __init__(self, hold: Hold, what: str, plan: str, moving: Iterable[Partition], up: Iterable[int]) -> None:
+    def __init__(self, held: HeldCluster, what: str, plan: str, moving: Iterable[Partition], up: Iterable[int]) -> None:
         """Take over what older ones left. Raises LeaseLost."""
-        self._hold = hold
+        self._hold = held
         self._up = frozenset(up)
-        older = left_open(hold)
+        older = left_open(held)
         before = records.merged(records.parse(o.undo) for o in older)
         self.left = before.flights
         self.taken_over = records.in_flight(before.flights, moving)
         self.took_over_from = tuple(o.undo.get("what", o.subject) for o in older)
         self.record = Record(what, plan, self.taken_over, before.settings)
         self.foreign: list[Setting] = []
-        self._operation = operations.begin(hold.journal, records.FORMAT, what, self.record.document(), hold.lease)
+        self._operation = operations.begin(held.journal, records.FORMAT, what, self.record.document(), held.lease)
         for operation in older:
             # A crash before this leaves both open: what they say is put back twice without harm.
-            operations.finish(hold.journal, operation, hold.lease, taken_over(what))
+            operations.finish(held.journal, operation, held.lease, taken_over(what))
 
     @property
     def flights(self) -> tuple[Flight, ...]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Literal
 
-from asgard.cluster.held import Hold
+from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
 from asgard.cluster.moves import cordon, fit, foreign, record
 from asgard.cluster.moves.auto import AUTO
@@ -43,7 +43,7 @@ def title(plan: Plan) -> str:
 
 
 def run(
-    hold: Hold,
+    held: HeldCluster,
     plan: Plan,
     limits: Limits,
     *,
@@ -59,22 +59,22 @@ def run(
     Raises Refused for a plan of another cluster or one that no longer fits, and where somebody else moves or throttles; what
     the control plane raises; LeaseLost; Interrupted. What was set stays written down until it is put back.
     """
-    if plan.cluster_id != hold.cluster_id:
+    if plan.cluster_id != held.cluster_id:
         raise Refused(
-            f"the plan is for the cluster {plan.cluster_id}, this is {hold.cluster_id}",
+            f"the plan is for the cluster {plan.cluster_id}, this is {held.cluster_id}",
             "Name the plan's cluster with --context or --bootstrap-server, or make a plan for this one.",
         )
-    control, healing = hold.control, plan.kind == "heal"
+    control, healing = held.control, plan.kind == "heal"
     if not healing and (why := closed(limits, time.time())):
         raise Refused(why, "Run it in a window, or with limits that have others.")
     up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
     mark = fingerprint(plan)
-    plan, found = fitting(hold, plan, limits, up, replan, tell)
+    plan, found = fitting(held, plan, limits, up, replan, tell)
     moving = control.reassignments()
-    theirs = _others(hold, moving, up, healing, tell)
-    ledger = Ledger(hold, title(plan), mark, moving, up)
+    theirs = _others(held, moving, up, healing, tell)
+    ledger = Ledger(held, title(plan), mark, moving, up)
     execution = Execution(
-        hold,
+        held,
         plan,
         limits,
         throttle=_tuner(control, limits, plan, tell) if throttle == AUTO else throttle,
@@ -88,15 +88,15 @@ def run(
     execution.leave_out(theirs)
     try:
         if plan.kind == "drain":
-            cordon.put(hold, ledger, [int(b) for b in plan.arguments if int(b) in up], execution.note)
+            cordon.put(held, ledger, [int(b) for b in plan.arguments if int(b) in up], execution.note)
         if plan.kind == "undo" and "drain" in plan.arguments:
-            cordon.undo(hold, [int(b) for b in plan.arguments if b.isdecimal()], execution.note)
-        _note(hold, plan, "started", {"moves": len(found.todo)})
+            cordon.undo(held, [int(b) for b in plan.arguments if b.isdecimal()], execution.note)
+        _note(held, plan, "started", {"moves": len(found.todo)})
         executed = execution.run(progress, poll_s)
         how = "stopped" if executed.stopped else "paused" if executed.handed_over else "finished"
         why = executed.stopped or executed.handed_over
         more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
-        _note(hold, plan, how, {**more, "refused": len(executed.refused), "why": why})
+        _note(held, plan, how, {**more, "refused": len(executed.refused), "why": why})
         return executed
     except Refused:
         if not execution.flying:
@@ -112,14 +112,14 @@ def run(
 
 
 def fitting(
-    hold: Hold, plan: Plan, limits: Limits, up: Collection[int], replan: Replan, tell: Callable[[str], None]
+    held: HeldCluster, plan: Plan, limits: Limits, up: Collection[int], replan: Replan, tell: Callable[[str], None]
 ) -> tuple[Plan, Fit]:
     """The plan against the cluster as it is. One that was begun here before, or needs a broker that is down, is planned anew.
 
     Raises Refused where the cluster has changed since the plan was made.
     """
-    found = fit.compare(plan.changes, hold.control.topics({c.topic for c in plan.changes}))
-    begun = begun_before(hold, plan)
+    found = fit.compare(plan.changes, held.control.topics({c.topic for c in plan.changes}))
+    begun = begun_before(held, plan)
     if found.stale and not begun:
         raise Refused(
             f"the plan no longer fits the cluster: {found.stale}",
@@ -130,24 +130,24 @@ def fitting(
         return plan, found
     why = f"broker {min(down)} is down" if down else found.stale
     left = (*found.todo, *(c for c, _ in found.changed))
-    made = replan(plan, left, _snapshot(hold.control), limits)
+    made = replan(plan, left, _snapshot(held.control), limits)
     tell(f"{why}: planned anew, {len(made.changes)} moves")
-    return made, fit.compare(made.changes, hold.control.topics({c.topic for c in made.changes}))
+    return made, fit.compare(made.changes, held.control.topics({c.topic for c in made.changes}))
 
 
-def begun_before(hold: Hold, plan: Plan) -> bool:
+def begun_before(held: HeldCluster, plan: Plan) -> bool:
     """Whether this plan was begun in this cluster before and is not at its end: it was cut short, stopped or handed over."""
     wanted = fingerprint(plan)
-    for o in reversed(operations.history(hold.journal, last=1000)):
-        if o.kind == record.FORMAT and o.lease == hold.lease.name and o.undo.get("plan") == wanted:
+    for o in reversed(operations.history(held.journal, last=1000)):
+        if o.kind == record.FORMAT and o.lease == held.lease.name and o.undo.get("plan") == wanted:
             return o.outcome not in ENDED
     return False
 
 
-def _note(hold: Hold, plan: Plan, how: str, data: dict[str, object]) -> None:
+def _note(held: HeldCluster, plan: Plan, how: str, data: dict[str, object]) -> None:
     """Tell whoever reads the journal."""
-    about: dict[str, object] = {"cluster_id": hold.cluster_id, "plan": title(plan), **data}
-    events.record(hold.journal, f"thor.plan.{how}", hold.name, about)
+    about: dict[str, object] = {"cluster_id": held.cluster_id, "plan": title(plan), **data}
+    events.record(held.journal, f"thor.plan.{how}", held.name, about)
 
 
 def closed(limits: Limits, now: float) -> str | None:
@@ -159,15 +159,15 @@ def closed(limits: Limits, now: float) -> str | None:
 
 
 def _others(
-    hold: Hold, moving: Collection[Partition], up: Collection[int], healing: bool, tell: Callable[[str], None]
+    held: HeldCluster, moving: Collection[Partition], up: Collection[int], healing: bool, tell: Callable[[str], None]
 ) -> list[Partition]:
     """Partitions that somebody else moves: a healing leaves them alone, everything else is refused (Refused)."""
-    older = record.merged(record.parse(o.undo) for o in left_open(hold))
+    older = record.merged(record.parse(o.undo) for o in left_open(held))
     theirs = foreign.moves(moving, record.in_flight(older.flights, moving))
     if healing:
         return theirs
     foreign.refuse_moves(theirs)
-    for broker in foreign.refuse_throttles(hold.control, up, older.settings):
+    for broker in foreign.refuse_throttles(held.control, up, older.settings):
         tell(f"broker {broker} has a throttle of its own, which wins over this one")
     return []
 
@@ -183,6 +183,6 @@ def _tuner(control: ControlPlane, limits: Limits, plan: Plan, tell: Callable[[st
 
 
 def _snapshot(control: ControlPlane) -> ClusterSnapshot:
-    from asgard.cluster import look as measure
+    from asgard.cluster import look
 
-    return measure.take(control)
+    return look.take(control)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from asgard.cluster.held import Hold
+from asgard.cluster.held import HeldCluster
 from asgard.cluster.moves import record as records
 from asgard.cluster.moves.back import take_back
 from asgard.cluster.moves.ledger import Ledger, left_open
@@ -57,17 +57,17 @@ class Cancelled:
         return "\n".join([*lines, "What had moved before stays: `asgard thor plan undo PLAN` plans the way back."])
 
 
-def inherit(hold: Hold, dead: Collection[int]) -> Inherited:
+def inherit(held: HeldCluster, dead: Collection[int]) -> Inherited:
     """Take over the moves in flight of whoever had the cluster before. Raises what the control plane raises, and LeaseLost.
 
     Moves that bring a replica to a dead broker are taken back, for the healing to plan; those that lead away from one run on
     without a throttle; the others run on under theirs, and what was set for them is put back by whoever ends last.
     """
-    if not left_open(hold):
+    if not left_open(held):
         return Inherited()
-    control, gone = hold.control, frozenset(dead)
+    control, gone = held.control, frozenset(dead)
     moving = control.reassignments()
-    ledger = Ledger(hold, "heal", "", moving, up_of(control.cluster().brokers) - gone)
+    ledger = Ledger(held, "heal", "", moving, up_of(control.cluster().brokers) - gone)
     back = tuple(f for f in ledger.flights if gone.intersection(f.adding))
     take_back(control, back)
     kept = [f for f in ledger.flights if f not in back]
@@ -80,12 +80,12 @@ def inherit(hold: Hold, dead: Collection[int]) -> Inherited:
     return Inherited(ledger.took_over_from, back, freed, running)
 
 
-def cancel(hold: Hold) -> Cancelled:
+def cancel(held: HeldCluster) -> Cancelled:
     """Take back what is running or half done: moves in flight, throttles, cordons. Raises what the control plane raises."""
-    if not left_open(hold):
+    if not left_open(held):
         return Cancelled()
-    control = hold.control
-    ledger = Ledger(hold, CANCEL, "", control.reassignments(), up_of(control.cluster().brokers))
+    control = held.control
+    ledger = Ledger(held, CANCEL, "", control.reassignments(), up_of(control.cluster().brokers))
     # Also those that a cancel which was killed had stopped already.
     take_back(control, ledger.left)
     ledger.throttle((), None)

@@ -14,7 +14,7 @@ from asgard.core.errors import AsgardError, Failed, Refused, WrongUsage
 from asgard.loki.chaos.kind import Plan, Reach
 from asgard.loki.chaos.kinds import kind
 from asgard.loki.chaos.limits import refusal
-from asgard.loki.chaos.site import CALL_DEADLINE_S, Fault, Site, standing
+from asgard.loki.chaos.site import CALL_DEADLINE_S, Fault, Site, state_now
 
 if TYPE_CHECKING:
     from asgard.journal.operations import Operation
@@ -131,7 +131,7 @@ def ended(journal: Database, operation: Operation, outcome: str) -> None:
 def refuse_beyond_limits(site: Site, plan: Plan) -> None:
     """Raise Refused where a fault would reach farther than the site's limits."""
     limits = site.limits
-    why = refusal(limits, plan.brokers, standing(site)) if plan.brokers else None
+    why = refusal(limits, plan.brokers, state_now(site)) if plan.brokers else None
     for what, count, most in (
         ("processes", plan.processes, limits.processes),
         ("machines", plan.machines, limits.machines),

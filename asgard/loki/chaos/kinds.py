@@ -9,7 +9,6 @@ from asgard.loki.chaos.kind import Kind
 
 _FAULTS = "asgard.loki.chaos.faults"
 _MACHINES = "asgard.loki.chaos.faults.machines"
-_MACHINES = "asgard.loki.chaos.faults.machines"
 MODULES = {
     "kill_broker": f"{_FAULTS}.brokers",
     "stop_broker": f"{_FAULTS}.brokers",

@@ -29,7 +29,7 @@ class BlastRadius:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ClusterState:
     """What stands now: `racks` of all brokers, those that are `down` (dead, hanging, or fenced), voters, partitions."""
 
     racks: Mapping[int, str | None]
@@ -38,25 +38,25 @@ class Standing:
     partitions: Collection[Partition]
 
 
-def refusal(limits: BlastRadius, taking: Iterable[int], standing: Standing) -> str | None:
+def refusal(limits: BlastRadius, taking: Iterable[int], state_now: ClusterState) -> str | None:
     """Why these brokers must not be taken away now, in a sentence; None: they may."""
     taken = frozenset(taking)
     if not taken:
         return None
-    down = standing.down | taken
+    down = state_now.down | taken
     most = limits.brokers
-    racks = {standing.racks.get(broker) for broker in down}
+    racks = {state_now.racks.get(broker) for broker in down}
     one_rack = len(racks) == 1 and None not in racks
     if (most is None and len(down) > 1 and not one_rack) or (most is not None and len(down) > most):
         allowed = "one broker, or those of one rack" if most is None else str(most)
-        already = f" ({_ids(standing.down - taken)} already)" if standing.down - taken else ""
+        already = f" ({_ids(state_now.down - taken)} already)" if state_now.down - taken else ""
         return f"broker {_ids(down)} would be down at a time{already}; allowed is {allowed}"
-    if limits.quorum and standing.voters & taken:
-        left, needed = len(standing.voters - down), len(standing.voters) // 2 + 1
+    if limits.quorum and state_now.voters & taken:
+        left, needed = len(state_now.voters - down), len(state_now.voters) // 2 + 1
         if left < needed:
-            return f"{left} of {len(standing.voters)} controllers would be left, which is no majority"
+            return f"{left} of {len(state_now.voters)} controllers would be left, which is no majority"
     if limits.in_sync > 0:
-        for p in standing.partitions:
+        for p in state_now.partitions:
             left_in_sync = len(set(p.isr) - down)
             if taken.intersection(p.isr) and left_in_sync < limits.in_sync:
                 few = f"{left_in_sync} in-sync replica{'' if left_in_sync == 1 else 's'}"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
-import secrets
 import threading
-from collections.abc import Iterator
-from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
+from asgard.core.errors import Failed
 from asgard.loki.chaos.site import Site
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def using(site: Site) -> Iterator[None]:
 
 
 def site() -> Site:
-    """The site to work on. Raises as `compose.fault.hold` does where it is to be got first."""
+    """The site to work on. Raises as `compose.holding.to_break` does where it is to be got first."""
     return _current().site
 
 
@@ -72,18 +72,10 @@ def _current() -> _Here:
 
 def _own() -> _Here:
     """A site for the rest of this process."""
-    from asgard.kafka import target
-
-    # By name: whoever joins the services (the machines are Odin's) stands above this one, and here it is asked for from below.
-    hold = import_module("asgard.compose.fault").hold
     stack = contextlib.ExitStack()
-    picked = target.pick(os.environ.get("ASGARD_CONTEXT"))
-    found = cast(
-        Site, stack.enter_context(hold(picked, doing="an experiment of another runner", seed=secrets.randbits(32)))
-    )
-    inner = (
-        contextlib.ExitStack()
-    )  # what is made for the site goes after everything is put back, and before the site does
+    found = stack.enter_context(_entry_point()())
+    # What is made for the site goes after everything is put back, and before the site does.
+    inner = contextlib.ExitStack()
     stack.push(inner)
     stack.callback(_put_back, found)
     atexit.register(stack.close)
@@ -94,3 +86,14 @@ def _put_back(found: Site) -> None:
     from asgard.loki.chaos.breaking import put_all_back
 
     put_all_back(found)
+
+
+def _entry_point() -> Callable[[], AbstractContextManager[Site]]:
+    """Who gives the site: what needs more than Loki stands above it and is declared as an entry point of the package."""
+    for found in entry_points(group="asgard.loki.chaos", name="site"):
+        opened: Callable[[], AbstractContextManager[Site]] = found.load()
+        return opened
+    raise Failed(
+        "this installation of Asgard does not say how Loki's functions get a cluster under another runner",
+        "Install asgard-kafka again with pip; or run the experiment with `asgard loki chaos run`.",
+    )

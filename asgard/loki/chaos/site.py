@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asgard.kafka.ports import ControlPlane, NodeControl
-from asgard.loki.chaos.limits import BlastRadius, Standing
+from asgard.loki.chaos.limits import BlastRadius, ClusterState
 
 if TYPE_CHECKING:
     from asgard.journal.leases import Lease
@@ -63,7 +63,7 @@ class Fault:
         return str(self.operation.undo.get("text") or f"{self.action} {self.subject}")
 
 
-def standing(site: Site) -> Standing:
+def state_now(site: Site) -> ClusterState:
     """What stands now: Kafka's word and the machines', the worse of both."""
     brokers = site.control.cluster().brokers
     machines = site.nodes.nodes() if site.nodes is not None else []
@@ -71,4 +71,4 @@ def standing(site: Site) -> Standing:
     down = {b.id for b in brokers if b.state != "up"} | {n.id for n in machines if n.state != "running"}
     voters = frozenset(v.id for v in site.control.quorum().voters)
     partitions = [p for t in site.control.topics(moves=False).values() for p in t.partitions]
-    return Standing(racks, frozenset(down), voters, partitions)
+    return ClusterState(racks, frozenset(down), voters, partitions)

@@ -1,6 +1,6 @@
 """The anomalies, named and defined as in Jepsen's Kafka workload (`jepsen.tests.kafka`), and how many of each were found.
 
-Where our definition differs from Jepsen's, docs/loki-check.md says why. A `Case` is an anomaly together with the circumstance
+Where our definition differs from Jepsen's, docs/loki-check.md says why. A `Symptom` is an anomaly together with the circumstance
 that decides whether it breaks a promise.
 """
 
@@ -27,7 +27,7 @@ class Anomaly(StrEnum):
     CORRUPTED = "corrupted"
 
 
-class Case(Enum):
+class Symptom(Enum):
     """An anomaly, the circumstance, and what one of its count is."""
 
     LOST = (Anomaly.LOST_WRITE, "", "acknowledged records that the last read did not find")
@@ -108,10 +108,10 @@ class Example:
 class Tally:
     """How many of each case, with the first few examples."""
 
-    counts: dict[Case, int] = field(default_factory=dict)
-    examples: dict[Case, list[Example]] = field(default_factory=dict)
+    counts: dict[Symptom, int] = field(default_factory=dict)
+    examples: dict[Symptom, list[Example]] = field(default_factory=dict)
 
-    def add(self, case: Case, count: int, examples: Callable[[int], Iterable[Example]]) -> None:
+    def add(self, case: Symptom, count: int, examples: Callable[[int], Iterable[Example]]) -> None:
         """`examples(n)` gives up to n of them; it is asked only where some are still wanted."""
         if not count:
             return

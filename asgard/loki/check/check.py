@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from asgard.loki.check import order, reads, settle
-from asgard.loki.check.anomalies import Case, Example
+from asgard.loki.check.anomalies import Example, Symptom
 from asgard.loki.check.arrays import ABORTED, ACKED, FAILED, LOGGED, POLLED, UNSETTLED, Bytes
 from asgard.loki.check.catalogue import look
 from asgard.loki.check.history import Bounds, Consumer, Ints, Producer, Source
-from asgard.loki.check.working_set import Board, Missing, lay_out
+from asgard.loki.check.working_set import Missing, WorkingSet, lay_out
 
 _CHUNK = 1 << 20
 
@@ -52,8 +52,8 @@ class Result:
 
     run: bytes
     counts: Counts
-    cases: Mapping[Case, int]
-    examples: Mapping[Case, tuple[Example, ...]]
+    cases: Mapping[Symptom, int]
+    examples: Mapping[Symptom, tuple[Example, ...]]
     missing: Mapping[str, Missing]
     producers: tuple[Producer, ...]
     consumers: tuple[Consumer, ...]
@@ -66,17 +66,17 @@ class Result:
 def check(source: Source) -> Result:
     """Find every anomaly of a history. Raises WrongUsage for one whose files don't fit together."""
     catalogue = look(source)
-    board = lay_out(source, catalogue)
-    reads.fill(source, board)
-    order.sends(board)
-    settle.acknowledgements(source, board)
-    order.polls(source, board)
+    working = lay_out(source, catalogue)
+    reads.fill(source, working)
+    order.sends(working)
+    settle.acknowledgements(source, working)
+    order.polls(source, working)
     return Result(
         catalogue.run,
-        _counts(board),
-        dict(board.tally.counts),
-        {case: tuple(found) for case, found in board.tally.examples.items()},
-        _missing(board),
+        _counts(working),
+        dict(working.tally.counts),
+        {case: tuple(found) for case, found in working.tally.examples.items()},
+        _missing(working),
         tuple(catalogue.producers.values()),
         tuple(consumer for consumer in catalogue.consumers.values() if consumer.via != "last-read"),
         dict(catalogue.bounds),
@@ -86,9 +86,9 @@ def check(source: Source) -> Result:
     )
 
 
-def _counts(board: Board) -> Counts:
+def _counts(working: WorkingSet) -> Counts:
     acknowledged = failed = indeterminate = arrived = consumed = read_back = 0
-    for records in board.records.values():
+    for records in working.records.values():
         for flags, count in enumerate(_histogram(records.state).tolist()):
             if flags & (FAILED | ABORTED):
                 failed += count
@@ -99,9 +99,9 @@ def _counts(board: Board) -> Counts:
                 acknowledged += count
                 consumed += count if flags & POLLED else 0
             read_back += count if flags & LOGGED else 0
-    indeterminate -= _never_sent(board)
+    indeterminate -= _never_sent(working)
     sent = acknowledged + failed + indeterminate
-    rest = (board.removed, board.unknown, board.foreign)
+    rest = (working.removed, working.unknown, working.foreign)
     return Counts(sent, acknowledged, failed, indeterminate, arrived, consumed, read_back, *rest)
 
 
@@ -113,12 +113,12 @@ def _histogram(state: Bytes) -> Ints:
     return found
 
 
-def _never_sent(board: Board) -> int:
+def _never_sent(working: WorkingSet) -> int:
     """A killed process had sequences in reserve: those behind the last one of which anything is known were not sent."""
     spare = 0
-    for topic, producer in board.catalogue.sent:
-        if board.catalogue.file_of[producer] in board.catalogue.killed:
-            records = board.records[topic]
+    for topic, producer in working.catalogue.sent:
+        if working.catalogue.file_of[producer] in working.catalogue.killed:
+            records = working.records[topic]
             state = records.state[records.of(producer)]
             end = len(state)
             while end and not len(known := np.flatnonzero(state[max(0, end - _CHUNK) : end] & ~np.uint8(UNSETTLED))):
@@ -128,10 +128,10 @@ def _never_sent(board: Board) -> int:
     return spare
 
 
-def _missing(board: Board) -> dict[str, Missing]:
+def _missing(working: WorkingSet) -> dict[str, Missing]:
     found = {}
-    for topic, parts in board.missing.items():
-        records = board.records[topic]
+    for topic, parts in working.missing.items():
+        records = working.records[topic]
         numbers = np.concatenate([numbers for _, numbers, _ in parts])
         by = np.searchsorted(records.first, numbers, "right") - 1
         partitions = np.concatenate([np.full(len(numbers), partition) for partition, numbers, _ in parts])

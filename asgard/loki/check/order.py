@@ -6,37 +6,37 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from asgard.loki.check.anomalies import Case, Example
+from asgard.loki.check.anomalies import Example, Symptom
 from asgard.loki.check.arrays import ABORTED, FAILED, LOGGED, PASSED, UNSETTLED, Bytes, Flags, Log, Records
 from asgard.loki.check.catalogue import Where
 from asgard.loki.check.history import Assigned, Ints, Polled, Source
-from asgard.loki.check.working_set import Board
+from asgard.loki.check.working_set import WorkingSet
 
 _CHUNK = 1 << 20
 
 
-def sends(board: Board) -> None:
+def sends(working: WorkingSet) -> None:
     """Walk through every log once: records that stand there twice, or behind one that was sent later."""
     again: dict[str, list[Ints]] = {}
-    for where, log in sorted(board.logs.items()):
-        records = board.records[where[0]]
+    for where, log in sorted(working.logs.items()):
+        records = working.records[where[0]]
         latest = np.full(len(records.producers), -1, np.int64)
         for start in range(0, log.places.size, _CHUNK):
             places = np.flatnonzero(log.records[start : start + _CHUNK]) + start
             numbers = log.records[places].astype(np.int64) - 1
             if len(numbers):
-                again.setdefault(where[0], []).append(_walk(board, where, places, numbers, latest))
+                again.setdefault(where[0], []).append(_walk(working, where, places, numbers, latest))
     for topic, parts in again.items():
-        _twice(board, topic, np.unique(np.concatenate(parts)))
+        _twice(working, topic, np.unique(np.concatenate(parts)))
 
 
-def _twice(board: Board, topic: str, numbers: Ints) -> None:
-    board.tally.add(Case.DUPLICATE, len(numbers), lambda wanted: _copies(board, topic, numbers[:wanted]))
+def _twice(working: WorkingSet, topic: str, numbers: Ints) -> None:
+    working.tally.add(Symptom.DUPLICATE, len(numbers), lambda wanted: _copies(working, topic, numbers[:wanted]))
 
 
-def _walk(board: Board, where: Where, places: Ints, numbers: Ints, latest: Ints) -> Ints:
+def _walk(working: WorkingSet, where: Where, places: Ints, numbers: Ints, latest: Ints) -> Ints:
     """One stretch of a log; `latest` holds each producer's last record so far. Gives the records met before."""
-    records = board.records[where[0]]
+    records = working.records[where[0]]
     met = records.state[numbers] & PASSED != 0
     records.state[numbers] |= PASSED
     by, grouped = _grouped(records, numbers)
@@ -56,7 +56,7 @@ def _walk(board: Board, where: Where, places: Ints, numbers: Ints, latest: Ints)
     behind = grouped < before
     latest[by[starts]] = grouped[np.append(starts[1:], len(grouped)) - 1]
     if behind.any():
-        _behind(board, where, places, numbers, grouped[behind], before[behind])
+        _behind(working, where, places, numbers, grouped[behind], before[behind])
     return again
 
 
@@ -69,29 +69,29 @@ def _grouped(records: Records, numbers: Ints) -> tuple[Ints, Ints]:
     return by[order], numbers[order]
 
 
-def _behind(board: Board, where: Where, places: Ints, numbers: Ints, late: Ints, before: Ints) -> None:
+def _behind(working: WorkingSet, where: Where, places: Ints, numbers: Ints, late: Ints, before: Ints) -> None:
     def examples(wanted: int) -> Iterable[Example]:
         for number, other in zip(late[:wanted].tolist(), before[:wanted].tolist(), strict=True):
-            offset = board.logs[where].places.offset(int(places[np.flatnonzero(numbers == number)[0]]))
-            note = f"it stands behind record {board.records[where[0]].name(other)[1]}, which was sent later"
-            yield board.example(where, offset, number, note)
+            offset = working.logs[where].places.offset(int(places[np.flatnonzero(numbers == number)[0]]))
+            note = f"it stands behind record {working.records[where[0]].name(other)[1]}, which was sent later"
+            yield working.example(where, offset, number, note)
 
-    board.tally.add(Case.SENT_OUT_OF_ORDER, len(late), examples)
+    working.tally.add(Symptom.SENT_OUT_OF_ORDER, len(late), examples)
 
 
-def _copies(board: Board, topic: str, numbers: Ints) -> Iterable[Example]:
+def _copies(working: WorkingSet, topic: str, numbers: Ints) -> Iterable[Example]:
     for number in numbers.tolist():
         found = [
             (where[1], log.places.offset(place))
-            for where, log in sorted(board.logs.items())
+            for where, log in sorted(working.logs.items())
             if where[0] == topic
             for place in np.flatnonzero(log.records == number + 1).tolist()
         ]
         note = "it stands at " + ", ".join(f"{partition}:{offset}" for partition, offset in found)
-        yield board.example((topic, found[0][0]), found[0][1], number, note + " (partition:offset)")
+        yield working.example((topic, found[0][0]), found[0][1], number, note + " (partition:offset)")
 
 
-def polls(source: Source, board: Board) -> None:
+def polls(source: Source, working: WorkingSet) -> None:
     """Walk with every consumer through what it was given: steps back, and steps over records that others were given."""
     stood: dict[tuple[int, int, Where], int] = {}
     moved: set[tuple[int, int, Where]] = set()
@@ -99,39 +99,39 @@ def polls(source: Source, board: Board) -> None:
         if isinstance(block, Assigned):
             for topic, partitions in block.partitions.items():
                 moved.update((file, block.consumer, (topic, partition)) for partition in partitions)
-        elif isinstance(block, Polled) and not board.catalogue.is_last_read(file, block.consumer):
+        elif isinstance(block, Polled) and not working.catalogue.is_last_read(file, block.consumer):
             key = (file, block.consumer, (block.topic, block.partition))
             offsets = block.offsets.values()
             if key in stood:
-                _step(board, block, np.array((stood[key], offsets[0])), across=key in moved)
+                _step(working, block, np.array((stood[key], offsets[0])), across=key in moved)
             moved.discard(key)
             stood[key] = int(offsets[-1])
-            _step(board, block, offsets, across=False)
+            _step(working, block, offsets, across=False)
 
 
-def _step(board: Board, block: Polled, offsets: Ints, *, across: bool) -> None:
+def _step(working: WorkingSet, block: Polled, offsets: Ints, *, across: bool) -> None:
     where = (block.topic, block.partition)
-    log, consumer = board.logs[where], f"consumer {block.consumer}"
+    log, consumer = working.logs[where], f"consumer {block.consumer}"
     steps = np.diff(offsets)
     if (steps == 1).all():
         return
     back = np.flatnonzero(steps < 1)
-    board.tally.add(
-        Case.BACK_ACROSS if across else Case.BACK,
+    working.tally.add(
+        Symptom.BACK_ACROSS if across else Symptom.BACK,
         len(back),
         lambda wanted: [
-            board.example(where, int(offsets[row + 1]), None, f"{consumer} came from {offsets[row]}", block.at_us)
+            working.example(where, int(offsets[row + 1]), None, f"{consumer} came from {offsets[row]}", block.at_us)
             for row in back[:wanted].tolist()
         ],
     )
     wide = np.flatnonzero(steps > 1)
-    skipped = _between(log, log.places.of(offsets[wide]) + 1, log.places.of(offsets[wide + 1]), board, where)
+    skipped = _between(log, log.places.of(offsets[wide]) + 1, log.places.of(offsets[wide + 1]), working, where)
     over = np.flatnonzero(skipped)
-    board.tally.add(
-        Case.SKIP_ACROSS if across else Case.SKIP,
+    working.tally.add(
+        Symptom.SKIP_ACROSS if across else Symptom.SKIP,
         int(skipped.sum()),
         lambda wanted: [
-            board.example(
+            working.example(
                 where,
                 int(offsets[wide[row] + 1]),
                 None,
@@ -143,10 +143,10 @@ def _step(board: Board, block: Polled, offsets: Ints, *, across: bool) -> None:
     )
 
 
-def _between(log: Log, starts: Ints, ends: Ints, board: Board, where: Where) -> Ints:
+def _between(log: Log, starts: Ints, ends: Ints, working: WorkingSet, where: Where) -> Ints:
     """How many records each of the gaps `[start, end)` holds that the consumer should have been given."""
     found = np.zeros(len(starts), np.int64)
-    state, last_read = board.records[where[0]].state, where in board.catalogue.bounds
+    state, last_read = working.records[where[0]].state, where in working.catalogue.bounds
     before = np.concatenate(([0], np.cumsum(ends - starts)))
     at = 0
     while at < len(starts):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from asgard.loki.check.anomalies import Case
+from asgard.loki.check.anomalies import Symptom
 from asgard.loki.check.history import Acks, Consumer, Producer
 
 _STRENGTH: dict[Acks, int] = {"0": 0, "1": 1, "all": 2}
@@ -81,7 +81,7 @@ class Promise(StrEnum):
 class Rule:
     """`holds(mode)`: whether the promise was given. `unless`: what to say where it was not. No promise: the case breaks none."""
 
-    case: Case
+    case: Symptom
     promise: Promise | None
     holds: Callable[[Mode], bool]
     unless: str
@@ -117,40 +117,40 @@ _UNCLEAN = (
 _REBALANCED = "with subscribe a consumer begins where its group committed, not where it was itself"
 
 TABLE: tuple[Rule, ...] = (
-    Rule(Case.LOST, Promise.DURABILITY, _replicated, _WITHOUT_REPLICAS),
-    Rule(Case.UNSEEN, None, _never, "nobody looked yet: neither kept nor lost"),
+    Rule(Symptom.LOST, Promise.DURABILITY, _replicated, _WITHOUT_REPLICAS),
+    Rule(Symptom.UNSEEN, None, _never, "nobody looked yet: neither kept nor lost"),
     Rule(
-        Case.DUPLICATE,
+        Symptom.DUPLICATE,
         Promise.ONCE,
         _idempotent,
         "without enable.idempotence a producer that tries again may write twice; so it may after an unclean leader "
         "election, and once a send timed out and the client began anew",
     ),
-    Rule(Case.DISAGREEING_READERS, Promise.ONE_LOG, lambda mode: not mode.unclean_election, _UNCLEAN),
-    Rule(Case.TOLD_ELSEWHERE, Promise.TOLD_TRULY, _replicated, _WITHOUT_REPLICAS),
-    Rule(Case.REFUSED_READ, Promise.ATOMICITY, _always, ""),
+    Rule(Symptom.DISAGREEING_READERS, Promise.ONE_LOG, lambda mode: not mode.unclean_election, _UNCLEAN),
+    Rule(Symptom.TOLD_ELSEWHERE, Promise.TOLD_TRULY, _replicated, _WITHOUT_REPLICAS),
+    Rule(Symptom.REFUSED_READ, Promise.ATOMICITY, _always, ""),
     Rule(
-        Case.ABORTED_READ,
+        Symptom.ABORTED_READ,
         Promise.ATOMICITY,
         lambda mode: not mode.unclean_election,
         "an unclean leader election may take away the marker that says that a transaction was aborted",
     ),
     Rule(
-        Case.UNCOMMITTED_READ,
+        Symptom.UNCOMMITTED_READ,
         None,
         _never,
         "isolation.level=read_uncommitted asks for records of open and aborted transactions",
     ),
-    Rule(Case.SKIP, Promise.NO_GAPS, lambda mode: not mode.unclean_election, _UNCLEAN),
-    Rule(Case.SKIP_ACROSS, Promise.NO_GAPS, lambda mode: not (mode.subscribe or mode.unclean_election), _REBALANCED),
-    Rule(Case.BACK, Promise.NO_GAPS, lambda mode: not mode.unclean_election, _UNCLEAN),
-    Rule(Case.BACK_ACROSS, Promise.NO_GAPS, lambda mode: not (mode.subscribe or mode.unclean_election), _REBALANCED),
+    Rule(Symptom.SKIP, Promise.NO_GAPS, lambda mode: not mode.unclean_election, _UNCLEAN),
+    Rule(Symptom.SKIP_ACROSS, Promise.NO_GAPS, lambda mode: not (mode.subscribe or mode.unclean_election), _REBALANCED),
+    Rule(Symptom.BACK, Promise.NO_GAPS, lambda mode: not mode.unclean_election, _UNCLEAN),
+    Rule(Symptom.BACK_ACROSS, Promise.NO_GAPS, lambda mode: not (mode.subscribe or mode.unclean_election), _REBALANCED),
     Rule(
-        Case.SENT_OUT_OF_ORDER,
+        Symptom.SENT_OUT_OF_ORDER,
         Promise.SEND_ORDER,
         _idempotent,
         "without enable.idempotence a retry may be overtaken, as several requests are in flight; so it may after an unclean "
         "leader election, and once a send timed out and the client began anew",
     ),
-    Rule(Case.CORRUPTED, Promise.INTEGRITY, _always, ""),
+    Rule(Symptom.CORRUPTED, Promise.INTEGRITY, _always, ""),
 )

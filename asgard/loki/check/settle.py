@@ -4,47 +4,47 @@ from __future__ import annotations
 
 import numpy as np
 
-from asgard.loki.check.anomalies import Case
+from asgard.loki.check.anomalies import Symptom
 from asgard.loki.check.arrays import ABORTED, ACKED, FAILED, LOGGED, POLLED, UNSETTLED, WITH_SENDER, Bytes, Flags
 from asgard.loki.check.history import NO_OFFSET, Acked, Bounds, Ints, Source
-from asgard.loki.check.working_set import Board
+from asgard.loki.check.working_set import WorkingSet
 
 MISSING_KEPT = 1_000_000
 """So many lost records are kept one by one, to be looked for on the disks; all are counted."""
 
 
-def acknowledgements(source: Source, board: Board) -> None:
+def acknowledgements(source: Source, working: WorkingSet) -> None:
     """Walk through all acknowledgements, once the logs are filled."""
     kept = 0
     for _, block in source.blocks((Acked,)):
         if isinstance(block, Acked):
-            kept += _settle(board, block, MISSING_KEPT - kept)
+            kept += _settle(working, block, MISSING_KEPT - kept)
 
 
-def _settle(board: Board, block: Acked, room: int) -> int:
-    records = board.records[block.topic]
+def _settle(working: WorkingSet, block: Acked, room: int) -> int:
+    records = working.records[block.topic]
     sequences, offsets = block.sequences.values(), block.offsets.values()
     numbers, known = records.numbers(np.full(len(sequences), block.producer), sequences)
     if known is not None:
-        board.unknown += len(sequences) - len(numbers)
+        working.unknown += len(sequences) - len(numbers)
         offsets = offsets[known]
     before = records.state[numbers]
     fresh = before & ACKED == 0
     if not fresh.all():
         numbers, offsets, before = numbers[fresh], offsets[fresh], before[fresh]
     records.state[numbers] = before | ACKED
-    _told(board, block, numbers, offsets, before)
+    _told(working, block, numbers, offsets, before)
     counts = before & (ABORTED | UNSETTLED | FAILED) == 0
     missing = counts & (before & LOGGED == 0)
     if not missing.any():
         return 0
-    return _decide(board, block, numbers[missing], offsets[missing], before[missing], room)
+    return _decide(working, block, numbers[missing], offsets[missing], before[missing], room)
 
 
-def _told(board: Board, block: Acked, numbers: Ints, offsets: Ints, before: Bytes) -> None:
+def _told(working: WorkingSet, block: Acked, numbers: Ints, offsets: Ints, before: Bytes) -> None:
     """Does the record stand where its sender was told?"""
     where = (block.topic, block.partition)
-    log, bounds = board.logs.get(where), board.catalogue.bounds.get(where)
+    log, bounds = working.logs.get(where), working.catalogue.bounds.get(where)
     told = np.flatnonzero(offsets != NO_OFFSET)
     if log is None or not len(told):
         return
@@ -62,14 +62,14 @@ def _told(board: Board, block: Acked, numbers: Ints, offsets: Ints, before: Byte
     def note(row: int) -> str:
         if not here[row]:
             return "it stands elsewhere in the log"
-        producer, sequence = board.records[block.topic].name(int(here[row]) - 1)
+        producer, sequence = working.records[block.topic].name(int(here[row]) - 1)
         return f"readers saw record {sequence} of producer {producer} there"
 
-    board.tally.add(
-        Case.TOLD_ELSEWHERE,
+    working.tally.add(
+        Symptom.TOLD_ELSEWHERE,
         len(fresh),
         lambda wanted: [
-            board.example(where, int(offsets[told[row]]), int(numbers[told[row]]), note(row), block.at_us)
+            working.example(where, int(offsets[told[row]]), int(numbers[told[row]]), note(row), block.at_us)
             for place in fresh[:wanted].tolist()
             for row in np.flatnonzero(wrong & (places == place))[:1].tolist()
         ],
@@ -77,7 +77,7 @@ def _told(board: Board, block: Acked, numbers: Ints, offsets: Ints, before: Byte
 
 
 def _decide(
-    board: Board,
+    working: WorkingSet,
     block: Acked,
     numbers: Ints,
     offsets: Ints,
@@ -86,25 +86,25 @@ def _decide(
 ) -> int:
     """Records that the last read did not find: lost, deleted by retention, or undecided. Gives how many lost ones were kept."""
     where = (block.topic, block.partition)
-    lost, removed = _fate(board.catalogue.bounds.get(where), offsets)
-    board.removed += int(np.count_nonzero(removed))
+    lost, removed = _fate(working.catalogue.bounds.get(where), offsets)
+    working.removed += int(np.count_nonzero(removed))
     unseen = ~lost & ~removed & (before & POLLED == 0)
 
-    def note(case: Case, rows: Ints) -> None:
-        board.tally.add(
+    def note(case: Symptom, rows: Ints) -> None:
+        working.tally.add(
             case,
             len(rows),
             lambda wanted: [
-                board.example(where, int(offsets[row]), int(numbers[row]), "", block.at_us)
+                working.example(where, int(offsets[row]), int(numbers[row]), "", block.at_us)
                 for row in rows[:wanted].tolist()
             ],
         )
 
-    note(Case.LOST, np.flatnonzero(lost))
-    note(Case.UNSEEN, np.flatnonzero(unseen))
+    note(Symptom.LOST, np.flatnonzero(lost))
+    note(Symptom.UNSEEN, np.flatnonzero(unseen))
     kept = np.flatnonzero(lost)[: max(room, 0)]
     if len(kept):
-        board.missing[block.topic].append((block.partition, numbers[kept], offsets[kept]))
+        working.missing[block.topic].append((block.partition, numbers[kept], offsets[kept]))
     return len(kept)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from asgard.loki.check.anomalies import Anomaly, Case, Example
+from asgard.loki.check.anomalies import Anomaly, Example, Symptom
 from asgard.loki.check.check import Counts, Result
 from asgard.loki.check.promises import TABLE, Mode, Promise
 
@@ -48,7 +48,7 @@ class Traces:
 class Finding:
     """A case that was found. `promise`: the one that it breaks, None where this mode promised nothing; `because` says why not."""
 
-    case: Case
+    case: Symptom
     count: int
     promise: Promise | None
     because: str
@@ -82,24 +82,24 @@ class Verdict:
     notes: tuple[str, ...]
     sentence: str
 
-    def count(self, *cases: Case) -> int:
+    def count(self, *cases: Symptom) -> int:
         """How many of these were found."""
         return sum(finding.count for finding in self.findings if finding.case in cases)
 
     @property
     def lost(self) -> int:
         """Acknowledged records that are gone, promised or not."""
-        return self.count(Case.LOST)
+        return self.count(Symptom.LOST)
 
     @property
     def duplicates(self) -> int:
         """Records that stand more than once, promised or not."""
-        return self.count(Case.DUPLICATE)
+        return self.count(Symptom.DUPLICATE)
 
     @property
     def unseen(self) -> int:
         """Acknowledged records that nobody read and no last read decided about."""
-        return self.count(Case.UNSEEN)
+        return self.count(Symptom.UNSEEN)
 
     @property
     def broken(self) -> tuple[Promise, ...]:
@@ -130,7 +130,7 @@ def judge(
     )
     if any(finding.promise for finding in findings):
         outcome = Outcome.BROKEN
-    elif any(finding.case is Case.UNSEEN for finding in findings) or not result.last_read:
+    elif any(finding.case is Symptom.UNSEEN for finding in findings) or not result.last_read:
         outcome = Outcome.UNDECIDED
     else:
         outcome = Outcome.KEPT
@@ -140,7 +140,7 @@ def judge(
 
 def _fate(result: Result, traces: Traces | None) -> str:
     """What became of what was acknowledged."""
-    counts, lost, unseen = result.counts, result.cases.get(Case.LOST, 0), result.cases.get(Case.UNSEEN, 0)
+    counts, lost, unseen = result.counts, result.cases.get(Symptom.LOST, 0), result.cases.get(Symptom.UNSEEN, 0)
     if not counts.acknowledged:
         return "No record was acknowledged, so nothing could be lost."
     all_of_them = f"{counts.acknowledged:,} acknowledged {_records(counts.acknowledged)}"
@@ -169,7 +169,7 @@ def _place(lost: int, traces: Traces | None) -> str:
 
 def _promises(findings: tuple[Finding, ...], mode: Mode, outcome: Outcome) -> tuple[str, ...]:
     broken = dict.fromkeys(str(finding.promise) for finding in findings if finding.promise is not None)
-    allowed = [finding for finding in findings if finding.promise is None and finding.case is not Case.UNSEEN]
+    allowed = [finding for finding in findings if finding.promise is None and finding.case is not Symptom.UNSEEN]
     told = []
     if broken:
         many = "A promise was broken" if len(broken) == 1 else f"{len(broken)} promises were broken"

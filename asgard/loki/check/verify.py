@@ -1,6 +1,6 @@
 """From a load's history to its verdict in one call: last read, check, the search on the disks, the judgement.
 
-verdict = prove(directory, connection, control, nodes=list_nodes(stack / "nodes"))
+verdict = verify(directory, connection, control, nodes=list_nodes(stack / "nodes"))
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from asgard.loki.check.verdict import Verdict, judge
 from asgard.machines.local.rundir import RunDir
 
 
-def prove(
+def verify(
     directory: Path,
     connection: Connection,
     control: ControlPlane,

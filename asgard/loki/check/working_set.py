@@ -25,7 +25,7 @@ class Missing:
 
 
 @dataclass
-class Board:
+class WorkingSet:
     """`records` by topic, `logs` by partition; `missing` by topic, the first `MISSING_KEPT` of all."""
 
     catalogue: Catalogue
@@ -45,28 +45,28 @@ class Board:
         return Example(*where, None if offset == NO_OFFSET else offset, producer, sequence, note, at_us)
 
 
-def lay_out(source: Source, catalogue: Catalogue) -> Board:
+def lay_out(source: Source, catalogue: Catalogue) -> WorkingSet:
     """Memory for everything, and what is known of records before anybody read: failed, aborted, unsettled."""
-    board = Board(catalogue)
+    working = WorkingSet(catalogue)
     by_topic: dict[str, list[tuple[int, int]]] = {topic: [] for topic in catalogue.topics}
     for (topic, producer), until in sorted(catalogue.sent.items()):
         by_topic[topic].append((producer, until))
-    board.records = {topic: Records(sent) for topic, sent in by_topic.items()}
+    working.records = {topic: Records(sent) for topic, sent in by_topic.items()}
     sparse = {where for where, span in catalogue.spans.items() if Places.wasteful(span)}
     known = {where: ranked(_offsets(source, where)) for where in sparse}
     for where, span in catalogue.spans.items():
-        board.logs[where] = Log(Places(span, known.get(where)), board.records[where[0]].total)
+        working.logs[where] = Log(Places(span, known.get(where)), working.records[where[0]].total)
     for (topic, producer), ranges in catalogue.transactions.items():
-        state = board.records[topic].state[board.records[topic].of(producer)]
+        state = working.records[topic].state[working.records[topic].of(producer)]
         for spans, flag in ((ranges.aborted, ABORTED), (ranges.unsettled, UNSETTLED)):
             for first, until in zip(spans[::2], spans[1::2], strict=True):
                 state[first:until] |= flag
     for _, block in source.blocks((Failed,)):
         if isinstance(block, Failed):
             sequences = block.sequences.values()
-            numbers, _ = board.records[block.topic].numbers(np.full(len(sequences), block.producer), sequences)
-            board.records[block.topic].state[numbers] |= FAILED
-    return board
+            numbers, _ = working.records[block.topic].numbers(np.full(len(sequences), block.producer), sequences)
+            working.records[block.topic].state[numbers] |= FAILED
+    return working
 
 
 def _offsets(source: Source, where: Where) -> Iterable[Ints]:

@@ -36,11 +36,11 @@ def look(
     from asgard.loki.check.check import check
     from asgard.loki.check.history import HistoryFiles
     from asgard.loki.check.verdict import judge
-    from asgard.loki.check.verify import prove
+    from asgard.loki.check.verify import verify
 
     deadline_s = LEAST_S + records / READ_PER_S
     try:
-        return prove(directory, connection, control, nodes=nodes, deadline_s=deadline_s, starts=starts)
+        return verify(directory, connection, control, nodes=nodes, deadline_s=deadline_s, starts=starts)
     except AsgardError as error:
         return judge(check(HistoryFiles(directory)), left=(error.what,))
 

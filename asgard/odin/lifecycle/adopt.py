@@ -17,7 +17,7 @@ from asgard.odin.lifecycle.options import Options
 from asgard.odin.lifecycle.session import changing, directory
 from asgard.odin.resources import identity
 from asgard.odin.resources.observe import TEMPORARY_CONFIGS
-from asgard.odin.spec import export as importing
+from asgard.odin.spec import export
 from asgard.odin.spec.model import ExternalSpec, StackSpec
 from asgard.odin.spec.read import load
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asgard.journal.operations import Leftovers
 
 
-def read_cluster(control: ControlPlane, patterns: tuple[str, ...], myself: str | None) -> importing.Found:
+def read_cluster(control: ControlPlane, patterns: tuple[str, ...], myself: str | None) -> export.Found:
     """What a cluster holds; only the topics that match, where patterns are given, and then nothing but topics.
 
     `myself`, the user who looks, is left out: a stack that deletes the user it works as could never finish.
@@ -40,9 +40,9 @@ def read_cluster(control: ControlPlane, patterns: tuple[str, ...], myself: str |
         for name, config in control.topic_configs(list(topics)).items()
     }
     if patterns:
-        return importing.Found(topics, configs)
+        return export.Found(topics, configs)
     users = {name: mechanisms for name, mechanisms in control.users().items() if name != myself}
-    return importing.Found(topics, configs, users, control.acls(), control.quotas(), control.broker_configs(""))
+    return export.Found(topics, configs, users, control.acls(), control.quotas(), control.broker_configs(""))
 
 
 def take_over(
@@ -69,7 +69,7 @@ def take_over(
     else:
         properties = str(Path(command_config).absolute()) if command_config else None
         external = ExternalSpec(chosen.connection.bootstrap_servers, properties, cluster_id)
-    file.write_text(importing.render(stack, external, found))
+    file.write_text(export.render(stack, external, found))
     return adopt(load(file), leftovers)
 
 

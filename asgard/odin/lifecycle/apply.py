@@ -28,7 +28,7 @@ from asgard.odin.lifecycle.passphrase import passphrase
 from asgard.odin.lifecycle.propagation import wait_for_access
 from asgard.odin.lifecycle.removals import refused_removals
 from asgard.odin.lifecycle.session import Session, changing, reading
-from asgard.odin.lifecycle.unchanged import standing
+from asgard.odin.lifecycle.unchanged import untouched
 from asgard.odin.spec.model import StackSpec
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def _kept(session: Session, spec: StackSpec, options: Options, state: State, see
     """What the program leaves out and the engine keeps. The Pulumi CLI has to be told of everything."""
     if options.engine == "pulumi":
         return {}
-    return standing(spec, session.external, session.ref, state, seen.drifts)
+    return untouched(spec, session.external, session.ref, state, seen.drifts)
 
 
 def engine(

@@ -11,7 +11,7 @@ from asgard.kafka.connection import render_properties
 from asgard.odin import program as programs
 from asgard.odin.engine.state import State
 from asgard.odin.engine.steps import Result, Step
-from asgard.odin.lifecycle import unchanged as standing
+from asgard.odin.lifecycle import unchanged as unchanged_resources
 from asgard.odin.lifecycle.passphrase import key_file
 from asgard.odin.lifecycle.session import Session, client_file, directory, plain_outputs
 from asgard.odin.resources.kinds import ACL, CLUSTER, CONFIG, KINDS, READY
@@ -102,7 +102,7 @@ def applied(session: Session, spec: StackSpec, result: Result) -> None:
         events.record(session.journal, "odin.stack.provisioned", spec.name, data | {"cluster_id": cluster_id})
     if result.ok:
         state.meta["fingerprint"] = programs.fingerprint(spec, session.external)
-        state.meta["marks"] = standing.marks(spec, session.external, session.ref, state)
+        state.meta["marks"] = unchanged_resources.marks(spec, session.external, session.ref, state)
         session.store.save(state)
 
 

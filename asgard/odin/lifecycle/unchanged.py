@@ -35,7 +35,7 @@ def marks(spec: StackSpec, external: Connection | None, ref: StackRef, state: St
     return {ref.child(ref.urn, *named): mark for named, mark in _marks(spec, external, ref, state)}
 
 
-def standing(
+def untouched(
     spec: StackSpec, external: Connection | None, ref: StackRef, state: State, drifts: Collection[Drift]
 ) -> dict[Named, str]:
     """Resources that can be left out of the program, with their URNs. Nothing where an earlier run is unfinished, or where

@@ -15,8 +15,7 @@ from asgard.kafka.addresses import wrong_servers
 from asgard.kafka.connection import FIRST_USER
 from asgard.kafka.model import Acl, QuotaEntity
 from asgard.odin.resources import configs
-from asgard.odin.spec import acls as access
-from asgard.odin.spec import names
+from asgard.odin.spec import acls, names
 from asgard.odin.spec.resolve import CLUSTER_RESOURCE, authorizer_of, explicit_acls, quota_entity, quota_values
 
 Found = Iterator[tuple[Loc, str] | tuple[Loc, str, Loc]]
@@ -201,7 +200,7 @@ def _topics(file: StackFile) -> Found:
         if topic.retention is not None and "retention.ms" in topic.config:
             yield (*loc, "config", "retention.ms"), "is given twice, with `retention`; allowed is one of the two"
         yield from _lags(topic, loc)
-    external = [name for name in file.external_topics if access.pattern(name)[0] == "LITERAL" and name != "*"]
+    external = [name for name in file.external_topics if acls.pattern(name)[0] == "LITERAL" and name != "*"]
     for name, earlier in names.collisions([*external, *first]).items():
         if name in first:
             yield (
@@ -213,7 +212,7 @@ def _topics(file: StackFile) -> Found:
     for i, name in enumerate(file.external_topics):
         if name in first:
             yield ("external_topics", i), f"is {name!r}, which stands under `topics` too; allowed is one of the two"
-        elif name != "*" and (wrong := names.wrong_topic(access.pattern(name)[1])):
+        elif name != "*" and (wrong := names.wrong_topic(acls.pattern(name)[1])):
             yield ("external_topics", i), wrong
 
 
@@ -262,7 +261,7 @@ def _lags(topic: TopicEntry, loc: Loc) -> Found:
 def _users(file: StackFile, topics: set[str]) -> Found:
     first: dict[str, int] = {}
     allowed = topics | set(file.external_topics)
-    literal_patterns = [name for name in file.external_topics if access.pattern(name)[0] == "PREFIXED" or name == "*"]
+    literal_patterns = [name for name in file.external_topics if acls.pattern(name)[0] == "PREFIXED" or name == "*"]
     for i, user in enumerate(file.users):
         loc: Loc = ("users", i)
         if wrong := names.wrong_user(user.name):
@@ -295,10 +294,10 @@ def _users(file: StackFile, topics: set[str]) -> Found:
 def _unknown_topic(name: str, topics: set[str], allowed: set[str], patterns: list[str]) -> str | None:
     if name == "*" or name in allowed:
         return None
-    kind, resource = access.pattern(name)
+    kind, resource = acls.pattern(name)
     if wrong := names.wrong_topic(resource):
         return wrong
-    if any(access.matches(p, resource) for p in patterns):
+    if any(acls.matches(p, resource) for p in patterns):
         return None
     if kind == "PREFIXED":
         if any(topic.startswith(resource) for topic in allowed):
@@ -313,7 +312,7 @@ def _acls(file: StackFile) -> Found:
     granted: dict[Acl, Loc] = {}
     for i, user in enumerate(file.users):
         lists = {"produce": user.produce, "consume": user.consume, "groups": user.groups}
-        granted |= dict.fromkeys(access.acls_of(user.name, lists), ("users", i))
+        granted |= dict.fromkeys(acls.acls_of(user.name, lists), ("users", i))
     for i, (entry, acl) in enumerate(zip(file.acls, explicit_acls(file), strict=True)):
         loc: Loc = ("acls", i)
         principal_type, _, principal = entry.principal.partition(":")

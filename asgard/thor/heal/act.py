@@ -11,14 +11,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from asgard.cluster import look as measure
-from asgard.cluster.held import Hold
+from asgard.cluster import look
+from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
 from asgard.core.errors import Failed, Unreachable
 from asgard.core.units import format_duration, format_size
 from asgard.kafka.model import Broker, ClusterSnapshot
 from asgard.kafka.ports import NodeControl
-from asgard.thor.heal.situation import Case, Decision, counted, named, nowhere
+from asgard.thor.heal.situation import Decision, Situation, counted, named, nowhere
 from asgard.thor.plan import planner, replan
 
 if TYPE_CHECKING:
@@ -32,19 +32,19 @@ NAMED = 3
 class Work:
     """A decision and what it is done with."""
 
-    hold: Hold
-    case: Case
+    held: HeldCluster
+    situation: Situation
     decision: Decision
     nodes: NodeControl | None
     progress: Callable[[str], None]
     say: Callable[[str], None]
 
 
-def details(case: Case, decision: Decision) -> str:
+def details(situation: Situation, decision: Decision) -> str:
     """What carrying it out means, in a sentence; for whoever is asked."""
     if decision.kind == "replace":
         return f"The data of {named(decision.brokers)} is deleted and fetched again from the other replicas."
-    plan = _plan(case.snapshot, case, decision)
+    plan = _plan(situation.snapshot, situation, decision)
     if plan is None or not plan.changes:
         return ""
     return f"{counted(len(plan.changes))} move, {format_size(plan.bytes_moved)} to copy."
@@ -52,16 +52,16 @@ def details(case: Case, decision: Decision) -> str:
 
 def prepare(work: Work) -> Plan | Decision | None:
     """The plan, where data is to move; a decision to hold still, where nothing can be done."""
-    case, decision = work.case, work.decision
-    snapshot = case.snapshot
+    situation, decision = work.situation, work.decision
+    snapshot = situation.snapshot
     if decision.kind == "reassign":
-        from asgard.cluster import moves as execute
+        from asgard.cluster import moves
 
-        inherited = execute.inherit(work.hold, decision.brokers)
+        inherited = moves.inherit(work.held, decision.brokers)
         if inherited.from_whom:
             work.say(str(inherited))
-            snapshot = measure.take(work.hold.control)
-    plan = _plan(snapshot, case, decision)
+            snapshot = look.take(work.held.control)
+    plan = _plan(snapshot, situation, decision)
     if plan is None or plan.changes:
         return plan
     if decision.kind == "resume":
@@ -81,7 +81,7 @@ def end_hung(work: Work) -> list[int]:
     """
     if work.nodes is None:
         return []
-    hung = [b for b in work.decision.brokers if (n := work.case.node(b)) is not None and n.state == "paused"]
+    hung = [b for b in work.decision.brokers if (n := work.situation.node(b)) is not None and n.state == "paused"]
     for broker in hung:
         work.say(f"the process of broker {broker} hangs: it is ended before its replicas go to others")
         work.nodes.kill(broker)
@@ -118,28 +118,28 @@ def _hurt(broker: Broker) -> bool:
     return broker.state != "up" or any(d.offline for d in broker.log_dirs)
 
 
-def _plan(snapshot: ClusterSnapshot, case: Case, decision: Decision) -> Plan | None:
+def _plan(snapshot: ClusterSnapshot, situation: Situation, decision: Decision) -> Plan | None:
     """The plan of a decision that moves data; None where it moves none."""
     match decision.kind:
         case "reassign":
-            return heal_plan(snapshot, case.limits, decision.brokers)
+            return heal_plan(snapshot, situation.limits, decision.brokers)
         case "resume" if not decision.partitions:
-            return planner.fill(snapshot, decision.brokers, case.limits)
+            return planner.fill(snapshot, decision.brokers, situation.limits)
         case "balance":
-            return planner.balance(snapshot, case.limits)
+            return planner.balance(snapshot, situation.limits)
         case _:
             return None
 
 
 def _move(work: Work, plan: Plan) -> str:
     """Healing is never throttled; what could wait keeps to the limits."""
-    from asgard.cluster import moves as execute
+    from asgard.cluster import moves
 
-    throttle = None if plan.kind == "heal" else work.case.limits.throttle_bytes_per_s
-    done = execute.run(
-        work.hold,
+    throttle = None if plan.kind == "heal" else work.situation.limits.throttle_bytes_per_s
+    done = moves.run(
+        work.held,
         plan,
-        work.case.limits,
+        work.situation.limits,
         replan=replan.again,
         throttle=throttle,
         progress=lambda progress: work.progress(str(progress)),
@@ -158,11 +158,11 @@ def _restart(work: Work) -> str:
     began = time.monotonic()
     assert work.nodes is not None
     for broker in work.decision.brokers:
-        node = work.case.node(broker)
+        node = work.situation.node(broker)
         if node is not None and node.state != "stopped":
             work.nodes.kill(broker)
         work.nodes.start(broker)
-    _wait_up(work, work.case.policy.restart.wait_s)
+    _wait_up(work, work.situation.policy.restart.wait_s)
     return f"{named(work.decision.brokers)} {_is(work)} back after {format_duration(time.monotonic() - began)}"
 
 
@@ -171,7 +171,7 @@ def _replace(work: Work) -> str:
     assert work.nodes is not None
     for broker in work.decision.brokers:
         work.nodes.replace(broker)
-    _wait_up(work, work.case.policy.restart.wait_s)
+    _wait_up(work, work.situation.policy.restart.wait_s)
     took = format_duration(time.monotonic() - began)
     return f"{named(work.decision.brokers)} {_is(work)} back, empty, after {took}, and fetches its replicas from the others"
 
@@ -190,7 +190,7 @@ def _wait_up(work: Work, deadline_s: float) -> None:
 
 def _missing(work: Work) -> list[int]:
     try:
-        up = {b.id for b in work.hold.control.cluster().brokers if b.state == "up"}
+        up = {b.id for b in work.held.control.cluster().brokers if b.state == "up"}
     except Unreachable:  # no broker answers at this moment
         up = set()
     return [b for b in work.decision.brokers if b not in up]
@@ -201,7 +201,7 @@ def _settled(work: Work) -> str:
     from asgard.journal import operations
 
     left = [
-        o for o in operations.unfinished(work.hold.journal, under=f"cluster/{work.hold.cluster_id}/") if o.abandoned
+        o for o in operations.unfinished(work.held.journal, under=f"cluster/{work.held.cluster_id}/") if o.abandoned
     ]
     if left:
         raise Failed(f"{counted(len(left), 'operation')} could not be put back yet")
@@ -212,7 +212,7 @@ def _elect(work: Work) -> str:
     wanted = work.decision.partitions
     if not wanted:
         return f"there is nothing to move to {named(work.decision.brokers)}"
-    refused = {k: e for k, e in work.hold.control.elect_preferred_leaders(wanted).items() if e is not None}
+    refused = {k: e for k, e in work.held.control.elect_preferred_leaders(wanted).items() if e is not None}
     if refused:
         told = "; ".join(e.what for e in list(refused.values())[:NAMED])
         raise Failed(f"{len(refused)} of {len(wanted)} elections were refused: {told}")

@@ -13,9 +13,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from asgard.cluster import findings as detect
+from asgard.cluster import findings
 from asgard.cluster import look as measure
-from asgard.cluster.held import Hold
+from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
 from asgard.core.errors import AsgardError, Busy, ExitCode, Interrupted
 from asgard.journal.rules import Priority
@@ -27,7 +27,7 @@ from asgard.thor.heal.decide import decide
 from asgard.thor.heal.memory import Memory, Stuck
 from asgard.thor.heal.notify import Notice
 from asgard.thor.heal.policy import Policy
-from asgard.thor.heal.situation import Case, Decision, Holder
+from asgard.thor.heal.situation import Decision, Holder, Situation
 
 if TYPE_CHECKING:
     from asgard.journal.store.database import Database
@@ -44,7 +44,7 @@ class CutShort(Interrupted):
 
 
 @dataclass(frozen=True)
-class Ward:
+class HealContext:
     """A cluster that is looked after, and what may be used for it. `nodes` is None where its machines are out of reach.
 
     `change(decision, wait_s)` holds the cluster; `agree(decision, details)` asks whoever must agree (None: nobody), and raises
@@ -59,7 +59,7 @@ class Ward:
     policy: Policy
     limits: Limits
     nodes: NodeControl | None
-    change: Callable[[Decision, float], AbstractContextManager[Hold]]
+    change: Callable[[Decision, float], AbstractContextManager[HeldCluster]]
     agree: Callable[[Decision, str], None] | None
     tell: Callable[[Notice], None]
     progress: Callable[[str], None]
@@ -72,7 +72,7 @@ class Turn:
     """What a turn came to, and what is remembered for the next one."""
 
     healed: Healed
-    case: Case
+    situation: Situation
     memory: Memory
 
     @property
@@ -81,169 +81,177 @@ class Turn:
         return ExitCode.OK if self.healed.well else ExitCode.FAILED
 
 
-def once(ward: Ward, memory: Memory, *, unasked: Collection[int] = ()) -> Turn:
+def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ()) -> Turn:
     """One turn. `unasked` brokers are not waited for, as they were silent a moment ago.
 
     Raises Busy where somebody else changes the cluster who does not hand over, and what the control plane raises.
     """
     began = time.monotonic()
-    case = look(ward, memory, unasked)
-    decision = decide(case)
-    if decision.kind != "healthy" and case.holder is not None and case.holder.priority >= Priority.HEAL:
-        raise Busy(f"{ward.name} is held by {case.holder.name}", "It heals already; look again when it is done.")
+    situation = look(context, memory, unasked)
+    decision = decide(situation)
+    if decision.kind != "healthy" and situation.holder is not None and situation.holder.priority >= Priority.HEAL:
+        raise Busy(
+            f"{context.name} is held by {situation.holder.name}", "It heals already; look again when it is done."
+        )
     if not decision.acts:
-        return _told(ward, case, decision)
-    if ward.policy.dry_run:
-        details = act.details(case, decision)
-        return Turn(_healed("planned", decision, f"dry run: nothing was changed. {details}".strip()), case, case.memory)
-    if ward.agree is not None:
-        ward.agree(decision, act.details(case, decision))
-    wait_s = HAND_OVER_S if case.holder and case.holder.priority < decision.priority else 0.0
+        return _told(context, situation, decision)
+    if context.policy.dry_run:
+        details = act.details(situation, decision)
+        return Turn(
+            _healed("planned", decision, f"dry run: nothing was changed. {details}".strip()),
+            situation,
+            situation.memory,
+        )
+    if context.agree is not None:
+        context.agree(decision, act.details(situation, decision))
+    wait_s = HAND_OVER_S if situation.holder and situation.holder.priority < decision.priority else 0.0
     asked = time.monotonic()
-    with ward.change(decision, wait_s) as hold:
+    with context.change(decision, wait_s) as held:
         # Whoever had the cluster may have moved partitions, or taken moves back, since it was looked at.
-        if case.holder is not None or time.monotonic() - asked > STALE_S or _somebody_healed(ward, case):
-            case = look(ward, case.memory, unasked)
-            now = decide(case)
+        if situation.holder is not None or time.monotonic() - asked > STALE_S or _somebody_healed(context, situation):
+            situation = look(context, situation.memory, unasked)
+            now = decide(situation)
             if (now.kind, now.brokers) != (decision.kind, decision.brokers):
-                return _told(ward, case, now) if not now.acts else _changed(case, decision, now)
+                return _told(context, situation, now) if not now.acts else _changed(situation, decision, now)
             decision = now
-        return _act(ward, hold, case, decision, began)
+        return _act(context, held, situation, decision, began)
 
 
-def look(ward: Ward, memory: Memory, unasked: Collection[int] = ()) -> Case:
+def look(context: HealContext, memory: Memory, unasked: Collection[int] = ()) -> Situation:
     """The cluster now, with what is remembered; what is new is noted in the journal."""
     from asgard.journal import events
 
-    nodes = tuple(ward.nodes.nodes()) if ward.nodes is not None else None
+    nodes = tuple(context.nodes.nodes()) if context.nodes is not None else None
     # A process that hangs answers nobody, and others wait for it where it is the active controller.
     hung = {n.id for n in nodes or () if n.state == "paused"}
-    snapshot = measure.take(ward.control, unasked=hung.union(unasked), quorum=not hung)
-    counted = detect.tally(snapshot)
-    found = detect.findings(snapshot, ward.limits, counted)
-    memory = recall(ward, memory)
-    now = ward.journal.time()
-    news = remembered.observe(snapshot, found, memory, now, ward.name)
+    snapshot = measure.take(context.control, unasked=hung.union(unasked), quorum=not hung)
+    counted = findings.tally(snapshot)
+    found = findings.findings(snapshot, context.limits, counted)
+    memory = recall(context, memory)
+    now = context.journal.time()
+    news = remembered.observe(snapshot, found, memory, now, context.name)
     for new in news:
-        events.record(ward.journal, new.kind, new.subject, new.data, correlation=new.incident)
+        events.record(context.journal, new.kind, new.subject, new.data, correlation=new.incident)
     if news:
-        memory = recall(ward, memory)
-    return Case(
+        memory = recall(context, memory)
+    return Situation(
         snapshot,
         found,
         counted,
         memory,
-        ward.policy,
-        ward.limits,
+        context.policy,
+        context.limits,
         now,
         nodes,
-        _holder(ward),
-        _left_behind(ward, snapshot),
+        _holder(context),
+        _left_behind(context, snapshot),
     )
 
 
-def recall(ward: Ward, memory: Memory) -> Memory:
+def recall(context: HealContext, memory: Memory) -> Memory:
     """The memory with what was written since."""
     from asgard.journal import events
 
-    fresh = events.read(ward.journal, events.Filter(kind="thor.*", after_id=memory.seen))
-    return remembered.remember(memory, fresh, ward.cluster_id)
+    fresh = events.read(context.journal, events.Filter(kind="thor.*", after_id=memory.seen))
+    return remembered.remember(memory, fresh, context.cluster_id)
 
 
-def _holder(ward: Ward) -> Holder | None:
+def _holder(context: HealContext) -> Holder | None:
     from asgard.core import process
     from asgard.journal import leases
 
-    name, now = leases.cluster_change(ward.cluster_id), ward.journal.time()
-    for state in leases.listed(ward.journal):
+    name, now = leases.cluster_change(context.cluster_id), context.journal.time()
+    for state in leases.listed(context.journal):
         if state.name == name and state.holder is not None and not state.is_free(now, process.is_dead):
             return Holder(str(state.holder), state.holder.priority)
     return None
 
 
-def _drill(ward: Ward) -> str | None:
+def _drill(context: HealContext) -> str | None:
     """Who breaks the cluster on purpose at this moment."""
     from asgard.core import process
     from asgard.journal import leases
 
-    name, now = leases.cluster_fault(ward.cluster_id), ward.journal.time()
-    for state in leases.listed(ward.journal):
+    name, now = leases.cluster_fault(context.cluster_id), context.journal.time()
+    for state in leases.listed(context.journal):
         if state.name == name and state.holder is not None and not state.is_free(now, process.is_dead):
             return state.holder.doing
     return None
 
 
-def _left_behind(ward: Ward, snapshot: ClusterSnapshot) -> int:
+def _left_behind(context: HealContext, snapshot: ClusterSnapshot) -> int:
     """Operations of runs that were cut short of which anything can be put back now."""
     from asgard.journal import operations
 
-    found = operations.unfinished(ward.journal, under=f"cluster/{ward.cluster_id}/")
+    found = operations.unfinished(context.journal, under=f"cluster/{context.cluster_id}/")
     left = [u.operation for u in found if u.abandoned]
     if not left:
         return 0
-    from asgard.cluster import moves as execute
+    from asgard.cluster import moves
 
-    return sum(not execute.must_wait(operation, snapshot) for operation in left)
+    return sum(not moves.must_wait(operation, snapshot) for operation in left)
 
 
-def _somebody_healed(ward: Ward, case: Case) -> bool:
+def _somebody_healed(context: HealContext, situation: Situation) -> bool:
     from asgard.journal import events
 
-    fresh = events.read(ward.journal, events.Filter(kind="thor.heal.*", after_id=case.memory.seen))
-    return any(e.data.get("cluster_id") == ward.cluster_id for e in fresh)
+    fresh = events.read(context.journal, events.Filter(kind="thor.heal.*", after_id=situation.memory.seen))
+    return any(e.data.get("cluster_id") == context.cluster_id for e in fresh)
 
 
-def _told(ward: Ward, case: Case, decision: Decision) -> Turn:
+def _told(context: HealContext, situation: Situation, decision: Decision) -> Turn:
     """A turn in which nothing is done: who must know of it is told, once."""
-    memory, holding = case.memory, None
+    memory, holding = situation.memory, None
     if decision.kind == "hold" and decision.key != memory.held:
-        holding = memory.holding if memory.holding and memory.holding[0] == decision.key else (decision.key, case.now)
-        if case.now - holding[1] >= ward.patience_s:
-            _note(ward, remembered.HELD, decision, {"key": decision.key})
+        holding = (
+            memory.holding if memory.holding and memory.holding[0] == decision.key else (decision.key, situation.now)
+        )
+        if situation.now - holding[1] >= context.patience_s:
+            _note(context, remembered.HELD, decision, {"key": decision.key})
     elif decision.kind == "healthy" and memory.held:
-        _note(ward, remembered.RECOVERED, decision, {})
-    memory = replace(recall(ward, memory), holding=holding)
-    return Turn(_healed(_STATES[decision.kind], decision), case, memory)
+        _note(context, remembered.RECOVERED, decision, {})
+    memory = replace(recall(context, memory), holding=holding)
+    return Turn(_healed(_STATES[decision.kind], decision), situation, memory)
 
 
-def _changed(case: Case, before: Decision, now: Decision) -> Turn:
+def _changed(situation: Situation, before: Decision, now: Decision) -> Turn:
     """Something else is to be done than what was agreed to: the next turn does it."""
     outcome = f"meanwhile something else is to be done: {now}"
-    return Turn(_healed("waiting", before, outcome), case, case.memory)
+    return Turn(_healed("waiting", before, outcome), situation, situation.memory)
 
 
-def _act(ward: Ward, hold: Hold, case: Case, decision: Decision, began: float) -> Turn:
-    incident = next((a.incident for b in decision.brokers if (a := case.memory.absent.get(b))), None)
-    extra: dict[str, object] = {"drill": drill} if (drill := _drill(ward)) else {}
-    work = act.Work(hold, case, decision, ward.nodes, ward.progress, ward.say)
+def _act(context: HealContext, held: HeldCluster, situation: Situation, decision: Decision, began: float) -> Turn:
+    incident = next((a.incident for b in decision.brokers if (a := situation.memory.absent.get(b))), None)
+    extra: dict[str, object] = {"drill": drill} if (drill := _drill(context)) else {}
+    work = act.Work(held, situation, decision, context.nodes, context.progress, context.say)
     try:
         if decision.kind == "reassign" and (ended := act.end_hung(work)):
             # Now the controllers can say what moves already.
-            _note(ward, remembered.KILLED, decision, {**extra, "nodes": ended}, incident, hold)
-            case = look(ward, case.memory)
-            work = replace(work, case=case)
+            _note(context, remembered.KILLED, decision, {**extra, "nodes": ended}, incident, held)
+            situation = look(context, situation.memory)
+            work = replace(work, situation=situation)
         prepared = act.prepare(work)
         if isinstance(prepared, Decision):  # nothing that can be done
-            stuck = Stuck(decision.brokers, case.up, prepared.why, case.now)
-            turn = _told(ward, case, replace(prepared, why=f"{decision.why}. {prepared.why}"))
+            stuck = Stuck(decision.brokers, situation.up, prepared.why, situation.now)
+            turn = _told(context, situation, replace(prepared, why=f"{decision.why}. {prepared.why}"))
             return replace(turn, memory=replace(turn.memory, stuck=stuck))
-        _note(ward, remembered.STARTED, decision, extra, incident, hold)
+        _note(context, remembered.STARTED, decision, extra, incident, held)
         outcome = act.carry_out(work, prepared)
     except (AsgardError, KeyboardInterrupt) as error:
         what = error.what if isinstance(error, AsgardError) else "interrupted"
         data = {**extra, "outcome": what, "seconds": round(time.monotonic() - began, 2)}
-        _note(ward, remembered.FAILED, decision, data, incident)
+        _note(context, remembered.FAILED, decision, data, incident)
         if isinstance(error, KeyboardInterrupt | Interrupted):
             hint = "What was begun is recorded; the next healing goes on from there."
             raise CutShort(f"interrupted while {decision.what}", hint) from error
         if error.exit_code == ExitCode.BUSY:
             raise
-        turn = Turn(_healed("failed", decision, what), case, recall(ward, case.memory))
+        turn = Turn(_healed("failed", decision, what), situation, recall(context, situation.memory))
         return replace(turn, healed=replace(turn.healed, seconds=float(data["seconds"])))  # type: ignore[arg-type]
     seconds = round(time.monotonic() - began, 2)
-    _note(ward, remembered.FINISHED, decision, {**extra, "outcome": outcome, "seconds": seconds}, incident, hold)
+    _note(context, remembered.FINISHED, decision, {**extra, "outcome": outcome, "seconds": seconds}, incident, held)
     healed = replace(_healed("healed", decision, outcome), seconds=seconds)
-    return Turn(healed, case, recall(ward, case.memory))
+    return Turn(healed, situation, recall(context, situation.memory))
 
 
 def _healed(state: HealState, decision: Decision, outcome: str = "") -> Healed:
@@ -251,30 +259,32 @@ def _healed(state: HealState, decision: Decision, outcome: str = "") -> Healed:
 
 
 def _note(
-    ward: Ward,
+    context: HealContext,
     kind: str,
     decision: Decision,
     more: dict[str, object],
     incident: str | None = None,
-    hold: Hold | None = None,
+    held: HeldCluster | None = None,
 ) -> None:
     """Write an event down (under the lease, where it is held), and tell people."""
     from asgard.journal import events
 
     data: dict[str, object] = {
-        "cluster_id": ward.cluster_id,
+        "cluster_id": context.cluster_id,
         "decision": decision.kind,
         "action": decision.what,
         "cause": decision.why,
         "brokers": list(decision.brokers),
         **more,
     }
-    if hold is not None:
-        with hold.lease.guard() as connection:
-            event = events.record(ward.journal, kind, ward.name, data, correlation=incident, connection=connection)
+    if held is not None:
+        with held.lease.guard() as connection:
+            event = events.record(
+                context.journal, kind, context.name, data, correlation=incident, connection=connection
+            )
     else:
-        event = events.record(ward.journal, kind, ward.name, data, correlation=incident)
-    ward.tell(Notice(kind, ward.name, sentence(kind, decision, data), event.at, data))
+        event = events.record(context.journal, kind, context.name, data, correlation=incident)
+    context.tell(Notice(kind, context.name, sentence(kind, decision, data), event.at, data))
 
 
 def sentence(kind: str, decision: Decision, data: dict[str, object]) -> str:

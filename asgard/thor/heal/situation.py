@@ -31,7 +31,7 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class Case:
+class Situation:
     """A look at the cluster with what is remembered and allowed. `nodes` is None where the brokers' machines are out of reach.
 
     `left_behind`: operations of runs that died, which the next change puts back.
@@ -141,14 +141,14 @@ class Decision:
         return f"{self.what}: {self.why}"
 
 
-def hold(why: str, key: str, brokers: tuple[int, ...] = ()) -> Decision:
+def stand_by(why: str, key: str, brokers: tuple[int, ...] = ()) -> Decision:
     """Nothing can or may be done, and somebody should know."""
     return Decision("hold", "holding still", why, brokers, key=key)
 
 
 def nowhere(brokers: tuple[int, ...], why: str) -> Decision:
     """The replicas of these brokers have nowhere to go."""
-    return hold(why, f"nowhere {ids(brokers)}", brokers)
+    return stand_by(why, f"nowhere {ids(brokers)}", brokers)
 
 
 def label(broker: Broker) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from asgard.core.errors import AsgardError, ExitCode, Unreachable
 from asgard.thor.heal.memory import Memory
-from asgard.thor.heal.once import Turn, Ward, once
+from asgard.thor.heal.once import HealContext, Turn, once
 
 PEEK_S = 0.25
 LONGEST_PAUSE_S = 5.0
@@ -39,7 +39,7 @@ class Rounds:
 
 
 def watch(
-    reach: Callable[[], AbstractContextManager[Ward]],
+    reach: Callable[[], AbstractContextManager[HealContext]],
     *,
     every_s: float,
     over: threading.Event,
@@ -53,9 +53,9 @@ def watch(
     rounds = Rounds()
     while not over.is_set():
         try:
-            with reach() as ward:
+            with reach() as context:
                 while not over.is_set():
-                    _round(ward, rounds, every_s, report, complain)
+                    _round(context, rounds, every_s, report, complain)
                     over.wait(PEEK_S)
         except Unreachable as error:
             complain(error)
@@ -64,19 +64,19 @@ def watch(
 
 
 def _round(
-    ward: Ward,
+    context: HealContext,
     rounds: Rounds,
     every_s: float,
     report: Callable[[Turn], None],
     complain: Callable[[AsgardError], None],
 ) -> None:
     """A turn, where one is due or something changed."""
-    if time.monotonic() < rounds.due and _states(ward) == rounds.states:
+    if time.monotonic() < rounds.due and _states(context) == rounds.states:
         return
     began = time.monotonic()
     unasked = rounds.silent if began < rounds.ask_again else ()
     try:
-        turn = once(ward, rounds.memory, unasked=unasked)
+        turn = once(context, rounds.memory, unasked=unasked)
     except AsgardError as error:
         if isinstance(error, Unreachable) or error.exit_code in (
             ExitCode.USAGE,
@@ -89,16 +89,16 @@ def _round(
         return
     rounds.troubles = 0
     rounds.memory = turn.memory
-    rounds.states = frozenset((b.id, b.state) for b in turn.case.snapshot.brokers if b.state != "missing")
+    rounds.states = frozenset((b.id, b.state) for b in turn.situation.snapshot.brokers if b.state != "missing")
     if unasked:  # one that was fenced meanwhile is asked again as soon as it is back
-        rounds.silent = tuple(b for b in unasked if b in turn.case.up)
-    elif turn.case.snapshot.silent:
-        rounds.silent, rounds.ask_again = turn.case.snapshot.silent, time.monotonic() + SILENT_S
+        rounds.silent = tuple(b for b in unasked if b in turn.situation.up)
+    elif turn.situation.snapshot.silent:
+        rounds.silent, rounds.ask_again = turn.situation.snapshot.silent, time.monotonic() + SILENT_S
     took = time.monotonic() - began
     # What was healed just now looks different already.
     rounds.due = 0.0 if turn.healed.state == "healed" else began + max(every_s, 2 * took)
     report(turn)
 
 
-def _states(ward: Ward) -> frozenset[tuple[int, str]]:
-    return frozenset((b.id, b.state) for b in ward.control.cluster().brokers)
+def _states(context: HealContext) -> frozenset[tuple[int, str]]:
+    return frozenset((b.id, b.state) for b in context.control.cluster().brokers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.cluster.plan import BATCH_SECONDS, Batch
 
 _LOOK_AHEAD = 10
@@ -17,7 +17,7 @@ _LOOK_AHEAD = 10
 
 @dataclass
 class Step:
-    """A partition's change as the batches see it; brokers are numbers of the board."""
+    """A partition's change as the batches see it; brokers are numbers of the placement."""
 
     p: int
     urgency: int
@@ -37,16 +37,16 @@ class Step:
 class Scheduler:
     """Puts steps into batches. It starts from what the brokers carry before the plan."""
 
-    def __init__(self, board: Board, *, limited: bool = True) -> None:
-        self.board = board
+    def __init__(self, placement: Placement, *, limited: bool = True) -> None:
+        self.placement = placement
         self.limited = limited
-        start = board.start
+        start = placement.start
         self.disk = list(start.disk)
         self.count = list(start.count)
         self.leads = list(start.leads)
         self.bytes_in = list(start.bytes_in)
         self.bytes_out = list(start.bytes_out)
-        self.rate = board.limits.rate_bytes_per_s
+        self.rate = placement.limits.rate_bytes_per_s
 
     def order(self, steps: list[Step]) -> tuple[list[list[Step]], list[Step]]:
         """The batches, and what fits into none."""
@@ -67,7 +67,7 @@ class Scheduler:
         moves: dict[int, int] = defaultdict(int)
         batch: list[Step] = []
         total = 0
-        limits = self.board.limits
+        limits = self.placement.limits
         # A replica that takes longer than a minute leaves the others that much time.
         most = max([self.rate * BATCH_SECONDS, *(q[-1].size for q in queues.values() if q and q[-1].gains)])
 
@@ -124,37 +124,38 @@ class Scheduler:
     def _within(self, step: Step) -> bool:
         if not self.limited:
             return True
-        board = self.board
-        rate = board.rate_in[step.p]
+        placement = self.placement
+        rate = placement.rate_in[step.p]
         for b in step.gains:
             if (
-                self.disk[b] + step.size > board.disk_cap[b]
-                or self.count[b] + 1 > board.count_cap[b]
-                or self.bytes_in[b] + rate > board.in_cap[b]
+                self.disk[b] + step.size > placement.disk_cap[b]
+                or self.count[b] + 1 > placement.count_cap[b]
+                or self.bytes_in[b] + rate > placement.in_cap[b]
             ):
                 return False
         b = step.lead_to
         return b < 0 or (
-            self.leads[b] + 1 <= board.leads_cap[b] and self.bytes_out[b] + board.rate_out[step.p] <= board.out_cap[b]
+            self.leads[b] + 1 <= placement.leads_cap[b]
+            and self.bytes_out[b] + placement.rate_out[step.p] <= placement.out_cap[b]
         )
 
     def _gain(self, step: Step) -> None:
         for b in step.gains:
             self.disk[b] += step.size
             self.count[b] += 1
-            self.bytes_in[b] += self.board.rate_in[step.p]
+            self.bytes_in[b] += self.placement.rate_in[step.p]
         if step.lead_to >= 0:
             self.leads[step.lead_to] += 1
-            self.bytes_out[step.lead_to] += self.board.rate_out[step.p]
+            self.bytes_out[step.lead_to] += self.placement.rate_out[step.p]
 
     def _lose(self, step: Step) -> None:
         for b in step.losses:
             self.disk[b] -= step.size
             self.count[b] -= 1
-            self.bytes_in[b] -= self.board.rate_in[step.p]
+            self.bytes_in[b] -= self.placement.rate_in[step.p]
         if step.lead_from >= 0:
             self.leads[step.lead_from] -= 1
-            self.bytes_out[step.lead_from] -= self.board.rate_out[step.p]
+            self.bytes_out[step.lead_from] -= self.placement.rate_out[step.p]
 
     def described(self, batches: list[list[Step]]) -> tuple[Batch, ...]:
         """Each batch with its bytes, and its time at the throttle: that of the broker with most to receive or to send."""

@@ -6,68 +6,68 @@ the lightest broker of the least crowded rack: greedy, longest first (Graham, 19
 
 from __future__ import annotations
 
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.thor.plan.leaders import lead_from
 from asgard.thor.plan.place import Failures, Lightest, by_disk_and_count, destination, nowhere
 
 
-def heal(board: Board) -> int:
+def heal(placement: Placement) -> int:
     """Move every lost replica; the bytes that must move come back."""
-    dead = [b for b in range(len(board.brokers)) if not board.up[b] or board.hurt[b]]
-    touched = {p for b in dead for p in board.on[b] if board.lost(p, b)}
-    return _evacuate(board, touched, "heal")
+    dead = [b for b in range(len(placement.brokers)) if not placement.up[b] or placement.hurt[b]]
+    touched = {p for b in dead for p in placement.on[b] if placement.lost(p, b)}
+    return _evacuate(placement, touched, "heal")
 
 
-def drain(board: Board) -> int:
+def drain(placement: Placement) -> int:
     """Empty the draining brokers; lost replicas of the same partitions go along. The bytes that must move come back."""
-    touched = {p for b in range(len(board.brokers)) if board.draining[b] for p in board.on[b]}
-    return _evacuate(board, touched, "drain")
+    touched = {p for b in range(len(placement.brokers)) if placement.draining[b] for p in placement.on[b]}
+    return _evacuate(placement, touched, "drain")
 
 
-def must_leave(board: Board, p: int, b: int) -> str:
+def must_leave(placement: Placement, p: int, b: int) -> str:
     """Why a replica of `p` can't stay on `b`; empty where it can."""
-    if not board.up[b]:
-        return f"broker {board.ids[b]} is {board.refusal[b]}"
-    if board.draining[b]:
-        return f"broker {board.ids[b]} is drained"
-    if board.hurt[b] and board.lost(p, b):
-        return f"broker {board.ids[b]} has an offline log directory"
+    if not placement.up[b]:
+        return f"broker {placement.ids[b]} is {placement.refusal[b]}"
+    if placement.draining[b]:
+        return f"broker {placement.ids[b]} is drained"
+    if placement.hurt[b] and placement.lost(p, b):
+        return f"broker {placement.ids[b]} has an offline log directory"
     return ""
 
 
-def _evacuate(board: Board, touched: set[int], what: str) -> int:
+def _evacuate(placement: Placement, touched: set[int], what: str) -> int:
     stuck = Failures("heal" if what == "heal" else "drain")
     work: list[tuple[int, int, int]] = []
     offline: list[int] = []
     bound = 0
     for p in sorted(touched):
-        if p in board.offline:
+        if p in placement.offline:
             offline.append(p)
             continue
-        for src in board.reps[p]:
-            if must_leave(board, p, src):
-                work.append((-board.size[p], p, src))
-                bound += board.size[p]
+        for src in placement.reps[p]:
+            if must_leave(placement, p, src):
+                work.append((-placement.size[p], p, src))
+                bound += placement.size[p]
     for p in offline:
-        stuck.add(board.name(p), *_bring_back(board, p))
+        stuck.add(placement.name(p), *_bring_back(placement, p))
     work.sort()
-    relead = {p for _, p, _ in work if must_leave(board, p, board.reps[p][0])}
-    light = Lightest(board, board.active, by_disk_and_count(board))
+    relead = {p for _, p, _ in work if must_leave(placement, p, placement.reps[p][0])}
+    light = Lightest(placement, placement.active, by_disk_and_count(placement))
     for _, p, src in work:
-        dst = destination(board, light, p, src)
+        dst = destination(placement, light, p, src)
         if dst is None:
-            stuck.add(board.name(p), *nowhere(board, p, src))
-            bound -= board.size[p]
+            stuck.add(placement.name(p), *nowhere(placement, p, src))
+            bound -= placement.size[p]
             continue
-        board.move(p, src, dst, must_leave(board, p, src))
-    for p in sorted(relead & board.log.keys()):
-        lead_from(board, p, [b for b in board.reps[p] if not must_leave(board, p, b)])
-    board.unmet += stuck.unmet()
+        placement.move(p, src, dst, must_leave(placement, p, src))
+    for p in sorted(relead & placement.log.keys()):
+        lead_from(placement, p, [b for b in placement.reps[p] if not must_leave(placement, p, b)])
+    placement.unmet += stuck.unmet()
     return bound
 
 
-def _bring_back(board: Board, p: int) -> tuple[str, str]:
-    part = board.parts[p]
+def _bring_back(placement: Placement, p: int) -> tuple[str, str]:
+    part = placement.parts[p]
     # Who was in sync last has every acknowledged record; of the others nobody knows.
     first = part.isr or part.elr
     if first:

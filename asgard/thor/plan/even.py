@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from math import ceil, floor, inf
 
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.thor.plan.place import Lightest
 
 _CANDIDATES = 2
@@ -25,92 +25,94 @@ _AIM = 0.995
 class Evener:
     """The brokers that take part, with what each may carry: `low` and `high` bytes, `count_low` and `count_high` replicas."""
 
-    def __init__(self, board: Board) -> None:
-        self.board = board
-        tolerance = _AIM * board.limits.tolerance
-        self.high = [min(s * (1 + tolerance), cap) for s, cap in zip(board.share, board.disk_cap, strict=True)]
-        self.low = [min(s * (1 - tolerance), high) for s, high in zip(board.share, self.high, strict=True)]
-        mean, tolerance = board.mean_count, board.limits.tolerance
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        tolerance = _AIM * placement.limits.tolerance
+        self.high = [min(s * (1 + tolerance), cap) for s, cap in zip(placement.share, placement.disk_cap, strict=True)]
+        self.low = [min(s * (1 - tolerance), high) for s, high in zip(placement.share, self.high, strict=True)]
+        mean, tolerance = placement.mean_count, placement.limits.tolerance
         most = max(ceil(mean), floor(mean * (1 + tolerance)))
-        self.count_high = [min(most, cap) for cap in board.count_cap]
+        self.count_high = [min(most, cap) for cap in placement.count_cap]
         self.count_low = min(floor(mean), ceil(mean * (1 - tolerance)))
-        self.by_disk = Lightest(board, board.active, board.x)
-        self.by_count = Lightest(board, board.active, lambda b: board.count[b])
-        movable = [board.movable(p) for p in range(len(board.parts))]
-        self.gap = {b: d for b in board.active if (d := self.deficit(b)) > 0}
+        self.by_disk = Lightest(placement, placement.active, placement.x)
+        self.by_count = Lightest(placement, placement.active, lambda b: placement.count[b])
+        movable = [placement.movable(p) for p in range(len(placement.parts))]
+        self.gap = {b: d for b in placement.active if (d := self.deficit(b)) > 0}
         self.gaps = sorted((d, b) for b, d in self.gap.items())
-        self.held: list[list[tuple[int, int]]] = [[] for _ in board.brokers]
-        for b in board.active:
-            self.held[b] = sorted((board.size[p], p) for p in board.on[b] if movable[p])
+        self.held: list[list[tuple[int, int]]] = [[] for _ in placement.brokers]
+        for b in placement.active:
+            self.held[b] = sorted((placement.size[p], p) for p in placement.on[b] if movable[p])
 
     # How far off ---------------------------------------------------------------------------------------------------
 
     def excess(self, b: int) -> float:
         """Bytes above what it should come down to."""
-        return self.board.disk[b] - self.high[b]
+        return self.placement.disk[b] - self.high[b]
 
     def deficit(self, b: int) -> float:
         """Bytes below what it should come up to."""
-        return self.low[b] - self.board.disk[b]
+        return self.low[b] - self.placement.disk[b]
 
     def above(self, b: int) -> float:
         """Bytes above the tolerance or the limit."""
-        board = self.board
-        return board.disk[b] - min(board.share[b] * (1 + board.limits.tolerance), board.disk_cap[b])
+        placement = self.placement
+        return placement.disk[b] - min(placement.share[b] * (1 + placement.limits.tolerance), placement.disk_cap[b])
 
     def below(self, b: int) -> float:
         """Bytes below the tolerance."""
-        board = self.board
-        return min(board.share[b] * (1 - board.limits.tolerance), board.disk_cap[b]) - board.disk[b]
+        placement = self.placement
+        return min(placement.share[b] * (1 - placement.limits.tolerance), placement.disk_cap[b]) - placement.disk[b]
 
     def lower_bound(self) -> int:
         """No balance can move fewer bytes."""
-        over = sum(max(0.0, self.above(b)) for b in self.board.active)
-        under = sum(max(0.0, self.below(b)) for b in self.board.active)
+        over = sum(max(0.0, self.above(b)) for b in self.placement.active)
+        under = sum(max(0.0, self.below(b)) for b in self.placement.active)
         return ceil(max(over, under))
 
     # What goes where -----------------------------------------------------------------------------------------------
 
     def allowed(self, p: int, src: int, dst: int) -> bool:
         """Whether the replica may move: limits, racks (never worse), leadership."""
-        board = self.board
-        if not board.fits(p, dst) or (board.lead[p] == src and not board.may_lead(p, dst)):
+        placement = self.placement
+        if not placement.fits(p, dst) or (placement.lead[p] == src and not placement.may_lead(p, dst)):
             return False
-        return board.rack[src] == board.rack[dst] or board.neighbours(p, src, dst) <= board.neighbours(p, src, src)
+        return placement.rack[src] == placement.rack[dst] or placement.neighbours(p, src, dst) <= placement.neighbours(
+            p, src, src
+        )
 
     def taker(self, p: int, src: int, light: Lightest, good: Callable[[int], bool]) -> int | None:
         """The lightest broker that may take the replica and is good for it."""
-        board = self.board
-        crowd = [0] * board.rack_count
-        for r in board.reps[p]:
+        placement = self.placement
+        crowd = [0] * placement.rack_count
+        for r in placement.reps[p]:
             if r != src:
-                crowd[board.rack[r]] += 1
-        now = crowd[board.rack[src]]
-        racks = [r for r in range(board.rack_count) if crowd[r] <= now and board.rack_accepting[r]]
-        leads = board.lead[p] == src
+                crowd[placement.rack[r]] += 1
+        now = crowd[placement.rack[src]]
+        racks = [r for r in range(placement.rack_count) if crowd[r] <= now and placement.rack_accepting[r]]
+        leads = placement.lead[p] == src
 
         def fits(b: int) -> bool:
-            return good(b) and board.fits(p, b) and not (leads and not board.may_lead(p, b))
+            return good(b) and placement.fits(p, b) and not (leads and not placement.may_lead(p, b))
 
         found = light.pick(racks, fits, _CANDIDATES)
         if not found:
             return None
-        size = board.size[p]
+        size = placement.size[p]
         return min(
             found,
             key=lambda b: (
-                round(20 * (board.disk[b] + size) / (board.share[b] or 1)),
-                board.count[b],
-                board.topic_on(p, b),
+                round(20 * (placement.disk[b] + size) / (placement.share[b] or 1)),
+                placement.count[b],
+                placement.topic_on(p, b),
                 b,
             ),
         )
 
     def move(self, p: int, src: int, dst: int, why: str) -> None:
         """Move, and keep the books."""
-        board = self.board
-        entry = (board.size[p], p)
-        board.move(p, src, dst, why)
+        placement = self.placement
+        entry = (placement.size[p], p)
+        placement.move(p, src, dst, why)
         for b in (src, dst):
             if b in self.gap:
                 del self.gaps[bisect_left(self.gaps, (self.gap.pop(b), b))]
@@ -126,7 +128,7 @@ class Evener:
         """Bytes out of tolerance that the move puts right, for each byte of it."""
         if not size:
             return 1.0
-        disk = self.board.disk
+        disk = self.placement.disk
         right = min(size, max(0.0, self.excess(src))) + min(size, max(0.0, self.deficit(dst)))
         wrong = min(size, max(0.0, self.low[src] - disk[src] + size))
         return (right - wrong) / size
@@ -139,24 +141,24 @@ class Evener:
         self._shed(src, self._disk_taker)
 
     def _shed(self, src: int, taker: Callable[[int, int], int | None]) -> None:
-        board = self.board
+        placement = self.placement
         left = list(self.held[src])
-        why = f"broker {board.ids[src]} holds more than its share"
+        why = f"broker {placement.ids[src]} holds more than its share"
         while (excess := self.excess(src)) > 0 and left:
             ideal = excess / self._pieces(
-                board.count[src] - board.mean_count, excess, board.disk[src] - board.share[src]
+                placement.count[src] - placement.mean_count, excess, placement.disk[src] - placement.share[src]
             )
             i = max(0, bisect_right(left, (ideal, inf)) - 1)
             size, p = left.pop(i)
             if size == 0:
                 continue
             dst = taker(p, src)
-            if dst is not None and self.gain(size, src, dst) >= board.limits.min_gain:
+            if dst is not None and self.gain(size, src, dst) >= placement.limits.min_gain:
                 self.move(p, src, dst, why)
 
     def _gap_for(self, p: int, src: int) -> int | None:
         """Best fit: the broker below the tolerance that lacks least, but as much as the replica brings."""
-        size, count = self.board.size[p], self.board.count
+        size, count = self.placement.size[p], self.placement.count
         at = bisect_left(self.gaps, (float(size), -1))
         for _, b in self.gaps[at : at + _SCAN]:
             if count[b] + 1 <= self.count_high[b] and self.allowed(p, src, b):
@@ -164,8 +166,8 @@ class Evener:
         return None
 
     def _disk_taker(self, p: int, src: int) -> int | None:
-        size, disk, high = self.board.size[p], self.board.disk, self.high
-        count, most = self.board.count, self.count_high
+        size, disk, high = self.placement.size[p], self.placement.disk, self.high
+        count, most = self.placement.count, self.count_high
         return self.taker(
             p, src, self.by_disk, lambda b: disk[b] + size <= high[b] and count[b] + 1 <= most[b]
         ) or self.taker(p, src, self.by_disk, lambda b: disk[b] + size <= high[b])
@@ -179,10 +181,12 @@ class Evener:
 
     def draw(self, dst: int, heavy: Heaviest) -> None:
         """Take from the heaviest brokers what it lacks up to the tolerance."""
-        board = self.board
-        why = f"broker {board.ids[dst]} holds less than its share"
+        placement = self.placement
+        why = f"broker {placement.ids[dst]} holds less than its share"
         while (need := self.deficit(dst)) > 0:
-            ideal = need / self._pieces(board.mean_count - board.count[dst], need, board.share[dst] - board.disk[dst])
+            ideal = need / self._pieces(
+                placement.mean_count - placement.count[dst], need, placement.share[dst] - placement.disk[dst]
+            )
             found = next(
                 (
                     (p, src)
@@ -200,9 +204,9 @@ class Evener:
         held = self.held[src]
         at = bisect_right(held, (ideal, inf))
         for size, p in (*reversed(held[max(0, at - _SCAN) : at]), *held[at : at + _SCAN]):
-            if not size or self.board.disk[dst] + size > self.high[dst] or size > need * 1.05 > self._smallest(src):
+            if not size or self.placement.disk[dst] + size > self.high[dst] or size > need * 1.05 > self._smallest(src):
                 continue
-            if self.allowed(p, src, dst) and self.gain(size, src, dst) >= self.board.limits.min_gain:
+            if self.allowed(p, src, dst) and self.gain(size, src, dst) >= self.placement.limits.min_gain:
                 return p
         return None
 
@@ -213,30 +217,30 @@ class Evener:
 
     def shed_count(self, src: int) -> None:
         """Move the smallest replicas away until their number is within the tolerance; the disk stays within it."""
-        board = self.board
-        why = f"broker {board.ids[src]} has more replicas than its share"
+        placement = self.placement
+        why = f"broker {placement.ids[src]} has more replicas than its share"
         for size, p in list(self.held[src]):
-            if board.count[src] <= self.count_high[src]:
+            if placement.count[src] <= self.count_high[src]:
                 return
-            if board.disk[src] - size < self.low[src]:
+            if placement.disk[src] - size < self.low[src]:
                 return
             dst = self.taker(p, src, self.by_count, lambda b, s=size: self._counts(b, s))  # type: ignore[misc]
             if dst is not None:
                 self.move(p, src, dst, why)
 
     def _counts(self, b: int, size: int) -> bool:
-        return self.board.disk[b] + size <= self.high[b] and self.board.count[b] + 1 <= self.count_high[b]
+        return self.placement.disk[b] + size <= self.high[b] and self.placement.count[b] + 1 <= self.count_high[b]
 
     def draw_count(self, dst: int, heavy: Heaviest) -> None:
         """Take the smallest replicas of the brokers with most until the number is within the tolerance."""
-        board = self.board
-        why = f"broker {board.ids[dst]} has fewer replicas than its share"
-        while board.count[dst] < self.count_low:
+        placement = self.placement
+        why = f"broker {placement.ids[dst]} has fewer replicas than its share"
+        while placement.count[dst] < self.count_low:
             found = next(
                 (
                     (p, src)
                     for src in heavy.first(_SOURCES)
-                    if board.count[src] > board.mean_count
+                    if placement.count[src] > placement.mean_count
                     and src != dst
                     and (p := self._smallest_for(src, dst)) is not None
                 ),
@@ -247,9 +251,9 @@ class Evener:
             self.move(*found, dst, why)
 
     def _smallest_for(self, src: int, dst: int) -> int | None:
-        board = self.board
+        placement = self.placement
         for size, p in self.held[src][:_SCAN]:
-            if board.disk[dst] + size > self.high[dst] or board.disk[src] - size < self.low[src]:
+            if placement.disk[dst] + size > self.high[dst] or placement.disk[src] - size < self.low[src]:
                 return None
             if self.allowed(p, src, dst):
                 return p
@@ -257,13 +261,13 @@ class Evener:
 
     def relieve(self, src: int) -> None:
         """Move replicas away until the broker is within its limit of bytes in: those that bring most a byte first."""
-        board = self.board
-        why = f"broker {board.ids[src]} is over its limit of bytes in"
-        by_rate = sorted(self.held[src], key=lambda e: (-board.rate_in[e[1]] / (e[0] + 1), e[1]))
+        placement = self.placement
+        why = f"broker {placement.ids[src]} is over its limit of bytes in"
+        by_rate = sorted(self.held[src], key=lambda e: (-placement.rate_in[e[1]] / (e[0] + 1), e[1]))
         for _, p in by_rate:
-            if board.bytes_in[src] <= board.in_cap[src]:
+            if placement.bytes_in[src] <= placement.in_cap[src]:
                 return
-            if board.rate_in[p] <= 0:
+            if placement.rate_in[p] <= 0:
                 return
             dst = self._disk_taker(p, src)
             if dst is not None:

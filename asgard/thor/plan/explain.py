@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from asgard.cluster.limits import Limits
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.cluster.plan import Change, Plan
 from asgard.core.errors import WrongUsage
 from asgard.kafka.model import ClusterSnapshot
@@ -37,23 +37,23 @@ class Explanation:
 def explain(plan: Plan, snapshot: ClusterSnapshot, limits: Limits, partition: str) -> Explanation:
     """Explain one partition (`topic-3`). Raises WrongUsage where the snapshot does not have it."""
     draining = [int(b) for b in plan.arguments] if plan.kind == "drain" else []
-    board = Board(snapshot, limits, draining)
-    p = next((i for i in range(len(board.parts)) if board.name(i) == partition), None)
+    placement = Placement(snapshot, limits, draining)
+    p = next((i for i in range(len(placement.parts)) if placement.name(i) == partition), None)
     if p is None:
         raise WrongUsage(f"partition {partition} is not in the snapshot", "Name it as TOPIC-NUMBER, as in orders-3.")
     change = change_of(plan, partition)
-    after = change.after if change else tuple(board.ids[b] for b in board.reps[p])
+    after = change.after if change else tuple(placement.ids[b] for b in placement.reps[p])
     candidates = []
-    for b, broker in enumerate(board.brokers):
+    for b, broker in enumerate(placement.brokers):
         candidates.append(
             Candidate(
                 broker.id,
                 broker.rack,
-                _role(board, p, b, after),
-                round(board.x(b), 3),
-                board.count[b],
-                board.leads[b],
-                _verdict(board, p, b, after),
+                _role(placement, p, b, after),
+                round(placement.x(b), 3),
+                placement.count[b],
+                placement.leads[b],
+                _verdict(placement, p, b, after),
             )
         )
     return Explanation(partition, change, tuple(candidates))
@@ -64,24 +64,24 @@ def change_of(plan: Plan, partition: str) -> Change | None:
     return next((c for c in plan.changes if c.name == partition), None)
 
 
-def _role(board: Board, p: int, b: int, after: Collection[int]) -> str:
-    had, has = b in board.reps[p], board.ids[b] in after
+def _role(placement: Placement, p: int, b: int, after: Collection[int]) -> str:
+    had, has = b in placement.reps[p], placement.ids[b] in after
     return "stays" if had and has else "leaves" if had else "comes" if has else ""
 
 
-def _verdict(board: Board, p: int, b: int, after: tuple[int, ...]) -> str:
-    if board.ids[b] in after:
+def _verdict(placement: Placement, p: int, b: int, after: tuple[int, ...]) -> str:
+    if placement.ids[b] in after:
         return "chosen"
-    if b in board.reps[p]:
-        return board.refusal[b] or "gave its replica away"
-    reason = board.why_not(p, b)
+    if b in placement.reps[p]:
+        return placement.refusal[b] or "gave its replica away"
+    reason = placement.why_not(p, b)
     if reason:
         return reason
-    crowd = sum(1 for r in after if board.rack[board.index[r]] == board.rack[b])
-    came = [board.index[r] for r in after if board.index[r] not in board.reps[p]]
+    crowd = sum(1 for r in after if placement.rack[placement.index[r]] == placement.rack[b])
+    came = [placement.index[r] for r in after if placement.index[r] not in placement.reps[p]]
     if not came:
         return "possible; nothing had to come"
-    least = min(sum(1 for r in after if board.rack[board.index[r]] == board.rack[c]) - 1 for c in came)
+    least = min(sum(1 for r in after if placement.rack[placement.index[r]] == placement.rack[c]) - 1 for c in came)
     if crowd > least:
         return f"its rack has {crowd} already"
     return "possible; others were lighter"

@@ -6,42 +6,44 @@ from collections import deque
 from collections.abc import Iterable
 from math import ceil, floor
 
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.cluster.plan import Unmet
 
 
-def lead_from(board: Board, p: int, candidates: list[int]) -> None:
+def lead_from(placement: Placement, p: int, candidates: list[int]) -> None:
     """Let the candidate lead that leads least, and within its limits where one can."""
     if not candidates:
         return
-    old = board.lead[p]
-    allowed = [b for b in candidates if board.may_lead(p, b)] or [b for b in candidates if b == old] or candidates
+    old = placement.lead[p]
+    allowed = [b for b in candidates if placement.may_lead(p, b)] or [b for b in candidates if b == old] or candidates
 
     def without_it(b: int) -> int:
-        return board.leads[b] - (b == old)
+        return placement.leads[b] - (b == old)
 
-    best = min(allowed, key=lambda b: (without_it(b), board.bytes_out[b] - (board.rate_out[p] if b == old else 0), b))
-    board.put_first(p, best)
+    best = min(
+        allowed, key=lambda b: (without_it(b), placement.bytes_out[b] - (placement.rate_out[p] if b == old else 0), b)
+    )
+    placement.put_first(p, best)
 
 
-def balance_leaders(board: Board, only: Iterable[int] | None = None) -> None:
+def balance_leaders(placement: Placement, only: Iterable[int] | None = None) -> None:
     """Bring the number of leaders of each broker within the tolerance, with few changes, then the traffic of leaders."""
-    free = [p for p in (range(len(board.parts)) if only is None else sorted(only)) if board.movable(p)]
-    free = [p for p in free if board.lead[p] == board.reps[p][0]]
-    shift = _Shift(board, free)
+    free = [p for p in (range(len(placement.parts)) if only is None else sorted(only)) if placement.movable(p)]
+    free = [p for p in free if placement.lead[p] == placement.reps[p][0]]
+    shift = _Shift(placement, free)
     shift.counts()
     shift.traffic()
 
 
-def name_unbalanced(board: Board) -> None:
+def name_unbalanced(placement: Placement) -> None:
     """Note the brokers that lead too many partitions still."""
-    high = upper_leads(board)
-    over = [b for b in board.active if board.leads[b] > high]
+    high = upper_leads(placement)
+    over = [b for b in placement.active if placement.leads[b] > high]
     if over:
-        board.unmet.append(
+        placement.unmet.append(
             Unmet(
                 "balance leaders",
-                tuple(f"broker {board.ids[b]}" for b in over[:5]),
+                tuple(f"broker {placement.ids[b]}" for b in over[:5]),
                 len(over),
                 f"more than {high} leaders, and no other replica of their partitions may lead",
                 "a balance of the replicas, or a higher limit or tolerance",
@@ -50,72 +52,72 @@ def name_unbalanced(board: Board) -> None:
         )
 
 
-def upper_leads(board: Board) -> int:
+def upper_leads(placement: Placement) -> int:
     """The most leaders that a broker within the tolerance has."""
-    mean = board.mean_leads
-    return max(ceil(mean), floor(mean * (1 + board.limits.tolerance)))
+    mean = placement.mean_leads
+    return max(ceil(mean), floor(mean * (1 + placement.limits.tolerance)))
 
 
-def lower_leads(board: Board) -> int:
+def lower_leads(placement: Placement) -> int:
     """The fewest leaders that a broker within the tolerance has."""
-    mean = board.mean_leads
-    return min(floor(mean), ceil(mean * (1 - board.limits.tolerance)))
+    mean = placement.mean_leads
+    return min(floor(mean), ceil(mean * (1 - placement.limits.tolerance)))
 
 
 class _Shift:
     """Passes leadership along chains of partitions: from a broker that leads many to one that leads few."""
 
-    def __init__(self, board: Board, free: list[int]) -> None:
-        self.board = board
-        self.led: list[set[int]] = [set() for _ in board.brokers]
-        self.followed: list[set[int]] = [set() for _ in board.brokers]
+    def __init__(self, placement: Placement, free: list[int]) -> None:
+        self.placement = placement
+        self.led: list[set[int]] = [set() for _ in placement.brokers]
+        self.followed: list[set[int]] = [set() for _ in placement.brokers]
         for p in free:
-            self.led[board.lead[p]].add(p)
-            for b in board.reps[p][1:]:
+            self.led[placement.lead[p]].add(p)
+            for b in placement.reps[p][1:]:
                 self.followed[b].add(p)
 
     def counts(self) -> None:
-        board = self.board
-        high, low = upper_leads(board), lower_leads(board)
-        caps = [min(high, board.leads_cap[b]) for b in range(len(board.brokers))]
-        for b in sorted(board.active, key=lambda b: (-board.leads[b], b)):
-            while board.leads[b] > caps[b] and self._pass_on(b, caps):
+        placement = self.placement
+        high, low = upper_leads(placement), lower_leads(placement)
+        caps = [min(high, placement.leads_cap[b]) for b in range(len(placement.brokers))]
+        for b in sorted(placement.active, key=lambda b: (-placement.leads[b], b)):
+            while placement.leads[b] > caps[b] and self._pass_on(b, caps):
                 pass
-        for b in sorted(board.active, key=lambda b: (board.leads[b], b)):
-            while board.leads[b] < low and self._draw(b, low):
+        for b in sorted(placement.active, key=lambda b: (placement.leads[b], b)):
+            while placement.leads[b] < low and self._draw(b, low):
                 pass
 
     def _pass_on(self, start: int, caps: list[float]) -> bool:
         """One leader less for `start`, one more for the nearest broker below its mean, else below its cap."""
-        board = self.board
-        mean = board.mean_leads
+        placement = self.placement
+        mean = placement.mean_leads
 
         def has_room(b: int) -> bool:
-            return board.leads[b] + 1 <= min(mean, caps[b])
+            return placement.leads[b] + 1 <= min(mean, caps[b])
 
         return self._along(start, has_room, forward=True) or self._along(
-            start, lambda b: board.leads[b] + 1 <= caps[b], forward=True
+            start, lambda b: placement.leads[b] + 1 <= caps[b], forward=True
         )
 
     def _draw(self, start: int, low: int) -> bool:
         """One leader more for `start`, one less for the nearest broker above the mean, else above the lower bound."""
-        board = self.board
-        mean = board.mean_leads
-        return self._along(start, lambda b: board.leads[b] - 1 >= mean, forward=False) or self._along(
-            start, lambda b: board.leads[b] - 1 >= low, forward=False
+        placement = self.placement
+        mean = placement.mean_leads
+        return self._along(start, lambda b: placement.leads[b] - 1 >= mean, forward=False) or self._along(
+            start, lambda b: placement.leads[b] - 1 >= low, forward=False
         )
 
     def _along(self, start: int, good: object, *, forward: bool) -> bool:
         """Find the shortest chain to a good broker (breadth first) and pass one leadership along it."""
-        board = self.board
+        placement = self.placement
         came: dict[int, tuple[int, int]] = {start: (-1, -1)}
         queue = deque([start])
         while queue:
             b = queue.popleft()
             for p in sorted(self.led[b] if forward else self.followed[b]):
-                following = board.reps[p][1:] if forward else (board.lead[p],)
+                following = placement.reps[p][1:] if forward else (placement.lead[p],)
                 for f in following:
-                    if f in came or not board.accepts[f] or (forward and not board.may_lead(p, f)):
+                    if f in came or not placement.accepts[f] or (forward and not placement.may_lead(p, f)):
                         continue
                     came[f] = (b, p)
                     if good(f):  # type: ignore[operator]
@@ -133,34 +135,34 @@ class _Shift:
 
     def lead(self, p: int, b: int) -> None:
         """Make `b` the leader of `p`."""
-        board = self.board
-        old = board.lead[p]
+        placement = self.placement
+        old = placement.lead[p]
         self.led[old].discard(p)
         self.followed[old].add(p)
         self.followed[b].discard(p)
         self.led[b].add(p)
-        board.put_first(p, b)
+        placement.put_first(p, b)
 
     def traffic(self) -> None:
         """Pass the leaders with most traffic on from brokers above the tolerance, within that of the counts."""
-        board = self.board
-        high, low = upper_leads(board), lower_leads(board)
-        bar = board.mean_out * (1 + board.limits.tolerance)
+        placement = self.placement
+        high, low = upper_leads(placement), lower_leads(placement)
+        bar = placement.mean_out * (1 + placement.limits.tolerance)
         if bar <= 0:
             return
-        for b in sorted(board.active, key=lambda b: (-board.bytes_out[b], b)):
-            cap = min(bar, board.out_cap[b])
-            for p in sorted(self.led[b], key=lambda p: (-board.rate_out[p], p)):
-                if board.bytes_out[b] <= cap or board.leads[b] <= low:
+        for b in sorted(placement.active, key=lambda b: (-placement.bytes_out[b], b)):
+            cap = min(bar, placement.out_cap[b])
+            for p in sorted(self.led[b], key=lambda p: (-placement.rate_out[p], p)):
+                if placement.bytes_out[b] <= cap or placement.leads[b] <= low:
                     break
-                rate = board.rate_out[p]
+                rate = placement.rate_out[p]
                 takers = [
                     f
-                    for f in board.reps[p][1:]
-                    if board.accepts[f]
-                    and board.may_lead(p, f)
-                    and board.leads[f] < high
-                    and board.bytes_out[f] + rate <= bar
+                    for f in placement.reps[p][1:]
+                    if placement.accepts[f]
+                    and placement.may_lead(p, f)
+                    and placement.leads[f] < high
+                    and placement.bytes_out[f] + rate <= bar
                 ]
                 if takers:
-                    self.lead(p, min(takers, key=lambda f: (board.bytes_out[f], f)))
+                    self.lead(p, min(takers, key=lambda f: (placement.bytes_out[f], f)))

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.cluster.plan import Unmet
 
 _CANDIDATES = 3
@@ -19,12 +19,12 @@ _CANDIDATES = 3
 class Lightest:
     """The brokers of each rack, lightest first, by a weight that mostly grows while they are filled."""
 
-    def __init__(self, board: Board, brokers: Iterable[int], weigh: Callable[[int], float]) -> None:
+    def __init__(self, placement: Placement, brokers: Iterable[int], weigh: Callable[[int], float]) -> None:
         self.weigh = weigh
-        self.rack = board.rack
+        self.rack = placement.rack
         self.heaps: dict[int, list[tuple[float, int]]] = defaultdict(list)
         for b in brokers:
-            self.heaps[board.rack[b]].append((weigh(b), b))
+            self.heaps[placement.rack[b]].append((weigh(b), b))
         for heap in self.heaps.values():
             heapify(heap)
 
@@ -59,68 +59,69 @@ class Lightest:
         return found
 
 
-def by_disk_and_count(board: Board) -> Callable[[int], float]:
+def by_disk_and_count(placement: Placement) -> Callable[[int], float]:
     """The weight for replicas that must go somewhere: disk first, replicas with half its weight."""
-    mean = board.mean_count or 1.0
+    mean = placement.mean_count or 1.0
 
     def weigh(b: int) -> float:
-        return board.x(b) + 0.5 * board.count[b] / mean
+        return placement.x(b) + 0.5 * placement.count[b] / mean
 
     return weigh
 
 
-def destination(board: Board, light: Lightest, p: int, src: int) -> int | None:
+def destination(placement: Placement, light: Lightest, p: int, src: int) -> int | None:
     """The best broker for a replica of `p` that leaves `src` (-1: that is new); None where there is none."""
-    crowd = Counter(board.rack[r] for r in board.reps[p] if r != src)
-    level, floor = levels(board, p, src, crowd)
+    crowd = Counter(placement.rack[r] for r in placement.reps[p] if r != src)
+    level, floor = levels(placement, p, src, crowd)
     if floor is None:
         return None
     by_level: dict[int, list[int]] = defaultdict(list)
-    for rack in range(board.rack_count):
-        if crowd[rack] <= level and board.rack_accepting[rack]:
+    for rack in range(placement.rack_count):
+        if crowd[rack] <= level and placement.rack_accepting[rack]:
             by_level[crowd[rack]].append(rack)
     for crowded in sorted(by_level):
-        found = light.pick(by_level[crowded], lambda b: board.fits(p, b), _CANDIDATES)
+        found = light.pick(by_level[crowded], lambda b: placement.fits(p, b), _CANDIDATES)
         if found:
-            return _best(board, p, found)
+            return _best(placement, p, found)
     return None
 
 
-def levels(board: Board, p: int, src: int, crowd: Counter[int]) -> tuple[int, int | None]:
+def levels(placement: Placement, p: int, src: int, crowd: Counter[int]) -> tuple[int, int | None]:
     """How crowded the rack of a new replica may be, and how crowded the best rack is that has a broker for it (None: none has)."""
-    taken = Counter(board.rack[r] for r in board.reps[p] if board.accepts[r])
+    taken = Counter(placement.rack[r] for r in placement.reps[p] if placement.accepts[r])
     floor = min(
-        (crowd[rack] for rack in range(board.rack_count) if board.rack_accepting[rack] > taken[rack]), default=None
+        (crowd[rack] for rack in range(placement.rack_count) if placement.rack_accepting[rack] > taken[rack]),
+        default=None,
     )
-    now = crowd[board.rack[src]] if src >= 0 else 0
+    now = crowd[placement.rack[src]] if src >= 0 else 0
     return max(now, floor or 0), floor
 
 
-def _best(board: Board, p: int, found: list[int]) -> int:
+def _best(placement: Placement, p: int, found: list[int]) -> int:
     if len(found) == 1:
         return found[0]
-    size, mean, within = board.size[p], board.mean_count or 1.0, 1 + board.limits.tolerance
+    size, mean, within = placement.size[p], placement.mean_count or 1.0, 1 + placement.limits.tolerance
 
     def after(b: int) -> float:
-        return (board.disk[b] + size) / board.share[b] if board.share[b] else 1.0
+        return (placement.disk[b] + size) / placement.share[b] if placement.share[b] else 1.0
 
     bar = max(within, min(map(after, found)))
     return min(
         (b for b in found if after(b) <= bar),
-        key=lambda b: (round(20 * board.count[b] / mean), board.topic_on(p, b), after(b), b),
+        key=lambda b: (round(20 * placement.count[b] / mean), placement.topic_on(p, b), after(b), b),
     )
 
 
-def nowhere(board: Board, p: int, src: int) -> tuple[str, str]:
+def nowhere(placement: Placement, p: int, src: int) -> tuple[str, str]:
     """Why there is no broker for a replica of `p`, and what would help."""
     reasons: Counter[str] = Counter()
-    crowd = Counter(board.rack[r] for r in board.reps[p] if r != src)
-    level, floor = levels(board, p, src, crowd)
-    for b in range(len(board.brokers)):
+    crowd = Counter(placement.rack[r] for r in placement.reps[p] if r != src)
+    level, floor = levels(placement, p, src, crowd)
+    for b in range(len(placement.brokers)):
         if b == src:
             continue
-        reason = board.why_not(p, b)
-        if not reason and crowd[board.rack[b]] > level:
+        reason = placement.why_not(p, b)
+        if not reason and crowd[placement.rack[b]] > level:
             reason = "in a rack that has more replicas of it"
         if reason:
             reasons[reason] += 1
@@ -128,10 +129,10 @@ def nowhere(board: Board, p: int, src: int) -> tuple[str, str]:
     if floor is None:
         return (
             why,
-            f"one broker more that is up (it needs {len(board.reps[p])}), or fewer replicas (`thor plan set-rf`)",
+            f"one broker more that is up (it needs {len(placement.reps[p])}), or fewer replicas (`thor plan set-rf`)",
         )
     if any(r.startswith("over its") for r in reasons):
-        rack = "" if board.rack_count == 1 else ", in a rack with few replicas of it"
+        rack = "" if placement.rack_count == 1 else ", in a rack with few replicas of it"
         return why, f"a higher limit, or a further broker{rack}"
     return why, "a further broker, in a rack with few replicas of it"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from asgard.cluster.limits import Limits
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.cluster.plan import Plan
 from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import ClusterSnapshot
@@ -20,42 +20,42 @@ DEFAULTS = Limits()
 
 def heal(snapshot: ClusterSnapshot, limits: Limits = DEFAULTS) -> Plan:
     """Replace every replica on a broker that is not up, or on an offline log directory."""
-    board = Board(snapshot, limits)
-    return finish(board, "heal", bound=evacuate.heal(board), urgent=True)
+    placement = Placement(snapshot, limits)
+    return finish(placement, "heal", bound=evacuate.heal(placement), urgent=True)
 
 
 def drain(snapshot: ClusterSnapshot, brokers: Collection[int], limits: Limits = DEFAULTS) -> Plan:
     """Empty the brokers. Raises WrongUsage for one that the snapshot does not know."""
     _known(snapshot, brokers)
-    board = Board(snapshot, limits, brokers)
-    bound = evacuate.drain(board)
-    return finish(board, "drain", _named(brokers), bound=bound)
+    placement = Placement(snapshot, limits, brokers)
+    bound = evacuate.drain(placement)
+    return finish(placement, "drain", _named(brokers), bound=bound)
 
 
 def fill(snapshot: ClusterSnapshot, brokers: Collection[int], limits: Limits = DEFAULTS) -> Plan:
     """Give brokers that hold little their part of the load. Raises WrongUsage for one that is not there or may get nothing."""
     _known(snapshot, brokers)
-    board = Board(snapshot, limits)
-    new = [board.index[b] for b in sorted(set(brokers))]
+    placement = Placement(snapshot, limits)
+    new = [placement.index[b] for b in sorted(set(brokers))]
     for b in new:
-        if board.refusal[b]:
-            raise WrongUsage(f"broker {board.ids[b]} can't be filled: it is {board.refusal[b]}")
-    bound = balance_goals.fill(board, new)
-    return finish(board, "fill", _named(brokers), bound=bound)
+        if placement.refusal[b]:
+            raise WrongUsage(f"broker {placement.ids[b]} can't be filled: it is {placement.refusal[b]}")
+    bound = balance_goals.fill(placement, new)
+    return finish(placement, "fill", _named(brokers), bound=bound)
 
 
 def balance(snapshot: ClusterSnapshot, limits: Limits = DEFAULTS) -> Plan:
     """Bring disk, replicas, leaders and their traffic of all brokers within the tolerance."""
-    board = Board(snapshot, limits)
-    return finish(board, "balance", bound=balance_goals.balance(board))
+    placement = Placement(snapshot, limits)
+    return finish(placement, "balance", bound=balance_goals.balance(placement))
 
 
 def leaders(snapshot: ClusterSnapshot, limits: Limits = DEFAULTS) -> Plan:
     """Spread preferred leaders, by the order of replicas alone; nothing is copied."""
-    board = Board(snapshot, limits)
-    balance_leaders(board)
-    name_unbalanced(board)
-    return finish(board, "leaders", bound=0)
+    placement = Placement(snapshot, limits)
+    balance_leaders(placement)
+    name_unbalanced(placement)
+    return finish(placement, "leaders", bound=0)
 
 
 def set_rf(snapshot: ClusterSnapshot, wanted: Mapping[str, int], limits: Limits = DEFAULTS) -> Plan:
@@ -72,15 +72,15 @@ def set_rf(snapshot: ClusterSnapshot, wanted: Mapping[str, int], limits: Limits 
                 f"{topic} with {factor} replicas could not be written to: its min.insync.replicas is {facts.min_isr}",
                 "Lower min.insync.replicas of the topic first.",
             )
-    board = Board(snapshot, limits)
+    placement = Placement(snapshot, limits)
     arguments = tuple(f"{topic}={factor}" for topic, factor in sorted(wanted.items()))
-    return finish(board, "set-rf", arguments, bound=reshape.set_replication(board, wanted))
+    return finish(placement, "set-rf", arguments, bound=reshape.set_replication(placement, wanted))
 
 
 def rack_repair(snapshot: ClusterSnapshot, limits: Limits = DEFAULTS) -> Plan:
     """Spread the replicas of each partition over the racks as far as the racks allow."""
-    board = Board(snapshot, limits)
-    return finish(board, "rack-repair", bound=reshape.repair_racks(board))
+    placement = Placement(snapshot, limits)
+    return finish(placement, "rack-repair", bound=reshape.repair_racks(placement))
 
 
 def undo(snapshot: ClusterSnapshot, plan: Plan, limits: Limits = DEFAULTS) -> Plan:
@@ -90,10 +90,10 @@ def undo(snapshot: ClusterSnapshot, plan: Plan, limits: Limits = DEFAULTS) -> Pl
             f"the plan is for the cluster {plan.cluster_id}, the snapshot is of {snapshot.cluster_id}",
             "Take a snapshot of the plan's cluster.",
         )
-    board = Board(snapshot, limits)
-    bound = way_back.undo(board, plan)
+    placement = Placement(snapshot, limits)
+    bound = way_back.undo(placement, plan)
     arguments = tuple(dict.fromkeys((plan.kind, *plan.arguments)))
-    return finish(board, "undo", arguments, bound=bound, limited=False)
+    return finish(placement, "undo", arguments, bound=bound, limited=False)
 
 
 def _known(snapshot: ClusterSnapshot, brokers: Collection[int]) -> None:

@@ -6,56 +6,56 @@ and excluded brokers.
 
 from __future__ import annotations
 
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.cluster.plan import Plan
 from asgard.thor.plan.place import Failures
 
 
-def undo(board: Board, plan: Plan) -> int:
+def undo(placement: Placement, plan: Plan) -> int:
     """Put the partitions back. The bytes that must move come back."""
     stuck = Failures("undo")
-    at = {(part.topic, part.partition): p for p, part in enumerate(board.parts)}
+    at = {(part.topic, part.partition): p for p, part in enumerate(placement.parts)}
     bound = 0
     for change in sorted(plan.changes, key=lambda c: (-c.bytes_moved, c.topic, c.partition)):
         p = at.get((change.topic, change.partition))
         if p is None:
             stuck.add(change.name, "it is not there any more", "nothing: it was deleted")
             continue
-        unknown = [b for b in change.before if b not in board.index]
+        unknown = [b for b in change.before if b not in placement.index]
         if unknown:
             stuck.add(change.name, f"broker {unknown[0]} is not in the cluster", "the broker back")
             continue
-        wanted = [board.index[b] for b in change.before]
-        reason = _obstacle(board, p, wanted)
+        wanted = [placement.index[b] for b in change.before]
+        reason = _obstacle(placement, p, wanted)
         if reason:
             stuck.add(change.name, *reason)
             continue
-        now = list(board.reps[p])
+        now = list(placement.reps[p])
         why = f"undoes {plan.kind}"
         for src in now:
             if src not in wanted:
-                board.discard(p, src, why)
+                placement.discard(p, src, why)
         for dst in wanted:
             if dst not in now:
-                bound += board.size[p]
-                board.add(p, dst, why)
-        board.reps[p] = wanted
-        if board.lead[p] != wanted[0]:
-            board.set_lead(p, wanted[0])
-    board.unmet += stuck.unmet()
+                bound += placement.size[p]
+                placement.add(p, dst, why)
+        placement.reps[p] = wanted
+        if placement.lead[p] != wanted[0]:
+            placement.set_lead(p, wanted[0])
+    placement.unmet += stuck.unmet()
     return bound
 
 
-def _obstacle(board: Board, p: int, wanted: list[int]) -> tuple[str, str] | None:
-    if p in board.offline:
+def _obstacle(placement: Placement, p: int, wanted: list[int]) -> tuple[str, str] | None:
+    if p in placement.offline:
         return "it is offline: no replica can be copied", "its leader back"
     for b in wanted:
-        if b in board.reps[p] and not board.lost(p, b):
+        if b in placement.reps[p] and not placement.lost(p, b):
             continue
         # The cordon is that of the drain which is undone; it is lifted with it.
-        if board.refusal[b] and board.refusal[b] != "cordoned":
-            return f"broker {board.ids[b]} is {board.refusal[b]}", "the broker back"
-        capacity = board.capacity[b]
-        if capacity is not None and board.disk[b] + board.base[b] + board.size[p] > capacity:
-            return f"the disk of broker {board.ids[b]} has no room for it", "room on its disk"
+        if placement.refusal[b] and placement.refusal[b] != "cordoned":
+            return f"broker {placement.ids[b]} is {placement.refusal[b]}", "the broker back"
+        capacity = placement.capacity[b]
+        if capacity is not None and placement.disk[b] + placement.base[b] + placement.size[p] > capacity:
+            return f"the disk of broker {placement.ids[b]} has no room for it", "room on its disk"
     return None

@@ -14,7 +14,7 @@ from functools import cached_property
 from asgard.cluster import quorum as voters
 from asgard.cluster.findings import Tally, findings, tally
 from asgard.cluster.limits import Limits
-from asgard.cluster.placement import Board
+from asgard.cluster.placement import Placement
 from asgard.cluster.plan import BrokerLoad
 from asgard.core import units
 from asgard.core.condition import Comparison, Condition, Unit
@@ -129,13 +129,13 @@ class Facts:
         return not of_any, _of_brokers(ids, values, c)
 
     @cached_property
-    def _board(self) -> Board:
-        return Board(self.snapshot, self.limits)
+    def _placement(self) -> Placement:
+        return Placement(self.snapshot, self.limits)
 
     @cached_property
     def _load(self) -> dict[int, BrokerLoad]:
-        board = self._board
-        return {broker: board.load(i, board.start) for i, broker in enumerate(board.ids)}
+        placement = self._placement
+        return {broker: placement.load(i, placement.start) for i, broker in enumerate(placement.ids)}
 
     @cached_property
     def _tally(self) -> Tally:

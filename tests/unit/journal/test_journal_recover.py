@@ -109,6 +109,6 @@ def test_what_can_not_be_settled_is_named_and_kept(capsys, kind, why):
 
 
 def test_the_kinds_are_those_that_their_writers_use():
-    from asgard.cluster import moves as execute
+    from asgard.cluster import moves
 
-    assert {reassign.FORMAT, execute.FORMAT} <= set(settle.handlers())
+    assert {reassign.FORMAT, moves.FORMAT} <= set(settle.handlers())

@@ -13,8 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from asgard.core.errors import ExitCode, Failed, Unreachable, WrongUsage
-from asgard.kafka.distribution import home as distribution
-from asgard.kafka.distribution import jars
+from asgard.kafka.distribution import home, jars
 from asgard.kafka.distribution.jars import Coordinate, Jar, Lock
 
 VERSION = "9.9.9"
@@ -92,12 +91,12 @@ def assert_whole(libs):
 
 def test_the_first_use_fetches_everything_and_the_second_nothing(repository, libs):
     told = []
-    found = distribution.ensure_kafka(VERSION, progress=lambda done, total: told.append((done, total)))
+    found = home.ensure_kafka(VERSION, progress=lambda done, total: told.append((done, total)))
     assert (found.fetched, found.source, found.classpath) == (12, "cache", f"{libs}/*")
     assert told[-1] == (LOCK.size_bytes, LOCK.size_bytes)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert_whole(libs)
-    assert distribution.ensure_kafka(VERSION).fetched == 0
+    assert home.ensure_kafka(VERSION).fetched == 0
     assert set(repository.requests.values()) == {1}
 
 
@@ -106,18 +105,18 @@ def test_other_bytes_than_the_lock_names_are_refused_and_not_kept(repository, li
     with pytest.raises(
         Failed, match=r"org\.example:jar-0:1\.0 from .* is not the jar that the lock file names"
     ) as caught:
-        distribution.ensure_kafka(VERSION)
+        home.ensure_kafka(VERSION)
     assert "ASGARD_MAVEN_REPO" in str(caught.value.hint)
     assert not (libs / FIRST.file).exists()
-    assert distribution.find_kafka(VERSION) is None
+    assert home.find_kafka(VERSION) is None
 
 
 def test_after_a_refusal_a_good_repository_completes_the_cache(repository, libs):
     repository.files[repository.path(FIRST)] = b"bad"
     with pytest.raises(Failed):
-        distribution.ensure_kafka(VERSION)
+        home.ensure_kafka(VERSION)
     repository.files[repository.path(FIRST)] = CONTENTS[FIRST]
-    distribution.ensure_kafka(VERSION)
+    home.ensure_kafka(VERSION)
     assert_whole(libs)
 
 
@@ -134,40 +133,40 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_damaged_jar_is_noticed_and_mended(repository, libs, damage):
-    distribution.ensure_kafka(VERSION)
+    home.ensure_kafka(VERSION)
     damage(libs / FIRST.file)
-    assert distribution.find_kafka(VERSION) is None
-    assert distribution.ensure_kafka(VERSION).fetched == 1
+    assert home.find_kafka(VERSION) is None
+    assert home.ensure_kafka(VERSION).fetched == 1
     assert_whole(libs)
 
 
 def test_damage_that_keeps_size_and_time_is_found_by_verify(repository, libs):
-    distribution.ensure_kafka(VERSION)
+    home.ensure_kafka(VERSION)
     path = libs / FIRST.file
     before = path.stat()
     same_size(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert distribution.ensure_kafka(VERSION).fetched == 0
-    assert distribution.ensure_kafka(VERSION, verify=True).mended == (str(FIRST),)
+    assert home.ensure_kafka(VERSION).fetched == 0
+    assert home.ensure_kafka(VERSION, verify=True).mended == (str(FIRST),)
     assert_whole(libs)
 
 
 def test_a_jar_that_the_lock_does_not_name_does_not_get_to_run(repository, libs):
-    distribution.ensure_kafka(VERSION)
+    home.ensure_kafka(VERSION)
     (libs / "stranger.jar").write_bytes(b"x")
-    distribution.ensure_kafka(VERSION)
+    home.ensure_kafka(VERSION)
     assert_whole(libs)
 
 
 def test_a_jar_that_is_only_touched_is_not_fetched_again(repository, libs):
-    distribution.ensure_kafka(VERSION)
+    home.ensure_kafka(VERSION)
     os.utime(libs / FIRST.file)
-    assert distribution.ensure_kafka(VERSION).fetched == 0
-    assert distribution.find_kafka(VERSION) is not None
+    assert home.ensure_kafka(VERSION).fetched == 0
+    assert home.find_kafka(VERSION) is not None
 
 
 def fetch_in_child(results):
-    results.put(distribution.ensure_kafka(VERSION).fetched)
+    results.put(home.ensure_kafka(VERSION).fetched)
 
 
 def test_two_fetches_at_once_fetch_each_jar_once(repository, libs):
@@ -198,13 +197,13 @@ def test_a_fetch_that_was_killed_is_completed_by_the_next(repository, libs):
     repository.delay_s = 0.0
     came = len(list(libs.iterdir()))
     assert 0 < came < 12
-    assert distribution.ensure_kafka(VERSION).fetched == 12 - came
+    assert home.ensure_kafka(VERSION).fetched == 12 - came
     assert_whole(libs)
 
 
 def test_a_server_that_is_busy_for_a_moment_is_asked_again(repository, libs):
     repository.failures[repository.path(FIRST)] = [503]
-    distribution.ensure_kafka(VERSION)
+    home.ensure_kafka(VERSION)
     assert repository.requests[repository.path(FIRST)] == 2
     assert_whole(libs)
 
@@ -212,7 +211,7 @@ def test_a_server_that_is_busy_for_a_moment_is_asked_again(repository, libs):
 def test_a_jar_that_is_not_there_is_named(repository):
     del repository.files[repository.path(FIRST)]
     with pytest.raises(Unreachable, match=r"can't fetch org\.example:jar-0:1\.0 from http://127.*HTTP 404") as caught:
-        distribution.ensure_kafka(VERSION)
+        home.ensure_kafka(VERSION)
     assert caught.value.exit_code == ExitCode.UNREACHABLE
     assert repository.requests[repository.path(FIRST)] == 1
 
@@ -221,7 +220,7 @@ def test_without_jgo_and_without_a_mirror_the_ways_are_named(repository, monkeyp
     monkeypatch.delenv("ASGARD_MAVEN_REPO")
     monkeypatch.setitem(__import__("sys").modules, "jgo.constants", None)
     with pytest.raises(Unreachable) as caught:
-        distribution.ensure_kafka(VERSION)
+        home.ensure_kafka(VERSION)
     for way in ("pip install 'asgard-kafka[local]'", "KAFKA_HOME", "ASGARD_MAVEN_REPO"):
         assert way in str(caught.value.hint)
 
@@ -234,7 +233,7 @@ def a_kafka_home(path, version):
 
 def test_kafka_home_wins(repository, tmp_path, monkeypatch):
     monkeypatch.setenv("KAFKA_HOME", str(a_kafka_home(tmp_path / "kafka", VERSION)))
-    found = distribution.ensure_kafka(VERSION)
+    found = home.ensure_kafka(VERSION)
     assert (found.source, found.classpath) == ("KAFKA_HOME", f"{tmp_path}/kafka/libs/*")
     assert not repository.requests
 
@@ -242,20 +241,20 @@ def test_kafka_home_wins(repository, tmp_path, monkeypatch):
 def test_a_kafka_home_of_another_version_is_refused_with_both_ways_out(repository, tmp_path, monkeypatch):
     monkeypatch.setenv("KAFKA_HOME", str(a_kafka_home(tmp_path / "kafka", "4.2.0")))
     with pytest.raises(WrongUsage, match=r"holds Kafka 4\.2\.0, wanted is 9\.9\.9") as caught:
-        distribution.ensure_kafka(VERSION)
+        home.ensure_kafka(VERSION)
     assert "Unset KAFKA_HOME" in str(caught.value.hint)
 
 
 def test_a_kafka_home_without_kafka_is_refused(repository, tmp_path, monkeypatch):
     monkeypatch.setenv("KAFKA_HOME", str(tmp_path))
     with pytest.raises(WrongUsage, match="there is no Kafka in"):
-        distribution.ensure_kafka(VERSION)
+        home.ensure_kafka(VERSION)
 
 
 @pytest.mark.parametrize("version", ["4", "4.3", "latest", "../../etc", "4.3.x", "", "3.9.1", "4.0.0"])
 def test_what_can_not_run_here_is_refused_before_anything_is_fetched(repository, version):
     with pytest.raises(WrongUsage):
-        distribution.ensure_kafka(version)
+        home.ensure_kafka(version)
     assert not repository.requests
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asgard.loki.check.anomalies import Case
+from asgard.loki.check.anomalies import Symptom
 from asgard.loki.check.history import NO_OFFSET, SUFFIX, Bounds, Isolation, Outcome, Transaction, Via
 from asgard.loki.check.recorder import Recorder
 
@@ -89,7 +89,7 @@ def _poll(polls, partition: int, rows: list[Row], far: int) -> None:
 class Found:
     """What the naive check found."""
 
-    cases: Counter[Case] = field(default_factory=Counter)
+    cases: Counter[Symptom] = field(default_factory=Counter)
     sent: int = 0
     acknowledged: int = 0
     failed: int = 0
@@ -163,8 +163,8 @@ def _log(story: Story, names: set[Name], found: Found) -> dict[tuple[int, int], 
             found.unknown += 1
         elif log.setdefault((partition, offset), (producer, sequence)) != (producer, sequence):
             differing.add((partition, offset))
-    found.cases[Case.DISAGREEING_READERS] = len(differing)
-    found.cases[Case.CORRUPTED] = len(corrupted)
+    found.cases[Symptom.DISAGREEING_READERS] = len(differing)
+    found.cases[Symptom.CORRUPTED] = len(corrupted)
     return log
 
 
@@ -178,20 +178,20 @@ def _reads(story: Story, names: set[Name], failed: set[Name], aborted: set[Name]
         elif name in aborted and committed:
             dirty.add(name)
         elif name in aborted:
-            found.cases[Case.UNCOMMITTED_READ] += 1
-    found.cases[Case.REFUSED_READ] = len(refused)
-    found.cases[Case.ABORTED_READ] = len(dirty)
+            found.cases[Symptom.UNCOMMITTED_READ] += 1
+    found.cases[Symptom.REFUSED_READ] = len(refused)
+    found.cases[Symptom.ABORTED_READ] = len(dirty)
 
 
 def _order(log: dict[tuple[int, int], Name], found: Found) -> None:
     copies = Counter(log.values())
-    found.cases[Case.DUPLICATE] = sum(count > 1 for count in copies.values())
+    found.cases[Symptom.DUPLICATE] = sum(count > 1 for count in copies.values())
     met, latest = set(), {}
     for (partition, _), name in sorted(log.items()):
         if name not in met:
             met.add(name)
             producer, sequence = name
-            found.cases[Case.SENT_OUT_OF_ORDER] += sequence < latest.get((partition, producer), -1)
+            found.cases[Symptom.SENT_OUT_OF_ORDER] += sequence < latest.get((partition, producer), -1)
             latest[partition, producer] = sequence
 
 
@@ -205,7 +205,7 @@ def _told(story: Story, told, log, logged: set[Name], found: Found) -> None:
         elsewhere = story.last is not None and name in logged and bounds is not None and offset >= bounds[0]
         if here is not None or elsewhere:
             wrong.add((partition, offset))
-    found.cases[Case.TOLD_ELSEWHERE] = len(wrong)
+    found.cases[Symptom.TOLD_ELSEWHERE] = len(wrong)
 
 
 def _decide(story: Story, told, not_good, logged: set[Name], polled: set[Name], found: Found) -> None:
@@ -217,9 +217,9 @@ def _decide(story: Story, told, not_good, logged: set[Name], polled: set[Name], 
         if offset != NO_OFFSET and offset < start:
             found.removed += 1
         elif (complete or offset < end) if offset != NO_OFFSET else (complete and start == 0):
-            found.cases[Case.LOST] += 1
+            found.cases[Symptom.LOST] += 1
         elif name not in polled:
-            found.cases[Case.UNSEEN] += 1
+            found.cases[Symptom.UNSEEN] += 1
 
 
 def _polls(story: Story, log, logged: set[Name], not_good: set[Name], found: Found) -> None:
@@ -236,11 +236,11 @@ def _polls(story: Story, log, logged: set[Name], not_good: set[Name], found: Fou
                     across = partition in moved
                     before = stood[partition]
                     if offset <= before:
-                        found.cases[Case.BACK_ACROSS if across else Case.BACK] += 1
+                        found.cases[Symptom.BACK_ACROSS if across else Symptom.BACK] += 1
                     for between in range(before + 1, offset):
                         name = log.get((partition, between))
                         decided = story.last is not None and partition in story.bounds
                         if name is not None and (name in logged if decided else name not in not_good):
-                            found.cases[Case.SKIP_ACROSS if across else Case.SKIP] += 1
+                            found.cases[Symptom.SKIP_ACROSS if across else Symptom.SKIP] += 1
                 moved.discard(partition)
                 stood[partition] = offset

@@ -8,8 +8,7 @@ from pathlib import Path
 import yaml
 from chaoslib.experiment import ensure_experiment_is_valid
 
-from asgard.loki.chaos import library as shelf
-from asgard.loki.chaos import read
+from asgard.loki.chaos import library, read
 
 PAGE = (Path(__file__).parents[3] / "docs" / "loki-chaos.md").read_text(encoding="utf-8")
 
@@ -26,7 +25,7 @@ def test_every_shipped_experiment_is_named() -> None:
     (table,) = re.findall(r"\| experiment \|.*?\n\n", PAGE, re.DOTALL)
     assert set(
         re.findall(r"`([a-z-]+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:] if line))
-    ) == set(shelf.files())
+    ) == set(library.files())
 
 
 def test_every_limit_is_an_option_of_the_command() -> None:

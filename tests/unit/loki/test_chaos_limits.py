@@ -9,21 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgard.kafka.model import Partition
-from asgard.loki.chaos.limits import BlastRadius, Standing, refusal
+from asgard.loki.chaos.limits import BlastRadius, ClusterState, refusal
 
 
 def partition(isr: tuple[int, ...], replicas: tuple[int, ...] = (1, 2, 3), number: int = 0) -> Partition:
     return Partition("orders", number, replicas, isr, isr[0] if isr else -1)
 
 
-def four(down: tuple[int, ...] = (), *partitions: Partition) -> Standing:
+def four(down: tuple[int, ...] = (), *partitions: Partition) -> ClusterState:
     """Four brokers, of which 1 and 4 share a rack; the first three are controllers."""
     racks = {1: "r0", 2: "r1", 3: "r2", 4: "r0"}
-    return Standing(racks, frozenset(down), frozenset({1, 2, 3}), partitions or (partition((1, 2, 3)),))
+    return ClusterState(racks, frozenset(down), frozenset({1, 2, 3}), partitions or (partition((1, 2, 3)),))
 
 
 @pytest.mark.parametrize(
-    ("limits", "taking", "standing", "why"),
+    ("limits", "taking", "state_now", "why"),
     [
         (BlastRadius(), [2], four(), None),
         (BlastRadius(), [1, 4], four(), None),
@@ -42,32 +42,32 @@ def four(down: tuple[int, ...] = (), *partitions: Partition) -> Standing:
         (BlastRadius(), [], four((1, 2, 3)), None),
     ],
 )
-def test_what_may_be_taken(limits: BlastRadius, taking: list[int], standing: Standing, why: str | None) -> None:
-    said = refusal(limits, taking, standing)
+def test_what_may_be_taken(limits: BlastRadius, taking: list[int], state_now: ClusterState, why: str | None) -> None:
+    said = refusal(limits, taking, state_now)
     assert (said is None) if why is None else (said is not None and why in said)
 
 
 @st.composite
-def clusters(draw: Any) -> tuple[Standing, set[int]]:
+def clusters(draw: Any) -> tuple[ClusterState, set[int]]:
     ids = range(1, draw(st.integers(3, 7)) + 1)
     racks = {i: draw(st.sampled_from([None, "a", "b"])) for i in ids}
     isrs = draw(st.lists(st.sets(st.sampled_from(list(ids)), min_size=1, max_size=3), max_size=5))
     partitions = [Partition("t", n, tuple(isr), tuple(isr), -1) for n, isr in enumerate(isrs)]
     down = draw(st.sets(st.sampled_from(list(ids)), max_size=3))
-    return Standing(racks, frozenset(down), frozenset(list(ids)[:3]), partitions), draw(
+    return ClusterState(racks, frozenset(down), frozenset(list(ids)[:3]), partitions), draw(
         st.sets(st.sampled_from(list(ids)), min_size=1, max_size=3)
     )
 
 
 @given(clusters(), st.none() | st.integers(0, 3), st.integers(1, 2))
 def test_what_it_lets_through_leaves_a_majority_and_enough_replicas(
-    cluster: tuple[Standing, set[int]], brokers: int | None, in_sync: int
+    cluster: tuple[ClusterState, set[int]], brokers: int | None, in_sync: int
 ) -> None:
-    standing, taking = cluster
-    if refusal(BlastRadius(brokers, in_sync), taking, standing) is not None:
+    state_now, taking = cluster
+    if refusal(BlastRadius(brokers, in_sync), taking, state_now) is not None:
         return
-    down = standing.down | taking
-    assert len(down) <= brokers if brokers is not None else len({standing.racks[b] for b in down}) == 1
-    assert not standing.voters & taking or len(standing.voters - down) >= 2
-    for p in standing.partitions:
+    down = state_now.down | taking
+    assert len(down) <= brokers if brokers is not None else len({state_now.racks[b] for b in down}) == 1
+    assert not state_now.voters & taking or len(state_now.voters - down) >= 2
+    for p in state_now.partitions:
         assert not taking.intersection(p.isr) or len(set(p.isr) - down) >= in_sync

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgard.loki.check import arrays as space
-from asgard.loki.check import order
-from asgard.loki.check.anomalies import EXAMPLES, Case
+from asgard.loki.check import arrays, order
+from asgard.loki.check.anomalies import EXAMPLES, Symptom
 from asgard.loki.check.check import check
 from asgard.loki.check.history import NO_OFFSET, HistoryFiles
 from tests.unit.loki.naive_check import Found, Reader, Sender, Story
@@ -75,12 +74,12 @@ def agree(story: Story, far: int = 0) -> None:
     got = Found(
         **{name: getattr(result.counts, name) for name in Found.__dataclass_fields__ if name != "cases"}, cases=None
     )
-    assert {case: result.cases.get(case, 0) for case in Case} == {case: expected.cases[case] for case in Case}
+    assert {case: result.cases.get(case, 0) for case in Symptom} == {case: expected.cases[case] for case in Symptom}
     expected.cases = None
     assert got == expected
     for case, count in result.cases.items():
         assert 0 < len(result.examples[case]) <= min(EXAMPLES, count)
-    assert sum(len(m.sequences) for m in result.missing.values()) == result.cases.get(Case.LOST, 0)
+    assert sum(len(m.sequences) for m in result.missing.values()) == result.cases.get(Symptom.LOST, 0)
 
 
 @settings(max_examples=250, deadline=None)
@@ -101,6 +100,6 @@ def test_so_it_is_when_memory_is_worked_through_in_small_pieces(story: Story, ch
 @given(stories())
 def test_so_it_is_among_other_peoples_records_and_with_great_numbers(story: Story) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space, "_SPARE", -1)
-        patch.setattr(space, "_TABLE", 1)
+        patch.setattr(arrays, "_SPARE", -1)
+        patch.setattr(arrays, "_TABLE", 1)
         agree(story, far=1 << 40)

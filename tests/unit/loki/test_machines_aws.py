@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from asgard.core.errors import AsgardError, ExitCode, Refused, WrongUsage
-from asgard.loki.chaos.faults import machines as actions
+from asgard.loki.chaos.faults import machines
 from asgard.loki.monkey.choose import Past, choose
 from asgard.loki.monkey.config import Group, Monkey
 from asgard.loki.monkey.health import Health
@@ -261,7 +261,7 @@ def test_an_experiment_stops_one_of_those_with_a_tag_and_starts_it_again(cloud: 
     mine = instances(cloud, 3, chaos="allowed")
     instances(cloud, 3)
     site: Any = SimpleNamespace(rng=random.Random(2))
-    kind = actions.KINDS["stop_instance"]
+    kind = machines.KINDS["stop_instance"]
     plan = kind.plan(site, tags={"chaos": "allowed"}, region=REGION)
     plan.do()
     stopped = [i for i, state in states(cloud).items() if state == "stopped"]
@@ -281,7 +281,7 @@ def test_an_experiment_stops_one_of_those_with_a_tag_and_starts_it_again(cloud: 
 def test_what_an_experiment_can_not_put_back_is_said(cloud: Any, action: str, state: str, outcome: str) -> None:
     [instance] = instances(cloud, 1)
     site: Any = SimpleNamespace(rng=random.Random(2))
-    kind = actions.KINDS[action]
+    kind = machines.KINDS[action]
     plan = kind.plan(site, instance=instance)
     assert not plan.lasts, "it is over as soon as it is done"
     plan.do()
@@ -292,8 +292,8 @@ def test_what_an_experiment_can_not_put_back_is_said(cloud: Any, action: str, st
 def test_an_experiment_kills_an_instance_of_a_group(cloud: Any) -> None:
     scaling_group(cloud, "web", 2, chaos="allowed")
     site: Any = SimpleNamespace(rng=random.Random(2))
-    plan = actions.KINDS["kill_asg_instance"].plan(site, tags={"chaos": "allowed"})
+    plan = machines.KINDS["kill_asg_instance"].plan(site, tags={"chaos": "allowed"})
     plan.do()
     assert states(cloud)[str(plan.undo["instance"])] == "terminated"
     with pytest.raises(Refused, match="no healthy instance has the tags"):
-        actions.kill_asg_instance(site, tags={"chaos": "never"})
+        machines.kill_asg_instance(site, tags={"chaos": "never"})

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from asgard.core.errors import ExitCode, Failed, Refused, Unreachable, WrongUsage
-from asgard.loki.chaos.faults import machines as actions
+from asgard.loki.chaos.faults import machines
 from asgard.machines import containers
 from tests.unit.loki.engine import Engine
 
@@ -102,7 +102,7 @@ def test_an_experiment_kills_one_of_those_with_a_label_and_starts_it_again(engin
     ids = {engine.add(f"kafka-{i}", {"chaos": "yes"}) for i in range(3)}
     engine.add("db", {})
     site: Any = SimpleNamespace(rng=random.Random(4))
-    kind = actions.KINDS["kill_container"]
+    kind = machines.KINDS["kill_container"]
     plan = kind.plan(site, labels={"chaos": "yes"}, socket=str(engine.socket))
     assert plan.undo["container"] in ids
     assert plan.machines == 1
@@ -115,6 +115,6 @@ def test_an_experiment_kills_one_of_those_with_a_label_and_starts_it_again(engin
 def test_an_experiment_names_one_container_or_labels(engine: Engine) -> None:
     site: Any = SimpleNamespace(rng=random.Random(4))
     with pytest.raises(WrongUsage, match="no container was named, or in two ways"):
-        actions.kill_container(site)
+        machines.kill_container(site)
     with pytest.raises(Refused, match="no healthy container has the labels"):
-        actions.kill_container(site, labels={"chaos": "yes"}, socket=str(engine.socket))
+        machines.kill_container(site, labels={"chaos": "yes"}, socket=str(engine.socket))

@@ -12,7 +12,7 @@ import pytest
 from asgard.cli import main as cli
 from asgard.core.schema.monkey import MonkeyFile, MonkeyGroup
 from asgard.core.yaml import read_text
-from asgard.loki.chaos.faults import machines as actions
+from asgard.loki.chaos.faults import machines
 from asgard.loki.monkey.choose import UNSEEN_S, Past, choose
 from asgard.loki.monkey.config import Group, Monkey, json_schema, read
 from asgard.loki.monkey.health import Health
@@ -38,7 +38,7 @@ def test_editors_accept_the_file_of_the_page(tmp_path: Path) -> None:
 
 
 def test_the_actions_of_the_page_are_those_of_the_code() -> None:
-    for action in actions.KINDS:
+    for action in machines.KINDS:
         assert f"`{action}`" in PAGE
 
 

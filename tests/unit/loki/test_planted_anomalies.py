@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asgard.loki.check.anomalies import Case
+from asgard.loki.check.anomalies import Symptom
 from asgard.loki.check.check import check
 from asgard.loki.check.history import SUFFIX, Acks, Bounds, Consumer, HistoryFiles, Isolation, Producer, Via
 from asgard.loki.check.promises import TABLE, Mode, Promise
@@ -92,45 +92,45 @@ def given(*offsets: int) -> Callable[[ConsumerLog], None]:
 without_4 = [(n, n) for n in ALL if n != 4]
 swapped = [(n, {4: 5, 5: 4}.get(n, n)) for n in ALL]
 
-PLANTED: dict[Case, dict[str, object]] = {
-    Case.LOST: {"last": without_4, "polls": given(0, 1, 2, 3)},
-    Case.UNSEEN: {
+PLANTED: dict[Symptom, dict[str, object]] = {
+    Symptom.LOST: {"last": without_4, "polls": given(0, 1, 2, 3)},
+    Symptom.UNSEEN: {
         "last": [(n, n) for n in range(6)],
         "bounds": Bounds(T, 0, 0, 6, complete=False),
         "polls": given(0, 1),
     },
-    Case.DUPLICATE: {
+    Symptom.DUPLICATE: {
         "last": [*((n, n) for n in ALL), (10, 4)],
         "bounds": Bounds(T, 0, 0, 11, complete=True),
     },
-    Case.DISAGREEING_READERS: {
+    Symptom.DISAGREEING_READERS: {
         "acked": lambda sends: sends.acked_many(T, 0, range(9), range(9)),
         "last": [(n, n) for n in range(9)],
         "polls": lambda log: rows(log, [*((n, n) for n in range(8)), (8, 9)]),
     },
-    Case.TOLD_ELSEWHERE: {
+    Symptom.TOLD_ELSEWHERE: {
         "acked": lambda sends: sends.acked_many(T, 0, ALL, [0, 1, 2, 3, 5, 5, 6, 7, 8, 9]),
     },
-    Case.REFUSED_READ: {"acked": refused},
-    Case.ABORTED_READ: {"acked": aborted, "transactions": True, "last": [(9, 9)], "polls": given(9)},
-    Case.UNCOMMITTED_READ: {
+    Symptom.REFUSED_READ: {"acked": refused},
+    Symptom.ABORTED_READ: {"acked": aborted, "transactions": True, "last": [(9, 9)], "polls": given(9)},
+    Symptom.UNCOMMITTED_READ: {
         "acked": aborted,
         "transactions": True,
         "isolation": "read_uncommitted",
         "last": None,
     },
-    Case.SKIP: {"polls": given(0, 1, 2, 5, 6)},
-    Case.SKIP_ACROSS: {"polls": rebalanced(7)},
-    Case.BACK: {"polls": given(0, 1, 2, 3, 2, 3, 4)},
-    Case.BACK_ACROSS: {"polls": rebalanced(3)},
-    Case.SENT_OUT_OF_ORDER: {
+    Symptom.SKIP: {"polls": given(0, 1, 2, 5, 6)},
+    Symptom.SKIP_ACROSS: {"polls": rebalanced(7)},
+    Symptom.BACK: {"polls": given(0, 1, 2, 3, 2, 3, 4)},
+    Symptom.BACK_ACROSS: {"polls": rebalanced(3)},
+    Symptom.SENT_OUT_OF_ORDER: {
         "acked": lambda sends: sends.acked_many(T, 0, ALL, [0, 1, 2, 3, 5, 4, 6, 7, 8, 9]),
         "last": swapped,
         "polls": lambda log: rows(log, swapped),
     },
-    Case.CORRUPTED: {"spoiled": (4,)},
+    Symptom.CORRUPTED: {"spoiled": (4,)},
 }
-EXPECTED = {Case.SKIP: 2, Case.SKIP_ACROSS: 2, Case.UNCOMMITTED_READ: 10, Case.UNSEEN: 4}
+EXPECTED = {Symptom.SKIP: 2, Symptom.SKIP_ACROSS: 2, Symptom.UNCOMMITTED_READ: 10, Symptom.UNSEEN: 4}
 
 MODES = {
     "acks=all, idempotence": {},
@@ -141,33 +141,33 @@ MODES = {
     "subscribe": {"via": "subscribe"},
     "unclean election": {"unclean": True},
 }
-BROKEN: dict[Case, set[str]] = {
-    Case.LOST: {"acks=all, idempotence", "acks=all, no idempotence", "transactions", "subscribe"},
-    Case.UNSEEN: set(),
-    Case.DUPLICATE: {"acks=all, idempotence", "transactions", "subscribe"},
-    Case.DISAGREEING_READERS: set(MODES) - {"unclean election"},
-    Case.TOLD_ELSEWHERE: {"acks=all, idempotence", "acks=all, no idempotence", "transactions", "subscribe"},
-    Case.REFUSED_READ: set(MODES),
-    Case.ABORTED_READ: set(MODES) - {"unclean election"},
-    Case.UNCOMMITTED_READ: set(),
-    Case.SKIP: set(MODES) - {"unclean election"},
-    Case.SKIP_ACROSS: set(MODES) - {"unclean election", "subscribe"},
-    Case.BACK: set(MODES) - {"unclean election"},
-    Case.BACK_ACROSS: set(MODES) - {"unclean election", "subscribe"},
-    Case.SENT_OUT_OF_ORDER: {"acks=all, idempotence", "transactions", "subscribe"},
-    Case.CORRUPTED: set(MODES),
+BROKEN: dict[Symptom, set[str]] = {
+    Symptom.LOST: {"acks=all, idempotence", "acks=all, no idempotence", "transactions", "subscribe"},
+    Symptom.UNSEEN: set(),
+    Symptom.DUPLICATE: {"acks=all, idempotence", "transactions", "subscribe"},
+    Symptom.DISAGREEING_READERS: set(MODES) - {"unclean election"},
+    Symptom.TOLD_ELSEWHERE: {"acks=all, idempotence", "acks=all, no idempotence", "transactions", "subscribe"},
+    Symptom.REFUSED_READ: set(MODES),
+    Symptom.ABORTED_READ: set(MODES) - {"unclean election"},
+    Symptom.UNCOMMITTED_READ: set(),
+    Symptom.SKIP: set(MODES) - {"unclean election"},
+    Symptom.SKIP_ACROSS: set(MODES) - {"unclean election", "subscribe"},
+    Symptom.BACK: set(MODES) - {"unclean election"},
+    Symptom.BACK_ACROSS: set(MODES) - {"unclean election", "subscribe"},
+    Symptom.SENT_OUT_OF_ORDER: {"acks=all, idempotence", "transactions", "subscribe"},
+    Symptom.CORRUPTED: set(MODES),
 }
 
 
 def test_every_case_is_planted_and_has_one_rule() -> None:
-    assert set(PLANTED) == set(BROKEN) == set(Case)
-    assert [rule.case for rule in TABLE] == list(Case)
+    assert set(PLANTED) == set(BROKEN) == set(Symptom)
+    assert [rule.case for rule in TABLE] == list(Symptom)
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("case", Case, ids=lambda case: case.name.lower())
+@pytest.mark.parametrize("case", Symptom, ids=lambda case: case.name.lower())
 def test_a_planted_anomaly_is_found_alone_and_breaks_its_promise_where_one_was_given(
-    case: Case, mode: str, tmp_path: Path
+    case: Symptom, mode: str, tmp_path: Path
 ) -> None:
     options = {**MODES[mode], **PLANTED[case]}
     unclean = bool(options.pop("unclean", False))
@@ -177,7 +177,7 @@ def test_a_planted_anomaly_is_found_alone_and_breaks_its_promise_where_one_was_g
     assert bool(finding.promise) == (mode in BROKEN[case]) == (verdict.outcome is Outcome.BROKEN)
     assert finding.examples and finding.examples[0].topic == T
     told = str(finding.promise) if finding.promise else f"{finding.count} {finding.name}"
-    assert told in verdict.sentence or case is Case.UNSEEN
+    assert told in verdict.sentence or case is Symptom.UNSEEN
     assert (finding.because == "") == bool(finding.promise)
 
 
@@ -275,8 +275,8 @@ def test_a_killed_producer_accuses_nobody(tmp_path: Path) -> None:
     assert verdict.notes == ("1 of 2 processes of the load ended in the midst of it.",)
 
 
-@pytest.mark.parametrize("case", [Case.DUPLICATE, Case.SENT_OUT_OF_ORDER])
-def test_idempotence_promises_nothing_more_once_a_send_has_timed_out(tmp_path: Path, case: Case) -> None:
+@pytest.mark.parametrize("case", [Symptom.DUPLICATE, Symptom.SENT_OUT_OF_ORDER])
+def test_idempotence_promises_nothing_more_once_a_send_has_timed_out(tmp_path: Path, case: Symptom) -> None:
     def timed_out(sends: ProducerLog) -> None:
         sends.acked_many(T, 0, range(9), range(9))
         sends.indeterminate(T, 9, "timed out")

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgard.kafka.model import Acl
-from asgard.odin.spec import acls as access
+from asgard.odin.spec import acls
 
 DOC = Path(__file__).parents[3] / "docs" / "stack-file.md"
 
 
 def test_a_user_s_acls() -> None:
-    assert access.acls_of("api", {"produce": ["orders"], "consume": ["pay.*", "*"], "groups": ["api-"]}) == (
+    assert acls.acls_of("api", {"produce": ["orders"], "consume": ["pay.*", "*"], "groups": ["api-"]}) == (
         Acl("TOPIC", "orders", "LITERAL", "User:api", "WRITE"),
         Acl("TOPIC", "pay.", "PREFIXED", "User:api", "READ"),
         Acl("TOPIC", "*", "LITERAL", "User:api", "READ"),
@@ -36,21 +36,21 @@ def test_a_user_s_acls() -> None:
     ],
 )
 def test_how_a_name_is_read(name: str, expected: tuple[str, str]) -> None:
-    assert access.pattern(name) == expected
+    assert acls.pattern(name) == expected
 
 
 @given(st.sampled_from(["LITERAL", "PREFIXED"]), st.text(alphabet="ab-._*", min_size=1, max_size=6))
 def test_what_can_be_written_is_read_back_as_the_same_pattern(kind: str, resource: str) -> None:
-    name = access.written(kind, resource)
-    assert name is None or access.pattern(name) == (kind, resource)
+    name = acls.written(kind, resource)
+    assert name is None or acls.pattern(name) == (kind, resource)
 
 
 @given(st.text(alphabet="ab-.", min_size=1, max_size=6), st.sampled_from(["produce", "consume", "groups"]))
 def test_every_grant_is_folded_back(name: str, field: str) -> None:
-    (acl,) = access.acls_of("u", {field: [name]})
-    user, back, written = access.grant_of(acl) or ("", "", "")
+    (acl,) = acls.acls_of("u", {field: [name]})
+    user, back, written = acls.grant_of(acl) or ("", "", "")
     assert (user, back) == ("u", field)
-    assert access.pattern(written) == access.pattern(name)
+    assert acls.pattern(written) == acls.pattern(name)
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_every_grant_is_folded_back(name: str, field: str) -> None:
     ],
 )
 def test_what_the_table_does_not_say_is_not_folded(acl: Acl) -> None:
-    assert access.grant_of(acl) is None
+    assert acls.grant_of(acl) is None
 
 
 def test_the_docs_have_the_same_table() -> None:
-    rows = [f"| `{row.field}` | `{row.resource_type}` | `{row.operation}` | {row.why} |" for row in access.TABLE]
+    rows = [f"| `{row.field}` | `{row.resource_type}` | `{row.operation}` | {row.why} |" for row in acls.TABLE]
     assert "\n".join(rows) in DOC.read_text(encoding="utf-8")

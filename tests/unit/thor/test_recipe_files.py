@@ -15,11 +15,10 @@ from asgard.cli.main import main
 from asgard.core.condition import BROKER_FACTS, CLUSTER_FACTS, FINDINGS
 from asgard.core.errors import InvalidFile, Refused, WrongUsage
 from asgard.core.schema import recipe as schema
-from asgard.thor.recipes import crontab, program, read
-from asgard.thor.recipes import library as shelf
+from asgard.thor.recipes import crontab, library, program, read
 from asgard.thor.recipes.model import Recipe
 
-SHIPPED = shelf.files()
+SHIPPED = library.files()
 DOC = Path(__file__).parents[3] / "docs" / "recipes.md"
 
 
@@ -152,12 +151,12 @@ def test_a_recipe_is_called_what_its_file_is_called(tmp_path: Path) -> None:
     with pytest.raises(InvalidFile, match="is 'other'; allowed is the name of the file, mine"):
         read.read(file)
     written(tmp_path, "recipe: broker-failure\nabout: ours\nsteps: [balance]\n", "broker-failure")
-    assert shelf.find("broker-failure", [tmp_path]).parent == tmp_path, "a folder that is named wins"
-    assert shelf.find(str(file)) == file
+    assert library.find("broker-failure", [tmp_path]).parent == tmp_path, "a folder that is named wins"
+    assert library.find(str(file)) == file
     with pytest.raises(WrongUsage, match=r"there is no recipe 'broker-failur'; did you mean broker-failure\?"):
-        shelf.find("broker-failur")
+        library.find("broker-failur")
     with pytest.raises(WrongUsage, match="is no folder"):
-        shelf.files([tmp_path / "none"])
+        library.files([tmp_path / "none"])
 
 
 def test_crontab_lines_carry_all_that_cron_does_not(tmp_path: Path) -> None:

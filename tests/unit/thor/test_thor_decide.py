@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from asgard.cluster import findings as detect
+from asgard.cluster import findings
 from asgard.cluster.limits import BrokerLimit, Limits
 from asgard.journal.rules import Priority
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Node, Partition, Quorum, TopicFacts, Voter
 from asgard.thor.heal.decide import decide
 from asgard.thor.heal.memory import Absence, Memory, Stuck
 from asgard.thor.heal.policy import Flapping, Policy, Restart
-from asgard.thor.heal.situation import Case, Decision, Holder
+from asgard.thor.heal.situation import Decision, Holder, Situation
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC).timestamp()
 """A Tuesday morning."""
@@ -74,10 +74,10 @@ def decided(
     left_behind: int = 0,
     now: float = NOW,
 ) -> Decision:
-    counted = detect.tally(snapshot)
-    found = detect.findings(snapshot, limits, counted)
+    counted = findings.tally(snapshot)
+    found = findings.findings(snapshot, limits, counted)
     machines = None if nodes is None else tuple(Node(n, s, None, ("broker",)) for n, s in nodes.items())  # type: ignore[arg-type]
-    return decide(Case(snapshot, found, counted, memory, policy, limits, now, machines, holder, left_behind))
+    return decide(Situation(snapshot, found, counted, memory, policy, limits, now, machines, holder, left_behind))
 
 
 def gone(broker: int = 3, ago: float = 60, **tried: float) -> Memory:

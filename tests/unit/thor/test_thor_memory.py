@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from asgard.cluster import findings as detect
+from asgard.cluster import findings
 from asgard.cluster.limits import Limits
 from asgard.journal import events
 from asgard.journal.store.database import Database, open_journal
@@ -46,7 +46,7 @@ class Cluster:
         self.now += after_s
         self.brokers |= {int(name[1:]): state for name, state in states.items()}
         snapshot = self.snapshot()
-        news = observe(snapshot, detect.findings(snapshot, Limits()), self.recall(), self.now, "orders")
+        news = observe(snapshot, findings.findings(snapshot, Limits()), self.recall(), self.now, "orders")
         for new in news:
             events.record(self.journal, new.kind, new.subject, new.data, correlation=new.incident)
         self.recall()

@@ -10,7 +10,7 @@ import pytest
 from asgard.cli import main as cli
 from asgard.cli.thor import status_words
 from asgard.cluster import snapshot_file
-from asgard.cluster.activity import Around, Begun, Held, Throttles
+from asgard.cluster.activity import Activity, Begun, Held, Throttles
 from asgard.cluster.limits import BrokerLimit, Limits
 from asgard.core import console
 from asgard.kafka.model import LogDir, Quorum, Voter
@@ -84,7 +84,7 @@ def test_brokers_that_share_a_volume_are_told() -> None:
 
 def test_throttles_leases_and_what_runs_are_shown_and_only_what_is_left_behind_is_unhealthy() -> None:
     running = Begun(7, "asgard.execution/v1", "balance", "ann", "2026-11-24T09:00:00Z", abandoned=False)
-    around = Around(
+    around = Activity(
         Throttles(
             {"leader.replication.throttled.rate": "50000000"}, {3: {"follower.replication.throttled.rate": "1"}}, ("t",)
         ),

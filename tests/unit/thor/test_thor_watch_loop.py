@@ -43,7 +43,7 @@ class Story:
         self.peeks += 1
         return ClusterInfo("c", tuple(Broker(b, state=s) for b, s in self.states.items()))  # type: ignore[arg-type]
 
-    def once(self, ward: Any, memory: Memory, *, unasked: tuple[int, ...] = ()) -> Any:
+    def once(self, context: Any, memory: Memory, *, unasked: tuple[int, ...] = ()) -> Any:
         self.unasked.append(unasked)
         step = self.steps.pop(0)
         if not self.steps:
@@ -52,7 +52,7 @@ class Story:
             raise step
         snapshot = SimpleNamespace(brokers=self.cluster().brokers, silent=self.silent)
         up = tuple(b for b, s in self.states.items() if s == "up")
-        return SimpleNamespace(healed=step, case=SimpleNamespace(snapshot=snapshot, up=up), memory=memory)
+        return SimpleNamespace(healed=step, situation=SimpleNamespace(snapshot=snapshot, up=up), memory=memory)
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> Story:
         monkeypatch.setattr(loop, "once", self.once)

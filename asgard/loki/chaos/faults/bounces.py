@@ -10,7 +10,7 @@ from asgard.core.errors import AsgardError, Failed, Interrupted, Refused, WrongU
 from asgard.loki.chaos.faults.brokers import bring_back, nodes_of, noted
 from asgard.loki.chaos.kind import Kind, Notes, Plan
 from asgard.loki.chaos.limits import refusal
-from asgard.loki.chaos.site import Site, standing
+from asgard.loki.chaos.site import Site, state_now
 from asgard.loki.load import scratch
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
 
     def restart(node: int) -> None:
         site.may_go_on()
-        why = refusal(site.limits, [node], standing(site))
+        why = refusal(site.limits, [node], state_now(site))
         if why is not None:
             raise Refused(f"broker {node} is left alone: {why}", "The limits are the caller's: see --help.")
         notes.write(noted(nodes, [node], "stop"))
@@ -105,7 +105,7 @@ def _next_leader(site: Site, topic: str, partition: int, *, other_than: int, loo
         try:
             leader = site.control.topics([topic], moves=False)[topic].partitions[partition].leader
             if leader >= 0 and leader != other_than:
-                refused = None if look else refusal(site.limits, [leader], standing(site))
+                refused = None if look else refusal(site.limits, [leader], state_now(site))
                 if refused is None:
                     return leader
                 why = refused

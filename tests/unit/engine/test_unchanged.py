@@ -10,7 +10,7 @@ import pytest
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State
 from asgard.odin.lifecycle.drift import Drift
-from asgard.odin.lifecycle.unchanged import marks, standing
+from asgard.odin.lifecycle.unchanged import marks, untouched
 from asgard.odin.resources.kinds import BROKER, TOPIC
 from asgard.odin.spec.model import StackSpec
 from asgard.odin.spec.read import load
@@ -51,13 +51,13 @@ def recorded(wanted: StackSpec) -> State:
 
 
 def left_out(wanted: StackSpec, state: State, *drifts: Drift) -> set[str]:
-    return {name for type, name in standing(wanted, None, REF, state, drifts) if type == TOPIC}
+    return {name for type, name in untouched(wanted, None, REF, state, drifts) if type == TOPIC}
 
 
 def test_what_is_unchanged_is_left_out_and_users_never(tmp_path: Path) -> None:
     state = recorded(spec(tmp_path))
     assert left_out(spec(tmp_path), state) == {"a", "b"}
-    assert {type for type, _ in standing(spec(tmp_path), None, REF, state, ())} == {TOPIC, "asgard:kafka:Acl"}
+    assert {type for type, _ in untouched(spec(tmp_path), None, REF, state, ())} == {TOPIC, "asgard:kafka:Acl"}
 
 
 @pytest.mark.parametrize("change", ["partitions: 2", "partitions: 1, protect: true", "partitions: 1, retention: 1d"])

@@ -1,0 +1,137 @@
+"""How a command gets a cluster to change, or to break: its lease, its journal, and nothing left over from runs that died."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import secrets
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from asgard.cluster.held import HeldCluster
+from asgard.compose import settle
+from asgard.core import console, contexts
+from asgard.kafka.guarded import guarded
+from asgard.kafka.ports import ControlPlane
+from asgard.kafka.target import Target, pick
+
+if TYPE_CHECKING:
+    from asgard.journal.leases import Priority
+    from asgard.journal.store.database import Database
+    from asgard.loki.chaos import BlastRadius, Site
+
+
+@contextlib.contextmanager
+def to_change(
+    target: Target,
+    *,
+    priority: Priority,
+    doing: str,
+    confirm: str | None = None,
+    healing: bool = False,
+    wait_s: float = 0.0,
+    control: ControlPlane | None = None,
+    journal: Database | None = None,
+) -> Iterator[HeldCluster]:
+    """Hold a cluster in order to change it; what dead runs left there is settled first, and said.
+
+    `wait_s` is how long to wait in line for whoever is less urgent. A connection and a journal that are open already may be
+    handed in as `control` (whose calls take `CALL_DEADLINE_S` at most) and `journal`; they stay open.
+
+    Raises Refused where the context is protected and `confirm` does not name it (`heal: allowed` lets healing through), and
+    Busy with who holds a lease. Only healing goes on while a drill breaks things.
+    """
+    from asgard.journal import leases, operations
+    from asgard.journal.store.database import open_journal
+
+    with contextlib.ExitStack() as stack:
+        if control is None:
+            control = target.connect(deadline_s=settle.CALL_DEADLINE_S)
+            stack.callback(control.close)
+        cluster_id = control.cluster().cluster_id
+        contexts.refuse_protected_cluster(cluster_id, confirm, healing=healing)
+        if journal is None:
+            journal = stack.enter_context(open_journal())
+        lease = stack.enter_context(
+            leases.hold(
+                journal,
+                leases.cluster_change(cluster_id),
+                priority=priority,
+                doing=doing,
+                wait_s=wait_s,
+                on_wait=console.say,
+            )
+        )
+        if not healing:
+            leases.refuse_if_held(journal, leases.cluster_fault(cluster_id))
+        for settled in operations.settle(
+            journal, settle.handlers(control), under=f"cluster/{cluster_id}/", held=[lease], priority=priority
+        ):
+            settle.say_settled(settled)
+        checked = guarded(control, lambda: lease.check(settle.CALL_DEADLINE_S))
+        yield HeldCluster(cluster_id, target.name, checked, journal, lease)
+
+
+@contextlib.contextmanager
+def to_break(
+    target: Target,
+    *,
+    doing: str,
+    seed: int,
+    confirm: str | None = None,
+    while_healing: bool = False,
+    limits: BlastRadius | None = None,
+    say: Callable[[str], None] = console.say,
+) -> Iterator[Site]:
+    """Hold a cluster in order to break it. What dead runs left there is settled first, and said; at the end all is put back.
+
+    `while_healing`: for drills, in which Thor holds the cluster's changes meanwhile. Raises Refused where the context is
+    protected and `confirm` does not name it, and Busy where somebody else breaks or changes the cluster.
+    """
+    from asgard.compose.heal import node_control
+    from asgard.journal import leases, operations
+    from asgard.journal.store.database import open_journal
+    from asgard.loki.chaos import BlastRadius, Site, put_all_back
+
+    with contextlib.ExitStack() as stack:
+        control = target.connect(deadline_s=settle.CALL_DEADLINE_S)
+        stack.callback(control.close)
+        cluster_id = control.cluster().cluster_id
+        contexts.refuse_protected_cluster(cluster_id, confirm)
+        journal = stack.enter_context(open_journal())
+        fault = leases.cluster_fault(cluster_id)
+        lease = stack.enter_context(leases.hold(journal, fault, priority=leases.Priority.CHANGE, doing=doing))
+        if not while_healing:
+            leases.refuse_if_held(journal, leases.cluster_change(cluster_id))
+        for settled in operations.settle(
+            journal, settle.handlers(control), under=f"cluster/{cluster_id}/", held=[lease]
+        ):
+            settle.say_settled(settled)
+        site = Site(
+            target.name,
+            cluster_id,
+            guarded(control, lambda: lease.check(settle.CALL_DEADLINE_S)),
+            node_control(target),
+            target.connection,
+            journal,
+            lease,
+            random.Random(seed),
+            say,
+            stack=target.context.stack if target.context else None,
+            run=f"chaos-{secrets.token_hex(4)}",
+            limits=limits or BlastRadius(),
+        )
+        try:
+            yield site
+        finally:
+            put_all_back(site)
+
+
+def for_other_runner() -> contextlib.AbstractContextManager[Site]:
+    """The cluster of ASGARD_CONTEXT (else the current context) for Loki's functions under a runner that is not Asgard's.
+
+    `pyproject.toml` declares it as the entry point `site` of the group `asgard.loki.chaos`.
+    """
+    picked = pick(os.environ.get("ASGARD_CONTEXT"))
+    return to_break(picked, doing="an experiment of another runner", seed=secrets.randbits(32))
