@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from asgard.core.errors import Failed as CommandFailed
 from asgard.kafka import stamp
+from asgard.kafka.stamps import NO_STAMP, STAMP
 from asgard.loki.check.history import (
     MAGIC,
     NO_OFFSET,
@@ -59,19 +60,6 @@ from asgard.loki.check.history import (
 ROWS = 65_536
 _RESERVED = 8192
 _HIGHEST = 1 << 62
-STAMP = np.dtype(
-    [
-        ("version", "u1"),
-        ("run", "V16"),
-        ("producer", ">u4"),
-        ("sequence", ">u8"),
-        ("intended_us", ">u8"),
-        ("crc32c", ">u4"),
-    ]
-)
-"""A stamp as numpy sees it (docs/record-header.md)."""
-assert STAMP.itemsize == stamp.SIZE
-_NO_STAMP = bytes(stamp.SIZE)
 Stamps = npt.NDArray[np.void]
 
 
@@ -274,7 +262,7 @@ class ConsumerLog:
         for message in messages:
             if message.error() is not None:
                 continue
-            found = _NO_STAMP
+            found = NO_STAMP
             for name, data in message.headers() or ():
                 if name == stamp.HEADER:
                     found = data
@@ -285,7 +273,7 @@ class ConsumerLog:
 
     def read(self, topic: str, partition: int, offset: int, header: bytes | None, value: bytes | None) -> None:
         """One record, with the bytes of its header `asgard` (None: it has none)."""
-        self._add((topic, partition), offset, header or _NO_STAMP, google_crc32c.value(value) if value else 0)
+        self._add((topic, partition), offset, header or NO_STAMP, google_crc32c.value(value) if value else 0)
         if len(self._slot) >= ROWS:
             self.flush()
 
@@ -296,7 +284,7 @@ class ConsumerLog:
             self._slot.append(self._slots.setdefault(where, len(self._slots)))
         self._offset.append(offset)
         self._checksum.append(checksum)
-        self._stamps += header if len(header) == stamp.SIZE else _NO_STAMP
+        self._stamps += header if len(header) == stamp.SIZE else NO_STAMP
 
     def _taken(self, before: int) -> Stamps:
         found = np.frombuffer(bytes(self._stamps[before * stamp.SIZE :]), STAMP)
