@@ -19,6 +19,7 @@ COMMANDS = {
     "odin": "Provision, change and improve infrastructure as code.",
     "thor": "Heal a cluster that lost brokers, keep it within its limits.",
     "loki": "Load, faults, drills and a monkey: break it on purpose, and check every record.",
+    "heimdall": "Lag, volume, audit, tracing, canary: see what arrives, and what does not.",
     "kafka": "Kafka on this machine: fetch it, look at it.",
     "context": "The clusters you work with, by name.",
     "journal": "What happened, who holds a lease, what is unfinished.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tests.benchmarks import (
+    bench_audit,
     bench_check,
     bench_crc32c,
     bench_load,
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "thor-plans": thor_plans.compare,
     "check": bench_check.main,
     "load": bench_load.main,
+    "audit": bench_audit.main,
 }
 
 

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from asgard.heimdall.stamp.traceparent import TRACEPARENT, TraceParent, parse
@@ -81,10 +81,8 @@ def forwarded(headers: Iterable[tuple[str, bytes | None]] | None, value: bytes |
     made: Headers = []
     for i, (name, data) in enumerate(given):
         if i == last:
-            try:
+            with suppress(stamp.InvalidStamp):
                 data = stamp.encode(replace(stamp.decode(data or b""), crc32c=stamp.checksum(value)))
-            except stamp.InvalidStamp:
-                pass
         elif name == TRACEPARENT and (trace := parse(data)) is not None:
             data = trace.child(os.urandom(8).hex()).encode()
         made.append((name, data))

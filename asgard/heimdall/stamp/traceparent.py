@@ -1,6 +1,6 @@
 """The W3C header `traceparent`: which trace a record belongs to, and which span sent it. Version 00, lower-case hex.
 
-    00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
 """
 
 from __future__ import annotations

@@ -1,0 +1,7 @@
+"""`asgard heimdall`: see every event's way, every day. One module for each group of commands."""
+
+from asgard.cli.command import group
+
+app = group()
+
+from asgard.cli.heimdall import audit  # noqa: E402, F401  (its commands register with `app`)

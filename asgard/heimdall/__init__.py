@@ -1,0 +1,1 @@
+"""Heimdall: monitoring, tracing and daily reports of what passes through Kafka."""

@@ -1,0 +1,153 @@
+"""Counts records into windows. Pure: columns in, windows changed; the store keeps them, `judge` compares them.
+
+A window is a topic of a tier and a stretch of event time. It is open until the watermark has passed its end by the audit's
+lateness; what comes later still is counted as late, and not into the window.
+
+The watermark of a tier is the event time that all its partitions have reached. A partition with nothing left to read does not hold it
+back. That of the audit is the lowest of its tiers': a tier that stands still keeps windows open, and nothing counts as lost yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from asgard.heimdall.audit.columns import Columns
+from asgard.heimdall.audit.ids import Ids, Who
+from asgard.heimdall.audit.plan import Plan
+from asgard.heimdall.audit.sketch import Sketch
+
+NEVER = -(1 << 62)
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """Which window: the tier's number, the topic, and the start in seconds since 1970."""
+
+    start_s: int
+    tier: int
+    topic: str
+
+
+@dataclass
+class Window:
+    """What was seen of a topic in a stretch of time. `late` records came after it had been closed."""
+
+    records: int = 0
+    unstamped: int = 0
+    duplicates: int = 0
+    late: int = 0
+    latency: Sketch = field(default_factory=Sketch)
+    ids: Ids = field(default_factory=Ids)
+
+
+@dataclass
+class Progress:
+    """How far a partition was read. `newest_us`: the latest event time; `since_us`: nothing older could be read (0: everything was).
+
+    `topic_id` tells a topic from another one of the same name that was created after it. `skipped`: offsets that retention deleted
+    before they were audited.
+    """
+
+    topic_id: str = ""
+    offset: int = 0
+    newest_us: int = NEVER
+    since_us: int = 0
+    skipped: int = 0
+
+
+@dataclass
+class Counts:
+    """All that an audit knows. `closed_until_s`: windows that end by then are closed; `reached`: highest
+    sequence in closed windows, and the start of the window that reached it."""
+
+    plan: Plan
+    windows: dict[Key, Window] = field(default_factory=dict)
+    progress: dict[tuple[str, int], Progress] = field(default_factory=dict)
+    closed_until_s: int = 0
+    reached: dict[tuple[str, Who], tuple[int, int]] = field(default_factory=dict)
+    late: dict[Key, int] = field(default_factory=dict)
+    dirty: set[Key] = field(default_factory=set)
+
+    def add(self, topic: str, columns: Columns) -> None:
+        """Count records of one topic."""
+        tier, width = self.plan.topics[topic], self.plan.window_s
+        starts = columns.event_us // (width * 1_000_000)
+        self._note_times(topic, columns)
+        first = starts[0]
+        if (starts == first).all():
+            self._add(Key(int(first) * width, tier, topic), columns, None)
+            return
+        for start in np.unique(starts).tolist():
+            self._add(Key(start * width, tier, topic), columns, starts == start)
+
+    def _add(self, key: Key, columns: Columns, rows: np.typing.NDArray[np.bool_] | None) -> None:
+        total = len(columns.event_us) if rows is None else int(rows.sum())
+        if key.start_s + self.plan.window_s <= self.closed_until_s:
+            self.late[key] = self.late.get(key, 0) + total
+            return
+        window = self.windows.setdefault(key, Window())
+        self.dirty.add(key)
+        window.records += total
+        stamped = columns.stamped if rows is None else columns.stamped & rows
+        count = int(stamped.sum())
+        window.unstamped += total - count
+        if not count:
+            return
+        # A selection of every row would copy all columns for nothing.
+        every = count == len(stamped)
+        late_us = columns.at_us - columns.event_us
+        window.latency.add((late_us if every else late_us[stamped]) / 1000.0)
+        sequence, who = (columns.sequence, columns.who) if every else (columns.sequence[stamped], columns.who[stamped])
+        if len(columns.names) == 1:
+            window.duplicates += window.ids.add(columns.names[0], sequence)
+            return
+        order = np.argsort(who, kind="stable")
+        for part in np.split(order, np.flatnonzero(np.diff(who[order])) + 1):
+            window.duplicates += window.ids.add(columns.names[int(who[part[0]])], sequence[part])
+
+    def _note_times(self, topic: str, columns: Columns) -> None:
+        """A clock that is ahead of the record's own time must not close windows, so the earlier of the two counts."""
+        times = np.minimum(columns.event_us, columns.at_us)
+        for partition in np.unique(columns.partition).tolist():
+            here = columns.partition == partition
+            progress = self.progress.setdefault((topic, partition), Progress())
+            if progress.since_us < 0:
+                progress.since_us = int(columns.at_us[here][0])
+            progress.newest_us = max(progress.newest_us, int(times[here].max()))
+
+    def watermark_us(self, unread: set[tuple[str, int]]) -> int:
+        """The event time that every tier has reached; NEVER where one has seen nothing. `unread`: partitions with more to read."""
+        return min(
+            (self._of_tier(set(tier.topics), unread) for tier in self.plan.tiers),
+            default=NEVER,
+        )
+
+    def _of_tier(self, topics: set[str], unread: set[tuple[str, int]]) -> int:
+        times = {where: p.newest_us for where, p in self.progress.items() if where[0] in topics}
+        behind = [time for where, time in times.items() if where in unread]
+        return min(behind) if behind else max(times.values(), default=NEVER)
+
+    def due(self, unread: set[tuple[str, int]]) -> int:
+        """Until when windows may be closed now, in seconds since 1970: a multiple of the width, never less than before."""
+        watermark = self.watermark_us(unread)
+        if watermark == NEVER:
+            return self.closed_until_s
+        width = self.plan.window_s
+        until = (watermark - int(self.plan.lateness_s * 1_000_000)) // (width * 1_000_000) * width
+        return max(self.closed_until_s, until)
+
+    def starts(self) -> list[int]:
+        """The starts of the open windows, in order."""
+        return sorted({key.start_s for key in self.windows})
+
+    def at(self, start_s: int) -> Iterator[tuple[Key, Window]]:
+        """The open windows of a start, tier by tier."""
+        yield from sorted((item for item in self.windows.items() if item[0].start_s == start_s), key=lambda i: i[0])
+
+    @property
+    def known_since_s(self) -> float:
+        """Windows that begin earlier can't be judged: some partition's older records were deleted before the audit read them."""
+        return max((p.since_us for p in self.progress.values()), default=0) / 1_000_000

@@ -1,0 +1,139 @@
+"""Reads the topics of an audit and counts them, from where the last run stopped to the ends, or on and on.
+
+Progress and counts are committed together about every two seconds (`store`). Closed windows with losses or duplicates
+become events `heimdall.record.lost` in the journal, at least once each.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from asgard.core import events
+from asgard.core.errors import WrongUsage
+from asgard.heimdall.audit.columns import of_messages
+from asgard.heimdall.audit.count import Progress
+from asgard.heimdall.audit.judge import Row
+from asgard.heimdall.audit.store import Store
+from asgard.kafka import data
+from asgard.kafka.connection import Connection
+from asgard.kafka.model import Offsets, Topic
+from asgard.kafka.ports import ControlPlane
+
+COMMIT_S = 2.0
+LOOK_S = 1.0
+BATCH = 10_000
+READ_DEADLINE_S, SLOWEST_PER_S = 120.0, 1000.0
+"""Reading is given up when it takes longer than this, and a second more for each so many records."""
+Where = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run did. `skipped`: offsets that retention deleted before they were audited, over all runs."""
+
+    records: int
+    seconds: float
+    skipped: int
+
+
+def audit(
+    store: Store,
+    connection: Connection,
+    control: ControlPlane,
+    *,
+    stop: threading.Event | None = None,
+    follow: bool = False,
+    tell: Callable[[Row], None] = lambda row: None,
+) -> Run:
+    """Count everything up to the ends as they are now; with `follow`, until `stop` is set. `tell` is given each closed window with trouble.
+
+    Raises WrongUsage for a topic that does not exist, Busy where another auditor took the audit over, and what reading raises.
+    """
+    began, records = time.monotonic(), 0
+    stop = stop or threading.Event()
+    _tell(store, tell)
+    while not stop.is_set():
+        ends = _ends(store, control)
+        for count in _read(store, connection, ends, stop):
+            records += count
+            events.progress("audit", f"{records:,} records", done=records, unit="records")
+        if not stop.is_set():
+            store.commit(store.counts.due(_unread(store, ends)))
+        _tell(store, tell)
+        if not follow:
+            break
+        stop.wait(LOOK_S)
+    skipped = sum(p.skipped for p in store.counts.progress.values())
+    return Run(records, time.monotonic() - began, skipped)
+
+
+def _tell(store: Store, tell: Callable[[Row], None]) -> None:
+    if found := store.untold():
+        for row in found:
+            tell(row)
+        store.told(found)
+
+
+def _ends(store: Store, control: ControlPlane) -> dict[Where, Offsets]:
+    """What is there to read: from the progress of each partition to its end. Notes what retention took away before."""
+    wanted = list(store.counts.plan.topics)
+    topics = control.topics(wanted)
+    if missing := [name for name in wanted if name not in topics]:
+        raise WrongUsage(f"there is no topic {', '.join(missing)} in this cluster", "An audit names topics that exist.")
+    offsets = control.offsets([(name, p.partition) for name, topic in topics.items() for p in topic.partitions])
+    found = {}
+    for where, span in offsets.items():
+        progress = _progress(store, topics[where[0]], where, span)
+        if progress.offset < span.start:
+            progress.skipped += span.start - progress.offset
+            progress.offset = span.start
+            progress.since_us = -1
+        found[where] = Offsets(progress.offset, max(span.end, progress.offset))
+    return found
+
+
+def _progress(store: Store, topic: Topic, where: Where, span: Offsets) -> Progress:
+    known = store.counts.progress.get(where)
+    if known is not None and known.topic_id == topic.id:
+        if known.offset > span.end:
+            events.warn(f"{where[0]}-{where[1]} ends before what was audited: records of it are gone from Kafka")
+            known.offset = span.end
+        return known
+    if known is not None:
+        events.warn(
+            f"topic {where[0]} was created anew since the last run; partition {where[1]} is read from its start"
+        )
+    # Offsets before the log's start were never there for this audit: they are not skipped, but windows before can't be judged.
+    new = Progress(topic.id, span.start, since_us=-1 if span.start else 0)
+    store.counts.progress[where] = new
+    return new
+
+
+def _read(store: Store, connection: Connection, ends: dict[Where, Offsets], stop: threading.Event) -> Iterator[int]:
+    counts = store.counts
+    reached = {where: span.start for where, span in ends.items()}
+    due = time.monotonic() + COMMIT_S
+    deadline_s = READ_DEADLINE_S + sum(span.records for span in ends.values()) / SLOWEST_PER_S
+    for messages in data.read_messages(connection, ends, deadline_s=deadline_s, batch=BATCH, reached=reached):
+        for topic, columns in of_messages(messages).items():
+            counts.add(topic, columns)
+        yield len(messages)
+        if time.monotonic() >= due or stop.is_set():
+            _move_on(store, reached)
+            store.commit(counts.due(_unread(store, ends)))
+            due = time.monotonic() + COMMIT_S
+        if stop.is_set():
+            return
+    _move_on(store, reached)
+
+
+def _move_on(store: Store, reached: dict[Where, int]) -> None:
+    for where, offset in reached.items():
+        store.counts.progress[where].offset = offset
+
+
+def _unread(store: Store, ends: dict[Where, Offsets]) -> set[Where]:
+    return {where for where, span in ends.items() if store.counts.progress[where].offset < span.end}
