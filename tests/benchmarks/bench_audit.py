@@ -48,7 +48,13 @@ def fill(cluster: RealCluster, topic: str, records: int) -> None:
             at_us = began_us + i * 1800 * 1_000_000 // records
             header = stamp.make(run_id, i % 3, i // 3, at_us, value)
             writer.send(
-                Record(topic, value, headers=((stamp.HEADER, header),), partition=i % PARTITIONS, timestamp_ms=at_us // 1000 + 5)
+                Record(
+                    topic,
+                    value,
+                    headers=((stamp.HEADER, header),),
+                    partition=i % PARTITIONS,
+                    timestamp_ms=at_us // 1000 + 5,
+                )
             )
 
 

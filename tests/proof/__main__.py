@@ -34,6 +34,7 @@ PROOFS = {
     "loki-load": "tests.proof.loki_load",
     "loki-chaos-kills": "tests.proof.loki_chaos_kills",
     "loki-drills": "tests.proof.loki_drills",
+    "heimdall-audit": "tests.proof.heimdall_audit",
 }
 OUT = Path(__file__).parents[2] / "docs" / "proof"
 LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy", "msgspec")

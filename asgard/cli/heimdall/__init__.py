@@ -5,3 +5,8 @@ from asgard.cli.command import group
 app = group()
 
 from asgard.cli.heimdall import audit  # noqa: E402, F401  (its commands register with `app`)
+
+
+@app.callback()
+def _group() -> None:
+    pass
