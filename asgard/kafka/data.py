@@ -184,7 +184,7 @@ def read(
     As `read_messages`, with the records as plain data.
     """
     for messages in read_messages(connection, partitions, deadline_s=deadline_s, batch=batch):
-        yield [_record(message) for message in messages]
+        yield [plain(message) for message in messages]
 
 
 def read_messages(
@@ -271,7 +271,8 @@ def _take(
     return taken
 
 
-def _record(message: Any) -> Read:
+def plain(message: Any) -> Read:
+    """A message of confluent-kafka as plain data."""
     where, when = (message.topic(), message.partition(), message.offset()), message.timestamp()[1]
     return Read(*where, when, message.key(), message.value(), tuple(message.headers() or ()))
 

@@ -4,9 +4,4 @@ from asgard.cli.command import group
 
 app = group()
 
-from asgard.cli.heimdall import audit  # noqa: E402, F401  (its commands register with `app`)
-
-
-@app.callback()
-def _group() -> None:
-    pass
+from asgard.cli.heimdall import audit, read  # noqa: E402, F401  (its commands register with `app`)

@@ -1,0 +1,46 @@
+"""One record as it is shown: filtered by what it truly holds, then masked, as a JSON line and as a line for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from asgard.heimdall.tail import lines
+from asgard.heimdall.tail.decode import Decoder
+from asgard.heimdall.tail.filters import Filter
+from asgard.heimdall.tail.masks import Masks
+from asgard.kafka.data import Read
+
+
+@dataclass(frozen=True)
+class Line:
+    """A record for programs and for people."""
+
+    document: dict[str, Any]
+    text: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is done to each record before it is shown."""
+
+    decoder: Decoder = field(default_factory=Decoder)
+    wanted: Filter = field(default_factory=Filter)
+    masks: Masks = field(default_factory=Masks)
+
+    def __call__(self, record: Read) -> Line | None:
+        """The line of a record; None where it is filtered out."""
+        if not self.wanted.wants(record):
+            return None
+        decoded = self.decoder(record.value)
+        if not self.wanted.wants_value(decoded):
+            return None
+        headers = tuple((name, self.masks.header(name, value) or b"") for name, value in record.headers)
+        masked = replace(record, key=self.masks.of_key(record.key), headers=headers)
+        document = lines.line(masked, self.masks.value(decoded))
+        value = document["value"]
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        where = f"{record.topic}-{record.partition}@{record.offset}"
+        key = document["key"] if isinstance(document["key"], str) else json.dumps(document["key"])
+        return Line(document, f"{document['timestamp']}  {where}  {key}  {text}")
