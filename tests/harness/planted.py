@@ -26,7 +26,7 @@ from asgard.kafka.model import NewTopic
 WINDOW_S = 600
 WINDOWS = 6
 PRODUCERS = 3
-START_S = 1_790_000_400  # a multiple of the window
+START_S = 1_790_000_400  # a multiple of the window, in the past: the topics keep their records for ever
 CLOSING_S = WINDOWS * WINDOW_S + 2 * WINDOW_S
 """Records so much after the start close the windows before."""
 
@@ -73,7 +73,9 @@ def plant(
     where = {number: (first if i % 3 == 0 else second) for i, number in enumerate(twice)}
     with connect(connection) as control:
         replication = min(3, len(control.cluster().brokers))
-        made = control.create_topics([NewTopic(topic, 6, replication) for topic in (first, second)])
+        made = control.create_topics(
+            [NewTopic(topic, 6, replication, {"retention.ms": "-1"}) for topic in (first, second)]
+        )
         assert made == {first: None, second: None}
     run = os.urandom(16)
     with Writer(connection) as writer:

@@ -116,7 +116,7 @@ def test_the_events_of_the_command_are_in_the_journal(
     process = planted.audit(
         home, [*options, "--command-config", str(secured_cluster.client_properties)], batch=500, commit_s=2
     )
-    out, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=60)
     assert process.returncode == 1, told
     with open_journal(f"sqlite:///{home / 'journal.db'}") as journal:
         found = events.read(journal, events.Filter(kind="heimdall.record.*"))
