@@ -1,0 +1,254 @@
+"""`asgard thor replay` and `replays`: bring a window of records to where it is missing, each exactly once."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.moments import parse_since, utc
+from asgard.cli.thor import app
+from asgard.cli.thor.common import LimitsPath, limits_of
+from asgard.core import console, units
+from asgard.core.console import Table
+from asgard.core.errors import ExitCode, WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.kafka.target import Target
+    from asgard.thor.replay.filters import Filter
+    from asgard.thor.replay.model import Copied, TopicPartition
+    from asgard.thor.replay.pace import Rate
+    from asgard.thor.replay.replay import Prepared
+
+Keys = Annotated[
+    list[str] | None, typer.Option("--key", metavar="PATTERN", help="Only records with such a key, as in 'order-1*'.")
+]
+HeaderFilters = Annotated[
+    list[str] | None, typer.Option("--header", metavar="NAME[=PATTERN]", help="Only records with such a header.")
+]
+Fields = Annotated[
+    list[str] | None,
+    typer.Option("--field", metavar="PATH=PATTERN", help="Only JSON values with such a field, as in '$.country=DE'."),
+]
+ByteRate = Annotated[
+    str | None,
+    typer.Option(
+        "--rate",
+        metavar="RATE",
+        help="Bytes a second, as in 20MB/s, or none; else the throttle of the limits (50MB/s).",
+    ),
+]
+RecordRate = Annotated[
+    str | None, typer.Option("--records", metavar="RATE", help="Records a second at most, as in 2000/s.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+
+
+@command(
+    app,
+    example="asgard thor replay orders --to orders.replayed --from 2h --until 1h --dry-run\nasgard thor replay 'orders.*' --to-context dr --from 2026-11-24T09:00 --rate 20MB/s --yes",
+)
+def replay(
+    topics: Annotated[list[str], typer.Argument(metavar="TOPIC...", help="Topics to copy; * and ? are wild.")],
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="TOPIC", help="The target topic; {topic} is the source's name, the default."),
+    ] = None,
+    to_context: Annotated[
+        str | None, typer.Option("--to-context", metavar="NAME", help="Another cluster to copy to, by its context.")
+    ] = None,
+    to_bootstrap_server: Annotated[
+        str | None,
+        typer.Option("--to-bootstrap-server", metavar="HOST:PORT", help="Another cluster without a context."),
+    ] = None,
+    to_command_config: Annotated[
+        str | None,
+        typer.Option("--to-command-config", metavar="FILE", help="Client properties, with --to-bootstrap-server."),
+    ] = None,
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", metavar="WHEN", help="An age, a date (UTC), start, or PARTITION:OFFSET,… (included)."),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", metavar="WHEN", help="An age, a date (UTC), end, or PARTITION:OFFSET,… (not included)."
+        ),
+    ] = None,
+    key: Keys = None,
+    header: HeaderFilters = None,
+    field: Fields = None,
+    rate: ByteRate = None,
+    records: RecordRate = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Create target topics that don't exist, as their sources.")
+    ] = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option("--accept-loss", help="Go ahead although the target's retention or clock changes what arrives."),
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Replay once more what was replayed before.")] = False,
+    dry_run: DryRun = False,
+    limits: LimitsPath = None,
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    confirm: Confirm = None,
+    yes: Yes = False,
+) -> int:
+    """Copy a window of topics to another topic or cluster: each record exactly once, in order, with its key, headers and time.
+
+    Interrupted or killed, the same command goes on where it was; once it is through, it says so and copies nothing. Exits with 1
+    where records were deleted before they could be read.
+    """
+    from asgard.journal.store.database import open_journal
+    from asgard.kafka import target
+    from asgard.thor.replay import filters, window
+    from asgard.thor.replay import replay as replaying
+
+    now = time.time()
+    given = limits_of(limits)
+    pace = rate_of(rate, records, given.rate_bytes_per_s)
+    wanted = filters.Filter(tuple(key or ()), tuple(header or ()), tuple(field or ()))
+    filters.matcher(wanted)
+    request = replaying.Request(
+        tuple(topics),
+        to,
+        window.parse(begin, "start", "--from", lambda text: parse_since(text, now)),
+        window.parse(until, "end", "--until", lambda text: parse_since(text, now)),
+        (begin, until),
+        wanted,
+        again,
+        create,
+        accept_loss,
+    )
+    source = target.pick(context, bootstrap_server, command_config)
+    elsewhere = to_context or to_bootstrap_server
+    goal = target.pick(to_context, to_bootstrap_server, to_command_config) if elsewhere else source
+    with open_journal() as journal, closing(source.connect()) as reads, closing(goal.connect()) as writes:
+        prepared = replaying.prepare(reads, writes, request, journal, given, now)
+        if dry_run or prepared.standing == "finished":
+            return _show(prepared, dry_run)
+        console.say(_words(prepared, goal, wanted))
+        replaying.refuse(prepared)
+        console.ask(f"Replay it into {goal.name}, at most {_pace(pace)}?")
+        copied, expired = replaying.run(prepared, (source, reads), (goal, writes), journal, pace, confirm)
+    return _report(prepared, copied, expired)
+
+
+@command(app, example="asgard thor replays")
+def replays() -> None:
+    """List replays, redrives and restores that the journal knows: what they copy, how far they are."""
+    from asgard.journal.store.database import open_journal
+    from asgard.thor.replay import history
+
+    kinds: tuple[history.Kind, ...] = ("replay", "redrive", "restore")
+    with open_journal() as journal:
+        found = [(kind, known) for kind in kinds for known in history.known(journal, kind)]
+    found.sort(key=lambda pair: pair[1].began_at)
+    rows = [
+        [k.id, kind, k.state, utc(k.began_at), utc(k.last_at), k.last.get("sent"), k.plan.get("words")]
+        for kind, k in found
+    ]
+    document = [{"kind": kind, **console.to_plain(known)} for kind, known in found]
+    columns = ["id", "kind", "state", "began", "last heard of", "records sent", "what"]
+    console.emit(document, Table(columns, rows, right=frozenset({"records sent"})))
+
+
+def rate_of(rate: str | None, records: str | None, default_bytes_per_s: float) -> Rate:
+    """The limits of `--rate` and `--records`. Raises WrongUsage."""
+    from asgard.thor.replay.pace import Rate
+
+    found: list[float | None] = []
+    for text, option, default in ((rate, "--rate", default_bytes_per_s), (records, "--records", None)):
+        if text is None or text == "none":
+            found.append(default if text is None else None)
+            continue
+        try:
+            value = units.parse_rate(text)
+            if value <= 0:
+                raise ValueError(f"is {text!r}; allowed is a rate above 0")
+        except ValueError as error:
+            raise WrongUsage(f"{option} {error}") from error
+        found.append(value)
+    return Rate(*found)
+
+
+def _pace(rate: Rate) -> str:
+    parts = [f"{units.format_size(rate.bytes_per_s)}/s"] if rate.bytes_per_s else []
+    parts += [f"{rate.records_per_s:.0f} records/s"] if rate.records_per_s else []
+    return " and ".join(parts) or "as fast as it goes"
+
+
+def _words(prepared: Prepared, goal: Target, wanted: Filter) -> str:
+    plan = prepared.plan
+    size = f", about {units.format_size(prepared.size_bytes)}" if prepared.size_bytes is not None else ""
+    only = " (filters may leave fewer)" if wanted else ""
+    word = "goes on" if prepared.standing == "unfinished" else "begins"
+    return f"replay {plan.id} {word}: {plan.words} in {goal.name}, {plan.offsets} records at most{size}{only}"
+
+
+def _show(prepared: Prepared, dry_run: bool) -> int:
+    plan = prepared.plan
+    to = {route.topic: route.to for route in plan.routes}
+    document = {
+        "id": plan.id,
+        "standing": prepared.standing,
+        "records_at_most": plan.offsets,
+        "size_bytes": prepared.size_bytes,
+        "filtered": bool(prepared.request.wanted),
+        "partitions": [
+            {"topic": t, "partition": p, "to": to[t], "start": start, "end": end}
+            for (t, p), (start, end) in sorted(plan.window.items())
+        ],
+        "create": [new.name for new in prepared.to_create],
+        "objections": prepared.objections,
+    }
+    if prepared.standing == "finished" and not dry_run:
+        console.emit(
+            document, text=f"Replayed already, as {plan.id}: nothing was copied. --again replays it once more."
+        )
+        return int(ExitCode.OK)
+    columns = ["topic", "partition", "from", "until", "records at most", "to"]
+    rows = [[t, p, s, e, e - s, to[t]] for (t, p), (s, e) in sorted(plan.window.items()) if e > s]
+    lines = [f"{plan.offsets} records at most" + _about(prepared) + ", none was read."]
+    if prepared.request.wanted:
+        lines.append("How many of them the filters let through is known only when they are read.")
+    if prepared.standing != "new":
+        lines.append(f"It is {prepared.standing}, as {plan.id}.")
+    lines += [f"speaks against it: {o.text}\n  {o.hint}" for o in prepared.objections]
+    table = Table(columns, rows, right=frozenset(columns[1:5]))
+    console.emit(document, table, text="\n".join(lines))
+    return int(ExitCode.REFUSED if prepared.objections else ExitCode.OK)
+
+
+def _about(prepared: Prepared) -> str:
+    return f" (about {units.format_size(prepared.size_bytes)})" if prepared.size_bytes is not None else ""
+
+
+def _report(prepared: Prepared, copied: Copied, expired: dict[TopicPartition, int]) -> int:
+    gone = sum(expired.values())
+    document = {
+        "id": prepared.plan.id,
+        "sent": copied.total_sent,
+        "sent_in_this_run": copied.sent,
+        "bytes_in_this_run": copied.sent_bytes,
+        "left_in_this_run": copied.left,
+        "undone": copied.redone,
+        "expired": gone,
+        "seconds": round(copied.seconds, 3),
+    }
+    rate = copied.sent / max(copied.seconds, 0.001)
+    lines = [
+        f"replay {prepared.plan.id}: {copied.total_sent} records copied, each once"
+        + (f" ({copied.sent} of them in this run)" if copied.sent != copied.total_sent else "")
+        + f"; {units.format_size(copied.sent_bytes)} in {units.format_duration(copied.seconds)}, {rate:.0f} records/s"
+    ]
+    words = {"filtered": "not wanted by the filters", "loop": "not brought back to the topic they were copied from"}
+    lines += [f"{count} records were {words.get(why, why)}" for why, count in sorted(copied.left.items())]
+    lines += [f"{gone} offsets were deleted before they were read: their records are missing"] if gone else []
+    console.emit(document, text="\n".join(lines))
+    return int(ExitCode.FAILED if gone else ExitCode.OK)

@@ -1,0 +1,51 @@
+"""The replay header: which copy brought a record, and from where. One header for each time a record was copied.
+
+The name is `asgard.replay`; the value is text, `1/ID/CLUSTER/TOPIC/PARTITION/OFFSET`: the version, the id of the copy, and where the
+record stood before. The headers together are the way that a record came, so a copy that would bring it back there is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from asgard.kafka.data import Read
+
+HEADER = "asgard.replay"
+_VERSION = "1"
+
+
+class Hop(NamedTuple):
+    """One copy of a record: by which, and where it was before."""
+
+    id: str
+    cluster: str
+    topic: str
+    partition: int
+    offset: int
+
+
+def maker(id: str, cluster: str) -> Callable[[Read], tuple[str, bytes]]:
+    """Makes the header of each record that a copy takes from a cluster."""
+    lead = f"{_VERSION}/{id}/{cluster}/"
+
+    def make(record: Read) -> tuple[str, bytes]:
+        return HEADER, f"{lead}{record.topic}/{record.partition}/{record.offset}".encode()
+
+    return make
+
+
+def hops(headers: Iterable[tuple[str, bytes | None]]) -> list[Hop]:
+    """The way a record came, the oldest copy first; what isn't a header of ours is passed over."""
+    found = []
+    for name, value in headers:
+        if name == HEADER:
+            parts = (value or b"").decode("utf-8", "replace").split("/")
+            if len(parts) == 6 and parts[0] == _VERSION and parts[4].isdecimal() and parts[5].isdecimal():
+                found.append(Hop(parts[1], parts[2], parts[3], int(parts[4]), int(parts[5])))
+    return found
+
+
+def visits(headers: Iterable[tuple[str, bytes | None]], cluster: str, topic: str) -> int:
+    """How often a record was copied out of this topic before."""
+    return sum(hop.cluster == cluster and hop.topic == topic for hop in hops(headers))

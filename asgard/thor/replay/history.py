@@ -1,0 +1,47 @@
+"""What the journal knows of copies: which began, with which plan, and which are finished. Times are seconds since 1970 (UTC)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from asgard.journal import events as journalled
+from asgard.journal.events import Event, Filter
+from asgard.journal.store.database import Database
+
+Kind = Literal["replay", "redrive", "restore"]
+State = Literal["unfinished", "finished"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A copy as the journal tells it. `plan` is what it began with, `last` what it last reported."""
+
+    id: str
+    state: State
+    plan: dict[str, Any]
+    last: dict[str, Any]
+    began_at: float
+    last_at: float
+
+
+def known(journal: Database, kind: Kind = "replay", request: str | None = None) -> list[Known]:
+    """Copies of this kind, oldest first; of one request, where it is given."""
+    found: dict[str, Known] = {}
+    for event in journalled.read(journal, Filter(kind=f"thor.{kind}.*")):
+        verb, id = event.kind.rpartition(".")[2], event.correlation or event.subject
+        if verb == "started":
+            if request is None or event.data.get("request") == request:
+                found[id] = Known(id, "unfinished", event.data, {}, event.at, event.at)
+        elif id in found:
+            was = found[id]
+            state: State = "finished" if verb == "finished" else was.state
+            found[id] = Known(id, state, was.plan, event.data, was.began_at, event.at)
+    return list(found.values())
+
+
+def note(
+    journal: Database, kind: Kind, verb: Literal["started", "stopped", "finished"], id: str, data: dict[str, Any]
+) -> Event:
+    """Write down what became of a copy."""
+    return journalled.record(journal, f"thor.{kind}.{verb}", id, data, correlation=id)

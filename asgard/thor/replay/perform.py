@@ -1,0 +1,124 @@
+"""Carries out a copy, whatever its source: one run at a time, slowed down for healings, guarded by a quota, written down.
+
+It holds a lease of its own, so that a second run of the same copy under the same journal waits outside; a run elsewhere is fenced by
+the transactional id. Nothing that others need is held.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from asgard.core.errors import AsgardError, Refused
+from asgard.journal import leases
+from asgard.journal.store.database import Database
+from asgard.kafka.connection import Connection
+from asgard.kafka.ports import ControlPlane
+from asgard.thor.replay import care, history, quota
+from asgard.thor.replay.copy import NoteOf, Settled, copy
+from asgard.thor.replay.exactly import ExactlyOnce
+from asgard.thor.replay.model import Copied, Route, Saved, Source, TopicPartition
+from asgard.thor.replay.pace import Rate
+from asgard.thor.replay.slots import Slot
+
+PROGRESS_KEPT_S = 6 * 86400.0
+"""Kafka forgets offsets of a group without members after offsets.retention.minutes, 7 days by default."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that a copy uses, and which of its topics."""
+
+    connection: Connection
+    control: ControlPlane
+    id: str
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A copy to carry out. `name` is its transactional id, group and client id; `plan` is what the journal keeps of it.
+
+    `last_at` is when an earlier run was last heard of; None where this is the first.
+    """
+
+    kind: history.Kind
+    id: str
+    name: str
+    doing: str
+    plan: Mapping[str, Any]
+    slot_of: Mapping[TopicPartition, Slot]
+    max_record_bytes: int = 1_048_588
+    last_at: float | None = None
+
+
+def perform(
+    job: Job,
+    source: Source,
+    route: Route,
+    target: Cluster,
+    journal: Database,
+    rate: Rate,
+    *,
+    others: Collection[Cluster] = (),
+    started: Settled = lambda saved: None,
+    committed: Settled = lambda saved: None,
+    note_of: NoteOf = lambda key: "",
+    facts: Callable[[], dict[str, Any]] = dict,
+) -> Copied:
+    """Copy until the source is through; what came of it. `others` are further clusters that are watched and guarded.
+
+    `facts` is added to what the journal keeps at the end. Raises Busy where another run is at it, Unreachable where a cluster stays
+    away for minutes, and Failed where the target refuses a record; the same call goes on from there.
+    """
+    clusters = {cluster.id: cluster for cluster in (*others, target)}
+
+    def begun(saved: dict[TopicPartition, Saved]) -> None:
+        age = 0.0 if job.last_at is None else time.time() - job.last_at
+        if not saved and age > PROGRESS_KEPT_S:
+            raise Refused(
+                f"{job.id} was last heard of {age / 86400:.0f} days ago, and the target has forgotten how far it was",
+                "Look at what is in the target; --again copies everything once more.",
+            )
+        started(saved)
+
+    with ExitStack() as stack:
+        name = f"cluster/{target.id}/{job.kind}/{job.id}"
+        lease = stack.enter_context(
+            leases.hold(journal, name, priority=leases.Priority.CHANGE, doing=f"{job.doing} ({job.id})")
+        )
+        if job.last_at is None:
+            history.note(journal, job.kind, "started", job.id, dict(job.plan))
+        for cluster in clusters.values():
+            stack.enter_context(quota.guard(cluster.control, lease, job.name, rate.bytes_per_s))
+        looks = [care.look_at(c.control, c.topics, journal) for c in clusters.values()]
+        watch = stack.enter_context(care.Watch(rate, looks))
+        writer = stack.enter_context(
+            ExactlyOnce(
+                target.connection,
+                name=job.name,
+                slot_of=job.slot_of,
+                leaders=lambda: target.control.leader_epochs(target.topics),
+                max_record_bytes=job.max_record_bytes,
+            )
+        )
+        try:
+            done = copy(
+                source, route, writer, watch, started=begun, committed=committed, note_of=note_of, what=job.kind
+            )
+        except AsgardError as error:
+            history.note(journal, job.kind, "stopped", job.id, {"why": error.what, **facts()})
+            raise
+        told = {
+            "sent": done.total_sent,
+            "bytes": done.sent_bytes,
+            "left": [[why, count] for why, count in sorted(done.left.items())],
+            "seconds": round(done.seconds, 3),
+            "slowed": watch.slowed,
+            **facts(),
+        }
+        history.note(journal, job.kind, "finished", job.id, told)
+        return done

@@ -1,0 +1,285 @@
+"""`thor replay`: a window of topics copied to other topics or another cluster. Prepared first, so that it can be shown; then run.
+
+`prepare` reads indexes and configs only, no record. A request that was begun before and isn't finished keeps its plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from asgard.cluster.limits import Limits
+from asgard.core import contexts, events
+from asgard.core.errors import Failed, Refused, WrongUsage
+from asgard.journal.store.database import Database
+from asgard.kafka.model import NewTopic, Topic
+from asgard.kafka.ports import ControlPlane
+from asgard.kafka.target import Target
+from asgard.thor.replay import checks, filters, history, plan, routes, window
+from asgard.thor.replay.checks import Objection
+from asgard.thor.replay.filters import Filter
+from asgard.thor.replay.model import Copied, TopicPartition
+from asgard.thor.replay.pace import Rate
+from asgard.thor.replay.perform import Cluster, Job, perform
+from asgard.thor.replay.plan import Plan, Route
+from asgard.thor.replay.slots import slots
+from asgard.thor.replay.topics import Topics
+
+Standing = Literal["new", "unfinished", "finished"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for. `begin` and `stop` are what `--from` and `--until` say, `asked` their words."""
+
+    topics: tuple[str, ...]
+    to: str | None
+    begin: window.Bound
+    stop: window.Bound
+    asked: tuple[str | None, str | None]
+    wanted: Filter = field(default_factory=Filter)
+    again: bool = False
+    create: bool = False
+    accept_loss: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A replay that can begin. `size_bytes` is about what the window holds, without filters; None where nobody could say."""
+
+    plan: Plan
+    standing: Standing
+    request: Request
+    objections: list[Objection]
+    size_bytes: int | None
+    max_record_bytes: int
+    to_create: tuple[NewTopic, ...] = ()
+    last_at: float | None = None
+
+
+def prepare(
+    source: ControlPlane, target: ControlPlane, request: Request, journal: Database, limits: Limits, now: float
+) -> Prepared:
+    """What would be copied, and what speaks against it. Reads only; `now` is seconds since 1970."""
+    source_id, target_id = source.cluster().cluster_id, target.cluster().cluster_id
+    topics = _named(source, request.topics)
+    to = plan.targets_of(list(topics), request.to, same_cluster=source_id == target_id)
+    asked = (sorted(topics), sorted(to.items()), request.asked, request.wanted, source_id, target_id)
+    identity = plan.request_of(*asked)
+    before = history.known(journal, request=identity)
+    unfinished = next((k for k in before if k.state == "unfinished"), None)
+    standing: Standing = "new"
+    targets = target.topics(set(to.values()))
+    if unfinished is not None:
+        made, standing = plan.read(unfinished.id, unfinished.plan), "unfinished"
+    else:
+        done = [k for k in before if k.state == "finished"]
+        if done and not request.again:
+            if request.begin.relative or (request.stop.relative and request.asked[1] is not None):
+                raise Refused(
+                    f"the same was replayed before, as {done[-1].id}, and what --from and --until say moves with the time",
+                    "Write dates in place of ages, or add --again to replay this window too.",
+                )
+            made, standing = plan.read(done[-1].id, done[-1].plan), "finished"
+        else:
+            made = _plan(source, request, topics, to, targets, (source_id, target_id), identity, len(done))
+    create = _to_create(source, target, made, topics, targets) if request.create else ()
+    with_new = {**targets, **{new.name: _imagined(new) for new in create}}
+    objections, size, largest = _against(source, target, made, topics, with_new, limits, now, request)
+    return Prepared(
+        made, standing, request, objections, size, largest, create, unfinished.last_at if unfinished else None
+    )
+
+
+def refuse(prepared: Prepared) -> None:
+    """Raise Refused with the first objection that isn't accepted."""
+    against = [o for o in prepared.objections if not (o.loss and prepared.request.accept_loss)]
+    if against:
+        raise Refused(against[0].text, against[0].hint)
+
+
+def run(
+    prepared: Prepared,
+    source: tuple[Target, ControlPlane],
+    target: tuple[Target, ControlPlane],
+    journal: Database,
+    rate: Rate,
+    confirm: str | None = None,
+) -> tuple[Copied, dict[TopicPartition, int]]:
+    """Carry out what was prepared; what came of it, and what expired before it was read, by partition. Raises Refused and what `perform` raises."""
+    refuse(prepared)
+    made = prepared.plan
+    contexts.refuse_protected_cluster(made.target_cluster, confirm)
+    _create(target[1], prepared.to_create)
+    reading = Topics(source[0].connection, made.window, client_id=made.name)
+    same = made.source_cluster == made.target_cluster
+    sources = tuple(r.topic for r in made.routes)
+    goal = Cluster(target[0].connection, target[1], made.target_cluster, (*made.targets, *(sources if same else ())))
+    job = Job(
+        "replay",
+        made.id,
+        made.name,
+        f"thor replay {made.words}",
+        made.document(),
+        slots(made.window, list(made.window) if same else made.places()),
+        prepared.max_record_bytes,
+        prepared.last_at,
+    )
+    others = () if same else (Cluster(source[0].connection, source[1], made.source_cluster, sources),)
+    route = routes.replay(made, filters.matcher(prepared.request.wanted))
+    copied = perform(
+        job,
+        reading,
+        route,
+        goal,
+        journal,
+        rate,
+        others=others,
+        facts=lambda: {"expired": sum(reading.expired.values())},
+    )
+    return copied, reading.expired
+
+
+def _named(source: ControlPlane, patterns: Iterable[str]) -> dict[str, Topic]:
+    """The topics that names and patterns mean; internal ones only by their name."""
+    wanted = list(patterns)
+    wild = [p for p in wanted if set(p) & set("*?[")]
+    found = source.topics(None if wild else wanted)
+    chosen = {
+        name: topic
+        for name, topic in found.items()
+        if name in wanted or (not topic.internal and any(fnmatchcase(name, p) for p in wild))
+    }
+    for pattern in wanted:
+        if pattern not in chosen and not any(fnmatchcase(name, pattern) for name in chosen):
+            raise WrongUsage(
+                f"there is no topic {pattern}", "Name a topic of the source, or a pattern as in 'orders.*'."
+            )
+    return chosen
+
+
+def _plan(
+    source: ControlPlane,
+    request: Request,
+    topics: Mapping[str, Topic],
+    to: Mapping[str, str],
+    targets: Mapping[str, Topic],
+    clusters: tuple[str, str],
+    identity: str,
+    before: int,
+) -> Plan:
+    keys = [(name, p.partition) for name, topic in topics.items() for p in topic.partitions]
+    offsets = source.offsets(keys, committed=True)
+    if len(offsets) < len(keys):
+        lost = min(set(keys) - offsets.keys())
+        raise Failed(
+            f"{lost[0]}-{lost[1]} has no leader, so nobody can say what it holds", "`asgard thor status` says why."
+        )
+    found = window.between(offsets, request.begin, request.stop, lambda at: source.offsets_at(keys, at))
+    counts = {name: len(topic.partitions) for name, topic in topics.items()}
+    made = tuple(
+        Route(name, to[name], counts[name], len(targets[to[name]].partitions) if to[name] in targets else counts[name])
+        for name in topics
+    )
+    words = ", ".join(f"{name} to {to[name]}" for name in list(topics)[:3]) + (" and more" if len(topics) > 3 else "")
+    return Plan(plan.id_of(identity, before), identity, words, *clusters, made, found)
+
+
+def _to_create(
+    source: ControlPlane,
+    target: ControlPlane,
+    made: Plan,
+    topics: Mapping[str, Topic],
+    targets: Mapping[str, Topic],
+) -> tuple[NewTopic, ...]:
+    """Targets that don't exist, like their sources: partitions, configs, and as many replicas as there are brokers for."""
+    brokers = len([b for b in target.cluster().brokers if b.state == "up"])
+    configs = source.topic_configs([route.topic for route in made.routes])
+    return tuple(
+        NewTopic(
+            route.to,
+            route.partitions,
+            min(topics[route.topic].replication, brokers),
+            {k: v for k, v in configs.get(route.topic, {}).items() if "throttled" not in k},
+        )
+        for route in made.routes
+        if route.to not in targets
+    )
+
+
+def _imagined(new: NewTopic) -> Topic:
+    """A topic that is about to exist; nobody knows yet which brokers get it."""
+    from asgard.kafka.model import Partition
+
+    return Topic(new.name, "", False, tuple(Partition(new.name, p, (), (), -1) for p in range(new.partitions)))
+
+
+def _create(control: ControlPlane, topics: Collection[NewTopic]) -> None:
+    import time
+
+    for name, error in control.create_topics(topics).items() if topics else ():
+        if error is not None:
+            raise error
+        events.note(f"created {name}")
+    names = {new.name for new in topics}
+    until = time.monotonic() + 20
+    while names - control.topics(names).keys() and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def _against(
+    source: ControlPlane,
+    target: ControlPlane,
+    made: Plan,
+    topics: Mapping[str, Topic],
+    targets: Mapping[str, Topic],
+    limits: Limits,
+    now: float,
+    request: Request,
+) -> tuple[list[Objection], int | None, int]:
+    """Objections, about how many bytes the window holds, and the largest record that the targets take."""
+    now_ms = round(now * 1000)
+    real = [name for name, topic in targets.items() if topic.id]
+    configs: dict[str, dict[str, str]] = target.effective_topic_configs(real, checks.CONFIGS) if real else {}
+    older = {}
+    for route in made.routes:
+        for config, before in checks.too_old_before(configs.get(route.to, {}), now_ms).items():
+            keys = [key for key in made.window if key[0] == route.topic]
+            older[route.topic, config] = _before(source, made, keys, before)
+    sizes = _sizes(source, made, topics)
+    brokers = _with_disks(target) if sizes else ()
+    facts = checks.Facts(targets, configs, brokers, older, sizes)
+    from_ms = request.begin.at_ms if request.begin.kind == "time" else None
+    largest = max((int(c.get(checks.MAX_BYTES, 0)) for c in configs.values()), default=0) or 1_048_588
+    against = checks.object_to(made, facts, limits, now_ms, from_ms)
+    return against, sum(sizes.values()) if sizes is not None else None, largest
+
+
+def _before(source: ControlPlane, made: Plan, keys: list[TopicPartition], at_ms: int) -> int:
+    """How many offsets of the window lie before the first record of that time: what the time index knows."""
+    first = source.offsets_at(keys, at_ms)
+    return sum(max(0, min(first.get(k, 0), made.window[k][1]) - made.window[k][0]) for k in keys)
+
+
+def _sizes(source: ControlPlane, made: Plan, topics: Mapping[str, Topic]) -> dict[TopicPartition, int] | None:
+    """About how many bytes the window of each partition holds: its share of the offsets, of what the leader's disk holds."""
+    leaders = {(p.topic, p.partition): p.leader for t in topics.values() for p in t.partitions}
+    sizes = source.replica_sizes({leader for leader in leaders.values() if leader >= 0})
+    offsets = source.offsets(list(made.window))
+    found = {}
+    for key, (start, end) in made.window.items():
+        size = sizes.get((leaders.get(key, -1), *key))
+        if size is None or key not in offsets:
+            return None
+        found[key] = size * (end - start) // max(offsets[key].records, 1)
+    return found
+
+
+def _with_disks(target: ControlPlane) -> tuple[Any, ...]:
+    from dataclasses import replace
+
+    brokers = target.cluster().brokers
+    disks = target.log_dirs([b.id for b in brokers if b.state == "up"])
+    return tuple(replace(b, log_dirs=disks.get(b.id, ())) for b in brokers)
