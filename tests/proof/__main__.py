@@ -35,6 +35,7 @@ PROOFS = {
     "loki-chaos-kills": "tests.proof.loki_chaos_kills",
     "loki-drills": "tests.proof.loki_drills",
     "heimdall-audit": "tests.proof.heimdall_audit",
+    "thor-replay": "tests.proof.thor_replay",
 }
 OUT = Path(__file__).parents[2] / "docs" / "proof"
 LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy", "msgspec")

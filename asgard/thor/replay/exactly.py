@@ -11,6 +11,7 @@ and sent again.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -46,6 +47,12 @@ _REFUSALS = (
     87,  # INVALID_RECORD: no key in a compacted topic
 )
 _LOGIN = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
+
+
+def _silent() -> logging.Logger:
+    logger = logging.getLogger("asgard.librdkafka")
+    logger.setLevel(logging.CRITICAL + 1)
+    return logger
 
 
 class Undone(Exception):
@@ -97,6 +104,7 @@ class ExactlyOnce:
             "on_delivery": self._answered,
             "error_cb": self._noticed,
             "log_level": 0,
+            "logger": _silent(),  # level 0 still prints what is fatal, and that is raised
         }
         groups = {slot.group for slot in slot_of.values()}
         self._groups: dict[int, Any] = {i: self._group(i) for i in sorted(groups)}
@@ -147,8 +155,7 @@ class ExactlyOnce:
                     topic, record.value, record.key, partition, timestamp=record.timestamp_ms, headers=headers or None
                 )
             except BufferError:
-                self._producer.poll(0.1)
-                self._look()
+                self._served(lambda: self._producer.poll(0.1))
                 if time.monotonic() - self._began > TRANSACTION_TIMEOUT_S - 15:
                     raise Undone("the brokers took too long to accept records") from None
             except KafkaException as error:
@@ -160,8 +167,7 @@ class ExactlyOnce:
 
     def poll(self) -> None:
         """Let librdkafka report; call it every few hundred records. Raises Undone as soon as something went wrong."""
-        self._producer.poll(0)
-        self._look()
+        self._served(lambda: self._producer.poll(0))
 
     @property
     def due(self) -> bool:
@@ -183,8 +189,7 @@ class ExactlyOnce:
             self._begin()
         give_up = self._began + TRANSACTION_TIMEOUT_S - 10
         while len(self._producer) and time.monotonic() < give_up:
-            self._producer.flush(0.2)
-            self._look()
+            self._served(lambda: self._producer.flush(0.2))
         if len(self._producer):
             raise Undone("the brokers did not acknowledge all records in time")
         led = self._leaders()
@@ -246,6 +251,14 @@ class ExactlyOnce:
                 raise self._meaning(problem) from error
             else:
                 return
+
+    def _served(self, serve: Callable[[], object]) -> None:
+        """Let librdkafka call back, and raise what it reported."""
+        try:
+            serve()
+        except KafkaException as error:
+            raise self._meaning(error.args[0]) from error
+        self._look()
 
     def _look(self) -> None:
         if self._refused is not None:
