@@ -73,7 +73,8 @@ class Drawing:
 def draw(chart: Chart) -> Drawing:
     """The chart's positions. It must not be empty."""
     values = [value for series in chart.series for value in series.values if value is not None]
-    up = scale.logarithmic(values) if chart.log else scale.linear(values, chart.unit)
+    seen = [min(value, chart.top) for value in values] if chart.top is not None else values
+    up = scale.logarithmic(seen) if chart.log else scale.linear(seen, chart.unit)
     along, words, short_words = _along(chart)
     discrete = chart.kind in ("bar", "histogram")
     kept = list(range(_length(chart))) if discrete else thinned(chart.series, POINTS)

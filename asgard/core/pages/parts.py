@@ -121,7 +121,7 @@ class Chart:
 
     `x` are seconds since a start (`elapsed`), Unix times (`clock`, shown in `zone`), or names (`category`, for bars). Bars of several
     series stand side by side. A histogram's x are the lower edges of its buckets, its last x the upper edge of the last
-    one (one more than values). `summary` is one sentence that says what the chart shows; one is made where it is empty.
+    one (one more than values). `top` cuts off what is higher, so that a few peaks don't flatten the rest: say so in the subtitle. `summary` is one sentence that says what the chart shows; one is made where it is empty.
     """
 
     macro: ClassVar[str] = "chart"
@@ -133,6 +133,7 @@ class Chart:
     x_is: Literal["elapsed", "clock", "category", "value"] = "elapsed"
     x_unit: Unit = "seconds"
     log: bool = False
+    top: float | None = None
     marks: Sequence[Mark] = ()
     subtitle: str = ""
     summary: str = ""

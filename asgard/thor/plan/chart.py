@@ -1,123 +1,192 @@
-"""A plan as a page: every broker before and after. One file, its JavaScript inside; it needs no network."""
+"""A plan as a page: what moves, what it costs, and every broker before and after. One file that needs no network."""
 
 from __future__ import annotations
 
-import json
-from html import escape
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from asgard.cluster.plan import BrokerChange, BrokerLoad, Plan
 from asgard.core import units
-from asgard.core.errors import Failed
+from asgard.core.pages.parts import (
+    Cell,
+    Chart,
+    Column,
+    Evidence,
+    Facts,
+    Figure,
+    Figures,
+    Part,
+    Prose,
+    Section,
+    Series,
+    Table,
+    Unit,
+    Verdict,
+)
+from asgard.core.pages.render import render
 from asgard.core.paths import write_for_user
 
-_BEFORE, _AFTER = "#9aa5b1", "#2f6fde"
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1200px;padding:0 1rem;color:#1f2933}"
-    "h1{font-size:1.5rem}table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .8rem .2rem 0;text-align:left}"
-    ".unmet{color:#b42318}.chart{height:340px}"
-)
+_CHANGES = 500
+"""So many moves are listed; the plan file has all of them."""
 
 
 def write(plan: Plan, path: Path) -> None:
-    """Write the page. Raises Failed where the chart library is not installed, WrongUsage where the folder refuses."""
+    """Write the page. Raises WrongUsage if its folder is missing or not writable."""
     write_for_user(path, page(plan).encode())
 
 
 def page(plan: Plan) -> str:
     """The page as text."""
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise Failed(
-            "the chart library plotly is not installed", "Install it with: pip install 'asgard-kafka[charts]'"
-        ) from error
     title = f"{plan.kind} {' '.join(plan.arguments)}".strip()
-    charts = [_chart(plan, *what) for what in _WHAT]
-    divs = "".join(f'<div class="chart" id="chart{i}"></div>' for i in range(len(charts)))
-    calls = "".join(
-        f'Plotly.newPlot("chart{i}",{_json(data)},{_json(layout)},{{responsive:true,displaylogo:false}});'
-        for i, (data, layout) in enumerate(charts)
+    parts: list[Part] = [_verdict(plan), Figures(_figures(plan))]
+    if plan.unmet:
+        told = [f"{unmet}. Would help: {unmet.would_help}." for unmet in plan.unmet]
+        parts.append(Prose("Not met", told, "bad" if plan.failed else "warn"))
+    if plan.notes:
+        parts.append(Prose("Notes", plan.notes))
+    parts.append(
+        Section(
+            "Brokers before and after", [*(_chart(plan, *what) for what in _WHAT if _told(plan, what[2]))], columns=True
+        )
     )
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Plan: {escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>Plan: {escape(title)}</h1>{_summary(plan)}{divs}"
-        f"<script>{get_plotlyjs()}</script><script>{calls}</script></body></html>"
+    parts.append(Section("In figures", [_brokers(plan), _changes(plan)]))
+    parts.append(Facts("Facts", _facts(plan)))
+    parts.append(
+        Evidence(
+            [
+                "Computed from a snapshot of the cluster; sizes are those that brokers reported then. Nothing was changed."
+            ]
+        )
     )
+    return render(f"Plan: {title}", parts, eyebrow=f"Plan {title} · cluster {plan.cluster_id} as of {plan.taken_at}")
 
 
-def _gib(load: BrokerLoad) -> float:
-    return round(load.bytes / 1024**3, 3)
-
-
-_WHAT: tuple[tuple[str, Any], ...] = (
-    ("disk, GiB", _gib),
-    ("replicas", lambda load: load.replicas),
-    ("preferred leaders", lambda load: load.leaders),
-    ("read from leaders, bytes/s", lambda load: load.bytes_out_per_s),
+_WHAT: tuple[tuple[str, Unit, Callable[[BrokerLoad], float]], ...] = (
+    ("Disk", "bytes", lambda load: load.bytes),
+    ("Replicas", "count", lambda load: load.replicas),
+    ("Preferred leaders", "count", lambda load: load.leaders),
+    ("Read from leaders", "bytes_per_s", lambda load: load.bytes_out_per_s),
 )
 
 
-def _chart(plan: Plan, title: str, value: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    names = [_name(b) for b in plan.brokers]
-    bars: list[dict[str, Any]] = [
-        {
-            "type": "bar",
-            "name": name,
-            "x": names,
-            "y": [value(load(b)) for b in plan.brokers],
-            "marker": {"color": colour},
-        }
-        for name, colour, load in (("before", _BEFORE, _before), ("after", _AFTER, _after))
-    ]
-    layout = {
-        "title": {"text": title, "x": 0, "font": {"size": 16}},
-        "barmode": "group",
-        "bargap": 0.15,
-        "margin": {"l": 60, "r": 10, "t": 40, "b": 60},
-        "xaxis": {"type": "category", "automargin": True},
-        "yaxis": {"rangemode": "tozero"},
-        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.15},
-    }
-    return bars, layout
+def _told(plan: Plan, value: Callable[[BrokerLoad], float]) -> bool:
+    return any(value(broker.before) or value(broker.after) for broker in plan.brokers)
 
 
-def _before(broker: BrokerChange) -> BrokerLoad:
-    return broker.before
-
-
-def _after(broker: BrokerChange) -> BrokerLoad:
-    return broker.after
+def _chart(plan: Plan, title: str, unit: Unit, value: Callable[[BrokerLoad], float]) -> Chart:
+    before, after = (
+        [value(load) for load in loads] for loads in ([b.before for b in plan.brokers], [b.after for b in plan.brokers])
+    )
+    return Chart(
+        title,
+        [_name(broker) for broker in plan.brokers],
+        [Series("before", before), Series("after", after)],
+        unit,
+        kind="bar",
+        x_is="category",
+        subtitle="by broker",
+    )
 
 
 def _name(broker: BrokerChange) -> str:
     return f"{broker.id} ({broker.note})" if broker.note else str(broker.id)
 
 
-def _summary(plan: Plan) -> str:
+def _verdict(plan: Plan) -> Verdict:
+    if not plan.changes:
+        headline = "There is nothing to move."
+    else:
+        count = f"{len(plan.changes):,} partition{'s' if len(plan.changes) > 1 else ''}"
+        copies = f"copies {units.format_size(plan.bytes_moved)}" if plan.bytes_moved else "copies nothing"
+        headline = f"Changes {count}, {copies}, and takes about {units.format_duration(plan.seconds)}."
+    if plan.failed:
+        return Verdict(
+            "Goals not met", headline, "bad", ["Not everything that was asked for can be planned; see below."]
+        )
+    return Verdict("Plan", headline, "warn" if plan.unmet else "info")
+
+
+def _figures(plan: Plan) -> list[Figure]:
     before, after = plan.spread_before, plan.spread_after
-    rows = [
-        ("cluster", f"{plan.cluster_id}, as of {plan.taken_at}"),
-        ("partitions changed", f"{len(plan.changes):,}"),
-        ("to copy", units.format_size(plan.bytes_moved)),
-        (
-            "time",
-            f"about {units.format_duration(plan.seconds)} in {len(plan.batches)} batches,"
-            f" at {units.format_size(plan.throttle_bytes_per_s)}/s a broker",
+    bound = f"at least {units.format_size(plan.lower_bound_bytes)} for this goal" if plan.lower_bound_bytes else ""
+    found = [
+        Figure("Partitions changed", f"{len(plan.changes):,}", f"in {len(plan.batches)} batches"),
+        Figure("To copy", units.format_size(plan.bytes_moved), bound),
+        Figure(
+            "Time",
+            f"about {units.format_duration(plan.seconds)}",
+            f"at {units.format_size(plan.throttle_bytes_per_s)}/s a broker",
         ),
-        ("disk, largest over mean", f"{before.disk:.2f} → {after.disk:.2f}"),
-        ("replicas, largest over mean", f"{before.replicas:.2f} → {after.replicas:.2f}"),
-        ("leaders, largest over mean", f"{before.leaders:.2f} → {after.leaders:.2f}"),
     ]
-    cells = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows)
-    unmet = "".join(
-        f'<p class="unmet">Not met: {escape(str(u))}. Would help: {escape(u.would_help)}.</p>' for u in plan.unmet
+    for name, was, now in (
+        ("Disk", before.disk, after.disk),
+        ("Replicas", before.replicas, after.replicas),
+        ("Leaders", before.leaders, after.leaders),
+    ):
+        found.append(Figure(f"{name}, largest over mean", f"{now:.2f}", f"{was:.2f} before"))
+    return found
+
+
+def _brokers(plan: Plan) -> Table:
+    def size(value: float) -> Cell:
+        return Cell(units.format_size(value), value)
+
+    columns = [
+        Column("broker", number=True, sorted="ascending"),
+        Column("rack"),
+        *(
+            Column(f"{what} {when}", number=True)
+            for what in ("disk", "replicas", "leaders")
+            for when in ("before", "after")
+        ),
+        Column("to receive", number=True),
+        Column("to give away", number=True),
+        Column("note"),
+    ]
+    rows: list[list[str | Cell]] = [
+        [
+            str(b.id),
+            b.rack or "-",
+            size(b.before.bytes),
+            size(b.after.bytes),
+            f"{b.before.replicas:,}",
+            f"{b.after.replicas:,}",
+            f"{b.before.leaders:,}",
+            f"{b.after.leaders:,}",
+            size(b.bytes_in),
+            size(b.bytes_out),
+            b.note,
+        ]
+        for b in plan.brokers
+    ]
+    return Table("Brokers", columns, rows)
+
+
+def _changes(plan: Plan) -> Table:
+    columns = [Column("partition"), Column("batch", number=True), Column("before"), Column("after"), Column("to copy", number=True), Column("why")]  # fmt: skip
+    rows: list[list[str | Cell]] = [
+        [
+            change.name,
+            str(change.batch),
+            ", ".join(map(str, change.before)),
+            ", ".join(map(str, change.after)),
+            Cell(units.format_size(change.bytes_moved), change.bytes_moved),
+            change.why,
+        ]
+        for change in plan.changes[:_CHANGES]
+    ]
+    more = (
+        f"The first {_CHANGES:,} of {len(plan.changes):,}; the plan file has all of them."
+        if len(plan.changes) > _CHANGES
+        else ""
     )
-    notes = "".join(f"<p>{escape(note)}</p>" for note in plan.notes)
-    return f"<table>{cells}</table>{unmet}{notes}"
+    return Table("Changes", columns, rows, more, empty="No partition changes.")
 
 
-def _json(value: Any) -> str:
-    # `</` inside a script element would end it.
-    return json.dumps(value, separators=(",", ":")).replace("</", "<\\/")
+def _facts(plan: Plan) -> list[tuple[str, str]]:
+    return [
+        ("cluster id", plan.cluster_id),
+        ("snapshot taken", plan.taken_at),
+        ("batches", ", ".join(f"{b.number}: {units.format_size(b.bytes_moved)}" for b in plan.batches[:20])),
+        *((name.replace("_", " "), str(value)) for name, value in plan.limits.items() if value is not None),
+    ]

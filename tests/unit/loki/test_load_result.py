@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from asgard.core.pages.parts import Chart
 from asgard.journal.events import Event
 from asgard.loki.load import faults
 from asgard.loki.load.junit import junit
@@ -127,22 +128,46 @@ def test_faults_in_the_journal_are_marked_with_their_end() -> None:
     assert found == [Mark(0, "broker 1 killed", 3), Mark(4, "broker 2 killed", 20)]
 
 
-def test_the_plots_are_such_as_plotly_draws() -> None:
-    from plotly import graph_objects
+def test_only_what_was_measured_is_drawn() -> None:
+    assert titles(result()) == ["Throughput", "Producer latency", "End-to-end latency", "Consumer lag"]
+    failed = result(failed=3)
+    assert titles(failed)[2] == "Errors" and sum(v or 0 for v in drawn(failed)[2].series[0].values) == 3
+    alone = dataclasses.replace(result(), reading=[])
+    assert titles(alone) == ["Throughput", "Producer latency"]
+    assert [s.name for s in drawn(alone)[0].series] == ["sent", "acknowledged"]
 
-    made = dataclasses.replace(result(), marks=[Mark(3, "broker 2 killed", 6), Mark(7, "worker lost")])
-    for data, layout in charts(made):
-        drawn = graph_objects.Figure(data=data, layout=layout)  # refuses what it does not know
-        assert len(drawn.layout.shapes) == 2 and len(drawn.layout.annotations) == 2
+
+def drawn(made: Result) -> list[Chart]:
+    return [part for part in charts(made) if isinstance(part, Chart)]
 
 
-def test_the_page_needs_no_network_and_marks_what_happened() -> None:
-    made = dataclasses.replace(result(), marks=[Mark(3, "broker 2 <killed>", 6), Mark(7, "worker lost")])
+def titles(made: Result) -> list[str]:
+    return [chart.title for chart in drawn(made)]
+
+
+def test_peaks_of_catching_up_do_not_flatten_the_throughput() -> None:
+    chart = drawn(result())[0]
+    assert chart.top == 20 and "peaks of up to 100/s while catching up are cut off" in chart.subtitle
+    steady = dataclasses.replace(
+        result(), rows=[dataclasses.replace(row, sent=10, acked=10, read=10) for row in result().rows]
+    )
+    assert drawn(steady)[0].top is None
+
+
+def test_the_page_opens_with_the_answer_and_marks_what_happened() -> None:
+    made = dataclasses.replace(result(Slo(p99_s=0.25)), marks=[Mark(3, "broker 2 <killed>", 6), Mark(7, "worker lost")])
     text = page(judge(made, [Judged("lost", "none", "3", False)]))
-    assert "Not passed: lost was 3, wanted is none." in text
+    places = [text.index(words) for words in ("Load test on t ", ">Failed<", "Latency p99 was 300 ms; the goal is at most 250 ms. 1 more of 2 goals", "of 100 sent", "What happened", "Throughput")]  # fmt: skip
+    assert places == sorted(places)
     assert "broker 2 &lt;killed&gt;" in text and "<killed>" not in text
-    assert text.count('class="chart"') == 5
-    assert "<script src" not in text and "<link" not in text and 'src="http' not in text
+    assert text.count("<figure") == 4 and text.count("</b> worker lost <") == 4, "each chart has the marks"
+    assert "<title>Failed: 10 records/s to t for 10 s</title>" in text
+    assert "src=" not in text and len(text) < 200_000
+
+
+def test_a_load_that_passed_says_what_the_cluster_took() -> None:
+    text = page(judge(result(Slo(p99_s=0.5, errors=0)), []))
+    assert "The cluster took 10 records/s. All 2 goals were met." in text and ">Passed<" in text
 
 
 def test_each_goal_is_a_case_of_the_test_report() -> None:
