@@ -16,9 +16,9 @@ def faults(series: Series) -> Figures:
         "at",
         "noticed after",
         "by Kafka",
-        "whole again after",
-        "writers waited",
-        "readers waited",
+        "recovered after",
+        "producers blocked",
+        "consumers blocked",
     ]
     rows = [
         [
@@ -39,7 +39,7 @@ def faults(series: Series) -> Figures:
 
 def records(series: Series) -> Figures:
     """What became of the records of each run."""
-    heads = ["seed", "acknowledged", "lost", "there twice", "longest wait", "until read", "writers waited", "readers waited"]  # fmt: skip
+    heads = ["seed", "acknowledged", "lost", "duplicated", "longest wait", "until read", "producers blocked", "consumers blocked"]  # fmt: skip
     rows = [
         [
             str(run.seed),

@@ -59,58 +59,77 @@ def page(result: Result) -> str:
     )
 
 
+Values = dict[str, Callable[[Row], float | None]]
+"""Series of a chart by name."""
+
+
 def charts(result: Result, marks: Sequence[Marked] = ()) -> list[Part]:
     """Throughput, latency, errors if there were any, and what consumers saw; the marks are drawn on each."""
-    rows, per_s = result.rows, 1 / result.row_s
-    at = [row.at_s for row in rows]
-
-    def chart(
-        title: str, subtitle: str, unit: str, what: dict[str, Callable[[Row], float | None]], **how: object
-    ) -> Chart:
-        series = [Series(name, [value(row) for row in rows]) for name, value in what.items()]
-        return Chart(title, at, series, unit, subtitle=subtitle, marks=marks, **how)  # type: ignore[arg-type]
-
-    rates: dict[str, Callable[[Row], float | None]] = {
-        "sent": lambda row: row.sent * per_s,
-        "acknowledged": lambda row: row.acked * per_s,
-    }
+    rates: Values = {"sent": lambda row: row.sent, "acknowledged": lambda row: row.acked}
     if result.reading:
-        rates["consumed"] = lambda row: row.read * per_s
-    top, note = _cut(result, rates)
-    found: list[Part] = [
-        chart("Throughput", f"records per second{note}", "per_s", rates, top=top),
-        chart(
+        rates["consumed"] = lambda row: row.read
+    found = [
+        _throughput(result, rates, marks),
+        _chart(
+            result,
+            marks,
             "Producer latency",
             "from the intended send time to the acknowledgement",
-            "seconds",
-            {"p50": lambda r: r.p50_s, "p99": lambda r: r.p99_s, "max": lambda r: r.max_s},
-            log=True,
+            {"p50": lambda row: row.p50_s, "p99": lambda row: row.p99_s, "max": lambda row: row.max_s},
         ),
     ]
-    if any(row.errors for row in rows):
-        errors = chart("Errors", "records per second that failed or got no answer", "per_s", {"errors": lambda r: r.errors * per_s}, kind="area")  # fmt: skip
-        found.append(errors)
+    if any(row.errors for row in result.rows):
+        x, (errors,) = _rates(result, {"errors": lambda row: row.errors})
+        about = "records per second that failed or got no answer"
+        found.append(Chart("Errors", x, [errors], "per_s", kind="area", subtitle=about, marks=marks))
     if result.reading:
+        lag = Series("lag", [row.lag for row in result.rows])
         found += [
-            chart(
+            _chart(
+                result,
+                marks,
                 "End-to-end latency",
                 "from the intended send time to the consumer",
-                "seconds",
-                {"p50": lambda r: r.end_to_end_p50_s, "p99": lambda r: r.end_to_end_p99_s, "max": lambda r: r.end_to_end_max_s},
-                log=True,
+                {
+                    "p50": lambda row: row.end_to_end_p50_s,
+                    "p99": lambda row: row.end_to_end_p99_s,
+                    "max": lambda row: row.end_to_end_max_s,
+                },
             ),
-            chart("Consumer lag", "records not consumed yet", "count", {"lag": lambda r: r.lag}, kind="area"),
+            Chart("Consumer lag", [row.at_s for row in result.rows], [lag], "count", kind="area", subtitle="records not consumed yet", marks=marks),
         ]  # fmt: skip
-    return [one for one in found if isinstance(one, Chart) and not one.empty]
+    return [chart for chart in found if not chart.empty]
 
 
-def _cut(result: Result, rates: dict[str, Callable[[Row], float | None]]) -> tuple[float | None, str]:
-    """Where throughput is cut off, and words for it: what was held up comes all at once, and would flatten everything else."""
-    planned = max((s.to_per_s for group in result.scenario.producers for s in group.stages), default=0.0)
-    highest = max((value(row) or 0.0 for row in result.rows for value in rates.values()), default=0.0)
-    if not planned or highest <= 4 * planned:
-        return None, ""
-    return 2 * planned, f"; peaks of up to {exact(highest, 'per_s')} while catching up are cut off"
+def _chart(result: Result, marks: Sequence[Marked], title: str, about: str, what: Values) -> Chart:
+    """Latencies, on a logarithmic axis."""
+    series = [Series(name, [value(row) for row in result.rows]) for name, value in what.items()]
+    x = [row.at_s for row in result.rows]
+    return Chart(title, x, series, "seconds", log=True, subtitle=about, marks=marks)
+
+
+def _throughput(result: Result, what: Values, marks: Sequence[Marked]) -> Chart:
+    """Rates. Records that were held up arrive all at once: such a peak is cut off, as it would flatten everything else."""
+    x, series = _rates(result, what)
+    planned = max((stage.to_per_s for group in result.scenario.producers for stage in group.stages), default=0.0)
+    highest = max((value or 0.0 for one in series for value in one.values), default=0.0)
+    top, about = None, "records per second"
+    if planned and highest > 4 * planned:
+        top, about = 2 * planned, f"records per second; catch-up peaks of up to {exact(highest, 'per_s')} are cut off"
+    return Chart("Throughput", x, series, "per_s", subtitle=about, marks=marks, top=top)
+
+
+def _rates(result: Result, what: Values) -> tuple[list[float], list[Series]]:
+    """Counts of rows as rates, over at least a second each: finer rows show the batches of the clients, not the cluster."""
+    together = max(1, round(1 / result.row_s))
+    groups = [result.rows[i : i + together] for i in range(0, len(result.rows), together)]
+    if len(groups) > 1 and len(groups[-1]) < together:
+        groups.pop()
+    series = [
+        Series(name, [sum(value(row) or 0 for row in group) / len(group) / result.row_s for group in groups])
+        for name, value in what.items()
+    ]
+    return [group[0].at_s for group in groups], series
 
 
 def table(caption: str, figures: tables.Figures, bad: str = "NO") -> Table:

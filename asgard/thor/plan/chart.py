@@ -113,8 +113,8 @@ def _figures(plan: Plan) -> list[Figure]:
         Figure("Partitions changed", f"{len(plan.changes):,}", f"in {len(plan.batches)} batches"),
         Figure("To copy", units.format_size(plan.bytes_moved), bound),
         Figure(
-            "Time",
-            f"about {units.format_duration(plan.seconds)}",
+            "Time, about",
+            units.format_duration(plan.seconds),
             f"at {units.format_size(plan.throttle_bytes_per_s)}/s a broker",
         ),
     ]
@@ -188,5 +188,4 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("cluster id", plan.cluster_id),
         ("snapshot taken", plan.taken_at),
         ("batches", ", ".join(f"{b.number}: {units.format_size(b.bytes_moved)}" for b in plan.batches[:20])),
-        *((name.replace("_", " "), str(value)) for name, value in plan.limits.items() if value is not None),
     ]

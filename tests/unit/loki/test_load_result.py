@@ -147,7 +147,7 @@ def titles(made: Result) -> list[str]:
 
 def test_peaks_of_catching_up_do_not_flatten_the_throughput() -> None:
     chart = drawn(result())[0]
-    assert chart.top == 20 and "peaks of up to 100/s while catching up are cut off" in chart.subtitle
+    assert chart.top == 20 and "catch-up peaks of up to 100/s are cut off" in chart.subtitle
     steady = dataclasses.replace(
         result(), rows=[dataclasses.replace(row, sent=10, acked=10, read=10) for row in result().rows]
     )
