@@ -250,6 +250,10 @@ class Bulk(Protocol):
         """The timestamp (ms) of the first record at or after an offset; and why topics could not be read."""
         ...
 
+    def batch_signs(self, layout: Layout, positions: Mapping[str, Mapping[int, int]]) -> dict[str, tuple[bool, bool]]:
+        """By topic whether the batches at these offsets are transactional, and out of order of time."""
+        ...
+
     def requests_by_broker(self) -> dict[str, int]:
         """How many requests these connections have sent."""
         ...

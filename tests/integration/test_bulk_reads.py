@@ -34,7 +34,7 @@ def control(secured_cluster: RealCluster) -> Iterator[AdminClient]:
 def topic(control: AdminClient, secured_cluster: RealCluster) -> str:
     """600 records, one a minute: partition n has those of minutes n, n + 5, …"""
     name = "bulk-records"
-    assert control.create_topics([NewTopic(name, PARTITIONS, 3)]) == {name: None}
+    assert control.create_topics([NewTopic(name, PARTITIONS, 3, {"retention.ms": "-1"})]) == {name: None}
     with Writer(secured_cluster.connection) as writer:
         for n in range(600):
             writer.send(Record(name, b"x" * 50, partition=n % PARTITIONS, timestamp_ms=BEGIN_MS + n * 60_000))

@@ -8,7 +8,7 @@ from asgard.kafka.segments import COMPRESSIONS, decompress, varint
 
 _HEAD = struct.Struct(">qiibIhiqqqhii")
 _LENGTH_FROM = 12
-_COMPRESSION, _LOG_APPEND_TIME, _CONTROL = 0x07, 0x08, 0x20
+_COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
 
 
 def first_timestamp(records: bytes, offset: int) -> int | None:
@@ -38,6 +38,21 @@ def first_timestamp(records: bytes, offset: int) -> int | None:
                 return int(first_ms) + delta_ms
         at = end
     return None
+
+
+def signs(records: bytes) -> tuple[bool, bool]:
+    """Whether these batches are of transactions, and whether one begins before the newest time of those ahead of it."""
+    at, newest, transactional, out_of_order = 0, -1, False, False
+    while at + _HEAD.size <= len(records):
+        _, length, _, magic, _, attributes, _, first_ms, newest_ms, *_ = _HEAD.unpack_from(records, at)
+        if magic != 2:
+            break
+        transactional = transactional or bool(attributes & (_TRANSACTIONAL | _CONTROL))
+        if not attributes & (_LOG_APPEND_TIME | _CONTROL):
+            out_of_order = out_of_order or first_ms < newest
+            newest = max(newest, newest_ms)
+        at += _LENGTH_FROM + length
+    return transactional, out_of_order
 
 
 def _delta(body: bytes, count: int, offset_delta: int) -> int | None:

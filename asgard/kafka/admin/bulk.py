@@ -196,6 +196,20 @@ class Bulk:
                     break
         return found, problems
 
+    def batch_signs(self, layout: Layout, positions: Mapping[str, Mapping[int, int]]) -> dict[str, tuple[bool, bool]]:
+        """By topic whether the batches at these offsets are transactional, and out of order of time; what can't be read is left out."""
+        from asgard.kafka.admin.batches import signs
+
+        left = {(t, p): offset for t, offsets in positions.items() for p, offset in offsets.items()}
+        found: dict[str, tuple[bool, bool]] = {}
+        for answer in self._wire.ask_each(_fetch_jobs(layout, left, *_FETCHES[0])):
+            for p in () if isinstance(answer, AsgardError) else answer:
+                if not p.error and p.records:
+                    transactional, out_of_order = signs(p.records)
+                    before = found.get(p.topic, (False, False))
+                    found[p.topic] = (before[0] or transactional, before[1] or out_of_order)
+        return found
+
     def requests_by_broker(self) -> dict[str, int]:
         """How many requests were sent since the connection was made, by broker (`bootstrap` for the first ones)."""
         return dict(sorted((str(node), n) for node, n in self._wire.sent.items()))

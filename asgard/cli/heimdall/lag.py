@@ -1,0 +1,157 @@
+"""`asgard heimdall lag`: who is behind, by how much, since when, and when unread data will expire."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.heimdall import app
+from asgard.core import console, units
+from asgard.core.errors import ExitCode, WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.heimdall.lag.model import GroupLag, LagReport
+
+SHOWN = 50
+"""Partitions of one group that are shown to people; JSON has them all."""
+KEPT = 60
+"""Looks that --watch judges by."""
+_ALL = 1_000_000
+
+
+@command(app, name="lag", example="asgard heimdall lag\nasgard heimdall lag orders-api --json")
+def lag(
+    group: Annotated[str | None, typer.Argument(help="A group, shown by partition with its members.")] = None,
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on looking until Ctrl-C.")] = False,
+    apart: Annotated[
+        str, typer.Option("--apart", metavar="TIME", help="How far apart the two samples are, or the looks of --watch.")
+    ] = "2s",
+    thresholds: Annotated[
+        Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; else heimdall.yaml.")
+    ] = None,
+) -> int:
+    """Show how far consumer groups are behind: records, the age of the oldest unread one, trend, and when data is lost.
+
+    Without a group it lists all of them, the most worrying first. Exits with 1 if the named group is not ok. Changes nothing.
+    """
+    from asgard.heimdall.lag import ask, rules
+    from asgard.heimdall.lag.model import Sample
+    from asgard.kafka import target
+
+    try:
+        apart_s = units.parse_duration(apart)
+    except ValueError as error:
+        raise WrongUsage(f"--apart {error}") from error
+    given = rules.load(thresholds)
+    names = [group] if group else None
+    with closing(target.pick(context, bootstrap_server, command_config).connect()) as control:
+        window: tuple[Sample, ...] = ()
+        while True:
+            report = ask.report(
+                control, names, thresholds=given, apart_s=apart_s, history=window, shown=_ALL if group else 1
+            )
+            _show(report, group, watch)
+            if not watch:
+                worst = report.groups[0].status if report.groups else "ok"
+                return int(ExitCode.FAILED if group and worst != "ok" else ExitCode.OK)
+            window = report.window[-KEPT:]
+            time.sleep(apart_s)
+
+
+def _show(report: LagReport, group: str | None, watch: bool) -> None:
+    for what, why in report.problems.items():
+        console.warn(f"{what}: {why}")
+    tables = (
+        [_partitions(report.groups[0]), _members(report.groups[0])] if group and report.groups else [_groups(report)]
+    )
+    document = {"at": report.at, "basis": report.basis, "window_s": report.window_s, "groups": report.groups}
+    if watch:
+        console.emit_line(document, "\n\n".join([*map(console.render, tables), _basis(report), ""]))
+    else:
+        console.emit(document, *tables, text=_basis(report))
+
+
+def _basis(report: LagReport) -> str:
+    return f"Measured from {report.basis} over {units.format_duration(report.window_s)}."
+
+
+def _groups(report: LagReport) -> console.Table:
+    columns = ("GROUP", "STATUS", "LAG", "OLDEST UNREAD", "TREND", "CATCHES UP", "LOST UNREAD", "LOSES DATA IN", "WHY")
+    rows = [
+        (
+            g.name,
+            g.status,
+            g.lag,
+            _age(g),
+            _trend(g.trend_per_s),
+            _catch_up(g.lag, g.catch_up_s, g.catching_up),
+            g.expired_unread or None,
+            _duration(g.loses_data_in_s),
+            g.because,
+        )
+        for g in report.groups
+    ]
+    return console.Table(columns, rows, right=frozenset({"LAG", "LOST UNREAD"}))
+
+
+def _partitions(group: GroupLag) -> console.Table:
+    first = ("PARTITION", "STATUS", "COMMITTED", "END", "LAG", "OLDEST UNREAD", "TREND")
+    columns = (*first, "CATCHES UP", "LOST UNREAD", "LOSES DATA IN", "MEMBER")
+    rows = [
+        (
+            f"{p.topic}-{p.partition}",
+            p.status,
+            p.committed,
+            p.end,
+            p.lag,
+            _duration(p.time_lag_s),
+            _trend(p.trend_per_s),
+            _catch_up(p.lag, p.catch_up_s, p.catch_up_s is not None),
+            p.expired_unread or None,
+            _duration(p.loses_data_in_s),
+            p.member,
+        )
+        for p in group.worst[:SHOWN]
+    ]
+    title = f"{group.name} ({group.type}, {group.state}): {group.status}, because {group.because}"
+    if group.uncommitted:
+        title += f"\n{group.uncommitted} partitions have no committed offset: their lag is not measured"
+    if len(group.worst) > SHOWN:
+        title += f"\nthe {SHOWN} most worrying of {len(group.worst)} partitions; --json has them all"
+    return console.Table(columns, rows, title, frozenset({"COMMITTED", "END", "LAG", "LOST UNREAD"}))
+
+
+def _members(group: GroupLag) -> console.Table:
+    rows = [
+        (m.client_id, m.host, m.id, sum(map(len, m.assignment.values())), ", ".join(sorted(m.assignment)))
+        for m in group.members
+    ]
+    return console.Table(("CLIENT", "HOST", "MEMBER", "PARTITIONS", "TOPICS"), rows, right=frozenset({"PARTITIONS"}))
+
+
+def _age(group: GroupLag) -> str | None:
+    if group.time_lag_s is None or group.time_lag_at_most_s is None:
+        return _duration(group.time_lag_s)
+    return f"{units.format_duration(group.time_lag_s)} to {units.format_duration(group.time_lag_at_most_s)}"
+
+
+def _duration(seconds: float | None) -> str | None:
+    return None if seconds is None else units.format_duration(seconds)
+
+
+def _trend(per_s: float | None) -> str | None:
+    return None if per_s is None else f"{per_s:+.1f}/s" if per_s else "0/s"
+
+
+def _catch_up(lag: int | None, seconds: float | None, catching_up: bool) -> str | None:
+    if not lag:
+        return None
+    return f"in {units.format_duration(seconds)}" if seconds is not None and catching_up else "never at this rate"

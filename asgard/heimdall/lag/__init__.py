@@ -1,0 +1,1 @@
+"""How far groups are behind: `evaluate` judges samples (pure), `ask` takes them from a cluster."""

@@ -1,0 +1,153 @@
+"""The lag of groups, asked from a cluster: samples, ages of unread records, retention. `report` puts it together.
+
+Committed offsets are read before end offsets, so that a group that keeps up never seems ahead of the log.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from asgard.core.errors import WrongUsage
+from asgard.heimdall.lag import judge, times
+from asgard.heimdall.lag.evaluate import group_lags
+from asgard.heimdall.lag.model import STATUSES, Asked, GroupLag, LagReport, Retention, Sample, Thresholds
+from asgard.kafka.groups import ByPartition, Layout, ListedGroup
+from asgard.kafka.ports import ControlPlane
+
+_RETENTION = ("cleanup.policy", "retention.ms", "retention.bytes")
+_STARTS, _ENDS = -2, -1
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at groups: their offsets, and those of the topics that they read."""
+
+    at: float
+    groups: dict[str, ListedGroup]
+    committed: dict[str, ByPartition]
+    layout: Layout
+    starts: ByPartition
+    ends: ByPartition
+    problems: dict[str, str]
+
+    def sample(self) -> Sample:
+        return Sample(self.at, self.starts, self.ends, self.committed)
+
+
+def look(control: ControlPlane, names: Collection[str] | None = None, clock: Callable[[], float] = time.time) -> Look:
+    """Offsets of all groups, or of those named. Raises WrongUsage for a group that does not exist."""
+    bulk = control.bulk()
+    listed = control.groups()
+    problems = {f"broker {b}": "does not answer: the groups that it coordinates are missing" for b in listed.silent}
+    groups = listed.listed
+    if names is not None:
+        missing = [name for name in names if name not in groups]
+        if missing and not listed.silent:
+            raise WrongUsage(f"there is no group {missing[0]}", "`asgard heimdall lag` lists the groups.")
+        groups = {name: groups[name] for name in names if name in groups}
+    committed, refused = bulk.committed(groups.values())
+    shares = [g for g in groups.values() if g.type == "share"]
+    if shares:
+        starts, _, not_told = bulk.share_starts(shares)
+        committed.update(starts)
+        refused |= not_told
+    at = clock()
+    topics = {topic for found in committed.values() for topic in found}
+    layout = bulk.layout(topics)
+    first, end = bulk.list_offsets_at(layout, [_STARTS, _ENDS])
+    problems |= refused | first.problems | end.problems
+    return Look(at, dict(groups), committed, layout, first.offsets, end.offsets, problems)
+
+
+def report(
+    control: ControlPlane,
+    names: Collection[str] | None = None,
+    *,
+    thresholds: Callable[[str], Thresholds] = lambda group: Thresholds(),
+    apart_s: float = 2.0,
+    history: Sequence[Sample] = (),
+    shown: int = judge.WORST_SHOWN,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> LagReport:
+    """The lag of all groups, or of those named with their members.
+
+    `history` holds earlier samples, oldest first; without them two samples are taken, `apart_s` seconds apart.
+    """
+    window = list(history)
+    if not window:
+        window = [look(control, names, clock).sample()]
+        sleep(apart_s)
+        basis = "two samples"
+    else:
+        basis = f"{len(window)} samples and one taken now"
+    now = look(control, names, clock)
+    window = [*window, now.sample()]
+    return _judged(control, now, window, basis, thresholds, detailed=names is not None, shown=shown, clock=clock)
+
+
+def _judged(
+    control: ControlPlane,
+    now: Look,
+    window: Sequence[Sample],
+    basis: str,
+    thresholds: Callable[[str], Thresholds],
+    *,
+    detailed: bool,
+    shown: int,
+    clock: Callable[[], float],
+) -> LagReport:
+    problems = dict(now.problems)
+    members, refused = control.describe_groups(now.groups.values()) if detailed else ({}, {})
+    problems |= refused
+    lags = {name: group_lags(window, name) for name in now.groups}
+    measured = times.measure(control.bulk(), now.layout, lags, clock())
+    problems |= measured.problems
+    behind = {lag.topic for found in lags.values() for lag in found if (lag.lag > 0).any()}
+    retention = retention_of(control, behind)
+    window_s = window[-1].at - window[0].at
+    judged: list[GroupLag] = []
+    for name, group in now.groups.items():
+        described = members.get(name)
+        asked = Asked(
+            described.group if described else group, thresholds(name), described.members if described else None
+        )
+        at_most = measured.at_most_s.get(name)
+        found = measured.lags[name]
+        judged.append(judge.judge_group(asked, found, window_s, retention, shown=shown, at_most_s=at_most))
+    judged.sort(key=_concern)
+    requests = control.bulk().requests_by_broker()
+    return LagReport(now.at, basis, round(window_s, 3), len(window), tuple(judged), problems, requests, tuple(window))
+
+
+def _concern(group: GroupLag) -> tuple[int, float, int, str]:
+    return (
+        -STATUSES.index(group.status),
+        -(group.time_lag_s if group.time_lag_s is not None else -1.0),
+        -(group.lag or 0),
+        group.name,
+    )
+
+
+def retention_of(control: ControlPlane, topics: Iterable[str]) -> dict[str, Retention]:
+    """How long records of these topics are kept; a topic that only compacts loses none by retention."""
+    return {
+        topic: retention(config) for topic, config in control.effective_topic_configs(set(topics), _RETENTION).items()
+    }
+
+
+def retention(config: Mapping[str, str]) -> Retention:
+    """What the configs in force say."""
+    if "delete" not in config.get("cleanup.policy", "delete"):
+        return Retention()
+    return Retention(_limit(config.get("retention.ms")), _limit(config.get("retention.bytes")))
+
+
+def _limit(text: str | None) -> int | None:
+    try:
+        value = int(text or "")
+    except ValueError:
+        return None
+    return value if value >= 0 else None

@@ -1,0 +1,136 @@
+"""How old the oldest unread record of each partition is: asked from Kafka, never guessed from rates.
+
+A fetch of the next record answers exactly, one batch a partition. Where too many groups stand at too many places for that, the
+time index answers first: for a few ages, where the first record of at most that age is (one ListOffsets a leader and age, for all
+groups together). That bounds every partition from both sides; then the oldest of each group are fetched.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from asgard.heimdall.lag.model import TopicLag
+
+if TYPE_CHECKING:
+    from asgard.kafka.groups import ByPartition, Layout
+    from asgard.kafka.ports import Bulk
+
+AGES_S = (10, 60, 300, 1800, 7200, 43200, 172800, 604800)
+FETCHES = 5_000
+ROUNDS = 8
+A_GROUP = 3
+"""Partitions of a group that are fetched where not all are."""
+
+Lags = Mapping[str, Sequence[TopicLag]]
+Place = tuple[str, int, int]
+"""Topic, partition, and the offset of the next unread record."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Lags with their time lags; by group the age that none of its unread records exceeds, where not all were read."""
+
+    lags: dict[str, list[TopicLag]]
+    at_most_s: dict[str, float]
+    problems: dict[str, str]
+
+
+def measure(bulk: Bulk, layout: Layout, lags: Lags, now: float) -> Times:
+    """Ask Kafka how old the next unread records are."""
+    places = {place for found in lags.values() for lag in found for place in unread(lag, FETCHES)}
+    count = sum(int((lag.lag > 0).sum()) for found in lags.values() for lag in found)
+    at_most: dict[str, float] = {}
+    if count > FETCHES or len(rounds(places)) > ROUNDS:
+        topics = {lag.topic: lag for found in lags.values() for lag in found if (lag.lag > 0).any()}
+        wanted = {topic: np.arange(len(layout.topics[topic].leaders)) for topic in topics if topic in layout.topics}
+        stamps = [int((now - age) * 1000) for age in AGES_S]
+        listed = [found.offsets for found in bulk.list_offsets_at(layout, stamps, wanted)]
+        lags = {group: [bounded(lag, listed) for lag in found] for group, found in lags.items()}
+        chosen = {group: oldest(found, A_GROUP) for group, found in lags.items()}
+        at_most = {group: bound for group, found in lags.items() if (bound := upper_bound(found)) is not None}
+        places = {place for some in chosen.values() for place in some}
+    ages, problems = fetch(bulk, layout, places, now)
+    return Times({group: [aged(lag, ages) for lag in found] for group, found in lags.items()}, at_most, problems)
+
+
+def unread(lag: TopicLag, most: int) -> Iterable[Place]:
+    """Where the unread records of a topic begin, up to `most` places."""
+    rows = np.flatnonzero(lag.lag > 0)[:most]
+    return [(lag.topic, int(p), int(o)) for p, o in zip(lag.partitions[rows], lag.position[rows], strict=True)]
+
+
+def rounds(places: Iterable[Place]) -> list[dict[str, dict[int, int]]]:
+    """The fetches that read all places: Kafka takes one offset a partition in each."""
+    out: list[dict[str, dict[int, int]]] = []
+    nth: dict[tuple[str, int], int] = defaultdict(int)
+    for topic, partition, offset in sorted(places):
+        n = nth[topic, partition]
+        nth[topic, partition] += 1
+        if n == len(out):
+            out.append({})
+        out[n].setdefault(topic, {})[partition] = offset
+    return out
+
+
+def fetch(bulk: Bulk, layout: Layout, places: Iterable[Place], now: float) -> tuple[dict[Place, float], dict[str, str]]:
+    """The age of the records at these places, in seconds; and why some could not be read."""
+    ages: dict[Place, float] = {}
+    problems: dict[str, str] = {}
+    for positions in rounds(places)[:ROUNDS]:
+        found, refused = bulk.first_records(layout, positions)
+        problems.update(refused)
+        for (topic, partition), at_ms in found.items():
+            if at_ms > 0:  # Kafka writes -1 where a record has no time
+                ages[topic, partition, positions[topic][partition]] = max(now - at_ms / 1000, 0.0)
+    return ages, problems
+
+
+def aged(lag: TopicLag, ages: Mapping[Place, float]) -> TopicLag:
+    """The lag with the ages that were read."""
+    if not ages:
+        return lag
+    time_lag, exact = lag.time_lag_s.copy(), lag.exact.copy()
+    for i in np.flatnonzero((lag.lag > 0) & ~exact).tolist():
+        age = ages.get((lag.topic, int(lag.partitions[i]), int(lag.position[i])))
+        if age is not None:
+            time_lag[i], exact[i] = age, True
+    return replace(lag, time_lag_s=time_lag, exact=exact)
+
+
+def bounded(lag: TopicLag, listed: Sequence[ByPartition]) -> TopicLag:
+    """The lag with the age that each oldest unread record has at least; `listed` is where records of at most `AGES_S` begin."""
+    age = np.where(lag.lag > 0, 0.0, lag.time_lag_s)
+    for seconds, offsets in zip(AGES_S, listed, strict=True):
+        at = offsets.get(lag.topic)
+        if at is None:
+            return lag
+        begin = at[lag.partitions]
+        older = (lag.lag > 0) & ((begin < 0) | (lag.position < begin))
+        age[older] = seconds
+    return replace(lag, time_lag_s=age)
+
+
+def oldest(lags: Sequence[TopicLag], count: int) -> list[Place]:
+    """Where the oldest unread records of a group may be: partitions with the highest bound, those with most lag first."""
+    found: list[tuple[float, int, Place]] = []
+    for lag in lags:
+        behind = np.flatnonzero((lag.lag > 0) & ~np.isnan(lag.time_lag_s))
+        order = behind[np.lexsort((lag.lag[behind], lag.time_lag_s[behind]))[::-1][:count]]
+        found += [
+            (float(lag.time_lag_s[i]), int(lag.lag[i]), (lag.topic, int(lag.partitions[i]), int(lag.position[i])))
+            for i in order
+        ]
+    return [place for _, _, place in sorted(found, reverse=True)[:count]]
+
+
+def upper_bound(lags: Sequence[TopicLag]) -> float | None:
+    """The age that no unread record of the group exceeds; None where there is no such bound, or nothing is unread."""
+    tops = [float(lag.time_lag_s[lag.lag > 0].max()) for lag in lags if (lag.lag > 0).any()]
+    if not tops or any(np.isnan(top) for top in tops):
+        return None
+    return next((float(age) for age in AGES_S if age > max(tops)), None)

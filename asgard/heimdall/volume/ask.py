@@ -1,0 +1,143 @@
+"""Counts of a day, asked from a cluster: the offsets at each boundary of all topics in a request a leader, and signs of inexactness."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from asgard.core.errors import WrongUsage
+from asgard.heimdall.volume import compare, counts
+from asgard.heimdall.volume.counts import Signs, TopicOffsets
+from asgard.heimdall.volume.model import Compared, Count, Volume
+from asgard.heimdall.volume.windows import By, Window, of_day, same_hours, weeks_before
+
+if TYPE_CHECKING:
+    from asgard.kafka.groups import Layout, Listed
+    from asgard.kafka.ports import ControlPlane
+
+_STARTS, _ENDS, _NEWEST = -2, -1, -3
+_SAMPLED = 4
+"""Partitions of a topic of which a batch is looked at."""
+_CONFIGS = ("cleanup.policy", "message.timestamp.type")
+
+
+def volume(
+    control: ControlPlane,
+    windows: Sequence[Window],
+    topics: Collection[str] | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
+) -> Volume:
+    """Records of each topic (all but internal ones, or those named) in each window."""
+    bulk = control.bulk()
+    layout = chosen(control, topics)
+    edges = counts.boundaries(windows)
+    start, end, newest, *at = bulk.list_offsets_at(layout, [_STARTS, _ENDS, _NEWEST, *(int(e * 1000) for e in edges)])
+    first_ms = bulk.list_offsets_at(layout, [0])[0]
+    sizes = topic_sizes(control, layout)
+    signs = signs_of(control, layout, start, end)
+    now = clock()
+    found: list[Count] = []
+    for name in layout.topics:
+        offsets = TopicOffsets(
+            topic=name,
+            start=start.offsets[name],
+            end=end.offsets[name],
+            first_ms=first_ms.times[name],
+            newest=newest.offsets[name],
+            at=[listed.offsets[name] for listed in at],
+            size_bytes=sizes.get(name),
+        )
+        found += counts.count(offsets, windows, signs[name], now)
+    return Volume(tuple(found), start.problems | end.problems, bulk.requests_by_broker())
+
+
+def missing(
+    control: ControlPlane,
+    day: date,
+    tz: ZoneInfo,
+    by: By = "hour",
+    topics: Collection[str] | None = None,
+    *,
+    weeks: int = compare.WEEKS,
+    clock: Callable[[], float] = time.time,
+) -> list[Compared]:
+    """The windows of a day beside the same hours of earlier weeks, as far back as Kafka still knows."""
+    windows = of_day(day, tz, by)
+    earlier = [same_hours(windows, of_day(before, tz, by)) for before in weeks_before(day, weeks)]
+    asked = [*windows, *(w for week in earlier for w in week if w is not None)]
+    found = {(c.topic, c.window): c for c in volume(control, asked, topics, clock=clock).counts}
+    newest = newest_times(control, topics)
+    now = clock()
+    out = []
+    for name in sorted({topic for topic, _ in found}):
+        for n, window in enumerate(windows):
+            before = [found[name, w] for week in earlier if (w := week[n]) is not None]
+            known = [c.records for c in before if c.records is not None and not gone(c)]
+            out.append(compare.compare(found[name, window], known, newest.get(name), now))
+    return out
+
+
+def gone(count: Count) -> bool:
+    """Whether the window says nothing of what is usual: retention took records of it, or the topic had none yet."""
+    return any(why.startswith((counts.DELETED, counts.UNBORN)) for why in count.approximate)
+
+
+def newest_times(control: ControlPlane, topics: Collection[str] | None) -> dict[str, float]:
+    """Topic to the time of its newest record."""
+    bulk = control.bulk()
+    times = bulk.list_offsets_at(chosen(control, topics), [_NEWEST])[0].times
+    return {name: float(found.max()) / 1000 for name, found in times.items() if len(found) and found.max() > 0}
+
+
+def chosen(control: ControlPlane, topics: Collection[str] | None) -> Layout:
+    """The layout of these topics, or of all that are not internal. Raises WrongUsage for one that does not exist."""
+    from asgard.kafka.groups import Layout
+
+    layout = control.bulk().layout(topics)
+    absent = [name for name in topics or () if name not in layout.topics]
+    if absent:
+        raise WrongUsage(
+            f"there is no topic {absent[0]}", "Or this user may not see it: DESCRIBE on the topic is needed."
+        )
+    if topics is not None:
+        return layout
+    shown = {n: t for n, t in sorted(layout.topics.items()) if not t.internal and not n.startswith("__")}
+    return Layout(layout.cluster_id, layout.controller, layout.brokers, shown)
+
+
+def topic_sizes(control: ControlPlane, layout: Layout) -> dict[str, int]:
+    """Bytes of each topic on the disks of its leaders; a request a broker."""
+    sizes: dict[str, int] = {}
+    for (broker, topic, partition), size in control.replica_sizes(layout.brokers).items():
+        there = layout.topics.get(topic)
+        if there is not None and partition < len(there.leaders) and there.leaders[partition] == broker:
+            sizes[topic] = sizes.get(topic, 0) + size
+    return sizes
+
+
+def signs_of(control: ControlPlane, layout: Layout, start: Listed, end: Listed) -> dict[str, Signs]:
+    """From configs, and from one batch of a few partitions of each topic."""
+    configs = control.effective_topic_configs(set(layout.topics), _CONFIGS)
+    places: dict[str, dict[int, int]] = {}
+    for name in layout.topics:
+        held = np.flatnonzero(end.offsets[name] > start.offsets[name])[:_SAMPLED]
+        if len(held):
+            middle = (start.offsets[name] + end.offsets[name]) // 2
+            places[name] = {int(p): int(middle[p]) for p in held}
+    seen = control.bulk().batch_signs(layout, places) if places else {}
+    return {name: _signs(configs.get(name, {}), seen.get(name, (False, False))) for name in layout.topics}
+
+
+def _signs(config: Mapping[str, str], seen: tuple[bool, bool]) -> Signs:
+    return Signs(
+        compacted="compact" in config.get("cleanup.policy", ""),
+        transactional=seen[0],
+        out_of_order=seen[1],
+        append_time=config.get("message.timestamp.type") == "LogAppendTime",
+    )

@@ -1,0 +1,98 @@
+"""Records by window from the offsets at its ends, and the reasons why they may not be exact. Pure.
+
+A count is the difference of two offsets: the first one whose record is not older than the window's end, and the same of its
+start. That is exact where every offset holds one record, in order of time, and nothing was deleted; else it says why not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asgard.heimdall.volume.model import Count
+from asgard.heimdall.volume.windows import Window
+
+Numbers = NDArray[np.int64]
+DELETED = "retention deleted"
+UNBORN = "the topic's first record is newer"
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What is known of a topic's log beside offsets. `sampled` of them come from batches that were looked at."""
+
+    compacted: bool = False
+    transactional: bool = False
+    out_of_order: bool = False
+    append_time: bool = False
+
+
+@dataclass(frozen=True)
+class TopicOffsets:
+    """Of one topic, by partition: first and next offset, the time (ms) of the first record and the offset of the newest.
+
+    `at` holds for each boundary the first offset whose record is not older (-1: none is). -1 elsewhere: not known.
+    """
+
+    topic: str
+    start: Numbers
+    end: Numbers
+    first_ms: Numbers
+    newest: Numbers
+    at: Sequence[Numbers]
+    size_bytes: int | None = None
+
+
+def boundaries(windows: Sequence[Window]) -> list[float]:
+    """The instants whose offsets `count` needs, ascending."""
+    return sorted({edge for window in windows for edge in (window.start, window.end)})
+
+
+def count(found: TopicOffsets, windows: Sequence[Window], signs: Signs, now: float) -> list[Count]:
+    """The topic's records in each window."""
+    known = (found.start >= 0) & (found.end >= 0)
+    place = {edge: n for n, edge in enumerate(boundaries(windows))}
+    at = [np.where(offsets < 0, found.end, np.maximum(offsets, found.start)) for offsets in found.at]
+    total = int((found.end - found.start)[known].sum())
+    mean = found.size_bytes / total if found.size_bytes is not None and total else None
+    log = reasons(found, signs, known)
+    counts = []
+    for window in windows:
+        records = int((at[place[window.end]] - at[place[window.start]])[known].sum()) if known.any() else None
+        why = [*log, *deleted(found, window, known)]
+        if window.start >= now:
+            records, why = None, ["the window has not begun"]
+        elif window.end > now:
+            why.append("the window is not over")
+        size = round(records * mean) if records is not None and mean is not None else 0 if records == 0 else None
+        counts.append(Count(found.topic, window, records, size, tuple(why)))
+    return counts
+
+
+def reasons(found: TopicOffsets, signs: Signs, known: NDArray[np.bool_]) -> list[str]:
+    """Why counts of this topic may not be exact, whatever the window."""
+    why = []
+    if signs.compacted:
+        why.append("compacted: records that were replaced by newer ones are counted or not, as the cleaner went")
+    if signs.transactional:
+        why.append("transactional: markers and aborted records are counted")
+    late = signs.out_of_order or bool(((found.newest >= 0) & (found.newest < found.end - 1) & known).any())
+    if late and not signs.append_time and not signs.transactional:
+        why.append("timestamps out of order: a late record is counted in the hour of the records beside it")
+    if not known.all():
+        why.append(f"{int((~known).sum())} of {len(known)} partitions have no leader that answers")
+    return why
+
+
+def deleted(found: TopicOffsets, window: Window, known: NDArray[np.bool_]) -> list[str]:
+    """Whether records of the window may have been deleted: the log begins after it, or within it."""
+    if (known & (found.start == 0)).all() and known.any() and (oldest := found.first_ms[found.first_ms >= 0]).size:
+        # Nothing was deleted; a topic says nothing of the time before its first record.
+        return [UNBORN] if oldest.min() >= window.end * 1000 else []
+    begun_later = known & (found.start > 0) & ((found.first_ms >= window.start * 1000) | (found.start == found.end))
+    if not begun_later.any():
+        return []
+    return [f"{DELETED} older records of {int(begun_later.sum())} of {len(known)} partitions"]

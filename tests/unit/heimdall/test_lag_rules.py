@@ -1,0 +1,258 @@
+"""The status of a partition from a window of samples: Burrow's rules as cases, and where and why Heimdall differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asgard.heimdall.lag import times
+from asgard.heimdall.lag.ask import retention
+from asgard.heimdall.lag.evaluate import group_lags
+from asgard.heimdall.lag.judge import judge_group
+from asgard.heimdall.lag.model import Asked, GroupLag, Retention, Sample, Thresholds
+from asgard.kafka.groups import ListedGroup
+
+MINUTE = 60.0
+
+
+def window(commits, ends, *, start=0, every_s=10.0):
+    """Samples of one partition, `every_s` apart; None is a commit that is not known."""
+    return [
+        Sample(
+            1_000_000 + n * every_s,
+            {"t": np.array([start])},
+            {"t": np.array([end])},
+            {"g": {"t": np.array([-1 if commit is None else commit])}},
+        )
+        for n, (commit, end) in enumerate(zip(commits, ends, strict=True))
+    ]
+
+
+def judged(samples, *, active=True, age=None, thresholds=None, keep_ms=None) -> GroupLag:
+    lags = group_lags(samples, "g")
+    if age is not None:
+        lags = [
+            replace(lag, time_lag_s=np.where(lag.lag > 0, age, 0.0), exact=np.full(len(lag.lag), True)) for lag in lags
+        ]
+    group = ListedGroup("g", "classic", "Stable" if active else "Empty", 1)
+    asked = Asked(group, thresholds or Thresholds())
+    return judge_group(asked, lags, samples[-1].at - samples[0].at, {"t": Retention(keep_ms)})
+
+
+def line(first, last, count=10):
+    return [round(first + (last - first) * n / (count - 1)) for n in range(count)]
+
+
+SAME = "same as Burrow"
+CASES = [
+    # name, commits, ends, age of the oldest unread record, members, status, Burrow's status, why
+    ("keeps up", line(0, 900), line(0, 900), 0, True, "ok", "OK", SAME),
+    ("no traffic for hours", [500] * 10, [500] * 10, None, True, "ok", "OK", SAME),
+    ("no traffic, and nobody there", [500] * 10, [500] * 10, None, False, "ok", "OK", SAME),
+    ("falls behind by every commit", line(0, 100), line(1000, 5000), 400, True, "slow", "WARN", SAME),
+    ("commits go on at the same place", [100] * 10, line(200, 300), 400, True, "stalled", "STALL", SAME),
+    (
+        "read, then stood still for a minute",
+        [*line(0, 90, 10), *[90] * 8],
+        [200] * 18,
+        400,
+        True,
+        "stalled",
+        "STALL",
+        SAME,
+    ),
+    ("commits by hand, without joining the group", line(0, 90), line(10, 100), 2, False, "ok", "OK", SAME),
+    ("went away with records unread", [100] * 10, line(200, 300), 400, False, "stopped", "STOP", SAME),
+    ("was set back", [900, 900, 100, 200, 300], [950] * 5, 10, True, "rewound", "REWIND", SAME),
+    (
+        "stopped, and lag was zero once in the window",
+        [*line(0, 400, 5), *[400] * 9],
+        [*line(0, 400, 5), *line(500, 900, 9)],
+        400,
+        False,
+        "stopped",
+        "OK",
+        "a zero in the past proves nothing about now: the lag now counts, and that nobody is in the group",
+    ),
+    (
+        "saw-tooth of commits and refreshes while lag grows for hours",
+        line(0, 900),
+        [r + (0 if n % 2 else 3000) + n * 500 for n, r in enumerate(line(20_000, 20_900))],
+        900,
+        True,
+        "slow",
+        "OK",
+        "the slope of the whole window counts, not whether lag grew between every pair of commits",
+    ),
+    (
+        "lag grows a little and the records are seconds old",
+        line(0, 900),
+        line(11, 1045),
+        4,
+        True,
+        "ok",
+        "WARN",
+        "what is seconds old is no reason to wake anybody, however the lag grows",
+    ),
+    (
+        "a steady lag of two hundred, a second old",
+        line(0, 9000),
+        line(200, 9200),
+        1,
+        True,
+        "ok",
+        "WARN",
+        "the age of the oldest unread record counts, not that the lag stays the same",
+    ),
+    (
+        "a burst just came in and the consumer is about to commit",
+        [100] * 10,
+        [100] * 9 + [4000],
+        1,
+        True,
+        "ok",
+        "STALL",
+        "nothing waited at the window's beginning, so no progress could have been made",
+    ),
+    (
+        "one record a day, read an hour late by a batch job that left",
+        [100] * 10,
+        [101] * 10,
+        30,
+        False,
+        "ok",
+        "STOP",
+        "a record younger than the patience of a stall may be between two commits",
+    ),
+    (
+        "behind by hours and catching up within minutes",
+        line(0, 90_000),
+        [100_000] * 10,
+        7200,
+        True,
+        "ok",
+        "OK",
+        SAME,
+    ),
+    (
+        "behind by hours and catching up within a day",
+        line(0, 90),
+        [100_000] * 10,
+        7200,
+        True,
+        "slow",
+        "OK",
+        "lag shrinks, but by then the reader has waited for a day",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "commits", "ends", "age", "active", "status", "burrow", "why"), CASES)
+def test_status(name, commits, ends, age, active, status, burrow, why):
+    got = judged(window(commits, ends), active=active, age=age)
+    assert got.status == status, got.because
+    differs = {"OK": "ok", "WARN": "slow", "STALL": "stalled", "STOP": "stopped", "REWIND": "rewound"}[burrow] != status
+    assert differs == (why != SAME)
+
+
+def test_two_samples_do_not_call_a_consumer_stalled_that_commits_every_five_seconds():
+    got = judged(window([100, 100], [5000, 5000], every_s=2), age=400)
+    assert got.status == "slow"
+    assert "too short to call it stalled" in got.because
+
+
+def test_time_to_catch_up_is_that_of_the_slowest_partition_and_not_the_mean():
+    samples = [
+        Sample(
+            n * 10.0,
+            {"t": np.array([0, 0])},
+            {"t": np.array([1000, 1000])},
+            {"g": {"t": np.array([900 + n * 10, n])}},
+        )
+        for n in range(10)
+    ]
+    got = judged(samples, age=100)
+    assert (got.catch_up_s, got.slowest, got.catching_up) == (pytest.approx(991 / 0.1), "t-1", True)
+    samples[-1].committed["g"]["t"][1] = 0
+    got = judged(samples, age=100)
+    assert (got.catch_up_s, got.catching_up) == (None, False)
+
+
+def test_what_retention_took_is_not_lag():
+    got = judged(window([100, 100], [700, 700], start=500), age=10)
+    assert (got.lag, got.expired_unread, got.loses_data_in_s) == (200, 400, 0.0)
+    emptied = judged(window([100, 100], [700, 700], start=700))
+    assert (emptied.lag, emptied.expired_unread, emptied.status) == (0, 600, "ok")
+    assert "600 records were deleted" in emptied.because
+
+
+def test_when_data_is_about_to_be_lost():
+    got = judged(window([100, 100], [700, 700]), age=3000, keep_ms=3_600_000)
+    assert got.loses_data_in_s == 600.0
+    assert judged(window([100, 100], [700, 700]), age=3000).loses_data_in_s is None
+    assert judged(window([700, 700], [700, 700]), keep_ms=3_600_000).loses_data_in_s is None
+    assert retention({"cleanup.policy": "compact", "retention.ms": "1000"}) == Retention()
+    assert retention({"cleanup.policy": "compact,delete", "retention.ms": "1000"}) == Retention(1000)
+    assert retention({"cleanup.policy": "delete", "retention.ms": "-1"}) == Retention()
+
+
+def test_what_was_not_measured_is_none_and_never_0():
+    silent = judged(window([None, None], [700, 700]))
+    assert (silent.lag, silent.time_lag_s, silent.uncommitted, silent.status) == (None, None, 1, "unknown")
+    no_age = judged(window([100, 120], [700, 800]))
+    assert (no_age.lag, no_age.time_lag_s, no_age.status) == (680, None, "unknown")
+    assert "not measured" in no_age.because
+    by_count = judged(window([100, 120], [700, 800]), thresholds=Thresholds(lag=500))
+    assert by_count.status == "slow"
+
+
+def test_a_commit_beyond_the_end_is_told():
+    got = judged(window([1000, 1000], [10, 10]))
+    assert (got.status, got.lag) == ("rewound", 0)
+    assert "beyond the log's end 10" in got.because
+
+
+def test_a_group_with_a_threshold_of_its_own():
+    samples = window(line(0, 90), line(1000, 5000))
+    assert judged(samples, age=200, thresholds=Thresholds(time_lag_s=60)).status == "slow"
+    assert judged(samples, age=200, thresholds=Thresholds(time_lag_s=3600)).status == "ok"
+
+
+def test_ages_are_bounded_by_the_time_index_from_both_sides():
+    (lag,) = group_lags(window([100, 100], [700, 700]), "g")
+    listed = [{"t": np.array([at])} for at in (-1, -1, 650, 300, 90, 0, 0, 0)]  # oldest of 10 s, 60 s, 5 min, 30 min, …
+    (bounded,) = [times.bounded(lag, listed)]
+    assert bounded.time_lag_s.tolist() == [1800.0]
+    assert times.upper_bound([bounded]) == 7200.0
+    assert times.oldest([bounded], 3) == [("t", 0, 100)]
+    aged = times.aged(bounded, {("t", 0, 100): 2345.0})
+    assert (aged.time_lag_s.tolist(), aged.exact.tolist()) == ([2345.0], [True])
+
+
+def test_a_round_of_fetches_has_each_partition_once():
+    places = [("t", 0, 5), ("t", 0, 9), ("t", 1, 5), ("u", 0, 1)]
+    assert times.rounds(places) == [{"t": {0: 5, 1: 5}, "u": {0: 1}}, {"t": {0: 9}}]
+
+
+@given(
+    st.lists(st.tuples(st.integers(-1, 100), st.integers(0, 100), st.integers(0, 50)), min_size=2, max_size=8),
+    st.booleans(),
+)
+def test_figures_hold_together_whatever_the_samples(rows, active):
+    samples = [
+        Sample(n * 10.0, {"t": np.array([start])}, {"t": np.array([start + end])}, {"g": {"t": np.array([commit])}})
+        for n, (commit, end, start) in enumerate(rows)
+    ]
+    got = judged(samples, active=active, age=100)
+    commit, end, start = rows[-1]
+    if commit < 0:
+        assert got.lag is None
+        return
+    assert got.lag == max(start + end - max(commit, start), 0)
+    assert got.expired_unread == max(start - commit, 0)
+    assert got.status not in ("stalled", "stopped") or got.lag > 0
+    assert not (active and got.status == "stopped")
