@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -34,7 +35,7 @@ NOW = 2_000_000_000.0
 def test_hours_of_a_day(day, zone, hours, first, last):
     found = of_day(date.fromisoformat(day), ZoneInfo(zone))
     assert (len(found), found[0].label, found[-1].label) == (hours, first, last)
-    assert all(a.end == b.start for a, b in zip(found, found[1:], strict=False))
+    assert all(a.end == b.start for a, b in itertools.pairwise(found))
     (whole,) = of_day(date.fromisoformat(day), ZoneInfo(zone), "day")
     assert (whole.start, whole.end) == (found[0].start, found[-1].end)
 
