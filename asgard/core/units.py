@@ -66,3 +66,12 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2])
+
+
+def exact_duration(milliseconds: int) -> str:
+    """`7d`, `36h`, `1500ms`: a duration in one unit, that `parse_duration` reads as the same."""
+    for unit in ("d", "h", "m", "s"):
+        size = round(_DURATIONS[unit] * 1000)
+        if milliseconds and milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"

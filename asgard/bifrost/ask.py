@@ -1,0 +1,219 @@
+"""What somebody asks for, as plain data: items that are granted together or not at all.
+
+Retention is milliseconds (-1: for ever), sizes bytes, rates per second; `lasts_s` None: access has no end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from asgard.core.schema.bifrost import RequestFile
+
+Operation = Literal["consume", "produce"]
+RequestKind = Literal["topic", "user", "access", "change", "delete", "bundle"]
+
+
+@dataclass(frozen=True)
+class TopicWant:
+    """A new topic. None: as the cluster has it."""
+
+    name: str
+    partitions: int = 3
+    replication: int | None = None
+    min_isr: int | None = None
+    retention_ms: int | None = None
+    throughput: float | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class UserWant:
+    """A new user."""
+
+    name: str
+    produce: tuple[str, ...] = ()
+    consume: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    produce_quota: float | None = None
+    consume_quota: float | None = None
+
+
+@dataclass(frozen=True)
+class AccessWant:
+    """A user gets at a topic (or a prefix, as `orders.`)."""
+
+    topic: str
+    user: str
+    operation: Operation = "consume"
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChangeWant:
+    """A topic changes. None: that stays."""
+
+    topic: str
+    partitions: int | None = None
+    retention_ms: int | None = None
+    throughput: float | None = None
+    description: str | None = None
+    tags: tuple[str, ...] | None = None
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeleteWant:
+    """A topic or a user goes."""
+
+    what: Literal["topic", "user"]
+    name: str
+
+
+Item = TopicWant | UserWant | AccessWant | ChangeWant | DeleteWant
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request before anybody has judged it. Empty `team` and `environment`: the requester's, the first one."""
+
+    team: str = ""
+    environment: str = ""
+    topics: tuple[TopicWant, ...] = ()
+    users: tuple[UserWant, ...] = ()
+    access: tuple[AccessWant, ...] = ()
+    changes: tuple[ChangeWant, ...] = ()
+    deletions: tuple[DeleteWant, ...] = ()
+    reason: str | None = None
+    token: str | None = None
+    lasts_s: float | None = None
+
+    @property
+    def kind(self) -> RequestKind:
+        """What it is called."""
+        named = (("topic", self.topics), ("user", self.users), ("access", self.access), ("change", self.changes))
+        counted: list[tuple[Any, int]] = [(name, len(items)) for name, items in named]
+        counted.append(("delete", len(self.deletions)))
+        present = [name for name, count in counted if count]
+        return present[0] if len(present) == 1 and sum(c for _, c in counted) == 1 else "bundle"
+
+    @property
+    def subject(self) -> str:
+        """The names it is about, a few of them."""
+        names = [*(t.name for t in self.topics), *(u.name for u in self.users)]
+        names += [f"{a.user} {a.operation} {a.topic}" for a in self.access]
+        names += [*(c.topic for c in self.changes), *(d.name for d in self.deletions)]
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+    def items(self) -> Iterator[Item]:
+        """Each thing that policy judges. What a new user is to read and write is judged as access, thing by thing."""
+        yield from self.topics
+        yield from self.users
+        for user in self.users:
+            for topic in user.produce:
+                yield AccessWant(topic, user.name, "produce")
+            for topic in user.consume:
+                yield AccessWant(topic, user.name, "consume", user.groups)
+        yield from self.access
+        yield from self.changes
+        yield from self.deletions
+
+
+def of_file(file: RequestFile, defaults: Mapping[str, Any]) -> Ask:
+    """A request file as an ask."""
+    return Ask(
+        team=file.team or defaults.get("team") or "",
+        environment=file.environment or defaults.get("environment") or "",
+        topics=tuple(
+            TopicWant(
+                t.name,
+                t.partitions,
+                t.replication,
+                t.min_isr,
+                t.retention,
+                t.throughput,
+                t.description,
+                tuple(sorted(set(t.tags))),
+                dict(t.config),
+            )
+            for t in file.topics
+        ),
+        users=tuple(
+            UserWant(
+                u.name,
+                tuple(dict.fromkeys(u.produce)),
+                tuple(dict.fromkeys(u.consume)),
+                tuple(dict.fromkeys(u.groups)) or ((u.name,) if u.consume else ()),
+                u.produce_quota,
+                u.consume_quota,
+            )
+            for u in file.users
+        ),
+        access=tuple(AccessWant(a.topic, a.user, a.operation, tuple(dict.fromkeys(a.groups))) for a in file.access),
+        changes=tuple(
+            ChangeWant(
+                c.topic,
+                c.partitions,
+                c.retention,
+                c.throughput,
+                c.description,
+                None if c.tags is None else tuple(sorted(set(c.tags))),
+                dict(c.config),
+            )
+            for c in file.changes
+        ),
+        deletions=tuple(
+            DeleteWant("topic", d.topic) if d.topic is not None else DeleteWant("user", d.user or "")
+            for d in file.deletions
+        ),
+        reason=file.reason,
+        token=file.token or defaults.get("token"),
+        lasts_s=file.lasts if file.lasts is not None else defaults.get("lasts_s"),
+    )
+
+
+def to_json(ask: Ask) -> str:
+    """As it stands in the store."""
+    return json.dumps(asdict(ask), sort_keys=True, ensure_ascii=False)
+
+
+def of_json(text: str) -> Ask:
+    """The way back."""
+
+    def made(kind: type[Any], values: list[dict[str, Any]]) -> tuple[Any, ...]:
+        return tuple(kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in item.items()}) for item in values)
+
+    raw = json.loads(text)
+    kinds = (("topics", TopicWant), ("users", UserWant), ("access", AccessWant), ("changes", ChangeWant))
+    return Ask(**{**raw, **{k: made(kind, raw[k]) for k, kind in (*kinds, ("deletions", DeleteWant))}})
+
+
+def as_request(ask: Ask) -> dict[str, Any]:
+    """The ask as a request file says it: what `nearest` offers to send instead."""
+    from asgard.core.units import exact_duration
+
+    def clean(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in values.items() if v not in (None, "", [], {}, ())}
+
+    def retention(ms: int | None) -> str | None:
+        return None if ms is None else "forever" if ms < 0 else exact_duration(ms)
+
+    document: dict[str, Any] = clean({"team": ask.team, "environment": ask.environment, "reason": ask.reason})
+    if ask.lasts_s is not None:
+        document["for"] = exact_duration(round(ask.lasts_s * 1000))
+    for key, items in (("topics", ask.topics), ("users", ask.users), ("access", ask.access), ("changes", ask.changes)):
+        listed = []
+        for item in items:
+            values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(item).items()}
+            if "retention_ms" in values:
+                values["retention"] = retention(values.pop("retention_ms"))
+            listed.append(clean(values))
+        if listed:
+            document[key] = listed
+    if ask.deletions:
+        document["deletions"] = [{d.what: d.name} for d in ask.deletions]
+    return document

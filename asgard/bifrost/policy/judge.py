@@ -1,0 +1,88 @@
+"""The decision about a whole request: the worst of its items, with the rule that decided and the nearest request that passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asgard.bifrost.ask import Ask, as_request
+from asgard.bifrost.policy.rules import Policy, Verdict, decide
+from asgard.bifrost.policy.world import World, facts_of, owners_of, usage_of
+from asgard.bifrost.teams import Usage
+from asgard.core.schema.bifrost_policy import Outcome
+
+_SEVERITY = {"allow": 0, "approval": 1, "deny": 2}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What policy says. `by` names who approves: `data-engineer` or `team:NAME`; `nearest` is a request that would be allowed."""
+
+    outcome: Outcome
+    rule: str
+    because: str
+    by: tuple[str, ...]
+    items: tuple[Verdict, ...]
+    usage: Usage
+    policy_version: str
+    nearest: Ask | None = None
+
+    @property
+    def sentence(self) -> str:
+        """One line for a person."""
+        said = {"allow": "allowed", "deny": "denied", "approval": f"needs approval by {' and '.join(self.by)}"}
+        return f"{said[self.outcome]} by rule {self.rule}: {self.because}"
+
+    def document(self) -> dict[str, object]:
+        """Plain data, for the store and for programs."""
+        return {
+            "outcome": self.outcome,
+            "rule": self.rule,
+            "because": self.because,
+            "by": list(self.by),
+            "policy": self.policy_version,
+            "items": [{"subject": v.subject, "outcome": v.outcome, "rule": v.rule, "because": v.because} for v in self.items],
+            "nearest": None if self.nearest is None else as_request(self.nearest),
+        }
+
+
+def judge(policy: Policy, ask: Ask, world: World, *, suggest: bool = True) -> Judgement:
+    """Judge a request. Pure; `suggest` looks for the nearest request that passes where this one does not."""
+    verdicts = verdicts_of(policy, ask, world)
+    deciding = max(verdicts, key=lambda v: _SEVERITY[v.outcome])
+    by = tuple(sorted({name for v in verdicts if v.outcome == "approval" for name in v.by})) if deciding.outcome == "approval" else ()
+    nearest = None
+    if suggest and deciding.outcome != "allow":
+        from asgard.bifrost.policy.nearest import nearest_that_passes
+
+        nearest = nearest_that_passes(policy, ask, world)
+    return Judgement(
+        deciding.outcome,
+        deciding.rule,
+        deciding.because,
+        by,
+        verdicts,
+        usage_of(ask, world),
+        policy.version,
+        nearest,
+    )
+
+
+def verdicts_of(policy: Policy, ask: Ask, world: World) -> tuple[Verdict, ...]:
+    """What the policy says of each item. An owner's consent is that of every team whose topics are concerned."""
+    found = []
+    for item in ask.items():
+        kind, facts = facts_of(item, ask, world)
+        name = str(facts["name"])
+        verdict = decide(policy, kind, facts, f"{kind} {name}")
+        if "owner" in verdict.by:
+            owners = owners_of(name, world) if kind in ("access", "change", "delete") else {ask.team}
+            named = {f"team:{owner}" if owner else "data-engineer" for owner in owners or {""}}
+            verdict = Verdict(
+                verdict.outcome,
+                verdict.rule,
+                verdict.because,
+                tuple(sorted({*(b for b in verdict.by if b != "owner"), *named})),
+                verdict.subject,
+            )
+        found.append(verdict)
+    return tuple(found)

@@ -1,0 +1,221 @@
+"""What is known of the world when a request is judged, and each item of the request as facts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from asgard.bifrost.ask import AccessWant, Ask, ChangeWant, DeleteWant, Item, TopicWant, UserWant
+from asgard.bifrost.estimate import storage_bytes
+from asgard.bifrost.policy.fields import Value
+from asgard.bifrost.teams import RESOURCES, Budget, Team, Usage
+
+PREFIX_ENDS = (".", "-", "_", "*")
+
+
+@dataclass(frozen=True)
+class TopicFacts:
+    """A topic that exists, or is on its way. `team` None: nobody owns it; `readers`: other teams that may read it."""
+
+    name: str
+    team: str | None = None
+    partitions: int = 0
+    replication: int = 0
+    min_isr: int | None = None
+    retention_ms: int | None = None
+    throughput: float | None = None
+    tags: frozenset[str] = frozenset()
+    readers: int = 0
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """Of the cluster, as last measured; None: not known. Replicas and bytes that the fullest broker may still take."""
+
+    brokers: int | None = None
+    disk_free: float | None = None
+    capacity_bytes: int | None = None
+    replicas_left: int | None = None
+    default_replication: int = 3
+    default_min_isr: int | None = None
+    default_retention_ms: int | None = 7 * 86_400_000
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything a decision looks at. `used` is the team's, of what it has and what it already asked for."""
+
+    team: Team
+    role: str = "member"
+    topics: Mapping[str, TopicFacts] = field(default_factory=dict)
+    users: Mapping[str, str | None] = field(default_factory=dict)
+    namespaces: Mapping[str, str] = field(default_factory=dict)
+    used: Usage = Usage()
+    headroom: Headroom = Headroom()
+
+    @property
+    def budget(self) -> Budget:
+        """The team's."""
+        return self.team.budget
+
+
+def usage_of(ask: Ask, world: World) -> Usage:
+    """What an ask takes of the budget (a deletion gives nothing back before it is done)."""
+    total = Usage(users=len(ask.users))
+    for topic in ask.topics:
+        facts = _sized(topic, world)
+        total += Usage(topic.partitions, int(_number(facts["storage"])), _number(facts["throughput"]))
+    for change in ask.changes:
+        before = world.topics.get(change.topic)
+        if before is not None:
+            facts = _sized(change, world)
+            had = storage_bytes(before.throughput, before.retention_ms, before.replication or world.headroom.default_replication)
+            more = Usage(
+                int(_number(facts["partitions"])) - before.partitions,
+                int(_number(facts["storage"])) - had,
+                _number(facts["throughput"]) - (before.throughput or 0.0),
+            )
+            total += Usage(max(0, more.partitions), max(0, more.storage), max(0.0, more.throughput))
+    return total
+
+
+def facts_of(item: Item, ask: Ask, world: World) -> tuple[str, dict[str, Value]]:
+    """The kind of an item, and its facts by the names of `fields.FIELDS`."""
+    facts: dict[str, Value] = {
+        "team": ask.team,
+        "role": world.role,
+        "environment": ask.environment,
+        "reason": bool(ask.reason),
+        **_budget(ask, world),
+        **_headroom(ask, world),
+    }
+    match item:
+        case TopicWant():
+            kind, name = "topic", item.name
+            facts |= _sized(item, world)
+            facts |= {"exists": name in world.topics, "described": bool(item.description), "tags": frozenset(item.tags)}
+            facts |= {"owner": ask.team, "own": True}
+        case ChangeWant():
+            kind, name = "change", item.topic
+            known = world.topics.get(name)
+            facts |= {"exists": known is not None, **_ownership(name, ask, world)}
+            if known is not None:
+                facts |= _sized(item, world)
+                if item.tags is not None:
+                    facts["tags"] = frozenset(item.tags)
+        case UserWant():
+            kind, name = "user", item.name
+            facts |= {"exists": name in world.users}
+            facts |= {"produce_quota": item.produce_quota or 0.0, "consume_quota": item.consume_quota or 0.0}
+        case AccessWant():
+            kind, name = "access", item.topic
+            new = {topic.name: topic for topic in ask.topics}
+            facts |= {"operation": item.operation, "user": item.user, "prefix": is_prefix(name)}
+            facts["for"] = math.inf if ask.lasts_s is None else ask.lasts_s * 1000
+            if name in new:
+                facts |= {"owner": ask.team, "own": True, "tags": frozenset(new[name].tags), "exists": True}
+            else:
+                facts |= {"exists": bool(covered(name, world)), **_ownership(name, ask, world)}
+        case DeleteWant():
+            kind, name = "delete", item.name
+            if item.what == "topic":
+                known = world.topics.get(name)
+                facts |= {"exists": known is not None, **_ownership(name, ask, world)}
+                facts["readers"] = float(known.readers if known else 0)
+            else:
+                owner = world.users.get(name)
+                facts |= {"exists": name in world.users, "owner": owner or "", "own": owner == ask.team}
+                facts |= {"tags": frozenset(), "readers": 0.0}
+    return kind, facts | {"kind": kind, "name": name, "in_namespace": world.team.owns_name(name)}
+
+
+def is_prefix(name: str) -> bool:
+    """Whether a name under `produce` or `consume` is a prefix, as a stack file reads it."""
+    return name.endswith(PREFIX_ENDS)
+
+
+def covered(name: str, world: World) -> list[TopicFacts]:
+    """The topics that a name or prefix covers."""
+    if not is_prefix(name):
+        return [world.topics[name]] if name in world.topics else []
+    prefix = name.removesuffix("*")
+    return [topic for topic in world.topics.values() if topic.name.startswith(prefix)]
+
+
+def owners_of(name: str, world: World) -> set[str]:
+    """The teams whose topics a name or prefix covers, or could cover: also by their namespaces."""
+    found = {topic.team or "" for topic in covered(name, world)}
+    if is_prefix(name) or not found:
+        prefix = name.removesuffix("*")
+        found |= {
+            team
+            for space, team in world.namespaces.items()
+            if prefix.startswith(space) or (is_prefix(name) and space.startswith(prefix))
+        }
+    return found
+
+
+def _ownership(name: str, ask: Ask, world: World) -> dict[str, Value]:
+    owners = owners_of(name, world)
+    tags = frozenset(tag for topic in covered(name, world) for tag in topic.tags)
+    foreign = sorted(owners - {ask.team})
+    owner = foreign[0] if foreign else next(iter(owners), "")
+    return {"owner": owner, "own": owners == {ask.team}, "tags": tags}
+
+
+def _sized(item: TopicWant | ChangeWant, world: World) -> dict[str, Value]:
+    head = world.headroom
+    if isinstance(item, TopicWant):
+        before, partitions = 0, item.partitions
+        replication: int = item.replication or head.default_replication
+        retention, throughput, min_isr = item.retention_ms, item.throughput, item.min_isr
+    else:
+        known = world.topics[item.topic]
+        before, partitions = known.partitions, item.partitions or known.partitions
+        replication = known.replication or head.default_replication
+        retention = known.retention_ms if item.retention_ms is None else item.retention_ms
+        throughput = known.throughput if item.throughput is None else item.throughput
+        min_isr = known.min_isr
+    if "min.insync.replicas" in item.config and item.config["min.insync.replicas"].isdecimal():
+        min_isr = int(item.config["min.insync.replicas"])
+    if "retention.ms" in item.config and item.config["retention.ms"].lstrip("-").isdecimal():
+        retention = int(item.config["retention.ms"])
+    kept = head.default_retention_ms if retention is None else retention
+    isr = min_isr or head.default_min_isr
+    return {
+        "partitions": float(partitions),
+        "partitions_added": float(partitions - before),
+        "replication": float(replication),
+        "min_isr": None if isr is None else float(isr),
+        "retention": None if kept is None else math.inf if kept < 0 else float(kept),
+        "throughput": float(throughput or 0.0),
+        "storage": float(storage_bytes(throughput, kept, replication)),
+        "compacted": "compact" in item.config.get("cleanup.policy", ""),
+        "configs": frozenset(item.config),
+    }
+
+
+def _budget(ask: Ask, world: World) -> dict[str, Value]:
+    after = world.used + usage_of(ask, world)
+    found: dict[str, Value] = {}
+    for what in RESOURCES:
+        limit, used = getattr(world.budget, what), getattr(after, what)
+        found[f"budget.{what}"] = 0.0 if limit is None or not used else math.inf if limit == 0 else used / limit
+    return found
+
+
+def _headroom(ask: Ask, world: World) -> dict[str, Value]:
+    head, asked = world.headroom, usage_of(ask, world)
+    brokers = None if head.brokers is None else float(head.brokers)
+    disk: Value = head.disk_free
+    if disk is not None and head.capacity_bytes:
+        disk = float(disk) - asked.storage / head.capacity_bytes  # type: ignore[arg-type]
+    left: Value = None
+    if head.replicas_left is not None and head.brokers:
+        left = float(head.replicas_left - math.ceil(asked.partitions * head.default_replication / head.brokers))
+    return {"brokers": brokers, "headroom.disk": disk, "headroom.partitions": left}
+
+
+def _number(value: Value) -> float:
+    return float(value) if isinstance(value, int | float) and value != math.inf else 0.0
