@@ -208,7 +208,7 @@ def as_request(ask: Ask) -> dict[str, Any]:
     for key, items in (("topics", ask.topics), ("users", ask.users), ("access", ask.access), ("changes", ask.changes)):
         listed = []
         for item in items:
-            values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(item).items()}
+            values: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(item).items()}
             if "retention_ms" in values:
                 values["retention"] = retention(values.pop("retention_ms"))
             listed.append(clean(values))

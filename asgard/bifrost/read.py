@@ -11,7 +11,7 @@ from asgard.bifrost.teams import Budget, Channel, Costs, Directory, Environment,
 from asgard.core import yaml
 from asgard.core.document import Document
 from asgard.core.errors import InvalidFile, Problem, WrongUsage
-from asgard.core.schema.bifrost import BifrostFile, PersonEntry, RequestFile, TeamEntry, TeamsFile
+from asgard.core.schema.bifrost import BifrostFile, ChannelEntry, PersonEntry, RequestFile, TeamEntry, TeamsFile
 from asgard.core.schema.validate import check, nearest
 
 Placed = tuple[TeamEntry, Document, int]
@@ -48,6 +48,7 @@ def directory(path: Path) -> Directory:
         teams=tuple(_team(entry) for entry, _, _ in placed),
         data_engineers=tuple(_person(p) for p in file.data_engineers),
         auditors=tuple(_person(p) for p in file.auditors),
+        notify=_channels(file.notify),
         policy=folder / Path(file.policy).expanduser(),
         open_catalog=file.catalog == "open",
         costs=Costs(file.costs.storage, file.costs.partition, file.costs.currency),
@@ -93,7 +94,9 @@ def _review(file: BifrostFile, document: Document, placed: list[Placed]) -> Iter
             yield from _same_person(os_users, person, document, (key, j))
 
 
-def _same_person(seen: dict[str, str], person: PersonEntry, where: Document, loc: tuple[str | int, ...]) -> Iterator[Problem]:
+def _same_person(
+    seen: dict[str, str], person: PersonEntry, where: Document, loc: tuple[str | int, ...]
+) -> Iterator[Problem]:
     os_user = person.os_user or person.name
     if seen.setdefault(os_user, person.name) != person.name:
         yield where.problem(loc, f"has the OS user {os_user!r}, which is {seen[os_user]} already")
@@ -105,9 +108,6 @@ def _person(entry: PersonEntry) -> Member:
 
 def _team(entry: TeamEntry) -> Team:
     members = tuple(Member(m.name, m.os_user or m.name, m.role, m.email) for m in entry.members)
-    channels = tuple(
-        Channel("webhook", c.webhook) if c.webhook is not None else Channel("email", c.email or "") for c in entry.notify
-    )
     b = entry.budget
     return Team(
         entry.name,
@@ -116,7 +116,13 @@ def _team(entry: TeamEntry) -> Team:
         tuple(entry.namespaces),
         Budget(b.partitions, b.storage, b.throughput, b.users),
         tuple(entry.approvers) or tuple(m.name for m in members if m.role == "owner"),
-        channels,
+        _channels(entry.notify),
+    )
+
+
+def _channels(entries: list[ChannelEntry]) -> tuple[Channel, ...]:
+    return tuple(
+        Channel("webhook", c.webhook) if c.webhook is not None else Channel("email", c.email or "") for c in entries
     )
 
 

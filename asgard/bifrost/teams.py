@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 Role = Literal["member", "owner", "data-engineer", "auditor"]
+DATA_ENGINEERS = "data-engineer"
 RESOURCES = ("partitions", "storage", "throughput", "users")
 """What a budget limits."""
 
@@ -132,6 +133,7 @@ class Directory:
     teams: tuple[Team, ...] = ()
     data_engineers: tuple[Member, ...] = ()
     auditors: tuple[Member, ...] = ()
+    notify: tuple[Channel, ...] = ()
     policy: Path = Path("policy.yaml")
     open_catalog: bool = True
     costs: Costs = Costs()
@@ -148,6 +150,12 @@ class Directory:
     def environment(self, name: str) -> Environment | None:
         """The environment of that name."""
         return next((e for e in self.environments if e.name == name), None)
+
+    def channels(self, team: str) -> tuple[Channel, ...]:
+        """Where a team is told; `DATA_ENGINEERS` are the data engineers together."""
+        if team == DATA_ENGINEERS:
+            return self.notify
+        return self.by_name[team].notify if team in self.by_name else ()
 
     def people(self) -> Iterator[Member]:
         """Everybody; a person of two teams comes twice."""

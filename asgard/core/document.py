@@ -29,6 +29,15 @@ class Place(Protocol):
     def column(self) -> int: ...
 
 
+@dataclass(frozen=True)
+class PlaceIn:
+    """A place in another file than the document's own."""
+
+    file: str
+    line: int
+    column: int
+
+
 class Int(int):
     """A whole number that is written in another way than Python writes it (`007`, `+5`)."""
 
@@ -106,7 +115,13 @@ class Document:
             if tuple(loc[: len(path)]) == path:
                 return Problem("--set", 0, 0, given, message if given == name else f"{name}: {message}")
         mark = self._mark(loc, at_key)
-        return Problem(self.file, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, name, message)
+        return Problem(
+            getattr(mark, "file", self.file),
+            mark.line + 1 if mark else 1,
+            mark.column + 1 if mark else 1,
+            name,
+            message,
+        )
 
     def _mark(self, loc: Sequence[str | int], at_key: bool) -> Place | None:
         node, mark = self.root, self.at
@@ -141,3 +156,23 @@ def shown(value: Any) -> str:
     if isinstance(value, int | float):
         return text_of(value)
     return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else type(value).__name__
+
+
+def placed_in(node: Any, file: str) -> Any:
+    """The same value with every place in it naming its file, so that it can stand in the document of another file."""
+
+    def place(at: Place) -> PlaceIn:
+        return PlaceIn(file, at.line, at.column)
+
+    if isinstance(node, Map):
+        made = Map(place(node.at))
+        made.key_at = {key: place(at) for key, at in node.key_at.items()}
+        made.value_at = {key: place(at) for key, at in node.value_at.items()}
+        made.update({key: placed_in(value, file) for key, value in node.items()})
+        return made
+    if isinstance(node, Seq):
+        items = Seq(place(node.at))
+        items.item_at = [place(at) for at in node.item_at]
+        items.extend(placed_in(value, file) for value in node)
+        return items
+    return node

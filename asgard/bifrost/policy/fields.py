@@ -54,8 +54,10 @@ FIELDS: dict[str, Field] = {
     "operation": Field("text", ("access",), "consume or produce"),
     "prefix": Field("bool", ("access",), "a prefix of topics is asked for"),
     "user": Field("text", ("access",), "the user that gets access"),
+    "own_user": Field("bool", ("access",), "that user belongs to the team that asks"),
     "for": Field("duration", ("access",), "how long access lasts"),
     "exists": Field("bool", ALL, "a topic or user of that name is there"),
+    "managed": Field("bool", ("change", "delete"), "Bifrost made it; else it stands in the stack file itself"),
     "readers": Field("count", ("delete",), "teams that read the topic"),
     "reason": Field("bool", ALL, "the request says why"),
     "produce_quota": Field("rate", ("user",), "0 where none is asked for"),
@@ -116,7 +118,9 @@ def value(text: str, type_: Type) -> Value:
             if text == "forever":
                 return math.inf
             if text.isdecimal() and text != "0":
-                raise ValueError(f"compares with {text}, without a unit; allowed is a duration with one, as in 7d, or forever")
+                raise ValueError(
+                    f"compares with {text}, without a unit; allowed is a duration with one, as in 7d, or forever"
+                )
             return units.parse_duration(text) * 1000
         case "bytes":
             return float(units.parse_size(text))

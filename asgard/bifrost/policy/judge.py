@@ -40,7 +40,9 @@ class Judgement:
             "because": self.because,
             "by": list(self.by),
             "policy": self.policy_version,
-            "items": [{"subject": v.subject, "outcome": v.outcome, "rule": v.rule, "because": v.because} for v in self.items],
+            "items": [
+                {"subject": v.subject, "outcome": v.outcome, "rule": v.rule, "because": v.because} for v in self.items
+            ],
             "nearest": None if self.nearest is None else as_request(self.nearest),
         }
 
@@ -49,7 +51,11 @@ def judge(policy: Policy, ask: Ask, world: World, *, suggest: bool = True) -> Ju
     """Judge a request. Pure; `suggest` looks for the nearest request that passes where this one does not."""
     verdicts = verdicts_of(policy, ask, world)
     deciding = max(verdicts, key=lambda v: _SEVERITY[v.outcome])
-    by = tuple(sorted({name for v in verdicts if v.outcome == "approval" for name in v.by})) if deciding.outcome == "approval" else ()
+    by = (
+        tuple(sorted({name for v in verdicts if v.outcome == "approval" for name in v.by}))
+        if deciding.outcome == "approval"
+        else ()
+    )
     nearest = None
     if suggest and deciding.outcome != "allow":
         from asgard.bifrost.policy.nearest import nearest_that_passes

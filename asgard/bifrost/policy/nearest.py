@@ -83,14 +83,12 @@ def _changed(ask: Ask, key: str, index: int, item: Item, values: dict[str, Any])
         ask = replace(ask, lasts_s=values.pop("for") / 1000)
     if not values or not key:
         return ask
-    edited: Any = replace(item, **{_ATTRIBUTE.get(name, name): value for name, value in values.items()})
     if "name" in values:
         ask = _renamed(ask, getattr(item, "name", ""), values["name"], isinstance(item, TopicWant))
-    items = list(getattr(ask, key))
-    items[index] = edited if "name" not in values else replace(items[index], name=values["name"], **{
-        _ATTRIBUTE.get(n, n): v for n, v in values.items() if n != "name"
-    })  # fmt: skip
-    return replace(ask, **{key: tuple(items)})
+    items: list[Any] = list(getattr(ask, key))
+    items[index] = replace(items[index], **{_ATTRIBUTE.get(n, n): v for n, v in values.items()})
+    instead: Any = {key: tuple(items)}
+    return replace(ask, **instead)
 
 
 def _renamed(ask: Ask, old: str, new: str, topic: bool) -> Ask:
@@ -101,9 +99,13 @@ def _renamed(ask: Ask, old: str, new: str, topic: bool) -> Ask:
 
     if topic:
         users = tuple(replace(u, produce=swap(u.produce), consume=swap(u.consume)) for u in ask.users)
-        return replace(ask, users=users, access=tuple(replace(a, topic=new if a.topic == old else a.topic) for a in ask.access))
+        return replace(
+            ask, users=users, access=tuple(replace(a, topic=new if a.topic == old else a.topic) for a in ask.access)
+        )
     users = tuple(replace(u, groups=swap(u.groups)) for u in ask.users)
-    return replace(ask, users=users, access=tuple(replace(a, user=new if a.user == old else a.user) for a in ask.access))
+    return replace(
+        ask, users=users, access=tuple(replace(a, user=new if a.user == old else a.user) for a in ask.access)
+    )
 
 
 def _candidates(policy: Policy, name: str, item: Item, ask: Ask, world: World) -> list[Any]:
@@ -116,14 +118,24 @@ def _candidates(policy: Policy, name: str, item: Item, ask: Ask, world: World) -
     edges: set[float] = set()
     for rule in (*BUILT_IN, *policy.rules):
         for c in rule.when:
-            value: Any = facts_of(item, ask, world)[1].get(str(c.value)) if c.is_field and item != AccessWant("", "") else c.value
+            value: Any = (
+                facts_of(item, ask, world)[1].get(str(c.value))
+                if c.is_field and item != AccessWant("", "")
+                else c.value
+            )
             if c.field == name and isinstance(value, int | float) and value != math.inf:
-                edges |= {value, value - 1, value + 1} if name not in ("retention", "for") else {value, value - 1000, value + 1000}
+                edges |= (
+                    {value, value - 1, value + 1}
+                    if name not in ("retention", "for")
+                    else {value, value - 1000, value + 1000}
+                )
             if c.is_field and c.value == name:
                 other = facts_of(item, ask, world)[1].get(c.field)
                 edges |= {other} if isinstance(other, int | float) and other != math.inf else set()
     edges |= _left_by_budget(name, item, ask, world)
-    values = sorted({int(e) if name not in ("throughput", "produce_quota", "consume_quota") else e for e in edges if e >= 1})
+    values = sorted(
+        {int(e) if name not in ("throughput", "produce_quota", "consume_quota") else e for e in edges if e >= 1}
+    )
     return [v for v in values if v != now]
 
 
@@ -154,7 +166,9 @@ def _names(item: Item, ask: Ask, world: World) -> list[str]:
         base = own.removeprefix(f"{ask.team}.").removeprefix(f"{ask.team}-")
         found += [space + own, space + base, space + base.replace(".", "-"), space + base.replace("-", ".")]
     versions = [f"{n}.v1" for n in found if not re.search(r"\.v[0-9]+$", n)]
-    return [n for n in dict.fromkeys([*found, *versions, *(f"{n}-2" for n in found)]) if n and n != name and n[-1].isalnum()]
+    return [
+        n for n in dict.fromkeys([*found, *versions, *(f"{n}-2" for n in found)]) if n and n != name and n[-1].isalnum()
+    ]
 
 
 def _distance(ask: Ask, changed: Ask, chosen: tuple[str, ...], item: Item, values: tuple[Any, ...]) -> float:
@@ -163,7 +177,9 @@ def _distance(ask: Ask, changed: Ask, chosen: tuple[str, ...], item: Item, value
         if name == "name":
             total += 0.1 * abs(len(value) - len(getattr(item, "name", "")))
             continue
-        before = ask.lasts_s * 1000 if name == "for" and ask.lasts_s else getattr(item, _ATTRIBUTE.get(name, name), None)
+        before = (
+            ask.lasts_s * 1000 if name == "for" and ask.lasts_s else getattr(item, _ATTRIBUTE.get(name, name), None)
+        )
         if isinstance(before, int | float) and before > 0:
             total += abs(math.log(value / before))
         else:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asgard.bifrost.ask import Ask, of_file
+from asgard.bifrost.ask import of_file
 from asgard.bifrost.policy import fields
 from asgard.bifrost.policy.judge import Judgement, judge
 from asgard.bifrost.policy.rules import BUILT_IN, DATA_ENGINEER, NO_RULE, Condition, Policy, Rule, condition
-from asgard.bifrost.policy.world import Headroom, TopicFacts, World
+from asgard.bifrost.policy.world import Headroom, TopicFacts, UserFacts, World
 from asgard.bifrost.teams import RESOURCES, Directory, Team, Usage
 from asgard.core import yaml
 from asgard.core.document import Document
@@ -118,7 +118,9 @@ def _world(case: CaseEntry, team: Team, teams: Directory) -> World:
         t.name: TopicFacts(t.name, t.team, t.partitions, t.replication, tags=frozenset(t.tags)) for t in case.topics
     }
     spaces = {prefix: other.name for other in teams.teams for prefix in other.namespaces}
-    return World(team, case.role, topics, {}, spaces, _used(case.used), _head(case.headroom))
+    # Users that a case gives access to are the team's own: whose they are is no question of policy.
+    users = {access.user: UserFacts(access.user, team.name) for access in case.request.access}
+    return World(team, case.role, topics, users, spaces, _used(case.used), _head(case.headroom))
 
 
 def _used(values: dict[str, Any]) -> Usage:

@@ -20,6 +20,7 @@ from asgard.core.schema.bifrost_policy import Kind, Outcome
 NO_RULE = "no-rule-matched"
 DATA_ENGINEER = "data-engineer"
 Facts = Mapping[str, Value]
+OUTCOMES: tuple[Outcome, ...] = ("allow", "approval", "deny")
 _SEVERITY = {"allow": 0, "approval": 1, "deny": 2}
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -143,9 +144,13 @@ def _builtin(name: str, kinds: tuple[Kind, ...], because: str, *when: str) -> Ru
 
 
 BUILT_IN = (
-    _builtin("team-namespace", ("topic", "user"), "a name begins with a namespace of the team", "in_namespace == false"),
+    _builtin(
+        "team-namespace", ("topic", "user"), "a name begins with a namespace of the team", "in_namespace == false"
+    ),
     _builtin("name-is-free", ("topic", "user"), "there is one of that name", "exists == true"),
-    _builtin("must-exist", ("change", "delete"), "there is none of that name", "exists == false"),
+    _builtin("must-exist", ("access", "change", "delete"), "there is none of that name", "exists == false"),
+    _builtin("own-users-only", ("access",), "the user is not the team's", "own_user == false"),
+    _builtin("stack-file-only", ("change", "delete"), "it stands in the stack file itself", "managed == false"),
     _builtin("own-things-only", ("change", "delete"), "it is another team's", "own == false"),
     _builtin("more-partitions-only", ("change",), "Kafka can't take partitions away", "partitions_added < 0"),
     _builtin("enough-brokers", ("topic",), "each replica needs a broker of its own", "replication > brokers"),
@@ -171,9 +176,11 @@ def decide(policy: Policy, kind: str, facts: Facts, subject: str = "") -> Verdic
         return Verdict("approval", NO_RULE, "no rule of the policy covers it", (DATA_ENGINEER,), subject)
     worst = max(severity for severity, _, _ in found)
     # Sorted by name, so that the order of the rules means nothing: not even for the words.
-    deciding = sorted(((r, unsure) for s, r, unsure in found if s == worst), key=lambda pair: (not pair[0].builtin, pair[0].name))
+    deciding = sorted(
+        ((r, unsure) for s, r, unsure in found if s == worst), key=lambda pair: (not pair[0].builtin, pair[0].name)
+    )
     rule, unsure = deciding[0]
-    outcome: Outcome = ("allow", "approval", "deny")[worst]  # type: ignore[assignment]
+    outcome: Outcome = OUTCOMES[worst]
     by: tuple[str, ...] = ()
     if outcome == "approval":
         by = tuple(sorted({name for r, u in deciding for name in (r.by if r.by and not u else (DATA_ENGINEER,))}))

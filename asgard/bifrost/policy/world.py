@@ -27,6 +27,16 @@ class TopicFacts:
     throughput: float | None = None
     tags: frozenset[str] = frozenset()
     readers: int = 0
+    managed: bool = True
+
+
+@dataclass(frozen=True)
+class UserFacts:
+    """A user that exists, or is on its way."""
+
+    name: str
+    team: str | None = None
+    managed: bool = True
 
 
 @dataclass(frozen=True)
@@ -49,9 +59,9 @@ class World:
     team: Team
     role: str = "member"
     topics: Mapping[str, TopicFacts] = field(default_factory=dict)
-    users: Mapping[str, str | None] = field(default_factory=dict)
+    users: Mapping[str, UserFacts] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
-    used: Usage = Usage()
+    used: Usage = field(default_factory=Usage)
     headroom: Headroom = Headroom()
 
     @property
@@ -70,7 +80,9 @@ def usage_of(ask: Ask, world: World) -> Usage:
         before = world.topics.get(change.topic)
         if before is not None:
             facts = _sized(change, world)
-            had = storage_bytes(before.throughput, before.retention_ms, before.replication or world.headroom.default_replication)
+            had = storage_bytes(
+                before.throughput, before.retention_ms, before.replication or world.headroom.default_replication
+            )
             more = Usage(
                 int(_number(facts["partitions"])) - before.partitions,
                 int(_number(facts["storage"])) - had,
@@ -100,6 +112,7 @@ def facts_of(item: Item, ask: Ask, world: World) -> tuple[str, dict[str, Value]]
             kind, name = "change", item.topic
             known = world.topics.get(name)
             facts |= {"exists": known is not None, **_ownership(name, ask, world)}
+            facts["managed"] = known is None or known.managed
             if known is not None:
                 facts |= _sized(item, world)
                 if item.tags is not None:
@@ -113,19 +126,28 @@ def facts_of(item: Item, ask: Ask, world: World) -> tuple[str, dict[str, Value]]
             new = {topic.name: topic for topic in ask.topics}
             facts |= {"operation": item.operation, "user": item.user, "prefix": is_prefix(name)}
             facts["for"] = math.inf if ask.lasts_s is None else ask.lasts_s * 1000
+            known_user = world.users.get(item.user)
+            mine = any(user.name == item.user for user in ask.users)
+            facts["own_user"] = mine or (known_user is not None and known_user.team == ask.team)
             if name in new:
                 facts |= {"owner": ask.team, "own": True, "tags": frozenset(new[name].tags), "exists": True}
             else:
-                facts |= {"exists": bool(covered(name, world)), **_ownership(name, ask, world)}
+                there = bool(covered(name, world)) or any(
+                    t.startswith(name.removesuffix("*")) for t in new if is_prefix(name)
+                )
+                facts |= {"exists": there, **_ownership(name, ask, world)}
         case DeleteWant():
             kind, name = "delete", item.name
             if item.what == "topic":
                 known = world.topics.get(name)
                 facts |= {"exists": known is not None, **_ownership(name, ask, world)}
                 facts["readers"] = float(known.readers if known else 0)
+                facts["managed"] = known is None or known.managed
             else:
-                owner = world.users.get(name)
-                facts |= {"exists": name in world.users, "owner": owner or "", "own": owner == ask.team}
+                user = world.users.get(name)
+                owner = user.team if user else None
+                facts |= {"exists": user is not None, "owner": owner or "", "own": owner == ask.team}
+                facts["managed"] = user is None or user.managed
                 facts |= {"tags": frozenset(), "readers": 0.0}
     return kind, facts | {"kind": kind, "name": name, "in_namespace": world.team.owns_name(name)}
 

@@ -137,6 +137,9 @@ class BifrostFile(Model):
     teams: Annotated[list[TeamEntry], EmptyList] = Field(default_factory=list)
     data_engineers: Annotated[list[PersonEntry], EmptyList] = Field(default_factory=list)
     auditors: Annotated[list[PersonEntry], EmptyList] = Field(default_factory=list)
+    notify: Annotated[list[ChannelEntry], EmptyList] = Field(
+        default_factory=list, description="where data engineers are told of what waits for them"
+    )
     catalog: Literal["open", "own"] = Field(default="open", description="open: every member finds every topic")
     costs: Annotated[CostSection, EmptyMapping] = Field(default_factory=CostSection)
     mail: Annotated[MailSection | None, Given] = None
@@ -160,7 +163,9 @@ class TopicAsked(Model):
     replication: Annotated[int | None, Given, Field(ge=1, le=64)] = None
     min_isr: Annotated[int | None, Given, Field(ge=1, le=64)] = None
     retention: OptionalRetention = None
-    throughput: OptionalByteRate = Field(default=None, description="what it is to take; its storage is estimated from it")
+    throughput: OptionalByteRate = Field(
+        default=None, description="what it is to take; its storage is estimated from it"
+    )
     description: OptionalText = None
     tags: Texts = Field(default_factory=list, description="as in [pii]")
     config: Configs = Field(default_factory=dict)
@@ -172,7 +177,9 @@ class UserAsked(Model):
     name: ResourceName
     produce: Texts = Field(default_factory=list)
     consume: Texts = Field(default_factory=list)
-    groups: Texts = Field(default_factory=list, description="consumer groups; its own name by default where it consumes")
+    groups: Texts = Field(
+        default_factory=list, description="consumer groups; its own name by default where it consumes"
+    )
     produce_quota: OptionalByteRate = None
     consume_quota: OptionalByteRate = None
 

@@ -5,7 +5,7 @@ The shape only; what one part demands of another (replication and brokers, users
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -164,3 +164,13 @@ class StackFile(Model):
     quotas: Annotated[list[QuotaEntry], EmptyList] = Field(default_factory=list)
     limits: Annotated[LimitsSection, EmptyMapping] = Field(default_factory=LimitsSection)
     gate: Annotated[GateSection | None, Given] = Field(default=None, description="the load that `up` must see stood")
+
+
+class StackPart(Model):
+    """The managed file beside a stack file: what teams asked for. Its entries are read with those of the stack file."""
+
+    format: Literal["asgard.stack-part/v1"] = "asgard.stack-part/v1"
+    stack: Text = Field(description="the stack that it belongs to")
+    topics: Annotated[list[Any], EmptyList] = Field(default_factory=list)
+    users: Annotated[list[Any], EmptyList] = Field(default_factory=list)
+    acls: Annotated[list[Any], EmptyList] = Field(default_factory=list)

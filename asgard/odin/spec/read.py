@@ -1,4 +1,4 @@
-"""A stack file, read from disk, checked as a whole and resolved. Nothing here talks to a cluster."""
+"""A stack file with the managed file beside it, read from disk, checked as a whole and resolved. Nothing here talks to a cluster."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from asgard.core.assign import assign
 from asgard.core.errors import InvalidFile
 from asgard.core.schema.stack import StackFile
 from asgard.core.schema.validate import check
+from asgard.odin.spec import parts
 from asgard.odin.spec.check import review
 from asgard.odin.spec.model import StackSpec
 from asgard.odin.spec.resolve import resolve
@@ -22,6 +23,7 @@ def load(path: Path | str, sets: Iterable[str] = ()) -> StackSpec:
     Raises InvalidFile with every problem at once, and WrongUsage where the file can't be read or a `--set` leads nowhere.
     """
     document = yaml.read(path)
+    parts.join(document, Path(path))
     for assignment in sets:
         assign(document, assignment)
     checked = check(document, StackFile, _stand_ins(document.root))

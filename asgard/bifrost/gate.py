@@ -1,0 +1,85 @@
+"""Bifrost opened: teams, policy and store together, which every function of the service takes with an explicit actor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from asgard.bifrost import identity, read
+from asgard.bifrost.authorise import Action, What, authorise
+from asgard.bifrost.policy.read import policy as read_policy
+from asgard.bifrost.policy.rules import Policy
+from asgard.bifrost.teams import Actor, Directory, Environment
+from asgard.core import paths
+from asgard.core.database import Database
+from asgard.core.errors import Refused, WrongUsage
+
+FILE_VARIABLE = "ASGARD_BIFROST"
+
+
+@dataclass(frozen=True)
+class Bifrost:
+    """An open Bifrost. Safe to use from several threads."""
+
+    directory: Directory
+    store: Database
+
+    @cached_property
+    def policy(self) -> Policy:
+        """Read once, when it is first asked for."""
+        return read_policy(self.directory.policy, self.directory)
+
+    def environment(self, name: str | None) -> Environment:
+        """The environment of that name, the first one for None. Raises WrongUsage."""
+        if not name:
+            return self.directory.environments[0]
+        found = self.directory.environment(name)
+        if found is None:
+            known = ", ".join(e.name for e in self.directory.environments)
+            raise WrongUsage(f"there is no environment {name!r} (environments: {known})")
+        return found
+
+
+def find_file(named: Path | None) -> Path:
+    """Where `bifrost.yaml` is: as named, ASGARD_BIFROST, here, or in ASGARD_HOME/bifrost."""
+    if named is not None:
+        return named
+    if os.environ.get(FILE_VARIABLE):
+        return Path(os.environ[FILE_VARIABLE])
+    here, home = Path("bifrost.yaml"), paths.home() / "bifrost" / "bifrost.yaml"
+    for path in (here, home):
+        if path.is_file():
+            return path
+    raise WrongUsage(
+        f"there is no bifrost.yaml here, nor {home}",
+        "`asgard bifrost init` writes one; --config FILE or ASGARD_BIFROST names another.",
+    )
+
+
+@contextmanager
+def opened(file: Path | None = None, *, check: bool = True) -> Iterator[Bifrost]:
+    """Open teams, policy and store. `check`: refuse files that somebody else may have written."""
+    from asgard.bifrost.store.tables import open_store
+
+    path = find_file(file).absolute()
+    directory = read.directory(path)
+    if check:
+        identity.check_files(path, directory.policy)
+    with open_store() as store:
+        yield Bifrost(directory, store)
+
+
+def demand(who: Actor, action: Action, what: What, subject: str) -> None:
+    """Raise where a person may not do that: as if `subject` were not there, where they may not know of it."""
+    decision = authorise(who, action, what)
+    if decision.allowed:
+        return
+    if decision.hidden:
+        if not who.known:
+            raise Refused(f"{who.name} is in no team", "Ask the data team to add you to yours.")
+        raise WrongUsage(f"there is no {subject}")
+    raise Refused(f"{who.name} may not do that with {subject}: {decision.because}")

@@ -1,0 +1,1 @@
+"""Where Bifrost keeps requests, what teams have, grants, credentials handed over, and notices."""
