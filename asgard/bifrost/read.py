@@ -44,7 +44,9 @@ def directory(path: Path) -> Directory:
     mail = None if file.mail is None else Mail(file.mail.host, file.mail.port, file.mail.sender)
     return Directory(
         file=path.absolute(),
-        environments=tuple(Environment(e.name, folder / Path(e.stack).expanduser()) for e in file.environments),
+        environments=tuple(
+            Environment(e.name, folder / Path(e.stack).expanduser(), e.confirm) for e in file.environments
+        ),
         teams=tuple(_team(entry) for entry, _, _ in placed),
         data_engineers=tuple(_person(p) for p in file.data_engineers),
         auditors=tuple(_person(p) for p in file.auditors),

@@ -84,6 +84,7 @@ class Environment:
 
     name: str
     stack: Path
+    confirm: str | None = None
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,7 @@ class EnvironmentEntry(Model):
 
     name: ShortName
     stack: Text = Field(description="path of the stack file, relative to this file")
+    confirm: OptionalText = Field(default=None, description="the protected context that Bifrost may change")
 
 
 class CostSection(Model):

@@ -21,12 +21,15 @@ def part_path(stack_file: Path) -> Path:
     return stack_file.with_name(f"{stack_file.stem}.bifrost.yaml")
 
 
-def join(document: Document, stack_file: Path) -> None:
-    """Add the entries of the managed file, where there is one; what is wrong with it are problems of the document."""
+def join(document: Document, stack_file: Path, text: str | None = None) -> None:
+    """Add the entries of the managed file, where there is one; what is wrong with it are problems of the document.
+
+    `text` is read in the file's place; empty: as if there were none.
+    """
     path = part_path(stack_file)
-    if not path.is_file() or not isinstance(document.root, Map):
+    if not isinstance(document.root, Map) or text == "" or (text is None and not path.is_file()):
         return
-    part = yaml.read(path, references=False)
+    part = yaml.read(path) if text is None else yaml.read_text(text, str(path))
     document.problems += check(part, StackPart).problems
     if not isinstance(part.root, Map):
         return

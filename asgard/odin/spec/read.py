@@ -17,13 +17,13 @@ from asgard.odin.spec.model import StackSpec
 from asgard.odin.spec.resolve import resolve
 
 
-def load(path: Path | str, sets: Iterable[str] = ()) -> StackSpec:
-    """Read, check and resolve a stack file; `sets` are `--set` assignments.
+def load(path: Path | str, sets: Iterable[str] = (), *, part: str | None = None) -> StackSpec:
+    """Read, check and resolve a stack file; `sets` are `--set` assignments. `part` is a text in place of the managed file.
 
     Raises InvalidFile with every problem at once, and WrongUsage where the file can't be read or a `--set` leads nowhere.
     """
     document = yaml.read(path)
-    parts.join(document, Path(path))
+    parts.join(document, Path(path), part)
     for assignment in sets:
         assign(document, assignment)
     checked = check(document, StackFile, _stand_ins(document.root))

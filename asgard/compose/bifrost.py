@@ -1,0 +1,125 @@
+"""Self-service as a whole: a request judged, previewed, written down and carried out. The functions that the command line, the API
+and the portal call; each takes the open `Bifrost` and the person who acts.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from asgard.bifrost import service
+from asgard.bifrost.ask import Ask
+from asgard.bifrost.desired import Granting, carry_out
+from asgard.bifrost.estimate import cost
+from asgard.bifrost.gate import Bifrost
+from asgard.bifrost.policy.judge import Judgement
+from asgard.bifrost.service import Submitted
+from asgard.bifrost.store import rows
+from asgard.bifrost.store.requests import Request, new_id
+from asgard.bifrost.teams import Actor
+from asgard.compose import bifrost_queue, bifrost_stack
+from asgard.compose.bifrost_queue import Applied, apply_queue
+from asgard.core.errors import AsgardError, Busy
+
+__all__ = ["Applied", "Preview", "apply_queue", "carried_out", "decide", "preview", "submit", "weigh"]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a request would come to: policy's answer, Odin's changes, storage in bytes and what a month of it costs."""
+
+    judgement: Judgement
+    changes: tuple[str, ...] = ()
+    storage_bytes: int = 0
+    cost_per_month: float = 0.0
+    currency: str = "EUR"
+    impossible: str | None = None
+    ask: Ask = field(default_factory=Ask)
+
+
+def weigh(gate: Bifrost, who: Actor, ask: Ask) -> Judgement:
+    """Policy's answer alone; nothing is written."""
+    bifrost_stack.sync(gate, gate.environment(ask.environment))
+    return service.weigh(gate, who, ask)
+
+
+def preview(gate: Bifrost, who: Actor, ask: Ask) -> Preview:
+    """Policy's answer, and Odin's preview of the change where it is not denied; nothing is written."""
+    judged = weigh(gate, who, ask)
+    ask = service.completed(gate, who, ask)
+    prices = gate.directory.costs
+    changes: tuple[str, ...] = ()
+    impossible = None
+    if judged.outcome != "deny":
+        try:
+            changes = _changes(gate, who, ask)
+        except AsgardError as error:
+            impossible = error.what
+    month = round(cost(judged.usage, prices), 2)
+    return Preview(judged, changes, judged.usage.storage, month, prices.currency, impossible, ask)
+
+
+def _changes(gate: Bifrost, who: Actor, ask: Ask) -> tuple[str, ...]:
+    from asgard.compose.settle import leftovers
+    from asgard.odin.lifecycle import apply, display
+    from asgard.odin.lifecycle.options import Options
+
+    where = gate.environment(ask.environment)
+    with gate.store.read() as connection:
+        desired = rows.load(connection, where.name)
+    how = Granting("preview", who.name, gate.policy.version, time.time(), new_id, gate.directory.owner_of)
+    carry_out(desired, ask, how)
+    text = bifrost_stack.part_text(gate, where, bifrost_stack.stack_spec(where, part=""), desired)
+    outcome = apply.preview(bifrost_stack.stack_spec(where, part=text), Options(), leftovers())
+    lines = [line for step in display.changes(outcome.result) for line in display.block(step)]
+    lines += [display.loss_sentence(loss) for loss in outcome.losses]
+    lines += [f"{failure.name}: {failure.message}" for failure in outcome.result.errors]
+    return tuple(lines)
+
+
+def submit(gate: Bifrost, who: Actor, ask: Ask, *, draft: bool = False) -> Submitted:
+    """Write a request down with policy's answer."""
+    bifrost_stack.sync(gate, gate.environment(ask.environment))
+    return service.submit(gate, who, ask, draft=draft)
+
+
+def decide(gate: Bifrost, who: Actor, request_id: str, *, approve: bool, reason: str | None = None) -> Request:
+    """Approve or reject; what is approved is carried out by `carried_out` or the next run of the queue."""
+    return service.decide(gate, who, request_id, approve=approve, reason=reason)
+
+
+def carried_out(gate: Bifrost, who: Actor, request_id: str, *, wait_s: float = 60.0) -> Request:
+    """Run the queue until this request is through: by this process, or by another one that is at it already."""
+    give_up = time.monotonic() + wait_s
+    while True:
+        request, _ = service.view(gate, who, request_id)
+        if request.state not in ("approved", "applying"):
+            return request
+        if request.state == "approved" and (request.retry_at or 0) > gate.store.time():
+            return request
+        try:
+            bifrost_queue.run_queue(gate, request.environment)
+        except Busy:
+            if time.monotonic() > give_up:
+                return request
+            time.sleep(0.2)
+
+
+def document(request: Request, judged: Judgement | None = None) -> dict[str, Any]:
+    """A request for programs."""
+    return {
+        "id": request.id,
+        "state": request.state,
+        "kind": request.kind,
+        "subject": request.subject,
+        "team": request.team,
+        "environment": request.environment,
+        "requester": request.requester,
+        "waits_for": list(request.by),
+        "approved_by": list(request.approved_by),
+        "reason": request.reason,
+        "policy": judged.document() if judged is not None else request.judgement,
+        "created_at": request.created_at,
+        "updated_at": request.updated_at,
+    }

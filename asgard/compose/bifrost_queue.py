@@ -1,0 +1,300 @@
+"""Approved requests become resources: many of them in one `up`, under one lease; what fails is taken back alone.
+
+    take what is due -> write the managed file -> commit it -> odin up -> ready
+
+Each arrow may be the place where the process is killed: the next run finds the requests as `applying`, and does the same again, which
+changes nothing where it was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from asgard.bifrost import notices
+from asgard.bifrost.authorise import What
+from asgard.bifrost.desired import Desired, undo_of
+from asgard.bifrost.gate import Bifrost, demand
+from asgard.bifrost.store import queue, rows
+from asgard.bifrost.store import requests as stored
+from asgard.bifrost.store.requests import Request
+from asgard.bifrost.teams import Actor, Environment
+from asgard.compose import bifrost_stack as stacks
+from asgard.core import events
+from asgard.core.errors import AsgardError, Busy, ExitCode, Refused, Unreachable
+
+if TYPE_CHECKING:
+    from asgard.journal.store.database import Database as Journal
+    from asgard.odin.engine.steps import Failure
+    from asgard.odin.lifecycle.apply import Outcome
+
+
+@dataclass
+class Applied:
+    """What a run of the queue did. `ups`: how often Odin was called; `drift`: what it put back."""
+
+    ready: list[Request] = field(default_factory=list)
+    failed: list[Request] = field(default_factory=list)
+    later: list[Request] = field(default_factory=list)
+    drift: list[str] = field(default_factory=list)
+    ups: int = 0
+
+
+class _Rejected(AsgardError):
+    """A plan that can't be carried out, with the failures that say why."""
+
+    def __init__(self, failures: list[Failure]) -> None:
+        super().__init__(failures[0].message, failures[0].hint)
+        self.failures = failures
+
+
+def apply_queue(gate: Bifrost, who: Actor, environment: str | None = None, *, mend: bool = False) -> Applied:
+    """Run the queue of one environment by hand, as a data engineer."""
+    demand(who, "apply.run", What(), "the queue")
+    return run_queue(gate, environment, mend=mend)
+
+
+def run_queue(gate: Bifrost, environment: str | None = None, *, mend: bool = False, wait_s: float = 0.0) -> Applied:
+    """Carry out what is approved, until nothing is left. Raises Busy where another process is at it.
+
+    `mend` overwrites what somebody changed by hand, in the managed file and on the cluster.
+    """
+    from asgard.journal import leases
+    from asgard.journal.leases import Priority
+    from asgard.journal.store.database import open_journal
+
+    where = gate.environment(environment)
+    applied = Applied()
+    with open_journal() as journal:
+        publish(gate, journal)
+        name = f"bifrost/{where.name}/apply"
+        with leases.hold(journal, name, priority=Priority.CHANGE, doing="bifrost apply", wait_s=wait_s):
+            for _ in range(1000):
+                if not _round(gate, where, applied, mend=mend):
+                    break
+        publish(gate, journal)
+    return applied
+
+
+def waiting(gate: Bifrost, environment: Environment) -> bool:
+    """Whether anything is to be carried out."""
+    with gate.store.read() as connection:
+        now = gate.store.now(connection)
+        return bool(queue.dirty(connection, environment.name)) or bool(queue.due(connection, environment.name, now))
+
+
+def publish(gate: Bifrost, journal: Journal) -> None:
+    """Write the moves of requests into the journal that are not there yet; after a kill -9 perhaps one of them twice."""
+    from asgard.bifrost.states import VERBS
+    from asgard.journal import events as journalled
+
+    while True:
+        with gate.store.read() as connection:
+            moves = stored.unjournalled(connection)
+        if not moves:
+            return
+        with journal.write() as connection:
+            for move in moves:
+                data = {"from": move.before, "to": move.after, "reason": move.reason, "moved_at": move.at}
+                journalled.record(
+                    journal, f"bifrost.request.{VERBS[move.after]}", move.request, data, actor=move.actor,
+                    correlation=move.request, connection=connection,
+                )  # fmt: skip
+        with gate.store.write() as connection:
+            stored.mark_journalled(connection, moves)
+
+
+def _round(gate: Bifrost, where: Environment, applied: Applied, *, mend: bool) -> bool:
+    """One batch; whether there may be more."""
+    batch = queue.begin(gate.store, where.name, gate.directory.owner_of)
+    with gate.store.read() as connection:
+        mark = queue.dirty(connection, where.name)
+    if not batch and not mark:
+        return False
+    try:
+        done = _carry_out(gate, where, batch, applied, mend=mend)
+    except (Busy, Unreachable, Refused) as error:
+        if batch:
+            retries = gate.directory.retries
+            moved = queue.take_back(
+                gate.store, where.name, [(r, error.what) for r in batch], retry=True, retries=retries
+            )
+            _told(gate, where, moved, applied)
+        raise
+    finished = queue.finish(gate.store, where.name, done)
+    queue.clean(gate.store, where.name, mark)
+    _told(gate, where, finished, applied)
+    return True
+
+
+def _carry_out(
+    gate: Bifrost, where: Environment, batch: list[Request], applied: Applied, *, mend: bool
+) -> list[Request]:
+    """Make a batch so; which requests of it are done. The others were taken back, each with its reason."""
+    left = list(batch)
+    while True:
+        try:
+            _write(gate, where, left, mend=mend)
+            _up(gate, where, left, applied, mend=mend)
+            return left
+        except _Rejected as error:
+            bad = _guilty(left, error.failures)
+        except (Busy, Unreachable, Drifted):
+            raise
+        except AsgardError as error:
+            if not left:
+                raise
+            # Nobody said whose fault it is: half of them are tried without the others.
+            bad = [(r, error.what) for r in left] if len(left) == 1 else []
+            if not bad:
+                half = left[len(left) // 2 :]
+                moved = queue.take_back(
+                    gate.store, where.name, [(r, "tried with others; one of them can't be made") for r in half],
+                    retry=True, retries=10**6,
+                )  # fmt: skip
+                _hurry(gate, moved)
+                left = left[: len(left) // 2]
+                continue
+        moved = queue.take_back(gate.store, where.name, bad, retry=False, retries=0)
+        _told(gate, where, moved, applied)
+        gone = {r.id for r, _ in bad}
+        left = [r for r in left if r.id not in gone]
+
+
+def _hurry(gate: Bifrost, requests: Collection[Request]) -> None:
+    import sqlalchemy as sa
+
+    from asgard.bifrost.store import tables
+
+    with gate.store.write() as connection:
+        c = tables.requests.c
+        ids = [r.id for r in requests]
+        connection.execute(sa.update(tables.requests).where(c.id.in_(ids)).values(retry_at=None))
+
+
+class Drifted(Refused):
+    """Somebody changed by hand what Bifrost would overwrite."""
+
+
+def _write(gate: Bifrost, where: Environment, batch: list[Request], *, mend: bool) -> None:
+    """Write and commit the managed file: a commit for each requester, so that each has an author."""
+    spec = stacks.stack_spec(where, part="")
+    with gate.store.read() as connection:
+        final = rows.load(connection, where.name)
+    wanted = stacks.part_text(gate, where, spec, final)
+    try:
+        stacks.refuse_hand_edits(gate, where, wanted, mend=mend)
+    except Refused as error:
+        raise Drifted(error.what, error.hint) from None
+    steps = _steps(final, batch)
+    for author, requests, desired in steps:
+        stacks.write_part(gate, where, stacks.part_text(gate, where, spec, desired))
+        named = [f"{r.id}: {r.kind} {r.subject} ({r.team})" for r in requests]
+        subject = named[0] if len(named) == 1 else f"{len(named)} requests of {author}"
+        stacks.commit_part(where, _author(gate, author), f"bifrost {subject}", [] if len(named) == 1 else named)
+    stacks.write_part(gate, where, wanted)
+    stacks.commit_part(where, _author(gate, queue.WORKER), "bifrost: what ended or was taken back")
+
+
+def _steps(final: Desired, batch: list[Request]) -> list[tuple[str, list[Request], Desired]]:
+    """The desired state after each requester's requests, in order: the last one is the final state."""
+    before = Desired(dict(final.topics), dict(final.users), dict(final.grants))
+    for request in sorted(batch, key=lambda r: -r.number):
+        before.undo(undo_of(request.before or "[]"))
+    by_requester: dict[str, list[Request]] = {}
+    for request in batch:
+        by_requester.setdefault(request.requester, []).append(request)
+    found = []
+    current = before
+    for requester, requests in by_requester.items():
+        current = Desired(dict(current.topics), dict(current.users), dict(current.grants))
+        for request in requests:
+            for table, key, _ in undo_of(request.before or "[]"):
+                current.put(table, key, final.table(table).get(key))
+        found.append((requester, requests, current))
+    return found
+
+
+def _author(gate: Bifrost, name: str) -> str:
+    email = next((p.email for p in gate.directory.people() if p.name == name and p.email), None)
+    return f"{name} <{email or f'{name}@localhost'}>"
+
+
+def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applied, *, mend: bool) -> None:
+    from asgard.compose import up as composed
+    from asgard.odin.lifecycle.options import Options
+
+    spec = stacks.stack_spec(where)
+    may_lose = {d.name for r in batch for d in r.ask.deletions if d.what == "topic"}
+    may_lose |= {c.topic for r in batch for c in r.ask.changes}
+
+    def approve(outcome: Outcome) -> None:
+        if outcome.seen is not None and outcome.seen.drifts:
+            _look_at_drift(outcome, applied, mend=mend)
+        if not outcome.result.ok:
+            raise _of(outcome)
+
+    applied.ups += 1
+    events.step(f"odin up {spec.name} for {len(batch)} requests")
+    options = Options(frozenset(may_lose), where.confirm)
+    outcome = composed.up(spec, options, approve, on_event=lambda event: None, skip_gate=True)
+    if outcome.result.interrupted:
+        raise Unreachable("it was interrupted")
+    if not outcome.result.ok:
+        raise _of(outcome)
+
+
+def _of(outcome: Outcome) -> AsgardError:
+    failures = outcome.result.errors
+    if all(f.exit_code == ExitCode.UNREACHABLE for f in failures):
+        return Unreachable(failures[0].message, failures[0].hint)
+    return _Rejected(failures)
+
+
+def _look_at_drift(outcome: Outcome, applied: Applied, *, mend: bool) -> None:
+    """What is gone is made again, and that is said; what was changed or added by hand waits for an answer."""
+    assert outcome.seen is not None
+    changed = [d for d in outcome.seen.drifts if d.what in ("changed", "extra")]
+    if changed and not mend:
+        raise Drifted(
+            "changed by hand on the cluster: " + "; ".join(str(d) for d in changed[:5]),
+            "`asgard bifrost apply --mend` puts it back; to keep it, ask for it or write it into the stack file.",
+        )
+    for drift in outcome.seen.drifts:
+        events.warn(f"drift: {drift}; it is put back")
+        applied.drift.append(str(drift))
+
+
+def _guilty(batch: Collection[Request], failures: list[Failure]) -> list[tuple[Request, str]]:
+    """The requests that failed resources belong to. Raises the failure itself where it is nobody's."""
+    found: dict[str, tuple[Request, str]] = {}
+    for failure in failures:
+        mine = [r for r in batch if _concerns(r, failure.name)]
+        for request in mine:
+            found.setdefault(request.id, (request, failure.message))
+    if not found:
+        first = failures[0]
+        error = AsgardError(first.message, first.hint)
+        error.exit_code = first.exit_code
+        raise error
+    return list(found.values())
+
+
+def _concerns(request: Request, resource: str) -> bool:
+    ask = request.ask
+    names = {t.name for t in ask.topics} | {c.topic for c in ask.changes} | {d.name for d in ask.deletions}
+    people = {u.name for u in ask.users} | {a.user for a in ask.access}
+    parts = resource.split(":")
+    acl = len(parts) >= 5 and any(f"User:{user}" in resource for user in people)
+    return resource in names | people or acl or resource in {f"user={user}" for user in people}
+
+
+def _told(gate: Bifrost, where: Environment, moved: Collection[Request], applied: Applied) -> None:
+    lists: dict[str, list[Any]] = {"ready": applied.ready, "failed": applied.failed, "approved": applied.later}
+    with gate.store.write() as connection:
+        now = gate.store.now(connection)
+        for request in moved:
+            lists[request.state].append(request)
+            if request.state != "approved":
+                notices.of_request(connection, gate.directory, request, now)
