@@ -20,6 +20,7 @@ COMMANDS = {
     "thor": "Heal a cluster that lost brokers, keep it within its limits.",
     "loki": "Load, faults, drills and a monkey: break it on purpose, and check every record.",
     "heimdall": "Lag, volume, audit, tracing, canary: see what arrives, and what does not.",
+    "bifrost": "A team asks for a topic, a user or access, and has it.",
     "kafka": "Kafka on this machine: fetch it, look at it.",
     "context": "The clusters you work with, by name.",
     "journal": "What happened, who holds a lease, what is unfinished.",

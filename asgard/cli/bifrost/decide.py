@@ -1,0 +1,109 @@
+"""The commands about requests that exist: look, approve, reject, take back, try again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from asgard.cli.bifrost import app
+from asgard.cli.bifrost.options import Config, Reason, session
+from asgard.cli.bifrost.request import NoWait, show
+from asgard.cli.command import command
+from asgard.core import console
+from asgard.core.console import Table
+
+Id = Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id.")]
+
+
+def when(at: float | None) -> str | None:
+    """A time (UTC) as tables show it."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+@command(app, example="asgard bifrost requests\nasgard bifrost requests r-7f3kq2m8ax")
+def requests(
+    request_id: Annotated[
+        str | None, typer.Argument(metavar="[REQUEST]", help="One of them, with its history.")
+    ] = None,
+    state: Annotated[list[str] | None, typer.Option(metavar="STATE", help="As in pending. Once for each.")] = None,
+    last: Annotated[int, typer.Option(metavar="N", help="How many of the newest.")] = 50,
+    config: Config = None,
+) -> None:
+    """Show your teams' requests and those that wait for you; or one of them with its whole history."""
+    from asgard.bifrost import service, states
+    from asgard.compose.bifrost import document
+    from asgard.core.errors import WrongUsage
+
+    with session(config) as (gate, who):
+        if request_id is not None:
+            request, history = service.view(gate, who, request_id)
+            rows = [[when(m.at), m.actor, m.before, m.after, m.reason] for m in history]
+            table = Table(["at (UTC)", "who", "from", "to", "why"], rows)
+            head = f"{request.id}: {request.kind} {request.subject} ({request.environment}), {request.team}, {request.state}"
+            console.emit({**document(request), "history": history}, table, text=head)
+            return
+        wanted: Any = state or None
+        if wanted and (unknown := set(wanted) - set(states.FOLLOWS)):
+            raise WrongUsage(f"--state is {min(unknown)!r}; allowed are {', '.join(states.FOLLOWS)}")
+        found = service.requests(gate, who, in_states=wanted, last=last)
+        columns = ["request", "state", "team", "who", "kind", "what", "environment", "waits for", "at (UTC)"]
+        rows = [
+            [
+                r.id,
+                r.state,
+                r.team,
+                r.requester,
+                r.kind,
+                r.subject,
+                r.environment,
+                ", ".join(r.by) or None,
+                when(r.updated_at),
+            ]
+            for r in found
+        ]
+        console.emit([document(r) for r in found], Table(columns, rows))
+
+
+@command(app, example="asgard bifrost approve r-7f3kq2m8ax --reason 'agreed with the owner'")
+def approve(request_id: Id, reason: Reason = None, no_wait: NoWait = False, config: Config = None) -> int:
+    """Approve a request that waits for you; with the last approval it is made."""
+    from asgard.compose import bifrost
+
+    with session(config) as (gate, who):
+        request = bifrost.decide(gate, who, request_id, approve=True, reason=reason)
+        if request.state == "approved" and not no_wait:
+            request = bifrost.carried_out(gate, who, request.id)
+        return show(request, None)
+
+
+@command(app, example="asgard bifrost reject r-7f3kq2m8ax --reason 'use payments.settled instead'")
+def reject(request_id: Id, reason: Reason = None, config: Config = None) -> None:
+    """Reject a request that waits for you."""
+    from asgard.compose import bifrost
+
+    with session(config) as (gate, who):
+        show(bifrost.decide(gate, who, request_id, approve=False, reason=reason), None)
+
+
+@command(app, example="asgard bifrost cancel r-7f3kq2m8ax")
+def cancel(request_id: Id, reason: Reason = None, config: Config = None) -> None:
+    """Take a request back that is not made yet."""
+    from asgard.bifrost import service
+
+    with session(config) as (gate, who):
+        show(service.cancel(gate, who, request_id, reason), None)
+
+
+@command(app, example="asgard bifrost retry r-7f3kq2m8ax")
+def retry(request_id: Id, no_wait: NoWait = False, config: Config = None) -> int:
+    """Try a request again that failed."""
+    from asgard.bifrost import service
+    from asgard.compose import bifrost
+
+    with session(config) as (gate, who):
+        request = service.retry(gate, who, request_id)
+        if not no_wait:
+            request = bifrost.carried_out(gate, who, request.id)
+        return show(request, None)

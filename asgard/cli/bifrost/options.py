@@ -1,0 +1,83 @@
+"""What the commands of `asgard bifrost` have in common: their options, and who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asgard.core.errors import Refused, WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.bifrost.gate import Bifrost
+    from asgard.bifrost.teams import Actor
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="bifrost.yaml; by default here or in ASGARD_HOME/bifrost."),
+]
+Team = Annotated[str | None, typer.Option("--team", metavar="TEAM", help="For which team; yours by default.")]
+Where = Annotated[
+    str | None, typer.Option("--environment", "-e", metavar="NAME", help="On which environment; the first by default.")
+]
+Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why.")]
+Lasts = Annotated[
+    str | None, typer.Option("--for", metavar="TIME", help="How long, as in 7d; without it there is no end.")
+]
+
+
+@contextmanager
+def session(config: Path | None, *, on_time: bool = True) -> Iterator[tuple[Bifrost, Actor]]:
+    """Bifrost and the person who calls. What is over ends now, whatever the command is about."""
+    from asgard.bifrost import identity
+    from asgard.bifrost.gate import opened
+
+    caller = identity.caller()
+    if caller.delegated and config is not None:
+        raise Refused("--config is not taken through sudo", "The data team's own bifrost.yaml counts.")
+    with opened(config) as gate:
+        who = identity.actor(gate.directory, caller)
+        if on_time:
+            from asgard.compose import bifrost_tick
+
+            bifrost_tick.on_time(gate)
+        yield gate, who
+
+
+def text_of(file: Path) -> tuple[str, str]:
+    """The text of a file that the caller named, and what to call it; `-` is stdin. Through sudo only stdin is read."""
+    import sys
+
+    if str(file) == "-":
+        return sys.stdin.read(), "stdin"
+    refuse_files_through_sudo("-f -", "Send it through stdin: asgard bifrost request bundle -f - < request.yaml")
+    try:
+        return file.read_text(encoding="utf-8"), str(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUsage(f"{file}: can't be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def refuse_files_through_sudo(instead: str, hint: str) -> None:
+    """A file named by somebody else would be opened with the data team's rights."""
+    from asgard.bifrost import identity
+
+    if identity.caller().delegated:
+        raise Refused(f"files are not opened through sudo; use {instead}", hint)
+
+
+def seconds_of(lasts: str | None) -> float | None:
+    """`--for`."""
+    from asgard.core.units import parse_duration
+
+    if lasts is None:
+        return None
+    try:
+        found = parse_duration(lasts)
+        if found <= 0 or lasts.strip().isdecimal():
+            raise ValueError(f"is {lasts!r}; allowed is a duration with its unit, as in 7d")
+        return found
+    except ValueError as error:
+        raise WrongUsage(f"--for {error}") from error

@@ -1,0 +1,163 @@
+"""The catalogue's live part: what the cluster tells of one topic, which topics nobody uses, and ACLs that exist taken over with an owner."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asgard.bifrost import catalog, notices
+from asgard.bifrost.authorise import What, authorise
+from asgard.bifrost.catalog import Entry
+from asgard.bifrost.desired import Field, GrantRow, Undo
+from asgard.bifrost.gate import Bifrost, demand
+from asgard.bifrost.store import rows
+from asgard.bifrost.store.requests import new_id
+from asgard.bifrost.teams import Actor, Environment
+from asgard.compose import bifrost_stack
+
+if TYPE_CHECKING:
+    from asgard.kafka.ports import ControlPlane
+
+
+@dataclass(frozen=True)
+class Live:
+    """A topic as the cluster has it now: records and bytes it holds, and the lag of each group that reads it."""
+
+    entry: Entry
+    records: int | None = None
+    size_bytes: int | None = None
+    lag: dict[str, int] | None = None
+
+
+@contextlib.contextmanager
+def _control(environment: Environment) -> Iterator[ControlPlane]:
+    from asgard.odin.lifecycle import session
+
+    spec = bifrost_stack.stack_spec(environment)
+    with session.reading(spec.name, spec) as opened:
+        yield opened.control(opened.store.load())
+
+
+def topic(gate: Bifrost, who: Actor, name: str, environment: str | None = None) -> Live:
+    """One topic, with what the cluster tells of it, for those who may see who uses it."""
+    where = gate.environment(environment)
+    entry = catalog.topic(gate, who, name, where.name)
+    if entry.consumers is None:
+        return Live(entry)
+    with _control(where) as control:
+        known = control.topics([name]).get(name)
+        if known is None:
+            return Live(entry)
+        partitions = [(name, p.partition) for p in known.partitions]
+        offsets = control.offsets(partitions)
+        brokers = [b.id for b in control.cluster().brokers if b.state == "up"]
+        sizes = control.replica_sizes(brokers)
+        groups = control.group_offsets()
+    lag = {}
+    for group, committed in groups.items():
+        behind = [offsets[p].end - at for p, at in committed.items() if p in offsets]
+        if behind:
+            lag[group] = sum(max(0, b) for b in behind)
+    leaders = {(p.leader, name, p.partition) for p in known.partitions}
+    size = sum(bytes_ for key, bytes_ in sizes.items() if key in leaders)
+    return Live(entry, sum(o.records for o in offsets.values()), size, lag)
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A topic that got no record for so many days, and whether a group reads it. `since` is when it was first seen at this offset."""
+
+    entry: Entry
+    since: float
+    groups: tuple[str, ...]
+
+
+def unused(
+    gate: Bifrost, who: Actor, days: float, environment: str | None = None, *, ask_owners: bool = False
+) -> list[Unused]:
+    """Topics without traffic for so long, as far as looks of `bifrost tick` and this one tell. Owners are asked with `ask_owners`."""
+    where = gate.environment(environment)
+    demand(who, "catalog.view", What(), "catalogue")
+    with _control(where) as control:
+        topics = control.topics()
+        partitions = [(t.name, p.partition) for t in topics.values() if not t.internal for p in t.partitions]
+        ends = control.offsets(partitions)
+        groups = control.group_offsets()
+    totals: dict[str, int] = {}
+    for (name, _), offsets in ends.items():
+        totals[name] = totals.get(name, 0) + offsets.end
+    readers: dict[str, set[str]] = {}
+    for group, committed in groups.items():
+        for name, _ in committed:
+            readers.setdefault(name, set()).add(group)
+    with gate.store.write() as connection:
+        now = gate.store.now(connection)
+        before = json.loads(rows.value(connection, f"writes:{where.name}") or "{}")
+        seen = {n: before[n] if n in before and before[n][0] == t else [t, now] for n, t in totals.items()}
+        rows.set_value(connection, f"writes:{where.name}", json.dumps(seen))
+        found = []
+        for _, row in rows.topics(connection, where.name):
+            if row.name not in seen or now - seen[row.name][1] < days * 86400:
+                continue
+            if not authorise(who, "topic.view", What(row.team)).allowed:
+                continue
+            entry = Entry(
+                where.name,
+                row.name,
+                row.team,
+                row.description,
+                row.tags,
+                row.partitions,
+                row.replication,
+                row.retention_ms,
+                row.origin,
+            )
+            found.append(Unused(entry, seen[row.name][1], tuple(sorted(readers.get(row.name, ())))))
+            if ask_owners and row.team:
+                text = (
+                    f"topic {row.name} ({where.name}) got no record for {days:g} days. Is it still needed? "
+                    f"If not: asgard bifrost request delete {row.name}"
+                )
+                notices.tell(
+                    connection, gate.directory, row.team, "unused", f"{row.name}:{seen[row.name][1]:.0f}", text, now
+                )
+    return found
+
+
+def adopt(gate: Bifrost, who: Actor, environment: str | None = None) -> list[GrantRow]:
+    """Take the ACLs of the stack's own users, as the stack file says them, into the catalogue of grants, each with its team as owner.
+
+    They stay in the stack file: adopting shows who reads and writes what, and nothing on the cluster changes.
+    """
+    demand(who, "adopt.run", What(), "the grants of the cluster")
+    where = gate.environment(environment)
+    bifrost_stack.sync(gate, where)
+    spec = bifrost_stack.stack_spec(where, part="")
+    with gate.store.write() as connection:
+        now = gate.store.now(connection)
+        desired = rows.load(connection, where.name)
+        changed: list[Undo] = []
+        for user in spec.users:
+            row = desired.users.get(user.name)
+            lists: dict[Field, tuple[str, ...]] = {
+                "produce": user.produce,
+                "consume": user.consume,
+                "groups": user.groups,
+            }
+            for field, names in lists.items():
+                for name in names:
+                    if (user.name, field, name) in desired.grants:
+                        continue
+                    team = row.team if row else None
+                    known = desired.topics.get(name)
+                    owner = team if field == "groups" else known.team if known else gate.directory.owner_of(name)
+                    grant = GrantRow(
+                        user.name, field, name, new_id("g"), team, owner, None, None, "", "adopted", now, state="active",
+                        seen_at=now,
+                    )  # fmt: skip
+                    changed.append(desired.put("grant", grant.key, grant))
+        rows.save(connection, where.name, desired, changed, now)
+        return [desired.grants[key] for _, key, _ in changed]  # type: ignore[index]

@@ -1,0 +1,161 @@
+"""`bifrost check`: what a user may do, proved with its own credentials against the brokers themselves.
+
+Reading is tried for real (a fetch, and the offsets of its groups). Writing puts one small record, with the header `asgard-probe`, into
+topics of the user's own team; of other teams' topics Kafka is asked what the user may do, and nothing is written. A topic that was never
+granted must be refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asgard.bifrost.gate import Bifrost
+from asgard.bifrost.store import rows, tables
+from asgard.bifrost.teams import Actor
+from asgard.compose.bifrost_credentials import connection_as, user_of
+from asgard.core.errors import AsgardError
+from asgard.kafka.connection import Connection, read_properties
+
+DEADLINE_S = 15.0
+PROBE = (("asgard-probe", b"1"),)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One thing that was tried. `wanted`: whether it is to work; `worked`: whether it did; `why` what the broker said."""
+
+    what: str
+    name: str
+    wanted: bool
+    worked: bool
+    why: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it came out as it is to."""
+        return self.wanted == self.worked
+
+
+def check(
+    gate: Bifrost,
+    who: Actor,
+    environment: str | None,
+    user: str,
+    *,
+    properties: Path | None = None,
+    write: bool = True,
+) -> list[Checked]:
+    """Try everything that a user was granted, and one topic that it was not. `properties`: with these client properties."""
+    where = gate.environment(environment)
+    row = user_of(gate, who, where, user, "grant.view")
+    if properties is None:
+        principal = row.principals[-1] if row.principals else user
+        connection = connection_as(where, principal)
+    else:
+        admin = connection_as(where, row.principals[-1] if row.principals else user)
+        connection = Connection(admin.bootstrap_servers, read_properties(properties))
+    g = tables.grants.c
+    with gate.store.read() as store:
+        granted = rows.grants(store, environment=where.name, where=[g.user == user])
+        topics = {topic.name: topic for _, topic in rows.topics(store, where.name)}
+    found: list[Checked] = []
+    reads = _covered([x.name for x in granted if x.field == "consume"], topics)
+    writes = _covered([x.name for x in granted if x.field == "produce"], topics)
+    groups = [x.name for x in granted if x.field == "groups"]
+    for name in writes:
+        if write and topics[name].team == row.team:
+            found.append(_tried("produce", name, True, lambda n=name: _produce(connection, n)))
+    for name in reads:
+        found.append(_tried("consume", name, True, lambda n=name: _fetch(connection, n)))
+    for group in groups:
+        literal = group.rstrip("*") + ("check" if group[-1] in ".-_*" else "")
+        found.append(_tried("group", literal, True, lambda n=literal: _group(connection, n, reads or list(topics)[:1])))
+    foreign = next((n for n in sorted(topics) if n not in reads and n not in writes), None)
+    if foreign is not None:
+        found.append(_tried("consume", foreign, False, lambda n=foreign: _fetch(connection, n)))
+    return found
+
+
+def _covered(names: list[str], topics: dict[str, Any]) -> list[str]:
+    found: dict[str, None] = {}
+    for name in names:
+        if name in topics:
+            found[name] = None
+        elif name[-1] in ".-_*":
+            found |= dict.fromkeys(t for t in sorted(topics) if t.startswith(name.removesuffix("*")))
+    return list(found)
+
+
+def _tried(what: str, name: str, wanted: bool, act: Any) -> Checked:
+    try:
+        act()
+    except AsgardError as error:
+        return Checked(what, name, wanted, False, error.what)
+    return Checked(what, name, wanted, True)
+
+
+def _produce(connection: Connection, topic: str) -> None:
+    from asgard.core.errors import Failed
+    from asgard.kafka.data import Record, Writer
+
+    with Writer(connection, deadline_s=DEADLINE_S, name="asgard-check") as writer:
+        writer.send(Record(topic, b"", headers=PROBE))
+        tally = writer.finish()
+    if tally.failures:
+        raise Failed(tally.failures[0].removeprefix(f"{topic}: "))
+
+
+def _consumer(connection: Connection, group: str) -> Any:
+    from confluent_kafka import Consumer
+
+    return Consumer(
+        {
+            **connection.for_librdkafka(),
+            "client.id": "asgard-check",
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "log_level": 0,
+        }
+    )
+
+
+def _fetch(connection: Connection, topic: str) -> None:
+    import time
+
+    from confluent_kafka import OFFSET_END, KafkaError, TopicPartition
+
+    from asgard.core.errors import Unreachable
+    from asgard.kafka.data import explain
+
+    consumer = _consumer(connection, "asgard-check")
+    try:
+        consumer.assign([TopicPartition(topic, 0, OFFSET_END)])
+        give_up = time.monotonic() + DEADLINE_S
+        while time.monotonic() < give_up:
+            message = consumer.poll(0.5)
+            error = None if message is None else message.error()
+            if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):
+                return
+            # Without a group of its own a reader needs none; only what is said of the topic counts.
+            if error is not None and error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED and not error.retriable():
+                raise explain(error, connection)
+        raise Unreachable(f"no answer within {DEADLINE_S:g} s")
+    finally:
+        consumer.close()
+
+
+def _group(connection: Connection, group: str, topics: list[str]) -> None:
+    from confluent_kafka import KafkaException, TopicPartition
+
+    from asgard.kafka.data import explain
+
+    consumer = _consumer(connection, group)
+    try:
+        consumer.committed([TopicPartition(topic, 0) for topic in topics[:1]], timeout=DEADLINE_S)
+    except KafkaException as error:
+        raise explain(error.args[0], connection) from error
+    finally:
+        consumer.close()

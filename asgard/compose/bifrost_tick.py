@@ -1,0 +1,195 @@
+"""What happens by itself: `bifrost tick` from cron does all of it, every other command the part that must be on time.
+
+Grants end, rotations end, requests that nobody decided expire, approved ones are carried out, the cluster is looked at (grants that are
+missing, groups that read, room that is left), teams are told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from asgard.bifrost import grants, notices, service
+from asgard.bifrost.desired import GrantRow
+from asgard.bifrost.gate import Bifrost
+from asgard.bifrost.store import queue, rows, tables
+from asgard.bifrost.teams import Environment
+from asgard.compose import bifrost_queue, bifrost_stack
+from asgard.compose.bifrost_credentials import end_overlaps
+from asgard.core import events
+from asgard.core.errors import AsgardError, Busy
+
+if TYPE_CHECKING:
+    from asgard.kafka.model import Acl
+    from asgard.kafka.ports import ControlPlane
+
+_g = tables.grants.c
+_REPLICAS_A_BROKER = 4000
+"""What a broker is taken to hold at most, where nobody said otherwise."""
+
+
+@dataclass
+class Ticked:
+    """What a tick did."""
+
+    ended: list[str] = field(default_factory=list)
+    expired: list[str] = field(default_factory=list)
+    rotated: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    ready: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    reminded: int = 0
+    told: dict[str, int] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+
+
+def on_time(gate: Bifrost) -> bool:
+    """End what is over, at once and in Kafka too; whether anything was. Any command calls this: cron may be late."""
+    with gate.store.read() as connection:
+        now = gate.store.now(connection)
+        over = connection.execute(sa.select(_g.id).where(_g.expires_at <= now).limit(1)).first() is not None
+        c = tables.credentials.c
+        retired = connection.execute(
+            sa.select(c.principal).where(c.retire_at <= now, c.state != "gone").limit(1)
+        ).first()
+    if not over and retired is None:
+        return False
+    grants.lapse(gate)
+    for environment in gate.directory.environments:
+        end_overlaps(gate, environment)
+        if bifrost_queue.waiting(gate, environment):
+            try:
+                bifrost_queue.run_queue(gate, environment.name)
+            except AsgardError as error:
+                events.warn(f"access that has ended is not withdrawn on the cluster yet: {error.what}")
+    return True
+
+
+def tick(gate: Bifrost) -> Ticked:
+    """All of it. What goes wrong in one environment is told and does not hold up the others."""
+    done = Ticked()
+    done.expired = [r.id for r in service.expire(gate)]
+    done.ended = [f"{g.user} {g.field} {g.name}" for _, g in grants.lapse(gate)]
+    done.reminded = grants.remind(gate)
+    for environment in gate.directory.environments:
+        try:
+            bifrost_stack.sync(gate, environment)
+            done.rotated += end_overlaps(gate, environment)
+            done.missing += look(gate, environment)
+            if bifrost_queue.waiting(gate, environment):
+                applied = bifrost_queue.run_queue(gate, environment.name, wait_s=5.0)
+                done.ready += [r.id for r in applied.ready]
+                done.failed += [r.id for r in applied.failed]
+        except Busy:
+            pass  # somebody else is at it
+        except AsgardError as error:
+            done.troubles.append(f"{environment.name}: {error.what}")
+    done.told = notices.deliver(gate)
+    return done
+
+
+def look(gate: Bifrost, environment: Environment) -> list[str]:
+    """Look at the cluster once: grants that are missing in Kafka (they are mended by the next run), what groups read, what room is left."""
+    from asgard.odin.lifecycle import session
+
+    spec = bifrost_stack.stack_spec(environment)
+    with session.reading(spec.name, spec) as opened:
+        state = opened.store.load()
+        if opened.connection(state) is None:
+            return []
+        control = opened.control(state)
+        acls, committed = control.acls() if spec.security.authorizer else None, control.group_offsets()
+        _measure(gate, environment, control)
+    with gate.store.write() as connection:
+        now = gate.store.now(connection)
+        desired = rows.load(connection, environment.name)
+        missing = []
+        for grant in desired.grants.values():
+            user = desired.users.get(grant.user)
+            principals = user.principals if user is not None and user.principals else (grant.user,)
+            if acls is not None and grant.state == "active" and not all(_acl(grant, p) in acls for p in principals):
+                missing.append(f"{grant.user} {grant.field} {grant.name}")
+                _set(connection, grant, state="missing")
+            elif grant.state != "missing":
+                _set(connection, grant, seen_at=now)
+        _note_reads(connection, environment, list(desired.grants.values()), committed, now)
+        if missing:
+            queue.mark_dirty(connection, environment.name)
+    for name in missing:
+        events.warn(f"drift: {name} is missing on the cluster; it is made again")
+    return missing
+
+
+def _set(connection: sa.engine.Connection, grant: GrantRow, **values: Any) -> None:
+    connection.execute(sa.update(tables.grants).where(_g.id == grant.id).values(**values))
+
+
+def _acl(grant: GrantRow, principal: str) -> Acl:
+    from asgard.odin.spec.acls import acls_of
+
+    return acls_of(principal, {grant.field: [grant.name]})[0]
+
+
+def _note_reads(
+    connection: sa.engine.Connection,
+    environment: Environment,
+    known: list[GrantRow],
+    committed: Mapping[str, Mapping[tuple[str, int], int]],
+    now: float,
+) -> None:
+    """A read grant was used when a group of the same user committed other offsets of the topic than at the last look."""
+    name = f"reads:{environment.name}"
+    before: dict[str, int] = json.loads(rows.value(connection, name) or "{}")
+    sums: dict[str, int] = {}
+    for group, offsets in committed.items():
+        for (topic, _), offset in offsets.items():
+            sums[f"{group}\n{topic}"] = sums.get(f"{group}\n{topic}", 0) + max(0, offset)
+    moved = [key.split("\n") for key, total in sums.items() if total != before.get(key)]
+    groups: dict[str, list[str]] = {}
+    for grant in known:
+        if grant.field == "groups":
+            groups.setdefault(grant.user, []).append(grant.name)
+    for grant in known:
+        if grant.field == "consume" and any(
+            _covers(grant.name, topic) and any(_covers(g, group) for g in groups.get(grant.user, ()))
+            for group, topic in moved
+        ):
+            _set(connection, grant, used_at=now)
+    rows.set_value(connection, name, json.dumps(sums))
+
+
+def _covers(name: str, other: str) -> bool:
+    return name == other or (name[-1:] in ".-_*" and other.startswith(name.removesuffix("*")))
+
+
+def _measure(gate: Bifrost, environment: Environment, control: ControlPlane) -> None:
+    """What room the cluster has, for rules about head-room."""
+    from asgard.cluster import look as cluster
+
+    snapshot = cluster.take(control)
+    up = [b for b in snapshot.brokers if b.state == "up"]
+    held: dict[int, int] = {}
+    for partition in snapshot.partitions:
+        for replica in partition.replicas:
+            held[replica] = held.get(replica, 0) + 1
+    free, capacity = [], 0
+    for broker in up:
+        for log_dir in broker.log_dirs:
+            if log_dir.capacity_bytes and log_dir.used_bytes is not None:
+                free.append(1 - log_dir.used_bytes / log_dir.capacity_bytes)
+                capacity += log_dir.capacity_bytes
+    with gate.store.write() as connection:
+        before = service.headroom_of(gate, connection, environment.name)
+        now = replace(
+            before,
+            brokers=len(up),
+            disk_free=min(free) if free else None,
+            capacity_bytes=capacity or None,
+            replicas_left=max(0, _REPLICAS_A_BROKER - max(held.values(), default=0)),
+            default_replication=min(3, len(up)) if before.brokers is None else before.default_replication,
+        )
+        rows.set_value(connection, f"headroom:{environment.name}", json.dumps(asdict(now)))
