@@ -7,6 +7,7 @@ granted must be refused.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.store import rows, tables
 from asgard.bifrost.teams import Actor
 from asgard.compose.bifrost_credentials import connection_as, user_of
-from asgard.core.errors import AsgardError
+from asgard.core.errors import AsgardError, Failed, Unreachable
 from asgard.kafka.connection import Connection, read_properties
 
 DEADLINE_S = 15.0
@@ -24,12 +25,13 @@ PROBE = (("asgard-probe", b"1"),)
 
 @dataclass(frozen=True)
 class Checked:
-    """One thing that was tried. `wanted`: whether it is to work; `worked`: whether it did; `why` what the broker said."""
+    """One thing that was tried. `wanted`: whether it is to work; `worked`: whether it did, None where nobody answered;
+    `why` what the broker said."""
 
     what: str
     name: str
     wanted: bool
-    worked: bool
+    worked: bool | None
     why: str = ""
 
     @property
@@ -91,13 +93,14 @@ def _covered(names: list[str], topics: dict[str, Any]) -> list[str]:
 def _tried(what: str, name: str, wanted: bool, act: Any) -> Checked:
     try:
         act()
+    except Unreachable as error:
+        return Checked(what, name, wanted, None, error.what)
     except AsgardError as error:
         return Checked(what, name, wanted, False, error.what)
     return Checked(what, name, wanted, True)
 
 
 def _produce(connection: Connection, topic: str) -> None:
-    from asgard.core.errors import Failed
     from asgard.kafka.data import Record, Writer
 
     with Writer(connection, deadline_s=DEADLINE_S, name="asgard-check") as writer:
@@ -123,15 +126,18 @@ def _consumer(connection: Connection, group: str) -> Any:
 
 
 def _fetch(connection: Connection, topic: str) -> None:
-    import time
+    from confluent_kafka import OFFSET_END, KafkaError, KafkaException, TopicPartition
 
-    from confluent_kafka import OFFSET_END, KafkaError, TopicPartition
-
-    from asgard.core.errors import Unreachable
     from asgard.kafka.data import explain
 
     consumer = _consumer(connection, "asgard-check")
     try:
+        try:
+            refused = consumer.list_topics(topic, timeout=DEADLINE_S).topics[topic].error
+        except KafkaException as error:
+            raise explain(error.args[0], connection) from error
+        if refused is not None and not refused.retriable():
+            raise explain(refused, connection)
         consumer.assign([TopicPartition(topic, 0, OFFSET_END)])
         give_up = time.monotonic() + DEADLINE_S
         while time.monotonic() < give_up:
@@ -153,9 +159,16 @@ def _group(connection: Connection, group: str, topics: list[str]) -> None:
     from asgard.kafka.data import explain
 
     consumer = _consumer(connection, group)
+    give_up = time.monotonic() + DEADLINE_S
     try:
-        consumer.committed([TopicPartition(topic, 0) for topic in topics[:1]], timeout=DEADLINE_S)
-    except KafkaException as error:
-        raise explain(error.args[0], connection) from error
+        while True:
+            try:
+                consumer.committed([TopicPartition(topic, 0) for topic in topics[:1]], timeout=DEADLINE_S)
+                return
+            except KafkaException as error:
+                # The first group of a cluster waits until its coordinator has been found.
+                if not error.args[0].retriable() or time.monotonic() > give_up:
+                    raise explain(error.args[0], connection) from error
+                time.sleep(0.5)
     finally:
         consumer.close()

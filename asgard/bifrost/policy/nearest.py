@@ -183,5 +183,5 @@ def _distance(ask: Ask, changed: Ask, chosen: tuple[str, ...], item: Item, value
         if isinstance(before, int | float) and before > 0:
             total += abs(math.log(value / before))
         else:
-            total += 1 / (1 + value)  # nothing was said, or for ever: the largest that passes
+            total += 1 / (1 + math.log1p(value))  # nothing was said, or for ever: the largest that passes
     return total

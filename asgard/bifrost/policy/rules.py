@@ -145,7 +145,10 @@ def _builtin(name: str, kinds: tuple[Kind, ...], because: str, *when: str) -> Ru
 
 BUILT_IN = (
     _builtin(
-        "team-namespace", ("topic", "user"), "a name begins with a namespace of the team", "in_namespace == false"
+        "team-namespace",
+        ("topic", "user"),
+        "the name has to begin with a namespace of the team",
+        "in_namespace == false",
     ),
     _builtin("name-is-free", ("topic", "user"), "there is one of that name", "exists == true"),
     _builtin("must-exist", ("access", "change", "delete"), "there is none of that name", "exists == false"),

@@ -156,6 +156,7 @@ def check(
         refuse_files_through_sudo("no --credentials", "The stack's own record of them is tried.")
     with session(config) as (gate, who):
         found = bifrost_check.check(gate, who, environment, user, properties=credentials_file, write=not no_write)
+        words = {True: "works", False: "is refused", None: "gets no answer"}
         rows = [
             ["ok" if c.ok else "WRONG", c.what, c.name, "works" if c.worked else "refused", c.why or None]
             for c in found

@@ -80,7 +80,7 @@ def topic(
     no_wait: NoWait = False,
     config: Config = None,
 ) -> int:
-    """Ask for a topic."""
+    """Ask for a topic in a namespace of your team."""
     values = _clean(
         name=name, partitions=partitions, replication=replication, retention=retention, throughput=throughput,
         description=description, tags=tag, config=_configs(set_),
@@ -206,7 +206,7 @@ def send(
     no_wait: NoWait = False,
     config: Config = None,
 ) -> int:
-    """Send a draft off."""
+    """Send a draft off: policy judges it now."""
     from asgard.bifrost import service
 
     with session(config) as (gate, who):

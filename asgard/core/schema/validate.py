@@ -50,6 +50,8 @@ def check(document: Document, model: type[M], stand_ins: Mapping[str, Any] | Non
             found = [(_original(document.root, e["loc"], cut, lists), e) for e in error.errors(include_url=False)]
             if attempt == 0:
                 problems = [_problem(document, model, loc, e) for loc, e in found]
+            if not all(loc for loc, _ in found):
+                break  # something is wrong with the document as a whole: nothing can be cut out
             for loc, e in found:
                 cut |= _cure(model, loc, e["type"], attempt, stand_ins or {})
     sound = [p for p in problems if (p.line, p.column) not in places or p.line == 0]

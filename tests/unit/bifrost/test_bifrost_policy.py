@@ -1,0 +1,200 @@
+"""Policy as properties: deny wins, order means nothing, budgets hold, the suggested request passes, the rule that is named decided."""
+
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from asgard.bifrost.ask import AccessWant, Ask, TopicWant, UserWant
+from asgard.bifrost.policy.judge import judge
+from asgard.bifrost.policy.rules import BUILT_IN, NO_RULE, Policy, Rule, condition, decide
+from asgard.bifrost.policy.world import Headroom, TopicFacts, UserFacts, World, facts_of, usage_of
+from asgard.bifrost.teams import RESOURCES, Budget, Team, Usage
+
+DAY = 86_400_000
+CONDITIONS = [
+    "partitions > 24", "partitions <= 12", "partitions > 100", "retention > 30d", "retention <= 14d", "tags has pii",
+    "tags lacks pii", "environment == prod", "team in [orders, payments]", "replication < 3", "throughput > 5MB/s",
+    "storage > 100GiB", "name matches orders[.].*", "name not matches [a-z.]+", "budget.partitions > 80%",
+    "headroom.disk < 20%", "described == false", "role == owner",
+]  # fmt: skip
+OUTCOMES = st.sampled_from(["allow", "approval", "deny"])
+
+
+@st.composite
+def rules(draw):
+    count = draw(st.integers(0, 6))
+    made = []
+    for i in range(count):
+        then = draw(OUTCOMES)
+        when = draw(st.lists(st.sampled_from(CONDITIONS), max_size=3, unique=True))
+        by = tuple(
+            draw(st.lists(st.sampled_from(["owner", "data-engineer", "team:payments"]), max_size=2, unique=True))
+        )
+        made.append(Rule(f"rule-{i}", then, ("topic",), tuple(map(condition, when)), by if then == "approval" else ()))
+    return made
+
+
+topics = st.builds(
+    TopicWant,
+    name=st.sampled_from(["orders.created", "created", "orders.Big_Name", "payments.x", "orders.a-b"]),
+    partitions=st.integers(1, 200),
+    replication=st.sampled_from([None, 1, 2, 3, 5]),
+    min_isr=st.sampled_from([None, 1, 2]),
+    retention_ms=st.sampled_from([None, -1, DAY, 7 * DAY, 20 * DAY, 90 * DAY]),
+    throughput=st.sampled_from([None, 1e6, 2e7]),
+    tags=st.sampled_from([(), ("pii",)]),
+)
+worlds = st.builds(
+    World,
+    team=st.builds(
+        Team,
+        name=st.just("orders"),
+        namespaces=st.just(("orders.",)),
+        budget=st.builds(
+            Budget,
+            partitions=st.sampled_from([None, 0, 30, 100]),
+            storage=st.sampled_from([None, 10**9, 10**13]),
+            throughput=st.sampled_from([None, 1e6, 1e8]),
+            users=st.sampled_from([None, 1]),
+        ),
+    ),
+    role=st.sampled_from(["member", "owner"]),
+    used=st.builds(Usage, partitions=st.sampled_from([0, 20]), storage=st.sampled_from([0, 10**8])),
+    headroom=st.builds(Headroom, brokers=st.sampled_from([None, 1, 3]), disk_free=st.sampled_from([None, 0.1, 0.5])),
+)
+asks = st.builds(
+    lambda t: Ask("orders", "prod", topics=tuple({x.name: x for x in t}.values())),
+    st.lists(topics, min_size=1, max_size=2),
+)
+many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def item_of(ask, world):
+    kind, facts = facts_of(ask.topics[0], ask, world)
+    return kind, facts
+
+
+@many
+@given(rules(), asks, worlds)
+def test_deny_wins(found, ask, world):
+    denying = Rule("no", "deny", ("topic",))
+    assert judge(Policy((*found, denying)), ask, world, suggest=False).outcome == "deny"
+
+
+@many
+@given(rules(), asks, worlds, st.randoms(use_true_random=False))
+def test_the_order_of_rules_means_nothing(found, ask, world, random):
+    other = list(found)
+    random.shuffle(other)
+    first, second = (judge(Policy(tuple(r)), ask, world, suggest=False) for r in (found, other))
+    assert (first.outcome, first.rule, first.because, first.by) == (
+        second.outcome,
+        second.rule,
+        second.because,
+        second.by,
+    )
+    assert first.policy_version == second.policy_version
+
+
+@many
+@given(rules(), asks, worlds)
+def test_what_is_allowed_fits_the_budget(found, ask, world):
+    judged = judge(Policy(tuple(found)), ask, world)
+    for passing in [ask] * (judged.outcome == "allow") + [judged.nearest] * (judged.nearest is not None):
+        after = world.used + usage_of(passing, world)
+        for what in RESOURCES:
+            limit = getattr(world.budget, what)
+            assert limit is None or getattr(after, what) <= limit or not getattr(usage_of(passing, world), what)
+
+
+@many
+@given(rules(), asks, worlds)
+def test_the_nearest_request_passes_and_keeps_tags(found, ask, world):
+    policy = Policy(tuple(found))
+    judged = judge(policy, ask, world)
+    if judged.outcome == "allow":
+        assert judged.nearest is None
+    if judged.nearest is not None:
+        assert judge(policy, judged.nearest, world).outcome == "allow"
+        assert judged.nearest != ask and judged.nearest.team == ask.team
+        assert [t.tags for t in judged.nearest.topics] == [t.tags for t in ask.topics]
+
+
+@many
+@given(rules(), asks, worlds)
+def test_the_named_rule_decides_alone_too(found, ask, world):
+    kind, facts = item_of(ask, world)
+    verdict = decide(Policy(tuple(found)), kind, facts)
+    if verdict.rule == NO_RULE:
+        assert all(rule.matches(kind, facts) is not True for rule in (*found, *BUILT_IN))
+        return
+    alone = [rule for rule in found if rule.name == verdict.rule]
+    again = decide(Policy(tuple(alone)), kind, facts)
+    assert (again.outcome, again.rule) == (verdict.outcome, verdict.rule)
+    assert next(r for r in (*found, *BUILT_IN) if r.name == verdict.rule).matches(kind, facts) is not False
+
+
+@many
+@given(rules(), asks, worlds)
+def test_what_is_not_known_is_never_allowed(found, ask, world):
+    unknown = replace(world, headroom=replace(world.headroom, disk_free=None))
+    kind, facts = item_of(ask, unknown)
+    only = Policy((Rule("room", "allow", ("topic",), (condition("headroom.disk > 0%"),)),))
+    assert decide(only, kind, facts).outcome != "allow"
+    denying = Policy((*found, Rule("room", "deny", (), (condition("headroom.disk < 0%"),))))
+    assert decide(denying, kind, facts).outcome != "allow"
+
+
+def test_no_rule_matched_means_approval_by_a_data_engineer():
+    world = World(Team("orders", namespaces=("orders.",)))
+    judged = judge(Policy(), Ask("orders", "prod", topics=(TopicWant("orders.x"),)), world)
+    assert (judged.outcome, judged.rule, judged.by) == ("approval", NO_RULE, ("data-engineer",))
+
+
+def access(shipped_policy, topic, operation="consume", lasts_s=86400.0, facts=None, user="orders.u"):
+    team = Team("orders", namespaces=("orders.",))
+    world = World(
+        team,
+        topics={f.name: f for f in facts or ()},
+        users={"orders.u": UserFacts("orders.u", "orders"), "pay.u": UserFacts("pay.u", "payments")},
+        namespaces={"orders.": "orders", "payments.": "payments"},
+    )
+    ask = Ask("orders", "dev", access=(AccessWant(topic, user, operation),), lasts_s=lasts_s)
+    return judge(shipped_policy, ask, world)
+
+
+def test_access_asks_the_owner_of_the_topic(shipped_policy):
+    cards, settled = (
+        TopicFacts("payments.cards", "payments", tags=frozenset({"pii"})),
+        TopicFacts("payments.settled", "payments"),
+    )
+    stray = TopicFacts("stray", None)
+    assert access(shipped_policy, "payments.settled", facts=[settled]).outcome == "allow"
+    assert access(shipped_policy, "payments.cards", facts=[cards]).by == ("team:payments",)
+    assert access(shipped_policy, "payments.settled", "produce", facts=[settled]).by == ("team:payments",)
+    assert access(shipped_policy, "stray", "produce", facts=[stray]).by == ("data-engineer",)
+    assert access(shipped_policy, "nothing").rule == "must-exist"
+    assert access(shipped_policy, "payments.settled", facts=[settled], user="pay.u").rule == "own-users-only"
+    forever = access(shipped_policy, "payments.settled", lasts_s=None, facts=[settled])
+    assert forever.outcome == "approval" and forever.nearest.lasts_s == 90 * 86400
+
+
+def test_a_prefix_reaches_other_teams_topics(shipped_policy):
+    mine, theirs = TopicFacts("o.a", "orders"), TopicFacts("o.b", "payments", tags=frozenset({"pii"}))
+    judged = access(shipped_policy, "o.", facts=[mine, theirs])
+    assert judged.outcome == "approval" and "team:payments" in judged.by
+    # A prefix that covers nothing of theirs today could tomorrow: their namespace counts.
+    later = access(shipped_policy, "p", facts=[TopicFacts("p", "orders")])
+    assert later.outcome == "allow"
+    wide = access(shipped_policy, "pay*", facts=[TopicFacts("pay", "orders")])
+    assert wide.outcome != "allow"
+
+
+def test_a_user_with_topics_of_others_is_judged_as_access(shipped_policy):
+    cards = TopicFacts("payments.cards", "payments", tags=frozenset({"pii"}))
+    world = World(
+        Team("orders", namespaces=("orders.",)), topics={"payments.cards": cards}, namespaces={"payments.": "payments"}
+    )
+    ask = Ask("orders", "dev", users=(UserWant("orders.u", consume=("payments.cards",)),))
+    assert judge(shipped_policy, ask, world).by == ("team:payments",)
