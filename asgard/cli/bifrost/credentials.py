@@ -157,9 +157,6 @@ def check(
     with session(config) as (gate, who):
         found = bifrost_check.check(gate, who, environment, user, properties=credentials_file, write=not no_write)
         words = {True: "works", False: "is refused", None: "gets no answer"}
-        rows = [
-            ["ok" if c.ok else "WRONG", c.what, c.name, "works" if c.worked else "refused", c.why or None]
-            for c in found
-        ]
+        rows = [["ok" if c.ok else "WRONG", c.what, c.name, words[c.worked], c.why or None] for c in found]
         console.emit(found, Table(["", "what", "name", "it", "Kafka says"], rows))
         return ExitCode.OK if all(c.ok for c in found) else ExitCode.FAILED
