@@ -142,12 +142,12 @@ def _fetch(connection: Connection, topic: str) -> None:
         give_up = time.monotonic() + DEADLINE_S
         while time.monotonic() < give_up:
             message = consumer.poll(0.5)
-            error = None if message is None else message.error()
-            if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):
+            said = None if message is None else message.error()
+            if message is not None and (said is None or said.code() == KafkaError._PARTITION_EOF):
                 return
             # Without a group of its own a reader needs none; only what is said of the topic counts.
-            if error is not None and error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED and not error.retriable():
-                raise explain(error, connection)
+            if said is not None and said.code() != KafkaError.GROUP_AUTHORIZATION_FAILED and not said.retriable():
+                raise explain(said, connection)
         raise Unreachable(f"no answer within {DEADLINE_S:g} s")
     finally:
         consumer.close()
