@@ -36,8 +36,14 @@ class Look:
         return Sample(self.at, self.starts, self.ends, self.committed)
 
 
-def look(control: ControlPlane, names: Collection[str] | None = None, clock: Callable[[], float] = time.time) -> Look:
-    """Offsets of all groups, or of those named. Raises WrongUsage for a group that does not exist."""
+def look(
+    control: ControlPlane,
+    names: Collection[str] | None = None,
+    clock: Callable[[], float] = time.time,
+    *,
+    every_topic: bool = False,
+) -> Look:
+    """Offsets of all groups, or of those named, and of their topics or of all. Raises WrongUsage for a group that does not exist."""
     bulk = control.bulk()
     listed = control.groups()
     problems = {f"broker {b}": "does not answer: the groups that it coordinates are missing" for b in listed.silent}
@@ -54,8 +60,7 @@ def look(control: ControlPlane, names: Collection[str] | None = None, clock: Cal
         committed.update(starts)
         refused |= not_told
     at = clock()
-    topics = {topic for found in committed.values() for topic in found}
-    layout = bulk.layout(topics)
+    layout = bulk.layout(None if every_topic else {topic for found in committed.values() for topic in found})
     first, end = bulk.list_offsets_at(layout, [_STARTS, _ENDS])
     problems |= refused | first.problems | end.problems
     return Look(at, dict(groups), committed, layout, first.offsets, end.offsets, problems)

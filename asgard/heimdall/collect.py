@@ -1,0 +1,197 @@
+"""One round of collecting: cluster, topics and groups into the store, the hours that are over counted, gaps caught up.
+
+A gap (the collector was down, or the machine) is caught up where Kafka still knows: hours of record time are counted from its
+time index, so an hour that passed without a collector is not lost. Samples of the gap itself are gone, and `Store.gaps` names it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asgard.core import events
+from asgard.heimdall.lag import ask as lag_ask
+from asgard.heimdall.lag import judge, times
+from asgard.heimdall.lag.evaluate import group_lags
+from asgard.heimdall.lag.model import STATUSES, Asked, GroupLag, Sample, Thresholds
+from asgard.heimdall.store import read, writer
+from asgard.heimdall.store.pack import Arrays
+from asgard.heimdall.store.read import Store
+from asgard.heimdall.store.tables import HOUR
+from asgard.heimdall.volume import ask as volume_ask
+from asgard.heimdall.volume import counts as counting
+from asgard.heimdall.volume.model import Count
+from asgard.heimdall.volume.windows import Window
+
+if TYPE_CHECKING:
+    from asgard.core.database import Database
+    from asgard.kafka.groups import ByPartition, Layout
+    from asgard.kafka.ports import ControlPlane
+
+Numbers = NDArray[np.int64]
+WINDOW_S = 600.0
+CATCH_UP_H = 7 * 24
+"""Hours that are counted again after a gap, or at the first round."""
+SETTLED_S = 300.0
+"""An hour is counted when it has been over for so long: records come late."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """One round. `new`: whether the sample was kept (another collector may have been quicker); `hours` were counted."""
+
+    at: float
+    new: bool
+    hours: int
+    topics: int
+    partitions: int
+    groups: tuple[GroupLag, ...]
+    problems: dict[str, str]
+    window: tuple[Sample, ...]
+    seconds: float
+    requests: dict[str, int]
+
+
+def once(
+    control: ControlPlane,
+    database: Database,
+    *,
+    thresholds: Callable[[str], Thresholds] = lambda group: Thresholds(),
+    window: Sequence[Sample] | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Collected:
+    """Take a sample, judge the groups by the window that ends with it, keep both, and count hours that are over.
+
+    `window` are samples kept in memory from earlier rounds; without them the store's are read.
+    """
+    began = time.monotonic()
+    look = lag_ask.look(control, clock=clock, every_topic=True)
+    bulk, layout = control.bulk(), look.layout
+    store = Store(database, layout.cluster_id)
+    if window is None:
+        window = store.window(look.at - WINDOW_S) if store.known else []
+    samples = [*(s for s in window if s.at > look.at - WINDOW_S), look.sample()]
+    groups = _judge(control, look, samples, thresholds, clock())
+    with database.write() as connection:
+        number = writer.cluster(connection, layout.cluster_id)
+        topic_ids = writer.subjects(connection, number, "topic", layout.topics)
+        group_ids = writer.subjects(connection, number, "group", look.groups)
+        arrays = sample_arrays(layout, look.starts, look.ends, look.committed, groups, topic_ids, group_ids)
+        new = writer.add_sample(connection, number, look.at, arrays)
+    hours = count_hours(control, database, Store(database, layout.cluster_id), clock())
+    return Collected(
+        look.at,
+        new,
+        hours,
+        len(layout.topics),
+        sum(len(t.leaders) for t in layout.topics.values()),
+        tuple(groups.values()),
+        look.problems,
+        tuple(samples),
+        round(time.monotonic() - began, 3),
+        bulk.requests_by_broker(),
+    )
+
+
+def _judge(
+    control: ControlPlane,
+    look: lag_ask.Look,
+    samples: Sequence[Sample],
+    thresholds: Callable[[str], Thresholds],
+    now: float,
+) -> dict[str, GroupLag]:
+    lags = {name: group_lags(samples, name) for name in look.groups}
+    measured = times.measure(control.bulk(), look.layout, lags, now)
+    behind = {lag.topic for found in lags.values() for lag in found if (lag.lag > 0).any()}
+    retention = lag_ask.retention_of(control, behind)
+    span = samples[-1].at - samples[0].at
+    return {
+        name: judge.judge_group(
+            Asked(group, thresholds(name)),
+            measured.lags[name],
+            span,
+            retention,
+            at_most_s=measured.at_most_s.get(name),
+        )
+        for name, group in look.groups.items()
+    }
+
+
+def sample_arrays(
+    layout: Layout,
+    starts: ByPartition,
+    ends: ByPartition,
+    committed: Mapping[str, ByPartition],
+    groups: Mapping[str, GroupLag],
+    topic_ids: Mapping[str, int],
+    group_ids: Mapping[str, int],
+) -> Arrays:
+    """A sample as the store keeps it. Pure."""
+    topics = sorted(layout.topics, key=lambda name: topic_ids[name])
+    names = sorted(groups, key=lambda name: group_ids[name])
+    commits = [(g, t, o) for g in names for t, o in committed.get(g, {}).items() if len(o) and t in layout.topics]
+    under = sum(int(((t.in_sync < t.replicas) & (t.leaders >= 0)).sum()) for t in layout.topics.values())
+    offline = sum(int((t.leaders < 0).sum()) for t in layout.topics.values())
+    return {
+        "t_id": _numbers(topic_ids[name] for name in topics),
+        "t_n": _numbers(len(ends[name]) for name in topics),
+        "start": _joined([starts[name] for name in topics]),
+        "end": _joined([ends[name] for name in topics]),
+        "g_id": _numbers(group_ids[name] for name in names),
+        "g_lag": _numbers(-1 if (lag := groups[name].lag) is None else lag for name in names),
+        "g_time": np.array([np.nan if (age := groups[name].time_lag_s) is None else age for name in names], float),
+        "g_status": _numbers(STATUSES.index(groups[name].status) for name in names),
+        "g_expired": _numbers(groups[name].expired_unread for name in names),
+        "c_g": _numbers(group_ids[g] for g, _, _ in commits),
+        "c_t": _numbers(topic_ids[t] for _, t, _ in commits),
+        "c_n": _numbers(len(offsets) for _, _, offsets in commits),
+        "committed": _joined([offsets for _, _, offsets in commits]),
+        "c_brokers": np.array([len(layout.brokers)], np.int64),
+        "c_under": np.array([under], np.int64),
+        "c_offline": np.array([offline], np.int64),
+    }
+
+
+def count_hours(control: ControlPlane, database: Database, store: Store, now: float, most: int = CATCH_UP_H) -> int:
+    """Count the hours that are over and not yet counted, up to a week back; how many were."""
+    last = int((now - SETTLED_S) // HOUR) * HOUR
+    wanted = range(last - most * HOUR, last, HOUR)
+    missing = sorted(set(wanted) - store.counted_hours(wanted.start, last))
+    if not missing:
+        return 0
+    if len(missing) > 2:
+        events.note(f"counting {len(missing)} hours from Kafka's time index")
+    windows = [Window(start, start + HOUR, str(start)) for start in missing]
+    found = volume_ask.volume(control, windows, clock=lambda: now)
+    by_hour: dict[int, list[Count]] = {start: [] for start in missing}
+    for count in found.counts:
+        if count.records is not None and not any(why.startswith(counting.UNBORN) for why in count.approximate):
+            by_hour[int(count.window.start)].append(count)
+    with database.write() as connection:
+        number = writer.cluster(connection, store.cluster_id)
+        ids = writer.subjects(connection, number, "topic", {count.topic for count in found.counts})
+        return writer.add_hours(connection, number, {start: _hour(some, ids) for start, some in by_hour.items()})
+
+
+def _hour(found: Sequence[Count], ids: Mapping[str, int]) -> Arrays:
+    return {
+        "t_id": _numbers(ids[c.topic] for c in found),
+        "t_records": _numbers(-1 if c.records is None else c.records for c in found),
+        "t_bytes": _numbers(-1 if c.bytes is None else c.bytes for c in found),
+        "t_flags": _numbers(
+            sum(bit for bit, words in read.FLAGS.items() if any(words in why for why in c.approximate)) for c in found
+        ),
+    }
+
+
+def _numbers(values: Iterable[int]) -> Numbers:
+    return np.fromiter(values, np.int64)
+
+
+def _joined(arrays: Sequence[Numbers]) -> Numbers:
+    return np.concatenate(arrays) if arrays else np.zeros(0, np.int64)
