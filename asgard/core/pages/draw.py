@@ -106,6 +106,22 @@ def draw(chart: Chart) -> Drawing:
 _HEAD = {"elapsed": "time", "clock": "time", "category": "name", "value": "from"}
 
 
+def trend(values: Sequence[float | None]) -> str:
+    """The path of a cell's small line, in a box of 100 × 20 that begins at zero or the lowest value."""
+    known = [value for value in values if value is not None]
+    low, high = min(0.0, *known, 0.0), max(0.0, *known, 0.0)
+    path, gap = [], True
+    for i, value in enumerate(values):
+        if value is None:
+            gap = True
+            continue
+        x = 100 * i / max(1, len(values) - 1)
+        y = 19 - 18 * (value - low) / ((high - low) or 1.0)
+        path.append(f"{'M' if gap else 'L'}{x:.1f} {y:.1f}{'h.5' if gap else ''}")
+        gap = False
+    return "".join(path)
+
+
 def thinned(series: Sequence[Series], stretches: int) -> list[int]:
     """Indices that keep every series' highest and lowest value in each of so many stretches; all where they are few."""
     length = max(len(s.values) for s in series)

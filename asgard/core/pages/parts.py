@@ -47,13 +47,17 @@ class Figures:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table. `sort`: what it is sorted by, where that isn't its text. `share` (0 to 1) draws a bar behind a number."""
+    """A cell of a table. `sort`: what it is sorted by, if that isn't its text.
+
+    `share` (0 to 1) draws a bar below the text, `trend` a small line of values (hours of a day, say) without an axis.
+    """
 
     text: str
     sort: float | None = None
     href: str = ""
     tone: Tone = "plain"
     share: float | None = None
+    trend: Sequence[float | None] = ()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asgard.core.pages.draw import draw
+from asgard.core.pages.draw import draw, trend
 from asgard.core.pages.parts import Chart, Link, Part, Section
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def asset(name: str) -> Markup:
 
 
 def _globals() -> dict[str, Any]:
-    return {"draw": draw}
+    return {"draw": draw, "trend": trend}
 
 
 def _hash(text: str) -> str:

@@ -6,6 +6,8 @@ import itertools
 import re
 from datetime import UTC, datetime
 from html import unescape
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgard.core.pages import scale
-from asgard.core.pages.draw import draw, thinned
+from asgard.core.pages.draw import draw, thinned, trend
 from asgard.core.pages.parts import (
     Cell,
     Chart,
@@ -58,7 +60,7 @@ def everything(text: str) -> list[Part]:
         Section(
             text,
             [
-                Table(text, [Column(text), Column(text, number=True)], [[text, Cell(text, 1, tone="bad", share=0.5)]], text),
+                Table(text, [Column(text), Column(text, number=True)], [[text, Cell(text, 1, tone="bad", share=0.5, trend=[1, None, 2])]], text),
                 Table(text, [Column(text)], [], empty=text),
                 Facts(text, [(text, text)]),
                 Prose(text, [text], "bad"),
@@ -185,3 +187,15 @@ def test_many_names_are_thinned_and_cut() -> None:
     names = [f"orders.created.by.region.{i}" for i in range(100)]
     ticks = draw(Chart("T", names, [Series("n", [1.0] * 100)], "count", "bar", "category")).x_ticks
     assert len(ticks) == 10 and ticks[0].text == "orders…ion.0" and any(t.spare for t in ticks)
+
+
+def test_the_small_line_of_a_cell_keeps_its_gaps() -> None:
+    assert trend([0, 10, None, 5, 10]) == "M0.0 19.0h.5L25.0 1.0M75.0 10.0h.5L100.0 1.0"
+    assert trend([None, None]) == "" and trend([0, 0]) == "M0.0 19.0h.5L100.0 19.0"
+
+
+def test_the_example_of_the_docs_is_a_page() -> None:
+    example = (Path(__file__).parents[3] / "docs" / "pages.md").read_text().split("```python\n")[1].partition("```")[0]
+    made: dict[str, Any] = {}
+    exec(example, made)
+    assert "The cluster took 800 records/s." in made["html"] and "</b> broker 3 killed" in made["html"]

@@ -122,6 +122,58 @@
     });
   }
 
+  // <div data-live="/url" data-every="5">: what the server sends for that URL replaces the content; how tables are sorted and
+  // filtered stays. It waits while the page is hidden, or somebody is in one of its fields.
+  function live(box) {
+    const every = 1000 * Number(box.dataset.every || 5);
+
+    function kept() {
+      return Array.from(box.querySelectorAll("table[data-sortable]"), (table) => {
+        const heads = Array.from(table.tHead.rows[0].cells), at = heads.findIndex((h) => h.hasAttribute("aria-sort"));
+        const filter = table.parentElement.previousElementSibling, input = filter && filter.querySelector("input[type=search]");
+        return { at, how: at < 0 ? "" : heads[at].getAttribute("aria-sort"), words: input ? input.value : "" };
+      });
+    }
+
+    function restore(states) {
+      box.querySelectorAll("table[data-sortable]").forEach((table, i) => {
+        const state = states[i], head = state && table.tHead.rows[0].cells[state.at];
+        const filter = table.parentElement.previousElementSibling, input = filter && filter.querySelector("input[type=search]");
+        if (head && head.getAttribute("aria-sort") !== state.how) {
+          head.setAttribute("aria-sort", state.how === "descending" ? "ascending" : "descending");
+          sort(table, head, state.at);
+        }
+        if (input && state && state.words) {
+          input.value = state.words;
+          input.dispatchEvent(new Event("input"));
+        }
+      });
+    }
+
+    async function refresh() {
+      const busy = document.hidden || (box.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, summary"));
+      if (!busy && !box.querySelector("details[open]")) {
+        try {
+          const answer = await fetch(box.dataset.live, { headers: { "X-Requested-With": "asgard" } });
+          const text = answer.ok && !answer.redirected ? await answer.text() : null;
+          if (text !== null && text !== box.last) {
+            const states = kept(), focused = box.contains(document.activeElement) ? document.activeElement.textContent : null;
+            box.innerHTML = text; // from our own server, escaped there; the policy runs no script in it
+            box.last = text;
+            enhance(box);
+            restore(states);
+            if (focused) Array.from(box.querySelectorAll("button, a")).find((e) => e.textContent === focused)?.focus();
+          }
+          box.classList.toggle("stale", text === null);
+        } catch {
+          box.classList.add("stale");
+        }
+      }
+      setTimeout(refresh, every);
+    }
+    setTimeout(refresh, every);
+  }
+
   function enhance(root) {
     root.querySelectorAll("table[data-sortable]").forEach(sortable);
     root.querySelectorAll("[data-filter]").forEach(filterable);
@@ -130,5 +182,6 @@
   }
 
   enhance(document);
+  document.querySelectorAll("[data-live]").forEach(live);
   window.asgard = { enhance };
 })();
