@@ -120,7 +120,7 @@ def moments(run: Drill) -> list[Moment]:
         if fault.healed_s is None:
             add(run.load.seconds, f"Not recovered: {fault.text}", "bad", fault.healing or "The drill restored it.")
         else:
-            after = f"{format_duration(fault.healed_s)} after {fault.text}. {_capital(fault.healing)}"
+            after = f"{format_duration(fault.healed_s)} after the fault. {_capital(fault.healing)}"
             add(fault.at_s + fault.healed_s, f"Recovered: every replica is in sync{which}", "good", after.strip())
     for at_s, text in _blocked(run):
         add(at_s, text, "warn", "On at least one partition.")
@@ -141,8 +141,8 @@ def _blocked(run: Drill) -> list[tuple[float, str]]:
 
 
 def marks(run: Drill) -> list[Mark]:
-    """Faults and healings, for the charts."""
-    found = []
+    """Faults and healings, for the charts, and workers of the load that were lost."""
+    found = [Mark(m.at_s, m.text, m.until_s, "fault") for m in run.load.marks if m.text.startswith("worker ")]
     for fault in run.faults:
         end_s = fault.at_s + fault.healed_s if fault.healed_s is not None else run.load.seconds
         noticed_s = fault.at_s + fault.noticed_s if fault.noticed_s is not None else None
@@ -215,7 +215,10 @@ def _facts(series: Series, run: Drill) -> Facts:
 
 def _broke(series: Series, run: Drill) -> str:
     rate = run.load.scenario.producers[0].stages[0].to_per_s
-    what = ", then ".join(f"{fault.text} after {format_duration(fault.at_s)}" for fault in run.faults) or run.about
+    what = (
+        ", then ".join(f"{fault.text} {format_duration(fault.at_s)} after the start" for fault in run.faults)
+        or run.about
+    )
     who = "What broke" if len(series.runs) == 1 else f"What broke in the run with seed {run.seed}"
     return f"{who}: {what}, while {rate:,.0f} records/s were produced and consumed."
 

@@ -171,7 +171,7 @@ def test_the_page_answers_first_and_needs_no_network() -> None:
         "<title>Passed: broker-dies on orders, nothing lost</title>",
         "Disaster drill broker-dies on orders · 2023-11-14 22:13 UTC",
         "Nothing was lost. The cluster healed itself in 13 s.",
-        "What broke: broker 3 killed after 4.0 s, while 100 records/s were produced and consumed.",
+        "What broke: broker 3 killed 4.0 s after the start, while 100 records/s were produced and consumed.",
         "Records lost",
         "of 2,500 acknowledged",
         "Producers blocked",

@@ -51,7 +51,7 @@ def test_a_drill_answers_without_scrolling(chromium: Any, tmp_path: Path) -> Non
     with opened(chromium, write(tmp_path, "drill", reports()["drill"]), SIZES[0]) as seen:
         for words in (
             "Nothing was lost. The cluster healed itself in 13 s.",
-            "broker 3 killed after 4.0 s",
+            "broker 3 killed 4.0 s after the start",
             "of 2,500 acknowledged",
             "Producers blocked",
             "Consumers blocked",

@@ -76,6 +76,7 @@
       const at = data.at[index];
       cross.setAttribute("x1", at + "%");
       cross.setAttribute("x2", at + "%");
+      cross.setAttribute("visibility", "visible");
       const head = document.createElement("b");
       head.textContent = data.x[index];
       tip.replaceChildren(head);
@@ -92,8 +93,7 @@
 
     function hide() {
       tip.hidden = true;
-      cross.setAttribute("x1", -10);
-      cross.setAttribute("x2", -10);
+      cross.setAttribute("visibility", "hidden");
     }
 
     plot.addEventListener("pointermove", (event) => {
