@@ -36,6 +36,7 @@ PROOFS = {
     "loki-drills": "tests.proof.loki_drills",
     "heimdall-audit": "tests.proof.heimdall_audit",
     "thor-replay": "tests.proof.thor_replay",
+    "pages": "tests.proof.pages",
 }
 OUT = Path(__file__).parents[2] / "docs" / "proof"
 LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy", "msgspec")
