@@ -19,9 +19,8 @@ from kafka import KafkaProducer
 
 from asgard.cli.main import main
 from asgard.heimdall.stamp import StampedKafkaProducer, StampedProducer, Stamper, forwarded
-from asgard.heimdall.tail import lines
 from asgard.heimdall.trace.partitioners import candidates, java, librdkafka
-from asgard.kafka import data
+from asgard.kafka import data, lines
 from asgard.kafka.admin import connect
 from asgard.kafka.data import Read, Writer
 from asgard.kafka.model import NewTopic

@@ -64,7 +64,7 @@ def audit(
     try:
         with store.open_store() as database, open_journal() as journal:
             kept = store.Store(database, control.cluster().cluster_id, plan)
-            tell = _teller(journal, plan)
+            tell = _teller(journal, plan, aloud=follow)
             done = run.audit(kept, chosen.connection, control, follow=follow, tell=tell)
             found = kept.report(from_s)
     finally:
@@ -86,7 +86,7 @@ def _plan(topics: Sequence[str], file: Path | None, name: str | None) -> Plan:
     return replace(found, name=name) if name else found
 
 
-def _teller(journal: Database, plan: Plan) -> Callable[[Row], None]:
+def _teller(journal: Database, plan: Plan, *, aloud: bool) -> Callable[[Row], None]:
     from asgard.journal import events
 
     def tell(row: Row) -> None:
@@ -102,6 +102,9 @@ def _teller(journal: Database, plan: Plan) -> Callable[[Row], None]:
         events.record(
             journal, "heimdall.record.lost" if row.lost or row.gaps else "heimdall.record.doubled", row.topic, data
         )
+        if aloud:
+            lost = f"{row.lost or 0} lost, {row.gaps or 0} gaps, {row.duplicates} duplicates"
+            console.warn(f"{row.topic} at {utc(row.start_s)}: {lost}")
 
     return tell
 
@@ -135,6 +138,9 @@ def _show(plan: Plan, done: Run, found: Sequence[Row]) -> None:
     text = f"{done.records:,} records read in {done.seconds:.1f} s{rate}"
     if done.skipped:
         text += f"; {done.skipped:,} offsets were deleted by retention before they could be audited"
+    for row in found:
+        if row.examples:
+            text += f"\nnot in the next tier, of {row.topic} at {utc(row.start_s)}: {', '.join(row.examples)}"
     console.emit(document, Table(_COLUMNS, rows, right=right), text=text)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
 from asgard.cli.heimdall import app
-from asgard.cli.moments import parse_since, utc
+from asgard.cli.moments import parse_since
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -238,7 +238,7 @@ def _show_ways(seen: list[Way], found: Found) -> None:
             {
                 "event": way.event,
                 "trace": way.trace,
-                "due": utc(way.due_ms / 1000) if way.due_ms is not None else None,
+                "due": _moment(way.due_ms) if way.due_ms is not None else None,
                 "total_ms": way.total_ms,
                 "hops": [_hop(hop) for hop in way.hops],
             }
@@ -272,7 +272,7 @@ def _hop(hop: Any) -> dict[str, Any]:
 
 
 def _moment(at_ms: float) -> str:
-    from asgard.heimdall.tail.lines import moment
+    from asgard.kafka.lines import moment
 
     return moment(round(at_ms))
 

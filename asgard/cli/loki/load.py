@@ -56,6 +56,9 @@ def run(
     ] = None,
     size: Annotated[str | None, _flag("--size", "SIZE", "Of a value, as in 1KiB (the default).")] = None,
     events: Annotated[str | None, _flag("--events", "KIND", "Realistic values in place of a size: rides.")] = None,
+    payload: Annotated[
+        str | None, _flag("--payload", "FILE", "Records to send in turn, as `heimdall peek --json` writes them.")
+    ] = None,
     keys: Annotated[str | None, _flag("--keys", "SPREAD", "none, fixed, uniform or zipf.")] = None,
     acks: Annotated[str | None, _flag("--acks", "ACKS", "all, 1 or 0.")] = None,
     compression: Annotated[str | None, _flag("--compression", "CODEC", "none, gzip, snappy, lz4 or zstd.")] = None,
@@ -100,6 +103,7 @@ def run(
         ("producers", 0, "users"): ("--producers", producers),
         ("producers", 0, "value", "size"): ("--size", size),
         ("producers", 0, "value", "events"): ("--events", events),
+        ("producers", 0, "value", "file"): ("--payload", payload),
         ("producers", 0, "keys", "spread"): ("--keys", keys),
         ("producers", 0, "acks"): ("--acks", int(acks) if acks in ("0", "1") else acks),
         ("producers", 0, "compression"): ("--compression", compression),

@@ -65,12 +65,15 @@ class LoadKeys(Model):
 
 
 class LoadValue(Model):
-    """Values of the records: bytes of a size, of sizes between two, or events of a shipped generator."""
+    """Values of the records: bytes of a size, of sizes between two, events of a shipped generator, or those of a file."""
 
     size: Annotated[Size | None, Given] = Field(default=None, description="bytes, as in 1KiB")
     smallest: Annotated[Size | None, Given] = Field(default=None, description="with `largest`: sizes spread evenly")
     largest: Annotated[Size | None, Given] = None
     events: Literal["rides"] | None = Field(default=None, description="bookings and rides of a taxi company, as JSON")
+    file: OptionalText = Field(
+        default=None, description="records to send in turn, as JSON lines that `heimdall peek --json` writes"
+    )
 
 
 class LoadProducers(Model):

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from asgard.heimdall.tail import lines
 from asgard.heimdall.tail.decode import Decoder
 from asgard.heimdall.tail.filters import Filter
 from asgard.heimdall.tail.masks import Masks
+from asgard.kafka import lines
 from asgard.kafka.data import Read
 
 
@@ -38,7 +38,8 @@ class Shown:
             return None
         headers = tuple((name, self.masks.header(name, value) or b"") for name, value in record.headers)
         masked = replace(record, key=self.masks.of_key(record.key), headers=headers)
-        document = lines.line(masked, self.masks.value(decoded))
+        seen = self.masks.value(decoded)
+        document = lines.line(masked, seen.encoding, seen.value, seen.problem)
         value = document["value"]
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         where = f"{record.topic}-{record.partition}@{record.offset}"

@@ -1,15 +1,20 @@
 """What records are made of: keys and values in a pool that is made before the load, so that the load costs no making.
 
 The same seed gives the same pool. Values of a size are letters A to Z, as those of Kafka's own ProducerPerformance (a compression
-finds something, but little); events are JSON with the key that belongs to each.
+finds something, but little); events are JSON with the key that belongs to each, and those of a
+file come with their keys, in its order.
 """
 
 from __future__ import annotations
 
+from itertools import islice
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
-from asgard.kafka import stamp
+from asgard.core.errors import WrongUsage
+from asgard.kafka import lines, stamp
 from asgard.loki.load.rides import rides
 from asgard.loki.load.scenario import Keys, Values
 
@@ -24,7 +29,12 @@ Item = tuple[bytes | None, bytes, bytes]
 def pool(keys: Keys, values: Values, seed: int) -> list[Item]:
     """Records to send in turn, again and again: POOL_RECORDS of them, fewer different values where those are large."""
     source = np.random.default_rng(seed)
-    if values.events == "rides":
+    if values.file is not None:
+        found = from_file(Path(values.file))
+        if keys.spread == "uniform":
+            return [_item(key, value) for key, value in found]
+        bodies = [value for _, value in found]
+    elif values.events == "rides":
         events = list(rides(POOL_RECORDS, seed, _START_MS))
         bodies = [event.value for event in events]
         if keys.spread == "uniform":
@@ -34,6 +44,19 @@ def pool(keys: Keys, values: Values, seed: int) -> list[Item]:
     names = _keys(keys, source)
     checked = [(body, stamp.checksum(body).to_bytes(4, "big")) for body in bodies]
     return [(name, *checked[i % len(checked)]) for i, name in enumerate(names)]
+
+
+def from_file(path: Path) -> list[tuple[bytes | None, bytes]]:
+    """Keys and values of the first records of a file of JSON lines, those without a value left out. Raises WrongUsage and InvalidFile."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            records = lines.parse(file, str(path), topic="any")
+            found = [(r.key, r.value) for r in islice(records, POOL_RECORDS) if r.value is not None]
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUsage(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from error
+    if not found:
+        raise WrongUsage(f"{path} holds no record with a value", "Write one with `asgard heimdall peek TOPIC --json`.")
+    return found
 
 
 def mean_bytes(items: list[Item]) -> float:

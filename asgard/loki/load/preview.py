@@ -12,7 +12,7 @@ def preview(load: Scenario, topics: Topics, cluster: str, workers: int) -> list[
     """What the load would do, in lines for people."""
     lines = [f"load {load.name} on {cluster}: {load.duration_s:g} s, {workers} worker{'s' if workers > 1 else ''}"]
     for group in load.producers:
-        size = "rides" if group.values.events else _sizes(group.values)
+        size = "rides" if group.values.events else group.values.file or _sizes(group.values)
         how = (
             f"{_records(group)} records at most" if group.open_loop else f"full speed, {load.records:,} records at most"
         )

@@ -81,7 +81,7 @@ def _scenario(document: Document, name: str, folder: Path, workers: int) -> Scen
         raise InvalidFile(problems)
     longest = max((sum(s.duration for s in p.stages) for p in file.producers), default=0.0)
     duration_s = file.duration or longest or DEFAULT_DURATION_S
-    producers = tuple(_producers(file, i, duration_s, workers) for i in range(len(file.producers)))
+    producers = tuple(_producers(file, i, duration_s, workers, folder) for i in range(len(file.producers)))
     endless = any(not p.open_loop for p in producers)
     return Scenario(
         name=file.name or name,
@@ -99,7 +99,7 @@ def _scenario(document: Document, name: str, folder: Path, workers: int) -> Scen
     )
 
 
-def _producers(file: LoadFile, i: int, duration_s: float, workers: int) -> Producers:
+def _producers(file: LoadFile, i: int, duration_s: float, workers: int, folder: Path) -> Producers:
     given = file.producers[i]
     stages: list[Stage] = []
     if given.rate is not None:
@@ -113,7 +113,7 @@ def _producers(file: LoadFile, i: int, duration_s: float, workers: int) -> Produ
             assert stage.to is not None
             stages.append(Stage(stage.duration, reached, stage.to))
             reached = stage.to
-    values = _values(given.value)
+    values = _values(given.value, folder)
     full_speed = not stages and given.in_flight is None
     before = sum(1 for p in file.producers[:i] if p.topic == given.topic and not p.name)
     return Producers(
@@ -133,7 +133,12 @@ def _producers(file: LoadFile, i: int, duration_s: float, workers: int) -> Produ
     )
 
 
-def _values(value: LoadValue) -> Values:
+def _values(value: LoadValue, folder: Path) -> Values:
+    if value.file is not None:
+        from asgard.loki.load.feed import from_file  # brings numpy
+
+        path = (folder / value.file).absolute()
+        return Values(0, max(len(body) for _, body in from_file(path)), file=str(path))
     if value.events:
         return Values(0, EVENT_BYTES, value.events)
     if value.largest is not None:
@@ -200,8 +205,8 @@ def _of_producers(given: LoadProducers, duration_s: float | None) -> list[tuple[
     if given.idempotence and given.acks != "all":
         found.append((("idempotence",), f"needs acks all, and acks is {given.acks}"))
     value = given.value
-    if sum((value.size is not None, value.largest is not None, value.events is not None)) > 1:
-        found.append((("value",), "has more than one of size, largest and events; allowed is one"))
+    if sum(given is not None for given in (value.size, value.largest, value.events, value.file)) > 1:
+        found.append((("value",), "has more than one of size, largest, events and file; allowed is one"))
     if value.smallest is not None and (value.largest is None or value.smallest > value.largest):
         found.append((("value", "smallest"), "needs a `largest` that is not smaller"))
     return found

@@ -39,11 +39,12 @@ class Keys:
 
 @dataclass(frozen=True)
 class Values:
-    """Random bytes of `smallest` to `largest`, or events (`rides`)."""
+    """Random bytes of `smallest` to `largest`, events (`rides`), or the records of a file (its absolute path)."""
 
     smallest_bytes: int = 1024
     largest_bytes: int = 1024
     events: Literal["rides"] | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True)

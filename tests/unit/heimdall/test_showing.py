@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgard.core.errors import InvalidFile, WrongUsage
-from asgard.heimdall.tail import filters, lines, masks
+from asgard.heimdall.tail import filters, masks
 from asgard.heimdall.tail.decode import Decoder, parse_schema, read_schema
 from asgard.heimdall.tail.show import Shown
+from asgard.kafka import lines
 from asgard.kafka.data import Read
 
 SCHEMA = {

@@ -93,7 +93,7 @@ consumers: [{topic: elsewhere}]
         "bad.yaml:6:37: producers[0].stages[0]: needs either `rate` (holds it) or `to` (leads there)",
         "bad.yaml:7:39: producers[1].in_flight: is for a closed loop; an open loop sends what is due",
         "bad.yaml:7:64: producers[1].idempotence: needs acks all, and acks is 1",
-        "bad.yaml:7:77: producers[1].value: has more than one of size, largest and events; allowed is one",
+        "bad.yaml:7:77: producers[1].value: has more than one of size, largest, events and file; allowed is one",
         "bad.yaml:8:21: consumers[0].topic: is written by no producer; allowed is t",
     ]
 

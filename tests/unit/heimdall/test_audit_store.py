@@ -1,0 +1,111 @@
+"""The audit's state in a database: what is read back is what was committed, on SQLite and on PostgreSQL, however often it is opened."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from asgard.core.errors import Busy, Refused
+from asgard.heimdall.audit.columns import Columns, of_stamps
+from asgard.heimdall.audit.plan import Plan, Tier
+from asgard.heimdall.audit.store import Store, open_store
+from asgard.kafka import stamp
+
+PLAN = Plan("orders", (Tier("raw", ("r",)), Tier("next", ("n1", "n2"))), lateness_s=600)
+S = 1_000_000
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'audit.db'}"
+    return request.getfixturevalue("postgres_server").database()
+
+
+def batches(seed: int) -> list[tuple[str, Columns]]:
+    """Records over two hours in a random order: some lost, some doubled, some without a stamp, some late."""
+    chance = random.Random(seed)
+    runs = [bytes([n]) * 16 for n in range(3)]
+    found = []
+    for part in range(12):
+        for topic in ("r", "n1", "n2"):
+            rows = []
+            for i in range(part * 40, part * 40 + 40):
+                due = i * 7.5 if chance.random() > 0.01 else 1.0
+                if topic == "r" or (chance.random() > 0.1 and (i % 2 == 0) == (topic == "n1")):
+                    rows += [(i, due)] * (2 if chance.random() < 0.05 else 1)
+            stamps = b"".join(
+                stamp.make(runs[i % 3], i % 2, i * 300, int(due * S), b"") if i % 17 else bytes(stamp.SIZE)
+                for i, due in rows
+            )
+            at = np.array([int((due + 1) * S) for _, due in rows], np.int64)
+            if rows:
+                found.append((topic, of_stamps(np.arange(len(rows)) % 2, at, stamps)))
+    return found
+
+
+def run(url: str, given: list[tuple[str, Columns]], reopen: float, seed: int, name: str):
+    """Count with commits; at random the store is opened anew, and what was not committed is counted again."""
+    chance = random.Random(seed)
+    with open_store(url) as database:
+        plan = Plan(name, PLAN.tiers, lateness_s=600)
+        store, at, committed = Store(database, "c", plan), 0, 0
+        while at < len(given):
+            store.counts.add(*given[at])
+            at += 1
+            if chance.random() < 0.3 or at == len(given):
+                store.commit(store.counts.due(set()))
+                committed = at
+            elif chance.random() < reopen:
+                store, at = Store(database, "c", plan), committed
+        return Store(database, "c", plan).report(), Store(database, "c", plan).untold()
+
+
+@pytest.mark.parametrize("seed", range(1))
+def test_an_auditor_that_dies_between_its_commits_counts_what_one_that_lives_counts(url, seed):
+    given = batches(seed)
+    whole, _ = run(url, given, 0.0, seed, "lives")
+    died, untold = run(url, given, 0.6, seed + 100, "dies")
+    # When windows close differs with the commits, so late records may differ; what is in both is the same.
+    assert sum(r.records + r.late for r in whole) == sum(r.records + r.late for r in died)
+    assert sum(r.records for r in died) > 500 and any(r.state == "closed" for r in died)
+    again, _ = run(url, given, 0.0, seed, "again")
+    assert again == whole
+    assert [row for row in died if row.troubled] == untold
+
+
+def test_a_store_that_is_opened_again_knows_open_windows_to_the_bit(url):
+    with open_store(url) as database:
+        store = Store(database, "c", PLAN)
+        for topic, columns in batches(9):
+            store.counts.add(topic, columns)
+        before = store.report()
+        store.commit()
+        again = Store(database, "c", PLAN)
+        assert again.report() == before
+        assert {key: dict(w.ids.spans()) for key, w in again.counts.windows.items()} == {
+            key: dict(w.ids.spans()) for key, w in store.counts.windows.items()
+        }
+
+
+def test_what_the_journal_was_given_is_not_told_again(url):
+    given = batches(4)
+    run(url, given, 0.0, 4, "orders")
+    with open_store(url) as database:
+        store = Store(database, "c", PLAN)
+        untold = store.untold()
+        store.told(untold[:1])
+        assert untold and store.untold() == untold[1:]
+
+
+def test_other_tiers_under_the_same_name_are_refused_and_the_older_auditor_stops(url):
+    with open_store(url) as database:
+        first = Store(database, "c", PLAN)
+        Store(database, "c", Plan("orders", PLAN.tiers, lateness_s=5))
+        with pytest.raises(Busy):
+            first.commit()
+        with pytest.raises(Refused, match="other tiers"):
+            Store(database, "c", Plan("orders", PLAN.tiers[:1]))
+        Store(database, "another cluster", Plan("orders", PLAN.tiers[:1]))
