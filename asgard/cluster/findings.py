@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from asgard.cluster import overload
+from asgard.cluster import health, overload
 from asgard.cluster import quorum as voters
 from asgard.cluster.limits import Limits
 from asgard.cluster.placement import Placement
@@ -53,7 +53,7 @@ class Finding:
 
 @dataclass
 class Tally:
-    """What one pass over the partitions of a snapshot counts."""
+    """What one pass over the partitions of a snapshot counts. What is offline is under-replicated and under min ISR too."""
 
     offline: list[Partition] = field(default_factory=list)
     under_min_isr: list[Partition] = field(default_factory=list)
@@ -69,33 +69,28 @@ class Tally:
 
 
 def tally(snapshot: ClusterSnapshot) -> Tally:
-    """Count the partitions that are not as they should be. A replica that a move just brings is not out of sync."""
+    """Count the partitions that are not as they should be, by the words of `health`."""
     t = Tally()
     min_isr = {name: facts.min_isr or 1 for name, facts in snapshot.topics.items()}
     up = {b.id for b in snapshot.brokers if b.state == "up"}
     for p in snapshot.partitions:
-        replicas, isr = p.replicas, p.isr
-        t.held.update(replicas)
+        t.held.update(p.replicas)
+        first = health.preferred_leader(p)
+        t.preferred[first] += 1
         if p.adding or p.removing:
             t.moving += 1
-            replicas = tuple(r for r in replicas if r not in p.adding)
-        first = p.target_replicas[0]
-        t.preferred[first] += 1
-        if p.leader < 0:
+        if health.under_replicated(p):
+            t.under_replicated.append(p)
+        if health.under_min_isr(p, min_isr.get(p.topic, 1)):
+            t.under_min_isr.append(p)
+        if health.offline(p):
             t.offline.append(p)
             continue
         t.leads[p.leader] += 1
-        if p.leader != first and first in up and first in isr:
+        if health.electable(p, up):
             t.unled.setdefault(first, []).append(p)
-        if len(isr) < len(replicas) or not set(replicas) <= set(isr):
-            away = [r for r in replicas if r not in isr]
-            for r in away:
-                t.lacking.setdefault(r, []).append(p)
-            if away:
-                t.under_replicated.append(p)
-        # A partition with fewer replicas than that takes writes once all of them are in sync.
-        if len(isr) < min(min_isr.get(p.topic, 1), len(replicas)):
-            t.under_min_isr.append(p)
+        for broker in health.missing(p):
+            t.lacking.setdefault(broker, []).append(p)
     return t
 
 
@@ -110,7 +105,7 @@ def findings(
     found = [
         *_offline(snapshot, t),
         *_quorum(snapshot),
-        *_under_min_isr(snapshot, t),
+        *_under_min_isr(t),
         *(f for b in snapshot.brokers for f in _broker(b, snapshot, t)),
         *_silent(snapshot),
         *_slow(snapshot, t),
@@ -162,21 +157,23 @@ def _quorum(snapshot: ClusterSnapshot) -> Iterable[Finding]:
     quorum = snapshot.quorum
     if quorum is None:
         return
-    health = voters.health(quorum)
-    if health.problem:
-        yield Finding("quorum-at-risk", "metadata quorum", health.problem, health.down)
+    found = voters.health(quorum)
+    if found.problem:
+        yield Finding("quorum-at-risk", "metadata quorum", found.problem, found.down)
 
 
-def _under_min_isr(snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
-    if not t.under_min_isr:
+def _under_min_isr(t: Tally) -> Iterable[Finding]:
+    """Those that have a leader; the offline ones are found as such."""
+    led = [p for p in t.under_min_isr if not health.offline(p)]
+    if not led:
         return
-    away = Counter(r for p in t.under_min_isr for r in p.replicas if r not in p.isr and r not in p.adding)
+    away = Counter(r for p in led for r in health.missing(p))
     brokers = tuple(b for b, _ in away.most_common())
     text = (
-        f"{_partitions(t.under_min_isr)} under min.insync.replicas: producers with acks=all are refused."
+        f"{_partitions(led)} under min.insync.replicas: producers with acks=all are refused."
         f" Out of sync: {_brokers(brokers)}."
     )
-    yield _finding("under-min-isr", "min.insync.replicas", text, brokers, t.under_min_isr)
+    yield _finding("under-min-isr", "min.insync.replicas", text, brokers, led)
 
 
 def _broker(b: Broker, snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:

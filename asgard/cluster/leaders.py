@@ -10,10 +10,12 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from asgard.cluster import health
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.core.units import format_size
 from asgard.kafka.model import Broker, Partition, Topic
 from asgard.kafka.ports import ControlPlane
+from asgard.kafka.temporary import is_unknown_topic
 
 TopicPartition = tuple[str, int]
 _LEADS_WITHIN_S = 10.0
@@ -77,15 +79,14 @@ def find(topics: dict[str, Topic], wanted: Collection[TopicPartition]) -> list[P
 
 def away(partitions: Collection[Partition]) -> list[Partition]:
     """Those that another than the preferred leader leads, although that one is in sync."""
-    return [
-        p for p in partitions if p.leader >= 0 and p.leader != p.target_replicas[0] and p.target_replicas[0] in p.isr
-    ]
+    return [p for p in partitions if health.electable(p)]
 
 
 def preferred(control: ControlPlane, partitions: Collection[Partition]) -> Elected:
-    """Let preferred leaders lead these."""
+    """Let preferred leaders lead these. What was deleted meanwhile is left out."""
     answers = control.elect_preferred_leaders([(p.topic, p.partition) for p in partitions]) if partitions else {}
-    return _elected({key: error.what if error else None for key, error in answers.items()})
+    there = {key: error for key, error in answers.items() if error is None or not is_unknown_topic(error)}
+    return _elected({key: error.what if error else None for key, error in there.items()})
 
 
 def danger(p: Partition, brokers: Collection[Broker], sizes: dict[tuple[int, str, int], int]) -> Danger:
@@ -124,7 +125,7 @@ def unclean(control: ControlPlane, wanted: Collection[TopicPartition]) -> Electe
     elected = _elected({key: e.what if e else None for key, e in control.elect_unclean_leaders(wanted).items()})
     ours = [parse(name) for name in elected.led]
     give_up = time.monotonic() + _LEADS_WITHIN_S
-    while unled := [p for p in find(control.topics({t for t, _ in ours}), ours) if p.leader < 0]:
+    while unled := [p for p in find(control.topics({t for t, _ in ours}), ours) if health.offline(p)]:
         if time.monotonic() > give_up:
             names = ", ".join(f"{p.topic}-{p.partition}" for p in unled[:_NAMED])
             raise Failed(f"{names} still has no leader after {_LEADS_WITHIN_S:.0f} s", "asgard thor status shows why.")

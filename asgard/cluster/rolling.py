@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from asgard.cluster import health
 from asgard.core.errors import AsgardError, Failed, Interrupted, Refused
 from asgard.kafka.model import Partition, Quorum, Topic
 from asgard.kafka.ports import ControlPlane, NodeControl
@@ -117,7 +118,8 @@ def _count(partitions: int) -> str:
 
 
 def _others_behind(p: Partition, node: int) -> list[int]:
-    return [r for r in p.target_replicas if r != node and r not in p.isr]
+    """Stricter than "under-replicated": a move that is still adding replicas is waited for."""
+    return [r for r in health.awaited(p) if r != node]
 
 
 def _wait_until_safe(control: ControlPlane, nodes: NodeControl, node: int, deadline_s: float, poll_s: float) -> None:
@@ -195,8 +197,8 @@ def behind(node: int, topics: Iterable[Topic], up: Collection[int]) -> Lack | No
     It can't catch up where the partition has no leader and nobody who is up may become one: Kafka then waits for a replica
     that was in sync, and where that one lost its claim too, as a single replica whose log is gone, for ever.
     """
-    late = [p for t in topics for p in t.partitions if node in p.target_replicas and node not in p.isr]
-    stuck = [p for p in late if p.leader < 0 and not set(up).intersection((*p.isr, *p.elr))]
+    late = [p for t in topics for p in t.partitions if node in health.awaited(p)]
+    stuck = [p for p in late if health.offline(p) and not set(up).intersection((*p.isr, *p.elr))]
     if stuck:
         name = f"{stuck[0].topic}-{stuck[0].partition}"
         has, others = ("has", "") if len(stuck) == 1 else ("have", f" and {len(stuck) - 1} more")

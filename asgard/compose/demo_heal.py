@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from asgard.cluster import health
 from asgard.cluster.limits import Limits
 from asgard.compose import heal
 from asgard.core.errors import AsgardError, Failed, Unreachable
@@ -122,9 +123,9 @@ def _watched(target: Target, policy: Policy, sight: _Sight) -> Iterator[None]:
 
 
 def whole(control: ControlPlane) -> bool:
-    """Whether every partition has all of its replicas in sync; a look that fails tells nothing."""
+    """Whether every partition has recovered; a look that fails tells nothing."""
     try:
         topics = control.topics()
     except Unreachable:
         return False
-    return all(set(p.replicas) == set(p.isr) for t in topics.values() for p in t.partitions)
+    return health.all_recovered(p for t in topics.values() for p in t.partitions)

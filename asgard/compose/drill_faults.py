@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from asgard.cluster import health
 from asgard.cluster.limits import Limits
 from asgard.compose import heal
 from asgard.core.errors import AsgardError, Interrupted
@@ -40,7 +41,10 @@ _REMEDIES = frozenset({"restart", "replace", "reassign"})
 
 @dataclass(frozen=True)
 class Look:
-    """The cluster at a moment: brokers that are up, those that hold replicas, those that some partition lacks."""
+    """The cluster at a moment: brokers that are up, those that hold replicas, those that some partition lacks.
+
+    Stricter than "under-replicated": a replica that a move is still adding is lacking too, and all are to be in sync.
+    """
 
     up: frozenset[int]
     holding: frozenset[int]
@@ -61,12 +65,13 @@ def look(control: ControlPlane) -> Look | None:
     """One look; None where nobody answered in time."""
     try:
         up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
+        # Without reassignments, what a move is adding looks like any other replica.
         partitions = [p for topic in control.topics(moves=False).values() for p in topic.partitions]
     except AsgardError:
         return None
     holding = frozenset(replica for p in partitions for replica in p.replicas)
-    lacking = frozenset(replica for p in partitions for replica in set(p.replicas).difference(p.isr))
-    return Look(up, holding, lacking, any(p.leader < 0 for p in partitions))
+    lacking = frozenset(replica for p in partitions for replica in health.missing(p))
+    return Look(up, holding, lacking, any(map(health.offline, partitions)))
 
 
 @dataclass

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asgard.cluster import look
+from asgard.cluster import leaders, look
 from asgard.cluster.limits import Limits
 from asgard.compose import holding, settle
 from asgard.core.errors import Failed, Refused
 from asgard.core.schema import recipe as schema
 from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.kafka.target import Target
-from asgard.kafka.temporary import is_unknown_topic
 from asgard.thor.heal import policy as policies
 from asgard.thor.heal.policy import Policy
 from asgard.thor.recipes import moves, program, restart
@@ -140,20 +139,14 @@ class Steps:
     def elect(self, attempt: Attempt) -> Done:
         """Let preferred leaders lead that do not."""
         with self.change(attempt) as held:
-            away = [
-                (p.topic, p.partition)
-                for t in held.control.topics().values()
-                for p in t.partitions
-                if p.leader >= 0 and p.leader != p.target_replicas[0] and p.target_replicas[0] in p.isr
-            ]
+            away = leaders.away([p for t in held.control.topics().values() for p in t.partitions])
             if not away:
                 return Done("nothing", "every partition is led by its preferred leader")
-            errors = held.control.elect_preferred_leaders(away)
-        refused = {k: e for k, e in errors.items() if e is not None and not is_unknown_topic(e)}
-        if refused:
-            (topic, partition), error = next(iter(refused.items()))
-            raise Failed(f"{len(refused)} of {len(away)} elections were refused: {topic}-{partition}: {error.what}")
-        return Done("done", f"{len(away)} partitions are led by their preferred leader again")
+            elected = leaders.preferred(held.control, away)
+        if elected.refused:
+            name, why = next(iter(elected.refused.items()))
+            raise Failed(f"{len(elected.refused)} of {len(away)} elections were refused: {name}: {why}")
+        return Done("done", f"{len(elected.led)} partitions are led by their preferred leader again")
 
     def rolling_restart(self, attempt: Attempt) -> Done:
         """Restart the nodes one by one."""

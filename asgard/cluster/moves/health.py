@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from asgard.cluster import health as replicas
 from asgard.kafka.model import Broker, Topic
 
 TopicPartition = tuple[str, int]
@@ -43,14 +44,13 @@ class Worse:
 
 
 def health(brokers: Iterable[Broker], topics: Iterable[Topic]) -> Health:
-    """The look as a value. Replicas that are being added are not missed."""
+    """The look as a value."""
     offline, lacking = set(), {}
     for p in (p for topic in topics for p in topic.partitions):
-        if p.leader < 0:
+        if replicas.offline(p):
             offline.add((p.topic, p.partition))
-        missing = frozenset(p.replicas).difference(p.isr, p.adding)
-        if missing:
-            lacking[p.topic, p.partition] = missing
+        if missing := replicas.missing(p):
+            lacking[p.topic, p.partition] = frozenset(missing)
     return Health(frozenset(b.id for b in brokers if b.state == "up"), frozenset(offline), lacking)
 
 

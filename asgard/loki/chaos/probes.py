@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from asgard.cluster import health
 from asgard.core.errors import AsgardError, Interrupted, WrongUsage
 from asgard.kafka.model import Partition
 from asgard.loki.chaos import session
@@ -59,22 +60,22 @@ def can_produce_and_consume(within: float = WITHIN_S) -> bool:
 
 def offline_partitions(topic: str | None = None, within: float = 0.0) -> int:
     """Partitions without a leader."""
-    return _until_none(within, lambda: sum(p.leader < 0 for p in _partitions(topic)))
+    return _until_none(within, lambda: sum(map(health.offline, _partitions(topic))))
 
 
 def under_replicated_partitions(topic: str | None = None, within: float = 0.0) -> int:
-    """Partitions with a replica that is not in sync."""
-    return _until_none(within, lambda: sum(not set(p.target_replicas) <= set(p.isr) for p in _partitions(topic)))
+    """Partitions with a replica that is not in sync; one that a reassignment is still adding is not missed."""
+    return _until_none(within, lambda: sum(map(health.under_replicated, _partitions(topic))))
 
 
 def under_min_isr_partitions(topic: str | None = None, within: float = 0.0) -> int:
     """Partitions with fewer in-sync replicas than min.insync.replicas: acks=all is refused there."""
-    return _until_none(within, lambda: _against_min_isr(topic, lambda in_sync, least: in_sync < least))
+    return _until_none(within, lambda: _against_min_isr(topic, health.under_min_isr))
 
 
 def at_min_isr_partitions(topic: str | None = None, within: float = 0.0) -> int:
-    """Partitions with exactly as many in-sync replicas as min.insync.replicas, and replicas that are out of sync."""
-    return _until_none(within, lambda: _against_min_isr(topic, lambda in_sync, least: in_sync == least))
+    """Under-replicated partitions with as many in-sync replicas as min.insync.replicas: one less, and acks=all is refused."""
+    return _until_none(within, lambda: _against_min_isr(topic, health.at_min_isr))
 
 
 def brokers_up() -> int:
@@ -126,7 +127,7 @@ def reassigning_partitions(within: float = 0.0) -> int:
 
 def not_led_by_preferred(topic: str | None = None, within: float = 0.0) -> int:
     """Partitions whose leader is not the first of their replicas."""
-    return _until_none(within, lambda: sum(p.leader != p.target_replicas[0] for p in _partitions(topic)))
+    return _until_none(within, lambda: sum(not health.led_by_preferred(p) for p in _partitions(topic)))
 
 
 def led_by(broker: int, topic: str | None = None) -> int:
@@ -161,11 +162,9 @@ def snapshot() -> dict[str, Any]:
         "brokers": [{"id": b.id, "state": b.state, "rack": b.rack} for b in control.cluster().brokers],
         "voters": [{"id": v.id, "lag": v.lag} for v in quorum.voters],
         "partitions": len(partitions),
-        "offline": [f"{p.topic}-{p.partition}" for p in partitions if p.leader < 0],
-        "under_replicated": [
-            f"{p.topic}-{p.partition}" for p in partitions if not set(p.target_replicas) <= set(p.isr)
-        ],
-        "reassigning": sum(bool(p.adding or p.removing) for p in partitions),
+        "offline": [f"{p.topic}-{p.partition}" for p in partitions if health.offline(p)],
+        "under_replicated": [f"{p.topic}-{p.partition}" for p in partitions if health.under_replicated(p)],
+        "reassigning": sum(map(health.moving, partitions)),
     }
 
 
@@ -176,11 +175,11 @@ def _partitions(topic: str | None) -> list[Partition]:
     return [p for t in found.values() for p in t.partitions]
 
 
-def _against_min_isr(topic: str | None, counts: Callable[[int, int], bool]) -> int:
+def _against_min_isr(topic: str | None, counts: Callable[[Partition, int], bool]) -> int:
     key = "min.insync.replicas"
-    lacking = [p for p in _partitions(topic) if not set(p.target_replicas) <= set(p.isr)]
+    lacking = [p for p in _partitions(topic) if health.under_replicated(p)]
     configs = session.site().control.effective_topic_configs({p.topic for p in lacking}, [key]) if lacking else {}
-    return sum(counts(len(p.isr), int(configs.get(p.topic, {}).get(key, 1))) for p in lacking)
+    return sum(counts(p, int(configs.get(p.topic, {}).get(key, 1))) for p in lacking)
 
 
 def _until_none(within_s: float, count: Callable[[], int]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from asgard.cluster import health
 from asgard.kafka.model import Broker, Topic
 
 _NAMED = 3
@@ -24,7 +25,7 @@ def judge(
     """All brokers up, every partition in sync, and none that would stop to take acks=all with one replica less.
 
     `min_isr`: topic to the min.insync.replicas in force. Topics that match `exclude` may have no replica to spare; they must be
-    in sync all the same. Moves that are under way count as out of sync until they are done.
+    in sync all the same. Stricter than "under-replicated": a move that is under way counts as out of sync until it is done.
     """
     patterns = tuple(exclude)
     offline, lagging, bare = [], [], []
@@ -32,11 +33,11 @@ def judge(
         spared = any(fnmatchcase(topic.name, pattern) for pattern in patterns)
         for p in topic.partitions:
             name = f"{p.topic}-{p.partition}"
-            if p.leader < 0:
+            if health.offline(p):
                 offline.append(name)
-            elif not set(p.replicas) <= set(p.isr) or p.adding or p.removing:
+            elif not health.recovered(p):
                 lagging.append(name)
-            elif not spared and len(p.isr) <= min_isr.get(topic.name, 1):
+            elif not spared and health.spare(p, min_isr.get(topic.name, 1)) <= 0:
                 bare.append(name)
     away = sorted(b.id for b in brokers if b.state != "up")
     said = [

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from asgard.cluster import health
 from asgard.cluster import quorum as voters
 from asgard.cluster.findings import Tally, findings, tally
 from asgard.cluster.limits import Limits
@@ -166,7 +167,7 @@ class Facts:
 
 def _at_min_isr(facts: Facts) -> float:
     least = {topic: known.min_isr or 1 for topic, known in facts.snapshot.topics.items()}
-    return float(sum(1 for p in facts.snapshot.partitions if len(p.isr) == least.get(p.topic, 1)))
+    return float(sum(1 for p in facts.snapshot.partitions if health.at_min_isr(p, least.get(p.topic, 1))))
 
 
 def _controllers_spare(facts: Facts) -> float | None:
@@ -176,12 +177,12 @@ def _controllers_spare(facts: Facts) -> float | None:
 
 def _not_preferred(facts: Facts) -> float:
     partitions = facts.snapshot.partitions
-    away = sum(1 for p in partitions if p.leader >= 0 and p.leader != p.target_replicas[0])
+    away = sum(1 for p in partitions if not health.offline(p) and not health.led_by_preferred(p))
     return away / len(partitions) if partitions else 0.0
 
 
 _CLUSTER: dict[str, Callable[[Facts], float | None]] = {
-    "under_replicated": lambda f: float(len(f._tally.under_replicated) + len(f._tally.offline)),
+    "under_replicated": lambda f: float(len(f._tally.under_replicated)),
     "under_min_isr": lambda f: float(len(f._tally.under_min_isr)),
     "at_min_isr": _at_min_isr,
     "offline_partitions": lambda f: float(len(f._tally.offline)),

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from asgard.cluster import rolling
+from asgard.cluster import health, rolling
 from asgard.core.errors import AsgardError, Busy, Failed, Interrupted, Refused, WrongUsage
 from asgard.core.units import format_duration
 from asgard.kafka.model import Node
@@ -92,7 +92,7 @@ def _wait_until_whole(control: ControlPlane, node: int | None, give_up: float) -
                 f"{p.topic}-{p.partition}"
                 for t in control.topics().values()
                 for p in t.partitions
-                if set(p.replicas) - set(p.adding) - set(p.isr) - {node}
+                if health.offline(p) or set(health.missing(p)) - {node}
             ]
         except (Busy, Refused, Interrupted):
             raise

@@ -51,7 +51,7 @@ EVEN = replace(HEALTHY, partitions=tuple(Partition("t", n, (n % 4 + 1,), (n % 4 
     [
         (HEALTHY, "under_replicated == 0", True, "it is 0"),
         (BROKEN, "under_replicated == 0", False, "it is 3"),
-        (BROKEN, "under_min_isr > 0", True, "it is 1"),
+        (BROKEN, "under_min_isr > 0", True, "it is 2"),
         (HEALTHY, "at_min_isr == 0", False, "it is 1"),
         (BROKEN, "offline_partitions == 1", True, "it is 1"),
         (BROKEN, "reassigning >= 1", True, "it is 1"),

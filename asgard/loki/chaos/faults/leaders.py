@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from asgard.cluster import health
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.kafka.model import Move, Partition
 from asgard.kafka.ports import ControlPlane
@@ -47,7 +48,7 @@ def leader_storm(
 
 
 def _whole(p: Partition) -> bool:
-    return len(p.replicas) > 1 and set(p.replicas) == set(p.isr) and not p.adding and not p.removing
+    return len(p.replicas) > 1 and health.recovered(p)
 
 
 def _turned(replicas: tuple[int, ...], by: int) -> tuple[int, ...]:
@@ -69,7 +70,7 @@ def order(control: ControlPlane, wanted: Mapping[tuple[str, int], tuple[int, ...
     moves = [
         Move(*key, wanted[key])
         for key, p in there.items()
-        if set(p.replicas) == set(wanted[key]) and p.replicas != wanted[key] and not p.adding and not p.removing
+        if set(p.replicas) == set(wanted[key]) and p.replicas != wanted[key] and not health.moving(p)
     ]
     errors = control.reassign(moves) if moves else {}
     for (topic, partition), error in errors.items():

@@ -1,0 +1,89 @@
+"""Is a partition healthy? The one answer that status, healing, moves, restarts, probes and drills share. Pure.
+
+A replica that a reassignment is adding is not missed while it copies: the partition has what it had before. A replica that a
+reassignment is removing counts until it is gone. That is how Kafka's own UnderReplicatedPartitions counts, with one difference:
+here it is replicas that are compared, not their number, so a new replica in sync does not make up for an old one that is not.
+
+A caller that wants more than this says so. `awaited` is the stricter question of restarts and of "recovered": which replicas of
+the final list are not in sync, those being added included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from asgard.kafka.model import Partition
+
+
+def expected(p: Partition) -> tuple[int, ...]:
+    """The replicas that should be in sync now: all but those being added."""
+    return tuple(r for r in p.replicas if r not in p.adding) if p.adding else p.replicas
+
+
+def missing(p: Partition) -> tuple[int, ...]:
+    """The expected replicas that are out of sync."""
+    return tuple(r for r in expected(p) if r not in p.isr)
+
+
+def awaited(p: Partition) -> tuple[int, ...]:
+    """The replicas of the final list that are out of sync, those being added included."""
+    return tuple(r for r in p.target_replicas if r not in p.isr)
+
+
+def offline(p: Partition) -> bool:
+    """No leader: nothing can be read or written."""
+    return p.leader < 0
+
+
+def under_replicated(p: Partition) -> bool:
+    """An expected replica is out of sync. An offline partition counts too: nothing can be copied from it."""
+    return p.leader < 0 or any(r not in p.isr for r in p.replicas if r not in p.adding)
+
+
+def spare(p: Partition, min_isr: int) -> int:
+    """How many in-sync replicas may go before acks=all is refused; negative: it is refused now.
+
+    A partition with fewer replicas than min.insync.replicas takes writes once all of them are in sync.
+    """
+    return len(p.isr) - min(min_isr, len(expected(p)))
+
+
+def under_min_isr(p: Partition, min_isr: int) -> bool:
+    """Fewer replicas in sync than min.insync.replicas asks for, or no leader: acks=all is refused."""
+    return p.leader < 0 or spare(p, min_isr) < 0
+
+
+def at_min_isr(p: Partition, min_isr: int) -> bool:
+    """Acks=all works now, and would be refused with one replica less."""
+    return p.leader >= 0 and spare(p, min_isr) == 0
+
+
+def preferred_leader(p: Partition) -> int:
+    """The first replica of the final list."""
+    return p.target_replicas[0]
+
+
+def led_by_preferred(p: Partition) -> bool:
+    """Whether the preferred leader leads; False without a leader."""
+    return p.leader == preferred_leader(p)
+
+
+def electable(p: Partition, up: Collection[int] | None = None) -> bool:
+    """Whether an election of preferred leaders would change the leader. `up`: the brokers that could lead; None: any."""
+    first = preferred_leader(p)
+    return p.leader not in (-1, first) and first in p.isr and (up is None or first in up)
+
+
+def moving(p: Partition) -> bool:
+    """Whether a reassignment of it is under way."""
+    return bool(p.adding or p.removing)
+
+
+def recovered(p: Partition) -> bool:
+    """It has a leader, every replica is in sync, and no reassignment is under way."""
+    return p.leader >= 0 and not moving(p) and all(r in p.isr for r in p.replicas)
+
+
+def all_recovered(partitions: Iterable[Partition]) -> bool:
+    """Whether every partition is `recovered`."""
+    return all(recovered(p) for p in partitions)
