@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from asgard.cluster.reassign import RATES, REPLICAS
 from asgard.core import process
 from asgard.core.errors import AsgardError
 from asgard.kafka.ports import ControlPlane
+from asgard.kafka.throttle import RATES, REPLICAS
 
 if TYPE_CHECKING:
     from asgard.journal.store.database import Database

@@ -1,4 +1,4 @@
-"""What Thor works with while it changes a cluster."""
+"""What a service works with while it changes a cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from asgard.kafka.ports import ControlPlane
 
 if TYPE_CHECKING:
-    from asgard.journal.leases import Lease
+    from asgard.journal.leases import Held
     from asgard.journal.store.database import Database
 
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 class HeldCluster:
     """A cluster that this process may change. `control` looks at the lease before each write and raises LeaseLost.
 
-    `name` is what sentences call the cluster; `lease` is that of its changes.
+    `name` is what sentences call the cluster; `lease` is that of its changes; `service` is who changes it, in the journal.
     """
 
     cluster_id: str
     name: str
     control: ControlPlane
     journal: Database
-    lease: Lease
+    lease: Held
+    service: str = "thor"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CALL_DEADLINE_S = 10.0
 """Deadline of a call to the cluster that is made under a lease."""
 # By name: every command that changes things asks for the handlers, and few of them have anything to settle.
-REASSIGNMENT = "asgard.reassignment/v1"
+REASSIGNMENT = "asgard.reassignment/v1"  # of older versions
 EXECUTION = "asgard.execution/v1"
 SCRATCH_TOPICS = "asgard.scratch-topics/v1"
 FAULT = "asgard.fault/v1"
@@ -32,12 +32,6 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
 
     Moves that a dead run submitted are waited for `wait_s` seconds; those that run on after it stay for a later command.
     """
-
-    def reassigned(operation: Operation, lease: Lease) -> str:
-        from asgard.cluster import reassign
-
-        with _reached(operation, lease, control) as cluster:
-            return reassign.undo(cluster, operation.undo, wait_s=wait_s)
 
     def executed(operation: Operation, lease: Lease) -> str:
         from asgard.cluster import moves
@@ -63,7 +57,7 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
             breaking.ended(lease.journal, operation, outcome)
             return outcome
 
-    return {REASSIGNMENT: reassigned, EXECUTION: executed, SCRATCH_TOPICS: scratch_topics, FAULT: fault}
+    return {REASSIGNMENT: executed, EXECUTION: executed, SCRATCH_TOPICS: scratch_topics, FAULT: fault}
 
 
 def leftovers() -> Leftovers:

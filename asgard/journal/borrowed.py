@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from asgard.journal.errors import TAKEN, lease_lost
-from asgard.journal.lease_rows import held_with, lock, renew
-from asgard.journal.rules import TIMING, Timing
+from asgard.journal.lease_rows import held_with, lock, renew, wanted_by
+from asgard.journal.rules import TIMING, Claimant, Timing
 from asgard.journal.store import tables
 from asgard.journal.store.database import Database
 
@@ -26,6 +26,11 @@ class Borrowed:
         self.fence = fence
         self._journal = journal
         self._timing = timing
+
+    @property
+    def wanted_by(self) -> Claimant | None:
+        """As `journal.leases.Held`."""
+        return wanted_by(self._journal, self.name, self.fence)
 
     def check(self, call_deadline_s: float) -> None:
         """As `journal.leases.Held`; renews it where that helps."""

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from asgard.core import process
 from asgard.core.process import Identity
-from asgard.journal.rules import Blocked, Claimant, LeaseState, Timing, Wait, blocked
+from asgard.journal.rules import Blocked, Claimant, LeaseState, Timing, Wait, blocked, next_in_line
 from asgard.journal.store import tables
 from asgard.journal.store.database import Database
 
@@ -132,6 +132,15 @@ def waiting(journal: Database) -> list[tuple[str, Claimant]]:
 def held_with(name: str, fence: int) -> tuple[sa.ColumnElement[bool], ...]:
     """What picks the row of a lease that is held with this fence."""
     return (_l.name == name, _l.fence == fence, _l.pid.is_not(None))
+
+
+def wanted_by(journal: Database, name: str, fence: int) -> Claimant | None:
+    """Who waits with a higher priority than that of the holder with this fence."""
+    with journal.read() as connection:
+        now = journal.now(connection)
+        mine = connection.execute(sa.select(_l.priority).where(*held_with(name, fence))).scalar()
+        first = next_in_line(waits_for(connection, name), now, process.is_dead)
+    return first.claimant if first and mine is not None and first.claimant.priority > mine else None
 
 
 def state_of(connection: Connection, name: str) -> LeaseState | None:

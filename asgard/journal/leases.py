@@ -37,8 +37,17 @@ from sqlalchemy.engine import Connection
 from asgard.core import process
 from asgard.core.errors import AsgardError, Busy
 from asgard.journal.errors import TAKEN, LeaseLost, lease_lost
-from asgard.journal.lease_rows import attempt, give_back, held_with, listed, lock, renew, state_of, waiting, waits_for
-from asgard.journal.rules import TIMING, Blocked, Claimant, Priority, Timing, Wait, next_in_line
+from asgard.journal.lease_rows import (
+    attempt,
+    give_back,
+    listed,
+    lock,
+    renew,
+    state_of,
+    waiting,
+    wanted_by,
+)
+from asgard.journal.rules import TIMING, Blocked, Claimant, Priority, Timing, Wait
 from asgard.journal.store import tables
 from asgard.journal.store.database import Database
 
@@ -79,6 +88,11 @@ class Held(Protocol):
 
     @property
     def fence(self) -> int: ...
+
+    @property
+    def wanted_by(self) -> Claimant | None:
+        """Who waits with a higher priority: hand over to them."""
+        ...
 
     def check(self, call_deadline_s: float) -> None:
         """Return only if the lease outlives a call with this deadline that starts now. Raises LeaseLost."""
@@ -180,12 +194,8 @@ class Lease:
 
     def _look(self) -> None:
         """Note who waits with a higher priority."""
-        with suppress(AsgardError), self._journal.read() as connection:
-            now = self._journal.now(connection)
-            mine = connection.execute(sa.select(_l.priority).where(*held_with(self.name, self.fence))).scalar()
-            first = next_in_line(waits_for(connection, self.name), now, process.is_dead)
-            wanted = first is not None and mine is not None and first.claimant.priority > mine
-            self._wanted_by = first.claimant if first and wanted else None
+        with suppress(AsgardError):
+            self._wanted_by = wanted_by(self._journal, self.name, self.fence)
 
     def _keep(self) -> None:
         due = _seconds() + self.timing.renew_s

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asgard.cluster import reassign
+from asgard.cluster.moves.record import OLD_FORMAT
 from asgard.compose.settle import leftovers
 from asgard.journal import leases, operations
 from asgard.journal.store.database import open_journal
@@ -97,11 +97,11 @@ def test_preview_and_drift_tell_what_a_dead_run_left_in_the_cluster_and_up_settl
         change = leases.cluster_change(stack.cluster.cluster_id)
         for lease_name in (change, leases.cluster_change("another cluster")):
             with leases.hold(journal, lease_name, priority=leases.Priority.CHANGE, doing="a run that dies") as lease:
-                operations.begin(journal, reassign.FORMAT, "somewhere", {"format": reassign.FORMAT}, lease)
+                operations.begin(journal, OLD_FORMAT, "somewhere", {"format": OLD_FORMAT}, lease)
     found: list[str] = []
     settled: list[str] = []
     left = operations.Leftovers(
-        {reassign.FORMAT: lambda operation, lease: "put back"},
+        {OLD_FORMAT: lambda operation, lease: "put back"},
         lambda done: settled.append(done.operation.lease),
         lambda them: found.extend(operation.lease for operation in them),
     )

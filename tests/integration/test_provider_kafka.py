@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import Callable, Coroutine
@@ -11,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from asgard.cluster import reassign
+from asgard.cluster.moves.record import OLD_FORMAT
+from asgard.core import paths
 from asgard.core.errors import Refused
 from asgard.kafka.admin import check_login, connect
 from asgard.kafka.connection import Connection, scram_properties
 from asgard.kafka.model import Acl, ConfigChange, NewTopic, QuotaEntity, ScramCredential
+from asgard.kafka.throttle import RATES
 from asgard.odin.provider.former import Former
-from asgard.odin.provider.moves import file_log, left_behind
+from asgard.odin.provider.moves import left_behind
 from asgard.odin.resources.kinds import ACL, CONFIG, QUOTA, TOPIC, UNKNOWN, USER, Values
 from tests.harness import AckedProducer, RealCluster
 from tests.harness.placing import eventually
@@ -204,18 +207,18 @@ def test_another_replication_factor_moves_replicas_and_leaves_no_throttle(
     play(secured_cluster, story)
 
 
-def test_a_throttle_that_a_killed_program_left_is_lifted_by_the_next_change_of_a_factor(
+def test_a_throttle_that_a_killed_program_of_an_older_version_left_is_lifted_by_the_next_change_of_a_factor(
     secured_cluster: RealCluster, topic_name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ASGARD_HOME", str(tmp_path))
-    rates = dict.fromkeys(reassign.RATES, "5000000")
+    rates = dict.fromkeys(RATES, "5000000")
 
     async def story(d: Driver) -> None:
         await d.up(TOPIC, "t", topic(topic_name, replication=1))
         with connect(secured_cluster.connection) as control:
             settings = [["broker", "", key, value, None] for key, value in rates.items()]
-            record = {"format": reassign.FORMAT, "moves": [], "settings": settings}
-            file_log(left_behind(secured_cluster.cluster_id))(record)
+            record = {"format": OLD_FORMAT, "moves": [], "settings": settings}
+            paths.write_atomic(left_behind(secured_cluster.cluster_id), json.dumps(record))
             control.alter_configs([ConfigChange("broker", "", rates)])
             eventually(lambda: rates.items() <= control.broker_configs("").items())
             assert await d.up(TOPIC, "t", topic(topic_name, replication=2)) == "update"

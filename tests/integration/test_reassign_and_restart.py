@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from asgard.cluster import reassign, rolling
-from asgard.cluster.replication_factor import with_replication
+from asgard.cluster import moves, replication_factor, rolling
+from asgard.cluster.held import HeldCluster
+from asgard.cluster.limits import Limits
+from asgard.cluster.moves.record import OLD_FORMAT
 from asgard.core.errors import Busy, Failed, Refused
+from asgard.journal import leases, operations
+from asgard.journal.store.database import open_journal
+from asgard.kafka import temporary
 from asgard.kafka.admin import AdminClient, connect
 from asgard.kafka.data import Record, Writer, read
 from asgard.kafka.model import ConfigChange, Move, NewTopic
+from asgard.kafka.throttle import RATES, REPLICAS
 from asgard.machines.local.nodes import LocalNodes
 from tests.harness import AckedProducer, RealCluster
 from tests.harness.placing import eventually
@@ -30,7 +36,7 @@ def control(secured_cluster: RealCluster) -> Iterator[AdminClient]:
     """As the administrator; no move is left running and no throttle on."""
     with connect(secured_cluster.connection) as client:
         yield client
-        reassign.cancel(client, [(p.topic, p.partition) for p in client.reassignments()])
+        client.reassign([Move(p.topic, p.partition, ()) for p in client.reassignments()])
 
 
 def made(control: AdminClient, topic: NewTopic) -> None:
@@ -50,117 +56,97 @@ def filled(cluster: RealCluster, control: AdminClient, topic: NewTopic, megabyte
 
 
 def rates(control: AdminClient) -> dict[str, str]:
-    return {k: v for k, v in control.broker_configs("").items() if k in reassign.RATES}
+    return {k: v for k, v in control.broker_configs("").items() if k in RATES}
 
 
-class Notes:
-    """What a caller remembers until it may forget."""
+@pytest.fixture
+def held(secured_cluster: RealCluster, control: AdminClient, tmp_path: Path) -> Iterator[HeldCluster]:
+    """The cluster, held by a command that changes replication factors, with a journal of its own."""
+    name = leases.cluster_change(secured_cluster.cluster_id)
+    with (
+        open_journal(f"sqlite:///{tmp_path / 'journal.db'}") as journal,
+        leases.hold(journal, name, priority=leases.Priority.CHANGE, doing="odin up tried") as lease,
+    ):
+        yield HeldCluster(secured_cluster.cluster_id, "tried", control, journal, lease, "odin")
 
-    def __init__(self) -> None:
-        self.record: reassign.Record | None = None
-        self.kept: list[reassign.Record] = []
 
-    def remember(self, record: reassign.Record) -> None:
-        self.record = json.loads(json.dumps(record))
-        self.kept.append(record)
-
-    def forget(self) -> None:
-        self.record = None
+def changed(held: HeldCluster, topic: str, factor: int, throttle: float | None = None, **how: Any) -> moves.Executed:
+    """A topic's replication factor, changed as Odin does it."""
+    plan = replication_factor.plan(
+        held.cluster_id,
+        held.control.topics([topic])[topic].partitions,
+        held.control.cluster().brokers,
+        {topic: factor},
+        {},
+    )
+    return moves.run(held, plan, Limits(), replan=replication_factor.replan, throttle=throttle, **how)
 
 
 def test_a_topic_goes_from_one_replica_to_three_and_back_to_two_without_losing_a_record(
-    secured_cluster: RealCluster, control: AdminClient, topic_name: str
+    secured_cluster: RealCluster, control: AdminClient, held: HeldCluster, topic_name: str
 ) -> None:
     filled(secured_cluster, control, NewTopic(topic_name, 3, 1, {"retention.ms": "-1"}), megabytes=6)
     operators = {"leader.replication.throttled.rate": "777777777"}
     control.alter_configs([ConfigChange("broker", "", operators)])
     eventually(lambda: rates(control) == operators)
-    notes, seen = Notes(), []
+    seen: list[tuple[dict[str, str], dict[str, str]]] = []
 
-    def look(progress: reassign.Progress) -> None:
-        config = control.topic_configs([topic_name])[topic_name]
-        seen.append((progress, rates(control), config))
+    def look(progress: moves.Progress) -> None:
+        if control.reassignments():
+            seen.append((rates(control), control.topic_configs([topic_name])[topic_name]))
 
-    brokers = control.cluster().brokers
     try:
-        moves = with_replication(control.topics([topic_name])[topic_name].partitions, brokers, 3)
-        outcome = reassign.execute(
-            control,
-            moves,
-            remember=notes.remember,
-            forget=notes.forget,
-            throttle_bytes_per_s=3_000_000,
-            allow_replication_factor_change=True,
-            progress=look,
-        )
-        assert outcome == reassign.Outcome(tuple(moves), {})
-        first, last = seen[0], seen[-1]
-        assert first[0].partitions == 3 and first[1] == dict.fromkeys(reassign.RATES, "3000000")
-        assert all(len(first[2][key].split(",")) == size for key, size in zip(reassign.REPLICAS, (3, 6), strict=True))
-        assert last[0] == reassign.Progress(3, 0, 0)
-        assert notes.record is None and len(notes.kept) == 1
+        done = changed(held, topic_name, 3, 3_000_000, progress=look)
+        assert (done.exit_code, done.moved) == (0, 3), done
+        assert seen[0][0] == dict.fromkeys(RATES, "3000000")
+        assert all(len(seen[0][1][key].split(",")) == size for key, size in zip(REPLICAS, (3, 6), strict=True))
+        assert operations.unfinished(held.journal) == []
         assert rates(control) == operators, "what an operator had set is back"
         assert control.topic_configs([topic_name]) == {topic_name: {"retention.ms": "-1"}}
         after = control.topics([topic_name])[topic_name]
         assert after.replication == 3 and all(len(p.isr) == 3 for p in after.partitions)
-        fewer = with_replication(after.partitions, brokers, 2)
-        reassign.execute(
-            control, fewer, remember=notes.remember, forget=notes.forget, allow_replication_factor_change=True
-        )
+        assert changed(held, topic_name, 2).exit_code == 0
         after = control.topics([topic_name])[topic_name]
-        assert [p.replicas for p in after.partitions] == [m.replicas for m in fewer]
+        assert after.replication == 2 and all(len(p.replicas) == 2 for p in after.partitions)
     finally:
-        control.alter_configs([ConfigChange("broker", "", unset=reassign.RATES)])
+        control.alter_configs([ConfigChange("broker", "", unset=RATES)])
     ends = control.offsets([(topic_name, p) for p in range(3)])
     assert sum(len(batch) for batch in read(secured_cluster.connection, ends)) == 600
 
 
-KILLED = """
-import json, sys, time
-from pathlib import Path
-from asgard.cluster import reassign
-from asgard.kafka.admin import connect
-from asgard.kafka.connection import Connection, read_properties
-from asgard.kafka.model import Move
-servers, properties, topic, target, out = sys.argv[1:]
-control = connect(Connection(servers, read_properties(Path(properties))))
-reassign.execute(
-    control, [Move(topic, 0, tuple(json.loads(target)))], allow_replication_factor_change=True, throttle_bytes_per_s=50_000,
-    remember=lambda record: Path(out).write_text(json.dumps(record)), forget=lambda: Path(out).unlink(),
-    progress=lambda progress: print("moving", flush=True),
-)
-"""
-
-
-def test_what_a_killed_move_left_is_put_back_from_its_record_alone(
-    secured_cluster: RealCluster, control: AdminClient, topic_name: str, tmp_path: Path
+def test_what_an_older_version_left_is_waited_for_and_then_put_back(
+    secured_cluster: RealCluster, control: AdminClient, held: HeldCluster, topic_name: str
 ) -> None:
     filled(secured_cluster, control, NewTopic(topic_name, 1, 1), megabytes=8)
-    before = control.topics([topic_name])[topic_name].partitions[0].replicas
-    target = [*before, *[b for b in (1, 2, 3) if b not in before][:1]]
-    note = tmp_path / "record.json"
-    command = [sys.executable, "-c", KILLED, secured_cluster.bootstrap_servers, str(secured_cluster.client_properties)]
-    process = subprocess.Popen([*command, topic_name, json.dumps(target), str(note)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "moving\n"
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    record = json.loads(note.read_text())
-    eventually(lambda: rates(control) == dict.fromkeys(reassign.RATES, "50000"))
-    with pytest.raises(Busy, match=f"1 partition .{topic_name}-0. is still being moved"):
-        reassign.undo(control, record, wait_s=0)
-    with pytest.raises(Refused, match="being moved already"):
-        notes = Notes()
-        reassign.execute(control, [Move("other", 0, (1,))], remember=notes.remember, forget=notes.forget)
-    assert notes.kept == []
-    assert reassign.undo(control, record, cancel=True) == "lifted the throttle of 1 moves"
+    (here,) = control.topics([topic_name])[topic_name].partitions[0].replicas
+    target = (here, here % 3 + 1)
+    settings = [
+        *(["broker", "", key, ["50000"], None] for key in RATES),
+        ["topic", topic_name, REPLICAS[0], [f"0:{here}"], None],
+        ["topic", topic_name, REPLICAS[1], [f"0:{target[1]}"], None],
+    ]
+    old = json.loads((Path(__file__).parents[1] / "data" / "reassignment-v1.json").read_text())
+    old = {**old, "moves": [[topic_name, 0, list(target)]], "settings": settings}
+    temporary.write(control, {s.key: s.ours[-1] for s in temporary.parse(settings)})
+    control.reassign([Move(topic_name, 0, target)], allow_replication_factor_change=True)
+    operation = operations.begin(held.journal, old["format"], "stack tried", old, held.lease)
+    eventually(lambda: control.reassignments() != [])
+    assert isinstance(held.lease, leases.Lease)
+    with pytest.raises(Busy, match="1 moves of a changed replication factor run on"):
+        moves.settle(control, operation, held.lease)
+    with pytest.raises(Busy, match="their throttle stays on"):
+        moves.put_back(control, old, wait_s=0)
+    assert rates(control) == dict.fromkeys(RATES, "50000")
+    # The next execution takes over what was set, and it goes with its end.
+    control.reassign([Move(topic_name, 0, ())])
+    eventually(lambda: control.reassignments() == [])
+    assert changed(held, topic_name, 2).exit_code == 0
     assert rates(control) == {} and control.topic_configs([topic_name]) == {topic_name: {}}
-    eventually(lambda: control.topics([topic_name])[topic_name].partitions[0].replicas == before)
-    assert reassign.undo(control, record) == "there was no throttle left to lift", "a second time does no harm"
+    assert operations.unfinished(held.journal) == []
+    assert moves.put_back(control, old) == "nothing was left of it", "a second time does no harm"
 
 
-def test_undo_leaves_alone_what_somebody_else_has_set_since(control: AdminClient, topic_name: str) -> None:
+def test_what_somebody_else_has_set_since_is_left_alone(control: AdminClient, topic_name: str) -> None:
     made(control, NewTopic(topic_name, 1, 1))
     settings = [
         ["broker", "", "leader.replication.throttled.rate", "111", None],
@@ -168,33 +154,30 @@ def test_undo_leaves_alone_what_somebody_else_has_set_since(control: AdminClient
         ["topic", topic_name, "leader.replication.throttled.replicas", "0:1", None],
         ["topic", "deleted-meanwhile", "leader.replication.throttled.replicas", "0:1", None],
     ]
-    record = {"format": reassign.FORMAT, "moves": [[topic_name, 0, [1]]], "settings": settings}
+    record = {"format": OLD_FORMAT, "moves": [[topic_name, 0, [1]]], "settings": settings}
     theirs = {"leader.replication.throttled.rate": "999", "follower.replication.throttled.rate": "111"}
     control.alter_configs([ConfigChange("broker", "", theirs)])
     try:
         eventually(lambda: rates(control) == theirs)
-        said = reassign.undo(control, record)
+        said = moves.put_back(control, record)
         assert "leader.replication.throttled.rate was changed by somebody else since and stays" in said
         assert rates(control) == {**theirs, "follower.replication.throttled.rate": "222"}
     finally:
-        control.alter_configs([ConfigChange("broker", "", unset=reassign.RATES)])
+        control.alter_configs([ConfigChange("broker", "", unset=RATES)])
 
 
-def test_a_move_that_kafka_refuses_leaves_no_throttle(control: AdminClient, topic_name: str) -> None:
+def test_a_move_that_kafka_refuses_leaves_no_throttle(control: AdminClient, held: HeldCluster, topic_name: str) -> None:
     made(control, NewTopic(topic_name, 2, 1))
-    here = [p.replicas[0] for p in control.topics([topic_name])[topic_name].partitions]
-    notes = Notes()
-    outcome = reassign.execute(
-        control,
-        [Move(topic_name, 0, (here[0], 77)), Move(topic_name, 1, (here[1],))],
-        remember=notes.remember,
-        forget=notes.forget,
-        throttle_bytes_per_s=1_000_000,
-        allow_replication_factor_change=True,
-    )
-    assert list(outcome.refused) == [(topic_name, 0)] and "77" in str(outcome.refused[topic_name, 0])
-    assert outcome.done == (Move(topic_name, 1, (here[1],)),)
-    assert notes.record is None and rates(control) == {} and control.topic_configs([topic_name]) == {topic_name: {}}
+    partitions = control.topics([topic_name])[topic_name].partitions
+    plan = replication_factor.plan(held.cluster_id, partitions, control.cluster().brokers, {topic_name: 2}, {})
+    there, other = plan.changes
+    wrong = replace(plan, changes=(replace(there, after=(*there.before, 77)), other))
+    never = lambda plan, left, snapshot, limits: wrong  # noqa: E731
+    done = moves.run(held, wrong, Limits(), replan=never, throttle=1_000_000)
+    assert list(done.refused) == [f"{topic_name}-0"] and "77" in done.refused[f"{topic_name}-0"]
+    assert done.moved == 1
+    assert operations.unfinished(held.journal) == []
+    assert rates(control) == {} and control.topic_configs([topic_name]) == {topic_name: {}}
 
 
 def test_all_nodes_restart_one_by_one_while_a_producer_writes(

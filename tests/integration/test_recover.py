@@ -9,36 +9,36 @@ import time
 import pytest
 
 from asgard.cli.main import main
-from asgard.cluster.reassign import RATES, REPLICAS
 from asgard.core import contexts
 from asgard.journal import leases, operations
 from asgard.journal.leases import Priority
 from asgard.journal.store.database import open_journal
 from asgard.kafka import admin
 from asgard.kafka.model import ConfigChange, Move, NewTopic
+from asgard.kafka.throttle import RATES, REPLICAS
 from tests.harness import AckedProducer
 
 MOVER = """
 import sys
+from asgard.cluster import moves, replication_factor
+from asgard.cluster.held import HeldCluster
+from asgard.cluster.limits import Limits
 from asgard.core import contexts
-from asgard.journal import leases, operations
+from asgard.journal import leases
 from asgard.journal.leases import Priority
 from asgard.journal.store.database import open_journal
-from asgard.cluster import reassign
 from asgard.kafka import target
-from asgard.kafka.model import Move
 
-topic, cluster_id, to = sys.argv[1:]
+topic, cluster_id = sys.argv[1:]
 control = target.of_context(contexts.load().pick("tried")).connect()
 with open_journal() as journal, leases.hold(
     journal, leases.cluster_change(cluster_id), priority=Priority.CHANGE, doing="odin up tried"
 ) as lease:
-    def remember(record):
-        operations.begin(journal, record["format"], "stack tried", record, lease)
-    reassign.execute(
-        control, [Move(topic, 0, (int(to),))], remember=remember, forget=lambda: sys.exit("finished before it was killed"),
-        throttle_bytes_per_s=100_000,
-    )
+    held = HeldCluster(cluster_id, "tried", control, journal, lease, "odin")
+    partitions, brokers = control.topics([topic])[topic].partitions, control.cluster().brokers
+    plan = replication_factor.plan(cluster_id, partitions, brokers, {topic: 2}, {})
+    moves.run(held, plan, Limits(), replan=replication_factor.replan, throttle=100_000)
+    sys.exit("finished before it was killed")
 """
 
 
@@ -69,8 +69,7 @@ def test_what_a_killed_move_had_set_is_put_back(home, secured_cluster, topic_nam
         with AckedProducer(secured_cluster.connection) as producer:
             for _ in range(40):
                 producer.send(topic_name, os.urandom(100_000), partition=0)
-        to = home_broker % 3 + 1
-        command = [sys.executable, "-c", MOVER, topic_name, secured_cluster.cluster_id, str(to)]
+        command = [sys.executable, "-c", MOVER, topic_name, secured_cluster.cluster_id]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as mover:
             while mover.poll() is None and not (moving(control, topic_name) and throttled(control)):
                 time.sleep(0.02)
@@ -87,7 +86,7 @@ def test_what_a_killed_move_had_set_is_put_back(home, secured_cluster, topic_nam
         control.reassign([Move(topic_name, 0, ())])
         assert main(["recover", "--yes", "--confirm", "tried", "--json"]) == 0
         (settled,) = json.loads(capsys.readouterr().out)
-        assert (settled["settled"], "lifted the throttle" in settled["outcome"]) == (True, True)
+        assert (settled["settled"], "are as they were before" in settled["outcome"]) == (True, True)
         assert lifted(control)
         assert control.topic_configs([topic_name])[topic_name] == mark
         assert main(["recover", "--yes", "--json"]) == 0
@@ -105,17 +104,19 @@ def test_what_a_killed_move_had_set_is_put_back(home, secured_cluster, topic_nam
         control.close()
 
 
-def test_the_throttle_of_a_killed_pulumi_program_is_lifted(home, secured_cluster, capsys):
+def test_the_throttle_that_a_killed_pulumi_program_of_an_older_version_left_is_lifted(home, secured_cluster, capsys):
     program = """
-import sys
-from asgard.cluster import reassign
+import json, sys
+from dataclasses import asdict
 from asgard.kafka import target
-from asgard.core import contexts
+from asgard.core import contexts, paths, process
 from asgard.kafka.temporary import Setting, plain, write
-from asgard.odin.provider.moves import file_log, left_behind
+from asgard.kafka.throttle import RATES
+from asgard.odin.provider.moves import left_behind
 control = target.of_context(contexts.load().pick("tried")).connect()
-settings = [Setting(("broker", "", key), ("1000000",), None) for key in reassign.RATES]
-file_log(left_behind(sys.argv[1]))({"format": reassign.FORMAT, "moves": [], "settings": plain(settings)})
+settings = [Setting(("broker", "", key), ("1000000",), None) for key in RATES]
+record = {"format": "asgard.reassignment/v1", "moves": [], "settings": plain(settings)}
+paths.write_atomic(left_behind(sys.argv[1]), json.dumps({**record, "owner": asdict(process.identity())}))
 write(control, {s.key: s.ours[0] for s in settings})
 print("set", flush=True)
 sys.stdin.read()

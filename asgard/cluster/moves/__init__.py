@@ -7,7 +7,7 @@ from asgard.cluster.moves.decide import PRIORITIES
 from asgard.cluster.moves.record import FORMAT
 from asgard.cluster.moves.result import Executed, Progress
 from asgard.cluster.moves.runner import run
-from asgard.cluster.moves.takeover import Cancelled, Inherited, cancel, inherit, must_wait, settle
+from asgard.cluster.moves.takeover import Cancelled, Inherited, cancel, inherit, must_wait, put_back, settle
 
 __all__ = [
     "FORMAT",
@@ -19,6 +19,7 @@ __all__ = [
     "cancel",
     "inherit",
     "must_wait",
+    "put_back",
     "run",
     "settle",
 ]

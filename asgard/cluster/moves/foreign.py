@@ -11,11 +11,11 @@ from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from asgard.cluster.moves.record import Flight
-from asgard.cluster.reassign import RATES, REPLICAS
 from asgard.core.errors import AsgardError, Refused
 from asgard.kafka.model import Partition
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.temporary import Key, Setting
+from asgard.kafka.throttle import RATES, REPLICAS
 
 
 def moves(moving: Iterable[Partition], ours: Iterable[Flight]) -> list[Partition]:

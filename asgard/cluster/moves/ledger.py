@@ -14,11 +14,11 @@ from asgard.cluster.moves import marks
 from asgard.cluster.moves import record as records
 from asgard.cluster.moves.foreign import refuse_throttles
 from asgard.cluster.moves.record import Flight, Record
-from asgard.cluster.reassign import RATES
 from asgard.journal import operations
 from asgard.kafka import temporary
 from asgard.kafka.model import Partition
 from asgard.kafka.temporary import Key, PutBack, Setting
+from asgard.kafka.throttle import RATES
 
 DONE = "done"
 

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from asgard.cluster.moves.record import Flight
-from asgard.cluster.reassign import RATES, REPLICAS, union
 from asgard.kafka.temporary import Key
+from asgard.kafka.throttle import RATES, REPLICAS, union
 
 RATE_KEYS: tuple[Key, ...] = tuple(("broker", "", rate) for rate in RATES)
 

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from asgard.cluster import reassign
 from asgard.core.errors import Failed
 from asgard.kafka import temporary
 from asgard.kafka.model import Partition
 from asgard.kafka.temporary import Key, Setting
 
 FORMAT = "asgard.execution/v1"
-KINDS = (FORMAT, reassign.FORMAT)
-"""Operations whose moves and settings an execution can take over: those of executions, and of changed replication factors."""
+OLD_FORMAT = "asgard.reassignment/v1"
+"""What versions before this one wrote while a replication factor changed; only read."""
+KINDS = (FORMAT, OLD_FORMAT)
+"""Operations whose moves and settings an execution can take over."""
 CORDON = "cordoned.log.dirs"
 
 
@@ -79,9 +80,9 @@ class Record:
 
 
 def parse(document: Mapping[str, Any]) -> Record:
-    """From its JSON, or from that of a reassignment (whose moves do not say what was before). Raises Failed."""
+    """From its JSON, or from that of an older version (whose moves do not say what was before). Raises Failed."""
     settings = temporary.parse(document.get("settings", ()))
-    if document.get("format") == reassign.FORMAT:
+    if document.get("format") == OLD_FORMAT:
         moves = [Flight(topic, partition, (), tuple(after), True) for topic, partition, after in document["moves"]]
         return Record("a changed replication factor", "", tuple(moves), settings)
     if document.get("format") != FORMAT:

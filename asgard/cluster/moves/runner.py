@@ -147,7 +147,7 @@ def begun_before(held: HeldCluster, plan: Plan) -> bool:
 def _note(held: HeldCluster, plan: Plan, how: str, data: dict[str, object]) -> None:
     """Tell whoever reads the journal."""
     about: dict[str, object] = {"cluster_id": held.cluster_id, "plan": title(plan), **data}
-    events.record(held.journal, f"thor.plan.{how}", held.name, about)
+    events.record(held.journal, f"{held.service}.plan.{how}", held.name, about)
 
 
 def closed(limits: Limits, now: float) -> str | None:

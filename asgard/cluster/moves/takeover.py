@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.moves import record as records
@@ -19,6 +20,7 @@ from asgard.journal.operations import Operation
 from asgard.kafka import temporary
 from asgard.kafka.model import ClusterSnapshot
 from asgard.kafka.ports import ControlPlane
+from asgard.kafka.temporary import PutBack
 
 CANCEL = "cancel"
 
@@ -122,18 +124,38 @@ def settle(control: ControlPlane, operation: Operation, lease: Lease, *, wait_s:
     give_up = time.monotonic() + wait_s
     while flights := in_flight(left.flights, control.reassignments()):
         if time.monotonic() >= give_up:
-            rest = replace(left, flights=flights, settings=(*throttle, *waiting))
-            operations.amend(lease.journal, operation, rest.document(), lease)
+            _amend(operation, replace(left, flights=flights, settings=(*throttle, *waiting)), lease)
             raise Busy(
                 f"{len(flights)} moves of {left.what} run on; what is set for them is put back when they are done"
             )
         time.sleep(0.5)
     back = temporary.put_back(control, throttle, up)
     if waiting:
-        operations.amend(lease.journal, operation, replace(left, flights=(), settings=waiting).document(), lease)
+        _amend(operation, replace(left, flights=(), settings=waiting), lease)
         names = ", ".join(sorted({s.key[1] for s in waiting}))
         raise Busy(f"broker {names} is down; its cordon is lifted when it is back")
-    count = cordons.restored + back.restored
+    return _said(left, cordons, back)
+
+
+def put_back(control: ControlPlane, document: Mapping[str, Any], *, wait_s: float = 60.0) -> str:
+    """Settle a record that stands in no journal: wait for its moves, lift its throttle, and say what was done. Raises Busy."""
+    left = records.parse(document)
+    give_up = time.monotonic() + wait_s
+    while flights := in_flight(left.flights, control.reassignments()):
+        if time.monotonic() >= give_up:
+            raise Busy(f"{len(flights)} moves of {left.what} run on; their throttle stays on until they are done")
+        time.sleep(0.5)
+    return _said(left, temporary.put_back(control, left.settings))
+
+
+def _said(left: records.Record, *parts: PutBack) -> str:
+    count = sum(part.restored for part in parts)
     told = f"{count} settings of {left.what} are as they were before" if count else "nothing was left of it"
-    foreign = ", ".join(map(str, (*cordons.foreign, *back.foreign)))
+    foreign = ", ".join(str(setting) for part in parts for setting in part.foreign)
     return told + (f"; {foreign} was changed by somebody else since and stays" if foreign else "")
+
+
+def _amend(operation: Operation, record: records.Record, lease: Lease) -> None:
+    """Write down what is left, but for an operation that stands in a file of an older version: that stays as it is."""
+    if operation.id:
+        operations.amend(lease.journal, operation, record.document(), lease)

@@ -268,7 +268,7 @@ def _embedded(
             allow_data_loss=options.allow_data_loss,
             adopting=adopting,
             connect=session.writes.connect,
-            journal=session.writes.write_down,
+            writes=session.writes,
         )
 
     return Engine(session.ref, store, provider, phrase, on_event)

@@ -22,7 +22,8 @@ from asgard.kafka.model import (
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.provider import eligible
 from asgard.odin.provider.batching import Batcher
-from asgard.odin.provider.moves import Factor, Replication, WriteDown
+from asgard.odin.provider.moves import Factor, Replication
+from asgard.odin.provider.writes import Writes
 from asgard.odin.resources.dataloss import RELEVANT, Loss, config_losses, topic_defaults
 from asgard.odin.resources.observe import Observed
 
@@ -47,7 +48,7 @@ class Cluster:
         cluster_id: str | None = None,
         *,
         connect: Callable[[Connection], ControlPlane],
-        write_down: WriteDown | None = None,
+        writes: Writes | None = None,
     ) -> None:
         self._connection = connection
         self._cluster_id = cluster_id
@@ -57,7 +58,7 @@ class Cluster:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-admin")
         self._last_shown = 0.0
         self.observed = Observed(self._control)
-        self._replication = Replication(self._control, write_down)
+        self._replication = Replication(self._control, writes)
         self._describe: Batcher[str, None, Topic | None] = Batcher(self._described, self._thread)
         self._topic_configs: Batcher[str, None, dict[str, str]] = Batcher(self._configs_of, self._thread)
         self._records: Batcher[str, Topic, int | None] = Batcher(self._counted, self._thread)

@@ -1,30 +1,31 @@
-"""Other replication factors: all topics that want one at the same moment are moved by one throttled reassignment.
+"""Other replication factors: all topics that want one at the same moment are moved by one throttled plan.
 
-What the throttle sets for a while is written down before it is set: by the journal of the command that runs this provider,
-else (a program of somebody's own) in a file under ASGARD_HOME, which the next change of a replication factor or
-`asgard recover` settles.
+The plan is carried out like one of Thor's, under the lease of the cluster's changes and with its undo record in the journal: that of
+the command that runs this provider, else (a program of somebody's own) one that is taken for it. Versions before this one wrote a
+program's record into a file, which the next change of a replication factor or `asgard recover` settles.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from asgard.cluster import reassign
-from asgard.cluster.replication_factor import with_replication
 from asgard.core import paths, process
-from asgard.core.errors import AsgardError
+from asgard.core.errors import AsgardError, Busy, Failed
 from asgard.core.process import Identity
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.provider.batching import Batcher
+from asgard.odin.provider.writes import CALL_DEADLINE_S, Writes
+
+if TYPE_CHECKING:
+    from asgard.cluster.held import HeldCluster
 
 WINDOW_S = 0.1
-
-WriteDown = Callable[[reassign.Record], Callable[[], None]]
-"""Writes down what is about to be set for a while; gives what to call when it is put back."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Factor:
 
 
 class Replication:
-    """Changes of replication factors of one cluster, one reassignment after the other."""
+    """Changes of replication factors of one cluster, one plan after the other."""
 
-    def __init__(self, control: Callable[[], ControlPlane], write_down: WriteDown | None) -> None:
+    def __init__(self, control: Callable[[], ControlPlane], writes: Writes | None) -> None:
         self._control = control
-        self._write_down = write_down
+        self._writes = writes
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-moves")
         self._moves: Batcher[str, Factor, AsgardError | None] = Batcher(self._move, self._thread, window_s=WINDOW_S)
 
@@ -56,51 +57,71 @@ class Replication:
         self._thread.shutdown(wait=False)
 
     def _move(self, wanted: dict[str, Factor]) -> Mapping[str, AsgardError | None]:
+        from asgard.cluster import moves, replication_factor
+        from asgard.cluster.limits import Limits
+
+        throttles = [factor.throttle for factor in wanted.values() if factor.throttle is not None]
         control = self._control()
         info = control.cluster()
-        write_down = self._write_down
-        if write_down is None:
-            file = left_behind(info.cluster_id)
-            settle(control, file)
-            write_down = file_log(file)
-        topics = control.topics(list(wanted))
-        moves = [
-            move
-            for name, factor in sorted(wanted.items())
-            if name in topics
-            for move in with_replication(topics[name].partitions, info.brokers, factor.replicas)
-        ]
-        throttles = [factor.throttle for factor in wanted.values() if factor.throttle is not None]
-        put_back: list[Callable[[], None]] = []
-        outcome = reassign.execute(
-            control,
-            moves,
-            remember=lambda record: put_back.append(write_down(record)),
-            forget=lambda: put_back[-1](),
-            throttle_bytes_per_s=min(throttles, default=None),
-            allow_replication_factor_change=True,
-        )
-        errors: dict[str, AsgardError | None] = dict.fromkeys(wanted)
-        errors |= {topic: error for (topic, _), error in outcome.refused.items()}
+        with self._held(control, info.cluster_id) as held:
+            partitions = [p for topic in control.topics(list(wanted)).values() for p in topic.partitions]
+            sizes = control.replica_sizes({p.leader for p in partitions if p.leader >= 0})
+            plan = replication_factor.plan(
+                info.cluster_id,
+                partitions,
+                info.brokers,
+                {name: factor.replicas for name, factor in wanted.items()},
+                {(p.topic, p.partition): sizes.get((p.leader, p.topic, p.partition), 0) for p in partitions},
+            )
+            errors: dict[str, AsgardError | None] = dict.fromkeys(wanted)
+            if not plan.changes:
+                return errors
+            throttle = min(throttles, default=None)
+            done = moves.run(held, plan, Limits(), replan=replication_factor.replan, throttle=throttle)
+        if done.handed_over:
+            raise Busy(
+                f"the change of replication factors made way for {done.handed_over}",
+                "What is on its way runs on. Run it again: it goes on from there.",
+            )
+        if done.stopped:
+            raise Failed(
+                f"the change of replication factors was stopped: {done.stopped}",
+                "`asgard thor status` shows what is wrong. Run it again once that is healed.",
+            )
+        for name, why in done.refused.items():
+            errors[name.rpartition("-")[0]] = Failed(f"the replicas of {name} were not moved: {why}")
         return errors
+
+    @contextlib.contextmanager
+    def _held(self, control: ControlPlane, cluster_id: str) -> Iterator[HeldCluster]:
+        """The cluster under the lease of the command that runs this, else under one of its own."""
+        from asgard.cluster.held import HeldCluster
+
+        if self._writes is not None:
+            yield HeldCluster(
+                cluster_id, self._writes.subject, control, self._writes.journal, self._writes.leases[-1], "odin"
+            )
+            return
+        from asgard.journal import leases
+        from asgard.journal.store.database import open_journal
+        from asgard.kafka.guarded import guarded
+
+        doing, name = "a change of replication factors", leases.cluster_change(cluster_id)
+        with (
+            open_journal() as journal,
+            leases.hold(journal, name, priority=leases.Priority.CHANGE, doing=doing) as lease,
+        ):
+            own = guarded(control, lambda: lease.check(CALL_DEADLINE_S))
+            settle(own, left_behind(cluster_id))
+            yield HeldCluster(cluster_id, "a Pulumi program", own, journal, lease, "odin")
 
 
 def left_behind(cluster_id: str) -> Path:
-    """Where the throttle of a cluster's running reassignment stands."""
+    """Where an older version wrote down the throttle of a cluster's running reassignment."""
     return paths.home() / "moves" / f"{cluster_id}.json"
 
 
-def file_log(file: Path) -> WriteDown:
-    """Writes records to a file, which goes when they are put back."""
-
-    def write_down(record: reassign.Record) -> Callable[[], None]:
-        paths.write_atomic(file, json.dumps({**record, "owner": asdict(process.identity())}))
-        return lambda: file.unlink(missing_ok=True)
-
-    return write_down
-
-
-def abandoned() -> dict[Path, reassign.Record]:
+def abandoned() -> dict[Path, dict[str, Any]]:
     """What programs that have ended left behind, by the file that says so; its name is the cluster's id."""
     found = {}
     for file in sorted((paths.home() / "moves").glob("*.json")):
@@ -115,7 +136,9 @@ def abandoned() -> dict[Path, reassign.Record]:
 
 
 def settle(control: ControlPlane, file: Path) -> None:
-    """Put back what a program that was killed left set. Raises Busy while its moves still run."""
+    """Put back what a program of an older version left set when it was killed. Raises Busy while its moves still run."""
+    from asgard.cluster import moves
+
     if file.exists():
-        reassign.undo(control, json.loads(file.read_text()))
+        moves.put_back(control, json.loads(file.read_text()))
         file.unlink()

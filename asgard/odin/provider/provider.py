@@ -19,10 +19,10 @@ from asgard.odin.provider.access import Acls, Quotas, Users
 from asgard.odin.provider.cluster import Cluster, open_control_plane
 from asgard.odin.provider.configs import Configs
 from asgard.odin.provider.local import Nodes, Plans, Readiness
-from asgard.odin.provider.moves import WriteDown
 from asgard.odin.provider.permits import Permits, exists_already
 from asgard.odin.provider.topics import Topics
 from asgard.odin.provider.values import plain_map, wrapped_map
+from asgard.odin.provider.writes import Writes
 from asgard.odin.resources import checks, identity
 from asgard.odin.resources.kinds import (
     ACL,
@@ -57,8 +57,8 @@ class Effects(Protocol):
 class AsgardProvider(sdk.Provider):
     """The provider.
 
-    `allow_data_loss` and `adopting` are explained in `Permits`. `connect` opens a control plane; `journal` writes down what
-    is set for a while (`provider.moves`).
+    `allow_data_loss` and `adopting` are explained in `Permits`. `connect` opens a control plane; `writes` are the
+    leases and the journal that changes are made under (None: a program of somebody's own).
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class AsgardProvider(sdk.Provider):
         allow_data_loss: frozenset[str] = frozenset(),
         adopting: frozenset[str] = frozenset(),
         connect: Callable[[Connection], ControlPlane] | None = None,
-        journal: WriteDown | None = None,
+        writes: Writes | None = None,
     ) -> None:
         self._permits = Permits(allow_data_loss, adopting)
         self._connect = connect or open_control_plane
-        self._journal = journal
+        self._writes = writes
         self._owned: dict[str, str] = {}
         self._local: dict[str, Effects] = {
             CLUSTER: Plans(),
@@ -120,7 +120,7 @@ class AsgardProvider(sdk.Provider):
         guard = values.get("clusterId")
         await self._cluster.close()
         guard = guard if isinstance(guard, str) else None
-        self._use(Cluster(_connection(values), guard, connect=self._connect, write_down=self._journal))
+        self._use(Cluster(_connection(values), guard, connect=self._connect, writes=self._writes))
         return sdk.ConfigureResponse(
             accept_secrets=True, supports_preview=True, accept_resources=False, accept_outputs=False
         )

@@ -242,5 +242,5 @@ def main() -> None:
         asyncio.run(serve(AsgardProvider(allow_data_loss=names)))
         return
     with writes.journal:
-        provider = AsgardProvider(allow_data_loss=names, connect=writes.connect, journal=writes.write_down)
+        provider = AsgardProvider(allow_data_loss=names, connect=writes.connect, writes=writes)
         asyncio.run(serve(provider))

@@ -7,9 +7,8 @@ travel in its environment (`ASGARD_LEASES`); there the journal is asked before e
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asgard.core.errors import WrongUsage
 from asgard.kafka.connection import Connection
@@ -44,14 +43,6 @@ class Writes:
         from asgard.kafka.admin import connect
 
         return guarded(connect(connection, deadline_s=CALL_DEADLINE_S), self.check)
-
-    def write_down(self, record: Mapping[str, Any]) -> Callable[[], None]:
-        """Note in the undo log what is about to be set for a while; gives what to call when it is put back."""
-        from asgard.journal import operations
-
-        lease = self.leases[-1]
-        operation = operations.begin(self.journal, record["format"], self.subject, record, lease)
-        return lambda: operations.finish(self.journal, operation, lease)
 
     def environment(self) -> dict[str, str]:
         """What another process needs so that its writes are under the same leases; empty where this one only reads."""

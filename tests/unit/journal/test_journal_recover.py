@@ -6,7 +6,7 @@ import json
 import pytest
 
 from asgard.cli.main import main
-from asgard.cluster import reassign
+from asgard.cluster.moves.record import OLD_FORMAT
 from asgard.compose import settle
 from asgard.core import contexts
 from asgard.core.contexts import Context
@@ -21,7 +21,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.delenv("ASGARD_JOURNAL", raising=False)
 
 
-def leave(lease_name, kind=reassign.FORMAT):
+def leave(lease_name, kind=OLD_FORMAT):
     with (
         open_journal() as journal,
         leases.hold(journal, lease_name, priority=Priority.CHANGE, doing="odin up orders") as lease,
@@ -54,7 +54,7 @@ def test_without_a_yes_it_shows_what_it_would_put_back_and_stops(capsys, monkeyp
     monkeypatch.setattr("sys.stdin", io.StringIO())
     leave("cluster/c1/change")
     assert main(["recover"]) == 4
-    assert f"left behind: {reassign.FORMAT} in stack orders" in capsys.readouterr().err
+    assert f"left behind: {OLD_FORMAT} in stack orders" in capsys.readouterr().err
 
 
 def test_a_protected_context_wants_its_name_first(capsys):
@@ -95,9 +95,7 @@ def test_a_stack_is_told_nothing_of_what_was_left_in_another_cluster(capsys, tmp
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(
-    ("kind", "why"), [(reassign.FORMAT, "no context names"), ("asgard.later/v9", "nothing here knows")]
-)
+@pytest.mark.parametrize(("kind", "why"), [(OLD_FORMAT, "no context names"), ("asgard.later/v9", "nothing here knows")])
 def test_what_can_not_be_settled_is_named_and_kept(capsys, kind, why):
     leave("cluster/c9/change", kind)
     assert main(["recover", "--yes", "--json"]) == 1
@@ -111,4 +109,4 @@ def test_what_can_not_be_settled_is_named_and_kept(capsys, kind, why):
 def test_the_kinds_are_those_that_their_writers_use():
     from asgard.cluster import moves
 
-    assert {reassign.FORMAT, moves.FORMAT} <= set(settle.handlers())
+    assert {OLD_FORMAT, moves.FORMAT} <= set(settle.handlers())
