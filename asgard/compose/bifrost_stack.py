@@ -23,6 +23,7 @@ from asgard.bifrost.store import rows
 from asgard.bifrost.teams import Environment
 from asgard.core import paths
 from asgard.core.errors import Failed, Refused
+from asgard.machines import targets
 from asgard.odin.spec.parts import part_path
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _headroom(gate: Bifrost, environment: Environment, spec: StackSpec) -> Headr
     with gate.store.read() as connection:
         known = rows.value(connection, f"headroom:{environment.name}")
     before = Headroom(**json.loads(known)) if known else Headroom()
-    if spec.target != "local":
+    if not targets.of(spec.target).makes_brokers:
         return before
     isr = spec.kafka.min_insync_replicas
     brokers = spec.kafka.brokers
@@ -111,7 +112,7 @@ def _headroom(gate: Bifrost, environment: Environment, spec: StackSpec) -> Headr
 
 def part_text(gate: Bifrost, environment: Environment, spec: StackSpec, desired: Desired) -> str:
     """The managed file as it is to be."""
-    replication = None if spec.target == "local" else 3
+    replication = None if targets.of(spec.target).makes_brokers else 3
     return rendered(desired, spec.name, replication)
 
 

@@ -25,7 +25,7 @@ from asgard.core import console, contexts, paths
 from asgard.core.errors import AsgardError, Failed
 from asgard.kafka import target
 from asgard.kafka.connection import Connection
-from asgard.machines.local.nodes import LocalNodes
+from asgard.machines import targets
 from asgard.odin.engine.state import StateStore
 from asgard.odin.engine.steps import OnEvent
 from asgard.odin.lifecycle import apply
@@ -120,7 +120,9 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
     if failures := [failure for tally in tallies for failure in tally.failures]:
         raise Failed(f"{sum(tally.failed for tally in tallies)} records were refused: {failures[0]}")
     say("starting the broker again that was lost …")
-    LocalNodes(directory(STACK)).start(healings[-1].broker)
+    nodes = targets.nodes_of(STACK)
+    assert nodes is not None, "the demo's brokers are processes of this machine"
+    nodes.start(healings[-1].broker)
     say("a disaster drill: a broker hangs while Loki's load runs …")
     drill = demo_drill.act(cluster, paths.home() / "demo" / "drill", say)
     return Report(

@@ -163,7 +163,7 @@ def _one(target: Target, order: Order, say: Callable[[str], None], progress: Cal
                         if event["event"] == "progress":
                             progress(f"{event['acked']:,}/s acknowledged, {event['read']:,}/s read")
                 progress("checking every record")
-                result = runs.finish(running, site.control, nodes=runs.nodes_of(target))
+                result = runs.finish(running, site.control, nodes=runs.disks_of(target))
         finally:
             looks.close()
         drill = verdict.judged(drawn, breaker.struck, result, command(target, replace(order, runs=1)))

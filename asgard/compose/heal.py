@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
 from asgard.compose import holding, settle
-from asgard.core import console, contexts, paths
+from asgard.core import console, contexts
 from asgard.core.errors import AsgardError
 from asgard.kafka.model import Healed
 from asgard.kafka.ports import ControlPlane, NodeControl
@@ -47,14 +47,10 @@ class Manner:
 
 
 def node_control(target: Target) -> NodeControl | None:
-    """The machines that the brokers of this target run on, where they are a stack's on this one."""
-    from asgard.machines.local.nodes import LocalNodes
+    """What starts and stops the brokers that a command works on; None where they can't be reached from here."""
+    from asgard.machines import targets
 
-    stack = target.context.stack if target.context else None
-    if stack is None:
-        return None
-    nodes = LocalNodes(paths.stack_dir(stack))
-    return nodes if nodes.nodes() else None
+    return targets.nodes_of(target.context.stack if target.context else None)
 
 
 @contextlib.contextmanager

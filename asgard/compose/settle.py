@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from asgard.core import console, contexts, paths
+from asgard.core import console, contexts
 from asgard.core.contexts import Context
 from asgard.core.errors import Refused
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asgard.journal.leases import Lease
     from asgard.journal.operations import Handler, Leftovers, Operation, Settled
     from asgard.journal.store.database import Database
-    from asgard.kafka.ports import ControlPlane, NodeControl
+    from asgard.kafka.ports import ControlPlane
 
 CALL_DEADLINE_S = 10.0
 """Deadline of a call to the cluster that is made under a lease."""
@@ -47,11 +47,13 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
 
     def fault(operation: Operation, lease: Lease) -> str:
         from asgard.loki.chaos import breaking, kind
+        from asgard.machines import targets
 
         with contextlib.ExitStack() as reached:
             # Connected to when the cluster is asked for: dead brokers are started without it.
             reach = kind.Reach(
-                lambda: reached.enter_context(_reached(operation, lease, control)), _nodes(operation.undo.get("stack"))
+                lambda: reached.enter_context(_reached(operation, lease, control)),
+                targets.nodes_of(operation.undo.get("stack")),
             )
             outcome = breaking.restore(reach, operation.undo)
             breaking.ended(lease.journal, operation, outcome)
@@ -127,16 +129,6 @@ def say_found(left: Sequence[Operation]) -> None:
     console.warn(
         f"an interrupted run left something set: {what} of {first.subject}{also}; `asgard recover` puts it back"
     )
-
-
-def _nodes(stack: str | None) -> NodeControl | None:
-    """The machines of a stack, where they are on this one."""
-    from asgard.machines.local.nodes import LocalNodes
-
-    if stack is None:
-        return None
-    nodes = LocalNodes(paths.stack_dir(stack))
-    return nodes if nodes.nodes() else None
 
 
 @contextlib.contextmanager

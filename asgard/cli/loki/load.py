@@ -189,7 +189,7 @@ def _carry_out(
                         f"worker {event['index']} (pid {event['pid']} on {event['host']}) was lost: {event['why']}"
                     )
             update("checking every record")
-            result = runs.finish(running, control, nodes=runs.nodes_of(picked))
+            result = runs.finish(running, control, nodes=runs.disks_of(picked))
     finally:
         control.close()
     _show(result)

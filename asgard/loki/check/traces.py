@@ -20,7 +20,7 @@ from asgard.loki.check.check import Result
 from asgard.loki.check.history import NO_OFFSET
 from asgard.loki.check.verdict import Traces
 from asgard.loki.check.working_set import Missing
-from asgard.machines.local.rundir import RunDir
+from asgard.machines.targets import LogDisk
 
 Name = tuple[int, int]
 """A record of a topic: producer and sequence."""
@@ -47,12 +47,12 @@ class Wanted:
 
 def look(
     result: Result,
-    nodes: Iterable[RunDir],
+    nodes: Iterable[LogDisk],
     leaders: Mapping[Where, int],
     replicas: Mapping[Where, tuple[int, ...]],
 ) -> Traces:
     """Look for what the check misses. `nodes` are those of this machine; `leaders` and `replicas` as the cluster tells them."""
-    local = {node.spec().id: node for node in nodes}
+    local = {node.id: node for node in nodes}
     in_kafka = on_the_way = 0
     left_on: Counter[int] = Counter()
     unread: dict[str, None] = {}
@@ -96,7 +96,7 @@ def _by_partition(missing: Missing) -> dict[int, Wanted]:
     return found
 
 
-def _directory(node: RunDir | None, where: Where) -> tuple[Path | None, str]:
+def _directory(node: LogDisk | None, where: Where) -> tuple[Path | None, str]:
     if node is None:
         return None, "not on this machine"
     found = node.partition_dir(*where)

@@ -1,6 +1,6 @@
 """From a load's history to its verdict in one call: last read, check, the search on the disks, the judgement.
 
-verdict = verify(directory, connection, control, nodes=list_nodes(stack / "nodes"))
+verdict = verify(directory, connection, control, nodes=targets.disks_of("orders"))
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from asgard.loki.check.check import check
 from asgard.loki.check.history import HistoryFiles
 from asgard.loki.check.last_read import read_again
 from asgard.loki.check.verdict import Verdict, judge
-from asgard.machines.local.rundir import RunDir
+from asgard.machines.targets import LogDisk
 
 
 def verify(
@@ -24,7 +24,7 @@ def verify(
     connection: Connection,
     control: ControlPlane,
     *,
-    nodes: Iterable[RunDir] = (),
+    nodes: Iterable[LogDisk] = (),
     unclean_election: bool = False,
     deadline_s: float = 120,
     settle_s: float | None = None,

@@ -14,7 +14,7 @@ from asgard.loki.load.scenario import Slo
 
 if TYPE_CHECKING:
     from asgard.loki.check.verdict import Verdict
-    from asgard.machines.local.rundir import RunDir
+    from asgard.machines.targets import LogDisk
 
 READ_PER_S = 20_000
 """Records a second that a last read may be slow by before it is given up."""
@@ -25,7 +25,7 @@ def look(
     directory: Path,
     connection: Connection,
     control: ControlPlane,
-    nodes: Iterable[RunDir],
+    nodes: Iterable[LogDisk],
     records: int,
     starts: Mapping[tuple[str, int], int],
 ) -> Verdict:

@@ -43,7 +43,7 @@ class Gate:
                 for event in running.events():
                     if self._on_event is not None:
                         self._on_event(event)
-                result = runs.finish(running, control, nodes=runs.nodes_of(self._target))
+                result = runs.finish(running, control, nodes=runs.disks_of(self._target))
         finally:
             control.close()
         return verdict_of(result, str(report.write(result, running.directory)))

@@ -41,7 +41,7 @@ from asgard.loki.load.verdict import judge
 if TYPE_CHECKING:
     from asgard.journal.operations import Leftovers
     from asgard.journal.store.database import Database
-    from asgard.machines.local.rundir import RunDir
+    from asgard.machines.targets import LogDisk
 
 CALL_DEADLINE_S = 10.0
 _FAULTS_BEFORE_S = 600.0  # one that began before the load may last into it
@@ -255,7 +255,7 @@ def begin(
         yield running
 
 
-def finish(load: Load, control: ControlPlane, *, nodes: Iterable[RunDir] = ()) -> Result:
+def finish(load: Load, control: ControlPlane, *, nodes: Iterable[LogDisk] = ()) -> Result:
     """The verdict on what was measured, and on every record, while the topics are still there.
 
     `nodes` are brokers of this machine, whose disks are searched where something is lost. The history stays only where there is
@@ -275,12 +275,11 @@ def finish(load: Load, control: ControlPlane, *, nodes: Iterable[RunDir] = ()) -
     return found
 
 
-def nodes_of(target: Target) -> list[RunDir]:
-    """The brokers of a local stack that run on this machine; none of any other cluster."""
-    from asgard.machines.local import list_nodes
+def disks_of(target: Target) -> list[LogDisk]:
+    """The brokers of a stack whose disks this machine can read; none of any other cluster."""
+    from asgard.machines import targets
 
-    stack = target.context.stack if target.context else None
-    return list_nodes(paths.stack_dir(stack) / "nodes") if stack else []
+    return targets.disks_of(target.context.stack if target.context else None)
 
 
 def _directory(run: bytes) -> Path:

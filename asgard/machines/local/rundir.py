@@ -129,6 +129,11 @@ class RunDir:
         """Those in server.properties."""
         return credentials_of(read_properties(self.properties)) if self.properties.is_file() else None
 
+    @property
+    def id(self) -> int:
+        """The node's id."""
+        return self.spec().id
+
     def write(self, spec: NodeSpec, credentials: Credentials | None) -> None:
         """Describe the node; a running process sees nothing of it before its next start."""
         for directory in (self.path, self.data, self.logs):

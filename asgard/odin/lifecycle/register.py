@@ -8,6 +8,7 @@ from asgard.core import contexts, paths
 from asgard.core.contexts import Context
 from asgard.core.errors import Refused
 from asgard.kafka.connection import render_properties
+from asgard.machines import targets
 from asgard.odin import program as programs
 from asgard.odin.engine.state import State
 from asgard.odin.engine.steps import Result, Step
@@ -155,7 +156,7 @@ def unchanged(state: State) -> Result:
 
 def _write_client_file(session: Session, spec: StackSpec, result: Result) -> None:
     properties = result.secret_outputs.get("clientProperties")
-    if spec.target == "local" and isinstance(properties, dict):
+    if targets.of(spec.target).makes_brokers and isinstance(properties, dict):
         paths.write_atomic(client_file(session.name), render_properties(properties))
 
 
@@ -164,7 +165,7 @@ def _put_context(session: Session, spec: StackSpec, state: State, cluster_id: st
     connection = session.connection(state)
     if connection is None or (spec.external is not None and spec.external.context is not None):
         return
-    properties = str(client_file(session.name)) if spec.target == "local" else None
+    properties = str(client_file(session.name)) if targets.of(spec.target).makes_brokers else None
     if spec.external is not None:
         properties = spec.external.client_properties
     before = contexts.load().by_name.get(spec.name)

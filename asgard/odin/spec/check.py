@@ -14,6 +14,7 @@ from asgard.core.schema.validate import Checked, nearest
 from asgard.kafka.addresses import wrong_servers
 from asgard.kafka.connection import FIRST_USER
 from asgard.kafka.model import Acl, QuotaEntity
+from asgard.machines import targets
 from asgard.odin.resources import configs
 from asgard.odin.spec import acls, names
 from asgard.odin.spec.resolve import CLUSTER_RESOURCE, authorizer_of, explicit_acls, quota_entity, quota_values
@@ -78,7 +79,7 @@ def _cluster(file: StackFile) -> Found:
     if wrong := names.wrong_stack(file.stack):
         yield ("stack",), wrong
     yield from _version(file)
-    if file.target == "external":
+    if not _makes_brokers(file):
         yield from _external(file)
     else:
         yield from _local(file)
@@ -89,7 +90,7 @@ def _version(file: StackFile) -> Found:
     text = file.kafka.version
     if text is None:
         return
-    version, local = configs.version_of(text), file.target == "local"
+    version, local = configs.version_of(text), _makes_brokers(file)
     oldest = configs.OLDEST_LOCAL if local else configs.OLDEST_EXTERNAL
     allowed = f"allowed is {'.'.join(map(str, oldest))} or newer, as in {configs.DEFAULT_VERSION}"
     if version is None or (local and len(version) != 3):
@@ -133,7 +134,7 @@ def _external(file: StackFile) -> Found:
 
 
 def _broker_configs(file: StackFile) -> Found:
-    version = file.kafka.version or (configs.DEFAULT_VERSION if file.target == "local" else None)
+    version = file.kafka.version or (configs.DEFAULT_VERSION if _makes_brokers(file) else None)
     known = configs.definitions("broker", version)
     for name, value in file.kafka.config.items():
         loc: Loc = ("kafka", "config", name)
@@ -143,7 +144,7 @@ def _broker_configs(file: StackFile) -> Found:
             continue
         elif known[name].type == "password":
             yield loc, "is a secret; allowed here is what may stand in server.properties in the clear"
-        elif file.target == "external" and known[name].mode != "cluster-wide":
+        elif not _makes_brokers(file) and known[name].mode != "cluster-wide":
             yield loc, "stands in each broker's server.properties; allowed on an external cluster are cluster-wide ones"
 
 
@@ -155,14 +156,14 @@ def _config(
         return f"is not yours to set: {why}"
     if name in known:
         return configs.wrong_value(known[name], value)
-    if file.target == "external" and name.startswith(configs.VENDOR_PREFIXES):
+    if not _makes_brokers(file) and name.startswith(configs.VENDOR_PREFIXES):
         return None
-    of = f"Kafka {file.kafka.version or (configs.DEFAULT_VERSION if file.target == 'local' else '')}".strip()
+    of = f"Kafka {file.kafka.version or (configs.DEFAULT_VERSION if _makes_brokers(file) else '')}".strip()
     return f"is no {kind} config of {of}{nearest(name, known) or '; `asgard odin validate` knows those of ' + of}"
 
 
 def _security(file: StackFile) -> Found:
-    sasl, local = file.security.sasl, file.target == "local"
+    sasl, local = file.security.sasl, _makes_brokers(file)
     if local and sasl == "none" and file.security.authorizer:
         yield (
             ("security", "authorizer"),
@@ -175,7 +176,7 @@ def _security(file: StackFile) -> Found:
 
 
 def _topics(file: StackFile) -> Found:
-    version = file.kafka.version or (configs.DEFAULT_VERSION if file.target == "local" else None)
+    version = file.kafka.version or (configs.DEFAULT_VERSION if _makes_brokers(file) else None)
     known = configs.definitions("topic", version)
     first: dict[str, int] = {}
     seen: dict[tuple[str, str], str | None] = {}
@@ -228,7 +229,7 @@ def _gate(file: StackFile, known: set[str]) -> Found:
 
 def _replication(file: StackFile, topic: TopicEntry, loc: Loc) -> Found:
     brokers = file.kafka.brokers or 1
-    local = file.target == "local"
+    local = _makes_brokers(file)
     if topic.replication is None and not local:
         yield (*loc, "replication"), "is missing; it is required on an external cluster"
     if local and topic.replication is not None and topic.replication > brokers:
@@ -266,7 +267,7 @@ def _users(file: StackFile, topics: set[str]) -> Found:
         loc: Loc = ("users", i)
         if wrong := names.wrong_user(user.name):
             yield (*loc, "name"), wrong
-        elif file.target == "local" and user.name in ADMIN_USERS:
+        elif _makes_brokers(file) and user.name in ADMIN_USERS:
             yield (*loc, "name"), f"is {user.name!r}, which the cluster makes itself; allowed is any other name"
         elif first.setdefault(user.name, i) != i:
             yield (
@@ -370,5 +371,9 @@ def _warnings(file: StackFile) -> Found:
                 ("users", i),
                 f"{user.name} consumes without `groups`: it can read, but not join a consumer group or commit",
             )
-    if file.target == "local" and file.security.sasl == "none":
+    if _makes_brokers(file) and file.security.sasl == "none":
         yield ("security", "sasl"), "is none: everybody on this machine may do everything"
+
+
+def _makes_brokers(file: StackFile) -> bool:
+    return targets.of(file.target).makes_brokers

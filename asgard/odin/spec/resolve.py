@@ -8,6 +8,7 @@ from asgard.core.errors import Problem
 from asgard.core.schema.gate import GateSection
 from asgard.core.schema.stack import QuotaFields, StackFile
 from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues
+from asgard.machines import targets
 from asgard.odin.resources import configs
 from asgard.odin.spec.model import (
     SCRAM,
@@ -34,7 +35,7 @@ def default_controllers(brokers: int) -> int:
 
 def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -> StackSpec:
     """A stack file without problems as a spec; relative paths start in `folder`."""
-    kafka, local = _kafka(file), file.target == "local"
+    kafka, local = _kafka(file), targets.of(file.target).makes_brokers
     sasl = file.security.sasl
     return StackSpec(
         name=file.stack,
