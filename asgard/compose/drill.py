@@ -112,11 +112,17 @@ def run(
     *,
     say: Callable[[str], None] = console.say,
     progress: Callable[[str], None] = lambda text: None,
+    approved: Plan | None = None,
+    agree: Callable[[Plan], None] = lambda plan: None,
 ) -> Iterator[Drill]:
-    """One drill after the other, with seeds that count up. Raises Busy where somebody else breaks, loads or changes the cluster."""
+    """One drill after the other, with seeds that count up. Raises Busy where somebody else breaks, loads or changes the cluster.
+
+    `approved` is the plan of the first run that somebody agreed to. Where the cluster has changed, so that the seed draws another
+    one, `agree` is asked before anything is broken, and raises where the answer is no.
+    """
     runs.check_installed()
     for number in range(order.runs):
-        yield _one(target, replace(order, seed=order.seed + number), say, progress)
+        yield _one(target, replace(order, seed=order.seed + number), say, progress, None if number else approved, agree)
 
 
 def any_seed() -> int:
@@ -134,7 +140,14 @@ def command(target: Target, order: Order) -> str:
     return f"asgard loki drill {order.scenario} --seed {order.seed}{many}{rate}{policy}{loss} {where}"
 
 
-def _one(target: Target, order: Order, say: Callable[[str], None], progress: Callable[[str], None]) -> Drill:
+def _one(
+    target: Target,
+    order: Order,
+    say: Callable[[str], None],
+    progress: Callable[[str], None],
+    approved: Plan | None,
+    agree: Callable[[Plan], None],
+) -> Drill:
     from asgard.journal import events, leases
 
     policy, within = _healing(order)
@@ -149,6 +162,8 @@ def _one(target: Target, order: Order, say: Callable[[str], None], progress: Cal
         looks = target.connect(deadline_s=LOOK_DEADLINE_S)
         try:
             drawn, run_id = _plan(looks, order), runs.new_run()
+            if approved is not None and drawn != approved:
+                agree(drawn)
             load = scenarios.load_of(drawn)
             topics = scratch.plan(looks, load, run_id)
             about = {"cluster_id": site.cluster_id, "scenario": order.scenario, "seed": order.seed}

@@ -85,7 +85,7 @@ def run(
     ) as site:
         choice = _choice(target, site.control, monkey, past, site.journal.time(), seed)
         why = act.refusal(site, choice.victim) if choice.victim else ""
-        if choice.victim and choice.victim.member.id != agreed.member.id:
+        if choice.victim and (choice.victim.group, choice.victim.member.id) != (agreed.group, agreed.member.id):
             why = "who is there has changed since it was shown"
         if why:
             choice = replace(choice, victim=None, why=f"nobody is taken: {why}")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import psutil
 import pytest
 
 from asgard.cli import main as cli
+from asgard.compose import drill as drills
 from asgard.core import contexts
 from asgard.core.contexts import Context
+from asgard.core.errors import Refused
 from asgard.kafka.admin import connect
 from asgard.kafka.model import NewTopic
+from asgard.kafka.target import pick
 from asgard.loki.load import run as runs
 from asgard.loki.load import scratch
 from asgard.machines.local import list_nodes, status
@@ -192,3 +196,24 @@ def test_what_can_not_be_drilled_is_told(
     monkeypatch.setenv("ASGARD_HOME", str(drilled.home / "empty"))
     code, _, words = command("broker-dies")
     assert code == 2 and "there is no cluster to break" in words and "asgard odin up" in words
+
+
+def test_a_plan_that_nobody_agreed_to_is_not_carried_out(drilled: RealCluster) -> None:
+    target = pick("orders")
+    order = drills.Order("broker-dies", seed=7)
+    approved = drills.plan(target, order)
+    (step,) = approved.steps
+    # As if another broker had been the active controller when the plan was shown.
+    shown = replace(approved, steps=(replace(step, arguments={"broker": 1 + step.arguments["broker"] % 3}),))
+    asked: list[Any] = []
+
+    def no(plan: Any) -> None:
+        asked.append(plan)
+        raise Refused("not like that")
+
+    with pytest.raises(Refused, match="not like that"):
+        next(drills.run(target, order, approved=shown, agree=no))
+    assert asked == [approved]
+    assert [status(node).state for node in list_nodes(drilled.directory / "nodes")] == ["running"] * 3
+    with connect(drilled.connection) as control:
+        assert not [name for name in control.topics() if "drill" in name]

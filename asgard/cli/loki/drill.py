@@ -15,6 +15,7 @@ from asgard.core.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
     from asgard.loki.drill.result import Drill, Series
+    from asgard.loki.drill.scenarios import Plan
 
 
 @command(
@@ -82,13 +83,21 @@ def drill(
         confirm=confirm,
         allow_data_loss=allow_data_loss,
     )
-    for line in preview(drills.plan(picked, order), picked.name, runs):
+    approved = drills.plan(picked, order)
+    for line in preview(approved, picked.name, runs):
         console.say(line)
     console.ask(f"Break {picked.name} like this?")
+
+    def agree(drawn: Plan) -> None:
+        console.say("the cluster has changed since, so the same seed now gives:")
+        for line in preview(drawn, picked.name, runs):
+            console.say(line)
+        console.ask(f"Break {picked.name} like this instead?")
+
     done: list[Drill] = []
     with console.progress("drill") as update:
         try:
-            for run in drills.run(picked, order, progress=update):
+            for run in drills.run(picked, order, progress=update, approved=approved, agree=agree):
                 done.append(run)
                 if runs > 1:
                     console.say(f"seed {run.seed}: {run.verdict}")

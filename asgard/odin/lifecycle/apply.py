@@ -89,6 +89,7 @@ def up(
             # Nodes were down, so the cluster could not be asked what became of the rest; now it can.
             again = _plan(session, spec, options)
             if not again.quick:
+                approve(again)  # nobody has seen these changes yet
                 _refuse_losses(again.losses, options)
                 later = _apply(session, spec, options, again, on_event)
                 later.result.steps = outcome.result.steps + [s for s in later.result.steps if s.op != "same"]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 HAND_OVER_S = 30.0
 """How long to wait for whoever is less urgent to hand the cluster over."""
 STALE_S = 1.0
-"""Where the lease took longer than this, the cluster is looked at again."""
+"""Where an answer or the lease took longer than this, the cluster is looked at again."""
 _STATES: dict[str, HealState] = {"healthy": "healthy", "wait": "waiting", "hold": "held"}
 
 
@@ -88,6 +88,7 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
     """
     began = time.monotonic()
     situation = look(context, memory, unasked)
+    looked = time.monotonic()
     decision = decide(situation)
     if decision.kind != "healthy" and situation.holder is not None and situation.holder.priority >= Priority.HEAL:
         raise Busy(
@@ -102,19 +103,28 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
             situation,
             situation.memory,
         )
-    if context.agree is not None:
-        context.agree(decision, act.details(situation, decision))
+    agreed = _agreed(context, situation, decision, None)
     wait_s = HAND_OVER_S if situation.holder and situation.holder.priority < decision.priority else 0.0
-    asked = time.monotonic()
     with context.change(decision, wait_s) as held:
         # Whoever had the cluster may have moved partitions, or taken moves back, since it was looked at.
-        if situation.holder is not None or time.monotonic() - asked > STALE_S or _somebody_healed(context, situation):
+        if situation.holder is not None or time.monotonic() - looked > STALE_S or _somebody_healed(context, situation):
             situation = look(context, situation.memory, unasked)
             now = decide(situation)
             if (now.kind, now.brokers) != (decision.kind, decision.brokers):
                 return _told(context, situation, now) if not now.acts else _changed(situation, decision, now)
             decision = now
-        return _act(context, held, situation, decision, began)
+            agreed = _agreed(context, situation, decision, agreed)
+        return _act(context, held, situation, decision, began, agreed)
+
+
+def _agreed(context: HealContext, situation: Situation, decision: Decision, before: str | None) -> str | None:
+    """What was agreed to. Whoever must agree is asked again where it is no longer what was shown `before`."""
+    if context.agree is None:
+        return None
+    details = act.details(situation, decision)
+    if details != before:
+        context.agree(decision, details)
+    return details
 
 
 def look(context: HealContext, memory: Memory, unasked: Collection[int] = ()) -> Situation:
@@ -220,7 +230,14 @@ def _changed(situation: Situation, before: Decision, now: Decision) -> Turn:
     return Turn(_healed("waiting", before, outcome), situation, situation.memory)
 
 
-def _act(context: HealContext, held: HeldCluster, situation: Situation, decision: Decision, began: float) -> Turn:
+def _act(
+    context: HealContext,
+    held: HeldCluster,
+    situation: Situation,
+    decision: Decision,
+    began: float,
+    agreed: str | None,
+) -> Turn:
     incident = next((a.incident for b in decision.brokers if (a := situation.memory.absent.get(b))), None)
     extra: dict[str, object] = {"drill": drill} if (drill := _drill(context)) else {}
     work = act.Work(held, situation, decision, context.nodes, context.progress, context.say)
@@ -229,6 +246,7 @@ def _act(context: HealContext, held: HeldCluster, situation: Situation, decision
             # Now the controllers can say what moves already.
             _note(context, remembered.KILLED, decision, {**extra, "nodes": ended}, incident, held)
             situation = look(context, situation.memory)
+            _agreed(context, situation, decision, agreed)
             work = replace(work, situation=situation)
         prepared = act.prepare(work)
         if isinstance(prepared, Decision):  # nothing that can be done
