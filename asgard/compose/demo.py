@@ -8,7 +8,6 @@ puts a load on the cluster and ends with a page (`demo_drill`).
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Callable
@@ -72,10 +71,11 @@ class Report:
 def run(events: int, *, keep: bool, on_event: OnEvent, say: Callable[[str], None]) -> Report:
     """All acts. Whatever happens, the stack is destroyed again unless `keep`. Raises Failed where a record is missing."""
     file = paths.private_dir(paths.home() / "demo") / "asgard.yaml"
-    text = templates.template("local-ha").render(STACK)
     # One more than a partition has replicas: a broker that is lost for good can be done without.
-    paths.write_atomic(file, re.sub(r"(?m)^  brokers: 3$", f"  brokers: {BROKERS}", text, count=1))
-    spec = load(file)
+    brokers = f"kafka.brokers={BROKERS}"
+    text = templates.template("local-ha").render(STACK)
+    paths.write_atomic(file, f"# Of `asgard demo`; to change it: asgard odin up -f {file.name} --set {brokers}\n{text}")
+    spec = load(file, [brokers])
     try:
         report = _acts(spec, events, on_event, say)
     finally:

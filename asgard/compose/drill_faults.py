@@ -267,12 +267,23 @@ class Breaker:
 
     def _until_back(self) -> bool:
         """Wait until every broker is there again, also one whose replicas went to others; whether it is."""
-        give_up = time.time() + BACK_S
+        give_up, seen = time.time() + BACK_S, None
         while time.time() < give_up and not self._over.wait(LOOK_S):
             seen = look(self._control)
             if seen is not None and seen.whole and self._brokers <= seen.up:
                 return True
+        if not self._over.is_set():
+            self._sights.say(f"{_not_back(self._brokers, seen)} after everything was put back; the drill ends here")
         return False
+
+
+def _not_back(brokers: frozenset[int], seen: Look | None) -> str:
+    if seen is None:
+        return f"nobody answered within {BACK_S:.0f} s"
+    gone = sorted(brokers - seen.up)
+    if gone:
+        return f"broker {', '.join(map(str, gone))} is not up {BACK_S:.0f} s"
+    return f"not every replica is in sync {BACK_S:.0f} s"
 
 
 @contextlib.contextmanager

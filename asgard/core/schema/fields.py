@@ -129,12 +129,17 @@ def _given(value: Any) -> Any:
     return value
 
 
+_UNIT = r"(B|[kKMGTP]B|[KMGTP]iB)?"
 _SIZE = {
     "type": ["string", "integer"],
-    "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([kKMGTP]?i?B)?\s*$",
+    "pattern": rf"^\s*[0-9]+(\.[0-9]+)?\s*{_UNIT}\s*$",
     "examples": ["256MiB"],
 }
-_RATE = {"type": ["string", "number"], "pattern": r"^\s*[0-9.]+\s*[A-Za-z]*\s*(/\s*s)?\s*$", "examples": ["50MB/s"]}
+_RATE = {
+    "type": ["string", "number"],
+    "pattern": rf"^\s*[0-9]+(\.[0-9]+)?\s*{_UNIT}\s*(/\s*s)?\s*$",
+    "examples": ["50MB/s"],
+}
 _DURATION = {
     "type": "string",
     "pattern": r"^(\s*[0-9]+(\.[0-9]+)?\s*(ms|s|m|min|h|d|w)\s*|forever)$",

@@ -89,10 +89,14 @@ class Load:
 
     @property
     def result(self) -> Result:
-        """What came out, judged."""
+        """What came out: as measured, and judged once the load is finished."""
         if self._result is None:
             raise Failed("the load has no result yet")
         return self._result
+
+    def conclude(self, result: Result) -> None:
+        """Take the judged result in place of what was only measured."""
+        self._result = result
 
     @property
     def group(self) -> str:
@@ -266,7 +270,8 @@ def finish(load: Load, control: ControlPlane, *, nodes: Iterable[LogDisk] = ()) 
         sent = sum(s.sent for s in result.sending)
         verdict = checked.look(load.directory, load.connection, control, nodes, sent, load.starts)
         result = dataclasses.replace(result, check=checked.checked(verdict))
-    load._result = found = judge(result, checked.goals(verdict, load.scenario.slo) if verdict is not None else ())
+    found = judge(result, checked.goals(verdict, load.scenario.slo) if verdict is not None else ())
+    load.conclude(found)
     sent, acked = sum(s.sent for s in found.sending), sum(s.acked for s in found.sending)
     load.note("loki.load.finished", {"passed": found.passed, "reason": found.reason, "sent": sent, "acked": acked})
     if found.passed:
