@@ -100,7 +100,7 @@ def cancel(held: HeldCluster) -> Cancelled:
 
 def must_wait(operation: Operation, snapshot: ClusterSnapshot) -> bool:
     """Whether nothing can be put back now: moves run on that need what is set, or only brokers that are down have any of it."""
-    if operation.kind != records.FORMAT:
+    if operation.kind not in records.KINDS:
         return False
     left = records.parse(operation.undo)
     if in_flight(left.flights, (p for p in snapshot.partitions if p.adding or p.removing)):
