@@ -12,6 +12,7 @@ from typing import Literal
 from asgard.cluster.limits import Limits
 from asgard.kafka.model import ClusterSnapshot, Move
 
+_NAMED = 8
 BATCH_SECONDS = 60.0
 """About how long a batch takes at the throttle."""
 Kind = Literal["heal", "drain", "fill", "balance", "leaders", "set-rf", "rack-repair", "undo"]
@@ -120,6 +121,13 @@ class Plan:
     throttle_bytes_per_s: float = 0.0
     lower_bound_bytes: int | None = None
     limits: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """`drain 3`; of many arguments the first few."""
+        shown = self.arguments if len(self.arguments) <= _NAMED else self.arguments[: _NAMED - 1]
+        more = len(self.arguments) - len(shown)
+        return " ".join((self.kind, *shown, *([f"and {more} more"] if more else [])))
 
     @property
     def bytes_moved(self) -> int:

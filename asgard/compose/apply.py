@@ -52,14 +52,13 @@ def apply(
 ) -> Executed:
     """Carry out a plan. Raises what `compose.holding.to_change` and `cluster.moves.run` raise."""
     from asgard.cluster import moves
-    from asgard.cluster.moves.runner import title
     from asgard.compose import holding
     from asgard.thor.plan import replan
 
     with holding.to_change(
         target,
         priority=moves.PRIORITIES[plan.kind],
-        doing=f"thor {title(plan)}",
+        doing=f"thor {plan.title}",
         confirm=confirm,
         healing=plan.kind == "heal",
         wait_s=wait_s,

@@ -314,7 +314,7 @@ class Execution:
         """What became of it."""
         return replace(
             Executed(
-                " ".join((self.plan.kind, *self.plan.arguments)),
+                self.plan.title,
                 moved=len(self.tally.moved),
                 bytes_moved=sum(c.bytes_moved for c in self.tally.moved.values()),
                 already=len(self.tally.already),

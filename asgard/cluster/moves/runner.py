@@ -37,11 +37,6 @@ def fingerprint(plan: Plan) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def title(plan: Plan) -> str:
-    """`drain 3`."""
-    return " ".join((plan.kind, *plan.arguments))
-
-
 def run(
     held: HeldCluster,
     plan: Plan,
@@ -72,7 +67,7 @@ def run(
     plan, found = fitting(held, plan, limits, up, replan, tell)
     moving = control.reassignments()
     theirs = _others(held, moving, up, healing, tell)
-    ledger = Ledger(held, title(plan), mark, moving, up)
+    ledger = Ledger(held, plan.title, mark, moving, up)
     execution = Execution(
         held,
         plan,
@@ -106,7 +101,7 @@ def run(
         flying = len(execution.flying)
         on = f"{flying} moves run on under their throttle" if flying else "nothing is on its way"
         raise Interrupted(
-            f"{title(plan)} was interrupted: {len(execution.tally.moved)} partitions are moved, {on}",
+            f"{plan.title} was interrupted: {len(execution.tally.moved)} partitions are moved, {on}",
             "The same command goes on with it; `asgard thor cancel` takes back what is on its way.",
         ) from None
 
@@ -123,7 +118,7 @@ def fitting(
     if found.stale and not begun:
         raise Refused(
             f"the plan no longer fits the cluster: {found.stale}",
-            f"Make a new one: asgard thor plan {title(plan)} … --out PLAN",
+            f"Make a new one: asgard thor plan {plan.title} … --out PLAN",
         )
     down = {r for c in found.todo for r in c.after if r not in c.before and r not in up}
     if not found.stale and not down:
@@ -146,7 +141,7 @@ def begun_before(held: HeldCluster, plan: Plan) -> bool:
 
 def _note(held: HeldCluster, plan: Plan, how: str, data: dict[str, object]) -> None:
     """Tell whoever reads the journal."""
-    about: dict[str, object] = {"cluster_id": held.cluster_id, "plan": title(plan), **data}
+    about: dict[str, object] = {"cluster_id": held.cluster_id, "plan": plan.title, **data}
     events.record(held.journal, f"{held.service}.plan.{how}", held.name, about)
 
 
