@@ -16,7 +16,7 @@ from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
 from asgard.core.errors import Failed, Unreachable
 from asgard.core.units import format_duration, format_size
-from asgard.kafka.model import Broker, ClusterSnapshot
+from asgard.kafka.model import Broker, ClusterSnapshot, Move
 from asgard.kafka.ports import NodeControl
 from asgard.thor.heal.situation import Decision, Situation, counted, named, nowhere
 from asgard.thor.plan import planner, replan
@@ -48,6 +48,14 @@ def details(situation: Situation, decision: Decision) -> str:
     if plan is None or not plan.changes:
         return ""
     return f"{counted(len(plan.changes))} move, {format_size(plan.bytes_moved)} to copy."
+
+
+def moves_of(situation: Situation, decision: Decision) -> tuple[Move, ...]:
+    """What would move, whatever its size is at this moment."""
+    if decision.kind == "replace":
+        return ()
+    plan = _plan(situation.snapshot, situation, decision)
+    return tuple(plan.moves()) if plan is not None else ()
 
 
 def prepare(work: Work) -> Plan | Decision | None:

@@ -19,7 +19,7 @@ from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
 from asgard.core.errors import AsgardError, Busy, ExitCode, Interrupted
 from asgard.journal.rules import Priority
-from asgard.kafka.model import ClusterSnapshot, Healed, HealState
+from asgard.kafka.model import ClusterSnapshot, Healed, HealState, Move
 from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.thor.heal import act
 from asgard.thor.heal import memory as remembered
@@ -117,14 +117,16 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
         return _act(context, held, situation, decision, began, agreed)
 
 
-def _agreed(context: HealContext, situation: Situation, decision: Decision, before: str | None) -> str | None:
-    """What was agreed to. Whoever must agree is asked again where it is no longer what was shown `before`."""
+def _agreed(
+    context: HealContext, situation: Situation, decision: Decision, before: tuple[Move, ...] | None
+) -> tuple[Move, ...] | None:
+    """The moves that were agreed to. Whoever must agree is asked again where other ones than `before` would be made."""
     if context.agree is None:
         return None
-    details = act.details(situation, decision)
-    if details != before:
-        context.agree(decision, details)
-    return details
+    moves = act.moves_of(situation, decision)
+    if moves != before:
+        context.agree(decision, act.details(situation, decision))
+    return moves
 
 
 def look(context: HealContext, memory: Memory, unasked: Collection[int] = ()) -> Situation:
@@ -236,7 +238,7 @@ def _act(
     situation: Situation,
     decision: Decision,
     began: float,
-    agreed: str | None,
+    agreed: tuple[Move, ...] | None,
 ) -> Turn:
     incident = next((a.incident for b in decision.brokers if (a := situation.memory.absent.get(b))), None)
     extra: dict[str, object] = {"drill": drill} if (drill := _drill(context)) else {}
