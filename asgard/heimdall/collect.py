@@ -37,6 +37,8 @@ Numbers = NDArray[np.int64]
 WINDOW_S = 600.0
 CATCH_UP_H = 7 * 24
 """Hours that are counted again after a gap, or at the first round."""
+HOURS_AT_A_TIME = 12
+"""Bounds memory: 200,000 partitions have as many offsets for each hour."""
 SETTLED_S = 300.0
 """An hour is counted when it has been over for so long: records come late."""
 
@@ -166,14 +168,21 @@ def count_hours(control: ControlPlane, database: Database, store: Store, now: fl
         return 0
     if len(missing) > 2:
         events.note(f"counting {len(missing)} hours from Kafka's time index")
-    windows = [Window(start, start + HOUR, str(start)) for start in missing]
+    new = 0
+    for some in (missing[n : n + HOURS_AT_A_TIME] for n in range(0, len(missing), HOURS_AT_A_TIME)):
+        new += _count(control, database, store.cluster_id, some, now)
+    return new
+
+
+def _count(control: ControlPlane, database: Database, cluster_id: str, starts: Sequence[int], now: float) -> int:
+    windows = [Window(start, start + HOUR, str(start)) for start in starts]
     found = volume_ask.volume(control, windows, clock=lambda: now)
-    by_hour: dict[int, list[Count]] = {start: [] for start in missing}
+    by_hour: dict[int, list[Count]] = {start: [] for start in starts}
     for count in found.counts:
         if count.records is not None and not any(why.startswith(counting.UNBORN) for why in count.approximate):
             by_hour[int(count.window.start)].append(count)
     with database.write() as connection:
-        number = writer.cluster(connection, store.cluster_id)
+        number = writer.cluster(connection, cluster_id)
         ids = writer.subjects(connection, number, "topic", {count.topic for count in found.counts})
         return writer.add_hours(connection, number, {start: _hour(some, ids) for start, some in by_hour.items()})
 

@@ -8,6 +8,7 @@ from tests.benchmarks import (
     bench_audit,
     bench_check,
     bench_crc32c,
+    bench_lag,
     bench_load,
     bench_scale,
     bench_start,
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "check": bench_check.main,
     "load": bench_load.main,
     "audit": bench_audit.main,
+    "lag": bench_lag.main,
 }
 
 

@@ -35,6 +35,8 @@ PROOFS = {
     "loki-chaos-kills": "tests.proof.loki_chaos_kills",
     "loki-drills": "tests.proof.loki_drills",
     "heimdall-audit": "tests.proof.heimdall_audit",
+    "heimdall-store": "tests.proof.heimdall_store",
+    "heimdall-truth": "tests.proof.heimdall_truth",
     "thor-replay": "tests.proof.thor_replay",
     "pages": "tests.proof.pages",
 }

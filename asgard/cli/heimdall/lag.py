@@ -73,6 +73,7 @@ def _show(report: LagReport, group: str | None, watch: bool) -> None:
         [_partitions(report.groups[0]), _members(report.groups[0])] if group and report.groups else [_groups(report)]
     )
     document = {"at": report.at, "basis": report.basis, "window_s": report.window_s, "groups": report.groups}
+    document["requests_by_broker"] = report.requests
     if watch:
         console.emit_line(document, "\n\n".join([*map(console.render, tables), _basis(report), ""]))
     else:

@@ -59,6 +59,7 @@ def volume(
     for what, why in found.problems.items():
         console.warn(f"{what}: {why}")
     document = {"date": date, "tz": tz, "by": by, "counts": found.counts, "problems": found.problems}
+    document["requests_by_broker"] = found.requests
     console.emit(document, _counts(found.counts))
 
 

@@ -167,11 +167,11 @@ def test_packed_arrays_come_back(numbers, reals):
 
 
 def test_a_killed_collector_leaves_whole_samples(url):
-    for _ in range(3):
+    for _ in range(2):
         with subprocess.Popen(
             [sys.executable, "-m", "tests.harness.storing", url], stdout=subprocess.PIPE, text=True
         ) as child:
-            seen = [int(child.stdout.readline()) for _ in range(30)]
+            seen = [int(child.stdout.readline()) for _ in range(12)]
             child.kill()
             seen += [int(line) for line in child.stdout.read().split("\n")[:-1]]
         with open_store(url) as database:
