@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _STARTS, _ENDS, _NEWEST = -2, -1, -3
 _SAMPLED = 4
 """Partitions of a topic of which a batch is looked at."""
+SUSPECTS = 8
+"""Partitions of a topic whose last record is looked at, if it is not the newest."""
 _CONFIGS = ("cleanup.policy", "message.timestamp.type")
 
 
@@ -40,7 +42,7 @@ def volume(
     start, end, newest, *at = bulk.list_offsets_at(layout, [_STARTS, _ENDS, _NEWEST, *(int(e * 1000) for e in edges)])
     first_ms = bulk.list_offsets_at(layout, [0])[0]
     sizes = topic_sizes(control, layout)
-    signs = signs_of(control, layout, start, end)
+    signs = signs_of(control, layout, start, end, newest)
     now = clock()
     found: list[Count] = []
     for name in layout.topics:
@@ -49,7 +51,6 @@ def volume(
             start=start.offsets[name],
             end=end.offsets[name],
             first_ms=first_ms.times[name],
-            newest=newest.offsets[name],
             at=[listed.offsets[name] for listed in at],
             size_bytes=sizes.get(name),
         )
@@ -121,8 +122,8 @@ def topic_sizes(control: ControlPlane, layout: Layout) -> dict[str, int]:
     return sizes
 
 
-def signs_of(control: ControlPlane, layout: Layout, start: Listed, end: Listed) -> dict[str, Signs]:
-    """From configs, and from one batch of a few partitions of each topic."""
+def signs_of(control: ControlPlane, layout: Layout, start: Listed, end: Listed, newest: Listed) -> dict[str, Signs]:
+    """From configs, one batch of a few partitions of each topic, and whether their last record is their newest."""
     configs = control.effective_topic_configs(set(layout.topics), _CONFIGS)
     places: dict[str, dict[int, int]] = {}
     for name in layout.topics:
@@ -131,13 +132,31 @@ def signs_of(control: ControlPlane, layout: Layout, start: Listed, end: Listed) 
             middle = (start.offsets[name] + end.offsets[name]) // 2
             places[name] = {int(p): int(middle[p]) for p in held}
     seen = control.bulk().batch_signs(layout, places) if places else {}
-    return {name: _signs(configs.get(name, {}), seen.get(name, (False, False))) for name in layout.topics}
+    late = ends_late(control, layout, end, newest)
+    return {name: _signs(configs.get(name, {}), seen.get(name, (False, False)), name in late) for name in layout.topics}
 
 
-def _signs(config: Mapping[str, str], seen: tuple[bool, bool]) -> Signs:
+def ends_late(control: ControlPlane, layout: Layout, end: Listed, newest: Listed) -> set[str]:
+    """Topics of which a partition ends with a record that is older than its newest one.
+
+    Kafka names the first of several newest records, so the time of the last one is looked at before it counts as late.
+    """
+    suspects: dict[str, dict[int, int]] = {}
+    for name in layout.topics:
+        last = end.offsets[name] - 1
+        found = np.flatnonzero((newest.offsets[name] >= 0) & (newest.offsets[name] < last))[:SUSPECTS]
+        if len(found):
+            suspects[name] = {int(p): int(last[p]) for p in found}
+    if not suspects:
+        return set()
+    times, _ = control.bulk().first_records(layout, suspects)
+    return {topic for (topic, p), at_ms in times.items() if at_ms < newest.times[topic][p]}
+
+
+def _signs(config: Mapping[str, str], seen: tuple[bool, bool], late: bool) -> Signs:
     return Signs(
         compacted="compact" in config.get("cleanup.policy", ""),
         transactional=seen[0],
-        out_of_order=seen[1],
+        out_of_order=seen[1] or late,
         append_time=config.get("message.timestamp.type") == "LogAppendTime",
     )

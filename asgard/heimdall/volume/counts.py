@@ -32,7 +32,7 @@ class Signs:
 
 @dataclass(frozen=True)
 class TopicOffsets:
-    """Of one topic, by partition: first and next offset, the time (ms) of the first record and the offset of the newest.
+    """Of one topic, by partition: first and next offset, and the time (ms) of the first record.
 
     `at` holds for each boundary the first offset whose record is not older (-1: none is). -1 elsewhere: not known.
     """
@@ -41,7 +41,6 @@ class TopicOffsets:
     start: Numbers
     end: Numbers
     first_ms: Numbers
-    newest: Numbers
     at: Sequence[Numbers]
     size_bytes: int | None = None
 
@@ -79,8 +78,7 @@ def reasons(found: TopicOffsets, signs: Signs, known: NDArray[np.bool_]) -> list
         why.append("compacted: records that were replaced by newer ones are counted or not, as the cleaner went")
     if signs.transactional:
         why.append("transactional: markers and aborted records are counted")
-    late = signs.out_of_order or bool(((found.newest >= 0) & (found.newest < found.end - 1) & known).any())
-    if late and not signs.append_time and not signs.transactional:
+    if signs.out_of_order and not signs.append_time and not signs.transactional:
         why.append("timestamps out of order: a late record is counted in the hour of the records beside it")
     if not known.all():
         why.append(f"{int((~known).sum())} of {len(known)} partitions have no leader that answers")

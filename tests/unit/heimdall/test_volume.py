@@ -58,14 +58,13 @@ def test_dates_and_zones_that_are_none_are_told():
 HOURS = [Window(n * 3600.0, (n + 1) * 3600.0, f"{n}") for n in range(3)]
 
 
-def topic(at, *, start=(0,), end=(30,), first_ms=(0,), newest=None, size=None):
+def topic(at, *, start=(0,), end=(30,), first_ms=(0,), size=None):
     ends = np.array(end)
     return TopicOffsets(
         "t",
         np.array(start),
         ends,
         np.array(first_ms),
-        np.array(newest) if newest else ends - 1,
         [np.array(a) for a in at],
         size,
     )
@@ -82,7 +81,6 @@ def test_records_of_each_hour():
         ({}, Signs(compacted=True), "compacted"),
         ({}, Signs(transactional=True), "transactional"),
         ({}, Signs(out_of_order=True), "out of order"),
-        ({"newest": (3,)}, Signs(), "out of order"),
         ({"start": (5,), "first_ms": (1_000_000,)}, Signs(), "retention deleted"),
         ({"start": (-1,), "end": (-1,)}, Signs(), "no leader"),
     ],
@@ -98,8 +96,8 @@ def test_retention_concerns_only_the_windows_that_it_reached():
 
 
 def test_broker_time_is_in_order():
-    found = topic([[0], [10], [20], [-1]], newest=(3,))
-    assert count(found, HOURS, Signs(append_time=True), NOW)[0].approximate == ()
+    found = topic([[0], [10], [20], [-1]])
+    assert count(found, HOURS, Signs(out_of_order=True, append_time=True), NOW)[0].approximate == ()
 
 
 def test_a_window_that_is_not_over_and_one_that_has_not_begun():
@@ -115,7 +113,7 @@ def test_a_window_that_is_not_over_and_one_that_has_not_begun():
 def test_counts_are_those_of_a_log_in_order(times):
     times.sort()
     at = [next((i for i, t in enumerate(times) if t >= edge * 1000), -1) for edge in boundaries(HOURS)]
-    found = topic([[a] for a in at], end=(len(times),), first_ms=(times[0] if times else -1,), newest=(len(times) - 1,))
+    found = topic([[a] for a in at], end=(len(times),), first_ms=(times[0] if times else -1,))
     expected = [sum(w.start * 1000 <= t < w.end * 1000 for t in times) for w in HOURS]
     assert [c.records for c in count(found, HOURS, Signs(), NOW)] == expected
 
