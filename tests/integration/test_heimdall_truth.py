@@ -196,10 +196,16 @@ def _check(database: Database) -> None:
 
 
 def test_the_commands_give_one_document(
-    secured_cluster: RealCluster, planted: str, own_home: Path, capfd: pytest.CaptureFixture[str]
+    secured_cluster: RealCluster,
+    planted: str,
+    own_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     from asgard.cli.main import main
 
+    monkeypatch.setenv("ASGARD_STORE", f"sqlite:///{tmp_path / 'store.db'}")
     where = [
         "--bootstrap-server",
         secured_cluster.bootstrap_servers,
@@ -214,5 +220,7 @@ def test_the_commands_give_one_document(
     ):
         assert main(["heimdall", *arguments, *where, "--json"]) == 0
         assert json.loads(capfd.readouterr().out)[key]
+    assert main(["heimdall", "lag", *where, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["basis"] == "1 sample and one taken now", "the store's is used"
     assert main(["heimdall", "lag", "there-is-none", *where]) == 2
     assert "there is no group there-is-none" in capfd.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ from asgard.core import console, units
 from asgard.core.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
-    from asgard.heimdall.lag.model import GroupLag, LagReport
+    from asgard.heimdall.lag.model import GroupLag, LagReport, Sample
 
 SHOWN = 50
 """Partitions of one group that are shown to people; JSON has them all."""
@@ -43,7 +44,7 @@ def lag(
     Without a group it lists all of them, the most worrying first. Exits with 1 if the named group is not ok. Changes nothing.
     """
     from asgard.heimdall.lag import ask, rules
-    from asgard.heimdall.lag.model import Sample
+    from asgard.heimdall.store import recent
     from asgard.kafka import target
 
     try:
@@ -53,7 +54,7 @@ def lag(
     given = rules.load(thresholds)
     names = [group] if group else None
     with closing(target.pick(context, bootstrap_server, command_config).connect()) as control:
-        window: tuple[Sample, ...] = ()
+        window: Sequence[Sample] = recent.window(control.cluster().cluster_id, names, time.time())
         while True:
             report = ask.report(
                 control, names, thresholds=given, apart_s=apart_s, history=window, shown=_ALL if group else 1

@@ -87,7 +87,7 @@ def report(
         sleep(apart_s)
         basis = "two samples"
     else:
-        basis = f"{len(window)} samples and one taken now"
+        basis = f"{len(window)} sample{'s' if len(window) > 1 else ''} and one taken now"
     now = look(control, names, clock)
     window = [*window, now.sample()]
     return _judged(control, now, window, basis, thresholds, detailed=names is not None, shown=shown, clock=clock)

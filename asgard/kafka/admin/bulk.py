@@ -50,20 +50,6 @@ class Bulk:
             return Layout("", -1, (), {})
         return Layout(answer.cluster_id, answer.controller, tuple(sorted(answer.brokers)), topics)
 
-    def list_offsets(
-        self,
-        layout: Layout,
-        timestamp: int,
-        partitions: Mapping[str, Numbers] | None = None,
-        *,
-        read_committed: bool = False,
-    ) -> Listed:
-        """The first offset at or after a time (ms), or of `LATEST`, `EARLIEST`, `MAX_TIMESTAMP`; a request a leader.
-
-        Of all partitions of the layout, or of those named. -1 where no record is that new, or where the leader is not known.
-        """
-        return self.list_offsets_at(layout, [timestamp], partitions, read_committed=read_committed)[0]
-
     def list_offsets_at(
         self,
         layout: Layout,
@@ -72,7 +58,11 @@ class Bulk:
         *,
         read_committed: bool = False,
     ) -> list[Listed]:
-        """The same for many times; their requests are in flight together. Kafka takes one time a partition in each request."""
+        """By each time (ms) the first offset at or after it; or of `LATEST`, `EARLIEST`, `MAX_TIMESTAMP`. A request a leader and time.
+
+        Of all partitions of the layout, or of those named. -1 where no record is that new, or where the leader is not known. The
+        requests of all times are in flight together: Kafka takes one time a partition in each.
+        """
         listings = [_Listing(self._wire, at, read_committed) for at in timestamps]
         wanted = partitions
         if wanted is None:
