@@ -65,11 +65,12 @@ def once(
     *,
     thresholds: Callable[[str], Thresholds] = lambda group: Thresholds(),
     window: Sequence[Sample] | None = None,
+    catch_up_h: int = CATCH_UP_H,
     clock: Callable[[], float] = time.time,
 ) -> Collected:
     """Take a sample, judge the groups by the window that ends with it, keep both, and count hours that are over.
 
-    `window` are samples kept in memory from earlier rounds; without them the store's are read.
+    `window` are samples kept in memory from earlier rounds; without them the store's are read. `catch_up_h`: hours to look back.
     """
     began = time.monotonic()
     look = lag_ask.look(control, clock=clock, every_topic=True)
@@ -85,7 +86,7 @@ def once(
         group_ids = writer.subjects(connection, number, "group", look.groups)
         arrays = sample_arrays(layout, look.starts, look.ends, look.committed, groups, topic_ids, group_ids)
         new = writer.add_sample(connection, number, look.at, arrays)
-    hours = count_hours(control, database, Store(database, layout.cluster_id), clock())
+    hours = count_hours(control, database, Store(database, layout.cluster_id), clock(), catch_up_h)
     return Collected(
         look.at,
         new,

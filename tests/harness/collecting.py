@@ -143,11 +143,11 @@ def _ids(partition: int) -> bytes:
 
 
 def large(partitions: int, groups: int, url: str) -> None:
-    """Collect twice, as cron would, and print what it took."""
+    """Collect twice, as cron would, with a day of hours to count; print what it took."""
     control: Any = Large(partitions, groups)
     with open_store(url) as database:
         began = time.monotonic()
-        first = collect.once(control, database)
+        first = collect.once(control, database, catch_up_h=24)
         middle = time.monotonic()
         second = collect.once(control, database, window=first.window, clock=lambda: first.at + 10)
         figures = {

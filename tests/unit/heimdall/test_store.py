@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgard.heimdall.store import pack, rollup, tables, writer
+from asgard.heimdall.store import pack, recent, rollup, tables, writer
 from asgard.heimdall.store.read import Store
 from asgard.heimdall.store.tables import DAY, HOUR, LEVELS, MINUTE, SAMPLE, open_store
 from asgard.heimdall.store.writer import Keep
@@ -178,3 +178,22 @@ def test_a_killed_collector_leaves_whole_samples(url):
             slots = check_rollups(database)
         assert set(seen) <= set(slots), "a sample that was told is there"
     assert len(slots) == len(set(slots))
+
+
+def test_a_look_uses_the_store_only_while_something_collects(url, monkeypatch):
+    monkeypatch.setenv("ASGARD_STORE", url)
+    with open_store() as database:
+        fill(database)
+    end = BEGIN + 190.0
+    assert len(recent.window("c1", None, end + 5)) == 20
+    assert set(recent.window("c1", ["billing"], end + 5)[0].committed) == {"billing"}
+    assert recent.window("c1", ["other"], end + 5)[0].committed == {}
+    assert recent.window("c1", None, end + 61) == []
+    assert recent.window("c2", None, end + 5) == []
+
+
+def test_a_look_makes_no_store(tmp_path, monkeypatch):
+    monkeypatch.delenv("ASGARD_STORE", raising=False)
+    monkeypatch.setenv("ASGARD_HOME", str(tmp_path / "home"))
+    assert recent.window("c1", None, BEGIN) == []
+    assert not (tmp_path / "home").exists()
