@@ -302,3 +302,15 @@ class GateVerdict:
     sent: int
     acknowledged: int
     report: str
+
+
+@dataclass(frozen=True)
+class LossVerdict:
+    """What a check of acknowledged records found. `decided`: every one of them was looked for; `sentence` is for people."""
+
+    acknowledged: int
+    lost: int
+    duplicates: int
+    indeterminate: int
+    decided: bool
+    sentence: str

@@ -22,6 +22,7 @@ from asgard.kafka.model import (
     GateVerdict,
     Healed,
     LogDir,
+    LossVerdict,
     Move,
     NewTopic,
     Node,
@@ -151,8 +152,8 @@ class ControlPlane(Protocol):
         """Any replica that is up, for partitions without a leader: records that it lacks are lost."""
         ...
 
-    def log_dirs(self, brokers: Iterable[int]) -> dict[int, tuple[LogDir, ...]]:
-        """Of the brokers that answered."""
+    def log_dirs(self, brokers: Iterable[int], deadline_s: float | None = None) -> dict[int, tuple[LogDir, ...]]:
+        """Of the brokers that answered; `deadline_s` as for `disks`."""
         ...
 
     def replica_sizes(self, brokers: Iterable[int]) -> dict[tuple[int, str, int], int]:
@@ -300,4 +301,39 @@ class LoadGate(Protocol):
 
     def run(self, load: GateLoad, goals: GateGoals) -> GateVerdict:
         """Run the load; the verdict. Raises Unreachable, Busy (another load runs there), and Failed where it can't be carried out."""
+        ...
+
+
+class LossWitness(Protocol):
+    """Writes down what one producer was told of its records, and proves later that nothing acknowledged is gone.
+
+    What it wrote outlives the process: a witness that is opened again goes on with what the one before saw.
+    """
+
+    @property
+    def run(self) -> bytes:
+        """The 16 bytes that the records are stamped with."""
+        ...
+
+    @property
+    def producer(self) -> int:
+        """The number that the records are stamped with."""
+        ...
+
+    def take(self, topic: str) -> int:
+        """The sequence of the record that is sent next."""
+        ...
+
+    def acked(self, topic: str, partition: int, sequence: int, offset: int) -> None: ...
+
+    def refused(self, topic: str, sequence: int, reason: str) -> None:
+        """The record is known not to be in Kafka."""
+        ...
+
+    def unanswered(self, topic: str, sequence: int, reason: str) -> None:
+        """Nobody knows whether it is."""
+        ...
+
+    def prove(self) -> LossVerdict:
+        """Read everything back and compare. Records are given to it again only after it has answered. Raises Unreachable."""
         ...

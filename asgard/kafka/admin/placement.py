@@ -145,9 +145,10 @@ class PlacementCalls(TopicCalls):
             self._wire.settle(sorted(set(partitions)), once, MOVES_A_REQUEST)
         return result
 
-    def log_dirs(self, brokers: Iterable[int]) -> dict[int, tuple[LogDir, ...]]:
+    def log_dirs(self, brokers: Iterable[int], deadline_s: float | None = None) -> dict[int, tuple[LogDir, ...]]:
         """Of the brokers that answered."""
-        return {broker: _directories(answer) for broker, answer in self._log_dirs(brokers, topics=[])}
+        answers = self._log_dirs(brokers, topics=[], deadline_s=deadline_s)
+        return {broker: _directories(answer) for broker, answer in answers}
 
     def disks(self, brokers: Iterable[int], deadline_s: float | None = None) -> dict[int, Disk]:
         """Log directories and replica sizes together, of the brokers that answered; one request a broker."""

@@ -15,7 +15,7 @@ from asgard.heimdall.stamp.traceparent import parse
 from asgard.heimdall.tail import masks
 
 DOCS = Path(__file__).parents[3] / "docs"
-PAGES = ("heimdall-audit.md", "heimdall-trace.md")
+PAGES = ("heimdall-audit.md", "heimdall-trace.md", "heimdall-canary.md")
 COMMANDS = [
     line[len("$ asgard heimdall ") :]
     for page in PAGES

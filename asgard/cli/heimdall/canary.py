@@ -1,0 +1,150 @@
+"""`asgard heimdall canary`: can clients produce, consume and commit through each broker, and how fast?"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.heimdall import app
+from asgard.core import console, units
+from asgard.core.console import Table
+from asgard.core.errors import ExitCode, WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.heimdall.canary.judge import Tally, Times
+    from asgard.heimdall.canary.run import Result
+
+ONCE_ROUNDS = 3
+
+
+@command(app, example="asgard heimdall canary --once\nasgard heimdall canary --duration 10m --json")
+def canary(
+    once: Annotated[bool, typer.Option("--once", help=f"{ONCE_ROUNDS} rounds, for cron.")] = False,
+    duration: Annotated[
+        str | None, typer.Option("--duration", metavar="TIME", help="Stop after that, as in 10m; else on Ctrl-C.")
+    ] = None,
+    every: Annotated[str, typer.Option("--every", metavar="TIME", help="From one round to the next.")] = "1s",
+    within: Annotated[str, typer.Option("--within", metavar="TIME", help="How long an answer may take.")] = "2s",
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+) -> int:
+    """Send a record through each broker, read it back and commit, again and again; prove that nothing acknowledged is lost.
+
+    Keeps one partition of the topic `asgard-canary` led by each broker. Exits with 1 if a broker does not serve at the end, or
+    records are lost.
+    """
+    from asgard.compose import canary as composed
+    from asgard.heimdall.canary.judge import healthy
+    from asgard.heimdall.canary.run import Settings
+    from asgard.journal.store.database import open_journal
+    from asgard.kafka import target
+
+    if once and duration:
+        raise WrongUsage("--once and --duration exclude each other")
+    settings = Settings(_seconds("--every", every), _seconds("--within", within))
+    length = _seconds("--duration", duration) if duration else None
+    chosen = target.pick(context, bootstrap_server, command_config)
+    stop = threading.Event()
+    control = chosen.connect(deadline_s=10)
+    try:
+        with open_journal() as journal, _stopping(stop):
+            result = composed.run(
+                chosen,
+                control,
+                journal,
+                settings,
+                stop=stop,
+                duration_s=length,
+                rounds=ONCE_ROUNDS if once else None,
+            )
+    finally:
+        control.close()
+    _show(result)
+    lost = result.verdict is not None and result.verdict.lost > 0
+    return int(ExitCode.OK if healthy(result.tallies) and not lost else ExitCode.FAILED)
+
+
+@contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the rounds, and what was found is shown; the second one ends the command."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def asked(number: int, frame: object) -> None:
+        stop.set()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in before:
+        signal.signal(number, asked)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        seconds = units.parse_duration(text)
+    except ValueError as error:
+        raise WrongUsage(f"{option} {error}") from error
+    if seconds <= 0:
+        raise WrongUsage(f"{option} is {text!r}; allowed is a time above 0, as in 2s")
+    return seconds
+
+
+def _show(result: Result) -> None:
+    from asgard.heimdall.canary.judge import KINDS, ordered
+
+    tallies = ordered(result.tallies)
+    document = {
+        "rounds": result.rounds,
+        "brokers": [_broker(tally) for tally in tallies],
+        "news": result.news,
+        "check": result.verdict,
+    }
+    columns = ["broker", "state", "rounds"]
+    for kind in KINDS:
+        columns += [kind, f"{kind} p50", f"{kind} p99"]
+    rows = []
+    for tally in tallies:
+        row: list[object] = [tally.broker, tally.state, tally.rounds]
+        for kind in KINDS:
+            times = tally.times[kind]
+            row += [_share(times), _ms(times.quantile(0.5)), _ms(times.quantile(0.99))]
+        rows.append(row)
+    text = result.verdict.sentence if result.verdict else "What was acknowledged could not be read back."
+    console.emit(document, Table(columns, rows, right=frozenset(columns[2:])), text=text)
+
+
+def _broker(tally: Tally) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "broker": tally.broker,
+        "state": tally.state,
+        "because": tally.sentence,
+        "rounds": tally.rounds,
+    }
+    for kind, times in tally.times.items():
+        found[kind] = {
+            "tried": times.tried,
+            "worked": times.worked,
+            "availability": times.availability,
+            "p50_s": times.quantile(0.5),
+            "p99_s": times.quantile(0.99),
+        }
+    return found
+
+
+def _share(times: Times) -> str | None:
+    return None if times.availability is None else f"{times.availability:.2%}"
+
+
+def _ms(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds * 1000:.1f} ms"
