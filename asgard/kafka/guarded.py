@@ -29,6 +29,7 @@ WRITES = frozenset(
         "unregister_broker",
         "remove_members",
         "commit_offsets",
+        "delete_offsets",
     }
 )
 

@@ -200,8 +200,8 @@ class ControlPlane(Protocol):
         """The first offset whose record is not older than the timestamp; the end offset where there is none."""
         ...
 
-    def group_offsets(self) -> dict[str, dict[tuple[str, int], int]]:
-        """Group to the offsets it has committed, for all groups."""
+    def group_offsets(self, names: Collection[str] | None = None) -> dict[str, dict[tuple[str, int], int]]:
+        """Group to the offsets it has committed, for all groups or these."""
         ...
 
     def group_members(self, group: str) -> dict[str, str]:
@@ -214,6 +214,10 @@ class ControlPlane(Protocol):
 
     def commit_offsets(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """Set what a group has committed. Kafka refuses it while the group has members."""
+        ...
+
+    def delete_offsets(self, group: str, partitions: Collection[tuple[str, int]]) -> None:
+        """Forget what a group has committed for these partitions. Kafka refuses it while the group reads them."""
         ...
 
 

@@ -11,7 +11,7 @@ import typer
 from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
 from asgard.cli.moments import parse_since, utc
 from asgard.cli.thor import app
-from asgard.cli.thor.common import LimitsPath, limits_of
+from asgard.cli.thor.common import CALL_DEADLINE_S, LimitsPath, limits_of
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -128,7 +128,11 @@ def replay(
     source = target.pick(context, bootstrap_server, command_config)
     elsewhere = to_context or to_bootstrap_server
     goal = target.pick(to_context, to_bootstrap_server, to_command_config) if elsewhere else source
-    with open_journal() as journal, closing(source.connect()) as reads, closing(goal.connect()) as writes:
+    with (
+        open_journal() as journal,
+        closing(source.connect(deadline_s=CALL_DEADLINE_S)) as reads,
+        closing(goal.connect(deadline_s=CALL_DEADLINE_S)) as writes,
+    ):
         prepared = replaying.prepare(reads, writes, request, journal, given, now)
         if dry_run or prepared.standing == "finished":
             return _show(prepared, dry_run)

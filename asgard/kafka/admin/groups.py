@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from kafka.protocol.admin import DescribeGroupsRequest
-from kafka.protocol.consumer import LeaveGroupRequest, OffsetCommitRequest
+from kafka.protocol.consumer import LeaveGroupRequest, OffsetCommitRequest, OffsetDeleteRequest
 from kafka.protocol.metadata import FindCoordinatorRequest
 
 from asgard.kafka.admin import errors
@@ -81,6 +81,23 @@ class GroupCalls(OffsetCalls):
         answer = self._of_group(group, request, lambda a: next((c for c in codes(a) if c), 0))
         for code in codes(answer):
             self._wire.check(code, None, f"set the offsets of group {group}", f"READ on group {group} and its topics")
+
+    def delete_offsets(self, group: str, partitions: Collection[TopicPartition]) -> None:
+        """Forget what a group has committed for these partitions. Kafka refuses it while the group reads them."""
+        topic = OffsetDeleteRequest.OffsetDeleteRequestTopic
+        partition = topic.OffsetDeleteRequestPartition
+        request = OffsetDeleteRequest(
+            group_id=group,
+            topics=[
+                topic(name=name, partitions=[partition(partition_index=i) for i in found])
+                for name, found in by_topic(partitions).items()
+            ],
+        )
+        answer = self._of_group(group, request, lambda a: int(a.error_code))
+        if answer.error_code in _GONE:
+            return
+        for code in [answer.error_code, *(p.error_code for t in answer.topics for p in t.partitions)]:
+            self._wire.check(code, None, f"delete offsets of group {group}", f"DELETE on group {group}")
 
     def _of_group(self, group: str, request: Any, code: Callable[[Any], int]) -> Any:
         """The answer of the group's coordinator; one that is just moving is looked for until the deadline."""

@@ -116,18 +116,18 @@ class OffsetCalls(TopicCalls):
                 pause = min(pause * 2, 1.0)
         return found
 
-    def group_offsets(self) -> Committed:
-        """Group to the offsets it has committed, for all groups. Those of a coordinator that is down are missing."""
+    def group_offsets(self, names: Collection[str] | None = None) -> Committed:
+        """Group to the offsets it has committed, for all groups or these. Those of a coordinator that is down are missing."""
         found: Committed = {}
         deadline, pause = time.monotonic() + self._wire.deadline_s, 0.1
         while True:
-            moved = self._group_offsets(found)
+            moved = self._group_offsets(found, names)
             if not moved or time.monotonic() + pause > deadline:
                 return dict(sorted(found.items()))
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
 
-    def _group_offsets(self, found: Committed) -> bool:
+    def _group_offsets(self, found: Committed, names: Collection[str] | None) -> bool:
         """Ask every broker for its groups and their offsets; whether some coordinator was just moving."""
         moved = False
         brokers = self._wire.brokers()
@@ -142,7 +142,8 @@ class OffsetCalls(TopicCalls):
                 moved = True
                 continue
             self._wire.check(answer.error_code, None, "list the consumer groups")
-            groups = [g.group_id for g in answer.groups if g.group_type != "share" and g.group_id not in found]
+            listed = [g.group_id for g in answer.groups if g.group_type != "share" and g.group_id not in found]
+            groups = listed if names is None else [g for g in listed if g in names]
             jobs += [(_fetch_request(batch), broker) for batch in chunks(groups, GROUPS_A_REQUEST)]
         for answer in self._wire.ask_each(jobs):
             if isinstance(answer, AsgardError):

@@ -6,7 +6,7 @@ Any failure that a broker's death explains is undone and tried again from the co
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -40,6 +40,7 @@ class Steady:
 
 
 NoteOf = Callable[[TopicPartition], str]
+BeginAt = Callable[[TopicPartition, Saved | None], int]
 Settled = Callable[[dict[TopicPartition, Saved]], None]
 
 
@@ -52,21 +53,26 @@ def copy(
     started: Settled = lambda saved: None,
     committed: Settled = lambda saved: None,
     note_of: NoteOf = lambda key: "",
+    begin_at: BeginAt | None = None,
+    known: Mapping[TopicPartition, Saved] | None = None,
     patience_s: float = PATIENCE_S,
     what: str = "replay",
 ) -> Copied:
     """Copy everything that the source holds; what came of it.
 
     `started` gets the committed progress whenever reading begins (again), `committed` what each commit added to it: a route with a
-    memory keeps it there, and puts it into the commits through `note_of`. Raises Busy where another run took over.
+    memory keeps it there, puts it into the commits through `note_of`, and says through `begin_at` where to read from. `known` is
+    progress that Kafka may have forgotten. Raises Busy where another run took over.
     """
     done = Copied()
     began = last_commit = time.monotonic()
     while True:
         try:
-            saved = writer.open()
+            saved = {**(known or {}), **writer.open()}
             started(saved)
             run = _Run(source, route, writer, care, saved, done, committed, note_of, what, began)
+            if begin_at is not None:
+                run.at = {key: begin_at(key, saved.get(key)) for key in source.window}
             run.through()
         except (Undone, Unreachable) as undone:
             why = str(undone).splitlines()[0]

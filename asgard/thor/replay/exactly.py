@@ -107,7 +107,7 @@ class ExactlyOnce:
             "logger": _silent(),  # level 0 still prints what is fatal, and that is raised
         }
         groups = {slot.group for slot in slot_of.values()}
-        self._groups: dict[int, Any] = {i: self._group(i) for i in sorted(groups)}
+        self._groups = {i: _group(connection, name, i) for i in sorted(groups)}
 
     def __enter__(self) -> ExactlyOnce:
         return self
@@ -116,10 +116,6 @@ class ExactlyOnce:
         self._drop(undo=True)
         for consumer in self._groups.values():
             consumer.close()
-
-    def group_name(self, index: int) -> str:
-        """The consumer group that holds slots of this index."""
-        return self.name if index == 0 else f"{self.name}.{index}"
 
     def open(self) -> dict[TopicPartition, Saved]:
         """Fence off earlier writers of this name, settle what they left open, and give the committed progress.
@@ -131,18 +127,10 @@ class ExactlyOnce:
         self._producer = Producer(self._conf)
         self._call(self._producer.init_transactions, 30.0, may_repeat=True)
         self._led = self._leaders()
-        saved = {}
-        for group, keys in places.by_group(self._slot_of, list(self._slot_of)).items():
-            try:
-                found = self._groups[group].committed([self._position(key) for key in keys], timeout=30.0)
-            except KafkaException as error:
-                raise self._meaning(error.args[0]) from error
-            for key, position in zip(keys, found, strict=True):
-                if position.error is not None:
-                    raise self._meaning(position.error)
-                if position.offset >= 0:
-                    saved[key] = places.parse(key, position.offset, position.metadata or "")
-        return saved
+        try:
+            return _read_saved(self._groups, self._slot_of)
+        except KafkaException as error:
+            raise self._meaning(error.args[0]) from error
 
     def send(self, record: Read, to: To) -> None:
         """Queue a record; waits while the queue is full. Begins a transaction where none is open."""
@@ -197,7 +185,7 @@ class ExactlyOnce:
             self._led = led
             raise Undone("leaders of the target changed meanwhile")
         for group, keys in places.by_group(self._slot_of, progress).items():
-            positions = [self._position(key, progress[key]) for key in keys]
+            positions = [_position(self._slot_of[key], key, progress[key]) for key in keys]
             member = self._groups[group].consumer_group_metadata()
             self._call(self._producer.send_offsets_to_transaction, positions, member, 30.0, may_repeat=True)
         self._look()
@@ -207,24 +195,6 @@ class ExactlyOnce:
     def _begin(self) -> None:
         self._call(self._producer.begin_transaction)
         self._in_transaction, self._began, self._bytes = True, time.monotonic(), 0
-
-    def _position(self, key: TopicPartition, saved: Saved | None = None) -> Any:
-        slot = self._slot_of[key]
-        if saved is None:
-            return Position(slot.topic, slot.partition)
-        return Position(slot.topic, slot.partition, saved.position, places.metadata(key, saved))
-
-    def _group(self, index: int) -> Any:
-        """Reads a group's offsets and names it in transactions; it never joins."""
-        conf = {
-            "group.id": self.group_name(index),
-            "client.id": self.name,
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",  # an offset of an open transaction is waited for
-            "error_cb": lambda error: None,
-            "log_level": 0,
-        }
-        return Consumer({**self._connection.for_librdkafka(), **conf})
 
     def _drop(self, *, undo: bool) -> None:
         """Let go of the producer; its open transaction is undone here or by the next `open`."""
@@ -301,6 +271,49 @@ class ExactlyOnce:
     def _answered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None and error.code() not in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
             self._refused = self._refused or (message.topic(), error)
+
+
+def committed(connection: Connection, name: str, slot_of: Mapping[TopicPartition, Slot]) -> dict[TopicPartition, Saved]:
+    """The progress of a copy of this name, for those who only look. Raises what `explain` makes of Kafka's errors."""
+    groups = {i: _group(connection, name, i) for i in {slot.group for slot in slot_of.values()}}
+    try:
+        return _read_saved(groups, slot_of)
+    except KafkaException as error:
+        raise explain(error.args[0], connection) from error
+    finally:
+        for consumer in groups.values():
+            consumer.close()
+
+
+def _read_saved(groups: Mapping[int, Any], slot_of: Mapping[TopicPartition, Slot]) -> dict[TopicPartition, Saved]:
+    saved = {}
+    for group, keys in places.by_group(slot_of, list(slot_of)).items():
+        found = groups[group].committed([_position(slot_of[key], key) for key in keys], timeout=30.0)
+        for key, position in zip(keys, found, strict=True):
+            if position.error is not None:
+                raise KafkaException(position.error)
+            if position.offset >= 0:
+                saved[key] = places.parse(key, position.offset, position.metadata or "")
+    return saved
+
+
+def _group(connection: Connection, name: str, index: int) -> Any:
+    """A consumer that reads a group's offsets and names it in transactions; it never joins."""
+    conf = {
+        "group.id": name if index == 0 else f"{name}.{index}",
+        "client.id": name,
+        "enable.auto.commit": False,
+        "isolation.level": "read_committed",  # an offset of an open transaction is waited for
+        "error_cb": lambda error: None,
+        "log_level": 0,
+    }
+    return Consumer({**connection.for_librdkafka(), **conf})
+
+
+def _position(slot: Slot, key: TopicPartition, saved: Saved | None = None) -> Any:
+    if saved is None:
+        return Position(slot.topic, slot.partition)
+    return Position(slot.topic, slot.partition, saved.position, places.metadata(key, saved))
 
 
 def unreachable(why: str, patience_s: float) -> Unreachable:

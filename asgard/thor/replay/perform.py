@@ -18,7 +18,7 @@ from asgard.journal.store.database import Database
 from asgard.kafka.connection import Connection
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.replay import care, history, quota
-from asgard.thor.replay.copy import NoteOf, Settled, copy
+from asgard.thor.replay.copy import BeginAt, NoteOf, Settled, copy
 from asgard.thor.replay.exactly import ExactlyOnce
 from asgard.thor.replay.model import Copied, Route, Saved, Source, TopicPartition
 from asgard.thor.replay.pace import Rate
@@ -42,7 +42,7 @@ class Cluster:
 class Job:
     """A copy to carry out. `name` is its transactional id, group and client id; `plan` is what the journal keeps of it.
 
-    `last_at` is when an earlier run was last heard of; None where this is the first.
+    `last_at` is when an earlier run was last heard of; None where this is the first. `known` is progress that the journal kept.
     """
 
     kind: history.Kind
@@ -53,6 +53,7 @@ class Job:
     slot_of: Mapping[TopicPartition, Slot]
     max_record_bytes: int = 1_048_588
     last_at: float | None = None
+    known: Mapping[TopicPartition, Saved] | None = None
 
 
 def perform(
@@ -67,6 +68,7 @@ def perform(
     started: Settled = lambda saved: None,
     committed: Settled = lambda saved: None,
     note_of: NoteOf = lambda key: "",
+    begin_at: BeginAt | None = None,
     facts: Callable[[], dict[str, Any]] = dict,
 ) -> Copied:
     """Copy until the source is through; what came of it. `others` are further clusters that are watched and guarded.
@@ -107,7 +109,16 @@ def perform(
         )
         try:
             done = copy(
-                source, route, writer, watch, started=begun, committed=committed, note_of=note_of, what=job.kind
+                source,
+                route,
+                writer,
+                watch,
+                started=begun,
+                committed=committed,
+                note_of=note_of,
+                begin_at=begin_at,
+                known=job.known,
+                what=job.kind,
             )
         except AsgardError as error:
             history.note(journal, job.kind, "stopped", job.id, {"why": error.what, **facts()})

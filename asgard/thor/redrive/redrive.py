@@ -1,0 +1,227 @@
+"""`thor redrive`: dead letters back to where they came from, each exactly once, however often it is run or killed.
+
+What was sent is kept for each dead letter topic, not for each run: a group `asgard.redrive.TOPIC` commits it together with the
+records. Kafka can't take single records out of a topic, so dead letters stay in it; a second redrive sends only what is new or stayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from asgard.core import contexts
+from asgard.core.errors import WrongUsage
+from asgard.journal.store.database import Database
+from asgard.kafka.data import Read
+from asgard.kafka.ports import ControlPlane
+from asgard.kafka.target import Target
+from asgard.thor.redrive import ledger, letters
+from asgard.thor.redrive.ledger import Ledger
+from asgard.thor.redrive.letters import Rules
+from asgard.thor.replay import exactly, history
+from asgard.thor.replay.filters import Matches
+from asgard.thor.replay.model import Copied, Saved, To, TopicPartition
+from asgard.thor.replay.pace import Rate
+from asgard.thor.replay.perform import Cluster, Job, perform
+from asgard.thor.replay.slots import slots
+from asgard.thor.replay.topics import Topics
+
+LISTED = 1000
+SENT_BEFORE, NOT_CHOSEN = "sent before", "not chosen"
+
+
+@dataclass(frozen=True)
+class Stays:
+    """A dead letter that can't be sent."""
+
+    partition: int
+    offset: int
+    why: str
+    target: str | None
+
+
+@dataclass
+class Found:
+    """What a redrive would do, or did: counts by target, and what stays."""
+
+    by_target: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+    stays: list[Stays] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A redrive that can begin. `chosen` are single dead letters by partition; empty: all that weren't sent yet."""
+
+    rules: Rules
+    window: dict[TopicPartition, tuple[int, int]]
+    chosen: dict[int, set[int]]
+    saved: dict[TopicPartition, Saved]
+    last_at: float | None
+
+    @property
+    def name(self) -> str:
+        """The transactional id and the group."""
+        return f"asgard.redrive.{self.rules.dlq}"
+
+
+def prepare(
+    target: Target,
+    control: ControlPlane,
+    journal: Database,
+    dlq: str,
+    *,
+    chosen: dict[int, set[int]],
+    wanted: Matches | None,
+    topic_headers: tuple[str, ...] = (),
+    max_tries: int = 3,
+) -> Prepared:
+    """What is there to send. Reads offsets only. Raises WrongUsage."""
+    topics = control.topics(moves=False)
+    if dlq not in topics:
+        raise WrongUsage(f"there is no topic {dlq}")
+    cluster_id = control.cluster().cluster_id
+    keys = [(dlq, p.partition) for p in topics[dlq].partitions]
+    offsets = control.offsets(keys, committed=True)
+    missing = chosen.keys() - {p for _, p in offsets}
+    if missing:
+        raise WrongUsage(f"{dlq} has no partition {min(missing)}")
+    known = next((k for k in history.known(journal, "redrive") if k.id == f"{cluster_id}/{dlq}"), None)
+    kept = {(dlq, p): Saved(at, sent, note) for p, at, sent, note in (known.last.get("ledger", []) if known else [])}
+    saved = {**kept, **exactly.committed(target.connection, f"asgard.redrive.{dlq}", slots(keys, keys))}
+    window = {}
+    for key, known_offsets in offsets.items():
+        start, end = known_offsets.start, known_offsets.end
+        book = _book(saved.get(key), start)
+        if chosen:
+            some = sorted(chosen.get(key[1], ()))
+            window[key] = (max(start, some[0]), min(end, some[-1] + 1)) if some else (end, end)
+        else:
+            window[key] = (min(max(start, book.first), end), end)
+    window = {key: (start, max(start, end)) for key, (start, end) in window.items()}
+    counts = {name: len(topic.partitions) for name, topic in topics.items() if not topic.internal}
+    names = (*topic_headers, *letters.TOPIC_HEADERS)
+    rules = Rules(cluster_id, dlq, f"redrive.{dlq}", counts, names, max_tries, wanted)
+    return Prepared(rules, window, chosen, saved, known.last_at if known else None)
+
+
+class Books:
+    """The ledgers of one run, and what it found; a route for the copy. Undone transactions set it back to what was committed."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._books: dict[TopicPartition, Ledger] = {}
+        self.found = Found()
+        self._open = Found()
+
+    def started(self, saved: Mapping[TopicPartition, Saved]) -> None:
+        """Reading begins here."""
+        window = self._prepared.window
+        self._books = {key: _book(saved.get(key), start) for key, (start, _) in window.items()}
+        self._open = Found()
+
+    def committed(self, saved: Mapping[TopicPartition, Saved]) -> None:
+        """What was found since the last commit holds."""
+        for name in ("by_target", "left"):
+            total, more = getattr(self.found, name), getattr(self._open, name)
+            for key, count in more.items():
+                total[key] = total.get(key, 0) + count
+        self.found.stays += self._open.stays[: max(0, LISTED - len(self.found.stays))]
+        self._open = Found()
+
+    def note_of(self, key: TopicPartition) -> str:
+        return self._books[key].text()
+
+    def begin_at(self, key: TopicPartition, saved: Saved | None) -> int:
+        """Where to read from: the window says it, however far an earlier run was."""
+        start, end = self._prepared.window[key]
+        if self._prepared.chosen or saved is None:
+            return start
+        return min(max(start, _book(saved, start).first), end)
+
+    def route(self, record: Read) -> To | str:
+        key = (record.topic, record.partition)
+        book, chosen = self._books[key], self._prepared.chosen
+        scan = not chosen
+        if chosen and record.offset not in chosen.get(record.partition, ()):
+            return NOT_CHOSEN
+        if book.sent(record.offset):
+            if scan:
+                book.note_seen(record.offset)
+            return self._count(SENT_BEFORE)
+        to = letters.decide(record, self._prepared.rules)
+        if isinstance(to, str):
+            book.note_left(record.offset, scan=scan)
+            if to in letters.STAYS:
+                topic, _ = letters.origin(record.headers, self._prepared.rules.topic_headers)
+                self._open.stays.append(Stays(record.partition, record.offset, to, topic))
+            return self._count(to)
+        book.note_sent(record.offset, scan=scan)
+        self._open.by_target[to.topic] = self._open.by_target.get(to.topic, 0) + 1
+        return to
+
+    def _count(self, why: str) -> str:
+        self._open.left[why] = self._open.left.get(why, 0) + 1
+        return why
+
+    def ledger(self) -> list[list[Any]]:
+        """For the journal, which keeps it for longer than Kafka keeps offsets of a group without members."""
+        return [[p, book.head, 0, book.text()] for (_, p), book in sorted(self._books.items())]
+
+
+def look(target: Target, prepared: Prepared) -> Found:
+    """Read the dead letters and say where they would go; nothing is sent."""
+    books = Books(prepared)
+    books.started(prepared.saved)
+    source = Topics(target.connection, prepared.window, client_id=f"{prepared.name}.look")
+    for batch in source.read({key: books.begin_at(key, prepared.saved.get(key)) for key in prepared.window}):
+        for record in batch.records:
+            books.route(record)
+    books.committed({})
+    return books.found
+
+
+def run(
+    target: Target,
+    control: ControlPlane,
+    prepared: Prepared,
+    expected: Found,
+    journal: Database,
+    rate: Rate,
+    confirm: str | None = None,
+) -> tuple[Copied, Found]:
+    """Send what `look` found; what came of it. Raises what `perform` raises."""
+    rules = prepared.rules
+    contexts.refuse_protected_cluster(rules.cluster, confirm)
+    books = Books(prepared)
+    keys = list(prepared.window)
+    job = Job(
+        "redrive",
+        f"{rules.cluster}/{rules.dlq}",
+        prepared.name,
+        f"thor redrive {rules.dlq}",
+        {"words": f"{rules.dlq} to where they came from"},
+        slots(keys, keys),
+        max_record_bytes=100_000_000,
+        last_at=prepared.last_at,
+        known=prepared.saved,
+    )
+    copied = perform(
+        job,
+        Topics(target.connection, prepared.window, client_id=prepared.name),
+        books.route,
+        Cluster(target.connection, control, rules.cluster, (rules.dlq, *expected.by_target)),
+        journal,
+        rate,
+        started=books.started,
+        committed=books.committed,
+        note_of=books.note_of,
+        begin_at=books.begin_at,
+        facts=lambda: {"ledger": books.ledger()},
+    )
+    return copied, books.found
+
+
+def _book(saved: Saved | None, start: int) -> Ledger:
+    return ledger.read(saved.note) if saved is not None and saved.note else Ledger(start)

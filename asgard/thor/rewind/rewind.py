@@ -1,0 +1,162 @@
+"""`thor rewind`: sets what a group has committed, after writing down what it was, and takes that back.
+
+A group with members is refused: Kafka would refuse the offsets, or the members would overwrite them. The lease is of the group
+alone, for seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from asgard.core import contexts
+from asgard.core.errors import Failed, Refused, WrongUsage
+from asgard.journal import events as journalled
+from asgard.journal import leases
+from asgard.journal.events import Event, Filter
+from asgard.journal.store.database import Database
+from asgard.kafka.groups import ListedGroup
+from asgard.kafka.model import Offsets
+from asgard.kafka.ports import ControlPlane
+from asgard.thor.rewind.goal import Change, Goal, TopicPartition, changes
+
+_CALL_S = 10.0
+_STARTED, _FINISHED = "thor.rewind.started", "thor.rewind.finished"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A rewind that can begin. `undoes` is the id of the event whose rewind it takes back."""
+
+    group: str
+    cluster_id: str
+    words: str
+    changes: list[Change]
+    undoes: int | None = None
+    type: str = "classic"
+
+
+def offsets_of(control: ControlPlane, group: str) -> dict[TopicPartition, int]:
+    """What a group has committed."""
+    return control.group_offsets([group]).get(group, {})
+
+
+def prepare(control: ControlPlane, group: str, goal: Goal, topics: Collection[str]) -> Prepared:
+    """What would change. `topics` are names or patterns; none: all that the group has offsets of. Raises Refused and WrongUsage."""
+    listed = inactive(control, group)
+    if listed is None and not topics and goal.kind != "offsets":
+        raise WrongUsage(f"there is no group {group}", "`asgard heimdall lag` lists groups; a new one needs --topic.")
+    committed = offsets_of(control, group) if listed is not None else {}
+    about = goal.offsets if goal.kind == "offsets" else committed
+    keys = _partitions(control, {topic for topic, _ in about}, topics)
+    if goal.kind == "offsets":
+        keys = [key for key in keys if key in goal.offsets]
+    elif goal.kind == "by" or not topics:
+        keys = [key for key in keys if key in committed]
+    if not keys:
+        raise WrongUsage(f"group {group} has no offsets of such topics", "Name topics that exist with --topic.")
+    at = control.offsets_at(keys, goal.at_ms) if goal.kind == "time" else {}
+    made = changes(goal, committed, _holds(control, keys), at)
+    return Prepared(group, control.cluster().cluster_id, goal.words, made, type=listed.type if listed else "classic")
+
+
+def prepare_undo(control: ControlPlane, group: str, journal: Database) -> Prepared:
+    """The way back of the last rewind of this group that wasn't taken back yet. Raises Refused and WrongUsage."""
+    cluster_id = control.cluster().cluster_id
+    event = _last(journal, group, cluster_id)
+    if event is None:
+        raise WrongUsage(f"no rewind of group {group} is left to take back")
+    listed = inactive(control, group)
+    committed = offsets_of(control, group)
+    before: dict[TopicPartition, int | None] = {(topic, p): old for topic, p, old, _ in event.data["changes"]}
+    holds = _holds(control, list(before))
+    made = [
+        Change(*key, committed.get(key), old, known.start, known.end)
+        for key, old in before.items()
+        if (known := holds.get(key, Offsets(0, 0))) and committed.get(key) != old
+    ]
+    words = f"back to before the rewind {event.data['words']}"
+    return Prepared(group, cluster_id, words, made, event.id, listed.type if listed else "classic")
+
+
+def inactive(control: ControlPlane, group: str) -> ListedGroup | None:
+    """The group, None where there is none. Raises Refused where it has members, or is a share group."""
+    listed = control.groups().listed.get(group)
+    if listed is None:
+        return None
+    if listed.type == "share":
+        raise Refused(f"{group} is a share group: it has no committed offsets to set")
+    if listed.active:
+        described, _ = control.describe_groups([listed])
+        members = described[group].members if group in described else ()
+        who = ", ".join(f"{m.client_id} at {m.host.lstrip('/')}" for m in members[:3]) or "members"
+        more = f" and {len(members) - 3} more" if len(members) > 3 else ""
+        raise Refused(
+            f"group {group} is active ({listed.state}): {who}{more}",
+            "Stop its consumers first: they would go on from their own offsets, and overwrite these.",
+        )
+    return listed
+
+
+def run(control: ControlPlane, prepared: Prepared, journal: Database, confirm: str | None = None) -> None:
+    """Write down what is there, set the offsets, and look that they are set. Raises Refused, Busy and Failed."""
+    contexts.refuse_protected_cluster(prepared.cluster_id, confirm)
+    group = prepared.group
+    name = f"cluster/{prepared.cluster_id}/group/{group}"
+    with leases.hold(journal, name, priority=leases.Priority.CHANGE, doing=f"thor rewind {group}") as lease:
+        inactive(control, group)
+        data = {
+            "cluster": prepared.cluster_id,
+            "words": prepared.words,
+            "undoes": prepared.undoes,
+            "changes": [[c.topic, c.partition, c.before, c.after] for c in prepared.changes],
+        }
+        begun = journalled.record(journal, _STARTED, group, data)
+        to_set = {(c.topic, c.partition): c.after for c in prepared.changes if c.after is not None}
+        to_delete = [(c.topic, c.partition) for c in prepared.changes if c.after is None]
+        lease.check(_CALL_S)
+        if to_set:
+            control.commit_offsets(group, to_set)
+        if to_delete:
+            control.delete_offsets(group, to_delete)
+        _check(control, group, to_set, to_delete)
+        journalled.record(journal, _FINISHED, group, {"cluster": prepared.cluster_id, "began": begun.id})
+
+
+def _check(
+    control: ControlPlane, group: str, to_set: Mapping[TopicPartition, int], to_delete: Collection[TopicPartition]
+) -> None:
+    """A reset that succeeded and did nothing is the worst of answers: look."""
+    now = offsets_of(control, group)
+    wrong = [key for key, offset in to_set.items() if now.get(key) != offset] + [key for key in to_delete if key in now]
+    if wrong:
+        topic, partition = min(wrong)
+        raise Failed(
+            f"{len(wrong)} offsets of group {group} are not what was set, {topic}-{partition} among them: {now.get((topic, partition))}",
+            "Did its consumers start meanwhile? Stop them, and run the same command again.",
+        )
+
+
+def _last(journal: Database, group: str, cluster_id: str) -> Event | None:
+    """The last rewind that wasn't taken back; the way back of one isn't a rewind of its own."""
+    found = journalled.read(journal, Filter(kind=_STARTED, subject=group))
+    found = [event for event in found if event.data["cluster"] == cluster_id]
+    undone = {event.data["undoes"] for event in found}
+    left = [event for event in found if event.data["undoes"] is None and event.id not in undone]
+    return left[-1] if left else None
+
+
+def _partitions(control: ControlPlane, about: Collection[str], topics: Collection[str]) -> list[TopicPartition]:
+    """Partitions of the topics that are meant: of those with offsets the ones that match; a name without a star also else."""
+    named = {topic for topic in topics if not set(topic) & set("*?[")}
+    wanted = named | {t for t in about if not topics or any(fnmatchcase(t, pattern) for pattern in topics)}
+    found = control.topics(wanted)
+    if named - found.keys():
+        raise WrongUsage(f"there is no topic {min(named - found.keys())}")
+    return [(name, p.partition) for name, topic in found.items() for p in topic.partitions]
+
+
+def _holds(control: ControlPlane, keys: list[TopicPartition]) -> dict[TopicPartition, Offsets]:
+    holds = control.offsets(keys)
+    return {key: holds[key] for key in keys if key in holds}
