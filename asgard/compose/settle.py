@@ -23,6 +23,7 @@ REASSIGNMENT = "asgard.reassignment/v1"  # of older versions
 EXECUTION = "asgard.execution/v1"
 SCRATCH_TOPICS = "asgard.scratch-topics/v1"
 FAULT = "asgard.fault/v1"
+COPY_QUOTA = "asgard.copy-quota/v1"
 RECOVER_WAIT_S = 120.0
 """How long `asgard recover` waits for moves that a dead run submitted: about two batches."""
 
@@ -59,7 +60,19 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
             breaking.ended(lease.journal, operation, outcome)
             return outcome
 
-    return {REASSIGNMENT: executed, EXECUTION: executed, SCRATCH_TOPICS: scratch_topics, FAULT: fault}
+    def copy_quota(operation: Operation, lease: Lease) -> str:
+        from asgard.thor.replay import quota
+
+        with _reached(operation, lease, control) as cluster:
+            return quota.lift(cluster, operation.undo)
+
+    return {
+        COPY_QUOTA: copy_quota,
+        REASSIGNMENT: executed,
+        EXECUTION: executed,
+        SCRATCH_TOPICS: scratch_topics,
+        FAULT: fault,
+    }
 
 
 def leftovers() -> Leftovers:

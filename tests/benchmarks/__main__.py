@@ -10,6 +10,7 @@ from tests.benchmarks import (
     bench_crc32c,
     bench_lag,
     bench_load,
+    bench_replay,
     bench_scale,
     bench_start,
     bench_status,
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "thor-plans": thor_plans.compare,
     "check": bench_check.main,
     "load": bench_load.main,
+    "replay": bench_replay.main,
     "audit": bench_audit.main,
     "lag": bench_lag.main,
 }

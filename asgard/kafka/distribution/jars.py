@@ -145,8 +145,11 @@ def check_version(version: str) -> None:
         raise WrongUsage(f"Kafka {version} is too old for a local cluster", "Kafka 4.1 and newer run here.")
 
 
-def resolve(version: str) -> list[Coordinate]:
-    """Walk the POMs of a Kafka version (about 20 s) and name its jars. Needs jgo; raises `Unreachable`."""
+def resolve(version: str, roots: Iterable[str] = _ROOTS) -> list[Coordinate]:
+    """Walk the POMs of a Kafka version (about 20 s) and name its jars. Needs jgo; raises `Unreachable`.
+
+    `roots` are artifacts of the group org.apache.kafka.
+    """
     try:
         import requests
         from jgo.maven import MavenContext, PythonResolver
@@ -161,9 +164,9 @@ def resolve(version: str) -> list[Coordinate]:
         context = MavenContext(
             resolver=PythonResolver(), repo_cache=Path(poms), remote_repos={"default": repository()}, timeout=60
         )
-        roots = [context.create_dependency(f"org.apache.kafka:{name}:{version}") for name in _ROOTS]
+        dependencies = [context.create_dependency(f"org.apache.kafka:{name}:{version}") for name in roots]
         try:
-            inputs, transitive = context.resolver.resolve(roots)
+            inputs, transitive = context.resolver.resolve(dependencies)
         except (requests.RequestException, RuntimeError) as error:
             raise Unreachable(
                 f"can't resolve the jars of Kafka {version} from {repository()}: {str(error).splitlines()[0][:200]}",

@@ -96,7 +96,7 @@ class ExactlyOnce:
             "partitioner": "murmur2_random",
             "linger.ms": 50,
             "batch.size": 1_000_000,
-            "queue.buffering.max.messages": 200_000,
+            "queue.buffering.max.messages": 100_000,
             "queue.buffering.max.kbytes": QUEUE_BYTES // 1024,
             "message.max.bytes": max(max_record_bytes + 10_000, 1_000_000),
             "compression.type": compression,

@@ -20,6 +20,8 @@ from asgard.thor.replay.model import Batch, TopicPartition
 
 STALL_S = 90.0
 _QUEUE_KIB = 48 * 1024
+_QUEUE_RECORDS = 60_000
+"""A record that waits takes some hundred bytes of librdkafka's own, however small it is."""
 _LOGIN = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 
 
@@ -49,7 +51,7 @@ class Topics:
         if not ends:
             return
         problems: list[KafkaError] = []
-        consumer = Consumer(self._conf(problems))
+        consumer = Consumer({**self._conf(problems), "queued.min.messages": max(1000, _QUEUE_RECORDS // len(ends))})
         try:
             consumer.assign([Position(*key, start[key]) for key in ends])
             at = {key: start[key] for key in ends}
