@@ -65,7 +65,7 @@ def between(
         high = _place(stop, key, known, last)
         if low is None or high is None:
             continue
-        low, high = max(low, known.start), min(high, known.end)
+        low, high = min(max(low, known.start), known.end), min(high, known.end)
         found[key] = (low, max(low, high))
     return found
 
