@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition as Position
+from confluent_kafka.admin import AdminClient as Admin
 
 from asgard.cli.main import main
 from asgard.core.errors import Busy
@@ -20,6 +22,7 @@ from asgard.thor.replay import header
 from asgard.thor.replay.exactly import ExactlyOnce
 from asgard.thor.replay.model import Saved, To
 from asgard.thor.replay.slots import slots
+from asgard.thor.replay.topics import Topics
 from tests.harness import RealCluster
 from tests.harness.replaying import ASGARD, digest, fill, options, until_done
 
@@ -167,6 +170,19 @@ def test_another_cluster_other_counts_filters_and_no_way_back(
     assert main([*back, "--to", f"{topic_name}-back", "--yes", "--json"]) == 0
     assert said(capsys)["sent"] == len(wanted)
     assert {len(header.hops(r.headers)) for r in records(plain_broker, f"{topic_name}-back")} == {2}
+
+
+def test_what_is_deleted_before_it_is_read_is_counted_and_said(plain_broker: RealCluster, topic_name: str) -> None:
+    topics(plain_broker, NewTopic(topic_name, 2, 1))
+    with Writer(plain_broker.connection) as writer:
+        writer.send_all(Record(topic_name, b"%d" % n, partition=n % 2) for n in range(40))
+    source = Topics(plain_broker.connection, {(topic_name, 0): (0, 20), (topic_name, 1): (0, 20)}, client_id=topic_name)
+    admin = Admin(plain_broker.connection.for_librdkafka())
+    for future in admin.delete_records([Position(topic_name, 0, 12), Position(topic_name, 1, 20)]).values():
+        future.result()
+    seen = [r for batch in source.read({(topic_name, 0): 3, (topic_name, 1): 5}) for r in batch.records]
+    assert [int(r.value or b"") for r in seen] == list(range(24, 40, 2))
+    assert source.expired == {(topic_name, 0): 9, (topic_name, 1): 15}
 
 
 def test_what_would_be_lost_on_arrival_is_refused_with_what_to_do(

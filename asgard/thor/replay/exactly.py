@@ -266,7 +266,10 @@ class ExactlyOnce:
         return Failed(f"{what or 'the target'}: {said.what}", said.hint)
 
     def _noticed(self, error: KafkaError) -> None:
-        self._trouble = self._trouble or error
+        # A broker that can't be reached harms nothing that is under way, and stays so for as long as it is down.
+        unreached = error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE) or "Connect to" in error.str()
+        if error.code() in _LOGIN or not unreached:
+            self._trouble = self._trouble or error
 
     def _answered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None and error.code() not in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Position
 
 from asgard.core import events
-from asgard.core.errors import Failed, Unreachable
+from asgard.core.errors import Unreachable
 from asgard.kafka.connection import Connection
 from asgard.kafka.data import Read, explain
 from asgard.thor.replay.model import Batch, TopicPartition
@@ -22,6 +22,18 @@ STALL_S = 90.0
 _QUEUE_KIB = 48 * 1024
 _QUEUE_RECORDS = 60_000
 """A record that waits takes some hundred bytes of librdkafka's own, however small it is."""
+_PASSING = (
+    KafkaError.GROUP_AUTHORIZATION_FAILED,  # librdkafka asks for a coordinator although no group is joined
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,  # while brokers restart; for good, the reading stalls
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REQUEST_TIMED_OUT,
+)
 _LOGIN = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 
 
@@ -99,12 +111,12 @@ class Topics:
         self, messages: list[Any], ends: dict[TopicPartition, int], at: dict[TopicPartition, int], consumer: Any
     ) -> tuple[Batch, list[TopicPartition]]:
         """The records before the ends, and the partitions that are through."""
-        batch, through = Batch([]), list[TopicPartition]()
+        batch, through, lost = Batch([]), list[TopicPartition](), list[TopicPartition]()
         append, reached, size = batch.records.append, batch.reached, 0
         for message in messages:
             key, error = (message.topic(), message.partition()), message.error()
             if error is not None:
-                self._trouble(error, key, message, ends, at, through, reached, consumer)
+                self._trouble(error, key, message, ends, at, through, reached, lost)
                 continue
             end, offset = ends.get(key, 0), message.offset()
             if offset < end:
@@ -116,6 +128,8 @@ class Topics:
                 del ends[key]
                 through.append(key)
                 reached[key] = end
+        if lost:
+            self._pass_over(lost, ends, at, reached, consumer)
         if batch.records:
             mean = size / len(batch.records) + 200
             self._mean = mean if mean > self._mean else 0.8 * self._mean + 0.2 * mean
@@ -130,20 +144,31 @@ class Topics:
         at: dict[TopicPartition, int],
         through: list[TopicPartition],
         reached: dict[TopicPartition, int],
-        consumer: Any,
+        lost: list[TopicPartition],
     ) -> None:
         code = error.code()
         if code == KafkaError._PARTITION_EOF:
             if key not in ends or message.offset() < at[key]:
                 return
             if message.offset() < ends[key]:
-                raise Failed(
-                    f"{key[0]}-{key[1]} ends at offset {message.offset()} now; it reached {ends[key]} when this began",
-                    "An unclean leader election or a deletion shortened it. What was copied stays.",
-                )
+                return  # a new leader may not know yet how far its records are committed: they come, or the reading stalls
             reached[key] = ends.pop(key)
             through.append(key)
         elif code == KafkaError._AUTO_OFFSET_RESET:
+            lost.append(key)
+        elif code not in _PASSING:
+            raise explain(error, self._connection)
+
+    def _pass_over(
+        self,
+        lost: list[TopicPartition],
+        ends: dict[TopicPartition, int],
+        at: dict[TopicPartition, int],
+        reached: dict[TopicPartition, int],
+        consumer: Any,
+    ) -> None:
+        """What these partitions held was deleted before it was read: count it, say it, and go on behind it."""
+        for key in lost:
             first, _ = consumer.get_watermark_offsets(Position(*key), timeout=30.0)
             if key in ends and first > at[key]:
                 gone = min(first, ends[key]) - at[key]
@@ -152,17 +177,13 @@ class Topics:
                 at[key] = reached[key] = min(first, ends[key])
                 if first >= ends[key]:
                     del ends[key]
-                    through.append(key)
-            consumer.seek(Position(*key, at[key]))
-        elif code == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            pass  # librdkafka asks for a coordinator although no group is joined
-        elif not error.retriable() and code != KafkaError._TRANSPORT:
-            raise explain(error, self._connection)
+        # A partition without a valid position can't be sought in; an assignment sets all of them anew.
+        consumer.assign([Position(*key, at[key]) for key in ends])
 
     def _stalled(self, ends: Mapping[TopicPartition, int], problems: list[KafkaError]) -> Unreachable:
         (topic, partition), end = min(ends.items())
         why = f" (last problem: {problems[-1].str()})" if problems else ""
         return Unreachable(
             f"no record of {len(ends)} partitions came for {STALL_S:.0f} s{why}",
-            f"Among them is {topic}-{partition}, up to offset {end}.",
+            f"Among them is {topic}-{partition}, up to offset {end}: it has no leader, was deleted, or an unclean election cut it short.",
         )
