@@ -89,11 +89,12 @@ def until_done(
     cluster: RealCluster,
     kills: Sequence[float],
     broker_kills: Sequence[tuple[float, int]] = (),
+    down_s: float = 2,
     patience_s: float = 900,
 ) -> Killed:
     """Run a command, kill -9 it after so many seconds of each run, and run it again until it ends by itself.
 
-    `broker_kills`: seconds into the run that is not killed any more, and which broker; it is started again 2 s later.
+    `broker_kills`: seconds into the run that is not killed any more, and which broker; it is started again `down_s` later.
     """
     done = Killed()
     for after in kills:
@@ -115,7 +116,7 @@ def until_done(
             break
         cluster.kill(broker)
         done.broker_kills += 1
-        time.sleep(2)
+        time.sleep(down_s)
         cluster.start_node(broker)
     out, done.words = process.communicate(timeout=patience_s)
     assert process.returncode == 0, done.words

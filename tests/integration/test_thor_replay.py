@@ -64,10 +64,12 @@ def test_a_replay_that_is_killed_again_and_again_copies_each_record_once(
             cluster=secured_cluster,
             kills=kills,
             broker_kills=[(dice.uniform(1.5, 2.5), 2)],
+            down_s=8,
         )
     finally:
         secured_cluster.all_up()
     assert done.answer["sent"] == 20_000, (kills, done.words)
+    assert "slowed down" in done.words, "a broker that is down for 8 s is seen"
     with connect(secured_cluster.connection) as control:
         assert digest(secured_cluster, control, target) == digest(secured_cluster, control, source), kills
         assert not [entity for entity in control.quotas() if (entity.client_id or "").startswith("asgard.replay.")]

@@ -67,6 +67,7 @@ def prove() -> tuple[dict[str, object], list[str]]:
         "kills_of_the_replay": len(done.kills),
         "kills_of_a_broker": done.broker_kills,
         "transactions_undone_in_the_last_run": done.answer["undone"],
+        "slowed_down_for_a_healing": done.answer["slowed"],
         "seconds": round(took, 1),
         "lost": max(0, RECORDS - sum(count for count, _ in after.values())),
         "twice": max(0, sum(count for count, _ in after.values()) - RECORDS),

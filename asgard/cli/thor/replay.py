@@ -242,12 +242,13 @@ def _report(prepared: Prepared, copied: Copied, expired: dict[TopicPartition, in
         "bytes_in_this_run": copied.sent_bytes,
         "left_in_this_run": copied.left,
         "undone": copied.redone,
+        "slowed": copied.slowed,
         "expired": gone,
         "seconds": round(copied.seconds, 3),
     }
     rate = copied.sent / max(copied.seconds, 0.001)
     lines = [
-        f"replay {prepared.plan.id}: {copied.total_sent} records copied, each once"
+        f"replay {prepared.plan.id}: {copied.total_sent} records copied{', each once' if copied.total_sent else ''}"
         + (f" ({copied.sent} of them in this run)" if copied.sent != copied.total_sent else "")
         + f"; {units.format_size(copied.sent_bytes)} in {units.format_duration(copied.seconds)}, {rate:.0f} records/s"
     ]

@@ -68,13 +68,15 @@ class Saved:
 
 @dataclass
 class Copied:
-    """What a copy did, over all its runs where `total_sent`, in this run elsewhere. `left` counts by reason."""
+    """What a copy did, over all its runs where `total_sent`, in this run elsewhere. `left` counts by reason, `redone` the
+    transactions that were undone, `slowed` how often the copy went slowly for a healing."""
 
     sent: int = 0
     sent_bytes: int = 0
     total_sent: int = 0
     left: dict[str, int] = field(default_factory=dict)
     redone: int = 0
+    slowed: int = 0
     seconds: float = 0.0
     last_commit: float = 0.0
     """Seconds of the monotonic clock."""

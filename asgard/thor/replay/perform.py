@@ -123,6 +123,7 @@ def perform(
         except AsgardError as error:
             history.note(journal, job.kind, "stopped", job.id, {"why": error.what, **facts()})
             raise
+        done.slowed = watch.slowed
         told = {
             "sent": done.total_sent,
             "bytes": done.sent_bytes,
