@@ -46,6 +46,11 @@ _REFUSALS = (
     KafkaError.POLICY_VIOLATION,
     87,  # INVALID_RECORD: no key in a compacted topic
 )
+_MOVING = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 _LOGIN = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 
 
@@ -291,13 +296,28 @@ def committed(connection: Connection, name: str, slot_of: Mapping[TopicPartition
 def _read_saved(groups: Mapping[int, Any], slot_of: Mapping[TopicPartition, Slot]) -> dict[TopicPartition, Saved]:
     saved = {}
     for group, keys in places.by_group(slot_of, list(slot_of)).items():
-        found = groups[group].committed([_position(slot_of[key], key) for key in keys], timeout=30.0)
+        found = _patiently(groups[group], [_position(slot_of[key], key) for key in keys])
         for key, position in zip(keys, found, strict=True):
             if position.error is not None:
                 raise KafkaException(position.error)
             if position.offset >= 0:
                 saved[key] = places.parse(key, position.offset, position.metadata or "")
     return saved
+
+
+def _patiently(consumer: Any, positions: list[Any]) -> list[Any]:
+    """The committed offsets; a coordinator that is just moving, or the first group of a cluster, is waited for."""
+    give_up = time.monotonic() + 30
+    while True:
+        try:
+            found: list[Any] = consumer.committed(positions, timeout=30.0)
+            moving = any(p.error is not None and p.error.code() in _MOVING for p in found)
+            if not moving or time.monotonic() > give_up:
+                return found
+        except KafkaException as error:
+            if error.args[0].code() not in _MOVING or time.monotonic() > give_up:
+                raise
+        time.sleep(0.2)
 
 
 def _group(connection: Connection, name: str, index: int) -> Any:
