@@ -52,10 +52,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A redrive that can begin. `chosen` are single dead letters by partition; empty: all that weren't sent yet."""
+    """A redrive that can begin. `chosen` are single dead letters by partition; empty: all that weren't sent yet.
+    `starts` are the first offsets that Kafka has."""
 
     rules: Rules
     window: dict[TopicPartition, tuple[int, int]]
+    starts: dict[TopicPartition, int]
     chosen: dict[int, set[int]]
     saved: dict[TopicPartition, Saved]
     last_at: float | None
@@ -103,7 +105,9 @@ def prepare(
     counts = {name: len(topic.partitions) for name, topic in topics.items() if not topic.internal}
     names = (*topic_headers, *letters.TOPIC_HEADERS)
     rules = Rules(cluster_id, dlq, f"redrive.{dlq}", counts, names, max_tries, wanted)
-    return Prepared(rules, window, chosen, saved, known.last_at if known else None)
+    return Prepared(
+        rules, window, {key: o.start for key, o in offsets.items()}, chosen, saved, known.last_at if known else None
+    )
 
 
 class Books:
@@ -117,8 +121,7 @@ class Books:
 
     def started(self, saved: Mapping[TopicPartition, Saved]) -> None:
         """Reading begins here."""
-        window = self._prepared.window
-        self._books = {key: _book(saved.get(key), start) for key, (start, _) in window.items()}
+        self._books = {key: _book(saved.get(key), start) for key, start in self._prepared.starts.items()}
         self._open = Found()
 
     def committed(self, saved: Mapping[TopicPartition, Saved]) -> None:
