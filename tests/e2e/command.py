@@ -158,7 +158,7 @@ class Stack:
 
     def destroy(self, code: int | None = 0) -> Answer:
         """`odin destroy` with the name."""
-        return self.home.run("odin", "destroy", "--stack", self.name, "--confirm", self.name, "--yes", code=code)
+        return self.home.run("odin", "destroy", "--stack", self.name, "--confirm", self.name, code=code)
 
     @property
     def admin(self) -> Connection:

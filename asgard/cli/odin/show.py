@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from asgard.odin.lifecycle.drift import Look
 
 
-def approve(question: str) -> Any:
+def approve(question: str, *, agreed: bool = False) -> Any:
+    """Shows a plan and asks; `agreed`: an option has answered already."""
+
     def approve(outcome: Outcome) -> None:
         from asgard.odin.lifecycle import display
 
@@ -23,7 +25,7 @@ def approve(question: str) -> Any:
             console.say(display.text(outcome.result, outcome.losses))
         if not outcome.result.ok:
             raise _impossible(outcome)
-        if outcome.result.has_changes:
+        if outcome.result.has_changes and not agreed:
             console.ask(question)
 
     return approve

@@ -137,7 +137,7 @@ def up(
     return show.failed(outcome)
 
 
-@command(app, example="asgard odin destroy --confirm orders --yes")
+@command(app, example="asgard odin destroy --confirm orders")
 def destroy(
     file: File = DEFAULT_FILE,
     stack: Stack = None,
@@ -154,7 +154,7 @@ def destroy(
         outcome = apply.destroy(
             name,
             options(None, confirm, engine),
-            show.approve(f"Destroy the stack {name}?"),
+            show.approve(f"Destroy the stack {name}?", agreed=confirm == name),
             leftovers=leftovers(),
             on_event=show.progress(progress),
         )

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from asgard.core.errors import Refused, Unreachable
+from asgard.core.errors import AsgardError, Refused, Unreachable
 from asgard.core.paths import private_dir, write_atomic
 from asgard.odin.engine.deployment import PARALLEL
 from asgard.odin.engine.run import Passphrase, light
@@ -109,7 +109,6 @@ class CliEngine:
     @contextmanager
     def _workspace(self, program: Program, state: State, writing: bool = True) -> Iterator[automation.Stack]:
         """A private backend with the state of record in it; removed afterwards, unless the process dies."""
-        from pulumi import automation
 
         if available() is None:
             raise Unreachable("the Pulumi CLI is not on PATH", "install it from pulumi.com, or use --engine embedded")
@@ -122,30 +121,38 @@ class CliEngine:
         # A preview of a stack without secrets needs no passphrase that is kept.
         write_atomic(secret_file, self.passphrase() if writing or state.salt else secrets.token_hex())
         try:
-            workspace = automation.LocalWorkspace(
-                work_dir=str(home),
-                program=program,
-                project_settings=automation.ProjectSettings(self.stack.project, "python"),
-                stack_settings={self.stack.name: automation.StackSettings(encryption_salt=state.salt)}
-                if state.salt
-                else None,
-                secrets_provider="passphrase",
-                env_vars={
-                    "PATH": os.pathsep.join(
-                        [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), os.environ["PATH"]]
-                    ),
-                    "PULUMI_BACKEND_URL": f"file://{home / 'backend'}",
-                    "PULUMI_CONFIG_PASSPHRASE_FILE": str(secret_file),
-                    "PULUMI_SKIP_UPDATE_CHECK": "true",
-                    **self.environment,
-                },
-            )
-            stack = automation.Stack.create_or_select(self.stack.name, workspace)
-            if state.live or state.retired:
-                stack.import_stack(automation.Deployment(version=3, deployment=state.deployment()))
+            with _plain_errors(preparing=True):
+                stack = self._prepared(program, state, home, secret_file)
             yield stack
         finally:
             shutil.rmtree(home, ignore_errors=True)
+
+    def _prepared(self, program: Program, state: State, home: Path, secret_file: Path) -> automation.Stack:
+        """The stack in its private backend, with the state of record."""
+        from pulumi import automation
+
+        workspace = automation.LocalWorkspace(
+            work_dir=str(home),
+            program=program,
+            project_settings=automation.ProjectSettings(self.stack.project, "python"),
+            stack_settings={self.stack.name: automation.StackSettings(encryption_salt=state.salt)}
+            if state.salt
+            else None,
+            secrets_provider="passphrase",
+            env_vars={
+                "PATH": os.pathsep.join(
+                    [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), os.environ["PATH"]]
+                ),
+                "PULUMI_BACKEND_URL": f"file://{home / 'backend'}",
+                "PULUMI_CONFIG_PASSPHRASE_FILE": str(secret_file),
+                "PULUMI_SKIP_UPDATE_CHECK": "true",
+                **self.environment,
+            },
+        )
+        stack = automation.Stack.create_or_select(self.stack.name, workspace)
+        if state.live or state.retired:
+            stack.import_stack(automation.Deployment(version=3, deployment=state.deployment()))
+        return stack
 
     def _follow(self, stack: automation.Stack, act: Callable[..., Any], after: bool, result: Result) -> None:
         """Let the CLI work and turn its events into steps."""
@@ -155,7 +162,8 @@ class CliEngine:
             self._note(event, result, after)
 
         try:
-            done = act(stack, on_event=on_event, parallel=PARALLEL, color="never", suppress_progress=True)
+            with _plain_errors():
+                done = act(stack, on_event=on_event, parallel=PARALLEL, color="never", suppress_progress=True)
         except automation.CommandError as error:
             if not result.errors and not result.interrupted:
                 result.errors.append(Failure("", _failed(str(error))))
@@ -196,6 +204,49 @@ class CliEngine:
             record.pop("stackTrace", None)
         state.meta, state.serial = before.meta, before.serial
         self.store.save(state)
+
+
+@contextmanager
+def _plain_errors(*, preparing: bool = False) -> Iterator[None]:
+    """What goes wrong in the CLI, or on the way to it, is no defect of Asgard: a sentence, and exit 3. The failure of a command
+    is the run's own result, unless it only prepares the run."""
+    import subprocess
+
+    import grpc
+    from pulumi import automation
+
+    try:
+        yield
+    except automation.CommandError as error:
+        if preparing:
+            raise _unusable(error) from error
+        raise
+    except AsgardError:
+        raise
+    except automation.InvalidVersionError as error:
+        raise Unreachable(
+            f"the version of the Pulumi CLI can't be used: {_first_line(error)}",
+            "Install a release from pulumi.com, or use --engine embedded.",
+        ) from error
+    except (OSError, subprocess.SubprocessError, grpc.RpcError, ValueError, RuntimeError) as error:
+        raise _unusable(error) from error
+    except Exception as error:
+        # The Automation API raises bare exceptions too; those of this program are Asgard's own.
+        if type(error) is not Exception:
+            raise
+        raise _unusable(error) from error
+
+
+def _unusable(error: Exception) -> Unreachable:
+    return Unreachable(
+        f"the Pulumi CLI failed: {_first_line(error)}",
+        "`pulumi about` says whether it works by itself; --engine embedded needs none.",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{type(error).__name__}: {lines[0][:300]}"
 
 
 @contextmanager
