@@ -6,6 +6,7 @@ from asgard.kafka.model import ConfigChange
 from asgard.odin.provider.cluster import Cluster
 from asgard.odin.provider.former import Former
 from asgard.odin.provider.permits import Permits
+from asgard.odin.resources import configs
 from asgard.odin.resources.kinds import Values
 from asgard.odin.resources.observe import Observed
 
@@ -71,7 +72,9 @@ class Configs:
         unset = tuple(
             sorted(key for key in dropped or () if key in there and key not in wanted and key not in NEVER_UNSET)
         )
-        change = ConfigChange("broker", broker, {k: v for k, v in wanted.items() if there.get(k) != v}, unset)
+        change = ConfigChange(
+            "broker", broker, {k: v for k, v in wanted.items() if not configs.same("broker", k, there.get(k), v)}, unset
+        )
         if change.set or change.unset:
             self._permits.check_losses(await self._cluster.losses(change))
             await self._cluster.check_eligible(change)

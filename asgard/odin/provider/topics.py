@@ -7,6 +7,7 @@ from asgard.kafka.model import ConfigChange, NewTopic, Topic
 from asgard.odin.provider.cluster import Cluster
 from asgard.odin.provider.moves import Factor
 from asgard.odin.provider.permits import Permits, exists_already, loses_records
+from asgard.odin.resources import configs
 from asgard.odin.resources.checks import fewer_partitions
 from asgard.odin.resources.kinds import Values
 from asgard.odin.resources.observe import TEMPORARY_CONFIGS, Observed
@@ -43,7 +44,9 @@ class Topics:
         if (len(there.partitions), there.replication) != (wanted.partitions, wanted.replication):
             return f"it has {len(there.partitions)} partitions and replication {there.replication}"
         config = await self._cluster.topic_config(wanted.name)
-        if {k: v for k, v in config.items() if k not in TEMPORARY_CONFIGS} != wanted.config:
+        own = {key: value for key, value in config.items() if key not in TEMPORARY_CONFIGS}
+        keys = own.keys() | wanted.config.keys()
+        if not all(configs.same("topic", key, own.get(key), wanted.config.get(key)) for key in keys):
             return "it has other configs"
         records = await self._cluster.records(there)
         return None if records == 0 else "it holds records"
@@ -89,6 +92,6 @@ def config_change(name: str, there: dict[str, str], old: Values, new: Values) ->
     return ConfigChange(
         "topic",
         name,
-        set={key: value for key, value in new.items() if there.get(key) != value},
+        set={key: value for key, value in new.items() if not configs.same("topic", key, there.get(key), value)},
         unset=tuple(sorted(key for key in old if key not in new and key in there)),
     )

@@ -148,6 +148,36 @@ def wrong_value(definition: ConfigDef, value: str) -> str | None:
     return None if right else f"is {value!r}; allowed is {allowed}"
 
 
+def canonical(definition: ConfigDef | None, value: str) -> str:
+    """The value as a broker answers it: `compact, delete` is `compact,delete`, `0.50` is `0.5`, `FALSE` is `false`.
+
+    A list of fixed words is in their order: for Kafka it is a set. What is no value of that type stays as it is.
+    """
+    if definition is None or wrong_value(definition, value) is not None:
+        return value
+    text = value.strip()
+    match definition.type:
+        case "boolean":
+            return text.lower()
+        case "int" | "long" | "short":
+            return str(int(text))
+        case "double":
+            # Java's Double.toString, as far as configs go.
+            return str(float(text))
+        case "list":
+            items = [item.strip() for item in text.split(",") if item.strip()]
+            return ",".join(sorted(items, key=definition.values.index) if definition.values else items)
+    return text
+
+
+def same(kind: Kind, name: str, one: str | None, other: str | None) -> bool:
+    """Whether two values of a config mean the same, by its type in any known version. None: not set."""
+    if one == other or one is None or other is None:
+        return one == other
+    definition = definitions(kind, None).get(name)
+    return canonical(definition, one) == canonical(definition, other)
+
+
 def _in_range(definition: ConfigDef, text: str) -> bool:
     bits = _BITS.get(definition.type)
     if bits is not None and (len(text) > 20 or not -(2**bits) <= int(text) < 2**bits):
