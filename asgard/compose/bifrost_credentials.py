@@ -105,9 +105,7 @@ def connection_as(where: Environment, principal: str) -> Connection:
         cluster = opened.connection(state)
     if cluster is None:
         raise WrongUsage(f"stack {spec.name} has no cluster yet", f"asgard odin up -f {where.stack}")
-    tls = cluster.properties.get("security.protocol", "").endswith("SSL")
-    own = {key: value for key, value in cluster.properties.items() if key.startswith("ssl.truststore")}
-    return Connection(cluster.bootstrap_servers, {**own, **client_properties(spec.name, state, principal, tls=tls)})
+    return Connection(cluster.bootstrap_servers, client_properties(spec.name, state, principal, cluster))
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def _as(user: str) -> Connection:
     cluster = local_connection(STACK, state)
     if cluster is None:
         raise Failed("the demo's cluster has gone", "Did another command destroy it meanwhile?")
-    return Connection(cluster.bootstrap_servers, client_properties(STACK, state, user, tls=False))
+    return Connection(cluster.bootstrap_servers, client_properties(STACK, state, user, cluster))
 
 
 def _remove(on_event: OnEvent) -> None:

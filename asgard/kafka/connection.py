@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asgard.core.errors import WrongUsage
@@ -26,6 +27,7 @@ __all__ = [
     "read_properties",
     "render_properties",
     "scram_properties",
+    "trust_properties",
 ]
 
 FIRST_USER = "odin_svc0"
@@ -161,3 +163,8 @@ def scram_properties(
         "sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required "
         f'username="{escaped_user}" password="{escaped_password}";',
     }
+
+
+def trust_properties(ca: Path) -> dict[str, str]:
+    """The client properties that name a CA in PEM."""
+    return {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(ca)}

@@ -306,6 +306,8 @@ def explain(error: KafkaError, connection: Connection) -> AsgardError:
             "Check sasl.jaas.config in the client properties.",
         )
     if code in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE):
+        if connection.tls and (found := probe(connection)):
+            return Unreachable(f"no TLS connection to {servers}: {found.what}", found.hint)
         return Unreachable(
             f"no broker answers at {servers}: {_plain(error)}", "Is the cluster up? Try `asgard doctor`."
         )

@@ -190,10 +190,12 @@ class QuotaEntity:
 
     user: str | None = None
     client_id: str | None = None
+    ip: str | None = None
 
 
 QuotaValues = dict[str, float]
-"""Quota name (`producer_byte_rate`, `consumer_byte_rate`, `request_percentage`, `controller_mutation_rate`) to value."""
+"""Quota name (`producer_byte_rate`, `consumer_byte_rate`, `request_percentage`, `controller_mutation_rate`; of an IP
+address `connection_creation_rate`) to value."""
 
 
 @dataclass(frozen=True)

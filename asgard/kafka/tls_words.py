@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import ssl
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from asgard.kafka.connection import Connection
 
 _PROBE_S = 3.0
+_ALERT_S = 0.5
 _FOR = re.compile(r"certificate is not valid for '([^']*)'")
 
 
@@ -99,8 +101,12 @@ def probe(connection: Connection) -> Trouble | None:
         try:
             with (
                 socket.create_connection((host, port), _PROBE_S) as plain,
-                connection.ssl_context().wrap_socket(plain, server_hostname=host),
+                connection.ssl_context().wrap_socket(plain, server_hostname=host) as secured,
             ):
+                # With TLS 1.3 a broker refuses the client's certificate after the handshake.
+                secured.settimeout(_ALERT_S)
+                with contextlib.suppress(TimeoutError):
+                    secured.recv(1)
                 return None
         except ssl.SSLError as error:
             return trouble(str(error))

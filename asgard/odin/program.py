@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asgard import __version__
@@ -107,7 +108,7 @@ def acl_name(acl: Acl) -> str:
 
 def quota_values(quota: QuotaSpec) -> Values:
     """The properties of a quota."""
-    entity = {"user": quota.entity.user, "clientId": quota.entity.client_id}
+    entity = {"user": quota.entity.user, "clientId": quota.entity.client_id, "ip": quota.entity.ip}
     values: Values = {name: value for name, value in entity.items() if value is not None}
     return values | {ours: quota.values[kafka] for ours, kafka in QUOTA_NAMES.items() if kafka in quota.values}
 
@@ -144,9 +145,13 @@ def _on_local_cluster(
             "racks": max(1, kafka.racks),
             "sasl": spec.security.sasl,
             "authorizer": spec.security.authorizer,
+            **_tls(spec),
         },
         here,
-        outputs=("clusterId", "nodes", "adminPassword", "controllerPassword", "bootstrapServers", "clientProperties"),
+        outputs=(
+            *("clusterId", "nodes", "adminPassword", "controllerPassword", "bootstrapServers", "clientProperties"),
+            *(("certificateServers",) if spec.security.tls != "off" else ()),
+        ),
     )
     static = dict(kafka.static_config)
     if kafka.min_insync_replicas is not None:
@@ -189,6 +194,13 @@ def _on_local_cluster(
     pulumi.export("bootstrapServers", servers)
     pulumi.export("clusterId", pulumi.get(cluster, "clusterId"))
     pulumi.export("clientProperties", pulumi.get(cluster, "clientProperties"))
+    if spec.security.tls != "off":
+        pulumi.export("certificateServers", pulumi.get(cluster, "certificateServers"))
+
+
+def _tls(spec: StackSpec) -> dict[str, str]:
+    """A stack without TLS is declared as ever: it has no such property."""
+    return {} if spec.security.tls == "off" else {"tls": spec.security.tls}
 
 
 def _broker(
@@ -202,10 +214,15 @@ def _broker(
         # In the preview of a stack that grows, the nodes that are there are known and the new one is not.
         return nodes.apply(lambda known: known[index][key] if index < len(known) else pulumi.runtime.rpc.UNKNOWN)
 
+    tls: dict[str, Any] = dict(_tls(spec))
+    if tls:
+        tls |= {name: of_node(name) for name in ("tlsPort", "certificatePort", "tlsControllerPort")}
+        tls["tlsControllers"] = nodes.apply(partial(initial_controllers, port="tlsControllerPort"))
     return _resource(
         BROKER,
         f"{spec.name}-{index + 1}",
         {
+            **tls,
             "cluster": spec.name,
             "clusterId": pulumi.get(cluster, "clusterId"),
             "nodeId": of_node("id"),
@@ -228,11 +245,11 @@ def _broker(
     )
 
 
-def initial_controllers(nodes: list[Values]) -> str:
+def initial_controllers(nodes: list[Values], port: str = "controllerPort") -> str:
     """The controllers that the quorum is made of, in Kafka's own form."""
     voters = [node for node in nodes if "controller" in node["roles"]]
     # Numbers come back from Pulumi's wire format as floats.
-    return ",".join(f"{int(node['id'])}@{HOST}:{int(node['controllerPort'])}:{node['directoryId']}" for node in voters)
+    return ",".join(f"{int(node['id'])}@{HOST}:{int(node[port])}:{node['directoryId']}" for node in voters)
 
 
 def _register_kafka(

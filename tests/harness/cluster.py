@@ -13,7 +13,7 @@ from asgard.kafka.connection import Connection, render_properties
 from asgard.kafka.distribution.jars import DEFAULT_VERSION
 from asgard.machines import local as nodes
 from asgard.machines.local import Credentials, NodeSpec, RunDir, Voter, free_ports, random_uuid
-from asgard.machines.local.spec import DEFAULT_HEAP_BYTES, HOST
+from asgard.machines.local.spec import DEFAULT_HEAP_BYTES, HOST, TlsLevel
 
 # Reached only where something hangs: a busy machine with two cores has needed 90 s for four brokers.
 READY_S = 240.0
@@ -40,14 +40,16 @@ class RealCluster:
         version: str = DEFAULT_VERSION,
         quick_detection: bool = True,
         log_dirs: int = 1,
+        tls: TlsLevel = "off",
     ) -> None:
         self.home = home
         self.directory = home / "stacks" / "harness"
         self.cluster_id = random_uuid()
         self.credentials = Credentials.random() if security == "scram" else None
         count = controllers if controllers is not None else min(3, brokers if brokers % 2 else brokers - 1)
-        ports = free_ports(brokers + count)
-        voters = tuple(Voter(i + 1, ports[brokers + i], random_uuid()) for i in range(count))
+        ports = free_ports(brokers + count + (2 * brokers + count if tls != "off" else 0))
+        with_tls = iter(ports[brokers + count :])
+        voters = tuple(Voter(i + 1, ports[brokers + i], random_uuid(), next(with_tls, None)) for i in range(count))
         self.specs = {
             i + 1: NodeSpec(
                 id=i + 1,
@@ -64,6 +66,10 @@ class RealCluster:
                 internal_replication=min(3, brokers),
                 static_config={**(QUICK_DETECTION if quick_detection else {}), **(config or {})},
                 log_dirs=log_dirs,
+                tls=tls,
+                tls_port=next(with_tls, None),
+                mtls_port=next(with_tls, None),
+                tls_controller_port=voters[i].tls_port if i < count else None,
             )
             for i in range(brokers)
         }
@@ -105,12 +111,23 @@ class RealCluster:
     @property
     def bootstrap_servers(self) -> str:
         """All brokers."""
-        return ",".join(f"{HOST}:{spec.client_port}" for spec in self.specs.values())
+        return ",".join(f"{HOST}:{s.tls_port if s.tls_first else s.client_port}" for s in self.specs.values())
+
+    @property
+    def certificate_servers(self) -> str:
+        """All brokers, at the listener for users who log in by certificate."""
+        return ",".join(f"{HOST}:{spec.mtls_port}" for spec in self.specs.values())
+
+    @property
+    def ca(self) -> Path | None:
+        """With TLS: what a client trusts."""
+        return self.run_dir(1).authority.certificate_file if self.specs[1].tls_first else None
 
     @property
     def connection(self) -> Connection:
         """As the administrator."""
-        return Connection(self.bootstrap_servers, self.credentials.client_properties() if self.credentials else {})
+        properties = self.credentials.client_properties(self.ca) if self.credentials else {}
+        return Connection(self.bootstrap_servers, properties)
 
     @property
     def client_properties(self) -> Path:

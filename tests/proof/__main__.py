@@ -24,6 +24,8 @@ PROOFS = {
     "lease-fight": "tests.proof.lease_fight",
     "kill-steps": "tests.proof.kill_steps",
     "feature-upgrade": "tests.proof.feature_upgrade",
+    "tls": "tests.proof.tls",
+    "roles": "tests.proof.roles",
     "fresh-clone": "tests.proof.fresh_clone",
     "thor-plans": "tests.proof.thor_plans",
     "thor-kill-steps": "tests.proof.thor_kill_steps",

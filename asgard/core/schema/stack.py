@@ -67,6 +67,10 @@ class SecuritySection(Model):
     sasl: Literal["scram-sha-512", "scram-sha-256", "none"] = Field(
         default="scram-sha-512", description="how clients log in; the mechanism of the credentials made for `users`"
     )
+    tls: bool | Literal["optional"] = Field(
+        default=False,
+        description="encrypt every listener of a local cluster; optional: leave those without TLS open beside them",
+    )
     authorizer: Annotated[bool | None, Given] = Field(
         default=None, description="ACLs count; true by default where there is SASL"
     )
@@ -98,6 +102,27 @@ class QuotaFields(Model):
     )
 
 
+class StreamsEntry(Model):
+    """A Kafka Streams application."""
+
+    application: Text = Field(
+        description="its application.id; internal topics, group and transactional ids begin with it"
+    )
+    read: Texts = Field(default_factory=list, description="topics that it reads")
+    write: Texts = Field(default_factory=list, description="topics that it writes")
+
+
+class ConnectEntry(Model):
+    """Kafka Connect workers; a standalone one has neither a group nor topics of its own."""
+
+    group: OptionalText = Field(default=None, description="group.id of the workers")
+    offsets: OptionalText = Field(default=None, description="offset.storage.topic")
+    configs: OptionalText = Field(default=None, description="config.storage.topic")
+    status: OptionalText = Field(default=None, description="status.storage.topic")
+    read: Texts = Field(default_factory=list, description="topics that sink connectors read")
+    write: Texts = Field(default_factory=list, description="topics that source connectors write")
+
+
 class UserEntry(Model):
     """A user, what it may do, and how much."""
 
@@ -109,11 +134,23 @@ class UserEntry(Model):
     mechanisms: Annotated[list[Literal["scram-sha-512", "scram-sha-256"]], EmptyList] = Field(
         default_factory=list, description="of its credentials; the stack's own, security.sasl, by default"
     )
+    tls: bool = Field(default=False, description="log in by certificate: no password is made")
+    transactional: Texts = Field(
+        default_factory=list, description="transactional ids; a trailing - . _ or * makes a prefix"
+    )
+    idempotent: bool = Field(default=False, description="idempotent producers of clients older than 2.8")
+    streams: Annotated[list[StreamsEntry], EmptyList] = Field(
+        default_factory=list, description="Kafka Streams applications"
+    )
+    connect: Annotated[ConnectEntry | None, Given] = Field(default=None, description="Kafka Connect workers")
+    admin: Annotated[list[Literal["describe", "create", "alter", "delete", "cluster"]], EmptyList] = Field(
+        default_factory=list, description="for tools: what they may do to all topics, groups, the cluster"
+    )
     quota: Annotated[QuotaFields, EmptyMapping] = Field(default_factory=QuotaFields)
 
 
 class AclEntry(Model):
-    """One ACL, for what `produce`, `consume` and `groups` do not say."""
+    """One ACL, for what a user's fields and roles do not say."""
 
     principal: Text = Field(description="as in User:orders-api")
     resource: Literal["topic", "group", "cluster", "transactional_id", "delegation_token", "user"]
@@ -140,10 +177,14 @@ class AclEntry(Model):
 
 
 class QuotaEntry(QuotaFields):
-    """Quotas of a (user, client id) pair, of one of the two, or of a default entity (`<default>`)."""
+    """Quotas of a (user, client id) pair, of one of the two, of an IP address, or of a default entity (`<default>`)."""
 
     user: OptionalText = Field(default=None, description="a user, or <default>")
     client_id: OptionalText = Field(default=None, description="a client id, or <default>")
+    ip: OptionalText = Field(default=None, description="an IP address of clients, or <default>; alone")
+    connections: OptionalRate = Field(
+        default=None, description="connection_creation_rate: new connections from an `ip`"
+    )
 
 
 class StackFile(Model):

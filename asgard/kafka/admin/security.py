@@ -209,7 +209,7 @@ class SecurityCalls:
         return codes
 
     def quotas(self) -> dict[QuotaEntity, QuotaValues]:
-        """All quotas of users and client ids; those of IP addresses are not Asgard's."""
+        """All quotas: of users, client ids and IP addresses."""
         answer = self._wire.ask(DescribeClientQuotasRequest(components=[], strict=False))
         doing, needs = "list the client quotas", "DESCRIBE_CONFIGS on the cluster"
         self._wire.check(answer.error_code, answer.error_message, doing, needs)
@@ -232,7 +232,7 @@ class SecurityCalls:
                 entry(
                     entity=[
                         entry.EntityData(entity_type=kind, entity_name=name or None)
-                        for kind, name in (("user", e.user), ("client-id", e.client_id))
+                        for kind, name in (("user", e.user), ("client-id", e.client_id), ("ip", e.ip))
                         if name is not None
                     ],
                     ops=[entry.OpData(key=k, value=v or 0.0, remove=v is None) for k, v in changes[e].items()],
@@ -256,9 +256,9 @@ class SecurityCalls:
 
 def _entity(entry: Any) -> QuotaEntity | None:
     parts = {e.entity_type: e.entity_name or "" for e in entry.entity}
-    if not parts or parts.keys() - {"user", "client-id"}:
+    if not parts or parts.keys() - {"user", "client-id", "ip"}:
         return None
-    return QuotaEntity(parts.get("user"), parts.get("client-id"))
+    return QuotaEntity(parts.get("user"), parts.get("client-id"), parts.get("ip"))
 
 
 def acl_text(acl: Acl) -> str:
@@ -276,4 +276,6 @@ def quota_text(entity: QuotaEntity) -> str:
         parts.append(f"user {entity.user or 'any'}")
     if entity.client_id is not None:
         parts.append(f"client id {entity.client_id or 'any'}")
+    if entity.ip is not None:
+        parts.append(f"IP address {entity.ip or 'any'}")
     return ", ".join(parts)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from asgard.core.errors import Failed, Refused
 from asgard.kafka.model import Node
-from asgard.machines.local import process, storage
+from asgard.machines.local import certificates, process, storage
 from asgard.machines.local.rundir import RunDir
 from asgard.machines.local.spec import Credentials, NodeSpec
 
@@ -67,6 +67,8 @@ def _start(run_dir: RunDir) -> int:
             process.send(running, signal.SIGCONT)
         return running.pid
     storage.ensure_formatted(run_dir)
+    if (spec := run_dir.spec()).tls != "off" and certificates.due(run_dir.key_store):
+        run_dir.renew_certificate(spec)
     return process.spawn(run_dir)
 
 

@@ -47,6 +47,9 @@ def wait_voter(run_dir: RunDir, deadline_s: float = 60.0) -> None:
 def cluster_connection(run_dir: RunDir) -> Connection:
     """How the administrator reaches the brokers of this node's cluster, from what stands in the run directories."""
     siblings = [RunDir(path.parent).spec() for path in run_dir.path.parent.glob("*/node.json")]
-    servers = [f"{HOST}:{spec.client_port}" for spec in siblings if spec.is_broker]
+    # While a cluster goes over to TLS, or back, only the listeners that every node has are of use.
+    tls = bool(siblings) and all(spec.tls_first for spec in siblings)
+    servers = [f"{HOST}:{spec.tls_port if tls else spec.client_port}" for spec in siblings if spec.is_broker]
     credentials = run_dir.credentials()
-    return Connection(",".join(servers), credentials.client_properties() if credentials else {})
+    ca = run_dir.authority.certificate_file.absolute() if tls else None
+    return Connection(",".join(servers), credentials.client_properties(ca) if credentials else {})

@@ -2,6 +2,7 @@
 
 node.json           the description, without secrets
 server.properties   0600: passwords stand here only
+tls.pem, ca.pem     with TLS: its key and certificate (0600), and what it trusts
 log4j2.properties   what Kafka logs, and where to
 pid                 the process; believed only while that process carries this directory's marker
 data/log            Kafka's log directory (a second one is data/log-2);  data/formatted says that it was formatted to the end
@@ -20,7 +21,9 @@ from pathlib import Path
 from asgard.core import paths
 from asgard.core.errors import Failed
 from asgard.kafka.connection import read_properties, render_properties
-from asgard.machines.local.spec import Credentials, NodeSpec, credentials_of, server_properties
+from asgard.machines.local import certificates
+from asgard.machines.local.certificates import Authority
+from asgard.machines.local.spec import HOST, Credentials, NodeSpec, credentials_of, server_properties
 
 _LOG4J2 = """\
 status = error
@@ -72,6 +75,21 @@ class RunDir:
     def properties(self) -> Path:
         """server.properties, with the passwords."""
         return self.path / "server.properties"
+
+    @property
+    def key_store(self) -> Path:
+        """With TLS: the node's key and certificate."""
+        return self.path / "tls.pem"
+
+    @property
+    def trust_store(self) -> Path:
+        """With TLS: the CA that the node trusts."""
+        return self.path / "ca.pem"
+
+    @property
+    def authority(self) -> Authority:
+        """The CA of the stack that the node belongs to."""
+        return Authority(self.path.parent.parent / "tls")
 
     @property
     def log4j2(self) -> Path:
@@ -138,10 +156,22 @@ class RunDir:
         """Describe the node; a running process sees nothing of it before its next start."""
         for directory in (self.path, self.data, self.logs):
             paths.private_dir(directory)
-        properties = server_properties(spec, [path.absolute() for path in self.every_log_dir(spec)], credentials)
+        properties = server_properties(
+            spec,
+            [path.absolute() for path in self.every_log_dir(spec)],
+            credentials,
+            self.key_store.absolute(),
+            self.trust_store.absolute(),
+        )
         self._put(self.log4j2, _LOG4J2.format(logs=self.logs.absolute()))
         self._put(self.properties, render_properties(properties))
         self._put(self.description, spec.to_json())
+
+    def renew_certificate(self, spec: NodeSpec, *, days: float = certificates.NODE_DAYS) -> None:
+        """Give the node a new key and certificate; a restart makes it use them."""
+        self._put(self.trust_store, self.authority.trusted())
+        issued = self.authority.node(f"node-{spec.id}", [HOST, "localhost"], days=days)
+        self._put(self.key_store, issued.store)
 
     def _put(self, path: Path, text: str) -> None:
         """Write only what differs, so that asking for the same node again touches nothing."""

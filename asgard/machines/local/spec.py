@@ -2,7 +2,10 @@
 
 A node listens on 127.0.0.1 only. With SASL, clients and brokers log in with SCRAM-SHA-512 and the controllers' listener takes
 PLAIN with a user of its own, because SCRAM credentials live in the metadata log that the controllers have yet to elect a
-leader for. Passwords stand in server.properties alone.
+leader for. Passwords are in server.properties only.
+
+With TLS a node has further listeners beside those without (`listeners`); a live cluster goes from one level of `TlsLevel` to
+the next, node by node, and neighbouring levels understand each other.
 """
 
 from __future__ import annotations
@@ -17,27 +20,32 @@ from pathlib import Path
 from typing import Literal
 
 from asgard.core.errors import Failed, WrongUsage
-from asgard.kafka.connection import FIRST_USER, scram_properties
+from asgard.kafka.connection import FIRST_USER, scram_properties, trust_properties
 from asgard.kafka.distribution.jars import DEFAULT_VERSION
 
 Role = Literal["broker", "controller"]
 Sasl = Literal["scram-sha-512", "none"]
+TlsLevel = Literal["off", "offered", "preferred", "only"]
+"""`offered`: clients may use TLS; `preferred`: the nodes use it among themselves too; `only`: nothing listens without it."""
+TLS_LEVELS: tuple[TlsLevel, ...] = ("off", "offered", "preferred", "only")
 
 HOST = "127.0.0.1"
 DEFAULT_HEAP_BYTES = 256 * 1024 * 1024
 _FORMAT = "asgard.node/v1"
 _JAAS_PASSWORD = re.compile(r'username="((?:[^"\\]|\\.)*)" password="((?:[^"\\]|\\.)*)"')
-_CONTROLLER_JAAS = "listener.name.controller.plain.sasl.jaas.config"
-_CLIENT_JAAS = "listener.name.client.scram-sha-512.sasl.jaas.config"
+_CONTROLLER_JAAS = re.compile(r"listener\.name\.controller(_tls)?\.plain\.sasl\.jaas\.config")
+_CLIENT_JAAS = re.compile(r"listener\.name\.(client|tls)\.scram-sha-512\.sasl\.jaas\.config")
 
 
 @dataclass(frozen=True)
 class Voter:
-    """A controller of the first quorum: node id, port of its controller listener, directory id (Kafka's base64 UUID)."""
+    """A controller of the first quorum: node id, port of its controller listener, directory id (Kafka's base64 UUID), and the
+    port of its controller listener with TLS."""
 
     id: int
     port: int
     directory_id: str
+    tls_port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +62,10 @@ class Credentials:
         """New passwords."""
         return cls(admin_user, secrets.token_urlsafe(24), "controller", secrets.token_urlsafe(24))
 
-    def client_properties(self) -> dict[str, str]:
-        """What the administrator's client file says."""
-        return scram_properties(self.admin_user, self.admin_password)
+    def client_properties(self, ca: Path | None = None) -> dict[str, str]:
+        """What the administrator's client file says; over TLS if a CA is given."""
+        plain = scram_properties(self.admin_user, self.admin_password, tls=ca is not None)
+        return plain if ca is None else plain | trust_properties(ca)
 
 
 @dataclass(frozen=True)
@@ -80,12 +89,20 @@ class NodeSpec:
     static_config: Mapping[str, str] = field(default_factory=dict)
     joins: bool = False
     log_dirs: int = 1
+    tls: TlsLevel = "off"
+    tls_port: int | None = None
+    mtls_port: int | None = None
+    tls_controller_port: int | None = None
 
     def __post_init__(self) -> None:
         if self.is_broker != (self.client_port is not None) or self.is_controller != (self.controller_port is not None):
             raise ValueError(f"node {self.id}: a broker has a client port, a controller has a controller port")
         if self.authorizer and self.sasl == "none":
             raise ValueError(f"node {self.id}: an authorizer without SASL would know every client as ANONYMOUS")
+        if self.tls != "off":
+            ports = {self.tls_port, self.mtls_port} if self.is_broker else set()
+            if self.sasl == "none" or None in ports | ({self.tls_controller_port} if self.is_controller else set()):
+                raise ValueError(f"node {self.id}: TLS needs SASL and a port for each listener")
 
     @property
     def is_broker(self) -> bool:
@@ -96,6 +113,11 @@ class NodeSpec:
     def is_controller(self) -> bool:
         """Whether it is of the metadata quorum."""
         return "controller" in self.roles
+
+    @property
+    def tls_first(self) -> bool:
+        """Whether nodes and Asgard's own clients use the listeners with TLS."""
+        return self.tls in ("preferred", "only")
 
     @property
     def first_voter(self) -> bool:
@@ -129,35 +151,96 @@ def random_uuid() -> str:
             return text
 
 
-def server_properties(spec: NodeSpec, log_dirs: Sequence[Path], credentials: Credentials | None) -> dict[str, str]:
+_NAMES: dict[TlsLevel, tuple[str, ...]] = {
+    "off": ("CLIENT", "CONTROLLER"),
+    "offered": ("CLIENT", "TLS", "MTLS", "CONTROLLER", "CONTROLLER_TLS"),
+    "preferred": ("CLIENT", "TLS", "MTLS", "CONTROLLER_TLS", "CONTROLLER"),
+    "only": ("TLS", "MTLS", "CONTROLLER_TLS"),
+}
+"""Listeners by level. Nodes talk to controllers at the first of the controllers' own."""
+
+
+def _listeners(spec: NodeSpec) -> dict[str, int]:
+    """The listeners that the node opens, with their ports."""
+    ports = {
+        "CLIENT": spec.client_port,
+        "TLS": spec.tls_port if spec.is_broker else None,
+        "MTLS": spec.mtls_port if spec.is_broker else None,
+        "CONTROLLER": spec.controller_port,
+        "CONTROLLER_TLS": spec.tls_controller_port if spec.is_controller else None,
+    }
+    return {name: port for name in _NAMES[spec.tls] if (port := ports[name]) is not None}
+
+
+def _addresses(listeners: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://{HOST}:{port}" for name, port in listeners.items())
+
+
+def _protocol(spec: NodeSpec, listener: str) -> str:
+    if listener == "MTLS":
+        return "SSL"
+    return ("PLAINTEXT" if spec.sasl == "none" else "SASL_PLAINTEXT") if "TLS" not in listener else "SASL_SSL"
+
+
+def voter_port(spec: NodeSpec, voter: Voter) -> int:
+    """The port that the node reaches a controller at."""
+    return voter.tls_port if spec.tls_first and voter.tls_port is not None else voter.port
+
+
+def voter_addresses(spec: NodeSpec) -> str:
+    """The first quorum, as the node reaches it."""
+    return ",".join(f"{HOST}:{voter_port(spec, v)}" for v in spec.voters)
+
+
+def _tls(key_store: Path | None, trust_store: Path | None) -> dict[str, str]:
+    """One certificate for all listeners; MTLS takes the user's name from that of the client."""
+    return {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(key_store),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(trust_store),
+        "listener.name.mtls.ssl.client.auth": "required",
+        "ssl.principal.mapping.rules": "RULE:^CN=([^,]+)$/$1/,DEFAULT",
+    }
+
+
+def server_properties(
+    spec: NodeSpec,
+    log_dirs: Sequence[Path],
+    credentials: Credentials | None,
+    key_store: Path | None = None,
+    trust_store: Path | None = None,
+) -> dict[str, str]:
     """All of a node's configuration. `log_dirs` are absolute (KAFKA-20901). Raises `WrongUsage` where `static_config`
     names what the node's own description decides."""
     secured = spec.sasl != "none"
     if secured and credentials is None:
         raise ValueError(f"node {spec.id} wants SASL and has no credentials")
-    protocol = "SASL_PLAINTEXT" if secured else "PLAINTEXT"
     replicas = str(spec.internal_replication)
+    listeners = _listeners(spec)
+    controllers = [name for name in listeners if name.startswith("CONTROLLER")]
     own = {
         "process.roles": ",".join(spec.roles),
         "node.id": str(spec.id),
-        "listeners": ",".join(
-            f"{name}://{HOST}:{port}"
-            for name, port in (("CLIENT", spec.client_port), ("CONTROLLER", spec.controller_port))
-            if port is not None
-        ),
-        "listener.security.protocol.map": f"CLIENT:{protocol},CONTROLLER:{protocol}",
-        "controller.listener.names": "CONTROLLER",
-        "controller.quorum.bootstrap.servers": ",".join(f"{HOST}:{v.port}" for v in spec.voters),
+        "listeners": _addresses(listeners),
+        "listener.security.protocol.map": ",".join(f"{name}:{_protocol(spec, name)}" for name in _NAMES[spec.tls]),
+        "controller.listener.names": ",".join(name for name in _NAMES[spec.tls] if name.startswith("CONTROLLER")),
+        "controller.quorum.bootstrap.servers": voter_addresses(spec),
         "log.dirs": ",".join(map(str, log_dirs)),
     }
     if spec.is_broker:
-        own |= {"inter.broker.listener.name": "CLIENT", "advertised.listeners": f"CLIENT://{HOST}:{spec.client_port}"}
+        own |= {
+            "inter.broker.listener.name": "TLS" if spec.tls_first else "CLIENT",
+            "advertised.listeners": _addresses({n: p for n, p in listeners.items() if n not in controllers}),
+        }
         if spec.rack is not None:
             own["broker.rack"] = spec.rack
     if spec.joins and spec.is_controller:
         own["controller.quorum.auto.join.enable"] = "true"
     if credentials is not None and secured:
         own |= _security(spec, credentials)
+    if spec.tls != "off":
+        own |= _tls(key_store, trust_store)
     clash = sorted(set(own) & set(spec.static_config))
     if clash:
         raise WrongUsage(f"node {spec.id}: Asgard itself decides {', '.join(clash)}", "Take it out of kafka.config.")
@@ -184,17 +267,28 @@ def _for_a_small_machine(replicas: str, count: int) -> dict[str, str]:
 
 def _security(spec: NodeSpec, credentials: Credentials) -> dict[str, str]:
     user, password = _quoted(credentials.controller_user), _quoted(credentials.controller_password)
+    plain = (
+        "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        f'username="{user}" password="{password}" user_{user}="{password}";'
+    )
+    scram = (
+        "org.apache.kafka.common.security.scram.ScramLoginModule required "
+        f'username="{_quoted(credentials.admin_user)}" password="{_quoted(credentials.admin_password)}";'
+    )
+    # A combined node's broker part needs both; on a pure broker or controller the other one only keeps the name.
     properties = {
         "sasl.mechanism.controller.protocol": "PLAIN",
-        "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
-        _CONTROLLER_JAAS: "org.apache.kafka.common.security.plain.PlainLoginModule required "
-        f'username="{user}" password="{password}" user_{user}="{password}";',
-        # A combined node's broker part needs both; on a pure controller the second only keeps the administrator's name.
         "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
-        "listener.name.client.sasl.enabled.mechanisms": "SCRAM-SHA-512",
-        _CLIENT_JAAS: "org.apache.kafka.common.security.scram.ScramLoginModule required "
-        f'username="{_quoted(credentials.admin_user)}" password="{_quoted(credentials.admin_password)}";',
     }
+    for name in _NAMES[spec.tls]:
+        prefix = f"listener.name.{name.lower()}"
+        if name.startswith("CONTROLLER"):
+            properties |= {f"{prefix}.sasl.enabled.mechanisms": "PLAIN", f"{prefix}.plain.sasl.jaas.config": plain}
+        elif name != "MTLS":
+            properties |= {
+                f"{prefix}.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+                f"{prefix}.scram-sha-512.sasl.jaas.config": scram,
+            }
     if spec.authorizer:
         properties |= {
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -206,8 +300,10 @@ def _security(spec: NodeSpec, credentials: Credentials) -> dict[str, str]:
 
 def credentials_of(properties: Mapping[str, str]) -> Credentials | None:
     """The credentials that stand in a node's server.properties."""
-    admin = _JAAS_PASSWORD.search(properties.get(_CLIENT_JAAS, ""))
-    controller = _JAAS_PASSWORD.search(properties.get(_CONTROLLER_JAAS, ""))
+    admin, controller = (
+        next((_JAAS_PASSWORD.search(text) for key, text in properties.items() if wanted.fullmatch(key)), None)
+        for wanted in (_CLIENT_JAAS, _CONTROLLER_JAAS)
+    )
     if admin is None or controller is None:
         return None
     return Credentials(*(re.sub(r"\\(.)", r"\1", text) for text in (*admin.groups(), *controller.groups())))

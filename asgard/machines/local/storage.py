@@ -25,7 +25,7 @@ from asgard.core.errors import Failed, Refused
 from asgard.kafka.connection import read_properties, render_properties
 from asgard.machines.local import process
 from asgard.machines.local.rundir import RunDir
-from asgard.machines.local.spec import HOST, Credentials, NodeSpec
+from asgard.machines.local.spec import HOST, Credentials, NodeSpec, voter_port
 
 _ITERATIONS = 4096
 _TIMEOUT_S = 120
@@ -48,7 +48,7 @@ def arguments(spec: NodeSpec, properties: Path, credentials: Credentials | None)
     chosen = ["format", "--cluster-id", spec.cluster_id, "--config", str(properties), "--ignore-formatted"]
     if not spec.first_voter:
         return [*chosen, "--no-initial-controllers"]
-    voters = ",".join(f"{v.id}@{HOST}:{v.port}:{v.directory_id}" for v in spec.voters)
+    voters = ",".join(f"{v.id}@{HOST}:{voter_port(spec, v)}:{v.directory_id}" for v in spec.voters)
     chosen += ["--initial-controllers", voters]
     if credentials is not None:
         chosen += ["--add-scram", salted(credentials.admin_user, credentials.admin_password, secrets.token_bytes(16))]
@@ -103,7 +103,8 @@ def _alike(other: RunDir, run_dir: RunDir, spec: NodeSpec) -> bool:
     there = other.spec()
     return (
         there.first_voter
-        and (there.cluster_id, there.voters, there.version) == (spec.cluster_id, spec.voters, spec.version)
+        and (there.cluster_id, there.voters, there.version, there.tls)
+        == (spec.cluster_id, spec.voters, spec.version, spec.tls)
         and other.credentials() == run_dir.credentials()
         and all((other.log_dir / name).is_file() for name in _FIRST_METADATA)
     )

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from asgard.odin.engine.secrets import Vault
 
 
+_TRUST = ("ssl.truststore.", "ssl.endpoint.")
+
+
 def vault_of(stack: str, state: State) -> Vault:
     """Opens the secrets of a stack's state."""
     from asgard.odin.engine.secrets import Vault
@@ -38,11 +41,14 @@ def passwords_of(spec: StackSpec, state: State, seen: State) -> dict[str, str | 
     return found
 
 
-def client_properties(stack: str, state: State, user: str, *, tls: bool) -> dict[str, str]:
-    """The Kafka client properties of a user of the stack. Raises WrongUsage where the stack did not make its password."""
+def client_properties(stack: str, state: State, user: str, cluster: Connection | None) -> dict[str, str]:
+    """The Kafka client properties of a user of the stack, with what `cluster`'s say of TLS. Raises WrongUsage if the stack
+    did not make its password."""
+    tls = cluster is not None and cluster.tls
+    trust = {} if cluster is None else {k: v for k, v in cluster.properties.items() if k.startswith(_TRUST)}
     for record in _user_records(state):
         if record["inputs"]["name"] == user and (password := _password(vault_of(stack, state), record)):
-            return scram_properties(user, password, tls=tls, mechanism=record["inputs"]["mechanism"])
+            return scram_properties(user, password, tls=tls, mechanism=record["inputs"]["mechanism"]) | trust
     known = ", ".join(record["inputs"]["name"] for record in _user_records(state)) or "none"
     raise WrongUsage(f"stack {stack} holds no password of a user {user!r} (users: {known})")
 
@@ -51,7 +57,6 @@ def check_credentials(stack: str, state: State, cluster: Connection) -> dict[str
     """Log in with each recorded password: the reason where it does not work."""
     from asgard.kafka.admin import check_login
 
-    tls = cluster.properties.get("security.protocol", "").endswith("SSL")
     vault = vault_of(stack, state)
     found: dict[str, AsgardError | None] = {}
     for record in _user_records(state):
@@ -60,7 +65,7 @@ def check_credentials(stack: str, state: State, cluster: Connection) -> dict[str
             continue
         properties = {
             **{key: value for key, value in cluster.properties.items() if key.startswith("ssl.")},
-            **scram_properties(inputs["name"], password, tls=tls, mechanism=inputs["mechanism"]),
+            **scram_properties(inputs["name"], password, tls=cluster.tls, mechanism=inputs["mechanism"]),
         }
         found[inputs["name"]] = check_login(Connection(cluster.bootstrap_servers, properties))
     return found

@@ -60,7 +60,8 @@ def loss_sentence(loss: Loss) -> str:
 
 
 def one_way(result: Result) -> list[str]:
-    """What of a plan can't be taken back, by anybody: feature levels that rise with the release (4.2 to 4.3, not 4.3.0 to 4.3.1)."""
+    """What of a plan can't be taken back by anybody, or cuts clients off: feature levels that rise with the release (4.2 to 4.3,
+    not 4.3.0 to 4.3.1), and listeners without TLS that close in one go."""
     found = []
     for step in result.steps:
         old, new = (str((values or {}).get("version")) for values in (step.old, step.new))
@@ -68,6 +69,12 @@ def one_way(result: Result) -> list[str]:
             found.append(
                 f"the feature levels of {step.name} (metadata.version and others) rise to those of Kafka {new}: "
                 f"there is no way back from there to {old}"
+            )
+        without, with_tls = ((values or {}).get("tls") or "off" for values in (step.old, step.new))
+        if step.type == CLUSTER and step.op == "update" and (without, with_tls) == ("off", "on"):
+            found.append(
+                f"`tls: true` closes the listeners that clients of {step.name} use now; with `tls: optional` they stay open "
+                "until every client has its new client.properties"
             )
     return found
 
@@ -81,6 +88,8 @@ def block(step: Step) -> list[str]:
             old, new = lookup(step.old, path), lookup(step.new, path)
             if path == "running":  # of a node: what is, not what anybody asks for
                 old, new = False, True
+            elif path == "certificate":
+                old, new = "due", "valid"
             forces = "  (forces a replacement)" if kind.endswith("replace") else ""
             lines.append(
                 f"      {_SIGNS.get(kind.removesuffix('-replace'), ('~',))[0]} {path}: {_value(old)} → {_value(new)}{forces}"

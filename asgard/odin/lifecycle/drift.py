@@ -18,6 +18,7 @@ from asgard.odin.program import acl_name
 from asgard.odin.resources import identity
 from asgard.odin.resources.kinds import ACL, BROKER, KINDS, USER
 from asgard.odin.resources.observe import Differences, Observed, difference, observe
+from asgard.odin.spec.acls import useless
 
 What = Literal["gone", "changed", "stopped", "extra"]
 
@@ -110,7 +111,8 @@ def _extra_acls(
     known = {identity.acl_of(record["outputs"]) for record in ours if record["type"] == ACL}
     for acl in sorted(observed.acls() - known):
         name = acl_name(acl)
-        if acl.principal not in users or name in others:
+        # A useless ACL can't be said in a stack file: an import leaves it on the cluster.
+        if acl.principal not in users or name in others or useless(acl):
             continue
         urn = stack.child(stack.urn, ACL, name)
         values: dict[str, Any] = dict(identity.acl_values(acl))

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from asgard.core import paths
 from asgard.core.errors import WrongUsage
 from asgard.kafka.connection import render_properties
-from asgard.odin.engine.state import StateStore, parse
+from asgard.kafka.stores import certificates
+from asgard.odin.engine.state import State, StateStore, parse
 from asgard.odin.engine.steps import PROVIDER_PREFIX, STACK_TYPE
 from asgard.odin.lifecycle import session
 from asgard.odin.lifecycle.credentials import client_properties
+from asgard.odin.resources import local
+from asgard.odin.resources.kinds import CLUSTER
 from asgard.odin.spec.model import StackSpec
 
 if TYPE_CHECKING:
@@ -36,8 +39,36 @@ def write_client_properties(stack: str, spec: StackSpec | None, user: str, out: 
     with session.reading(stack, spec) as opened:
         state = opened.store.load()
         connection = opened.connection(state)
-    tls = connection is not None and connection.properties.get("security.protocol", "").endswith("SSL")
-    paths.write_atomic(out, render_properties(client_properties(stack, state, user, tls=tls)))
+    if user in state.meta.get("certificate_users", ()):
+        paths.write_atomic(out, render_properties(_by_certificate(stack, state, user)))
+        return
+    properties = client_properties(stack, state, user, connection)
+    if connection is not None and connection.tls and (ca := certificates(properties).ca) is not None:
+        # The CA itself, so that the file is enough on another machine.
+        properties = {key: value for key, value in properties.items() if not key.startswith("ssl.truststore.")}
+        properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": ca}
+    paths.write_atomic(out, render_properties(properties))
+
+
+def _by_certificate(stack: str, state: State, user: str) -> dict[str, str]:
+    """The client properties of a user who logs in by certificate, with a new certificate and key."""
+    cluster = session.plain_outputs(state, CLUSTER)
+    if "certificateServers" not in cluster:
+        raise WrongUsage(
+            f"stack {stack} has no listener for certificates",
+            "`asgard odin up` opens it with security.tls; on an external cluster its owner makes the certificate.",
+        )
+    authority = local.authority(stack)
+    issued = authority.user(user)
+    return {
+        "bootstrap.servers": cluster["certificateServers"],
+        "security.protocol": "SSL",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.certificates": authority.trusted(),
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.certificate.chain": issued.certificate,
+        "ssl.keystore.key": issued.key,
+    }
 
 
 def export_state(stack: str) -> dict[str, Any]:

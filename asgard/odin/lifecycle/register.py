@@ -102,6 +102,7 @@ def applied(session: Session, spec: StackSpec, result: Result) -> None:
     elif spec.gate is None:
         events.record(session.journal, "odin.stack.provisioned", spec.name, data | {"cluster_id": cluster_id})
     if result.ok:
+        state.meta["certificate_users"] = [user.name for user in spec.users if user.tls]
         state.meta["fingerprint"] = programs.fingerprint(spec, session.external)
         state.meta["marks"] = unchanged_resources.marks(spec, session.external, session.ref, state)
         session.store.save(state)

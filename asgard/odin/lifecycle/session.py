@@ -114,17 +114,16 @@ def client_file(stack: str) -> Path:
 def local_connection(stack: str, state: State) -> Connection | None:
     """The cluster of a local stack; None while no run has seen it ready.
 
-    Its administrator's properties are in the client file or, where a run was killed before it wrote that one, with the nodes.
+    The nodes' own descriptions say how to reach them: a run may have been killed while they went over to TLS.
     """
     servers = plain_outputs(state, READY).get("bootstrapServers")
     if not servers:
         return None
-    if client_file(stack).exists():
-        return Connection(servers, read_properties(client_file(stack)))
+    from asgard.machines.local.quorum import cluster_connection
+
     for directory in local.run_dirs(plain_outputs(state, READY)["clusterId"]).values():
-        credentials = directory.credentials()
-        return Connection(servers, credentials.client_properties() if credentials else {})
-    return None
+        return cluster_connection(directory)
+    return Connection(servers, read_properties(client_file(stack))) if client_file(stack).exists() else None
 
 
 def recorded_external(stack: str, state: State) -> Connection | None:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from asgard.core import paths
 from asgard.core.errors import AsgardError, Failed, Refused, Unreachable
 from asgard.kafka.connection import Connection
 from asgard.kafka.ports import ControlPlane
+from asgard.odin.provider import listeners
 from asgard.odin.provider.batching import Batcher
 from asgard.odin.provider.former import Former
 from asgard.odin.resources import local
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
 READY_S = 120.0
 WINDOW_S = 0.3
-_RESTART = "restart"
-"""Mark in a node's directory: the node runs with another description than it has."""
 
 
 def going(nodes_dir: Path) -> Path:
@@ -72,7 +72,7 @@ class Nodes:
     def __init__(self, connect: Callable[[Connection], ControlPlane]) -> None:
         self._connect = connect
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="restarts")
-        self._restarts: dict[str, Batcher[int, RunDir, AsgardError | None]] = {}
+        self._restarts: dict[str, Batcher[int, NodeSpec, AsgardError | None]] = {}
 
     def taken(self, new: Values, observed: Observed) -> bool:
         """Whether a node of another cluster lives in its place."""
@@ -88,46 +88,44 @@ class Nodes:
         return _outputs(new, directory.path)
 
     async def update(self, old: Values, new: Values) -> Values:
-        """Start a node that is down; restart one whose description changed, when it is its turn."""
+        """Start a node that is down; restart one whose description changed or whose certificate is due, when it is its turn."""
         from asgard.machines import local as nodes
 
         directory = local.run_dir(new["cluster"], new["nodeId"])
-        due = directory.path / _RESTART
-        if await asyncio.to_thread(_describe, directory, local.node_spec(new)):
-            if await asyncio.to_thread(local.running, new["cluster"], new["nodeId"]):
-                error = await self._restarts_of(new["clusterId"]).submit(new["nodeId"], directory)
+        wanted = await asyncio.to_thread(_wanted, directory, new)
+        if await asyncio.to_thread(_describe, directory, wanted):
+            if await asyncio.to_thread(self._needs_turn, directory, new):
+                error = await self._restarts_of(new["clusterId"]).submit(new["nodeId"], wanted)
                 if error is not None:
                     raise error
-            due.unlink(missing_ok=True)
+            listeners.done(directory)
         await asyncio.to_thread(nodes.start, directory)
         # Where nothing else of the cluster changes, nobody waits for it any more.
         await asyncio.to_thread(nodes.wait_ready, [directory], READY_S)
         return _outputs(new, directory.path)
 
-    def _restarts_of(self, cluster_id: str) -> Batcher[int, RunDir, AsgardError | None]:
+    def _needs_turn(self, directory: RunDir, new: Values) -> bool:
+        """Whether it can't simply be started: it runs, or all nodes go over to other listeners together."""
+        return directory.spec().tls != local.TLS_LEVELS[new.get("tls") or "off"] or bool(
+            local.running(new["cluster"], new["nodeId"])
+        )
+
+    def _restarts_of(self, cluster_id: str) -> Batcher[int, NodeSpec, AsgardError | None]:
         """Nodes of a cluster whose description changed at the same moment are restarted one after the other."""
         if cluster_id not in self._restarts:
-            self._restarts[cluster_id] = Batcher(self._restart, self._thread, window_s=WINDOW_S)
+            self._restarts[cluster_id] = Batcher(partial(self._restart, cluster_id), self._thread, window_s=WINDOW_S)
         return self._restarts[cluster_id]
 
-    def _restart(self, directories: dict[int, RunDir]) -> Mapping[int, AsgardError | None]:
-        from asgard.cluster import rolling
-        from asgard.machines.local.nodes import LocalNodes
-        from asgard.machines.local.quorum import cluster_connection
-
-        some = next(iter(directories.values()))
+    def _restart(self, cluster_id: str, wanted: dict[int, NodeSpec]) -> Mapping[int, AsgardError | None]:
+        directories = local.run_dirs(cluster_id)
         outcomes: dict[int, AsgardError | None] = {}
-
-        def note(step: rolling.Step) -> None:
-            if step.what == "back":
-                outcomes[step.node] = None
-
-        with contextlib.closing(self._connect(cluster_connection(some))) as control:
-            try:
-                rolling.restart_all(control, LocalNodes(some.path.parent.parent), list(directories), tell=note)
-            except AsgardError as error:
-                return {**dict.fromkeys(directories, error), **outcomes}
-        return outcomes
+        try:
+            listeners.switch(self._connect, directories, wanted)
+            due = [node for node in wanted if listeners.is_due(directories[node])]
+            listeners.roll(self._connect, directories, due, outcomes)
+        except AsgardError as error:
+            return {**dict.fromkeys(wanted, error), **outcomes}
+        return {**dict.fromkeys(wanted), **outcomes}
 
     async def delete(self, old: Values) -> None:
         """Stop the node and remove its directory; refused while a replica list names it, unless the whole cluster goes."""
@@ -235,19 +233,30 @@ def _last_words(directories: Iterable[RunDir]) -> str:
     return f"Their logs: {logs}" if logs else "No node of this cluster lives on this machine."
 
 
+def _wanted(directory: RunDir, new: Values) -> NodeSpec:
+    # A node that was made anew since joins a quorum that is there already.
+    return replace(local.node_spec(new), joins=directory.spec().joins)
+
+
 def _describe(directory: RunDir, wanted: NodeSpec) -> bool:
-    """Write the description where it differs; whether the node has yet to be restarted for it, now or since a run before."""
+    """Write the description where it differs; whether the node has yet to be restarted for it, now or since a run before.
+
+    Another level of TLS is not written here: all nodes go there together, step by step.
+    """
     from asgard.machines import local as nodes
+    from asgard.machines.local import certificates
 
     there = directory.spec()
-    # A node that was made anew since joins a quorum that is there already.
-    wanted = replace(wanted, joins=there.joins)
-    due = directory.path / _RESTART
+    if there.tls != wanted.tls:
+        return True
     if there != wanted:
-        due.touch()
+        listeners.mark(directory)
         nodes.update(directory, wanted)
-    return due.exists()
+    if wanted.tls != "off" and certificates.due(directory.key_store):
+        listeners.mark(directory)
+    return listeners.is_due(directory)
 
 
 def _outputs(new: Values, directory: Path) -> Values:
-    return {**new, "running": True, "directory": str(directory)}
+    certificate = {} if (new.get("tls") or "off") == "off" else {"certificate": "valid"}
+    return {**new, "running": True, "directory": str(directory), **certificate}

@@ -272,7 +272,9 @@ def _foreseen(kind: Kind, old: Values, new: Values) -> Values:
     if kind.token == CLUSTER and not _unknown(new):
         return allocate(new, old)
     kept = {field.name: old[field.name] for field in kind.fields if field.output and field.name in old}
-    return {**new, **kept, **({"running": True} if kind.token == BROKER else {})}
+    if kind.token == BROKER:
+        kept |= {"running": True, **({"certificate": "valid"} if "certificate" in kept else {})}
+    return {**new, **kept}
 
 
 def _property_diff(pair: tuple[object, object], replaces: bool) -> sdk.PropertyDiff:

@@ -49,7 +49,8 @@ def _property(field: Field, *, as_input: bool) -> dict[str, Any]:
 
 
 def _resource(kind: Kind) -> dict[str, Any]:
-    outputs = [field for field in kind.fields if field.output or field.required or field.default is not None]
+    always = [field for field in kind.fields if field.output and not field.optional]
+    outputs = [field for field in kind.fields if field in always or field.required or field.default is not None]
     return {
         "description": kind.about,
         "properties": {field.name: _property(field, as_input=False) for field in kind.fields},
@@ -87,6 +88,9 @@ def schema() -> dict[str, Any]:
                     "brokerPort": {"type": "integer", "description": "Port of the client listener."},
                     "controllerPort": {"type": "integer", "description": "Port of the controller listener, or 0."},
                     "directoryId": {"type": "string", "description": "Id of the log directory."},
+                    "tlsPort": {"type": "integer", "description": "Port of the client listener with TLS."},
+                    "certificatePort": {"type": "integer", "description": "Port for users who log in by certificate."},
+                    "tlsControllerPort": {"type": "integer", "description": "Port of the controllers' with TLS, or 0."},
                 },
                 "required": ["id", "roles", "rack", "brokerPort", "controllerPort", "directoryId"],
             }

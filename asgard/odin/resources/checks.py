@@ -181,8 +181,14 @@ def _acl(values: Values) -> list[Wrong]:
 
 def _quota(values: Values) -> list[Wrong]:
     wrong = []
-    if values.get("user") is None and values.get("clientId") is None:
-        wrong.append(("user", 'is missing, and so is clientId: name one of them, or both; "" is the default of all'))
+    by_address = values.get("ip") is not None
+    if by_address and (values.get("user") is not None or values.get("clientId") is not None):
+        wrong.append(("ip", "stands alone: Kafka has no quota of an address together with a user or a clientId"))
+    if not by_address and values.get("user") is None and values.get("clientId") is None:
+        wrong.append(("user", 'is missing, and so are clientId and ip: name one of them; "" is the default of all'))
+    rates = [name for name in QUOTA_NAMES if name in values]
+    if misplaced := [name for name in rates if (name == "connectionCreationRate") != by_address]:
+        wrong.append((misplaced[0], "is for an ip only" if not by_address else "is not for an ip"))
     if not any(name in values for name in QUOTA_NAMES):
         wrong.append(("producerByteRate", f"is missing; name at least one of {', '.join(QUOTA_NAMES)}"))
     return wrong
@@ -204,17 +210,16 @@ def _cluster(values: Values) -> list[Wrong]:
         wrong.append(
             ("authorizer", "needs users who prove who they are: set sasl to scram-sha-512, or authorizer to false")
         )
+    if values.get("tls", "off") != "off" and values["sasl"] == "none":
+        wrong.append(("tls", "needs users who log in: set sasl to scram-sha-512"))
     return wrong
 
 
 def _broker(values: Values) -> list[Wrong]:
-    if values["sasl"] == "none":
-        return []
-    return [
-        (name, "is missing, and sasl needs it")
-        for name in ("adminPassword", "controllerPassword")
-        if not values.get(name)
-    ]
+    needed = [] if values["sasl"] == "none" else [("adminPassword", "sasl"), ("controllerPassword", "sasl")]
+    if values.get("tls", "off") != "off":
+        needed += [(name, "tls") for name in ("tlsPort", "certificatePort", "tlsControllers")]
+    return [(name, f"is missing, and {why} needs it") for name, why in needed if not values.get(name)]
 
 
 def version_of(text: str) -> tuple[int, ...] | None:

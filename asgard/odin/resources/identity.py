@@ -54,7 +54,7 @@ def acl_values(acl: Acl) -> Values:
 
 def entity_of(values: Values) -> QuotaEntity:
     """Whom a quota is for."""
-    return QuotaEntity(user=values.get("user"), client_id=values.get("clientId"))
+    return QuotaEntity(user=values.get("user"), client_id=values.get("clientId"), ip=values.get("ip"))
 
 
 def resource_id(token: str, values: Values) -> str:
@@ -76,7 +76,7 @@ def resource_id(token: str, values: Values) -> str:
         )
     if token == QUOTA:
         entity = entity_of(values)
-        parts = (("user", entity.user), ("client-id", entity.client_id))
+        parts = (("user", entity.user), ("client-id", entity.client_id), ("ip", entity.ip))
         return ",".join(f"{name}={value or _ANYBODY}" for name, value in parts if value is not None)
     if token == CONFIG:
         return f"broker {values['broker']}" if values["broker"] else "all brokers"
@@ -95,6 +95,8 @@ def from_id(token: str, text: str) -> Values:
         names = ("resourceType", "resourceName", "patternType", "principal", "operation", "permission", "host")
         return dict(zip(names, match.groups(), strict=True))
     if token == QUOTA:
+        if text.startswith("ip=") and text != "ip=":
+            return {"ip": "" if text == f"ip={_ANYBODY}" else text[3:]}
         match = re.fullmatch(r"(?:user=(.+?))?(?:,|^|$)(?:client-id=(.+))?", text)
         if match and text:
             found = {"user": match[1], "clientId": match[2]}

@@ -38,7 +38,7 @@ class Field:
     """One property.
 
     `replaces`: another value means another resource. `hint`: steers how a change is made, isn't part of the resource, and
-    makes no difference by itself. `output`: only the provider sets it. `watched`: an output that drift reports.
+    makes no difference by itself. `output`: only the provider sets it. `watched`: an output that drift reports; `optional`: one that isn't always there.
     `among`: the allowed values; `least`: the smallest.
     """
 
@@ -51,6 +51,7 @@ class Field:
     hint: bool = False
     output: bool = False
     watched: bool = False
+    optional: bool = False
     default: Any = None
     among: tuple[str, ...] = ()
     least: float | None = None
@@ -94,6 +95,20 @@ _NODE_FIELDS = (
 _SECURITY_FIELDS = (
     Field("sasl", "string", "How clients authenticate.", default="scram-sha-512", among=("scram-sha-512", "none")),
     Field("authorizer", "boolean", "Whether ACLs are enforced.", default=True),
+    Field(
+        "tls",
+        "string",
+        "`on`: every listener is encrypted. `optional`: those without TLS stay open beside them. A change of a live cluster "
+        "restarts its nodes one by one, two or three times.",
+        among=("off", "optional", "on"),
+    ),
+)
+
+_TLS_FIELDS = (
+    Field("tlsPort", "integer", "Port of the client listener with TLS."),
+    Field("certificatePort", "integer", "Port of the listener for users who log in by certificate."),
+    Field("tlsControllerPort", "integer", "Port of the controller listener with TLS; 0 on a node without that role."),
+    Field("tlsControllers", "string", "`initialControllers` at their ports with TLS.", hint=True),
 )
 
 KINDS: dict[str, Kind] = {
@@ -161,14 +176,19 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             QUOTA,
-            "Client quotas of a user, a client id, or both together. An empty name is the default of that dimension.",
+            "Client quotas of a user, a client id, or both together, or of an IP address. An empty name is the default of that "
+            "dimension.",
             (
                 Field("user", "string", 'The user; `""` for the default of all users.', replaces=True),
                 Field("clientId", "string", 'The client id; `""` for the default of all client ids.', replaces=True),
+                Field("ip", "string", 'The IP address; `""` for the default of all addresses.', replaces=True),
                 Field("producerByteRate", "number", "Bytes/s written, each broker.", least=0),
                 Field("consumerByteRate", "number", "Bytes/s read, each broker.", least=0),
                 Field("requestPercentage", "number", "Share of request handler time in percent, each broker.", least=0),
                 Field("controllerMutationRate", "number", "Partitions/s created or deleted.", least=0),
+                Field(
+                    "connectionCreationRate", "number", "New connections/s from an IP address, each broker.", least=0
+                ),
             ),
         ),
         Kind(
@@ -210,6 +230,13 @@ KINDS: dict[str, Kind] = {
                 Field("controllerPassword", "string", "Password between controllers.", output=True, secret=True),
                 Field("bootstrapServers", "string", "`host:port` of all brokers, with commas.", output=True),
                 Field(
+                    "certificateServers",
+                    "string",
+                    "The same for users who log in by certificate; only with TLS.",
+                    output=True,
+                    optional=True,
+                ),
+                Field(
                     "clientProperties", "map", "Kafka client properties of the first user.", output=True, secret=True
                 ),
             ),
@@ -235,9 +262,18 @@ KINDS: dict[str, Kind] = {
                 Field("logDirs", "integer", "Log directories; more can be added, none taken away.", default=1, least=1),
                 Field("staticConfig", "map", "Lines of server.properties beyond those Asgard writes.", default={}),
                 *_SECURITY_FIELDS,
+                *_TLS_FIELDS,
                 Field("adminPassword", "string", "Password of the first user.", secret=True),
                 Field("controllerPassword", "string", "Password between controllers.", secret=True),
                 Field("running", "boolean", "Whether its process is there.", output=True, watched=True),
+                Field(
+                    "certificate",
+                    "string",
+                    "With TLS: `valid`, or `due` once a third of its life is left. `up` then renews it, one node at a time.",
+                    output=True,
+                    watched=True,
+                    optional=True,
+                ),
                 Field("directory", "string", "Where the node lives.", output=True),
             ),
         ),
@@ -267,5 +303,6 @@ QUOTA_NAMES = {
     "consumerByteRate": "consumer_byte_rate",
     "requestPercentage": "request_percentage",
     "controllerMutationRate": "controller_mutation_rate",
+    "connectionCreationRate": "connection_creation_rate",
 }
 """Property to Kafka's quota name."""

@@ -12,19 +12,25 @@ import random
 import secrets
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asgard.core import paths
 from asgard.core.errors import Failed, WrongUsage
 from asgard.core.units import parse_size
-from asgard.kafka.connection import FIRST_USER, scram_properties
+from asgard.kafka.connection import FIRST_USER, scram_properties, trust_properties
 from asgard.odin.resources.kinds import Values
 
 if TYPE_CHECKING:
     from asgard.machines.local import Credentials, NodeSpec, RunDir, Voter
+    from asgard.machines.local.certificates import Authority
+    from asgard.machines.local.spec import TlsLevel
 
 HOST = "127.0.0.1"
+_PORTS = ("brokerPort", "controllerPort", "tlsPort", "certificatePort", "tlsControllerPort")
+TLS_LEVELS: dict[str, TlsLevel] = {"off": "off", "optional": "preferred", "on": "only"}
+"""What a node does about TLS, by the `tls` of its cluster."""
 PORTS = range(20000, 32000)
 """Below the range that the system gives to outgoing connections."""
 
@@ -38,9 +44,7 @@ def allocate(wanted: Values, before: Values | None = None, free: Callable[[int],
     cluster_id = before.get("clusterId") or random_uuid(secrets.token_bytes)
     nodes: list[Values] = [dict(node) for node in before.get("nodes", ())][: wanted["brokers"]]
     voters = wanted["controllers"]
-    taken = {node[name] for node in nodes for name in ("brokerPort", "controllerPort")} | ports_of_other_stacks(
-        wanted["name"]
-    )
+    taken = {node[name] for node in nodes for name in _PORTS if name in node} | ports_of_other_stacks(wanted["name"])
     for node_id in range(1, wanted["brokers"] + 1)[len(nodes) :]:
         seeded = random.Random(f"{cluster_id}/{node_id}")
         controller = node_id <= voters and not before
@@ -49,19 +53,45 @@ def allocate(wanted: Values, before: Values | None = None, free: Callable[[int],
         node["controllerPort"] = _port(seeded, taken, free or is_free) if controller else 0
         node["directoryId"] = random_uuid(seeded.randbytes)
         nodes.append(node)
+    tls = wanted.get("tls", "off")
     for given in nodes:
+        if tls != "off" and "tlsPort" not in given:
+            _add_tls_ports(given, random.Random(f"{cluster_id}/{given['id']}/tls"), taken, free or is_free)
         given["rack"] = f"r{(given['id'] - 1) % wanted['racks']}"
     admin = before.get("adminPassword") or secrets.token_urlsafe(24)
     secured = wanted["sasl"] != "none"
+    properties = (
+        scram_properties(FIRST_USER, admin, tls=tls != "off") if secured else {"security.protocol": "PLAINTEXT"}
+    )
+    if tls != "off":
+        properties |= trust_properties(authority(wanted["name"]).certificate_file)
     return {
         **wanted,
         "clusterId": cluster_id,
         "nodes": nodes,
         "adminPassword": admin,
         "controllerPassword": before.get("controllerPassword") or secrets.token_urlsafe(24),
-        "bootstrapServers": ",".join(f"{HOST}:{node['brokerPort']}" for node in nodes),
-        "clientProperties": scram_properties(FIRST_USER, admin) if secured else {"security.protocol": "PLAINTEXT"},
+        "bootstrapServers": _servers(nodes, "brokerPort" if tls == "off" else "tlsPort"),
+        **({} if tls == "off" else {"certificateServers": _servers(nodes, "certificatePort")}),
+        "clientProperties": properties,
     }
+
+
+def _add_tls_ports(node: Values, seeded: random.Random, taken: set[int], free: Callable[[int], bool]) -> None:
+    node["tlsPort"] = _port(seeded, taken, free)
+    node["certificatePort"] = _port(seeded, taken, free)
+    node["tlsControllerPort"] = _port(seeded, taken, free) if "controller" in node["roles"] else 0
+
+
+def _servers(nodes: list[Values], port: str) -> str:
+    return ",".join(f"{HOST}:{node[port]}" for node in nodes)
+
+
+def authority(cluster: str) -> Authority:
+    """The CA of a local stack."""
+    from asgard.machines.local.certificates import Authority
+
+    return Authority(paths.stack_dir(cluster) / "tls")
 
 
 def random_uuid(some_bytes: Callable[[int], bytes]) -> str:
@@ -105,8 +135,8 @@ def ports_of_other_stacks(name: str) -> set[int]:
         port
         for directory, node in _described()
         if directory.parent.parent.name != name
-        for port in (node.get("client_port"), node.get("controller_port"))
-        if port
+        for key, port in node.items()
+        if port and key.endswith("_port")
     }
 
 
@@ -132,6 +162,13 @@ def running(cluster: str, node: int) -> bool | None:
     return nodes.status(directory).state == "running" if directory.exists else None
 
 
+def certificate(cluster: str, node: int) -> str:
+    """`due` if it is time to renew the node's certificate, else `valid`."""
+    from asgard.machines.local import certificates
+
+    return "due" if certificates.due(run_dir(cluster, node).key_store) else "valid"
+
+
 def node_spec(values: Values) -> NodeSpec:
     """The description of a node from the properties of `asgard:local:Broker`."""
     from asgard.machines.local import NodeSpec
@@ -141,6 +178,10 @@ def node_spec(values: Values) -> NodeSpec:
     except ValueError as error:
         raise WrongUsage(f"heap {error}") from error
     voters = first_quorum(values["initialControllers"])
+    tls = TLS_LEVELS[values.get("tls") or "off"]
+    if tls != "off":
+        with_tls = {voter.id: voter.port for voter in first_quorum(values["tlsControllers"])}
+        voters = tuple(replace(voter, tls_port=with_tls[voter.id]) for voter in voters)
     return NodeSpec(
         id=values["nodeId"],
         cluster_id=values["clusterId"],
@@ -156,6 +197,10 @@ def node_spec(values: Values) -> NodeSpec:
         internal_replication=min(3, len(voters)),
         static_config=values["staticConfig"],
         log_dirs=int(values.get("logDirs") or 1),
+        tls=tls,
+        tls_port=values.get("tlsPort") or None,
+        mtls_port=values.get("certificatePort") or None,
+        tls_controller_port=values.get("tlsControllerPort") or None,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, Topic
 from asgard.kafka.ports import ControlPlane
-from asgard.odin.resources import identity, local
+from asgard.odin.resources import configs, identity, local
 from asgard.odin.resources.kinds import (
     ACL,
     BROKER,
@@ -50,10 +50,12 @@ class Observed:
         control: Callable[[], ControlPlane],
         running: Callable[[str, int], bool | None] = local.running,
         names: Collection[str] | None = None,
+        certificate: Callable[[str, int], str] = local.certificate,
     ) -> None:
         self._control = control
         self._names = names
         self._running = running
+        self._certificate = certificate
         self._kept: dict[str, Any] = {}
         self._stale: set[str] = set()
         self._expected: dict[str, dict[Hashable, tuple[float, Callable[[Any], bool]]]] = {}
@@ -119,6 +121,10 @@ class Observed:
         """Whether a local node's process is there and not paused; None where there is no such node. Never kept."""
         return self._running(cluster, node)
 
+    def certificate(self, cluster: str, node: int) -> str:
+        """Whether the certificate of a local node is `valid` for long enough, or `due`. Never kept."""
+        return self._certificate(cluster, node)
+
 
 def observe(token: str, recorded: Values, observed: Observed) -> Values | None:
     """The properties as they are now, in the shape of the recorded ones; None where the thing is gone.
@@ -152,7 +158,12 @@ def observe(token: str, recorded: Values, observed: Observed) -> Values | None:
         return {**recorded, "config": {key: there[key] for key in keys if key in there}}
     if token == BROKER:
         running = observed.running(recorded["cluster"], recorded["nodeId"])
-        return None if running is None else {**recorded, "running": running}
+        if running is None:
+            return None
+        found = {**recorded, "running": running}
+        if (recorded.get("tls") or "off") != "off":
+            found["certificate"] = observed.certificate(recorded["cluster"], recorded["nodeId"])
+        return found
     return recorded
 
 
@@ -174,7 +185,7 @@ def difference(token: str, old: Values, new: Values) -> Differences:
     """What differs between two sets of properties.
 
     Between record and cluster (`drift`) both hold outputs; between record and inputs (a diff) the new ones are inputs only,
-    and only what inputs can say is compared. A stopped node always differs from what is wanted.
+    and only what inputs can say is compared. A stopped node, or one whose certificate is due, always differs from what is wanted.
     """
     found: Differences = {}
     for field in KINDS[token].fields:
@@ -184,13 +195,24 @@ def difference(token: str, old: Values, new: Values) -> Differences:
         if field.type == "map" and isinstance(before or {}, dict) and isinstance(after or {}, dict):
             before, after = before or {}, after or {}
             for key in sorted(before.keys() | after.keys()):
-                if before.get(key) != after.get(key) or after.get(key) is UNKNOWN:
+                if _differs(token, field.name, key, before.get(key), after.get(key)):
                     found[path_of(field.name, key)] = (before.get(key), after.get(key))
         elif before != after or after is UNKNOWN:
             found[field.name] = (before, after)
     if token == BROKER and "running" not in new and old.get("running") is False:
         found["running"] = (False, True)
+    if token == BROKER and "certificate" not in new and old.get("certificate") == "due":
+        found["certificate"] = ("due", "valid")
     return found
+
+
+def _differs(token: str, field: str, key: str, before: Any, after: Any) -> bool:
+    """Whether two values of a map differ; those of configs by what they mean to Kafka."""
+    if before == after or after is UNKNOWN or not isinstance(before, str) or not isinstance(after, str):
+        return bool(before != after or after is UNKNOWN)
+    if field != "config" or token not in (TOPIC, CONFIG):
+        return True
+    return not configs.same("topic" if token == TOPIC else "broker", key, before, after)
 
 
 def path_of(name: str, key: str) -> str:

@@ -5,34 +5,20 @@ Each check says every problem it finds; none stops at the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from asgard.core.document import Document, Loc
 from asgard.core.errors import Problem
 from asgard.core.schema.stack import StackFile, TopicEntry
 from asgard.core.schema.validate import Checked, nearest
 from asgard.kafka.addresses import wrong_servers
-from asgard.kafka.connection import FIRST_USER
-from asgard.kafka.model import Acl, QuotaEntity
-from asgard.machines import targets
 from asgard.odin.resources import configs
-from asgard.odin.spec import acls, names
-from asgard.odin.spec.resolve import CLUSTER_RESOURCE, authorizer_of, explicit_acls, quota_entity, quota_values
-
-Found = Iterator[tuple[Loc, str] | tuple[Loc, str, Loc]]
-"""Where, what is wrong, and where the first of two stands."""
-
-ADMIN_USERS = (FIRST_USER, "controller")
-"""Users that a local cluster makes for itself."""
-
-_OPERATIONS = {
-    "topic": "read write create delete alter describe describe_configs alter_configs",
-    "group": "read describe delete describe_configs alter_configs",
-    "cluster": "create alter describe cluster_action describe_configs alter_configs idempotent_write",
-    "transactional_id": "describe write two_phase_commit",
-    "delegation_token": "describe",
-    "user": "create_tokens describe_tokens",
-}
+from asgard.odin.resources.config_names import meant
+from asgard.odin.spec import acls as access
+from asgard.odin.spec import check_access as access_checks
+from asgard.odin.spec import names
+from asgard.odin.spec.check_access import Found, makes_brokers
+from asgard.odin.spec.resolve import authorizer_of
 
 
 def review(document: Document, checked: Checked[StackFile]) -> tuple[list[Problem], list[Problem]]:
@@ -52,9 +38,9 @@ def review(document: Document, checked: Checked[StackFile]) -> tuple[list[Proble
         _cluster,
         _security,
         _topics,
-        lambda f: _users(f, known),
-        _acls,
-        _quotas,
+        lambda f: access_checks.users(f, known),
+        access_checks.acls,
+        access_checks.quotas,
         lambda f: _gate(f, known),
     )
     for section in sections:
@@ -79,7 +65,7 @@ def _cluster(file: StackFile) -> Found:
     if wrong := names.wrong_stack(file.stack):
         yield ("stack",), wrong
     yield from _version(file)
-    if not _makes_brokers(file):
+    if not makes_brokers(file):
         yield from _external(file)
     else:
         yield from _local(file)
@@ -90,7 +76,7 @@ def _version(file: StackFile) -> Found:
     text = file.kafka.version
     if text is None:
         return
-    version, local = configs.version_of(text), _makes_brokers(file)
+    version, local = configs.version_of(text), makes_brokers(file)
     oldest = configs.OLDEST_LOCAL if local else configs.OLDEST_EXTERNAL
     allowed = f"allowed is {'.'.join(map(str, oldest))} or newer, as in {configs.DEFAULT_VERSION}"
     if version is None or (local and len(version) != 3):
@@ -134,7 +120,7 @@ def _external(file: StackFile) -> Found:
 
 
 def _broker_configs(file: StackFile) -> Found:
-    version = file.kafka.version or (configs.DEFAULT_VERSION if _makes_brokers(file) else None)
+    version = file.kafka.version or (configs.DEFAULT_VERSION if makes_brokers(file) else None)
     known = configs.definitions("broker", version)
     for name, value in file.kafka.config.items():
         loc: Loc = ("kafka", "config", name)
@@ -144,7 +130,7 @@ def _broker_configs(file: StackFile) -> Found:
             continue
         elif known[name].type == "password":
             yield loc, "is a secret; allowed here is what may stand in server.properties in the clear"
-        elif not _makes_brokers(file) and known[name].mode != "cluster-wide":
+        elif not makes_brokers(file) and known[name].mode != "cluster-wide":
             yield loc, "stands in each broker's server.properties; allowed on an external cluster are cluster-wide ones"
 
 
@@ -156,14 +142,17 @@ def _config(
         return f"is not yours to set: {why}"
     if name in known:
         return configs.wrong_value(known[name], value)
-    if not _makes_brokers(file) and name.startswith(configs.VENDOR_PREFIXES):
+    if not makes_brokers(file) and name.startswith(configs.VENDOR_PREFIXES):
         return None
-    of = f"Kafka {file.kafka.version or (configs.DEFAULT_VERSION if _makes_brokers(file) else '')}".strip()
+    right = meant(kind, name)
+    if right is not None:
+        return f"is the name that a {'broker' if kind == 'topic' else 'topic'} has for it; on a {kind} it is {right}"
+    of = f"Kafka {file.kafka.version or (configs.DEFAULT_VERSION if makes_brokers(file) else '')}".strip()
     return f"is no {kind} config of {of}{nearest(name, known) or '; `asgard odin validate` knows those of ' + of}"
 
 
 def _security(file: StackFile) -> Found:
-    sasl, local = file.security.sasl, _makes_brokers(file)
+    sasl, local = file.security.sasl, makes_brokers(file)
     if local and sasl == "none" and file.security.authorizer:
         yield (
             ("security", "authorizer"),
@@ -171,12 +160,19 @@ def _security(file: StackFile) -> Found:
         )
     if local and sasl == "none" and file.users:
         yield ("users",), "need a login; allowed is security.sasl: scram-sha-512"
+    if file.security.tls and not local:
+        yield (
+            ("security", "tls"),
+            "is for local clusters; an external one is reached as its client properties say (security.protocol, ssl.truststore…)",
+        )
+    elif file.security.tls and sasl == "none":
+        yield ("security", "tls"), "needs users who log in; allowed with TLS is security.sasl: scram-sha-512"
     if file.acls and not authorizer_of(file):
         yield ("acls",), "have no effect without an authorizer; allowed is security.authorizer: true"
 
 
 def _topics(file: StackFile) -> Found:
-    version = file.kafka.version or (configs.DEFAULT_VERSION if _makes_brokers(file) else None)
+    version = file.kafka.version or (configs.DEFAULT_VERSION if makes_brokers(file) else None)
     known = configs.definitions("topic", version)
     first: dict[str, int] = {}
     seen: dict[tuple[str, str], str | None] = {}
@@ -201,7 +197,7 @@ def _topics(file: StackFile) -> Found:
         if topic.retention is not None and "retention.ms" in topic.config:
             yield (*loc, "config", "retention.ms"), "is given twice, with `retention`; allowed is one of the two"
         yield from _lags(topic, loc)
-    external = [name for name in file.external_topics if acls.pattern(name)[0] == "LITERAL" and name != "*"]
+    external = [name for name in file.external_topics if access.pattern(name)[0] == "LITERAL" and name != "*"]
     for name, earlier in names.collisions([*external, *first]).items():
         if name in first:
             yield (
@@ -213,7 +209,7 @@ def _topics(file: StackFile) -> Found:
     for i, name in enumerate(file.external_topics):
         if name in first:
             yield ("external_topics", i), f"is {name!r}, which stands under `topics` too; allowed is one of the two"
-        elif name != "*" and (wrong := names.wrong_topic(acls.pattern(name)[1])):
+        elif name != "*" and (wrong := names.wrong_topic(access.pattern(name)[1])):
             yield ("external_topics", i), wrong
 
 
@@ -229,7 +225,7 @@ def _gate(file: StackFile, known: set[str]) -> Found:
 
 def _replication(file: StackFile, topic: TopicEntry, loc: Loc) -> Found:
     brokers = file.kafka.brokers or 1
-    local = _makes_brokers(file)
+    local = makes_brokers(file)
     if topic.replication is None and not local:
         yield (*loc, "replication"), "is missing; it is required on an external cluster"
     if local and topic.replication is not None and topic.replication > brokers:
@@ -259,111 +255,6 @@ def _lags(topic: TopicEntry, loc: Loc) -> Found:
         yield (*loc, "config", "min.compaction.lag.ms"), f"is {low}; allowed is max.compaction.lag.ms, {high}, at most"
 
 
-def _users(file: StackFile, topics: set[str]) -> Found:
-    first: dict[str, int] = {}
-    allowed = topics | set(file.external_topics)
-    literal_patterns = [name for name in file.external_topics if acls.pattern(name)[0] == "PREFIXED" or name == "*"]
-    for i, user in enumerate(file.users):
-        loc: Loc = ("users", i)
-        if wrong := names.wrong_user(user.name):
-            yield (*loc, "name"), wrong
-        elif _makes_brokers(file) and user.name in ADMIN_USERS:
-            yield (*loc, "name"), f"is {user.name!r}, which the cluster makes itself; allowed is any other name"
-        elif first.setdefault(user.name, i) != i:
-            yield (
-                (*loc, "name"),
-                f"is {user.name!r} again; allowed is each name once",
-                ("users", first[user.name], "name"),
-            )
-        for j, mechanism in enumerate(user.mechanisms):
-            if mechanism in user.mechanisms[:j]:
-                yield (*loc, "mechanisms", j), f"is {mechanism} again; allowed is each mechanism once"
-        if user.mechanisms and file.security.sasl == "none":
-            yield (*loc, "mechanisms"), "is given, but security.sasl is none; allowed is security.sasl: scram-sha-512"
-        for key in ("produce", "consume", "groups"):
-            listed: list[str] = getattr(user, key)
-            for j, name in enumerate(listed):
-                if name in listed[:j]:
-                    yield (*loc, key, j), f"is {name!r} again; allowed is each name once"
-                elif key == "groups":
-                    if not name:
-                        yield (*loc, key, j), "is empty; allowed is a group, a prefix such as orders-, or *"
-                elif wrong := _unknown_topic(name, topics, allowed, literal_patterns):
-                    yield (*loc, key, j), wrong
-
-
-def _unknown_topic(name: str, topics: set[str], allowed: set[str], patterns: list[str]) -> str | None:
-    if name == "*" or name in allowed:
-        return None
-    kind, resource = acls.pattern(name)
-    if wrong := names.wrong_topic(resource):
-        return wrong
-    if any(acls.matches(p, resource) for p in patterns):
-        return None
-    if kind == "PREFIXED":
-        if any(topic.startswith(resource) for topic in allowed):
-            return None
-        return f"is {name!r}, but no topic here starts with {resource!r}; allowed is a prefix of one in topics or external_topics"
-    return (
-        f"is {name!r}, which is no topic here{nearest(name, topics)}; allowed are those in topics and external_topics"
-    )
-
-
-def _acls(file: StackFile) -> Found:
-    granted: dict[Acl, Loc] = {}
-    for i, user in enumerate(file.users):
-        lists = {"produce": user.produce, "consume": user.consume, "groups": user.groups}
-        granted |= dict.fromkeys(acls.acls_of(user.name, lists), ("users", i))
-    for i, (entry, acl) in enumerate(zip(file.acls, explicit_acls(file), strict=True)):
-        loc: Loc = ("acls", i)
-        principal_type, _, principal = entry.principal.partition(":")
-        if not principal_type or not principal:
-            yield (*loc, "principal"), f"is {entry.principal!r}; allowed is TYPE:NAME, as in User:orders-api"
-        operations = ["all", *_OPERATIONS[entry.resource].split()]
-        if entry.operation not in operations:
-            yield (
-                (*loc, "operation"),
-                f"is {entry.operation!r}; allowed for {entry.resource} are {', '.join(operations)}",
-            )
-        if entry.resource == "cluster":
-            if entry.name not in (None, CLUSTER_RESOURCE):
-                yield (
-                    (*loc, "name"),
-                    f"is {entry.name!r}; allowed for the cluster is {CLUSTER_RESOURCE}, or leave it out",
-                )
-            if entry.pattern != "literal":
-                yield (*loc, "pattern"), f"is {entry.pattern!r}; allowed for the cluster is literal"
-        elif not entry.name:
-            yield (*loc, "name"), f"is missing; a {entry.resource} has one (`*` is all of them)"
-        elif entry.resource == "topic" and entry.name != "*" and (wrong := names.wrong_topic(entry.name)):
-            yield (*loc, "name"), wrong
-        if acl in granted:
-            yield loc, "is given already; allowed is each ACL once", granted[acl]
-        granted.setdefault(acl, loc)
-
-
-def _quotas(file: StackFile) -> Found:
-    empty = "limits nothing; allowed are produce, consume, request_percentage, controller_mutations"
-    first: dict[QuotaEntity, Loc] = {}
-    for i, user in enumerate(file.users):
-        if quota_values(user.quota):
-            first.setdefault(QuotaEntity(user=user.name), ("users", i, "quota"))
-    for i, quota in enumerate(file.quotas):
-        loc: Loc = ("quotas", i)
-        if quota.user is None and quota.client_id is None:
-            yield loc, "names nobody; allowed is a user, a client_id or both (`<default>` is the default entity)"
-            continue
-        for key, name in (("user", quota.user), ("client_id", quota.client_id)):
-            if name == "":
-                yield (*loc, key), "is empty; allowed is a name, or <default>"
-        entity = quota_entity(quota.user, quota.client_id)
-        if entity in first:
-            yield loc, "is for an entity that has quotas already; allowed is each entity once", first[entity]
-        first.setdefault(entity, loc)
-        if not quota_values(quota):
-            yield loc, empty
-
-
 def _warnings(file: StackFile) -> Found:
     for i, user in enumerate(file.users):
         if user.consume and not user.groups:
@@ -371,9 +262,5 @@ def _warnings(file: StackFile) -> Found:
                 ("users", i),
                 f"{user.name} consumes without `groups`: it can read, but not join a consumer group or commit",
             )
-    if _makes_brokers(file) and file.security.sasl == "none":
+    if makes_brokers(file) and file.security.sasl == "none":
         yield ("security", "sasl"), "is none: everybody on this machine may do everything"
-
-
-def _makes_brokers(file: StackFile) -> bool:
-    return targets.of(file.target).makes_brokers

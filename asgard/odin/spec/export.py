@@ -1,6 +1,6 @@
 """The text of a stack file for a cluster that exists: what `odin import` writes.
 
-ACLs that `produce`, `consume` and `groups` say exactly are folded into their users, the rest stands under `acls:`. What a stack
+ACLs that the fields and roles of a user say exactly are folded into them, the rest is under `acls:`. What a stack
 file can't hold (a config unknown to the table, a principal's name that no file takes) stays in it as a comment.
 """
 
@@ -15,8 +15,10 @@ from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, Topic
 from asgard.odin.resources import configs
 from asgard.odin.spec import acls as access
 from asgard.odin.spec import names
+from asgard.odin.spec.acls import CLUSTER_RESOURCE
+from asgard.odin.spec.fold import Folded, fold, user_of
 from asgard.odin.spec.model import SCRAM, ExternalSpec, Sasl
-from asgard.odin.spec.resolve import CLUSTER_RESOURCE, DEFAULT_ENTITY
+from asgard.odin.spec.resolve import DEFAULT_ENTITY
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./*-]*\Z")
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
@@ -25,6 +27,7 @@ _QUOTAS = {
     "consumer_byte_rate": "consume",
     "request_percentage": "request_percentage",
     "controller_mutation_rate": "controller_mutations",
+    "connection_creation_rate": "connections",
 }
 _SASL: tuple[Sasl, ...] = ("scram-sha-512", "scram-sha-256")
 _RESOURCES = ("TOPIC", "GROUP", "CLUSTER", "TRANSACTIONAL_ID", "DELEGATION_TOKEN", "USER")
@@ -50,7 +53,7 @@ def render(
     topics = {n: t for n, t in found.topics.items() if not t.internal and n not in names.INTERNAL_TOPICS}
     sasl, users = _users(found, notes)
     mechanisms = _mechanisms(found, sasl)
-    grants, elsewhere, acls = _fold(found.acls, users, topics)
+    folded, elsewhere, acls = _fold(found.acls, users, topics)
     mine, quotas = _quotas(found.quotas, users, notes)
     lines = [
         "# Made by `asgard odin import`: what was on the cluster then. Say who owns what, and keep it with your code.",
@@ -66,7 +69,9 @@ def render(
             (_topic(t, found.topic_configs.get(n, {}), version, protect, notes) for n, t in sorted(topics.items())),
         ),
         *_section("external_topics", (text(n) for n in sorted(elsewhere))),
-        *_section("users", (_user(u, grants.get(u, {}), mechanisms.get(u), mine.get(u, {})) for u in sorted(users))),
+        *_section(
+            "users", (_user(u, folded.get(u, Folded()), mechanisms.get(u), mine.get(u, {})) for u in sorted(users))
+        ),
         *_section("acls", (entry for acl in sorted(acls) if (entry := _acl(acl, notes)))),
         *_section("quotas", (_quota(e, v) for e, v in sorted(quotas.items(), key=lambda q: repr(q[0])))),
     ]
@@ -186,7 +191,7 @@ def _users(found: Found, notes: list[str]) -> tuple[Sasl, list[str]]:
     for sasl in _SASL:
         if any(SCRAM[sasl] in mechanisms for mechanisms in found.users.values()):
             return sasl, _takable(found.users, notes)
-    return "none", _takable(sorted({grant[0] for acl in found.acls if (grant := access.grant_of(acl))}), notes)
+    return "none", _takable(sorted({user for acl in found.acls if (user := user_of(acl))}), notes)
 
 
 def _mechanisms(found: Found, sasl: Sasl) -> dict[str, list[Sasl]]:
@@ -208,29 +213,42 @@ def _takable(users: Iterable[str], notes: list[str]) -> list[str]:
 
 def _fold(
     acls: Iterable[Acl], users: Collection[str], topics: Collection[str]
-) -> tuple[dict[str, dict[str, list[str]]], set[str], list[Acl]]:
-    """Grants by user and field, the topics they name that are not in the file, and the ACLs that remain."""
-    grants: dict[str, dict[str, list[str]]] = {}
+) -> tuple[dict[str, Folded], set[str], list[Acl]]:
+    """The entry of each user, the topics they name that are not in the file, and the ACLs that remain."""
+    folded: dict[str, Folded] = {}
     elsewhere: set[str] = set()
     rest = []
+    of_user: dict[str, list[Acl]] = {}
     listed = set(users)
-    named = {topic.replace(".", "_"): topic for topic in topics}
     for acl in sorted(acls):
-        grant = access.grant_of(acl)
-        if grant is None or grant[0] not in listed:
+        user = user_of(acl)
+        if user is None or user not in listed:
             rest.append(acl)
-            continue
-        user, key, name = grant
-        if key != "groups" and name != "*":
+        else:
+            of_user.setdefault(user, []).append(acl)
+    takes = _nameable(topics, (acl for mine in of_user.values() for acl in mine))
+    for user, mine in of_user.items():
+        folded[user], left = fold(user, mine, takes)
+        rest += left
+        for name in folded[user].topics():
             prefixed, resource = access.pattern(name)[0] == "PREFIXED", access.pattern(name)[1]
-            unlike = named.setdefault(resource.replace(".", "_"), resource) != resource and not prefixed
-            if names.wrong_topic(resource) or unlike:
-                rest.append(acl)
-                continue
-            if not (any(topic.startswith(resource) for topic in topics) if prefixed else name in topics):
+            if name != "*" and not (any(t.startswith(resource) for t in topics) if prefixed else name in topics):
                 elsewhere.add(name)
-        grants.setdefault(user, {}).setdefault(key, []).append(name)
-    return grants, elsewhere, rest
+    return folded, elsewhere, rest
+
+
+def _nameable(topics: Collection[str], acls: Iterable[Acl]) -> set[str]:
+    """The topics and prefixes of ACLs that a file can name beside these topics."""
+    named = {topic.replace(".", "_"): topic for topic in topics}
+    found = {"*"}
+    for acl in acls:
+        resource = acl.resource_name
+        if acl.resource_type != "TOPIC" or names.wrong_topic(resource):
+            continue
+        unlike = named.setdefault(resource.replace(".", "_"), resource) != resource and acl.pattern_type != "PREFIXED"
+        if not unlike:
+            found.add(resource)
+    return found
 
 
 def _quotas(
@@ -245,7 +263,7 @@ def _quotas(
             for k, v in values.items()
             if k in _QUOTAS and 0 < v < 2**53 and (not k.endswith("byte_rate") or v % 1 == 0)
         }
-        if DEFAULT_ENTITY in (entity.user, entity.client_id) or entity == QuotaEntity():
+        if DEFAULT_ENTITY in (entity.user, entity.client_id, entity.ip) or entity == QuotaEntity():
             fit = {}
         notes += [f"quota of {_entity(entity)}: {text(k)}" for k in values if k not in fit]
         if not fit:
@@ -258,7 +276,7 @@ def _quotas(
 
 
 def _entity(entity: QuotaEntity) -> str:
-    pairs = (("user", entity.user), ("client_id", entity.client_id))
+    pairs = (("user", entity.user), ("client_id", entity.client_id), ("ip", entity.ip))
     return _flow((k, None if v is None else text(v) if v else DEFAULT_ENTITY) for k, v in pairs)
 
 
@@ -266,10 +284,27 @@ def _quota_pairs(values: QuotaValues) -> list[tuple[str, str]]:
     return [(_QUOTAS[k], str(int(v)) if v % 1 == 0 else repr(v)) for k, v in values.items() if k in _QUOTAS]
 
 
-def _user(user: str, grants: Mapping[str, list[str]], mechanisms: Collection[str] | None, quota: QuotaValues) -> str:
-    lists = [(key, _list(grants.get(key, []))) for key in ("produce", "consume", "groups")]
-    lists.append(("mechanisms", _list(mechanisms or ())))
-    return _flow([("name", text(user)), *lists, ("quota", _flow(_quota_pairs(quota)) if quota else None)])
+def _user(user: str, folded: Folded, mechanisms: Collection[str] | None, quota: QuotaValues) -> str:
+    lists: list[tuple[str, str | None]] = [
+        (key, _list(folded.fields.get(key, []))) for key in ("produce", "consume", "groups", "transactional")
+    ]
+    apps = ", ".join(_mapping(app) for app in folded.streams)
+    return _flow(
+        [
+            ("name", text(user)),
+            *lists,
+            ("idempotent", "true" if folded.idempotent else None),
+            ("streams", f"[{apps}]" if apps else None),
+            ("connect", _mapping(folded.connect) if folded.connect else None),
+            ("admin", _list(folded.admin)),
+            ("mechanisms", _list(mechanisms or ())),
+            ("quota", _flow(_quota_pairs(quota)) if quota else None),
+        ]
+    )
+
+
+def _mapping(values: Mapping[str, str | list[str]]) -> str:
+    return _flow((key, text(value) if isinstance(value, str) else _list(value)) for key, value in values.items())
 
 
 def _quota(entity: QuotaEntity, values: QuotaValues) -> str:
@@ -295,5 +330,8 @@ def _acl(acl: Acl, notes: list[str]) -> str | None:
     )
     if acl.resource_type not in _RESOURCES:
         notes.append(f"ACL {entry}")
+        return None
+    if access.useless(acl):
+        notes.append(f"ACL {entry}: matches nothing, since as a prefix `*` is a character; left as it is")
         return None
     return entry

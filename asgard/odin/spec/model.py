@@ -10,6 +10,7 @@ from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValue
 from asgard.odin.spec import acls as access
 
 Target = Literal["local", "external"]
+Tls = Literal["off", "optional", "on"]
 Sasl = Literal["scram-sha-512", "scram-sha-256", "none"]
 
 SCRAM: dict[str, ScramMechanism] = {"scram-sha-512": "SCRAM-SHA-512", "scram-sha-256": "SCRAM-SHA-256"}
@@ -37,10 +38,12 @@ class KafkaSpec:
 
 @dataclass(frozen=True)
 class SecuritySpec:
-    """`sasl` names the mechanism of users' credentials; `none`: no credentials are made. `authorizer`: ACLs are written."""
+    """`sasl` names the mechanism of users' credentials; `none`: no credentials are made. `authorizer`: ACLs are written.
+    `tls` of a local cluster; `optional`: the listeners without it stay open."""
 
     sasl: Sasl
     authorizer: bool
+    tls: Tls = "off"
 
     @property
     def mechanism(self) -> ScramMechanism | None:
@@ -71,8 +74,29 @@ class TopicSpec:
 
 
 @dataclass(frozen=True)
+class StreamsSpec:
+    """A streams application: its id, and the topics that it reads and writes beside its own."""
+
+    application: str
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConnectSpec:
+    """Connect workers. A standalone one has neither a group nor topics of its own."""
+
+    group: str | None = None
+    offsets: str | None = None
+    configs: str | None = None
+    status: str | None = None
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class UserSpec:
-    """A user; names of `produce`, `consume`, `groups` as `asgard.odin.spec.acls` reads them; `quota` in Kafka's names.
+    """A user; names as `asgard.odin.spec.acls` reads them; `quota` in Kafka's names. `tls`: it logs in by certificate.
 
     `mechanisms` empty: the stack's own.
     """
@@ -84,6 +108,12 @@ class UserSpec:
     groups: tuple[str, ...] = ()
     quota: QuotaValues = field(default_factory=dict)
     mechanisms: tuple[ScramMechanism, ...] = ()
+    tls: bool = False
+    transactional: tuple[str, ...] = ()
+    idempotent: bool = False
+    streams: tuple[StreamsSpec, ...] = ()
+    connect: ConnectSpec | None = None
+    admin: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,14 +158,14 @@ class StackSpec:
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
     def acls_of(self, user: UserSpec) -> tuple[Acl, ...]:
-        """What a user's `produce`, `consume` and `groups` allow; nothing where no authorizer would look at it."""
+        """What a user's fields and roles allow; nothing if no authorizer would look at it."""
         if not self.security.authorizer:
             return ()
-        return access.acls_of(user.name, {"produce": user.produce, "consume": user.consume, "groups": user.groups})
+        return access.acls_of(user.name, access.grants_of(user))
 
     def mechanisms_of(self, user: UserSpec) -> tuple[ScramMechanism, ...]:
         """Those of a user's credentials; none where the stack makes no credentials."""
-        if self.security.mechanism is None:
+        if self.security.mechanism is None or user.tls:
             return ()
         return user.mechanisms or (self.security.mechanism,)
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from asgard.core.errors import Problem
 from asgard.core.schema.gate import GateSection
-from asgard.core.schema.stack import QuotaFields, StackFile
+from asgard.core.schema.stack import ConnectEntry, QuotaEntry, QuotaFields, StackFile
 from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues
 from asgard.machines import targets
 from asgard.odin.resources import configs
+from asgard.odin.spec.acls import CLUSTER_RESOURCE
 from asgard.odin.spec.model import (
     SCRAM,
+    ConnectSpec,
     ExternalSpec,
     GateSpec,
     KafkaSpec,
@@ -19,13 +21,14 @@ from asgard.odin.spec.model import (
     QuotaSpec,
     SecuritySpec,
     StackSpec,
+    StreamsSpec,
+    Tls,
     TopicSpec,
     UserSpec,
 )
 
 DEFAULT_HEAP_BYTES = 256 * 1024 * 1024
 DEFAULT_ENTITY = "<default>"
-CLUSTER_RESOURCE = "kafka-cluster"
 
 
 def default_controllers(brokers: int) -> int:
@@ -41,13 +44,13 @@ def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -
         name=file.stack,
         target=file.target,
         kafka=kafka,
-        security=SecuritySpec(sasl, authorizer_of(file)),
+        security=SecuritySpec(sasl, authorizer_of(file), tls_of(file)),
         topics=tuple(
             TopicSpec(
                 t.name,
                 t.partitions,
                 t.replication or min(3, kafka.brokers),
-                t.config if t.retention is None else {**t.config, "retention.ms": str(t.retention)},
+                canonical("topic", t.config) | ({} if t.retention is None else {"retention.ms": str(t.retention)}),
                 t.owner,
                 t.protect,
             )
@@ -63,11 +66,17 @@ def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -
                 tuple(u.groups),
                 quota_values(u.quota),
                 tuple(SCRAM[mechanism] for mechanism in u.mechanisms),
+                u.tls,
+                tuple(u.transactional),
+                u.idempotent,
+                tuple(StreamsSpec(s.application, tuple(s.read), tuple(s.write)) for s in u.streams),
+                None if u.connect is None else _connect(u.connect),
+                tuple(u.admin),
             )
             for u in file.users
         ),
         acls=explicit_acls(file),
-        quotas=tuple(QuotaSpec(quota_entity(q.user, q.client_id), quota_values(q)) for q in file.quotas),
+        quotas=tuple(QuotaSpec(quota_entity(q.user, q.client_id, q.ip), quota_values(q)) for q in file.quotas),
         limits=LimitsSpec(None if file.limits.throttle is None else int(file.limits.throttle)),
         external=None if local else _external(file, folder),
         gate=None if file.gate is None else _gate(file.gate),
@@ -79,6 +88,12 @@ def authorizer_of(file: StackFile) -> bool:
     """Whether ACLs count: as the file says; by default where there is SASL, and on external clusters."""
     given = file.security.authorizer
     return (file.security.sasl != "none" or file.target == "external") if given is None else given
+
+
+def tls_of(file: StackFile) -> Tls:
+    """Whether a local cluster's listeners are encrypted."""
+    given = file.security.tls
+    return "optional" if given == "optional" else "on" if given else "off"
 
 
 def explicit_acls(file: StackFile) -> tuple[Acl, ...]:
@@ -97,9 +112,14 @@ def explicit_acls(file: StackFile) -> tuple[Acl, ...]:
     )
 
 
-def quota_entity(user: str | None, client_id: str | None) -> QuotaEntity:
+def _connect(workers: ConnectEntry) -> ConnectSpec:
+    topics = (workers.offsets, workers.configs, workers.status)
+    return ConnectSpec(workers.group, *topics, tuple(workers.read), tuple(workers.write))
+
+
+def quota_entity(user: str | None, client_id: str | None, ip: str | None = None) -> QuotaEntity:
     """An entity as the file names it; `<default>` is Kafka's default entity."""
-    return QuotaEntity(*("" if name == DEFAULT_ENTITY else name for name in (user, client_id)))
+    return QuotaEntity(*("" if name == DEFAULT_ENTITY else name for name in (user, client_id, ip)))
 
 
 def quota_values(quota: QuotaFields) -> QuotaValues:
@@ -109,16 +129,23 @@ def quota_values(quota: QuotaFields) -> QuotaValues:
         "consumer_byte_rate": quota.consume,
         "request_percentage": quota.request_percentage,
         "controller_mutation_rate": quota.controller_mutations,
+        "connection_creation_rate": quota.connections if isinstance(quota, QuotaEntry) else None,
     }
     return {name: value for name, value in named.items() if value is not None}
+
+
+def canonical(kind: configs.Kind, config: dict[str, str]) -> dict[str, str]:
+    """Configs as a broker answers them, however the file spells them."""
+    known = configs.definitions(kind, None)
+    return {name: configs.canonical(known.get(name), value) for name, value in config.items()}
 
 
 def _kafka(file: StackFile) -> KafkaSpec:
     k = file.kafka
     if file.target == "external":
-        return KafkaSpec(k.version, 0, 0, 0, 0, {}, k.config, None)
+        return KafkaSpec(k.version, 0, 0, 0, 0, {}, canonical("broker", k.config), None)
     version, brokers = k.version or configs.DEFAULT_VERSION, k.brokers or 1
-    static, dynamic = configs.split(k.config, version)
+    static, dynamic = configs.split(canonical("broker", k.config), version)
     return KafkaSpec(
         version=version,
         brokers=brokers,

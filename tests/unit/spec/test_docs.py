@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from asgard.odin.spec.check import ADMIN_USERS
+from asgard.odin.spec.check_access import ADMIN_USERS
 from asgard.odin.spec.read import load
 
 DOC = Path(__file__).parents[3] / "docs" / "stack-file.md"

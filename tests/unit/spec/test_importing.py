@@ -36,7 +36,7 @@ CONFIGS = st.fixed_dictionaries(
     optional={
         "retention.ms": st.sampled_from([-1, 0, 1, 999, 1000, 86_400_000, 2**63 - 1]).map(str),
         "cleanup.policy": st.sampled_from(["compact", "compact,delete"]),
-        "min.cleanable.dirty.ratio": st.sampled_from(["0.10", "1", "5e-1"]),
+        "min.cleanable.dirty.ratio": st.sampled_from(["0.1", "1.0", "0.5"]),
         "preallocate": st.sampled_from(["true", "false"]),
     },
 )
@@ -167,3 +167,31 @@ def test_retention_is_written_so_that_it_is_read_back(milliseconds: int) -> None
     from asgard.core.schema.fields import _retention
 
     assert _retention(retention(milliseconds)) == milliseconds
+
+
+def test_roles_and_quotas_by_address_are_imported_and_a_useless_acl_is_left_where_it_is() -> None:
+    acls = {
+        *(Acl("TOPIC", "wc-", "PREFIXED", "User:wc", op) for op in ("READ", "WRITE", "CREATE", "DELETE")),
+        *(Acl("TRANSACTIONAL_ID", "wc-", "PREFIXED", "User:wc", op) for op in ("WRITE", "DESCRIBE")),
+        Acl("GROUP", "wc", "LITERAL", "User:wc", "READ"),
+        Acl("TOPIC", "lines", "LITERAL", "User:wc", "READ"),
+        Acl("TOPIC", "counts", "LITERAL", "User:wc", "WRITE"),
+        Acl("TOPIC", "counts", "LITERAL", "User:ui", "DESCRIBE"),
+        Acl("GROUP", "*", "PREFIXED", "User:ui", "READ"),
+    }
+    quotas = {
+        QuotaEntity(ip="10.0.0.1"): {"connection_creation_rate": 5.0},
+        QuotaEntity(ip=""): {"connection_creation_rate": 50.0},
+    }
+    users = dict.fromkeys(("wc", "ui"), ("SCRAM-SHA-512",))
+    found = Found({"lines": topic("lines")}, {}, users, acls, quotas)
+    written = render("mine", CLUSTER, found)
+    assert "- {name: wc, streams: [{application: wc, read: [lines], write: [counts]}]}" in written
+    assert (
+        '#   ACL {principal: "User:ui", resource: group, name: "*", pattern: prefixed, operation: read}: matches nothing'
+        in written
+    )
+    spec = imported(found)
+    assert set(spec.all_acls()) == {acl for acl in acls if acl.pattern_type != "PREFIXED" or acl.resource_name != "*"}
+    assert {quota.entity: quota.values for quota in spec.all_quotas()} == quotas
+    assert spec.external_topics == ("counts",)

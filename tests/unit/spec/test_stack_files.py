@@ -44,7 +44,7 @@ def test_a_full_stack_file_resolves_to_kafka_s_units() -> None:
     assert spec.topics[1].config == {
         "cleanup.policy": "compact,delete",
         "min.insync.replicas": "1",
-        "min.cleanable.dirty.ratio": "0.10",
+        "min.cleanable.dirty.ratio": "0.1",
     }
     assert spec.users[0].quota == {
         "producer_byte_rate": 10e6,
