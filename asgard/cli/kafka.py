@@ -64,9 +64,9 @@ def nodes() -> None:
     for stack in sorted((paths.home() / "stacks").glob("*/nodes")):
         for run_dir in list_nodes(stack):
             spec, node = run_dir.spec(), status(run_dir)
-            facts.append({"stack": stack.parent.name, "node": node, "port": spec.client_port, "version": spec.version})
+            facts.append({"stack": stack.parent.name, "node": node, "port": spec.port, "version": spec.version})
             roles = ", ".join(node.roles)
             rows.append(
-                [stack.parent.name, node.id, node.state, node.pid, roles, node.rack, spec.client_port, spec.version]
+                [stack.parent.name, node.id, node.state, node.pid, roles, node.rack, spec.port, spec.version]
             )
     console.emit(facts, Table(["stack", "node", "state", "pid", "roles", "rack", "port", "version"], rows))

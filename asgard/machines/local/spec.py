@@ -115,6 +115,11 @@ class NodeSpec:
         return "controller" in self.roles
 
     @property
+    def port(self) -> int | None:
+        """The client port that Asgard itself uses."""
+        return self.tls_port if self.tls_first else self.client_port
+
+    @property
     def tls_first(self) -> bool:
         """Whether nodes and Asgard's own clients use the listeners with TLS."""
         return self.tls in ("preferred", "only")
