@@ -66,7 +66,5 @@ def nodes() -> None:
             spec, node = run_dir.spec(), status(run_dir)
             facts.append({"stack": stack.parent.name, "node": node, "port": spec.port, "version": spec.version})
             roles = ", ".join(node.roles)
-            rows.append(
-                [stack.parent.name, node.id, node.state, node.pid, roles, node.rack, spec.port, spec.version]
-            )
+            rows.append([stack.parent.name, node.id, node.state, node.pid, roles, node.rack, spec.port, spec.version])
     console.emit(facts, Table(["stack", "node", "state", "pid", "roles", "rack", "port", "version"], rows))
