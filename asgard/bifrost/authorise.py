@@ -51,6 +51,7 @@ class What:
     requester: str | None = None
     by: tuple[str, ...] = ()
     counterpart: str | None = None
+    approved_by: tuple[str, ...] = ()
     in_namespace_of: str | None = None
 
 
@@ -85,8 +86,8 @@ def authorise(who: Actor, action: Action, what: What = What()) -> Decision:
             return Decision(True, f"the topic belongs to {what.counterpart}")
         if action in ("grant.withdraw", "grant.extend"):
             return Decision(False, "only owners withdraw what their team gave")
-    if action == "request.view" and parties_of(who, what.by):
-        return Decision(True, "the request needs this person's approval")
+    if action == "request.view" and (parties_of(who, what.by) or who.name in what.approved_by):
+        return Decision(True, "the request needs, or has, this person's approval")
     if action in _SEEING and (who.data_engineer or who.auditor):
         return Decision(True, "data engineers and auditors see all teams")
     if who.data_engineer and action in ("request.cancel", "request.retry", "grant.extend", "grant.withdraw"):

@@ -184,7 +184,7 @@ def requests(gate: Bifrost, who: Actor, *, in_states: list[State] | None = None,
 
 def what_of(request: Request) -> What:
     """A request as authorisation sees it."""
-    return What(request.team, request.requester, request.by)
+    return What(request.team, request.requester, request.by, approved_by=request.approved_by)
 
 
 def world_of(gate: Bifrost, connection: Connection, ask: Ask, who: Actor) -> World:

@@ -112,8 +112,12 @@ def _headroom(gate: Bifrost, environment: Environment, spec: StackSpec) -> Headr
 
 def part_text(gate: Bifrost, environment: Environment, spec: StackSpec, desired: Desired) -> str:
     """The managed file as it is to be."""
-    replication = None if targets.of(spec.target).makes_brokers else 3
-    return rendered(desired, spec.name, replication)
+    if targets.of(spec.target).makes_brokers:
+        return rendered(desired, spec.name)
+    with gate.store.read() as connection:
+        known = rows.value(connection, f"headroom:{environment.name}")
+    head = Headroom(**json.loads(known)) if known else Headroom()
+    return rendered(desired, spec.name, head.default_replication)
 
 
 def digest(text: str) -> str:
