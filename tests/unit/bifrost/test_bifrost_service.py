@@ -1,0 +1,204 @@
+"""Requests in the store, without a cluster: states, two approvers, tokens, budgets under real processes, what others may see."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from asgard.bifrost import catalog, grants, life, notices, service, states
+from asgard.bifrost.desired import Desired, Granting, GrantRow, TopicRow, carry_out, rendered, undo_json, undo_of
+from asgard.bifrost.gate import opened
+from asgard.bifrost.read import request_of
+from asgard.bifrost.store import queue, requests
+from asgard.core.errors import Refused, WrongUsage
+
+
+def topic(name="orders.x", partitions=3, **more):
+    return request_of({"topics": [{"name": name, "partitions": partitions, **more}]})
+
+
+def person(gate, name):
+    return gate.directory.actor(name)
+
+
+def test_two_approvers_cannot_both_decide(gate):
+    sent = service.submit(gate, person(gate, "linus"), topic(partitions=48))
+    with gate.store.read() as connection:
+        seen = requests.get(connection, sent.request.id)
+    service.decide(gate, person(gate, "edgar"), seen.id, approve=True)
+    with pytest.raises(Refused, match="decided by somebody else"), gate.store.write() as connection:
+        requests.move(connection, seen, "rejected", actor="root", now=0.0)
+    with pytest.raises(WrongUsage, match="there is nothing to decide"):
+        service.decide(gate, person(gate, "root"), seen.id, approve=False)
+
+
+def test_states_follow_the_table_and_every_move_is_recorded(gate):
+    for before, after in ((b, a) for b in states.FOLLOWS for a in states.FOLLOWS):
+        if after not in states.FOLLOWS[before]:
+            with pytest.raises(Refused):
+                states.check(before, after)
+    linus = person(gate, "linus")
+    draft = service.submit(gate, linus, topic(), draft=True).request
+    assert draft.state == "draft"
+    assert service.submit_draft(gate, linus, draft.id).request.state == "approved"
+    service.cancel(gate, linus, draft.id, "not needed")
+    _, history = service.view(gate, linus, draft.id)
+    assert [(m.before, m.after) for m in history] == [(None, "draft"), ("draft", "approved"), ("approved", "cancelled")]
+    assert service.submit(gate, linus, topic()).request.state == "approved"  # the name is free again
+
+
+def test_a_name_that_is_asked_for_is_taken(gate):
+    first = service.submit(gate, person(gate, "linus"), topic()).request
+    second = service.submit(gate, person(gate, "ada"), topic())
+    assert first.state == "approved" and second.request.state == "rejected" and second.judgement.rule == "name-is-free"
+
+
+def test_other_teams_requests_and_grants_do_not_exist(gate):
+    sent = service.submit(gate, person(gate, "linus"), topic()).request
+    for who in ("grace", "ken"):
+        told = []
+        for guess in (sent.id, "r-nothing"):
+            for act in (service.view, service.cancel, service.retry):
+                with pytest.raises(WrongUsage) as caught:
+                    act(gate, person(gate, who), guess)
+                told.append(caught.value.what.replace(guess, "ID"))
+            with pytest.raises(WrongUsage):
+                service.decide(gate, person(gate, who), guess, approve=True)
+        assert len(set(told)) == 1
+        assert service.requests(gate, person(gate, who)) == []
+        assert catalog.mine(gate, person(gate, who)).open_requests == ()
+
+
+BUYER = """
+import sys
+from pathlib import Path
+from asgard.bifrost import service
+from asgard.bifrost.gate import opened
+from asgard.bifrost.read import request_of
+with opened(Path(sys.argv[1])) as gate:
+    for n in range(int(sys.argv[3])):
+        ask = request_of({"topics": [{"name": f"orders.p{sys.argv[2]}n{n}", "partitions": 7}]})
+        print(service.submit(gate, gate.directory.actor("linus"), ask).request.state)
+"""
+
+
+def test_a_budget_holds_when_many_processes_ask_at_once(gate):
+    file = str(gate.directory.file)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", BUYER, file, str(i), "2"], stdout=subprocess.PIPE, text=True, env=os.environ
+        )
+        for i in range(8)
+    ]
+    answers = [line for p in started for line in p.communicate()[0].split()]
+    # Sixteen ask for 7 partitions each; 60 are there.
+    assert answers.count("approved") == 8 and answers.count("rejected") == 8
+
+
+def test_the_queue_takes_back_what_failed_alone(gate):
+    linus = person(gate, "linus")
+    for name in ("orders.a", "orders.b"):
+        service.submit(gate, linus, topic(name))
+    batch = queue.begin(gate.store, "dev", gate.directory.owner_of)
+    assert [r.state for r in batch] == ["applying", "applying"]
+    assert [r.id for r in queue.begin(gate.store, "dev", gate.directory.owner_of)] == [r.id for r in batch], (
+        "after a kill: the same"
+    )
+    queue.take_back(gate.store, "dev", [(batch[1], "Kafka said no")], retry=False, retries=0)
+    queue.finish(gate.store, "dev", batch[:1])
+    found = {r.subject: r.state for r in service.requests(gate, linus)}
+    assert found == {"orders.a": "ready", "orders.b": "failed"}
+    assert [e.name for e in catalog.mine(gate, linus).topics] == ["orders.a"]
+
+
+def test_carrying_out_and_back_leaves_nothing():
+    desired = Desired({"orders.old": TopicRow("orders.old", "orders")}, {}, {})
+    before = rendered(desired, "s")
+    ask = request_of(
+        {
+            "team": "orders", "environment": "dev", "for": "7d",
+            "topics": [{"name": "orders.x"}],
+            "users": [{"name": "orders.u", "produce": ["orders.x"], "consume": ["payments.y", "orders.x"]}],
+            "changes": [{"topic": "orders.old", "partitions": 9}],
+        }
+    )  # fmt: skip
+    how = Granting(
+        "r-1", "linus", "p", 100.0, lambda prefix: f"{prefix}-{len(desired.grants)}", lambda n: n.partition(".")[0]
+    )
+    undo = carry_out(desired, ask, how)
+    after = rendered(desired, "s")
+    assert '"partitions": 9' in after and '"consume": ["orders.x", "payments.y"]' in after
+    ends = {g.name: g.expires_at for g in desired.grants.values() if g.field == "consume"}
+    assert ends == {"orders.x": None, "payments.y": 100.0 + 7 * 86400}, "what is the team's own has no end"
+    desired.undo(undo_of(undo_json(undo)))
+    assert rendered(desired, "s") == before
+
+
+@pytest.mark.parametrize(
+    "left_days,lasted_days,reminded,due",
+    [(8, 30, 99, []), (6.9, 30, 99, [7]), (6.9, 30, 7, []), (2.9, 30, 7, [3]), (0.5, 30, 3, [1]), (0.5, 30, 99, [1]),
+     (0.5, 30, 1, []), (1.5, 2, 99, []), (0.9, 2, 99, [1]), (0, 30, 99, ["end"]), (-1, 30, 1, ["end"])],
+)  # fmt: skip
+def test_reminders(left_days, lasted_days, reminded, due):
+    now = 1e9
+    grant = GrantRow(
+        "u", "consume", "t", "g-1", "orders", granted_at=now + (left_days - lasted_days) * 86400,
+        expires_at=now + left_days * 86400, reminded=reminded,
+    )  # fmt: skip
+    found = [d.days if d.what == "remind" else "end" for d in life.due([grant], now)]
+    assert found == due
+
+
+def test_one_channel_that_fails_does_not_hold_up_another(tmp_path, monkeypatch, gate):
+    import http.server
+    import threading
+
+    got = []
+
+    class Hook(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(500 if self.path == "/bad" else 200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = server.server_address[1]
+    file = gate.directory.file
+    hooks = f"notify: [{{webhook: 'http://127.0.0.1:{port}/bad'}}, {{webhook: 'http://127.0.0.1:{port}/secret-token'}}]"
+    file.write_text(file.read_text().replace("    namespaces: [orders.]", f"    {hooks}\n    namespaces: [orders.]"))
+    with opened(file) as again:
+        service.submit(again, person(again, "linus"), topic())
+        assert notices.deliver(again) == {"sent": 1, "later": 1, "failed": 0}
+        assert notices.deliver(again) == {"sent": 0, "later": 0, "failed": 0}, "it waits for its time"
+        with again.store.read() as connection:
+            listed = notices.listed(connection)
+        assert {(n.state, n.error) for n in listed} == {("sent", None), ("waiting", "it answered 500")}
+    server.shutdown()
+    server.server_close()
+    assert {g["event"] for g in got} == {"bifrost.approved"}
+    assert b"secret-token" not in b"".join(p.read_bytes() for p in (tmp_path / "home").iterdir() if p.is_file())
+
+
+def test_files_that_others_may_write_are_refused(gate):
+    file = gate.directory.file
+    for path in (gate.directory.policy, file, file.parent):
+        mode = path.stat().st_mode
+        path.chmod(mode | 0o020)
+        with pytest.raises(Refused, match="can be written by others"), opened(file):
+            pass
+        path.chmod(mode)
+    with opened(file):
+        pass
+
+
+def test_leaving_and_withdrawing_is_for_those_who_may(gate):
+    with pytest.raises(Refused, match="only data engineers"):
+        grants.leaver(gate, person(gate, "ada"), "linus")
+    with pytest.raises(WrongUsage, match="there is no grant"):
+        grants.withdraw(gate, person(gate, "ada"), "g-unknown")
