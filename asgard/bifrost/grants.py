@@ -84,6 +84,18 @@ def withdraw(gate: Bifrost, who: Actor, grant_id: str) -> Placed:
     return environment, grant
 
 
+def anything_over(gate: Bifrost) -> bool:
+    """Whether a grant, or the overlap of a rotation, is over and still there."""
+    c = tables.credentials.c
+    with gate.store.read() as connection:
+        now = gate.store.now(connection)
+        over = connection.execute(sa.select(_g.id).where(_g.expires_at <= now).limit(1)).first()
+        retired = connection.execute(
+            sa.select(c.principal).where(c.retire_at <= now, c.state != "gone").limit(1)
+        ).first()
+    return over is not None or retired is not None
+
+
 def lapse(gate: Bifrost) -> list[Placed]:
     """End the grants whose time is over."""
     with gate.store.read() as connection:

@@ -49,14 +49,7 @@ class Ticked:
 
 def on_time(gate: Bifrost) -> bool:
     """End what is over, at once and in Kafka too; whether anything was. Any command calls this: cron may be late."""
-    with gate.store.read() as connection:
-        now = gate.store.now(connection)
-        over = connection.execute(sa.select(_g.id).where(_g.expires_at <= now).limit(1)).first() is not None
-        c = tables.credentials.c
-        retired = connection.execute(
-            sa.select(c.principal).where(c.retire_at <= now, c.state != "gone").limit(1)
-        ).first()
-    if not over and retired is None:
+    if not grants.anything_over(gate):
         return False
     grants.lapse(gate)
     for environment in gate.directory.environments:

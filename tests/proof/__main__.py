@@ -36,6 +36,7 @@ PROOFS = {
     "loki-load": "tests.proof.loki_load",
     "loki-chaos-kills": "tests.proof.loki_chaos_kills",
     "loki-drills": "tests.proof.loki_drills",
+    "bifrost": "tests.proof.bifrost",
     "heimdall-audit": "tests.proof.heimdall_audit",
     "heimdall-store": "tests.proof.heimdall_store",
     "heimdall-truth": "tests.proof.heimdall_truth",

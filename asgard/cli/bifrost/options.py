@@ -41,9 +41,12 @@ def session(config: Path | None, *, on_time: bool = True) -> Iterator[tuple[Bifr
     with opened(config) as gate:
         who = identity.actor(gate.directory, caller)
         if on_time:
-            from asgard.compose import bifrost_tick
+            from asgard.bifrost import grants
 
-            bifrost_tick.on_time(gate)
+            if grants.anything_over(gate):
+                from asgard.compose import bifrost_tick
+
+                bifrost_tick.on_time(gate)
         yield gate, who
 
 

@@ -1,0 +1,199 @@
+"""Bifrost's promises in full counts: every moment of a request killed, fifty processes against one budget, a burst of 500 requests
+against one by one, and `mine` among 5,000 topics of 300 teams.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.e2e import bifrost_killed as killed
+from tests.e2e.bifrost_world import World
+from tests.e2e.command import ASGARD
+from tests.harness import RealCluster
+
+PROCESSES, BURST, TOPICS, TEAMS = 50, 500, 5000, 300
+BUYER = """
+import sys
+from pathlib import Path
+from asgard.bifrost import service
+from asgard.bifrost.gate import opened
+from asgard.bifrost.read import request_of
+with opened(Path(sys.argv[1])) as gate:
+    ask = request_of({"topics": [{"name": f"orders.p{sys.argv[2]}", "partitions": 7}]})
+    print(service.submit(gate, gate.directory.actor("linus"), ask).request.state)
+"""
+
+
+def prove() -> tuple[dict[str, Any], list[str]]:
+    """Figures, and what went wrong."""
+    figures: dict[str, Any] = {}
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for part in (_budget, _mine):
+            found, bad = part(folder)
+            figures |= found
+            wrong += bad
+        with RealCluster(folder / "cluster", brokers=1) as cluster:
+            for part_on in (_kills, _burst):
+                found, bad = part_on(folder, cluster)
+                figures |= found
+                wrong += bad
+    return figures, wrong
+
+
+def _files(folder: Path, teams: int = 1) -> Path:
+    folder.mkdir(parents=True)
+    me = os.environ.get("USER") or "root"
+    listed = [
+        f"- {{name: {'orders' if n == 0 else f'team{n}'}, namespaces: [{'orders.' if n == 0 else f't{n}.'}], "
+        f"budget: {{partitions: {60 if teams == 1 else 100000}}}, members: [{{name: {'linus' if n == 0 else f'p{n}'}, "
+        f"os_user: {me if n == 0 else f'u{n}'}, role: owner}}]}}"
+        for n in range(teams)
+    ]
+    text = "environments: [{name: dev, stack: stack.yaml}]\nteams:\n" + "\n".join(listed) + "\n"
+    rules = "rules:\n- {name: topics, for: [topic], then: allow}\n- {name: users, for: [user, access], then: allow}\n"
+    for name, content in (("bifrost.yaml", text), ("policy.yaml", rules)):
+        (folder / name).write_text(content)
+        (folder / name).chmod(0o644)
+    return folder / "bifrost.yaml"
+
+
+def _budget(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    file = _files(folder / "budget")
+    environment = {**os.environ, "ASGARD_HOME": str(folder / "budget" / "home")}
+    began = time.monotonic()
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", BUYER, str(file), str(i)], stdout=subprocess.PIPE, text=True, env=environment
+        )
+        for i in range(PROCESSES)
+    ]
+    answers = [p.communicate()[0].strip() for p in started]
+    approved = answers.count("approved")
+    figures = {"budget_processes": PROCESSES, "budget_approved": approved, "budget_rejected": answers.count("rejected"),
+               "budget_s": round(time.monotonic() - began, 1)}  # fmt: skip
+    fits = approved == 8 and answers.count("rejected") == PROCESSES - 8
+    return figures, [] if fits else [f"of 60 partitions {approved * 7} were given away: {answers}"]
+
+
+def _mine(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    from asgard.bifrost import read
+    from asgard.bifrost.desired import Desired, GrantRow, TopicRow, UserRow
+    from asgard.bifrost.store import rows
+    from asgard.bifrost.store.tables import open_store
+
+    file = _files(folder / "mine", TEAMS)
+    home = folder / "mine" / "home"
+    names = [team.name for team in read.directory(file).teams]
+    desired = Desired()
+    changed = []
+    for n in range(TOPICS):
+        team = names[n % TEAMS]
+        space = "orders." if team == "orders" else f"t{n % TEAMS}."
+        topic, user = f"{space}topic{n}", f"{space}user{n}"
+        changed.append(desired.put("topic", topic, TopicRow(topic, team, partitions=3)))
+        changed.append(desired.put("user", user, UserRow(user, team, principals=(user,))))
+        grant = GrantRow(user, "produce", topic, f"g-{n}", team, team, state="active")
+        changed.append(desired.put("grant", grant.key, grant))
+    os.environ["ASGARD_HOME"] = str(home)
+    with open_store() as store, store.write() as connection:
+        rows.save(connection, "dev", desired, changed, time.time())
+    environment = {**os.environ, "ASGARD_BIFROST": str(file)}
+
+    def took(*command: str) -> float:
+        best = 99.0
+        for _ in range(5):
+            began = time.monotonic()
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+            best = min(best, time.monotonic() - began)
+        if "mine" in command:
+            assert len(json.loads(done.stdout)["topics"]) == (TOPICS + TEAMS - 1) // TEAMS
+        return best
+
+    bare, full = took(str(ASGARD), "--version"), took(str(ASGARD), "bifrost", "mine", "--json")
+    figures = {"topics": TOPICS, "teams": TEAMS, "asgard_version_s": round(bare, 2), "mine_s": round(full, 2)}
+    return figures, [] if full - bare <= 0.5 else [f"`mine` takes {full - bare:.2f} s above the start of `asgard`"]
+
+
+def _kills(folder: Path, cluster: RealCluster) -> tuple[dict[str, Any], list[str]]:
+    world = World(folder / "kills", cluster, "bfk-")
+    text = (
+        (world.folder / "bifrost.yaml").read_text().replace("partitions: 60, users: 20", "partitions: 500, users: 500")
+    )
+    world.write("bifrost.yaml", text)
+    trace = folder / "trace"
+    found = killed.moments(world, trace)
+    wrong = [bad for n in range(1, len(found) + 1) if (bad := killed.wrong_after_kill(world, n, trace))]
+    if bad := killed.wrong_after_cut_hand_over(world, world.name("orders.k1-u")):
+        wrong.append(bad)
+    return {"kill_moments": len(found), "killed_and_wrong": len(wrong)}, wrong
+
+
+def _burst(folder: Path, cluster: RealCluster) -> tuple[dict[str, Any], list[str]]:
+    from asgard.bifrost import service
+    from asgard.bifrost.gate import opened
+    from asgard.bifrost.read import request_of
+    from asgard.compose import bifrost_queue
+    from asgard.kafka.admin.wire import Wire
+
+    file = _files(folder / "burst", 2)
+    stack = {"stack": "burst", "target": "external", "security": {"sasl": "scram-sha-512"}}
+    where = {"bootstrap_servers": cluster.bootstrap_servers, "client_properties": str(cluster.client_properties)}
+    (file.parent / "stack.yaml").write_text(json.dumps({**stack, "cluster": where}))
+    os.environ["ASGARD_HOME"] = str(file.parent / "home")
+    calls = 0
+    inner = {name: getattr(Wire, name) for name in ("ask_write", "ask_all", "ask_each")}
+
+    def counting(name: str) -> Any:
+        def counted(wire: Wire, what: Any, *args: Any) -> Any:
+            nonlocal calls
+            listed = what if name == "ask_write" else list(what)
+            calls += 1 if name == "ask_write" else len(listed)
+            return inner[name](wire, listed, *args)
+
+        return counted
+
+    for name in inner:
+        setattr(Wire, name, counting(name))
+
+    def ask(name: str) -> Any:
+        topic = {"name": name, "partitions": 1, "replication": 1}
+        return request_of({"topics": [topic], "users": [{"name": f"{name}-u", "produce": [name]}]})
+
+    wrong: list[str] = []
+    try:
+        with opened(file) as gate:
+            linus = gate.directory.actor("linus")
+            few = 10
+            began = time.monotonic()
+            for n in range(few):
+                service.submit(gate, linus, ask(f"orders.one{n}"))
+                bifrost_queue.run_queue(gate, "dev")
+            alone_s, alone, calls = time.monotonic() - began, calls, 0
+            began = time.monotonic()
+            for n in range(BURST):
+                service.submit(gate, linus, ask(f"orders.b{n}"))
+            asked_s = time.monotonic() - began
+            done = bifrost_queue.run_queue(gate, "dev")
+            burst_s = time.monotonic() - began
+    finally:
+        for name, call in inner.items():
+            setattr(Wire, name, call)
+    if len(done.ready) != BURST:
+        wrong.append(f"{len(done.ready)} of {BURST} requests are ready")
+    ratio = alone / few * BURST / max(1, calls)
+    if ratio < 20:
+        wrong.append(f"a burst takes only {ratio:.1f} times fewer calls")
+    return {
+        "burst": BURST, "burst_ready": len(done.ready), "burst_ups": done.ups, "burst_asked_s": round(asked_s, 1),
+        "burst_s": round(burst_s, 1), "burst_calls": calls, "one_by_one": few, "one_by_one_s": round(alone_s, 1),
+        "one_by_one_calls": alone, "times_fewer_calls": round(ratio, 1),
+    }, wrong  # fmt: skip
