@@ -154,10 +154,15 @@ def _fetch(connection: Connection, topic: str) -> None:
 
 
 def _group(connection: Connection, group: str, topics: list[str]) -> None:
-    from confluent_kafka import KafkaException, TopicPartition
+    from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
     from asgard.kafka.data import explain
 
+    finding = (
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    )
     consumer = _consumer(connection, group)
     give_up = time.monotonic() + DEADLINE_S
     try:
@@ -167,7 +172,7 @@ def _group(connection: Connection, group: str, topics: list[str]) -> None:
                 return
             except KafkaException as error:
                 # The first group of a cluster waits until its coordinator has been found.
-                if not error.args[0].retriable() or time.monotonic() > give_up:
+                if error.args[0].code() not in finding or time.monotonic() > give_up:
                     raise explain(error.args[0], connection) from error
                 time.sleep(0.5)
     finally:

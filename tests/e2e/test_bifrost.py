@@ -143,11 +143,11 @@ def test_hand_made_changes_are_shown_and_never_overwritten_silently(ready):
     mended = world.run("edgar", "apply", "--mend", code=None)
     assert mended.code == 0 and any("retention.ms" in line for line in mended.json["drift"])
     file = world.folder / "stack.bifrost.yaml"
-    file.write_text(file.read_text().replace('"partitions": 2', '"partitions": 3', 1))
+    file.write_text(file.read_text().replace('"partitions": 2', '"partitions": 7', 1))
     edited = world.run("linus", "request", "topic", world.name("orders.later"), "--replication", "1", code=4)
-    assert "was changed by hand" in edited.err and '"partitions": 3' in edited.err
+    assert "was changed by hand" in edited.err and '"partitions": 7' in edited.err
     world.run("edgar", "apply", "--mend")
-    assert '"partitions": 3' not in world.part
+    assert '"partitions": 7' not in world.part
 
 
 def test_a_grant_missing_on_the_cluster_is_shown_and_made_again(ready):
