@@ -56,9 +56,9 @@ def use(connection: Connection, file: Path, value: bytes) -> None:
     command = [*process.java_command("4.3.1", "-Xmx96m"), "org.apache.kafka.tools.TopicCommand", "--list"]
     command += ["--bootstrap-server", same.bootstrap_servers, "--command-config", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.stdout.split() == [TOPIC], done.stderr
+    assert TOPIC in done.stdout.split(), done.stderr
     with connect(same) as control:
-        assert list(control.topics()) == [TOPIC]
+        assert TOPIC in control.topics()
         with Writer(same) as writer:
             writer.send(Record(TOPIC, value))
         assert writer.tally.acked == 1
@@ -164,4 +164,4 @@ def test_every_start_gives_a_node_whose_certificate_is_due_a_new_one(secure: Rea
     nodes.restart(run_dir)
     assert not certificates.due(run_dir.key_store)
     with connect(secure.connection) as control:
-        assert list(control.topics()) == [TOPIC]
+        assert TOPIC in control.topics()
