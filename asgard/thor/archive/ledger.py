@@ -1,0 +1,113 @@
+"""A shard's manifests in a storage: read the newest, take it over, add to it. Of two writers only one can.
+
+The manifest is the progress. A writer takes a shard over by writing the next manifest (`claim`), which only one can, and every file
+is added by another one. A former owner that still writes finds that its next number is taken (`Fenced`): what it wrote is in no
+manifest, and the new owner, who reads from the manifest's end, deletes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from asgard.core.errors import Busy
+from asgard.thor.archive import manifest
+from asgard.thor.archive.manifest import Damaged
+from asgard.thor.archive.model import PAGE_FILES, File, Gap, Head, Shard, TopicFacts
+from asgard.thor.archive.storage import Missing, Storage
+
+
+class Fenced(Busy):
+    """Somebody else has taken the shard over."""
+
+
+Index = dict[Shard, list[int]]
+"""The sequence numbers of the manifests that each shard has, in order."""
+
+
+def index(storage: Storage, topics: Iterable[str] | None = None) -> Index:
+    """The manifests that are there, by shard; of these topics, or of all."""
+    found: Index = {}
+    for prefix in ["manifests/"] if topics is None else [f"manifests/{topic}/" for topic in topics]:
+        for entry in storage.list(prefix):
+            parsed = manifest.parse_head_name(entry.name)
+            if parsed:
+                found.setdefault(parsed[0], []).append(parsed[1])
+    return {shard: sorted(numbers) for shard, numbers in sorted(found.items())}
+
+
+def read(storage: Storage, shard: Shard, numbers: list[int]) -> Head:
+    """The newest manifest of a shard. Raises Damaged, and Unreachable."""
+    name = manifest.head_name(shard, numbers[-1])
+    try:
+        return manifest.decode_head(name, storage.read(name))
+    except Missing:
+        newer = index_of(storage, shard)
+        if newer and newer[-1] > numbers[-1]:  # replaced since it was listed
+            return read(storage, shard, newer)
+        raise
+
+
+def index_of(storage: Storage, shard: Shard) -> list[int]:
+    """The sequence numbers of one shard's manifests."""
+    parsed = (manifest.parse_head_name(entry.name) for entry in storage.list(f"manifests/{shard.path}/"))
+    return sorted(found[1] for found in parsed if found)
+
+
+def files(storage: Storage, head: Head) -> tuple[File, ...]:
+    """All files of a head, in order. Raises Damaged where a page is, or is missing."""
+    found: list[File] = []
+    for page in head.pages:
+        try:
+            found += manifest.decode_page(head.shard, page, storage.read(page.name))
+        except Missing as error:
+            raise Damaged(page.name, "is missing") from error
+    return (*found, *head.files)
+
+
+def claim(storage: Storage, head: Head, writer: str, at: float, facts: TopicFacts, groups: dict[str, int]) -> Head:
+    """Take a shard over, and delete what former owners left unfinished. Raises Fenced where somebody was faster."""
+    taken = write(storage, head.claimed(writer, at, facts, groups))
+    # Nobody but this writer can add files now, so a file without a manifest never gets one.
+    storage.abort_uploads(f"data/{head.shard.path}/")
+    there = [entry.name for entry in storage.list(f"data/{head.shard.path}/")]
+    former = [name for name in there if manifest.claim_of(name) < taken.claim]  # not those of whoever comes next
+    if former:
+        named = {file.name for file in files(storage, head)}
+        storage.delete([name for name in former if name not in named])
+    return taken
+
+
+def add(
+    storage: Storage,
+    head: Head,
+    gap: Gap | None,
+    file: tuple[File, Path] | None,
+    at: float,
+    groups: dict[str, int],
+    *,
+    page_files: int = PAGE_FILES,
+) -> Head:
+    """Add a gap, a file, or both. Raises Fenced."""
+    if manifest.is_full(head, page_files):
+        page, content = manifest.page_of(head.shard, head.seq, head.files)
+        storage.create(page.name, content)
+        head = replace(head, pages=(*head.pages, page), files=())
+    if file is not None:
+        storage.put(file[0].name, file[1], file[0].sha256)
+    return write(storage, head.extended(file[0] if file else None, gap, at, groups))
+
+
+def write(storage: Storage, head: Head) -> Head:
+    """Write the next manifest of a shard and drop the ones before the last. Raises Fenced.
+
+    Manifests are dropped, so a writer that slept may create one whose number was used long ago: only the newest counts.
+    """
+    created = storage.create(manifest.head_name(head.shard, head.seq), manifest.encode_head(head))
+    if not created or index_of(storage, head.shard)[-1] != head.seq:
+        raise Fenced(f"another process archives {head.shard} now", "It goes on from the manifest; nothing is lost.")
+    # The one before stays: should this one be damaged, there is something to go back to.
+    if head.seq > 2:
+        storage.delete([manifest.head_name(head.shard, head.seq - 2)])
+    return head

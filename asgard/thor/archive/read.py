@@ -1,0 +1,212 @@
+"""Records back out of an archive, from verified files only.
+
+What is asked for is looked at as a whole first (`plan`): manifests, and whether each file is there with the size that it should have.
+Every byte of a file is compared with its manifest before the first of its records is given (`records`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from asgard.core import events
+from asgard.core.errors import Failed, WrongUsage
+from asgard.kafka.data import Read
+from asgard.thor.archive import container, ledger
+from asgard.thor.archive.manifest import Damaged
+from asgard.thor.archive.model import File, Head, Shard, earliest, latest, unexplained
+from asgard.thor.archive.storage import Missing, Storage
+
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which records: of these topics (names or patterns; empty: all), with a time in `[from_ms, until_ms)`."""
+
+    topics: tuple[str, ...] = ()
+    from_ms: int | None = None
+    until_ms: int | None = None
+
+    def has_topic(self, topic: str) -> bool:
+        return not self.topics or any(fnmatchcase(topic, pattern) for pattern in self.topics)
+
+    def may_have(self, file: File) -> bool:
+        """Whether a file may hold a record of it."""
+        if file.first_ms is None or file.last_ms is None:
+            return False
+        return (self.until_ms is None or file.first_ms < self.until_ms) and (
+            self.from_ms is None or file.last_ms >= self.from_ms
+        )
+
+    def has(self, timestamp_ms: int) -> bool:
+        """Whether a record with that time is in it."""
+        return (self.from_ms is None or timestamp_ms >= self.from_ms) and (
+            self.until_ms is None or timestamp_ms < self.until_ms
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The files that hold a window, by shard in order; `damaged` are those that can't be used, with why."""
+
+    storage: Storage
+    window: Window
+    heads: dict[Shard, Head]
+    files: dict[Shard, tuple[File, ...]]
+    damaged: tuple[Damaged, ...] = ()
+
+    @property
+    def most_records(self) -> int:
+        """How many records the files hold; the window may have fewer of them."""
+        return sum(f.records for files in self.files.values() for f in files)
+
+    @property
+    def most_bytes(self) -> int:
+        """Keys, values and headers of the files."""
+        return sum(f.raw_bytes for files in self.files.values() for f in files)
+
+
+def heads(storage: Storage, window: Window) -> tuple[dict[Shard, Head], list[Damaged]]:
+    """The newest manifest of each shard of the window's topics, and those that are damaged."""
+    index = {shard: numbers for shard, numbers in ledger.index(storage).items() if window.has_topic(shard.topic)}
+    damaged: list[Damaged] = []
+
+    def read(shard: Shard) -> Head | None:
+        try:
+            return ledger.read(storage, shard, index[shard])
+        except Damaged as error:
+            damaged.append(error)
+            return None
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = dict(zip(index, pool.map(read, index), strict=True))
+    return {shard: head for shard, head in found.items() if head is not None}, damaged
+
+
+def plan(storage: Storage, window: Window) -> Plan:
+    """Find the files of a window, and those that are missing or of another size than their manifest says.
+
+    Raises WrongUsage where the archive has none of the topics.
+    """
+    found, damaged = heads(storage, window)
+    if not found and not damaged:
+        what = (
+            f"the archive {storage.url} has no topic {', '.join(window.topics)}"
+            if window.topics
+            else f"{storage.url} is no archive, or an empty one"
+        )
+        raise WrongUsage(what, f"asgard thor archive list {storage.url} shows what it has.")
+    files: dict[Shard, tuple[File, ...]] = {}
+    for shard, head in found.items():
+        try:
+            named = ledger.files(storage, head)
+        except Damaged as error:
+            damaged.append(error)
+            continue
+        if wrong := unexplained(head, named):
+            start, end = wrong[0]
+            damaged.append(Damaged(str(shard), f"does not say where the offsets {start} to {end - 1} are"))
+        files[shard] = tuple(f for f in named if window.may_have(f))
+        sizes = {e.name: e.bytes for e in storage.list(f"data/{shard.path}/")}
+        wrong_size = [error for f in files[shard] if (error := _other_size(f, sizes.get(f.name))) is not None]
+        damaged += wrong_size
+        files[shard] = tuple(f for f in files[shard] if f.name not in {error.name for error in wrong_size})
+    return Plan(storage, window, found, files, tuple(sorted(damaged, key=lambda e: e.name)))
+
+
+def _other_size(file: File, found: int | None) -> Damaged | None:
+    if found is None:
+        return Damaged(file.name, "is missing")
+    return Damaged(file.name, f"has {found} bytes, and its manifest says {file.bytes}") if found != file.bytes else None
+
+
+def check(storage: Storage, files: Collection[File]) -> list[Damaged]:
+    """The files that are not what their manifest says."""
+    done = 0
+
+    def checked(file: File) -> Damaged | None:
+        try:
+            with storage.local(file.name) as path:
+                container.check(path, file.name, file)
+        except Missing:
+            return Damaged(file.name, "is missing")
+        except Damaged as error:
+            return error
+        return None
+
+    found = []
+    with ThreadPoolExecutor(2) as pool:
+        for error in pool.map(checked, files):
+            done += 1
+            events.progress("verify", f"{done} of {len(files)} files", done=done, total=len(files), unit="files")
+            if error is not None:
+                found.append(error)
+    return found
+
+
+def refuse_damaged(plan: Plan, *, allowed: bool) -> None:
+    """Raise Failed with every damaged file's name, unless the others are to be replayed (`allowed`): then warn of each."""
+    for error in plan.damaged:
+        events.warn(error.what)
+    if plan.damaged and not allowed:
+        names = ", ".join(error.name for error in plan.damaged[:3])
+        more = f" and {len(plan.damaged) - 3} more" if len(plan.damaged) > 3 else ""
+        raise Failed(
+            f"{len(plan.damaged)} files or manifests of {plan.storage.url} can't be used, and nothing was replayed: {names}{more}",
+            "asgard thor archive verify lists them. --skip-damaged replays what the other files hold.",
+        )
+
+
+def records(plan: Plan, shard: Shard, from_offset: int = 0) -> Iterator[Read]:
+    """A shard's records of the window from an offset on, in order. Raises Damaged before it gives a record of a damaged file."""
+    for file in plan.files.get(shard, ()):
+        if file.end <= from_offset:
+            continue
+        try:
+            with plan.storage.local(file.name) as path:
+                container.check(path, file.name, file)
+                for record in container.records(path, shard.topic, file):
+                    if record.offset >= from_offset and plan.window.has(record.timestamp_ms):
+                        yield record
+        except Missing as error:
+            raise Damaged(file.name, "is missing") from error
+
+
+@dataclass
+class Topic:
+    """What an archive has of one life of a topic. Times are ms (UTC), `gaps` offsets without a record by reason."""
+
+    topic: str
+    topic_id: str
+    partitions: int
+    files: int = 0
+    records: int = 0
+    bytes: int = 0
+    first_ms: int | None = None
+    last_ms: int | None = None
+    archived_at: float = 0.0
+    gaps: dict[str, int] = field(default_factory=dict)
+
+
+def topics(found: Mapping[Shard, Head]) -> list[Topic]:
+    """The heads added up by topic."""
+    lives: dict[tuple[str, str], Topic] = {}
+    for shard, head in found.items():
+        topic = lives.setdefault(
+            (shard.topic, shard.topic_id), Topic(shard.topic, shard.topic_id, head.facts.partitions)
+        )
+        topic.files += head.file_count
+        topic.records += head.records
+        topic.bytes += head.bytes
+        topic.first_ms = earliest((topic.first_ms, head.first_ms))
+        topic.last_ms = latest((topic.last_ms, head.last_ms))
+        topic.archived_at = max(topic.archived_at, head.at)
+        for gap in head.gaps:
+            topic.gaps[gap.reason] = topic.gaps.get(gap.reason, 0) + gap.end - gap.start
+        for file in head.files:
+            for reason, count in file.gaps.items():
+                topic.gaps[reason] = topic.gaps.get(reason, 0) + count
+    return list(lives.values())

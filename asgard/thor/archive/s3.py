@@ -1,0 +1,223 @@
+"""An archive in an S3 bucket, or at any endpoint that speaks S3.
+
+Uploads carry checksums that the service checks, and their size is looked at afterwards. botocore tries again with growing pauses
+where the service throttles, times out or drops the connection. Manifests are created with `If-None-Match: *`, so that of two
+writers one succeeds; an endpoint that does not know this condition is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from asgard.core import paths
+from asgard.core.errors import AsgardError, Refused, Unreachable
+from asgard.thor.archive import workplace
+from asgard.thor.archive.storage import Entry, Missing
+
+PART_BYTES = 8 * 1024 * 1024
+"""S3 wants 5 MiB at least, and 10,000 parts at most: 80 GB a file."""
+CONNECT_S, READ_S, TRIES = 5.0, 30.0, 8
+_AGAIN = "Run it again: nothing is lost, it goes on from the manifest."
+_TIMES_TRIED = 3
+_REFUSED = {"AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403", "PermanentRedirect", "AuthorizationHeaderMalformed", "InvalidClientTokenId", "AuthFailure", "UnrecognizedClientException"}  # fmt: skip
+
+
+class Bucket:
+    """See `Storage`. `read_s` is how long an answer may take before it is asked for again."""
+
+    def __init__(self, bucket: str, prefix: str, endpoint_url: str | None, *, read_s: float = READ_S) -> None:
+        self._bucket, self._prefix, self._endpoint = bucket, f"{prefix}/" if prefix else "", endpoint_url
+        self._read_s = read_s
+        self._known: Any = None
+        self._workplace: Path | None = None
+        self._conditional: bool | None = None
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    @property
+    def _s3(self) -> Any:
+        if self._known is None:
+            try:
+                import boto3
+                from botocore.config import Config
+            except ImportError as error:
+                raise AsgardError("archives in S3 need boto3", "pip install 'asgard-kafka[aws,archive]'") from error
+            retries = {"max_attempts": TRIES, "mode": "standard"}
+            config = Config(connect_timeout=CONNECT_S, read_timeout=self._read_s, retries=retries)
+            with self._told():
+                self._known = boto3.client("s3", endpoint_url=self._endpoint, config=config)
+        return self._known
+
+    def workplace(self) -> Path:
+        if self._workplace is None:
+            self._workplace = workplace.make(paths.home() / "archive-uploads")
+        return self._workplace
+
+    def put(self, name: str, file: Path, sha256: str) -> None:
+        size = file.stat().st_size
+        for last in (*[False] * (_TIMES_TRIED - 1), True):
+            with self._told(), file.open("rb") as content:
+                if size <= PART_BYTES:
+                    self._put_small(name, content.read())
+                else:
+                    self._put_parts(name, content)
+                there = int(self._s3.head_object(Bucket=self._bucket, Key=self._prefix + name)["ContentLength"])
+            if there == size:
+                file.unlink()
+                return
+            if last:
+                raise Unreachable(f"{self.url}/{name} has {there} of {size} bytes after {_TIMES_TRIED} uploads", _AGAIN)
+
+    def _put_small(self, name: str, content: bytes) -> None:
+        self._s3.put_object(
+            Bucket=self._bucket, Key=self._prefix + name, Body=content, ChecksumSHA256=_base64_sha256(content)
+        )
+
+    def _put_parts(self, name: str, content: Any) -> None:
+        where = {"Bucket": self._bucket, "Key": self._prefix + name}
+        upload = {
+            **where,
+            "UploadId": self._s3.create_multipart_upload(**where, ChecksumAlgorithm="SHA256")["UploadId"],
+        }
+        try:
+            parts: list[dict[str, object]] = []
+            while part := content.read(PART_BYTES):
+                number, checksum = len(parts) + 1, _base64_sha256(part)
+                made = self._s3.upload_part(**upload, PartNumber=number, Body=part, ChecksumSHA256=checksum)
+                parts.append({"PartNumber": number, "ETag": made["ETag"], "ChecksumSHA256": checksum})
+            self._s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._s3.abort_multipart_upload(**upload)
+            raise
+
+    def create(self, name: str, content: bytes) -> bool:
+        if self._conditional is None:
+            self._conditional = self._knows_conditions()
+        if not self._conditional:
+            raise Refused(
+                f"{self._endpoint or 'the endpoint'} overwrites objects although it is told not to (If-None-Match)",
+                "Two writers could not be told apart there. Use an endpoint that knows conditional writes, or a directory.",
+            )
+        return self._create(name, content)
+
+    def _create(self, name: str, content: bytes) -> bool:
+        from botocore.exceptions import ClientError
+
+        with self._told():
+            try:
+                self._s3.put_object(
+                    Bucket=self._bucket,
+                    Key=self._prefix + name,
+                    Body=content,
+                    ChecksumSHA256=_base64_sha256(content),
+                    IfNoneMatch="*",
+                )
+            except ClientError as error:
+                if _code(error) not in ("PreconditionFailed", "412", "ConditionalRequestConflict", "409"):
+                    raise
+                # Perhaps a first try whose answer was lost.
+                return self.read(name) == content
+        return self.read(name) == content
+
+    def _knows_conditions(self) -> bool:
+        """Whether the endpoint refuses to overwrite, tried with two objects of one name."""
+        probe = f"probe-{time.time_ns():x}"
+        try:
+            return self._create(probe, b"1") and not self._create(probe, b"2")
+        finally:
+            with contextlib.suppress(AsgardError):
+                self.delete([probe])
+
+    def read(self, name: str) -> bytes:
+        with self._told(name):
+            return bytes(self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read())
+
+    @contextlib.contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        copy = self.workplace() / f"copy-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        try:
+            for last in (*[False] * (_TIMES_TRIED - 1), True):
+                try:
+                    with self._told(name), copy.open("wb") as file:
+                        body = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"]
+                        for chunk in body.iter_chunks(1024 * 1024):
+                            file.write(chunk)
+                    break
+                except Unreachable:
+                    if last:
+                        raise
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
+        with self._told():
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    yield Entry(found["Key"].removeprefix(self._prefix), int(found["Size"]))
+
+    def delete(self, names: Collection[str]) -> None:
+        keys = [{"Key": self._prefix + name} for name in names]
+        for i in range(0, len(keys), 1000):
+            with self._told():
+                self._s3.delete_objects(Bucket=self._bucket, Delete={"Objects": keys[i : i + 1000], "Quiet": True})
+
+    def abort_uploads(self, prefix: str) -> int:
+        pages = self._s3.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self._bucket, Prefix=self._prefix + prefix
+        )
+        given_up = 0
+        with self._told():
+            for page in pages:
+                for upload in page.get("Uploads", ()):
+                    self._s3.abort_multipart_upload(Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+                    given_up += 1
+        return given_up
+
+    @contextlib.contextmanager
+    def _told(self, name: str | None = None) -> Iterator[None]:
+        """botocore's errors as sentences."""
+        from botocore import exceptions
+
+        try:
+            yield
+        except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.NoRegionError) as error:
+            raise Unreachable(
+                f"no AWS credentials for {self.url}: {error}",
+                "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role gives them (and AWS_REGION).",
+            ) from error
+        except exceptions.ClientError as error:
+            raise self._explained(error, name) from error
+        except (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError) as error:
+            raise Unreachable(f"{self.url} does not answer as it should: {error}", _AGAIN) from error
+
+    def _explained(self, error: Any, name: str | None) -> AsgardError:
+        code, text = _code(error), error.response.get("Error", {}).get("Message", "") or str(error)
+        if code in ("NoSuchKey", "404") and name is not None:
+            return Missing(f"{self.url}/{name} is missing")
+        if code == "NoSuchBucket":
+            return Unreachable(f"there is no bucket {self._bucket}", "Create it, or check its name and the endpoint.")
+        if code in _REFUSED:
+            return Unreachable(
+                f"the bucket {self._bucket} refuses these credentials ({code}: {text})",
+                "Is it yours? They need s3:ListBucket, GetObject, PutObject, DeleteObject and AbortMultipartUpload on it.",
+            )
+        return Unreachable(f"{self.url} refuses it ({code}: {text})", _AGAIN)
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _base64_sha256(content: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()

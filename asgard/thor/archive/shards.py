@@ -1,0 +1,192 @@
+"""The shards that this process archives now: an open container for each, closed by size or age, and added to the shard's manifest."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from asgard.core import events, process
+from asgard.core.units import format_size
+from asgard.thor.archive import ledger, manifest
+from asgard.thor.archive.container import Container
+from asgard.thor.archive.ledger import Fenced
+from asgard.thor.archive.model import Codec, Gap, Head, Reason, fresh, missing_reasons
+from asgard.thor.archive.source import Key, Topics
+from asgard.thor.archive.storage import Storage
+
+AT_ONCE = 8
+BLOCKS_BYTES = 64 * 1024 * 1024
+"""All blocks that are filled at the same time."""
+_MOST_BLOCK_BYTES = 1024 * 1024
+_LEAST_BLOCK_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """When a container is closed: at so many bytes, or so many seconds after its first record."""
+
+    bytes: int = 128 * 1024 * 1024
+    age_s: float = 600.0
+
+
+@dataclass
+class Done:
+    """What one process added to an archive. `gaps` counts offsets without a record by reason."""
+
+    files: int = 0
+    records: int = 0
+    bytes: int = 0
+    raw_bytes: int = 0
+    gaps: dict[Reason, int] = field(default_factory=dict)
+    fenced: int = 0
+
+
+@dataclass
+class _Open:
+    head: Head
+    container: Container | None = None
+    opened_at: float = 0.0
+
+
+class Shards:
+    """See the module. `confirm` is asked before a file is added, and raises Fenced where the shard is no longer ours."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        topics: Topics,
+        codec: Codec,
+        rolling: Rolling,
+        confirm: Callable[[Key, int], None] = lambda key, end: None,
+    ) -> None:
+        self.storage, self.topics, self.codec, self.rolling, self.confirm = storage, topics, codec, rolling, confirm
+        self.done = Done()
+        self.writer = f"{process.identity()} {os.urandom(4).hex()}"
+        self._open: dict[Key, _Open] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._open
+
+    def heads(self, keys: Collection[Key]) -> dict[Key, Head]:
+        """The newest manifest of each shard, of this life of its topic; a fresh one where there is none."""
+        index = ledger.index(self.storage, {topic for topic, _ in keys})
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = pool.map(lambda key: self._head(key, index), keys)
+            return dict(zip(keys, found, strict=True))
+
+    def _head(self, key: Key, index: ledger.Index | None = None) -> Head:
+        shard = self.topics.shards[key]
+        numbers = index.get(shard) if index is not None else ledger.index_of(self.storage, shard)
+        return ledger.read(self.storage, shard, numbers) if numbers else fresh(shard, self.topics.cluster_id, 0)
+
+    def claim(self, heads: Mapping[Key, Head]) -> dict[Key, Head]:
+        """Take shards over, several at once. Raises Fenced where somebody else takes one at this moment."""
+
+        def claimed(key: Key) -> Head:
+            facts, groups = self.topics.facts[key[0]], self.topics.groups.get(key, {})
+            return ledger.claim(self.storage, heads[key], self.writer, time.time(), facts, groups)
+
+        self.storage.workplace()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            taken = dict(zip(heads, pool.map(claimed, heads), strict=True))
+        for key, head in taken.items():
+            self._open[key] = _Open(head)
+        return taken
+
+    def reclaim(self, key: Key) -> int:
+        """Take a shard over again that somebody else had in between; where to go on."""
+        return self.claim({key: self._head(key)})[key].end
+
+    def position(self, key: Key) -> int:
+        """The offset up to which the shard is archived or in the open container."""
+        known = self._open[key]
+        return known.container.end if known.container else known.head.end
+
+    def append(self, key: Key, messages: list[Any]) -> None:
+        """Add messages of one shard; closes its container where it is large enough."""
+        known = self._open[key]
+        container = known.container
+        if container is None:
+            container = known.container = self._container(known.head)
+            known.opened_at = time.monotonic()
+        container.append(messages)
+        if container.bytes >= self.rolling.bytes:
+            self.close(key, container.end)
+
+    def _container(self, head: Head) -> Container:
+        block = max(_LEAST_BLOCK_BYTES, min(_MOST_BLOCK_BYTES, BLOCKS_BYTES // max(1, len(self._open))))
+        path = self.storage.workplace() / f"{os.urandom(8).hex()}.avro"
+        return Container(path, head.shard, head.end, self.codec, block)
+
+    def aged(self) -> list[Key]:
+        """Shards whose container is old enough to be closed."""
+        before = time.monotonic() - self.rolling.age_s
+        return [key for key, known in self._open.items() if known.container and known.opened_at <= before]
+
+    def close(self, key: Key, end: int) -> None:
+        """Add the open container, which covers the offsets up to `end`, to the archive. Raises Fenced."""
+        known = self._open[key]
+        container, known.container = known.container, None
+        if container is None:
+            if end > known.head.end:  # only markers, aborted or compacted records
+                why = next(iter(missing_reasons(self.topics.policies.get(key[0], ""), 1)))
+                self.gap(key, end, why)
+            return
+        try:
+            self.confirm(key, end)
+            gaps = missing_reasons(self.topics.policies.get(key[0], ""), end - container.start - container.records)
+            name = manifest.data_name(container.shard, container.start, known.head.claim)
+            file = container.finish(name, end, gaps, time.time())
+            groups = self.topics.groups.get(key, {})
+            known.head = ledger.add(self.storage, known.head, None, (file, container.path), time.time(), groups)
+        except BaseException as error:
+            container.discard()
+            if isinstance(error, Fenced):
+                self.drop(key)
+                self.done.fenced += 1
+            raise
+        self._count(gaps)
+        self.done.files += 1
+        self.done.records += file.records
+        self.done.bytes += file.bytes
+        self.done.raw_bytes += file.raw_bytes
+        events.note(
+            f"{container.shard}: offsets {file.start} to {file.end - 1}, {file.records} records, {format_size(file.bytes)}",
+            {"file": file.name, "records": file.records},
+        )
+
+    def gap(self, key: Key, end: int, reason: Reason) -> None:
+        """Note that the offsets up to `end` have no records, and why. Raises Fenced."""
+        known = self._open[key]
+        gap = Gap(known.head.end, end, reason)
+        if gap.end <= gap.start:
+            return
+        known.head = ledger.add(self.storage, known.head, gap, None, time.time(), self.topics.groups.get(key, {}))
+        self._count({reason: gap.end - gap.start})
+        if reason == "expired":
+            events.warn(
+                f"{known.head.shard}: offsets {gap.start} to {gap.end - 1} were deleted before they were archived"
+            )
+
+    def _count(self, gaps: Mapping[Reason, int]) -> None:
+        for reason, count in gaps.items():
+            self.done.gaps[reason] = self.done.gaps.get(reason, 0) + count
+
+    def drop(self, key: Key) -> None:
+        """Forget a shard, and what of it is not in the archive yet."""
+        known = self._open.pop(key, None)
+        if known is not None and known.container is not None:
+            known.container.discard()
+
+    def drop_all(self) -> None:
+        """Forget all shards."""
+        for key in list(self._open):
+            self.drop(key)
+
+    def open_keys(self) -> list[Key]:
+        """The shards that are archived now."""
+        return list(self._open)

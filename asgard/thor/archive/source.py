@@ -1,0 +1,135 @@
+"""What is to be archived: topics with their ids, settings and offsets, in a few calls to the cluster; and a consumer with bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from asgard.core.errors import WrongUsage
+from asgard.kafka.connection import Connection
+from asgard.kafka.model import Offsets
+from asgard.kafka.ports import ControlPlane
+from asgard.thor.archive.model import Shard, TopicFacts
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
+QUEUED_KBYTES = 32 * 1024
+BATCH_BYTES = 8 * 1024 * 1024
+MOST_MESSAGES = 4000
+Key = tuple[str, int]
+"""Topic and partition."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Topics as they are now. `policies` is `cleanup.policy` by topic, `groups` what each group has committed by partition."""
+
+    cluster_id: str
+    shards: dict[Key, Shard]
+    facts: dict[str, TopicFacts]
+    policies: dict[str, str]
+    groups: dict[Key, dict[str, int]]
+
+
+def chosen(control: ControlPlane, names: Collection[str]) -> list[str]:
+    """The topics that names and patterns (`rides.*`) stand for. Raises WrongUsage for one that stands for none."""
+    there = [name for name, topic in control.topics(moves=False).items() if not topic.internal]
+    found: set[str] = set()
+    for name in names:
+        matching = {t for t in there if fnmatchcase(t, name)}
+        if not matching:
+            raise WrongUsage(f"there is no topic {name}", "asgard thor status --topics shows what there is.")
+        found |= matching
+    return sorted(found)
+
+
+def look(control: ControlPlane, names: Collection[str]) -> Topics:
+    """What is known of these topics."""
+    topics = control.topics(names, moves=False)
+    set_here = control.topic_configs(names)
+    in_force = control.effective_topic_configs(names, ["cleanup.policy"])
+    return Topics(
+        control.cluster().cluster_id,
+        {(t.name, p.partition): Shard(t.name, t.id, p.partition) for t in topics.values() for p in t.partitions},
+        {t.name: TopicFacts(len(t.partitions), t.replication, set_here.get(t.name, {})) for t in topics.values()},
+        {name: configs.get("cleanup.policy", "delete") for name, configs in in_force.items()},
+        groups_of(control, names),
+    )
+
+
+def groups_of(control: ControlPlane, names: Collection[str]) -> dict[Key, dict[str, int]]:
+    """What consumer groups have committed, by partition."""
+    wanted, found = set(names), dict[Key, dict[str, int]]()
+    for group, offsets in control.group_offsets().items():
+        for key, offset in offsets.items():
+            if key[0] in wanted and offset >= 0:
+                found.setdefault(key, {})[group] = offset
+    return found
+
+
+def window(
+    control: ControlPlane, keys: Collection[Key], from_ms: int | None, until_ms: int | None
+) -> tuple[dict[Key, Offsets], dict[Key, int], dict[Key, int]]:
+    """Offsets that the partitions hold, and where a window of time begins and ends in each."""
+    held = control.offsets(keys)
+    starts = {key: o.start for key, o in held.items()}
+    ends = {key: o.end for key, o in held.items()}
+    if from_ms is not None:
+        starts |= control.offsets_at(list(held), from_ms)
+    if until_ms is not None:
+        ends |= control.offsets_at(list(held), until_ms)
+    return held, starts, ends
+
+
+def consumer(connection: Connection, **more: Any) -> Consumer:
+    """A consumer that reads what is committed, and holds at most `QUEUED_KBYTES` that nobody has taken yet."""
+    from confluent_kafka import Consumer
+
+    return Consumer(
+        {
+            **connection.for_librdkafka(),
+            "client.id": "asgard-archive",
+            "group.id": "asgard-archive",  # librdkafka wants one; a window joins none and commits nothing
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",  # a position that was deleted is to be named, not passed over
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": QUEUED_KBYTES,
+            "fetch.max.bytes": 16 * 1024 * 1024,
+            "fetch.wait.max.ms": 100,
+            "log_level": 0,
+            **more,
+        }
+    )
+
+
+class Batches:
+    """How many messages to ask for at once: as many as fit into `BATCH_BYTES`, by the size of the last ones."""
+
+    def __init__(self) -> None:
+        self.count = 16
+
+    def take(self, consumer: Consumer, timeout_s: float) -> list[Any]:
+        """The next messages."""
+        messages: list[Any] = consumer.consume(self.count, timeout=timeout_s)
+        if messages:
+            mean = max(1, sum(len(m) for m in messages) // len(messages))
+            self.count = max(1, min(MOST_MESSAGES, BATCH_BYTES // mean, self.count * 4))
+        return messages
+
+
+def by_partition(messages: Collection[Any]) -> dict[Key, list[Any]]:
+    """Messages by their partition, in order; errors are left out."""
+    found: dict[Key, list[Any]] = {}
+    for message in messages:
+        if message.error() is None:
+            found.setdefault((message.topic(), message.partition()), []).append(message)
+    return found
+
+
+def errors(messages: Collection[Any]) -> Mapping[Key, Any]:
+    """The last error message of each partition that has one."""
+    return {(m.topic(), m.partition()): m for m in messages if m.error() is not None}

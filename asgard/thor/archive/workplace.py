@@ -1,0 +1,31 @@
+"""Directories for files that are not whole yet: one for each process, removed with what a killed one left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from asgard.core import paths, process
+
+_OWNER = "owner.json"
+
+
+def make(parent: Path) -> Path:
+    """A new, empty directory of this process below `parent`; those of dead processes of this machine are removed."""
+    paths.private_dir(parent)
+    for other in parent.iterdir():
+        if _is_dead(other):
+            shutil.rmtree(other, ignore_errors=True)
+    mine = process.identity()
+    directory = paths.private_dir(parent / f"{mine.host}-{mine.pid}-{mine.started:.0f}")
+    paths.write_atomic(directory / _OWNER, json.dumps(asdict(mine)))
+    return directory
+
+
+def _is_dead(directory: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return process.is_dead(process.Identity(**json.loads((directory / _OWNER).read_text())))
+    return False
