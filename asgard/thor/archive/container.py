@@ -7,12 +7,14 @@ are compressed with zstandard or deflate. Memory is bounded by the size of a blo
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from asgard.core.errors import Failed
 from asgard.kafka.data import Read
+from asgard.thor.archive.blocks import Block, compressor
 from asgard.thor.archive.manifest import Damaged
 from asgard.thor.archive.model import Codec, File, Reason, Shard
 
@@ -40,12 +42,11 @@ SCHEMA: dict[str, Any] = {
         },
     ],
 }
-LEVELS: dict[Codec, int] = {"zstandard": 1, "deflate": 1}
 _SPILL_BYTES = 256 * 1024
 
 
 class _Sink:
-    """What fastavro writes to: hashes everything and appends it to a file that is open only while it is written to."""
+    """Hashes what is written and appends it to a file, which is open only meanwhile: thousands of them may be filled at once."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.bytes, self.sha256 = path, 0, hashlib.sha256()
@@ -61,6 +62,10 @@ class _Sink:
             self.spill()
         return len(data)
 
+    def seekable(self) -> bool:
+        """No: fastavro begins a new file."""
+        return False
+
     def flush(self) -> None:
         """fastavro asks for it at each block; the file is written in larger pieces."""
 
@@ -74,20 +79,13 @@ class Container:
     """A file that is being written. `start` is the first offset that it covers, whether or not there is a record."""
 
     def __init__(self, path: Path, shard: Shard, start: int, codec: Codec, block_bytes: int) -> None:
-        writer = _writer()
         self.shard, self.start, self.end = shard, start, start
-        self.records = self.raw_bytes = 0
-        self.first_ms: int | None = None
-        self.last_ms: int | None = None
-        self._sink = _Sink(path)
+        self.records = self._raw_bytes = 0
+        self.path = path
+        self._sink, self._sync, self._compress = _Sink(path), os.urandom(16), compressor(codec)
+        self._block, self._block_bytes = Block(shard.partition), block_bytes
         about = {"asgard.topic": shard.topic, "asgard.topic_id": shard.topic_id}
-        self._avro = writer(
-            self._sink, SCHEMA, codec, sync_interval=block_bytes, metadata=about, compression_level=LEVELS[codec]
-        )
-
-    @property
-    def path(self) -> Path:
-        return self._sink.path
+        _writer()(self._sink, SCHEMA, codec, metadata=about, sync_marker=self._sync)
 
     @property
     def bytes(self) -> int:
@@ -96,38 +94,23 @@ class Container:
 
     def append(self, messages: list[Any]) -> None:
         """Add messages of confluent-kafka, all of this partition and in order."""
-        write, raw, partition = self._avro.write, 0, self.shard.partition
-        first, last = self.first_ms, self.last_ms
+        block, most = self._block, self._block_bytes
+        add = block.add
         for message in messages:
-            key, value, headers, at = message.key(), message.value(), message.headers(), message.timestamp()[1]
-            raw += (len(key) if key else 0) + (len(value) if value else 0)
-            listed = []
-            if headers:
-                for name, content in headers:
-                    listed.append({"name": name, "value": content})
-                    raw += len(name) + (len(content) if content else 0)
-            write(
-                {
-                    "partition": partition,
-                    "offset": message.offset(),
-                    "timestamp": at,
-                    "key": key,
-                    "value": value,
-                    "headers": listed,
-                }
-            )
-            if first is None or at < first:
-                first = at
-            if last is None or at > last:
-                last = at
-        self.first_ms, self.last_ms = first, last
+            add(message)
+            if block.bytes >= most:
+                self._close_block()
         self.records += len(messages)
-        self.raw_bytes += raw
         self.end = messages[-1].offset() + 1
+
+    def _close_block(self) -> None:
+        self._raw_bytes += self._block.raw
+        self._sink.write(self._block.take(self._compress, self._sync))
 
     def finish(self, name: str, end: int, gaps: dict[Reason, int], at: float) -> File:
         """Write the last block; the file covers the offsets up to `end`."""
-        self._avro.flush()
+        if self._block.count:
+            self._close_block()
         self._sink.spill()
         return File(
             name,
@@ -135,10 +118,10 @@ class Container:
             end,
             self.records,
             self._sink.bytes,
-            self.raw_bytes,
+            self._raw_bytes,
             self._sink.sha256.hexdigest(),
-            self.first_ms,
-            self.last_ms,
+            self._block.first_ms,
+            self._block.last_ms,
             gaps,
             at,
         )

@@ -111,16 +111,17 @@ def plan(storage: Storage, window: Window) -> Plan:
             damaged.append(Damaged(str(shard), f"does not say where the offsets {start} to {end - 1} are"))
         files[shard] = tuple(f for f in named if window.may_have(f))
         sizes = {e.name: e.bytes for e in storage.list(f"data/{shard.path}/")}
-        wrong_size = [error for f in files[shard] if (error := _other_size(f, sizes.get(f.name))) is not None]
-        damaged += wrong_size
-        files[shard] = tuple(f for f in files[shard] if f.name not in {error.name for error in wrong_size})
+        other = {f.name: why for f in files[shard] if (why := _other_size(f, sizes.get(f.name)))}
+        damaged += [Damaged(name, why) for name, why in other.items()]
+        files[shard] = tuple(f for f in files[shard] if f.name not in other)
     return Plan(storage, window, found, files, tuple(sorted(damaged, key=lambda e: e.name)))
 
 
-def _other_size(file: File, found: int | None) -> Damaged | None:
+def _other_size(file: File, found: int | None) -> str:
+    """What is wrong with a file's size, as it is listed; empty: nothing."""
     if found is None:
-        return Damaged(file.name, "is missing")
-    return Damaged(file.name, f"has {found} bytes, and its manifest says {file.bytes}") if found != file.bytes else None
+        return "is missing"
+    return "" if found == file.bytes else f"has {found} bytes, and its manifest says {file.bytes}"
 
 
 def check(storage: Storage, files: Collection[File]) -> list[Damaged]:

@@ -172,7 +172,7 @@ def _read(reading: _Reading) -> None:
                     raise explain(message.error(), reading.connection)
             if messages:
                 heard = time.monotonic()
-                size = sum(len(m) for m in messages)
+                size = sum(map(len, messages))
                 reading.progress.add(len(messages), size)
                 reading.ease(size)
             elif time.monotonic() - heard > SILENCE_S:

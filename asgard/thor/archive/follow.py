@@ -1,0 +1,262 @@
+"""Archive topics for as long as it runs; several processes share the partitions through a consumer group.
+
+The group says who archives a partition, the manifest how far it is archived. Before a file is added the group is asked whether the
+partition is still this member's in this generation (by committing the offset, which also shows the lag to everybody's tools), and
+the manifest takes a file only from whoever claimed the shard last. A former owner's file is therefore never part of the archive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as Position
+
+from asgard.core import events
+from asgard.core.errors import AsgardError, Unreachable
+from asgard.kafka.connection import Connection
+from asgard.kafka.data import explain
+from asgard.kafka.ports import ControlPlane
+from asgard.thor.archive import source
+from asgard.thor.archive.ledger import Fenced
+from asgard.thor.archive.model import Codec, fresh
+from asgard.thor.archive.run import passed_over
+from asgard.thor.archive.shards import Done, Rolling, Shards
+from asgard.thor.archive.source import Key
+from asgard.thor.archive.storage import Storage
+
+SESSION_S = 30.0
+LOOK_S = 60.0
+"""How often topics, their settings and the groups' offsets are looked at again."""
+PATIENCE_S = 300.0
+"""How long storage or cluster may fail before the process ends; a service manager starts it again."""
+_OUSTED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID, KafkaError._ASSIGNMENT_LOST, KafkaError._STATE, KafkaError.FENCED_MEMBER_EPOCH, KafkaError.STALE_MEMBER_EPOCH)  # fmt: skip
+
+
+def group_of(storage: Storage) -> str:
+    """The consumer group of those who fill an archive together."""
+    return f"asgard-archive-{hashlib.sha256(storage.url.encode()).hexdigest()[:12]}"
+
+
+def follow(
+    control: ControlPlane,
+    connection: Connection,
+    names: Collection[str],
+    storage: Storage,
+    *,
+    codec: Codec = "zstandard",
+    rolling: Rolling | None = None,
+    over: threading.Event | None = None,
+    ease: Callable[[int], None] = lambda bytes_read: None,
+    session_s: float = SESSION_S,
+) -> Done:
+    """Archive until `over`, or until it is interrupted; what is open then is added to the archive first."""
+    chosen = source.chosen(control, names)
+    follower = _Follower(control, connection, chosen, storage, codec, rolling or Rolling(), session_s)
+    try:
+        follower.run(over or threading.Event(), ease)
+    except BaseException as error:
+        follower.end(add=not isinstance(error, AsgardError))
+        raise
+    follower.end(add=True)
+    return follower.shards.done
+
+
+class _Follower:
+    def __init__(
+        self,
+        control: ControlPlane,
+        connection: Connection,
+        names: list[str],
+        storage: Storage,
+        codec: Codec,
+        rolling: Rolling,
+        session_s: float,
+    ) -> None:
+        self.control, self.connection, self.names = control, connection, names
+        self.shards = Shards(storage, source.look(control, names), codec, rolling, self.confirm)
+        self.looked = time.monotonic()
+        self.trouble: AsgardError | None = None
+        self.consumer: Consumer = source.consumer(
+            connection,
+            **{
+                "group.id": group_of(storage),
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": int(session_s * 1000),
+                "max.poll.interval.ms": 300_000,
+                "allow.auto.create.topics": False,
+            },
+        )
+        self.consumer.subscribe(names, on_assign=self.assigned, on_revoke=self.revoked, on_lost=self.lost)
+
+    def run(self, over: threading.Event, ease: Callable[[int], None]) -> None:
+        batches, failing_since = source.Batches(), 0.0
+        events.step(
+            f"archiving {', '.join(self.names)} to {self.shards.storage.url} as {group_of(self.shards.storage)}"
+        )
+        while not over.is_set():
+            messages = batches.take(self.consumer, 0.5)
+            if self.trouble is not None:
+                raise self.trouble
+            try:
+                self.take(messages)
+                for key in self.shards.aged():
+                    self.close(key)
+                failing_since = 0.0
+            except Unreachable as error:
+                failing_since = failing_since or time.monotonic()
+                if time.monotonic() - failing_since > PATIENCE_S:
+                    raise
+                events.warn(f"{error.what}; tried again in 5 s")
+                over.wait(5)
+            if time.monotonic() - self.looked > LOOK_S:
+                self.look()
+            ease(sum(map(len, messages)))
+
+    def take(self, messages: list[Any]) -> None:
+        """Add what was read. A shard whose storage fails is read again from where its manifest ends."""
+        trouble: Unreachable | None = None
+        for key, own in source.by_partition(messages).items():
+            if key not in self.shards:
+                continue
+            try:
+                self.shards.append(key, own)
+            except Fenced as error:
+                self.fenced(key, error)
+            except Unreachable as error:
+                trouble = error
+                self.again(key)
+        for key, message in source.errors(messages).items():
+            self.failed(key, message.error())
+        if trouble is not None:
+            raise trouble
+
+    def failed(self, key: Key, error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET and key in self.shards:
+            self.consumer.seek(Position(*key, passed_over(self.control, self.shards, key)))
+        elif error.code() in (
+            KafkaError.UNKNOWN_TOPIC_OR_PART,
+            KafkaError._UNKNOWN_TOPIC,
+            KafkaError._UNKNOWN_PARTITION,
+        ):
+            events.warn(f"{error.str()}: it is archived no further until it is there again")
+        elif not error.retriable() and error.code() not in (KafkaError._MAX_POLL_EXCEEDED, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):  # fmt: skip
+            raise explain(error, self.connection)
+
+    def close(self, key: Key) -> None:
+        """Add the open container of a shard."""
+        try:
+            self.shards.close(key, self.shards.position(key))
+        except Fenced as error:
+            self.fenced(key, error)
+        except Unreachable:
+            self.again(key)
+            raise
+
+    def again(self, key: Key) -> None:
+        """What was not added is read again."""
+        self.consumer.seek(Position(*key, self.shards.position(key)))
+
+    def fenced(self, key: Key, error: Fenced) -> None:
+        """Somebody else has the shard, or had it (prune, a run by hand): where it is still ours, go on after them."""
+        events.note(error.what)
+        self.shards.drop(key)
+        if any((p.topic, p.partition) == key for p in self.consumer.assignment()) and not self.consumer_lost(key):
+            self.start([key], moved=True)
+
+    def consumer_lost(self, key: Key) -> bool:
+        """Whether the group says that the partition is another member's."""
+        try:
+            self.confirm(key, -1)
+        except Fenced:
+            return True
+        return False
+
+    def confirm(self, key: Key, end: int) -> None:
+        """Raise Fenced where this member does not own the partition in the group's present generation."""
+        try:
+            offsets = [Position(*key, end)] if end >= 0 else self.consumer.committed([Position(*key)], timeout=10)
+            if offsets[0].offset >= 0:
+                self.consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            problem = error.args[0]
+            if problem.code() in _OUSTED:
+                raise Fenced(f"{key[0]}-{key[1]} was given to another member of the group") from error
+            if problem.code() != KafkaError.REBALANCE_IN_PROGRESS:  # then the manifest alone decides
+                raise explain(problem, self.connection) from error
+
+    def start(self, keys: list[Key], *, moved: bool = False) -> None:
+        """Claim shards and read them from where their manifests end."""
+        for key in keys:
+            if key not in self.shards.topics.shards:
+                self.look()
+        keys = [key for key in keys if key in self.shards.topics.shards]
+        held = self.control.offsets(keys)
+        known = self.shards.heads(keys)
+        heads = {
+            key: known[key]
+            if known[key].seq
+            else fresh(known[key].shard, self.shards.topics.cluster_id, held[key].start)
+            for key in held
+        }
+        for key, head in self.shards.claim(heads).items():
+            if head.end < held[key].start:
+                self.shards.gap(key, held[key].start, "expired")
+            position = Position(*key, self.shards.position(key))
+            if moved:
+                self.consumer.seek(position)
+            else:
+                self.consumer.incremental_assign([position])
+
+    def assigned(self, consumer: Consumer, partitions: list[Position]) -> None:
+        keys = [(p.topic, p.partition) for p in partitions]
+        if keys:
+            events.note(f"{len(keys)} partitions are this process's")
+        self.guarded(lambda: self.start(keys))
+
+    def revoked(self, consumer: Consumer, partitions: list[Position]) -> None:
+        def hand_over() -> None:
+            for p in partitions:
+                key = (p.topic, p.partition)
+                if key in self.shards:
+                    self.close(key)
+                    self.shards.drop(key)
+
+        self.guarded(hand_over)
+        consumer.incremental_unassign(partitions)
+
+    def lost(self, consumer: Consumer, partitions: list[Position]) -> None:
+        for p in partitions:
+            self.shards.drop((p.topic, p.partition))
+        consumer.incremental_unassign(partitions)
+
+    def guarded(self, work: Callable[[], None]) -> None:
+        """librdkafka calls back from the middle of its own: an error waits until it is through."""
+        try:
+            work()
+        except Fenced as error:
+            events.note(error.what)
+        except AsgardError as error:
+            self.trouble = error
+
+    def look(self) -> None:
+        """Look at topics and groups again."""
+        self.looked = time.monotonic()
+        try:
+            self.shards.topics = source.look(self.control, self.names)
+        except Unreachable as error:
+            events.warn(error.what)
+
+    def end(self, *, add: bool) -> None:
+        """Let go of everything; with `add` what is open becomes part of the archive first."""
+        try:
+            if add:
+                for key in self.shards.open_keys():
+                    self.close(key)
+        finally:
+            self.shards.drop_all()
+            self.consumer.close()
