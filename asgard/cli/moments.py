@@ -8,7 +8,7 @@ from asgard.core import units
 from asgard.core.errors import WrongUsage
 
 
-def parse_since(text: str, now: float) -> float:
+def parse_since(text: str, now: float, option: str = "--since") -> float:
     """Seconds since 1970 of `2h` (ago) or of an ISO date or time, which is UTC where it says nothing else."""
     try:
         when = datetime.fromisoformat(text)
@@ -17,7 +17,7 @@ def parse_since(text: str, now: float) -> float:
             return now - units.parse_duration(text)
         except ValueError as error:
             raise WrongUsage(
-                f"--since is {text!r}, which is neither an age nor a date",
+                f"{option} is {text!r}, which is neither an age nor a date",
                 "Write an age as in 2h or 7d, or a date or time (UTC) as in 2026-11-24T09:00.",
             ) from error
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

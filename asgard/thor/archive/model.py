@@ -15,12 +15,11 @@ PAGE_FILES = 1000
 
 Codec = Literal["zstandard", "deflate"]
 CODECS: tuple[Codec, ...] = ("zstandard", "deflate")
-Reason = Literal["transactions", "compaction", "compaction or transactions", "expired", "outside the window", "pruned"]
+Reason = Literal["transactions", "compaction", "compaction or transactions", "expired", "outside the window"]
 """Why an offset has no record in the archive.
 
 `transactions`: a marker, or a record that was aborted; `compaction`: a newer record of its key took its place; `expired`:
-retention or a deletion took it before it was archived; `outside the window`: nobody asked for it; `pruned`: it was archived, and the
-archive has dropped it.
+retention or a deletion took it before it was archived; `outside the window`: nobody asked for it.
 """
 
 

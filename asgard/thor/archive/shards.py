@@ -84,11 +84,19 @@ class Shards:
         return ledger.read(self.storage, shard, numbers) if numbers else fresh(shard, self.topics.cluster_id, 0)
 
     def claim(self, heads: Mapping[Key, Head]) -> dict[Key, Head]:
-        """Take shards over, several at once. Raises Fenced where somebody else takes one at this moment."""
+        """Take shards over, several at once. Raises Fenced where others take one again and again."""
 
         def claimed(key: Key) -> Head:
             facts, groups = self.topics.facts[key[0]], self.topics.groups.get(key, {})
-            return ledger.claim(self.storage, heads[key], self.writer, time.time(), facts, groups)
+            head = heads[key]
+            for last in (False, False, True):
+                try:
+                    return ledger.claim(self.storage, head, self.writer, time.time(), facts, groups)
+                except Fenced:
+                    if last:
+                        raise
+                    head = self._head(key)
+            raise AssertionError
 
         self.storage.workplace()
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -96,10 +104,6 @@ class Shards:
         for key, head in taken.items():
             self._open[key] = _Open(head)
         return taken
-
-    def reclaim(self, key: Key) -> int:
-        """Take a shard over again that somebody else had in between; where to go on."""
-        return self.claim({key: self._head(key)})[key].end
 
     def position(self, key: Key) -> int:
         """The offset up to which the shard is archived or in the open container."""
