@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asgard.kafka.target import Target
 from asgard.thor.archive import source
@@ -26,8 +26,8 @@ class Order:
     from_ms: int | None = None
     until_ms: int | None = None
     codec: Codec = "zstandard"
-    rolling: Rolling = Rolling()
-    rate: Rate = Rate()
+    rolling: Rolling = field(default_factory=Rolling)
+    rate: Rate = field(default_factory=Rate)
 
 
 def archive(target: Target, order: Order, *, follow: bool = False) -> Done:
@@ -71,4 +71,3 @@ def _eased(watch: care.Watch) -> Callable[[int], None]:
         time.sleep(max(0.0, pace.spend(time.monotonic(), 1, size_bytes)))
 
     return ease
-

@@ -4,4 +4,4 @@ from asgard.cli.command import group
 
 app = group()
 
-from asgard.cli.thor import elect, heal, look, move, plan, recipe, redrive, replay, rewind  # noqa: E402, F401  (its commands register with `app`)
+from asgard.cli.thor import archive, elect, heal, look, move, plan, recipe, redrive, replay, rewind  # noqa: E402, F401  (its commands register with `app`)

@@ -46,7 +46,10 @@ def verify(storage: Storage, topics: Sequence[str] = ()) -> Verdict:
             wrong.append(error)
             continue
         verdict.manifests += len(head.pages)
-        wrong += [Damaged(str(shard), f"does not say where the offsets {a} to {b - 1} are") for a, b in unexplained(head, named)]
+        wrong += [
+            Damaged(str(shard), f"does not say where the offsets {a} to {b - 1} are")
+            for a, b in unexplained(head, named)
+        ]
         files |= {file.name: file for file in named}
     wrong += _partitions_without(heads)
     wrong += read.check(storage, list(files.values()))
@@ -57,7 +60,9 @@ def verify(storage: Storage, topics: Sequence[str] = ()) -> Verdict:
     verdict.bytes = sum(f.bytes for f in files.values())
     verdict.damaged = sorted((error.name, error.what.removeprefix(error.name).strip()) for error in wrong)
     unreadable = {shard.path for shard in index} - {head.shard.path for head in heads}
-    verdict.strays = sorted(n for n in there - files.keys() if n.removeprefix("data/").rpartition("/")[0] not in unreadable)
+    verdict.strays = sorted(
+        n for n in there - files.keys() if n.removeprefix("data/").rpartition("/")[0] not in unreadable
+    )
     return verdict
 
 

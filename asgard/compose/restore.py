@@ -1,0 +1,333 @@
+"""Topics out of an archive: planned first, so that it can be shown, then copied exactly once, and groups brought to their place.
+
+One copy for each life of a topic. It goes on after a kill where its last transaction ended, and is not done a second time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from asgard.cluster.limits import Limits
+from asgard.core import contexts, events
+from asgard.core.errors import AsgardError, Failed, Refused
+from asgard.kafka.model import NewTopic, Offsets, Partition, Topic
+from asgard.kafka.ports import ControlPlane
+from asgard.kafka.target import Target
+from asgard.thor.archive import read, restore, translate
+from asgard.thor.archive.restore import Life, Source
+from asgard.thor.archive.storage import open_storage
+from asgard.thor.replay import checks, filters, history, plan, routes
+from asgard.thor.replay.checks import Objection
+from asgard.thor.replay.filters import Filter
+from asgard.thor.replay.model import TopicPartition
+from asgard.thor.replay.pace import Rate
+from asgard.thor.replay.perform import Cluster, Job, perform
+from asgard.thor.replay.slots import slots
+
+if TYPE_CHECKING:
+    from asgard.journal.store.database import Database
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to come back from where. Times are ms (UTC); `words` are the two ends of the window as the user gave them."""
+
+    archive: str
+    topics: tuple[str, ...] = ()
+    to: str | None = None
+    endpoint_url: str | None = None
+    from_ms: int | None = None
+    until_ms: int | None = None
+    words: tuple[str | None, str | None] = (None, None)
+    wanted: Filter = field(default_factory=Filter)
+    create: bool = False
+    groups: bool = False
+    skip_damaged: bool = False
+    accept_loss: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One life of a topic that can be brought back to `to`. `finished`: that was done before, and nothing is missing."""
+
+    life: Life
+    to: str
+    plan: plan.Plan
+    files: read.Plan
+    document: Mapping[str, Any]
+    records: int
+    size_bytes: int
+    finished: bool
+    last_at: float | None
+    create: NewTopic | None
+    brought: tuple[restore.Brought, ...]
+    objections: tuple[Objection, ...]
+    largest: int
+
+
+@dataclass
+class Restored:
+    """What came back, added up. `groups` counts the offsets that were set; `refused` says of which groups Kafka did not take them."""
+
+    topics: list[str] = field(default_factory=list)
+    created: list[str] = field(default_factory=list)
+    records: int = 0
+    bytes: int = 0
+    left: dict[str, int] = field(default_factory=dict)
+    groups: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    damaged: list[str] = field(default_factory=list)
+
+
+def prepare(control: ControlPlane, order: Order, journal: Database, limits: Limits, now: float) -> list[Prepared]:
+    """What would come back, and what speaks against it. Reads manifests and sizes, no record.
+
+    Raises Failed where a file or manifest of the window is damaged or missing, unless `skip_damaged`.
+    """
+    files = read.plan(open_storage(order.archive, order.endpoint_url), read.Window(order.topics, order.from_ms, order.until_ms))  # fmt: skip
+    read.refuse_damaged(files, allowed=order.skip_damaged)
+    lives = restore.lives(files)
+    to = {topic: (order.to or "{topic}").replace("{topic}", topic) for topic in lives}
+    if len(set(to.values())) < len(to):
+        plan.targets_of(list(lives), order.to, same_cluster=False)
+    cluster_id = control.cluster().cluster_id
+    there = control.topics({*to.values(), *lives})
+    held = control.offsets([(t.name, p.partition) for t in there.values() for p in t.partitions])
+    known = history.known(journal, "restore")
+    prepared = []
+    for topic, of_topic in lives.items():
+        for life in of_topic:
+            prepared.append(
+                _prepared(control, order, files, life, to[topic], there, held, known, cluster_id, limits, now)
+            )
+    return prepared
+
+
+def _prepared(
+    control: ControlPlane,
+    order: Order,
+    files: read.Plan,
+    life: Life,
+    to: str,
+    there: Mapping[str, Topic],
+    held: Mapping[TopicPartition, Offsets],
+    known: list[history.Known],
+    cluster_id: str,
+    limits: Limits,
+    now: float,
+) -> Prepared:
+    storage = files.storage
+    identity = plan.request_of(storage.url, life.topic, life.topic_id, to, order.words, order.wanted, cluster_id)
+    mine = [k for k in known if k.plan.get("request") == identity]
+    unfinished = next((k for k in mine if k.state == "unfinished"), None)
+    target = there.get(to)
+    still = there.get(life.topic) if to == life.topic and life.cluster_id == cluster_id else None
+    create = life.new_topic(to, len(control.cluster().brokers)) if target is None and order.create else None
+    if unfinished is not None:
+        made, times = (
+            plan.read(unfinished.id, unfinished.plan),
+            (unfinished.plan["from_ms"], unfinished.plan["until_ms"]),
+        )
+        files = replace(files, window=read.Window(order.topics, *times))
+    else:
+        window = restore.window(files, life, still, {key: o.start for key, o in held.items()})
+        to_partitions = len(target.partitions) if target else life.partitions
+        route = plan.Route(life.topic, to, life.partitions, to_partitions)
+        words = f"{life.topic} from {storage.url} to {to}"
+        made = plan.Plan(
+            plan.id_of(identity, len(mine)), identity, words, life.cluster_id, cluster_id, (route,), window
+        )
+        times = (order.from_ms, order.until_ms)
+    done = [k for k in known if k.state == "finished"]
+    firsts = {key: o.start for key, o in held.items()}
+    brought = () if order.again else tuple(restore.brought_before(done, storage.url, cluster_id, target, firsts))
+    finished = unfinished is None and not order.again and _is_brought(made.window, life, brought, times)
+    if order.wanted and not order.again:
+        finished = unfinished is None and any(k in done for k in mine)
+    records, size, ages = restore.records_in(files, life, made.window)
+    document = {
+        **made.document(),
+        "archive": storage.url,
+        "topic_id": life.topic_id,
+        "from_ms": times[0],
+        "until_ms": times[1],
+        "filtered": bool(order.wanted),
+        "target_ends": [[p, o.end] for (name, p), o in sorted(held.items()) if name == to],
+    }
+    objections, largest = _against(control, made, life, target, create, ages, size, limits, now)
+    return Prepared(
+        life, to, made, files, document, records, size, finished, unfinished.last_at if unfinished else None, create,
+        brought, tuple(objections), largest,
+    )  # fmt: skip
+
+
+def _is_brought(
+    window: Mapping[TopicPartition, tuple[int, int]],
+    life: Life,
+    brought: tuple[restore.Brought, ...],
+    times: tuple[int | None, int | None],
+) -> bool:
+    """Whether one earlier restore brought the whole window of every partition."""
+    return all(
+        any(
+            b.shard == life.heads[partition].shard
+            and b.start <= start
+            and end <= b.end
+            and (b.from_ms is None or (times[0] is not None and b.from_ms <= times[0]))
+            and (b.until_ms is None or (times[1] is not None and times[1] <= b.until_ms))
+            for b in brought
+        )
+        for (_, partition), (start, end) in window.items()
+    )
+
+
+def _against(
+    control: ControlPlane,
+    made: plan.Plan,
+    life: Life,
+    target: Topic | None,
+    create: NewTopic | None,
+    ages: Mapping[int, int],
+    size: int,
+    limits: Limits,
+    now: float,
+) -> tuple[list[Objection], int]:
+    (route,) = made.routes
+    topics = {route.to: target} if target else {route.to: _imagined(create)} if create else {}
+    configs = control.effective_topic_configs([route.to], checks.CONFIGS) if target else {}
+    if create:
+        configs = {route.to: dict(create.config)}
+    older = {
+        (route.topic, config): sum(count for at, count in ages.items() if at < before)
+        for config, before in checks.too_old_before(configs.get(route.to, {}), round(now * 1000)).items()
+    }
+    sizes = {key: size // max(1, len(made.window)) for key in made.window}
+    facts = checks.Facts(topics, configs, (), older, sizes)
+    # To bring a topic back to itself is what an archive is for.
+    elsewhere = replace(made, source_cluster=f"archive of {made.source_cluster}")
+    largest = int(configs.get(route.to, {}).get(checks.MAX_BYTES, 0)) or 1_048_588
+    return checks.object_to(elsewhere, facts, limits, round(now * 1000)), largest
+
+
+def _imagined(new: NewTopic) -> Topic:
+    return Topic(new.name, "", False, tuple(Partition(new.name, p, (), (), -1) for p in range(new.partitions)))
+
+
+def refuse(prepared: list[Prepared], *, accept_loss: bool) -> None:
+    """Raise Refused with the first objection that is not accepted."""
+    for one in prepared:
+        for objection in one.objections:
+            if not one.finished and not (objection.loss and accept_loss):
+                raise Refused(objection.text, objection.hint)
+
+
+def run(
+    prepared: list[Prepared],
+    order: Order,
+    target: tuple[Target, ControlPlane],
+    journal: Database,
+    rate: Rate,
+    confirm: str | None = None,
+) -> Restored:
+    """Bring everything back; what came of it."""
+    refuse(prepared, accept_loss=order.accept_loss)
+    began, restored, ids = time.monotonic(), Restored(), dict[str, set[str]]()
+    for one in prepared:
+        restored.damaged = [error.name for error in one.files.damaged]
+        ids.setdefault(one.to, set()).add(one.plan.id)
+        ids[one.to] |= {k.id for k in history.known(journal, "restore") if [one.life.topic, one.to] in [r[:2] for r in k.plan["routes"]]}  # fmt: skip
+        if one.finished:
+            events.note(f"{one.plan.words}: it was all brought back before")
+        else:
+            _bring(one, order, target, journal, rate, confirm, restored)
+        if one.to not in restored.topics:
+            restored.topics.append(one.to)
+    if order.groups:
+        newest = {one.to: one for one in prepared}
+        for to, one in newest.items():
+            _move_groups(one, frozenset(ids[to]), target, restored)
+    restored.seconds = round(time.monotonic() - began, 3)
+    return restored
+
+
+def _bring(
+    one: Prepared,
+    order: Order,
+    target: tuple[Target, ControlPlane],
+    journal: Database,
+    rate: Rate,
+    confirm: str | None,
+    restored: Restored,
+) -> None:
+    made, control = one.plan, target[1]
+    contexts.refuse_protected_cluster(made.target_cluster, confirm)
+    if one.create is not None and _create(control, one.create):
+        restored.created.append(one.to)
+    reading = Source(one.files, one.life, made.window, one.brought)
+    job = Job(
+        "restore",
+        made.id,
+        made.name,
+        f"thor replay {made.words}",
+        one.document,
+        slots(made.window, made.places()),
+        one.largest,
+        one.last_at,
+    )
+    goal = Cluster(target[0].connection, control, made.target_cluster, (one.to,))
+    route = routes.replay(made, filters.matcher(order.wanted))
+    target_id = control.topics([one.to])[one.to].id
+    copied = perform(job, reading, route, goal, journal, rate, facts=lambda: {"target_id": target_id})
+    restored.records += copied.total_sent
+    restored.bytes += copied.sent_bytes
+    for why, count in (*copied.left.items(), ("brought before", reading.left)):
+        if count:
+            restored.left[why] = restored.left.get(why, 0) + count
+
+
+def _create(control: ControlPlane, new: NewTopic) -> bool:
+    """Create a topic and wait until it is known; False where it is there already."""
+    if control.topics([new.name]):
+        return False
+    error = control.create_topics([new])[new.name]
+    if error is not None:
+        raise error
+    events.note(f"created {new.name} with {new.partitions} partitions and {len(new.config)} settings of its own")
+    give_up = time.monotonic() + 20
+    while time.monotonic() < give_up:
+        found = control.topics([new.name]).get(new.name)
+        if found is not None and all(p.leader >= 0 for p in found.partitions):
+            return True
+        time.sleep(0.05)
+    raise Failed(f"{new.name} was created, and has no leaders yet", "Run it again once the cluster is well.")
+
+
+def _move_groups(one: Prepared, ids: frozenset[str], target: tuple[Target, ControlPlane], restored: Restored) -> None:
+    """Set what groups had committed in the topic to the same records in the one that came back."""
+    (route,) = one.plan.routes
+    if route.partitions != route.to_partitions:
+        events.warn(f"group offsets of {route.topic} are not translated: {route.to} has another number of partitions")
+        return
+    wanted: dict[TopicPartition, dict[str, int]] = {
+        (route.to, partition): dict(head.groups) for partition, head in one.life.heads.items() if head.groups
+    }
+    olds = {key: set(groups.values()) for key, groups in wanted.items()}
+    held = target[1].offsets(list(olds))
+    new = translate.translated(target[0].connection, ids, olds, held)
+    by_group: dict[str, dict[TopicPartition, int]] = {}
+    for key, groups in wanted.items():
+        for group, old in groups.items():
+            if (key, old) in new:
+                by_group.setdefault(group, {})[key] = new[key, old]
+    for group, offsets in sorted(by_group.items()):
+        try:
+            target[1].commit_offsets(group, offsets)
+            restored.groups += len(offsets)
+        except AsgardError as error:
+            restored.refused[group] = error.what
+            events.warn(f"the offsets of the group {group} were not set: {error.what}")

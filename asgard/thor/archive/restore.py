@@ -1,0 +1,176 @@
+"""Records of an archive brought back into topics: what is missing there, each record once, in its partition and order.
+
+Of a topic that still lives, only offsets below its first one are brought back: the others are there. What an earlier restore brought
+to the same topic is not brought again. Pure but for the reading of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from asgard.kafka.data import Read
+from asgard.kafka.model import NewTopic, Topic
+from asgard.thor.archive import read
+from asgard.thor.archive.model import Head, Shard
+from asgard.thor.replay.history import Known
+from asgard.thor.replay.model import Batch, TopicPartition
+
+AT_ONCE = 4
+"""Partitions whose files are read in turn, so that several leaders are written to."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """One life of a topic in an archive: its shards by partition, and what it needs to be created again."""
+
+    topic: str
+    topic_id: str
+    cluster_id: str
+    heads: dict[int, Head]
+
+    @property
+    def partitions(self) -> int:
+        return max((head.facts.partitions for head in self.heads.values()), default=0)
+
+    def new_topic(self, name: str, brokers: int) -> NewTopic:
+        """The topic as it was, with as many replicas as there are brokers for."""
+        newest = max(self.heads.values(), key=lambda head: head.at)
+        configs = {k: v for k, v in newest.facts.config.items() if "throttled" not in k}
+        return NewTopic(name, self.partitions, max(1, min(newest.facts.replication, brokers)), configs)
+
+
+def lives(plan: read.Plan) -> dict[str, list[Life]]:
+    """The lives of each topic that have files in the window, the oldest first."""
+    found: dict[tuple[str, str], Life] = {}
+    for shard, head in plan.heads.items():
+        life = found.setdefault((shard.topic, shard.topic_id), Life(shard.topic, shard.topic_id, head.cluster_id, {}))
+        life.heads[shard.partition] = head
+    with_files = {(shard.topic, shard.topic_id) for shard, files in plan.files.items() if files}
+    by_topic: dict[str, list[Life]] = {}
+    for key, life in found.items():
+        if key in with_files:
+            by_topic.setdefault(life.topic, []).append(life)
+    return {topic: sorted(all_, key=lambda life: min(h.at for h in life.heads.values())) for topic, all_ in by_topic.items()}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What an earlier restore brought to the same topic: offsets `[start, end)` of a shard with times in its window."""
+
+    shard: Shard
+    start: int
+    end: int
+    from_ms: int | None
+    until_ms: int | None
+
+
+def window(
+    plan: read.Plan, life: Life, still: Topic | None, first_offsets: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, tuple[int, int]]:
+    """The offsets of a life that are to be brought back. `still` is the topic where it still lives, with its first offsets."""
+    found = {}
+    for partition, head in sorted(life.heads.items()):
+        files = plan.files.get(head.shard, ())
+        if not files:
+            continue
+        start, end = files[0].start, files[-1].end
+        if still is not None and still.id == life.topic_id:
+            end = min(end, first_offsets.get((life.topic, partition), start))
+        if end > start:
+            found[life.topic, partition] = (start, end)
+    return found
+
+
+def records_in(
+    plan: read.Plan, life: Life, window: Mapping[TopicPartition, tuple[int, int]]
+) -> tuple[int, int, dict[int, int]]:
+    """At most so many records and bytes (keys, values, headers), and records by the time (ms) of the newest beside them."""
+    count = size = 0
+    times: dict[int, int] = {}
+    for (_, partition), (_, end) in window.items():
+        for file in plan.files.get(life.heads[partition].shard, ()):
+            if file.start < end:
+                count += file.records
+                size += file.raw_bytes
+                times[file.last_ms or 0] = times.get(file.last_ms or 0, 0) + file.records
+    return count, size, times
+
+
+@dataclass
+class Source:
+    """Reads a life's files for a copy. Each file is checked before the first of its records is given."""
+
+    plan: read.Plan
+    life: Life
+    window: Mapping[TopicPartition, tuple[int, int]]
+    brought: Sequence[Brought] = ()
+    left: int = 0
+    """Records that an earlier restore had brought."""
+    _most: tuple[int, int] = field(default=(2000, 8 * 1024 * 1024))
+
+    def ask(self, records: int, size_bytes: int) -> None:
+        self._most = records, size_bytes
+
+    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[Batch]:
+        self.left = 0
+        waiting = [(key, start.get(key, low), high) for key, (low, high) in sorted(self.window.items())]
+        reading: list[Iterator[Batch]] = []
+        while waiting or reading:
+            while waiting and len(reading) < AT_ONCE:
+                key, at, end = waiting.pop(0)
+                if at < end:
+                    reading.append(self._partition(key, at, end))
+            for one in list(reading):
+                batch = next(one, None)
+                if batch is None:
+                    reading.remove(one)
+                else:
+                    yield batch
+
+    def _partition(self, key: TopicPartition, at: int, end: int) -> Iterator[Batch]:
+        shard = self.life.heads[key[1]].shard
+        brought = [b for b in self.brought if b.shard == shard]
+        records: list[Read] = []
+        size = 0
+        for record in read.records(self.plan, shard, at):
+            if record.offset >= end:
+                break
+            if any(_covers(b, record) for b in brought):
+                self.left += 1
+                continue
+            records.append(record)
+            size += len(record.key or b"") + len(record.value or b"")
+            if len(records) >= self._most[0] or size >= self._most[1]:
+                yield Batch(records, {key: record.offset + 1})
+                records, size = [], 0
+        yield Batch(records, {key: end})
+
+
+def _covers(brought: Brought, record: Read) -> bool:
+    if not brought.start <= record.offset < brought.end:
+        return False
+    return read.Window((), brought.from_ms, brought.until_ms).has(record.timestamp_ms)
+
+
+def brought_before(
+    finished: Sequence[Known], archive: str, target_cluster: str, target: Topic | None, firsts: Mapping[TopicPartition, int]
+) -> list[Brought]:
+    """What finished restores brought to a topic and what still stands there, as `firsts`, its first offsets, tell.
+
+    A restore of some records only (a filter) says nothing about the others.
+    """
+    found = []
+    for known in finished:
+        plan = known.plan
+        if plan.get("archive") != archive or plan.get("target") != target_cluster or plan.get("filtered"):
+            continue
+        if target is None or known.last.get("target_id") != target.id:
+            continue
+        gone = {p for p, end in plan["target_ends"] if firsts.get((target.name, p), 0) > end}
+        found += [
+            Brought(Shard(topic, plan["topic_id"], partition), start, end, plan["from_ms"], plan["until_ms"])
+            for topic, partition, start, end in plan["window"]
+            if partition not in gone
+        ]
+    return found
