@@ -293,6 +293,26 @@ def _refused(error: KafkaError) -> bool:
     return error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 
 
+def delete_records(
+    connection: Connection, before: Mapping[tuple[str, int], int], *, deadline_s: float = 30
+) -> dict[tuple[str, int], AsgardError | None]:
+    """Delete the records below an offset of each partition; None where it worked. There is no way back."""
+    from confluent_kafka.admin import AdminClient
+
+    client = AdminClient({**connection.for_librdkafka(), "log_level": 0})
+    positions = [Position(*key, offset) for key, offset in before.items()]
+    if not positions:
+        return {}
+    answers: dict[tuple[str, int], AsgardError | None] = {}
+    for position, answer in client.delete_records(positions, request_timeout=deadline_s).items():
+        try:
+            answer.result()
+            answers[position.topic, position.partition] = None
+        except KafkaException as error:
+            answers[position.topic, position.partition] = explain(error.args[0], connection)
+    return answers
+
+
 def explain(error: KafkaError, connection: Connection) -> AsgardError:
     """librdkafka's error as a sentence of ours."""
     code, servers = error.code(), connection.bootstrap_servers

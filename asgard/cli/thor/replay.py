@@ -49,10 +49,12 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done
 
 @command(
     app,
-    example="asgard thor replay orders --to orders.replayed --from 2h --until 1h --dry-run\nasgard thor replay 'orders.*' --to-context dr --from 2026-11-24T09:00 --rate 20MB/s --yes",
+    example="asgard thor replay orders --to orders.replayed --from 2h --until 1h --dry-run\nasgard thor replay 'orders.*' --to-context dr --from 2026-11-24T09:00 --rate 20MB/s --yes\nasgard thor replay orders --from-archive s3://backup/kafka --create --groups --yes",
 )
 def replay(
-    topics: Annotated[list[str], typer.Argument(metavar="TOPIC...", help="Topics to copy; * and ? are wild.")],
+    topics: Annotated[
+        list[str] | None, typer.Argument(metavar="TOPIC...", help="Topics to copy; * and ? are wild.")
+    ] = None,
     to: Annotated[
         str | None,
         typer.Option("--to", metavar="TOPIC", help="The target topic; {topic} is the source's name, the default."),
@@ -91,6 +93,29 @@ def replay(
         typer.Option("--accept-loss", help="Go ahead although the target's retention or clock changes what arrives."),
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Replay once more what was replayed before.")] = False,
+    from_archive: Annotated[
+        str | None,
+        typer.Option(
+            "--from-archive",
+            metavar="ARCHIVE",
+            help="Bring records back out of an archive, a directory or s3://bucket/prefix, in place of a cluster's topics.",
+        ),
+    ] = None,
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint-url", metavar="URL", help="With --from-archive s3://…: another service than Amazon's."
+        ),
+    ] = None,
+    groups: Annotated[
+        bool,
+        typer.Option(
+            "--groups", help="With --from-archive: set what groups had committed, translated to the new offsets."
+        ),
+    ] = False,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="With --from-archive: leave damaged or missing files out.")
+    ] = False,
     dry_run: DryRun = False,
     limits: LimitsPath = None,
     context: Context = None,
@@ -102,7 +127,8 @@ def replay(
     """Copy a window of topics to another topic or cluster: each record exactly once, in order, with its key, headers and time.
 
     Interrupted or killed, the same command goes on where it was; once it is through, it says so and copies nothing. Exits with 1
-    where records were deleted before they could be read.
+    where records were deleted before they could be read. With --from-archive what is missing comes back out of an archive, each file
+    verified before a record of it is copied; exits with 1 where a file is damaged or missing.
     """
     from asgard.journal.store.database import open_journal
     from asgard.kafka import target
@@ -114,6 +140,22 @@ def replay(
     pace = rate_of(rate, records, given.rate_bytes_per_s)
     wanted = filters.Filter(tuple(key or ()), tuple(header or ()), tuple(field or ()))
     filters.matcher(wanted)
+    if from_archive is not None:
+        from asgard.cli.thor import restore
+
+        where = restore.Where(from_archive, endpoint_url, groups=groups, skip_damaged=skip_damaged)
+        asked = restore.Asked(
+            tuple(topics or ()), to, (begin, until), wanted, create=create, accept_loss=accept_loss, again=again
+        )
+        if to_context or to_bootstrap_server:
+            raise WrongUsage("--from-archive has one cluster", "Name the target with --context or --bootstrap-server.")
+        into = target.pick(context, bootstrap_server, command_config)
+        return restore.run(where, asked, into, given, pace, confirm, now, dry_run=dry_run)
+    if not topics or endpoint_url or groups or skip_damaged:
+        raise WrongUsage(
+            "no topic is named" if not topics else "--endpoint-url, --groups and --skip-damaged go with --from-archive",
+            "As in: asgard thor replay orders --to orders.replayed --from 2h",
+        )
     request = replaying.Request(
         tuple(topics),
         to,

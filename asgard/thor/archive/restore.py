@@ -154,7 +154,11 @@ def _covers(brought: Brought, record: Read) -> bool:
 
 
 def brought_before(
-    finished: Sequence[Known], archive: str, target_cluster: str, target: Topic | None, firsts: Mapping[TopicPartition, int]
+    finished: Sequence[Known],
+    archive: str,
+    target_cluster: str,
+    target: Topic | None,
+    firsts: Mapping[TopicPartition, int],
 ) -> list[Brought]:
     """What finished restores brought to a topic and what still stands there, as `firsts`, its first offsets, tell.
 

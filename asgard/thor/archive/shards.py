@@ -122,7 +122,8 @@ class Shards:
             self.close(key, container.end)
 
     def _container(self, head: Head) -> Container:
-        block = max(_LEAST_BLOCK_BYTES, min(_MOST_BLOCK_BYTES, BLOCKS_BYTES // max(1, len(self._open))))
+        share = min(BLOCKS_BYTES // max(1, len(self._open)), self.rolling.bytes // 8)
+        block = max(_LEAST_BLOCK_BYTES, min(_MOST_BLOCK_BYTES, share))
         path = self.storage.workplace() / f"{os.urandom(8).hex()}.avro"
         return Container(path, head.shard, head.end, self.codec, block)
 

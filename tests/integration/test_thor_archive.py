@@ -1,0 +1,199 @@
+"""Archives of real topics: whole after kills, restored as they were, shared by processes that fence each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asgard.kafka import data
+from asgard.kafka.admin import connect
+from asgard.thor.archive import read, storage, verify
+from tests.harness import RealCluster
+from tests.harness.archives import Seen, aborted, in_order, seen, written
+
+pytestmark = pytest.mark.kafka
+
+ASGARD = Path(sys.executable).with_name("asgard")
+
+
+class Desk:
+    """`asgard thor …` against one cluster, with a home of its own."""
+
+    def __init__(self, cluster: RealCluster, home: Path) -> None:
+        self.cluster, self.home = cluster, home
+
+    def start(self, *args: str | Path) -> subprocess.Popen[str]:
+        environment = {**os.environ, "ASGARD_HOME": str(self.home)}
+        return subprocess.Popen(
+            [str(ASGARD), "thor", *map(str, args), "--bootstrap-server", self.cluster.bootstrap_servers],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+
+    def run(self, *args: str | Path, code: int = 0) -> Any:
+        """Run to its end; its document."""
+        process = self.start(*args, "--json")
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == code and "Traceback" not in err, f"{process.returncode}\n{out}\n{err}"
+        return json.loads(out) if out.strip() else err
+
+    def archived(self, place: Path, topic: str) -> list[Seen]:
+        """Every record of an archive, by partition in order."""
+        plan = read.plan(storage.open_storage(str(place)), read.Window((topic,)))
+        assert plan.damaged == ()
+        found = []
+        for shard in sorted(plan.files):
+            for r in read.records(plan, shard):
+                headers = tuple((n, v) for n, v in r.headers if n != "asgard.replay")
+                found.append((r.partition, r.key, r.value, headers, r.timestamp_ms))
+        return found
+
+
+@pytest.fixture
+def desk(plain_broker: RealCluster, own_home: Path) -> Iterator[Desk]:
+    yield Desk(plain_broker, own_home)
+
+
+def test_a_topic_that_was_deleted_comes_back_with_its_order_settings_and_groups(
+    desk: Desk, topic_name: str, tmp_path: Path
+) -> None:
+    connection = desk.cluster.connection
+    sent = written(connection, topic_name, 3000)
+    aborted(connection, topic_name, 30)
+    sent += written(connection, topic_name, 3000, seed=2)
+    old = {(topic_name, 0): 700, (topic_name, 1): 0, (topic_name, 2): 100_000}
+    with connect(connection) as control:
+        ends = control.offsets(list(old))
+        old[topic_name, 2] = ends[topic_name, 2].end
+        control.commit_offsets(f"g-{topic_name}", old)
+    done = desk.run("archive", "run", topic_name, "--to", tmp_path / "a", "--roll-size", "100KiB")
+    assert done["records"] == 6000 and done["files"] > 3
+    assert done["gaps"] == {"transactions": 33}, "30 aborted records and a marker in each partition"
+    assert desk.archived(tmp_path / "a", topic_name) == in_order(sent)
+    assert desk.run("archive", "run", topic_name, "--to", tmp_path / "a")["records"] == 0
+    rest = seen(connection, topic_name)
+    before_old = _after(connection, topic_name, old)
+    with connect(connection) as control:
+        control.delete_topics([topic_name])
+    restore = ("replay", topic_name, "--from-archive", tmp_path / "a", "--create", "--groups", "--yes")
+    dry = desk.run(*restore, "--dry-run")
+    assert dry[0]["records_at_most"] == 6000 and dry[0]["create"]
+    done = desk.run(*restore)
+    assert (done["records"], done["created"], done["groups"]) == (6000, [topic_name], 3)
+    assert seen(connection, topic_name) == rest == in_order(sent)
+    with connect(connection) as control:
+        assert control.topic_configs([topic_name])[topic_name]["retention.ms"] == "-1"
+        new = control.group_offsets()[f"g-{topic_name}"]
+    assert _after(connection, topic_name, new) == before_old, "each group goes on with the same record"
+    assert desk.run(*restore)["records"] == 0, "what is there is not brought a second time"
+    assert seen(connection, topic_name) == rest
+
+
+def _after(connection: Any, topic: str, offsets: dict[tuple[str, int], int]) -> dict[int, tuple[int, bytes | None]]:
+    """How many records a group that committed these offsets would still read of each partition, and the first of them."""
+    with connect(connection) as control:
+        held = control.offsets(list(offsets))
+    found: dict[int, list[bytes | None]] = {p: [] for _, p in offsets}
+    for batch in data.read(connection, held):
+        for r in batch:
+            if r.offset >= offsets[r.topic, r.partition]:
+                found[r.partition].append(r.value)
+    return {p: (len(values), values[0] if values else None) for p, values in found.items()}
+
+
+def test_an_archive_that_is_killed_again_and_again_holds_each_record_once(
+    desk: Desk, topic_name: str, tmp_path: Path
+) -> None:
+    sent = written(desk.cluster.connection, topic_name, 40_000, size=600)
+    killed = 0
+    for wait_s in (0.6, 0.9, 1.0, 1.1, 1.2):
+        process = desk.start("archive", "run", topic_name, "--to", tmp_path / "a", "--roll-size", "200KiB")
+        try:
+            process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.communicate()
+    assert killed >= 3
+    desk.run("archive", "run", topic_name, "--to", tmp_path / "a", "--roll-size", "200KiB")
+    assert desk.archived(tmp_path / "a", topic_name) == in_order(sent)
+    verdict = verify.verify(storage.open_storage(str(tmp_path / "a")))
+    assert (verdict.damaged, verdict.strays) == ([], [])
+    assert not [path for path in (tmp_path / "a" / ".incomplete").iterdir() if any(path.glob("*.avro"))]
+
+
+def test_processes_share_a_topic_and_the_former_owner_of_a_partition_adds_nothing(
+    desk: Desk, topic_name: str, tmp_path: Path
+) -> None:
+    connection = desk.cluster.connection
+    sent = written(connection, topic_name, 2000, partitions=4)
+    follow = ("archive", "run", topic_name, "--to", tmp_path / "a", "--follow", "--roll-age", "1s")
+    first = desk.start(*follow)
+    place = storage.open_storage(str(tmp_path / "a"))
+    _wait_for(place, topic_name, 2000)
+    os.kill(first.pid, signal.SIGSTOP)  # it does not know yet that others take its partitions
+    sent += written(connection, topic_name, 2000, partitions=4, seed=2)
+    second = desk.start(*follow)
+    try:
+        _wait_for(place, topic_name, 4000)
+        os.kill(first.pid, signal.SIGCONT)
+        sent += written(connection, topic_name, 2000, partitions=4, seed=3)
+        _wait_for(place, topic_name, 6000)
+        time.sleep(2)
+    finally:
+        for process in (first, second):
+            process.send_signal(signal.SIGTERM)
+        told = [process.communicate(timeout=60) for process in (first, second)]
+    assert [p.returncode for p in (first, second)] == [130, 130], told
+    assert desk.archived(tmp_path / "a", topic_name) == in_order(sent)
+    assert verify.verify(place).damaged == []
+
+
+def _wait_for(place: storage.Storage, topic: str, records: int) -> None:
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        heads, damaged = read.heads(place, read.Window((topic,)))
+        assert not damaged
+        if sum(head.records for head in heads.values()) >= records:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{sum(head.records for head in heads.values())} of {records} records are archived")
+
+
+def test_what_was_deleted_is_named_and_only_what_is_missing_comes_back(
+    desk: Desk, topic_name: str, tmp_path: Path
+) -> None:
+    connection = desk.cluster.connection
+    sent = written(connection, topic_name, 900)
+    desk.run("archive", "run", topic_name, "--to", tmp_path / "a")
+    with connect(connection) as control:
+        ends = control.offsets([(topic_name, p) for p in range(3)])
+    assert set(data.delete_records(connection, {key: o.end // 2 for key, o in ends.items()}).values()) == {None}
+    gone = sum(o.end // 2 for o in ends.values())
+    restore = ("replay", topic_name, "--from-archive", tmp_path / "a", "--yes")
+    assert desk.run(*restore)["records"] == gone
+    assert sorted(map(str, seen(connection, topic_name))) == sorted(map(str, sent))
+    assert desk.run(*restore)["records"] == 0
+    # All of it, and the copies: now they are missing again.
+    with connect(connection) as control:
+        ends = control.offsets([(topic_name, p) for p in range(3)])
+    data.delete_records(connection, {key: o.end for key, o in ends.items()})
+    assert desk.run(*restore)["records"] == 900
+    assert sorted(map(str, seen(connection, topic_name))) == sorted(map(str, sent))
+    # Records that expire before they are archived.
+    written(connection, topic_name, 300, seed=5)
+    with connect(connection) as control:
+        ends = control.offsets([(topic_name, p) for p in range(3)])
+    data.delete_records(connection, {key: o.end for key, o in ends.items()})
+    written(connection, topic_name, 300, seed=6)
+    done = desk.run("archive", "run", topic_name, "--to", tmp_path / "a")
+    assert done["records"] == 300 and done["gaps"]["expired"] > 900
+    assert "expired" in desk.run("archive", "list", tmp_path / "a")["topics"][0]["gaps"]
