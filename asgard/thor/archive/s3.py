@@ -25,6 +25,8 @@ PART_BYTES = 8 * 1024 * 1024
 CONNECT_S, READ_S, TRIES = 5.0, 30.0, 8
 _AGAIN = "Run it again: nothing is lost, it goes on from the manifest."
 _TIMES_TRIED = 3
+_CUT = {"EntityTooSmall", "InvalidPart", "BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "NoSuchUpload", "InvalidRequest"}  # fmt: skip
+"""What a service says of an upload that did not arrive as it was sent."""
 _REFUSED = {"AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403", "PermanentRedirect", "AuthorizationHeaderMalformed", "InvalidClientTokenId", "AuthFailure", "UnrecognizedClientException"}  # fmt: skip
 
 
@@ -53,7 +55,8 @@ class Bucket:
             retries = {"max_attempts": TRIES, "mode": "standard"}
             config = Config(connect_timeout=CONNECT_S, read_timeout=self._read_s, retries=retries)
             with self._told():
-                self._known = boto3.client("s3", endpoint_url=self._endpoint, config=config)
+                # A session of its own: boto3's common one keeps credentials that it saw first.
+                self._known = boto3.session.Session().client("s3", endpoint_url=self._endpoint, config=config)
         return self._known
 
     def workplace(self) -> Path:
@@ -64,17 +67,28 @@ class Bucket:
     def put(self, name: str, file: Path, sha256: str) -> None:
         size = file.stat().st_size
         for last in (*[False] * (_TIMES_TRIED - 1), True):
-            with self._told(), file.open("rb") as content:
-                if size <= PART_BYTES:
-                    self._put_small(name, content.read())
-                else:
-                    self._put_parts(name, content)
-                there = int(self._s3.head_object(Bucket=self._bucket, Key=self._prefix + name)["ContentLength"])
+            there = self._put_once(name, file, size)
             if there == size:
                 file.unlink()
                 return
             if last:
                 raise Unreachable(f"{self.url}/{name} has {there} of {size} bytes after {_TIMES_TRIED} uploads", _AGAIN)
+
+    def _put_once(self, name: str, file: Path, size: int) -> int:
+        """Upload a file; how many bytes are there then."""
+        from botocore.exceptions import ClientError
+
+        with self._told(), file.open("rb") as content:
+            try:
+                if size <= PART_BYTES:
+                    self._put_small(name, content.read())
+                else:
+                    self._put_parts(name, content)
+            except ClientError as error:
+                if _code(error) not in _CUT:
+                    raise
+                return 0
+            return int(self._s3.head_object(Bucket=self._bucket, Key=self._prefix + name)["ContentLength"])
 
     def _put_small(self, name: str, content: bytes) -> None:
         self._s3.put_object(
