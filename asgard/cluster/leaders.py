@@ -7,13 +7,13 @@ So first it is said what would be lost and which broker to bring back instead.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from asgard.cluster import health
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.core.units import format_size
-from asgard.kafka.model import Broker, Partition, Topic
+from asgard.kafka.model import Broker, Move, Partition, Topic
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.temporary import is_unknown_topic
 
@@ -87,6 +87,32 @@ def preferred(control: ControlPlane, partitions: Collection[Partition]) -> Elect
     answers = control.elect_preferred_leaders([(p.topic, p.partition) for p in partitions]) if partitions else {}
     there = {key: error for key, error in answers.items() if error is None or not is_unknown_topic(error)}
     return _elected({key: error.what if error else None for key, error in there.items()})
+
+
+def order(control: ControlPlane, wanted: Mapping[TopicPartition, tuple[int, ...]]) -> int:
+    """Give replica lists that have these members this order, and let the first one lead. How many were changed.
+
+    Those whose members are others by now belong to whoever moved them.
+    """
+    there = {
+        (p.topic, p.partition): p
+        for t in control.topics({topic for topic, _ in wanted}).values()
+        for p in t.partitions
+        if (p.topic, p.partition) in wanted
+    }
+    moves = [
+        Move(*key, wanted[key])
+        for key, p in there.items()
+        if set(p.replicas) == set(wanted[key]) and p.replicas != wanted[key] and not health.moving(p)
+    ]
+    errors = control.reassign(moves) if moves else {}
+    for (topic, partition), error in errors.items():
+        if error is not None and not is_unknown_topic(error):
+            raise Failed(f"the order of the replicas of {topic}-{partition} was refused: {error.what}", error.hint)
+    led = [key for key, p in there.items() if set(p.replicas) == set(wanted[key]) and wanted[key][0] in p.isr]
+    if led:
+        control.elect_preferred_leaders(led)  # one that is refused has another leader: the order is what lasts
+    return len(moves)
 
 
 def danger(p: Partition, brokers: Collection[Broker], sizes: dict[tuple[int, str, int], int]) -> Danger:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from asgard.cluster import leaders, look
 from asgard.cluster.limits import Limits
-from asgard.compose import holding, settle
+from asgard.compose import data_steps, holding, settle
 from asgard.core.errors import Failed, Refused
 from asgard.core.schema import recipe as schema
 from asgard.kafka.ports import ControlPlane, NodeControl
@@ -61,6 +61,9 @@ class Steps:
             "rolling-restart": self.rolling_restart,
             "notify": self.notify,
             "run": self.run_program,
+            "archive": lambda attempt: data_steps.run_archive(self.target, attempt),
+            "restore": lambda attempt: data_steps.run_restore(self.target, attempt, self.limits, self.confirm),
+            "move-coordinator": self.move_coordinator,
         }
 
     @contextlib.contextmanager
@@ -178,6 +181,11 @@ class Steps:
             "done", f"{len(ids)} node{'s' if len(ids) > 1 else ''} restarted, one by one: {', '.join(map(str, ids))}"
         )
 
+    def move_coordinator(self, attempt: Attempt) -> Done:
+        """Let another broker coordinate a group for a while."""
+        with self.change(attempt) as held:
+            return data_steps.move_coordinator(held, attempt)
+
     def notify(self, attempt: Attempt) -> Done:
         """Tell whom the step names, else whom the policy names; what was told stands in the journal."""
         from asgard.thor.heal import notify
@@ -240,7 +248,12 @@ def priorities() -> dict[str, Priority]:
     from asgard.cluster.moves.decide import PRIORITIES
     from asgard.journal.leases import Priority
 
-    return {**dict(PRIORITIES.items()), "elect": Priority.BALANCE, "rolling-restart": Priority.CHANGE}
+    return {
+        **dict(PRIORITIES.items()),
+        "elect": Priority.BALANCE,
+        "rolling-restart": Priority.CHANGE,
+        "move-coordinator": Priority.HEAL,
+    }
 
 
 def _wants_rates(recipe: Recipe) -> bool:

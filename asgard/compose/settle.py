@@ -24,6 +24,7 @@ EXECUTION = "asgard.execution/v1"
 SCRATCH_TOPICS = "asgard.scratch-topics/v1"
 FAULT = "asgard.fault/v1"
 COPY_QUOTA = "asgard.copy-quota/v1"
+COORDINATOR = "asgard.coordinator/v1"
 RECOVER_WAIT_S = 120.0
 """How long `asgard recover` waits for moves that a dead run submitted: about two batches."""
 
@@ -66,12 +67,19 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
         with _reached(operation, lease, control) as cluster:
             return quota.lift(cluster, operation.undo)
 
+    def coordinator_moved(operation: Operation, lease: Lease) -> str:
+        from asgard.thor import coordinator
+
+        with _reached(operation, lease, control) as cluster:
+            return coordinator.put_back(cluster, operation.undo)
+
     return {
         COPY_QUOTA: copy_quota,
         REASSIGNMENT: executed,
         EXECUTION: executed,
         SCRATCH_TOPICS: scratch_topics,
         FAULT: fault,
+        COORDINATOR: coordinator_moved,
     }
 
 

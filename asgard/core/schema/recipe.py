@@ -79,6 +79,13 @@ def _factors(value: Any) -> Any:
     return dict(value)
 
 
+def _topics(value: Any) -> Any:
+    if value is None:
+        return []
+    found = value if isinstance(value, list) else [part.strip() for part in str(value).split(",")]
+    return [str(topic) for topic in found if topic]
+
+
 def _grace(value: Any) -> Any:
     return None if value == "policy" else seconds(value)
 
@@ -184,6 +191,42 @@ class Run(StepModel):
     timeout: OptionalSeconds = 60.0
 
 
+Topics = Annotated[
+    list[str], BeforeValidator(_topics), WithJsonSchema({"oneOf": [{"type": "string"}, {"type": "array"}]})
+]
+Optional = Annotated[str | None, BeforeValidator(lambda value: value or None)]
+
+
+class Archive(StepModel):
+    """Archive what is new in topics, as `asgard thor archive run` does."""
+
+    topics: Topics
+    to: Text = Field(description="a directory, or s3://bucket/prefix")
+    endpoint_url: Optional = None
+    rate: OptionalByteRate = Field(default=None, description="read no faster than this, as in 50MB/s")
+
+
+class Restore(StepModel):
+    """Bring back what is missing, as `asgard thor replay --from-archive` does; without topics and times those of the alert."""
+
+    archive: Text = Field(description="a directory, or s3://bucket/prefix")
+    topics: Topics = Field(default_factory=list)
+    to: Optional = Field(default=None, description="another topic, with {topic} for the name of the archived one")
+    from_time: Optional = Field(default=None, description="only records from then on (UTC), as in 2026-11-24T09:00")
+    until_time: Optional = Field(default=None, description="only records before then")
+    endpoint_url: Optional = None
+    create: bool = Field(default=False, description="create a topic that is not there, as it was")
+    groups: bool = Field(default=False, description="set what groups had committed to the same records")
+    rate: OptionalByteRate = Field(default=None, description="as in 50MB/s; else the throttle of the limits")
+
+
+class MoveCoordinator(StepModel):
+    """Let another broker coordinate a consumer group until it works again, then put it back."""
+
+    group: Text
+    wait: Seconds = Field(default=60, description="how long the group may take")
+
+
 ACTIONS: dict[str, type[StepModel]] = {
     "heal": Heal,
     "drain": Drain,
@@ -198,6 +241,9 @@ ACTIONS: dict[str, type[StepModel]] = {
     "verify": Verify,
     "notify": Notify,
     "run": Run,
+    "archive": Archive,
+    "restore": Restore,
+    "move-coordinator": MoveCoordinator,
 }
 """What a step can do, and what it is made of."""
 
@@ -210,6 +256,8 @@ SHORT = {
     "verify": "that",
     "notify": "text",
     "run": "command",
+    "restore": "archive",
+    "move-coordinator": "group",
 }
 """The key that a step means where its action is followed by something that is no mapping of its keys."""
 

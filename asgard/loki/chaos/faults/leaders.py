@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from asgard.cluster import health
-from asgard.core.errors import Failed, Refused, WrongUsage
-from asgard.kafka.model import Move, Partition
-from asgard.kafka.ports import ControlPlane
-from asgard.kafka.temporary import is_unknown_topic
+from asgard.cluster.leaders import order
+from asgard.core.errors import Refused, WrongUsage
+from asgard.kafka.model import Partition
 from asgard.loki.chaos.kind import Kind, Plan, Reach
 from asgard.loki.chaos.site import Site
 
@@ -54,32 +53,6 @@ def _whole(p: Partition) -> bool:
 def _turned(replicas: tuple[int, ...], by: int) -> tuple[int, ...]:
     by %= len(replicas)
     return (*replicas[by:], *replicas[:by])
-
-
-def order(control: ControlPlane, wanted: Mapping[tuple[str, int], tuple[int, ...]]) -> int:
-    """Give replica lists that have these members this order, and let the first one lead. How many were changed.
-
-    Those whose members are others by now belong to whoever moved them.
-    """
-    there = {
-        (p.topic, p.partition): p
-        for t in control.topics({topic for topic, _ in wanted}).values()
-        for p in t.partitions
-        if (p.topic, p.partition) in wanted
-    }
-    moves = [
-        Move(*key, wanted[key])
-        for key, p in there.items()
-        if set(p.replicas) == set(wanted[key]) and p.replicas != wanted[key] and not health.moving(p)
-    ]
-    errors = control.reassign(moves) if moves else {}
-    for (topic, partition), error in errors.items():
-        if error is not None and not is_unknown_topic(error):
-            raise Failed(f"the order of the replicas of {topic}-{partition} was refused: {error.what}", error.hint)
-    led = [key for key, p in there.items() if set(p.replicas) == set(wanted[key]) and wanted[key][0] in p.isr]
-    if led:
-        control.elect_preferred_leaders(led)  # one that is refused has another leader: the order is what lasts
-    return len(moves)
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
