@@ -9,10 +9,11 @@ import typer
 from asgard.cli.command import command, single
 from asgard.core import console
 from asgard.core.console import Table
-from asgard.core.units import format_duration
+from asgard.core.units import format_duration, format_size
 
 if TYPE_CHECKING:
     from asgard.compose.demo import Report
+    from asgard.compose.demo_archive import Saved
     from asgard.compose.demo_drill import Drilled
     from asgard.compose.demo_heal import Healing
 
@@ -46,6 +47,7 @@ def _rows(report: Report) -> list[list[object]]:
         ["written at", f"{report.written_per_s:,.0f} records/s"],
         *(row for healing in report.healings for row in _healing(healing)),
         ["acknowledged while brokers died", f"{report.meanwhile:,}"],
+        *(_saved(report.saved) if report.saved else ()),
         ["read back and checked", f"{report.read:,} in {format_duration(report.read_s)}"],
         ["lost, duplicated, damaged", f"{report.lost}, {report.duplicated}, {report.corrupted}"],
         ["a user without permission", report.refused],
@@ -57,6 +59,19 @@ def _healing(healing: Healing) -> list[list[object]]:
     return [
         [f"broker {healing.broker} killed, {healing.how}", f"noticed after {format_duration(healing.seen_s)}"],
         ["  no partition under-replicated", f"{format_duration(healing.whole_s)} after the kill"],
+    ]
+
+
+def _saved(saved: Saved) -> list[list[object]]:
+    return [
+        [
+            "archived",
+            f"{saved.archived:,} records, {format_size(saved.archived_bytes)}, in {format_duration(saved.archive_s)}",
+        ],
+        [
+            "rides.booked emptied by mistake",
+            f"{saved.restored:,} records back from the archive in {format_duration(saved.restore_s)}",
+        ],
     ]
 
 

@@ -2,7 +2,8 @@
 
 The acts: the cluster comes up from the template `local-ha`, with one broker more than a partition has replicas; several producers
 write ride bookings with a user's own credentials; a user without the permission is refused; two brokers are killed under traffic
-and Thor heals the cluster (`demo_heal`); everything is read back and checked record by record against its stamp; a disaster drill
+and Thor heals the cluster (`demo_heal`); a topic is emptied by mistake and comes back from the archive (`demo_archive`); everything is
+read back and checked record by record against its stamp; a disaster drill
 puts a load on the cluster and ends with a page (`demo_drill`).
 """
 
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asgard.compose import demo_drill, demo_heal
+from asgard.compose import demo_archive, demo_drill, demo_heal
 from asgard.compose import demo_records as records
+from asgard.compose.demo_archive import Saved
 from asgard.compose.demo_drill import Drilled
 from asgard.compose.demo_heal import Healing
 from asgard.compose.settle import leftovers
@@ -64,6 +66,7 @@ class Report:
     corrupted: int
     refused: str
     drill: Drilled | None
+    saved: Saved | None
     kept: bool = False
     file: Path | None = None
 
@@ -110,6 +113,11 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
     cluster = target.of_context(contexts.load().pick(STACK))
     with records.traffic(_as(WRITER), run_id) as meanwhile:
         healings = demo_heal.act(cluster, say)
+    say("starting the broker again that was lost …")
+    nodes = targets.nodes_of(STACK)
+    assert nodes is not None, "the demo's brokers are processes of this machine"
+    nodes.start(healings[-1].broker)
+    saved = demo_archive.act(cluster, paths.home() / "demo" / "archive", say)
     say(f"reading everything back as {READER} and checking each record …")
     tallies = [*written, *meanwhile]
     began = time.monotonic()
@@ -119,10 +127,6 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
     acknowledged = sum(tally.acked for tally in tallies)
     if failures := [failure for tally in tallies for failure in tally.failures]:
         raise Failed(f"{sum(tally.failed for tally in tallies)} records were refused: {failures[0]}")
-    say("starting the broker again that was lost …")
-    nodes = targets.nodes_of(STACK)
-    assert nodes is not None, "the demo's brokers are processes of this machine"
-    nodes.start(healings[-1].broker)
     say("a disaster drill: a broker hangs while Loki's load runs …")
     drill = demo_drill.act(cluster, paths.home() / "demo" / "drill", say)
     return Report(
@@ -143,6 +147,7 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
         corrupted=count.corrupted,
         refused=refused,
         drill=drill,
+        saved=saved,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tests.benchmarks import (
+    bench_archive,
     bench_audit,
     bench_check,
     bench_crc32c,
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "check": bench_check.main,
     "load": bench_load.main,
     "replay": bench_replay.main,
+    "archive": bench_archive.main,
     "audit": bench_audit.main,
     "lag": bench_lag.main,
 }

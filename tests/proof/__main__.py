@@ -32,6 +32,7 @@ PROOFS = {
     "thor-handover": "tests.proof.thor_handover",
     "thor-drills": "tests.proof.thor_drills",
     "thor-watch": "tests.proof.thor_watch",
+    "thor-archive": "tests.proof.thor_archive",
     "loki-check": "tests.proof.loki_check",
     "loki-load": "tests.proof.loki_load",
     "loki-chaos-kills": "tests.proof.loki_chaos_kills",

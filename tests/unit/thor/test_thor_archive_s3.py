@@ -17,7 +17,7 @@ from asgard.thor.archive.container import Container
 from asgard.thor.archive.model import Shard, fresh
 from asgard.thor.archive.s3 import Bucket
 from tests.harness.archives import Faults, faulty_proxy
-from tests.unit.test_archive import FACTS, archived, messages
+from tests.unit.thor.test_thor_archive_files import FACTS, archived, messages
 
 
 @pytest.fixture(scope="module")

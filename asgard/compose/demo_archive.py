@@ -1,0 +1,70 @@
+"""The act of the demo in which a topic is emptied by mistake, and the archive gives it back: every record, each once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from asgard.cluster.limits import Limits
+from asgard.compose import archive, restore
+from asgard.core import console, events
+from asgard.core.errors import Failed
+from asgard.kafka.ports import ControlPlane
+from asgard.kafka.target import Target
+from asgard.thor.replay.pace import Rate
+
+TOPIC = "rides.booked"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What was archived of all topics, what was lost in one of them, and what came back. Times in seconds."""
+
+    archived: int
+    archived_bytes: int
+    archive_s: float
+    emptied: int
+    restored: int
+    restore_s: float
+
+
+def act(target: Target, directory: Path, say: Callable[[str], None]) -> Saved | None:
+    """Archive the rides, empty a topic, bring it back; None, with a word, where the packages of archives are not installed."""
+    from asgard.kafka import data
+
+    try:
+        import fastavro
+    except ImportError:
+        console.warn("fastavro is not installed: the archive is left out. pip install 'asgard-kafka[archive]'")
+        return None
+    del fastavro
+    say(f"archiving the rides to {directory} …")
+    began = time.monotonic()
+    with events.silence():
+        done = archive.archive(target, archive.Order(("rides.*",), str(directory)))
+    archive_s = time.monotonic() - began
+    say(f"emptying {TOPIC} by mistake, and bringing it back from the archive …")
+    with closing(target.connect()) as control:
+        partitions = [(TOPIC, p.partition) for p in control.topics([TOPIC])[TOPIC].partitions]
+        held = control.offsets(partitions)
+        answers = data.delete_records(target.connection, {key: o.end for key, o in held.items()})
+        if wrong := [error for error in answers.values() if error is not None]:
+            raise Failed(f"{TOPIC} could not be emptied: {wrong[0].what}")
+        restored, restore_s = _bring_back(target, directory, control)
+    say(f"  {restored.records:,} records are back, each once, in {restore_s:.1f} s")
+    emptied = sum(o.records for o in held.values())
+    return Saved(done.records, done.bytes, archive_s, emptied, restored.records, restore_s)
+
+
+def _bring_back(target: Target, directory: Path, control: ControlPlane) -> tuple[restore.Restored, float]:
+    from asgard.journal.store.database import open_journal
+
+    order = restore.Order(str(directory), (TOPIC,))
+    began = time.monotonic()
+    with open_journal() as journal, events.silence():
+        prepared = restore.prepare(control, order, journal, Limits(), time.time())
+        done = restore.run(prepared, order, (target, control), journal, Rate())
+    return done, time.monotonic() - began
