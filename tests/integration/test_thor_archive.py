@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from asgard.journal import events
+from asgard.journal.store.database import open_journal
 from asgard.kafka import data
 from asgard.kafka.admin import connect
 from asgard.thor.archive import read, storage, verify
@@ -197,3 +199,67 @@ def test_what_was_deleted_is_named_and_only_what_is_missing_comes_back(
     done = desk.run("archive", "run", topic_name, "--to", tmp_path / "a")
     assert done["records"] == 300 and done["gaps"]["expired"] > 900
     assert "expired" in desk.run("archive", "list", tmp_path / "a")["topics"][0]["gaps"]
+
+
+def test_recipes_archive_at_night_replay_what_an_alert_names_and_restore_a_topic(
+    desk: Desk, topic_name: str, tmp_path: Path
+) -> None:
+    connection, place = desk.cluster.connection, tmp_path / "a"
+    sent = written(connection, topic_name, 600)
+    where = ("--set", f"archive={place}")
+
+    def recipe(name: str, *args: str) -> Any:
+        return desk.run("recipe", "run", name, *where, *args, "--yes")
+
+    assert recipe("archive-nightly", "--set", f"topics={topic_name}")["outcome"] == "done"
+    assert recipe("replay-window", "--on-event")["text"] == "no new event heimdall.alert.raised"
+    with connect(connection) as control:
+        ends = control.offsets([(topic_name, p) for p in range(3)])
+    data.delete_records(connection, {key: o.end // 2 for key, o in ends.items()})
+    times = [record[4] for record in sent]
+    alert = {
+        "topic": topic_name,
+        "from": times[0] / 1000,
+        "until": times[-1] / 1000 + 1,
+        "cluster_id": desk.cluster.cluster_id,
+    }
+    with open_journal() as journal:
+        events.record(journal, "heimdall.alert.raised", "volume missing", alert)
+    report = recipe("replay-window", "--on-event")
+    gone = sum(o.end // 2 for o in ends.values())
+    assert report["steps"][0]["text"] == f"{topic_name}: {gone} records brought back"
+    assert sorted(map(str, seen(connection, topic_name))) == sorted(map(str, sent))
+    assert recipe("replay-window", "--on-event")["outcome"] == "nothing"
+    with connect(connection) as control:
+        control.delete_topics([topic_name])
+    report = recipe("restore-topic", "--set", f"topic={topic_name}")
+    assert report["outcome"] == "done" and report["steps"][0]["text"] == f"{topic_name}: 600 records brought back"
+    assert sorted(map(str, seen(connection, topic_name))) == sorted(map(str, sent))
+
+
+def test_a_damaged_file_is_named_and_nothing_of_it_is_replayed(desk: Desk, topic_name: str, tmp_path: Path) -> None:
+    sent = written(desk.cluster.connection, topic_name, 300)
+    desk.run("archive", "run", topic_name, "--to", tmp_path / "a")
+    file = next((tmp_path / "a" / "data" / topic_name).rglob("*.avro"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:1000] + bytes([whole[1000] ^ 4]) + whole[1001:])
+    restore = (
+        "replay",
+        topic_name,
+        "--from-archive",
+        tmp_path / "a",
+        "--to",
+        f"{topic_name}.back",
+        "--create",
+        "--yes",
+    )
+    told = desk.run(*restore, code=1)
+    assert file.name in told["error"]["what"], told
+    assert [entry[0] for entry in desk.run("archive", "verify", tmp_path / "a", code=1)["damaged"]] == [
+        file.relative_to(tmp_path / "a").as_posix()
+    ]
+    file.write_bytes(whole[:-1])
+    assert file.name in desk.run(*restore, code=1)["error"]["what"]
+    file.write_bytes(whole)
+    desk.run(*restore)
+    assert seen(desk.cluster.connection, f"{topic_name}.back") == in_order(sent)

@@ -285,3 +285,18 @@ steps:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_stuck_group_gets_another_coordinator_for_a_while(bench: Bench, topic_name: str) -> None:
+    placed(bench.control, topic_name, [(1, 2, 3)])
+    bench.control.commit_offsets(f"g-{topic_name}", {(topic_name, 0): 0})
+
+    def coordinator() -> int:
+        return bench.control.groups().listed[f"g-{topic_name}"].coordinator
+
+    orders, before = replicas_of(bench.control, "__consumer_offsets"), coordinator()
+    report = bench.run("stuck-group", "--set", f"group=g-{topic_name}")
+    assert re.search(r"is Empty, its coordinator is broker (\d)", report["steps"][0]["text"])
+    assert f"its coordinator is broker {before}" not in report["steps"][0]["text"]
+    assert replicas_of(bench.control, "__consumer_offsets") == orders
+    eventually(lambda: coordinator() == before, what="the coordinator of before")
