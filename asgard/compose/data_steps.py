@@ -96,12 +96,12 @@ def _alert(attempt: Attempt) -> Mapping[str, Any]:
         return {}
     found = events.read(attempt.memory.journal, events.Filter(after_id=ids[-1] - 1))
     event = next((e for e in found if e.id == ids[-1]), None)
-    return {} if event is None else {"topic": event.data.get("topic"), **event.data}
+    return {} if event is None else {"topic": event.subject, **event.data}
 
 
 def _ends(begin: str | None, end: str | None, alert: Mapping[str, Any]) -> Ends:
-    """The step's window, else the alert's (`from` and `until`: seconds since 1970, or ISO times)."""
-    from_s = _moment(begin if begin is not None else alert.get("from"))
+    """The step's window, else the alert's (`from`, or the `window` it is about, and `until`: seconds since 1970, or ISO times)."""
+    from_s = _moment(begin if begin is not None else alert.get("from", alert.get("window")))
     until_s = _moment(end if end is not None else alert.get("until"))
     early = BEFORE_S if begin is None and from_s is not None else 0.0
     return Ends(

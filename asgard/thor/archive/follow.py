@@ -81,6 +81,7 @@ class _Follower:
         self.shards = Shards(storage, source.look(control, names), codec, rolling, self.confirm)
         self.looked = time.monotonic()
         self.trouble: AsgardError | None = None
+        self.leaderless: set[Key] = set()
         self.consumer: Consumer = source.consumer(
             connection,
             **{
@@ -196,7 +197,8 @@ class _Follower:
                 self.look()
         keys = [key for key in keys if key in self.shards.topics.shards]
         held = self.control.offsets(keys)
-        known = self.shards.heads(keys)
+        self.leaderless = (self.leaderless | set(keys)) - held.keys()
+        known = self.shards.heads(list(held))
         heads = {
             key: known[key]
             if known[key].seq
@@ -225,6 +227,7 @@ class _Follower:
                 if key in self.shards:
                     self.close(key)
                     self.shards.drop(key)
+                self.leaderless.discard(key)
 
         self.guarded(hand_over)
         consumer.incremental_unassign(partitions)
@@ -248,6 +251,9 @@ class _Follower:
         self.looked = time.monotonic()
         try:
             self.shards.topics = source.look(self.control, self.names)
+            ours = {(p.topic, p.partition) for p in self.consumer.assignment()}
+            if waiting := sorted(self.leaderless - ours):
+                self.start(waiting)
         except Unreachable as error:
             events.warn(error.what)
 

@@ -36,10 +36,11 @@ class Topics:
 
 def chosen(control: ControlPlane, names: Collection[str]) -> list[str]:
     """The topics that names and patterns (`rides.*`) stand for. Raises WrongUsage for one that stands for none."""
-    there = [name for name, topic in control.topics(moves=False).items() if not topic.internal]
+    wild = any(set(name) & set("*?[") for name in names)
+    topics = control.topics(None if wild else names, moves=False)
     found: set[str] = set()
     for name in names:
-        matching = {t for t in there if fnmatchcase(t, name)}
+        matching = {t for t, topic in topics.items() if t == name or (not topic.internal and fnmatchcase(t, name))}
         if not matching:
             raise WrongUsage(f"there is no topic {name}", "asgard thor status --topics shows what there is.")
         found |= matching
