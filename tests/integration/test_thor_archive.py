@@ -35,8 +35,10 @@ class Desk:
 
     def start(self, *args: str | Path) -> subprocess.Popen[str]:
         environment = {**os.environ, "ASGARD_HOME": str(self.home)}
+        offline = args[0] == "archive" and args[1] != "run"
+        cluster = [] if offline else ["--bootstrap-server", self.cluster.bootstrap_servers]
         return subprocess.Popen(
-            [str(ASGARD), "thor", *map(str, args), "--bootstrap-server", self.cluster.bootstrap_servers],
+            [str(ASGARD), "thor", *map(str, args), *cluster],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
 

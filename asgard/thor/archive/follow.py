@@ -29,7 +29,7 @@ from asgard.thor.archive.shards import Done, Rolling, Shards
 from asgard.thor.archive.source import Key
 from asgard.thor.archive.storage import Storage
 
-SESSION_S = 30.0
+SESSION_S = 10.0
 LOOK_S = 60.0
 """How often topics, their settings and the groups' offsets are looked at again."""
 PATIENCE_S = 300.0
