@@ -74,7 +74,7 @@ def _one_less(
     whole = access.acls_of(role.name, access.grants_of(role))
     implied = {acl for acl in whole if (acl.resource_type, acl.operation) == ("TRANSACTIONAL_ID", "DESCRIBE")}
     lacking: list[Acl | None] = [None, *(acl for acl in whole if acl not in implied)]
-    control.upsert_users([ScramCredential(role.name, "SCRAM-SHA-512", "secret")])
+    control.upsert_users([ScramCredential(role.name, "secret")])
     connection = Connection(running.bootstrap_servers, scram_properties(role.name, "secret"))
     failed = 0
     for lacks in lacking:
