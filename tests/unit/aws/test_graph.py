@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from asgard.odin.targets.aws import guardrails
 from asgard.odin.targets.aws.declare import declare
@@ -112,7 +113,9 @@ def test_nodes_are_dealt_to_zones_and_keep_volume_address_and_name() -> None:
 
 def test_user_data_carries_no_secret_and_names_its_own_volume() -> None:
     for template in of(ec2_program(BASE), "LaunchTemplate"):
-        script = gzip.decompress(base64.b64decode(template.inputs["userData"])).decode()
+        config = yaml.safe_load(base64.b64decode(template.inputs["userData"]))
+        assert config["runcmd"] == [[config["write_files"][0]["path"]]]
+        script = gzip.decompress(base64.b64decode(config["write_files"][0]["content"])).decode()
         assert "admin-password" not in script and "controller-password" not in script
         assert f"VOLUME={template.name}-id" in script
         assert "broker.rack=eu-1-az" in script or "broker.rack=eu-" in script

@@ -16,7 +16,9 @@ from asgard.core.errors import WrongUsage
 from asgard.odin.targets.aws.settings import CLIENT_PORT, CONTROLLER_PORT, NodePlan
 
 LIMIT_BYTES = 16 * 1024
-"""EC2's limit for user data, after compression."""
+"""EC2's limit for user data, before base64."""
+COMMAND = "/usr/local/sbin/asgard-node"
+"""Where the script lies on the instance; a person may run it again."""
 DATA_DIR = "/var/lib/kafka"
 SECRET_KEYS = ("admin_password", "controller_password", "keystore", "truststore")
 """What a node's secret holds: two passwords, its certificate chain with key (PEM), the CA's certificate (PEM)."""
@@ -141,15 +143,31 @@ def script(boot: Boot) -> str:
     return environment.from_string(text).render(boot=boot, properties=properties, data_dir=DATA_DIR)
 
 
+def cloud_config(boot: Boot) -> str:
+    """What cloud-init gets: the script as a file, and the order to run it."""
+    packed = base64.b64encode(gzip.compress(script(boot).encode(), mtime=0)).decode()
+    return (
+        "#cloud-config\n"
+        "write_files:\n"
+        f"  - path: {COMMAND}\n"
+        "    owner: root:root\n"
+        '    permissions: "0700"\n'
+        "    encoding: gz+b64\n"
+        f"    content: {packed}\n"
+        "runcmd:\n"
+        f"  - [{COMMAND}]\n"
+    )
+
+
 def user_data(boot: Boot) -> str:
-    """The script as EC2 takes it: gzip, base64. Raises WrongUsage where it is too long."""
-    packed = gzip.compress(script(boot).encode(), mtime=0)
-    if len(packed) > LIMIT_BYTES:
+    """The same as EC2 takes it: base64. Raises WrongUsage where it is too long."""
+    text = cloud_config(boot).encode()
+    if len(text) > LIMIT_BYTES:
         raise WrongUsage(
-            f"the configuration of node {boot.node.id} makes its user data {len(packed)} bytes, EC2 takes {LIMIT_BYTES}",
+            f"the configuration of node {boot.node.id} makes its user data {len(text)} bytes, EC2 takes {LIMIT_BYTES}",
             "Make kafka.config shorter.",
         )
-    return base64.b64encode(packed).decode()
+    return base64.b64encode(text).decode()
 
 
 def _quoted(value: object) -> str:
