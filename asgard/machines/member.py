@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["broker", "ec2", "asg", "container"]
-KINDS: tuple[Kind, ...] = ("broker", "ec2", "asg", "container")
+Kind = Literal["broker", "ec2", "asg", "volume", "ecs", "container"]
+KINDS: tuple[Kind, ...] = ("broker", "ec2", "asg", "volume", "ecs", "container")
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,15 @@ class Member:
     name: str = ""
 
     def __str__(self) -> str:
-        lead = {"broker": "broker", "ec2": "instance", "asg": "instance", "container": "container"}[self.kind]
-        short = self.id[:12] if self.kind == "container" else self.id
+        lead = _LEADS[self.kind]
+        short = self.id[:12] if self.kind == "container" else self.id.rpartition("/")[2]
         named = f" ({self.name})" if self.name else ""
         return f"{lead} {short}{named}" + (f" of {self.group}" if self.group else "")
+
+
+_LEADS: Mapping[Kind, str] = {
+    "broker": "broker", "ec2": "instance", "asg": "instance", "volume": "volume", "ecs": "task", "container": "container",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -162,9 +162,13 @@ class Instance:
             ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", script],
             stdin=subprocess.DEVNULL,
         )
-        time.sleep(1.0)
-        if self._holder.poll() is not None:
-            raise RuntimeError("the namespaces of the instance did not start")
+        until = time.monotonic() + 30
+        while time.monotonic() < until and self._holder.poll() is None:
+            with contextlib.suppress(IndexError, FileNotFoundError):
+                if self.run(["curl", "-s", "-o", "/dev/null", "http://169.254.169.254/"]).returncode == 0:
+                    return
+            time.sleep(0.2)
+        raise RuntimeError("the namespaces of the instance did not start")
 
     def run(
         self, command: list[str], *, text: str | None = None, timeout: float = 300

@@ -9,10 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from asgard.machines.local.certificates import Authority
+
 from asgard.core import paths
 from asgard.kafka.connection import FIRST_USER
 from asgard.kafka.distribution.home import ensure_kafka
-from asgard.machines.local.certificates import Authority
 from asgard.machines.local.spec import random_uuid
 from asgard.odin.targets.aws import distribution
 from asgard.odin.targets.aws.settings import NodePlan

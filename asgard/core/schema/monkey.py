@@ -118,15 +118,15 @@ class MonkeyGroup(Model):
     model_config = ConfigDict(**{**Model.model_config, "arbitrary_types_allowed": True})
 
     name: Text
-    kind: Literal["broker", "ec2", "asg", "container"] = Field(
-        description="broker: processes of the context's stack on this machine; asg: instances of Auto Scaling groups"
+    kind: Literal["broker", "ec2", "asg", "volume", "ecs", "container"] = Field(
+        description="broker: processes of the context's stack on this machine; asg: instances of Auto Scaling groups; volume: EBS; ecs: tasks"
     )
     opt_in: OptIn = Field(
         description="tags or labels that a member must all have (asg: its group; broker: node, rack or stack)"
     )
-    action: Literal["kill", "stop", "terminate", "reboot"] | None = Field(
+    action: Literal["kill", "stop", "terminate", "reboot", "detach"] | None = Field(
         default=None,
-        description="broker and container: kill; asg: terminate; ec2: stop (the default), terminate, reboot",
+        description="broker and container: kill; asg: terminate; ec2: stop (the default), terminate, reboot; volume: detach; ecs: stop",
     )
     probability: OptionalFraction = Field(default=None, description="that a run takes one, as in 20%")
     mean_time_between_kills: OptionalSeconds = Field(
@@ -139,7 +139,8 @@ class MonkeyGroup(Model):
     at_most: Annotated[int, Field(ge=1)] = Field(
         default=1, description="members of this group gone at once, whoever took them"
     )
-    region: OptionalText = Field(default=None, description="ec2 and asg: the AWS region")
+    region: OptionalText = Field(default=None, description="ec2, asg, volume and ecs: the AWS region")
+    cluster: OptionalText = Field(default=None, description="ecs: the name of the ECS cluster")
     socket: OptionalText = Field(
         default=None, description="container: the engine's socket; else DOCKER_HOST, or the usual one"
     )
@@ -157,6 +158,8 @@ class MonkeyGroup(Model):
             "container": ("kill",),
             "asg": ("terminate",),
             "ec2": ("stop", "terminate", "reboot"),
+            "volume": ("detach",),
+            "ecs": ("stop",),
         }
         if self.action is not None and self.action not in allowed[self.kind]:
             raise ValueError(
@@ -165,11 +168,13 @@ class MonkeyGroup(Model):
         unknown = [name for name in self.opt_in if name not in LABELS_OF_BROKERS]
         if self.kind == "broker" and unknown:
             raise ValueError(f"opts in by {unknown[0]}; a broker has {', '.join(LABELS_OF_BROKERS)}")
-        if self.region is not None and self.kind not in ("ec2", "asg"):
+        if self.region is not None and self.kind not in ("ec2", "asg", "volume", "ecs"):
             raise ValueError(f"has a region, and is of kind {self.kind}; allowed is none")
         if self.socket is not None and self.kind != "container":
             raise ValueError(f"has a socket, and is of kind {self.kind}; allowed is none")
-        forgets = self.kind == "container" or (self.kind == "ec2" and self.action == "terminate")
+        if (self.cluster is not None) != (self.kind == "ecs"):
+            raise ValueError(f"is of kind {self.kind}; `cluster` belongs to kind ecs, which needs it")
+        forgets = self.kind in ("container", "volume", "ecs") or (self.kind == "ec2" and self.action == "terminate")
         if forgets and self.size is None:
             raise ValueError(
                 "has no size: what was killed is listed no more, so how many are missing can only be known from"

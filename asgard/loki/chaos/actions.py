@@ -14,6 +14,7 @@ from asgard.loki.chaos.site import Fault
 
 __all__ = [
     "chase_leader",
+    "detach_volume",
     "fail_log_dir",
     "kill_asg_instance",
     "kill_broker",
@@ -30,10 +31,12 @@ __all__ = [
     "resume_broker",
     "rewind_group",
     "rolling_restart",
+    "run_fis_experiment",
     "squeeze_quota",
     "start_broker",
     "stop_broker",
     "stop_instance",
+    "stop_task",
     "terminate_instance",
 ]
 
@@ -133,6 +136,21 @@ def reboot_instance(instance: str | None = None, tags: Labels | None = None, reg
 def kill_asg_instance(instance: str | None = None, tags: Labels | None = None, region: str | None = None) -> Done:
     """Terminate an instance of an Auto Scaling group, which starts another."""
     return _break("kill_asg_instance", instance=instance, tags=tags, region=region)
+
+
+def detach_volume(volume: str | None = None, tags: Labels | None = None, region: str | None = None) -> Done:
+    """Take an EBS volume away from its instance by force."""
+    return _break("detach_volume", volume=volume, tags=tags, region=region)
+
+
+def stop_task(cluster: str, task: str | None = None, tags: Labels | None = None, region: str | None = None) -> Done:
+    """Stop a task of an ECS cluster; its service starts another."""
+    return _break("stop_task", cluster=cluster, task=task, tags=tags, region=region)
+
+
+def run_fis_experiment(template: str, machines: int = 1, region: str | None = None) -> Done:
+    """Start an experiment of AWS Fault Injection Service; `machines` says how many its blast radius counts."""
+    return _break("run_fis_experiment", template=template, machines=machines, region=region)
 
 
 def kill_container(container: str | None = None, labels: Labels | None = None, socket: str | None = None) -> Done:

@@ -9,6 +9,7 @@ from asgard.loki.chaos.kind import Kind
 
 _FAULTS = "asgard.loki.chaos.faults"
 _MACHINES = "asgard.loki.chaos.faults.machines"
+_CLOUD = "asgard.loki.chaos.faults.cloud"
 MODULES = {
     "kill_broker": f"{_FAULTS}.brokers",
     "stop_broker": f"{_FAULTS}.brokers",
@@ -29,6 +30,9 @@ MODULES = {
     "reboot_instance": _MACHINES,
     "kill_asg_instance": _MACHINES,
     "kill_container": _MACHINES,
+    "detach_volume": _CLOUD,
+    "stop_task": _CLOUD,
+    "run_fis_experiment": _CLOUD,
 }
 """Action to the module whose `KINDS` has it."""
 

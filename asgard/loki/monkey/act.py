@@ -21,6 +21,10 @@ def action(victim: Victim) -> tuple[str, dict[str, Any]]:
             return f"{group.action}_instance", {"instance": member.id, "region": group.region}
         case "asg":
             return "kill_asg_instance", {"instance": member.id, "region": group.region}
+        case "volume":
+            return "detach_volume", {"volume": member.id, "region": group.region}
+        case "ecs":
+            return "stop_task", {"cluster": group.cluster, "task": member.id, "region": group.region}
         case "container":
             return "kill_container", {"container": member.id, "socket": group.socket}
 
@@ -67,5 +71,9 @@ def way_back(victim: Victim) -> str:
             return "there is no way back: it is terminated"
         case ("asg", _):
             return f"there is no way back: it is terminated, and {member.group} starts another"
+        case ("volume", _):
+            return f"`asgard thor heal --yes` replaces the node; by hand: aws ec2 attach-volume --volume-id {member.id}{region}"
+        case ("ecs", _):
+            return f"there is no way back: it is stopped, and {member.group} starts another"
         case _:
             return f"the engine does not restart it by itself; by hand: docker start {member.id[:12]}"

@@ -12,8 +12,10 @@ from typing import Literal
 from asgard.core.errors import InvalidFile
 from asgard.machines.member import Kind
 
-Action = Literal["kill", "stop", "terminate", "reboot"]
-_ACTIONS: dict[Kind, Action] = {"broker": "kill", "ec2": "stop", "asg": "terminate", "container": "kill"}
+Action = Literal["kill", "stop", "terminate", "reboot", "detach"]
+_ACTIONS: dict[Kind, Action] = {
+    "broker": "kill", "ec2": "stop", "asg": "terminate", "volume": "detach", "ecs": "stop", "container": "kill",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Group:
     at_most: int = 1
     region: str | None = None
     socket: str | None = None
+    cluster: str | None = None
 
     def least(self, size: int) -> int:
         """How many of so many members must stay healthy; a share is rounded up."""
@@ -81,6 +84,7 @@ def read(path: Path | str) -> Monkey:
             g.at_most,
             g.region,
             g.socket,
+            g.cluster,
         )
         for g in file.groups
     )

@@ -40,7 +40,7 @@ def everybody(
 
 def _members(group: Group, info: ClusterInfo, nodes: NodeControl | None, stack: str | None, cluster: str) -> Population:
     from asgard.machines import containers
-    from asgard.machines.aws import asg, ec2
+    from asgard.machines.aws import asg, ebs, ec2, ecs
     from asgard.machines.local import members as brokers
 
     match group.kind:
@@ -55,6 +55,10 @@ def _members(group: Group, info: ClusterInfo, nodes: NodeControl | None, stack: 
             return ec2.members(group.opt_in, group.region)
         case "asg":
             return asg.members(group.opt_in, group.region)
+        case "volume":
+            return ebs.members(group.opt_in, group.region)
+        case "ecs":
+            return ecs.members(group.cluster or "default", group.opt_in, group.region)
         case "container":
             return containers.members(group.opt_in, group.socket)
 

@@ -80,7 +80,7 @@ def test_a_share_of_the_members_is_rounded_up(share: str, size: int, least: int)
         ("2026-12-25,", "25.12.2026,", "days_off[0]: is '25.12.2026'; allowed is a date"),
         ("2026-12-28..2027-01-01", "2027-01-01..2026-12-28", "the first one first"),
         ("at_most: 2\nexclude", "at_most: 0\nexclude", "at_most: is 0; allowed is 1 or more"),
-        ("kind: asg", "kind: autoscaling", "groups[2].kind: is 'autoscaling'; allowed is broker, ec2, asg or container"),
+        ("kind: asg", "kind: autoscaling", "groups[2].kind: is 'autoscaling'; allowed is broker, ec2, asg, volume, ecs or container"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_place(file: Path, wrong: str, right: str, said: str) -> None:

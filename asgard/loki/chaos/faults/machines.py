@@ -25,7 +25,7 @@ def stop_instance(
     site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
 ) -> Plan:
     """An EC2 instance is stopped, and started again afterwards."""
-    chosen = _one(site, "instance", instance, "tags", tags, partial(_ec2, region))
+    chosen = one_of(site, "instance", instance, "tags", tags, partial(_ec2, region))
     return _plan(chosen, "stopped", ec2.stop_instance, region, lasts=True)
 
 
@@ -33,7 +33,7 @@ def terminate_instance(
     site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
 ) -> Plan:
     """An EC2 instance is terminated: there is no way back."""
-    chosen = _one(site, "instance", instance, "tags", tags, partial(_ec2, region))
+    chosen = one_of(site, "instance", instance, "tags", tags, partial(_ec2, region))
     return _plan(chosen, "terminated, for good", ec2.terminate_instance, region, lasts=False)
 
 
@@ -41,7 +41,7 @@ def reboot_instance(
     site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
 ) -> Plan:
     """An EC2 instance is rebooted: it comes back by itself."""
-    chosen = _one(site, "instance", instance, "tags", tags, partial(_ec2, region))
+    chosen = one_of(site, "instance", instance, "tags", tags, partial(_ec2, region))
     return _plan(chosen, "rebooted", ec2.reboot_instance, region, lasts=False)
 
 
@@ -49,7 +49,7 @@ def kill_asg_instance(
     site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
 ) -> Plan:
     """An instance of an Auto Scaling group (the tags are the group's) is terminated; the group starts another."""
-    chosen = _one(site, "instance", instance, "tags", tags, partial(_asg, region))
+    chosen = one_of(site, "instance", instance, "tags", tags, partial(_asg, region))
     return _plan(chosen, "of its Auto Scaling group terminated, for good", asg.kill_instance, region, lasts=False)
 
 
@@ -57,7 +57,7 @@ def kill_container(
     site: Site, container: str | None = None, labels: Labels | None = None, socket: str | None = None
 ) -> Plan:
     """SIGKILL to a container, which is started again afterwards."""
-    chosen = _one(site, "container", container, "labels", labels, partial(_containers, socket))
+    chosen = one_of(site, "container", container, "labels", labels, partial(_containers, socket))
     subject = f"container {chosen[:12]}"
     undo = {"container": chosen, "socket": socket}
     return Plan(subject, f"{subject} killed", partial(_do, containers.kill_container, chosen, socket), undo, machines=1)
@@ -73,7 +73,7 @@ def _do(act: Callable[[str, str | None], str], machine: str, where: str | None) 
     act(machine, where)
 
 
-def _one(
+def one_of(
     site: Site,
     what: str,
     named: str | None,

@@ -1,0 +1,104 @@
+"""What experiments can do to AWS beside instances: `detach_volume`, `stop_task`, `run_fis_experiment`.
+
+A detached volume is attached again when the fault is over, where its instance still lives. A stopped task can't be brought back:
+its service starts another. An experiment of Fault Injection Service is stopped, and FIS puts back what its actions can put back.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from asgard.core.errors import Refused, WrongUsage
+from asgard.loki.chaos.faults.machines import Labels, one_of
+from asgard.loki.chaos.kind import Kind, Notes, Plan, Reach
+from asgard.loki.chaos.site import Site
+from asgard.machines.aws import ebs, ecs, fis
+
+
+def detach_volume(site: Site, volume: str | None = None, tags: Labels | None = None, region: str | None = None) -> Plan:
+    """An EBS volume is detached by force, and attached again afterwards."""
+    chosen = one_of(site, "volume", volume, "tags", tags, lambda wanted: ebs.members(wanted, region))
+    held = ebs.attachment(chosen, region)
+    if held is None:
+        raise Refused(f"{chosen} is not attached to an instance", "Name one that is, or its tags.")
+    undo = {"volume": chosen, "instance": held[0], "device": held[1], "region": region}
+    subject = f"volume {chosen}"
+    return Plan(
+        subject, f"{subject} of {held[0]} detached", partial(_detach, chosen, held[0], region), undo, machines=1
+    )
+
+
+def stop_task(
+    site: Site, cluster: str, task: str | None = None, tags: Labels | None = None, region: str | None = None
+) -> Plan:
+    """A task of an ECS cluster is stopped: its service starts another."""
+    chosen = one_of(site, "task", task, "tags", tags, lambda wanted: ecs.members(cluster, wanted, region))
+    subject = f"task {chosen.rpartition('/')[2]}"
+    undo = {"task": chosen, "region": region}
+    return Plan(
+        subject,
+        f"{subject} of {cluster} stopped",
+        partial(_stop, cluster, chosen, region),
+        undo,
+        machines=1,
+        lasts=False,
+    )
+
+
+def run_fis_experiment(site: Site, template: str, machines: int = 1, region: str | None = None) -> Plan:
+    """An experiment of AWS Fault Injection Service is started, and stopped afterwards.
+
+    `machines` is how many it may touch, for the blast radius: FIS picks them by the template. Raises Refused for a template
+    without a stop condition: nothing would end it if Asgard could not.
+    """
+    if machines < 1:
+        raise WrongUsage(f"machines is {machines}; allowed is 1 or more")
+    found = fis.template(template, region)
+    if not found.guarded:
+        raise Refused(
+            f"FIS template {template} has no stop condition",
+            "Give it a CloudWatch alarm that stops it, then run it again.",
+        )
+    notes, token = Notes(), str(uuid.UUID(int=site.rng.getrandbits(128), version=4))
+    subject = f"FIS template {template}"
+    text = f"{subject} started: {', '.join(found.actions)}"
+    undo = {"experiment": None, "template": template, "token": token, "region": region}
+    return Plan(subject, text, partial(_start, template, token, region, notes), undo, machines=machines, notes=notes)
+
+
+def _detach(volume: str, instance: str, region: str | None) -> None:
+    ebs.detach_volume(volume, instance, region)
+
+
+def _stop(cluster: str, task: str, region: str | None) -> None:
+    ecs.stop_task(cluster, task, region)
+
+
+def _start(template: str, token: str, region: str | None, notes: Notes) -> None:
+    notes.write({"experiment": fis.start(template, token, region)})
+
+
+def _attached(reach: Reach, undo: Mapping[str, Any]) -> str:
+    return ebs.attach_volume(str(undo["volume"]), str(undo["instance"]), str(undo["device"]), undo["region"])
+
+
+def _restarted(reach: Reach, undo: Mapping[str, Any]) -> str:
+    return f"{undo['task']} was stopped, if it came to that: its service starts another"
+
+
+def _stopped(reach: Reach, undo: Mapping[str, Any]) -> str:
+    experiment = undo["experiment"]
+    if experiment is None:
+        # Killed between the call and its answer: the same token finds the experiment that it started, or starts none that lasts.
+        experiment = fis.start(str(undo["template"]), str(undo["token"]), undo["region"])
+    return fis.stop(str(experiment), undo["region"])
+
+
+KINDS = {
+    "detach_volume": Kind(detach_volume, _attached),
+    "stop_task": Kind(stop_task, _restarted),
+    "run_fis_experiment": Kind(run_fis_experiment, _stopped),
+}
