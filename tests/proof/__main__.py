@@ -38,6 +38,7 @@ PROOFS = {
     "loki-chaos-kills": "tests.proof.loki_chaos_kills",
     "loki-drills": "tests.proof.loki_drills",
     "bifrost": "tests.proof.bifrost",
+    "aws-user-data": "tests.proof.aws_user_data",
     "heimdall-audit": "tests.proof.heimdall_audit",
     "heimdall-store": "tests.proof.heimdall_store",
     "heimdall-truth": "tests.proof.heimdall_truth",
