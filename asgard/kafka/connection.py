@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asgard.core.errors import WrongUsage
 from asgard.kafka.properties import jaas_options, parse_properties, read_properties, render_properties
@@ -40,6 +40,10 @@ them in the order of a Java HashMap, where this name comes first: the low 15 bit
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+IAM = "AWS_MSK_IAM"
+"""Login by AWS's own identities (Amazon MSK): the name that Java's client files use. The wire speaks OAUTHBEARER."""
+REGION = "asgard.aws.region"
+"""Client property: the region that IAM logins are signed for; else AWS_REGION or AWS_DEFAULT_REGION."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Connection:
             return None
         mechanism = self.properties.get("sasl.mechanism", "GSSAPI").upper()
         if mechanism not in _MECHANISMS:
-            raise WrongUsage(f"sasl.mechanism is {mechanism}; Asgard logs in with {', '.join(_MECHANISMS)}")
+            raise WrongUsage(f"sasl.mechanism is {mechanism}; Asgard logs in with {', '.join((*_MECHANISMS, IAM))}")
         if not self._sasl_config:
             raise WrongUsage(
                 "sasl.jaas.config is missing from the client properties, and SASL needs a user and a password"
@@ -102,10 +106,20 @@ class Connection:
             )
         return certificates(self.properties)
 
-    def for_librdkafka(self) -> dict[str, str]:
+    @property
+    def by_iam(self) -> bool:
+        """Whether the login is by AWS's own identities."""
+        mechanism = self.properties.get("sasl.mechanism", "").upper()
+        return self.protocol == "SASL_SSL" and mechanism == IAM
+
+    def for_librdkafka(self) -> dict[str, Any]:
         """The configuration of a confluent-kafka client."""
-        conf = {"bootstrap.servers": self.bootstrap_servers, "security.protocol": self.protocol}
-        if login := self._login():
+        conf: dict[str, Any] = {"bootstrap.servers": self.bootstrap_servers, "security.protocol": self.protocol}
+        if self.by_iam:
+            from asgard.kafka.iam import librdkafka_token
+
+            conf |= {"sasl.mechanism": "OAUTHBEARER", "oauth_cb": librdkafka_token(self.properties.get(REGION))}
+        elif login := self._login():
             conf |= dict(zip(("sasl.mechanism", "sasl.username", "sasl.password"), login, strict=True))
         if not self.tls:
             return conf
@@ -124,7 +138,14 @@ class Connection:
             "bootstrap_servers": [s.strip() for s in self.bootstrap_servers.split(",")],
             "security_protocol": self.protocol,
         }
-        if login := self._login():
+        if self.by_iam:
+            from asgard.kafka.iam import TokenProvider
+
+            conf |= {
+                "sasl_mechanism": "OAUTHBEARER",
+                "sasl_oauth_token_provider": TokenProvider(self.properties.get(REGION)),
+            }
+        elif login := self._login():
             conf |= dict(zip(("sasl_mechanism", "sasl_plain_username", "sasl_plain_password"), login, strict=True))
         if self.tls:
             conf["ssl_context"] = self.ssl_context()

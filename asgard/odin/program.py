@@ -31,6 +31,7 @@ PROJECT = "asgard"
 
 Declared = tuple[str, str, Values]
 """Type, name and inputs of a resource."""
+Pack = Callable[[str], tuple[str, str]]
 
 
 def fingerprint(spec: StackSpec, external: Connection | None) -> str:
@@ -45,16 +46,20 @@ def program(
     passwords: Mapping[str, str | None],
     external: Connection | None = None,
     leave_out: Collection[tuple[str, str]] = (),
+    pack: Pack | None = None,
 ) -> Callable[[], None]:
     """The program of a stack.
 
     `passwords` by user; None leaves the credential as it is (a user that was imported). `external` is the cluster of a stack
-    whose target is external. `leave_out`: resources, by type and name, that the engine is told to keep (`odin.standing`).
+    whose target is external. `leave_out`: resources, by type and name, that the engine is told to keep (`lifecycle.unchanged`).
+    `pack` gives the archive of a Kafka version for machines on AWS, and its SHA-256.
     """
 
     def register() -> None:
         if external is not None:
             _on_external_cluster(spec, passwords, external, leave_out)
+        elif spec.aws is not None:
+            _on_aws(spec, passwords, leave_out, pack)
         else:
             _on_local_cluster(spec, passwords, leave_out)
 
@@ -125,6 +130,27 @@ def _on_external_cluster(
         inputs["clusterId"] = spec.external.cluster_id
     _register_kafka(spec, passwords, pulumi.ProviderResource("asgard", PROVIDER, inputs), None, leave_out)
     pulumi.export("bootstrapServers", cluster.bootstrap_servers)
+
+
+def _on_aws(
+    spec: StackSpec,
+    passwords: Mapping[str, str | None],
+    leave_out: Collection[tuple[str, str]],
+    pack: Pack | None,
+) -> None:
+    import pulumi
+
+    from asgard.odin.targets.aws import distribution
+    from asgard.odin.targets.aws import program as aws
+
+    here = pulumi.ProviderResource("asgard", "here", {})
+    reached = aws.register(spec, pack or distribution.packed, _resource, here)
+    inputs: dict[str, Any] = {"bootstrapServers": reached.servers, "clientProperties": reached.properties}
+    if reached.cluster_id is not None:
+        inputs["clusterId"] = reached.cluster_id
+    _register_kafka(spec, passwords, pulumi.ProviderResource("asgard", PROVIDER, inputs), reached.ready, leave_out)
+    pulumi.export("bootstrapServers", reached.servers)
+    pulumi.export("clientProperties", reached.properties)
 
 
 def _on_local_cluster(

@@ -9,14 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from asgard.machines.local.certificates import Authority
-
 from asgard.core import paths
 from asgard.kafka.connection import FIRST_USER
 from asgard.kafka.distribution.home import ensure_kafka
+from asgard.machines.local.certificates import Authority
 from asgard.machines.local.spec import random_uuid
+from asgard.odin.spec.aws import NodePlan
 from asgard.odin.targets.aws import distribution
-from asgard.odin.targets.aws.settings import NodePlan
 from asgard.odin.targets.aws.user_data import Boot, Voter, cloud_config, script
 from tests.harness.ec2_instance import Instance, Volume, debian_root, missing_tools
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from asgard.core.schema.aws import AwsSection
 from asgard.core.schema.fields import (
     Configs,
     EmptyList,
@@ -192,9 +193,10 @@ class StackFile(Model):
 
     format: Literal["asgard.stack/v1"] = "asgard.stack/v1"
     stack: Text = Field(description="the stack's name; also that of its context")
-    target: Literal["local", "external"]
+    target: Literal["local", "external", "aws-ec2", "aws-msk"]
     kafka: Annotated[KafkaSection, EmptyMapping] = Field(default_factory=KafkaSection)
     cluster: Annotated[ClusterSection | None, Given] = Field(default=None, description="an external cluster")
+    aws: Annotated[AwsSection | None, Given] = Field(default=None, description="a cluster on AWS")
     security: Annotated[SecuritySection, EmptyMapping] = Field(default_factory=SecuritySection)
     topics: Annotated[list[TopicEntry], EmptyList] = Field(default_factory=list)
     external_topics: Texts = Field(

@@ -55,7 +55,8 @@ class Authority:
         return self.directory / "ca.pem"
 
     @property
-    def _key_file(self) -> Path:
+    def key_file(self) -> Path:
+        """Its key (0600)."""
         return self.directory / "ca.key"
 
     def trusted(self) -> str:
@@ -105,13 +106,13 @@ class Authority:
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-        if self._key_file.exists():
-            key = load_pem_private_key(self._key_file.read_bytes(), None)
+        if self.key_file.exists():
+            key = load_pem_private_key(self.key_file.read_bytes(), None)
             if not isinstance(key, ec.EllipticCurvePrivateKey):
-                raise Failed(f"{self._key_file} is not the key of a CA that Asgard made")
+                raise Failed(f"{self.key_file} is not the key of a CA that Asgard made")
         else:
             key = ec.generate_private_key(ec.SECP256R1())
-            paths.write_atomic(self._key_file, _key_pem(key))
+            paths.write_atomic(self.key_file, _key_pem(key))
         if not due(self.certificate_file):
             return key
         name = f"asgard {self.directory.parent.name} CA"

@@ -56,6 +56,7 @@ Approve = Callable[[Outcome], None]
 
 def preview(spec: StackSpec, options: Options, leftovers: Leftovers) -> Outcome:
     """What `up` would do."""
+    options = options.fitting(spec)
     with reading(spec.name, spec) as session:
         planned = _plan(session, spec, options)
         session.report(leftovers, session.store.load())
@@ -75,6 +76,7 @@ def up(
 
     A gate that is due is run by the `gatekeeper`; without one it stays due, which the journal notes.
     """
+    options = options.fitting(spec)
     with changing(spec.name, spec, doing=f"odin up {spec.name}", leftovers=leftovers) as session:
         register.check_protection(session, options.confirm)
         planned = _plan(session, spec, options)
@@ -108,6 +110,7 @@ def destroy(
     """Delete everything that the stack's state holds, then the state. Naming the stack allows the loss of its records."""
     with changing(name, doing=f"odin destroy {name}", leftovers=leftovers) as session:
         state = session.store.load()
+        options = options.fitting(None, (record["type"] for record in state.live.values()))
         planned = Outcome(engine(session, options, state).destroy(dry_run=True))
         planned.losses = losses_of(planned.result, session, state)
         approve(planned)
@@ -166,6 +169,10 @@ def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
         return Outcome(register.unchanged(state), seen=seen, quick=True)
     register.check_owners(session, spec, state)
     kept = _kept(session, spec, options, state, seen)
+    if spec.aws is not None:
+        from asgard.odin.lifecycle import guardrails
+
+        guardrails.refuse(spec)
     program = programs.program(spec, passwords_of(spec, state, seen.state), session.external, kept)
     result = engine(session, options, seen.state, previewing=True).preview(program, kept.values())
     result.errors += refused_removals(result, session, state)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from asgard.odin.spec.model import StackSpec
 
 EngineName = Literal["embedded", "pulumi"]
 
@@ -15,6 +19,12 @@ class Options:
     allow_data_loss: frozenset[str] = frozenset()
     confirm: str | None = None
     engine: EngineName = "embedded"
+
+    def fitting(self, spec: StackSpec | None, types: Iterable[str] = ()) -> Options:
+        """The same, with the engine that the stack needs: resources of AWS are made by the Pulumi CLI only. `types` are those
+        of the state, where there is no stack file."""
+        on_aws = spec is not None and spec.aws is not None
+        return replace(self, engine="pulumi") if on_aws or any(t.startswith("aws:") for t in types) else self
 
     def allowing(self, topics: frozenset[str]) -> Options:
         """The same, and these topics may lose records too."""

@@ -16,11 +16,11 @@ from asgard.kafka.connection import Connection, read_properties
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
-from asgard.odin.engine.steps import PROVIDER_PREFIX
+from asgard.odin.engine.steps import PROVIDER_PREFIX, STACK_TYPE
 from asgard.odin.program import PROJECT, PROVIDER
 from asgard.odin.provider.writes import Writes
 from asgard.odin.resources import local
-from asgard.odin.resources.kinds import CLUSTER, READY, TOPIC
+from asgard.odin.resources.kinds import ALLOCATION, CLUSTER, READY, TOPIC
 from asgard.odin.resources.observe import Observed
 from asgard.odin.spec.model import ExternalSpec, StackSpec
 
@@ -84,7 +84,7 @@ class Session:
     def cluster_id(self, state: State) -> str | None:
         """The id of the stack's cluster where the state tells it, or the cluster of an external stack does."""
         for record in state.live.values():
-            if record["type"] == CLUSTER and (known := (record.get("outputs") or {}).get("clusterId")):
+            if record["type"] in (CLUSTER, ALLOCATION) and (known := (record.get("outputs") or {}).get("clusterId")):
                 return str(known)
         if self.external is not None and self._answered is None:
             self.control(state)
@@ -116,12 +116,14 @@ def local_connection(stack: str, state: State) -> Connection | None:
 
     The nodes' own descriptions say how to reach them: a run may have been killed while they went over to TLS.
     """
-    servers = plain_outputs(state, READY).get("bootstrapServers")
+    servers = plain_outputs(state, READY).get("bootstrapServers") or plain_outputs(state, STACK_TYPE).get(
+        "bootstrapServers"
+    )
     if not servers:
         return None
     from asgard.machines.local.quorum import cluster_connection
 
-    for directory in local.run_dirs(plain_outputs(state, READY)["clusterId"]).values():
+    for directory in local.run_dirs(plain_outputs(state, READY).get("clusterId", "")).values():
         return cluster_connection(directory)
     return Connection(servers, read_properties(client_file(stack))) if client_file(stack).exists() else None
 

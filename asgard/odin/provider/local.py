@@ -194,7 +194,8 @@ class Readiness:
     def _wait(self, new: Values) -> Values:
         from asgard.machines import local as nodes
 
-        until = time.monotonic() + READY_S
+        patience_s = float(new.get("patience") or READY_S)
+        until = time.monotonic() + patience_s
         wanted = set(new["brokerIds"])
         directories = {node: d for node, d in local.run_dirs(new["clusterId"]).items() if node in wanted}
         for home in _homes(directories.values()):
@@ -220,7 +221,7 @@ class Readiness:
             except Unreachable as error:
                 why = error.what
             time.sleep(0.1)
-        raise Failed(f"the cluster is not ready after {READY_S:.0f} s: {why}", _last_words(directories.values()))
+        raise Failed(f"the cluster is not ready after {patience_s:.0f} s: {why}", _last_words(directories.values()))
 
 
 def _homes(directories: Iterable[RunDir]) -> set[Path]:

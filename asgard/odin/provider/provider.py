@@ -16,6 +16,7 @@ from asgard.kafka.connection import Connection, parse_properties
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.provider import sdk
 from asgard.odin.provider.access import Acls, Quotas, Users
+from asgard.odin.provider.allocation import Allocations
 from asgard.odin.provider.cluster import Cluster, open_control_plane
 from asgard.odin.provider.configs import Configs
 from asgard.odin.provider.local import Nodes, Plans, Readiness
@@ -26,6 +27,7 @@ from asgard.odin.provider.writes import Writes
 from asgard.odin.resources import checks, identity
 from asgard.odin.resources.kinds import (
     ACL,
+    ALLOCATION,
     BROKER,
     CLUSTER,
     CONFIG,
@@ -77,6 +79,7 @@ class AsgardProvider(sdk.Provider):
             CLUSTER: Plans(),
             BROKER: Nodes(self._connect),
             READY: Readiness(self._connect),
+            ALLOCATION: Allocations(),
         }
         self._use(Cluster(None, connect=self._connect))
 

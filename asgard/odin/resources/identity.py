@@ -8,6 +8,7 @@ from asgard.core.errors import WrongUsage
 from asgard.kafka.model import Acl, QuotaEntity
 from asgard.odin.resources.kinds import (
     ACL,
+    ALLOCATION,
     BROKER,
     CLUSTER,
     CONFIG,
@@ -59,7 +60,7 @@ def entity_of(values: Values) -> QuotaEntity:
 
 def resource_id(token: str, values: Values) -> str:
     """The id of a resource with these properties."""
-    if token in (TOPIC, USER, CLUSTER):
+    if token in (TOPIC, USER, CLUSTER, ALLOCATION):
         return str(values["name"])
     if token == ACL:
         acl = acl_of(values)

@@ -19,6 +19,7 @@ CONFIG = "asgard:kafka:Config"
 CLUSTER = "asgard:local:Cluster"
 BROKER = "asgard:local:Broker"
 READY = "asgard:local:Ready"
+ALLOCATION = "asgard:aws:Allocation"
 
 
 class Unknown:
@@ -292,7 +293,37 @@ KINDS: dict[str, Kind] = {
                     "Kafka version. A higher one raises the feature levels (`metadata.version` and others) once all brokers are "
                     "there, for which Kafka has no way back; without it they stay as they are.",
                 ),
+                Field(
+                    "patience",
+                    "integer",
+                    "Seconds to wait for them. Machines in a cloud take minutes to boot.",
+                    hint=True,
+                    default=120,
+                    least=1,
+                ),
                 Field("brokers", "integers", "The brokers that were there.", output=True),
+            ),
+        ),
+        Kind(
+            ALLOCATION,
+            "The identity of a cluster on AWS: its id, directory ids of controllers, first passwords, a private CA and a "
+            "certificate for each node. It calls nothing.",
+            (
+                Field("name", "string", "Name of the cluster.", required=True, replaces=True),
+                Field("hosts", "map", "Node id to the private name that its certificate is for.", required=True),
+                Field("controllers", "strings", "Node ids of the first quorum.", required=True),
+                Field("users", "strings", "Users that a password is drawn for.", default=[]),
+                Field("clusterId", "string", "The cluster id.", output=True),
+                Field("directoryIds", "map", "Controller to the id of its log directory.", output=True),
+                Field("adminPassword", "string", "Password of the first user, `odin_svc0`.", output=True, secret=True),
+                Field("controllerPassword", "string", "Password between controllers.", output=True, secret=True),
+                Field("certificates", "map", "Node id to its key and certificate (PEM).", output=True, secret=True),
+                Field("userPasswords", "map", "User to password.", output=True, secret=True),
+                Field("caKey", "string", "Key of the CA (PEM).", output=True, secret=True),
+                Field("caCertificate", "string", "What clients trust (PEM).", output=True),
+                Field(
+                    "clientProperties", "map", "Kafka client properties of the first user.", output=True, secret=True
+                ),
             ),
         ),
     )

@@ -8,8 +8,9 @@ from typing import Literal
 from asgard.core.errors import Problem
 from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues, ScramMechanism
 from asgard.odin.spec import acls as access
+from asgard.odin.spec.aws import AwsSettings
 
-Target = Literal["local", "external"]
+Target = Literal["local", "external", "aws-ec2", "aws-msk"]
 Tls = Literal["off", "optional", "on"]
 Sasl = Literal["scram-sha-512", "scram-sha-256", "none"]
 
@@ -154,6 +155,7 @@ class StackSpec:
     quotas: tuple[QuotaSpec, ...] = ()
     limits: LimitsSpec = LimitsSpec()
     external: ExternalSpec | None = None
+    aws: AwsSettings | None = None
     gate: GateSpec | None = None
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
@@ -164,8 +166,8 @@ class StackSpec:
         return access.acls_of(user.name, access.grants_of(user))
 
     def mechanisms_of(self, user: UserSpec) -> tuple[ScramMechanism, ...]:
-        """Those of a user's credentials; none where the stack makes no credentials."""
-        if self.security.mechanism is None or user.tls:
+        """Those of a user's credentials; none where the stack makes no credentials through Kafka (MSK takes them from secrets)."""
+        if self.security.mechanism is None or user.tls or self.target == "aws-msk":
             return ()
         return user.mechanisms or (self.security.mechanism,)
 

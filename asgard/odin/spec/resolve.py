@@ -11,6 +11,7 @@ from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValue
 from asgard.machines import targets
 from asgard.odin.resources import configs
 from asgard.odin.spec.acls import CLUSTER_RESOURCE
+from asgard.odin.spec.aws import settings_of
 from asgard.odin.spec.model import (
     SCRAM,
     ConnectSpec,
@@ -38,7 +39,7 @@ def default_controllers(brokers: int) -> int:
 
 def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -> StackSpec:
     """A stack file without problems as a spec; relative paths start in `folder`."""
-    kafka, local = _kafka(file), targets.of(file.target).makes_brokers
+    kafka = _kafka(file)
     sasl = file.security.sasl
     return StackSpec(
         name=file.stack,
@@ -78,7 +79,8 @@ def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -
         acls=explicit_acls(file),
         quotas=tuple(QuotaSpec(quota_entity(q.user, q.client_id, q.ip), quota_values(q)) for q in file.quotas),
         limits=LimitsSpec(None if file.limits.throttle is None else int(file.limits.throttle)),
-        external=None if local else _external(file, folder),
+        external=_external(file, folder) if file.target == "external" else None,
+        aws=None if file.aws is None else settings_of(file.aws),
         gate=None if file.gate is None else _gate(file.gate),
         warnings=warnings,
     )

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from asgard.odin.spec.aws import GIB, AwsSettings, NetworkSettings, VolumeSettings
 from asgard.odin.targets.aws import cost
-from asgard.odin.targets.aws.settings import GIB, AwsSettings, NetworkSettings, VolumeSettings
 
 BASE = AwsSettings("us-east-1", network=NetworkSettings(vpc_id="vpc-1", subnet_ids=("a", "b", "c")))
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from asgard.odin.spec.aws import GIB, AwsSettings, NetworkSettings, VolumeSettings
 from asgard.odin.targets.aws import guardrails
 from asgard.odin.targets.aws.declare import declare
 from asgard.odin.targets.aws.guardrails import Declared
-from asgard.odin.targets.aws.settings import GIB, AwsSettings, NetworkSettings, VolumeSettings
 
 STACK = guardrails.Stack("prod", 2, {"orders.created": 3})
 BASE = AwsSettings("eu-central-1", tags={"team": "data"})

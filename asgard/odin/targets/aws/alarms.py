@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_aws as aws
 
+from asgard.odin.spec.aws import AwsSettings
 from asgard.odin.targets.aws.network import Options
-from asgard.odin.targets.aws.settings import AwsSettings
 
 
 def for_nodes(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from asgard.odin.spec.aws import GIB, AwsSettings, nodes
 from asgard.odin.targets.aws.network import INTERFACE_ENDPOINTS
-from asgard.odin.targets.aws.settings import GIB, AwsSettings, nodes
 
 HOURS = 730
 """In a month, as AWS counts."""

@@ -10,16 +10,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from asgard.odin.provider.allocation import allocate
+from asgard.odin.resources.kinds import ALLOCATION
 from asgard.odin.targets.aws.guardrails import Declared
 
 ACCOUNT = "123456789012"
 _HIDDEN = "[secret]"
 
 
-def declare(
-    program: Callable[[], None], region: str = "eu-central-1", extra: dict[str, Any] | None = None
-) -> list[Declared]:
-    """Every resource of the program, in the order of registration. `extra`: outputs by type token, for providers other than AWS."""
+def declare(program: Callable[[], None], region: str = "eu-central-1") -> list[Declared]:
+    """Every resource of the program, in the order of registration."""
     import pulumi
     from pulumi.runtime import mocks, settings
 
@@ -30,7 +30,7 @@ def declare(
             if args.typ.startswith("pulumi:"):
                 return f"{args.name}-id", dict(args.inputs)
             found.append(Declared(args.typ, args.name, _plain(args.inputs)))
-            return f"{args.name}-id", {**args.inputs, **_outputs(args, region), **(extra or {}).get(args.typ, {})}
+            return f"{args.name}-id", {**args.inputs, **_outputs(args, region)}
 
         def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
             return _answer(args.token, args.args, region), []
@@ -66,6 +66,8 @@ def _plain(value: Any) -> Any:
 
 def _outputs(args: Any, region: str) -> dict[str, Any]:
     """What AWS would add: an ARN in its form, addresses, versions."""
+    if args.typ == ALLOCATION:
+        return allocate(args.inputs, {})
     module, _, kind = args.typ.partition("/")
     service = module.removeprefix("aws:")
     name = args.name

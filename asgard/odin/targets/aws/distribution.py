@@ -29,3 +29,12 @@ def pack(jars: Iterable[Path], directory: Path, version: str) -> tuple[Path, str
         paths.private_dir(directory)
         paths.write_atomic(file, packed.getvalue())
     return file, hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def packed(version: str) -> tuple[str, str]:
+    """The archive of a Kafka version and its SHA-256; its jars are fetched and verified where they are not here yet."""
+    from asgard.kafka.distribution.home import ensure_kafka
+
+    jars = Path(ensure_kafka(version).classpath.removesuffix("*")).glob("*.jar")
+    file, digest = pack(jars, paths.cache() / "distribution", version)
+    return str(file), digest

@@ -15,10 +15,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from asgard.odin.spec.aws import CLIENT_PORT, AwsSettings, NodePlan, host_name, nodes
 from asgard.odin.targets.aws import access, alarms, network, protection
 from asgard.odin.targets.aws.network import Network, Options
 from asgard.odin.targets.aws.protection import DISTRIBUTION, Bucket
-from asgard.odin.targets.aws.settings import CLIENT_PORT, AwsSettings, NodePlan, host_name, nodes
 from asgard.odin.targets.aws.user_data import Boot, Voter, user_data
 
 ROOT_GIB = 20

@@ -16,10 +16,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from asgard.odin.spec.aws import GIB, AwsSettings
 from asgard.odin.targets.aws import alarms, network, protection
 from asgard.odin.targets.aws.ec2 import stack_tags
 from asgard.odin.targets.aws.network import Network, Options
-from asgard.odin.targets.aws.settings import GIB, AwsSettings
 
 SCRAM_PORT, IAM_PORT = 9096, 9098
 BETWEEN = (9092, 9094, SCRAM_PORT, IAM_PORT, 2181)

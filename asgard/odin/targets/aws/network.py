@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from asgard.odin.targets.aws.settings import CLIENT_PORT, CONTROLLER_PORT, NetworkSettings
+from asgard.odin.spec.aws import CLIENT_PORT, CONTROLLER_PORT, NetworkSettings
 
 INTERFACE_ENDPOINTS = ("ec2", "ssm", "ssmmessages", "ec2messages", "secretsmanager", "kms", "logs")
 """What instances call, other than S3 (a gateway endpoint, which costs nothing)."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 
 from asgard.core.errors import WrongUsage
-from asgard.odin.targets.aws.settings import CLIENT_PORT, CONTROLLER_PORT, NodePlan
+from asgard.odin.spec.aws import CLIENT_PORT, CONTROLLER_PORT, NodePlan
 
 LIMIT_BYTES = 16 * 1024
 """EC2's limit for user data, before base64."""

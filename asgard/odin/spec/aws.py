@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from asgard.core.schema.aws import AwsSection
 
 Environment = Literal["dev", "staging", "prod"]
 
@@ -45,7 +48,8 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class AwsSettings:
-    """A stack's `aws:` section. `tags` are put on every resource, with the stack's name and environment."""
+    """A stack's `aws:` section. `tags` are put on every resource, with the stack's name and environment.
+    `waived`: guardrails that are left out, by name, with the reason."""
 
     region: str
     environment: Environment = "prod"
@@ -60,6 +64,7 @@ class AwsSettings:
     serverless: bool = False
     storage_max_bytes: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    waived: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def architecture(self) -> Literal["arm64", "x86_64"]:
@@ -96,3 +101,30 @@ def nodes(brokers: int, controllers: int, zones: int, *, dedicated: bool) -> tup
 def host_name(stack: str, node: int) -> str:
     """The private name of a node; it stays when the instance is replaced."""
     return f"node-{node}.{stack}.kafka.internal"
+
+
+def settings_of(section: AwsSection) -> AwsSettings:
+    """The section of a stack file as plain data."""
+    net, volume = section.network, section.volume
+    return AwsSettings(
+        region=section.region,
+        environment=section.environment,
+        network=NetworkSettings(
+            net.cidr, len(net.subnets) or net.zones, net.vpc, tuple(net.subnets), tuple(net.clients)
+        ),
+        volume=VolumeSettings(
+            volume.size or VolumeSettings.size_bytes,
+            volume.iops,
+            None if volume.throughput is None else int(volume.throughput),
+        ),
+        instance_type=section.instance_type,
+        controller_type=section.controller_type,
+        dedicated_controllers=section.dedicated_controllers,
+        image=section.image,
+        alarm_topic=section.alarm_topic,
+        archive_after_days=section.archive_after,
+        serverless=section.serverless,
+        storage_max_bytes=volume.max_size,
+        tags=dict(section.tags),
+        waived=dict(section.waive),
+    )

@@ -1,0 +1,85 @@
+"""The identity of a cluster on AWS: made once, kept in the state as secrets, extended when nodes are added. It calls nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from asgard.core import paths
+from asgard.kafka.connection import FIRST_USER, scram_properties
+from asgard.odin.resources.kinds import Values
+from asgard.odin.resources.local import random_uuid
+from asgard.odin.resources.observe import Observed
+
+CERTIFICATE_DAYS = 825
+"""Of a node's certificate: the most that common TLS clients accept of a server."""
+
+
+class Allocations:
+    """The effects of `asgard:aws:Allocation`."""
+
+    def taken(self, new: Values, observed: Observed) -> bool:
+        """Never: it is only in the state."""
+        return False
+
+    async def create(self, urn: str, new: Values) -> Values:
+        """Draw ids, passwords and keys."""
+        return await asyncio.to_thread(allocate, new, {})
+
+    async def update(self, old: Values, new: Values) -> Values:
+        """The same for nodes that are new; those that are gone lose their certificate."""
+        return await asyncio.to_thread(allocate, new, old)
+
+    async def delete(self, old: Values) -> None:
+        """Nothing to do."""
+
+
+def allocate(wanted: Values, before: Values) -> Values:
+    """The outputs. What is there (`before`) stays as it is for nodes that keep their name."""
+    admin = before.get("adminPassword") or secrets.token_urlsafe(24)
+    directories = {
+        node: before.get("directoryIds", {}).get(node) or random_uuid(secrets.token_bytes)
+        for node in wanted["controllers"]
+    }
+    ca, key, certificates = _certificates(wanted, before)
+    properties = scram_properties(FIRST_USER, admin, tls=True)
+    properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": ca}
+    return {
+        **wanted,
+        "clusterId": before.get("clusterId") or random_uuid(secrets.token_bytes),
+        "directoryIds": directories,
+        "adminPassword": admin,
+        "controllerPassword": before.get("controllerPassword") or secrets.token_urlsafe(24),
+        "certificates": certificates,
+        "userPasswords": {
+            user: before.get("userPasswords", {}).get(user) or secrets.token_urlsafe(24)
+            for user in wanted.get("users") or ()
+        },
+        "caKey": key,
+        "caCertificate": ca,
+        "clientProperties": properties,
+    }
+
+
+def _certificates(wanted: Values, before: Values) -> tuple[str, str, dict[str, str]]:
+    """The CA's certificate and key, and key and certificate of each node."""
+    from asgard.machines.local.certificates import Authority
+
+    with TemporaryDirectory(prefix="asgard-ca-") as directory:
+        authority = Authority(Path(directory))
+        if before.get("caKey"):
+            paths.write_atomic(authority.key_file, before["caKey"])
+            paths.write_atomic(authority.certificate_file, before["caCertificate"])
+        ca = authority.trusted()
+        kept = {
+            node: pem
+            for node, pem in before.get("certificates", {}).items()
+            if before.get("hosts", {}).get(node) == wanted["hosts"].get(node)
+        }
+        made = {
+            node: kept.get(node) or authority.node(host, [host], days=CERTIFICATE_DAYS).store
+            for node, host in wanted["hosts"].items()
+        }
+        return ca, authority.key_file.read_text(), made

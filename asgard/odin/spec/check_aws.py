@@ -1,0 +1,121 @@
+"""What the section `aws` of a stack file and the rest of it demand of each other."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from asgard.core.document import Loc
+from asgard.core.schema.stack import StackFile
+from asgard.core.schema.validate import nearest
+
+REGIONS = (
+    *("af-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2"),
+    *("ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ca-central-1", "ca-west-1"),
+    *("eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3"),
+    *("il-central-1", "me-central-1", "me-south-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"),
+)
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+_INSTANCE = re.compile(r"(kafka\.|express\.)?[a-z][a-z0-9-]*\.[a-z0-9]+")
+_GROUP = re.compile(r"sg-[0-9a-f]{8,17}")
+LARGEST_VPC, SMALLEST_VPC = 16, 24
+"""Prefix lengths: AWS takes /16 to /28; below /24 three zones have too few addresses."""
+MOST_NAME = 24
+"""Of a stack's name: AWS's names are made of it."""
+
+Found = Iterator[tuple[Loc, str] | tuple[Loc, str, Loc]]
+
+
+def review(file: StackFile) -> Found:
+    """Every problem of the section."""
+    on_aws = file.target.startswith("aws-")
+    if not on_aws:
+        if file.aws is not None:
+            yield ("aws",), f"is for clusters on AWS; with `target: {file.target}` it has no meaning"
+        return
+    if file.cluster is not None:
+        yield ("cluster",), f"is for external clusters; allowed with `target: {file.target}` are `kafka` and `aws`"
+    if file.aws is None:
+        yield ("aws",), "is missing; a cluster on AWS needs at least `aws: {region: eu-central-1}`"
+        return
+    yield from _names(file)
+    yield from _network(file)
+    yield from _cluster(file)
+
+
+def _names(file: StackFile) -> Found:
+    assert file.aws is not None
+    if not re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", file.stack) or len(file.stack) > MOST_NAME:
+        yield (
+            ("stack",),
+            f"is {file.stack!r}; on AWS allowed are up to {MOST_NAME} small letters, digits and -, as in orders-eu",
+        )
+    region = file.aws.region
+    if region not in REGIONS and not _REGION.fullmatch(region):
+        yield ("aws", "region"), f"is {region!r}, which is no region{nearest(region, REGIONS)}"
+    for key in ("instance_type", "controller_type"):
+        if not _INSTANCE.fullmatch(text := getattr(file.aws, key)):
+            yield ("aws", key), f"is {text!r}; allowed is an instance type, as in m7g.large"
+    for tag in file.aws.tags:
+        if tag.startswith(("aws:", "asgard:")):
+            yield ("aws", "tags", tag), "begins with aws: or asgard:, which are not yours to set"
+
+
+def _network(file: StackFile) -> Found:
+    assert file.aws is not None
+    net = file.aws.network
+    if (net.vpc is None) != (not net.subnets):
+        yield ("aws", "network"), "names a VPC without `subnets`, or the other way round; an existing VPC needs both"
+    try:
+        block = ipaddress.IPv4Network(net.cidr)
+        if not LARGEST_VPC <= block.prefixlen <= SMALLEST_VPC:
+            raise ValueError
+    except ValueError:
+        yield ("aws", "network", "cidr"), f"is {net.cidr!r}; allowed is a block from /16 to /24, as in 10.90.0.0/16"
+    for i, client in enumerate(net.clients):
+        if _GROUP.fullmatch(client):
+            continue
+        try:
+            whole = ipaddress.ip_network(client).prefixlen == 0
+        except ValueError:
+            yield (
+                ("aws", "network", "clients", i),
+                f"is {client!r}; allowed is a CIDR block, as in 10.1.0.0/16, or a security group, as in sg-0abc1234",
+            )
+            continue
+        if whole:
+            yield ("aws", "network", "clients", i), f"is {client!r}, the whole internet; name the networks that connect"
+
+
+def _cluster(file: StackFile) -> Found:
+    assert file.aws is not None
+    given, kafka = file.aws, file.kafka
+    zones = len(given.network.subnets) or given.network.zones
+    brokers = kafka.brokers or 1
+    if file.security.sasl == "none":
+        yield ("security", "sasl"), "is none; on AWS everybody logs in: allowed is scram-sha-512"
+    for key in ("racks", "log_dirs"):
+        if getattr(kafka, key) is not None:
+            yield (
+                ("kafka", key),
+                "is for local clusters; on AWS a rack is an availability zone, and a broker has one volume",
+            )
+    if file.target == "aws-msk":
+        if brokers % zones:
+            yield ("kafka", "brokers"), f"is {brokers}; MSK takes a multiple of the zones, {zones}"
+        for key in ("controllers", "heap"):
+            if getattr(kafka, key) is not None:
+                yield ("kafka", key), "is Amazon's to decide on MSK"
+        for key in ("image", "dedicated_controllers"):
+            if getattr(given, key):
+                yield ("aws", key), "is for `target: aws-ec2`"
+        return
+    if given.serverless:
+        yield ("aws", "serverless"), "is for `target: aws-msk`"
+    if given.volume.max_size is not None:
+        yield ("aws", "volume", "max_size"), "is for `target: aws-msk`; gp3 volumes grow by `size`"
+    if given.environment == "prod" and zones < 3:
+        yield ("aws", "network", "zones"), f"is {zones}; in prod allowed are 3 or more: a zone may fail"
+    if given.environment == "prod" and brokers < 3:
+        yield ("kafka", "brokers"), f"is {brokers}; in prod allowed are 3 or more"
