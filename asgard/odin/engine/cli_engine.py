@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asgard.core.errors import AsgardError, Refused, Unreachable
 from asgard.core.paths import private_dir, write_atomic
+from asgard.odin.engine import installed
 from asgard.odin.engine.deployment import PARALLEL
 from asgard.odin.engine.run import Passphrase, light
 from asgard.odin.engine.stack import StackRef
@@ -40,8 +41,8 @@ _TRACEBACK = re.compile(r":?\n\s*File \".*", re.DOTALL)
 
 
 def available() -> str | None:
-    """Where the Pulumi CLI is, if it is on PATH."""
-    return shutil.which("pulumi")
+    """Where the Pulumi CLI is, if there is one."""
+    return installed.where()
 
 
 def _quiet(event: Event) -> None:
@@ -111,7 +112,10 @@ class CliEngine:
         """A private backend with the state of record in it; removed afterwards, unless the process dies."""
 
         if available() is None:
-            raise Unreachable("the Pulumi CLI is not on PATH", "install it from pulumi.com, or use --engine embedded")
+            raise Unreachable(
+                "the Pulumi CLI is not on PATH",
+                "`asgard odin engine install` gets it; local and external stacks need none (--engine embedded)",
+            )
         # A preview stays away from what a killed run may have left in the stack's own place.
         home = self.store.backend if writing else Path(tempfile.mkdtemp(prefix="asgard-"))
         shutil.rmtree(home, ignore_errors=True)
@@ -141,7 +145,7 @@ class CliEngine:
             secrets_provider="passphrase",
             env_vars={
                 "PATH": os.pathsep.join(
-                    [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), os.environ["PATH"]]
+                    [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), installed.search_path()]
                 ),
                 "PULUMI_BACKEND_URL": f"file://{home / 'backend'}",
                 "PULUMI_CONFIG_PASSPHRASE_FILE": str(secret_file),

@@ -9,11 +9,11 @@ in the state.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from asgard.core.errors import Refused
+from asgard.core.errors import Refused, Unreachable
 from asgard.odin import program as programs
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import OnEvent, Result
@@ -21,7 +21,7 @@ from asgard.odin.lifecycle import gate as gates
 from asgard.odin.lifecycle import register
 from asgard.odin.lifecycle.credentials import check_credentials, passwords_of
 from asgard.odin.lifecycle.display import one_way
-from asgard.odin.lifecycle.drift import Look, look
+from asgard.odin.lifecycle.drift import Drift, Look, look
 from asgard.odin.lifecycle.losses import losses_of, topics_of
 from asgard.odin.lifecycle.options import Options
 from asgard.odin.lifecycle.passphrase import passphrase
@@ -135,7 +135,7 @@ def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
         seen = _look(session, state)
         if seen.drifts:
             session.store.save(seen.state)
-        return seen
+        return replace(seen, drifts=seen.drifts + _in_the_cloud(session, state, dry_run=False))
 
 
 def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
@@ -144,7 +144,29 @@ def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
         state = session.store.load()
         seen = _look(session, state)
         session.report(leftovers, state)
-        return seen
+        return replace(seen, drifts=seen.drifts + _in_the_cloud(session, state, dry_run=True))
+
+
+def _in_the_cloud(session: Session, state: State, *, dry_run: bool) -> tuple[Drift, ...]:
+    """What somebody changed in AWS: the Pulumi CLI reads every resource. Raises Unreachable where AWS can't be asked."""
+    if not any(record["type"].startswith("aws:") for record in state.live.values()):
+        return ()
+    from asgard.odin.targets.aws import words
+
+    found = engine(session, Options(engine="pulumi"), state).refresh(dry_run=dry_run)
+    if found.errors:
+        raise Unreachable(f"AWS could not be asked what changed: {found.errors[0].message}", "Look at the credentials.")
+    return tuple(
+        Drift(
+            "gone" if step.op == "delete" else "changed",
+            step.type,
+            step.name,
+            step.urn,
+            words=words.changed(step.type, step.name, step.old, None if step.op == "delete" else step.new),
+        )
+        for step in found.steps
+        if step.type.startswith("aws:") and step.op in ("refresh", "delete")
+    )
 
 
 def credentials_refused(name: str, spec: StackSpec | None) -> dict[str, str]:

@@ -25,15 +25,21 @@ What = Literal["gone", "changed", "stopped", "extra"]
 
 @dataclass(frozen=True)
 class Drift:
-    """One thing that is not as it was recorded. `extra` is an ACL of a user of this stack that the stack did not make."""
+    """One thing that is not as it was recorded. `extra` is an ACL of a user of this stack that the stack did not make.
+
+    `words` says it where the resource is not one of Asgard's own.
+    """
 
     what: What
     type: str
     name: str
     urn: str
     differences: Differences = field(default_factory=dict)
+    words: str = ""
 
     def __str__(self) -> str:
+        if self.words:
+            return self.words
         kind = self.type.rpartition(":")[2].lower()
         match self.what:
             case "gone":

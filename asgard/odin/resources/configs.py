@@ -73,8 +73,8 @@ class ConfigDef:
 
 
 def version_of(text: str) -> tuple[int, ...] | None:
-    """`4.3.1` as numbers; None where it is no version."""
-    parts = text.split(".")
+    """`4.3.1` as numbers; None where it is no version. MSK's `4.1.x` and `3.9.x.kraft` are of their release."""
+    parts = text.removesuffix(".kraft").removesuffix(".x").split(".")
     if len(parts) not in (2, 3) or not all(p.isascii() and p.isdigit() and len(p) < 5 for p in parts):
         return None
     return tuple(int(p) for p in parts)

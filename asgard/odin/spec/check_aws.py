@@ -16,7 +16,8 @@ REGIONS = (
     *("eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3"),
     *("il-central-1", "me-central-1", "me-south-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"),
 )
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+_AREAS = {region.rpartition("-")[0] for region in REGIONS}
+"""A new region of a known area is taken as it is."""
 _INSTANCE = re.compile(r"(kafka\.|express\.)?[a-z][a-z0-9-]*\.[a-z0-9]+")
 _GROUP = re.compile(r"sg-[0-9a-f]{8,17}")
 LARGEST_VPC, SMALLEST_VPC = 16, 24
@@ -52,7 +53,8 @@ def _names(file: StackFile) -> Found:
             f"is {file.stack!r}; on AWS allowed are up to {MOST_NAME} small letters, digits and -, as in orders-eu",
         )
     region = file.aws.region
-    if region not in REGIONS and not _REGION.fullmatch(region):
+    area, _, number = region.rpartition("-")
+    if area not in _AREAS or not number.isdigit():
         yield ("aws", "region"), f"is {region!r}, which is no region{nearest(region, REGIONS)}"
     for key in ("instance_type", "controller_type"):
         if not _INSTANCE.fullmatch(text := getattr(file.aws, key)):
