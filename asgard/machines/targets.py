@@ -62,10 +62,14 @@ def of(name: str) -> Target:
         from asgard.machines.local.target import Local
 
         return Local()
+    if name in ("aws-ec2", "aws-msk"):
+        from asgard.machines.aws.target import Aws
+
+        return Aws(on_instances=name == "aws-ec2")
     return {"external": External}[name]()
 
 
-NAMES = ("local", "external")
+NAMES = ("local", "aws-ec2", "aws-msk", "external")
 """The words, in the order in which a stack is looked for."""
 
 

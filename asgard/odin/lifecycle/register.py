@@ -156,6 +156,10 @@ def unchanged(state: State) -> Result:
 
 
 def _write_client_file(session: Session, spec: StackSpec, result: Result) -> None:
+    if spec.target == "aws-ec2" and spec.aws is not None:
+        from asgard.machines.aws import target as aws
+
+        aws.note(session.name, spec.aws.region)
     properties = result.secret_outputs.get("clientProperties")
     if targets.of(spec.target).makes_brokers and isinstance(properties, dict):
         paths.write_atomic(client_file(session.name), render_properties(properties))

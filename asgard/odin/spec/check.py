@@ -77,7 +77,8 @@ def _version(file: StackFile) -> Found:
     text = file.kafka.version
     if text is None:
         return
-    version, local = configs.version_of(text), makes_brokers(file)
+    # MSK has versions of its own form, as in 4.1.x.
+    version, local = configs.version_of(text), makes_brokers(file) and file.target != "aws-msk"
     oldest = configs.OLDEST_LOCAL if local else configs.OLDEST_EXTERNAL
     allowed = f"allowed is {'.'.join(map(str, oldest))} or newer, as in {configs.DEFAULT_VERSION}"
     if version is None or (local and len(version) != 3):

@@ -8,7 +8,6 @@ from asgard.core.errors import Problem
 from asgard.core.schema.gate import GateSection
 from asgard.core.schema.stack import ConnectEntry, QuotaEntry, QuotaFields, StackFile
 from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues
-from asgard.machines import targets
 from asgard.odin.resources import configs
 from asgard.odin.spec.acls import CLUSTER_RESOURCE
 from asgard.odin.spec.aws import settings_of

@@ -1,7 +1,6 @@
 """Amazon MSK: provisioned clusters with SCRAM and IAM logins over TLS only, or serverless ones (IAM only).
 
-MSK's brokers are Amazon's: there is no node to start or stop, so Thor heals by asking MSK to reboot a broker, and plans as on
-any cluster. Topics, users, ACLs and quotas are the same resources as everywhere; credentials that MSK must know are secrets
+MSK's brokers are Amazon's: there is no node to start or stop. Amazon brings a broker back; Thor plans and moves as on any cluster. Topics, users, ACLs and quotas are the same resources as everywhere; credentials that MSK must know are secrets
 named `AmazonMSK_…`, encrypted with a key of the account's own, as MSK demands.
 """
 
