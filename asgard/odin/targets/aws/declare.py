@@ -7,6 +7,7 @@ policies and user data can be rendered and looked at.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +21,13 @@ _HIDDEN = "[secret]"
 
 def declare(program: Callable[[], None], region: str = "eu-central-1") -> list[Declared]:
     """Every resource of the program, in the order of registration."""
+    # The SDK keeps its monitor and root stack in context variables: in a copy they end with this call.
+    return contextvars.copy_context().run(_declare, program, region)
+
+
+def _declare(program: Callable[[], None], region: str) -> list[Declared]:
     import pulumi
-    from pulumi.runtime import mocks, settings
+    from pulumi.runtime import mocks
 
     found: list[Declared] = []
 
@@ -35,22 +41,18 @@ def declare(program: Callable[[], None], region: str = "eu-central-1") -> list[D
         def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
             return _answer(args.token, args.args, region), []
 
-    former = settings.SETTINGS if hasattr(settings, "SETTINGS") else None
+    async def run() -> None:
+        program()
+        await pulumi.runtime.stack.wait_for_rpcs()
+
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         mocks.set_mocks(Recorder(), project="asgard", stack="declared", preview=False)
-
-        async def run() -> None:
-            program()
-            await pulumi.runtime.stack.wait_for_rpcs()
-
         loop.run_until_complete(run())
     finally:
         loop.close()
         asyncio.set_event_loop(None)
-        if former is not None:
-            settings.configure(former)
     return found
 
 
