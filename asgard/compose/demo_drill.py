@@ -47,7 +47,7 @@ def act(target: Target, directory: Path, say: Callable[[str], None]) -> Drilled 
     (run,) = drill.run(target, order, say=lambda text: None)
     page = report.write(added_up([run], target.name, run.command), directory)
     fault = run.faults[0]
-    took = "not healed" if fault.healed_s is None else f"whole again {format_duration(fault.healed_s)} after it began"
+    took = "not healed" if fault.healed_s is None else f"recovered {format_duration(fault.healed_s)} after it began"
     say(f"  {fault.text}, {took}. {run.verdict}")
     return Drilled(
         fault.text,

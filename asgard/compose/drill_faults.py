@@ -224,7 +224,7 @@ class Breaker:
                 return False
         healed_at = time.time() if healed else None
         if healed_at is not None:
-            self._load.mark("whole again", at=healed_at)
+            self._load.mark("recovered", at=healed_at)
             self._until_told()
         for s in self._standing:
             chaos.put_back(self._site, s.fault)

@@ -107,7 +107,7 @@ def test_a_broker_dies_and_nothing_is_lost(
     assert "restarting the node" in fault["healing"]
     assert 1 < run["producers_waited_s"] < fault["healed_s"] + 2, "its partitions had no leader until Kafka noticed"
     marks = [mark["text"] for mark in run["load"]["marks"]]
-    assert fault["text"] in marks and "whole again" in marks, "the plots show when"
+    assert fault["text"] in marks and "recovered" in marks, "the plots show when"
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Nothing was lost" in page and run["command"] in page
     assert run["command"] == "asgard loki drill broker-dies --seed 7 --rate 300/s --context orders"

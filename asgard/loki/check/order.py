@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 
 
 def sends(working: WorkingSet) -> None:
-    """Walk through every log once: records that stand there twice, or behind one that was sent later."""
+    """Walk through every log once: records that are duplicated, or behind one that was sent later."""
     again: dict[str, list[Ints]] = {}
     for where, log in sorted(working.logs.items()):
         records = working.records[where[0]]

@@ -93,7 +93,7 @@ def _promises(faults: Sequence[Struck], load: Result) -> list[Promise]:
             decided and not lost,
             f"{lost:,} lost" if decided else "not all of them could be looked for",
         ),
-        Promise("once", "no record is there twice", decided and not duplicates, f"{duplicates:,} there twice"),
+        Promise("once", "no record is duplicated", decided and not duplicates, f"{duplicates:,} duplicated"),
         Promise(
             "order",
             "records are whole, in their order, and no reader was given others",
@@ -108,7 +108,7 @@ def _promises(faults: Sequence[Struck], load: Result) -> list[Promise]:
         ),
         Promise(
             "healed",
-            f"the cluster was whole again within {format_duration(HEAL_S)} of each fault, with nobody's help",
+            f"the cluster recovered within {format_duration(HEAL_S)} of each fault, without help",
             not unhealed,
             f"not after: {'; '.join(unhealed)}" if unhealed else "after each",
         ),
@@ -192,7 +192,7 @@ def _fault(fault: Struck) -> str:
     if fault.healed_s is None:
         return f"{first} Not healed within {format_duration(HEAL_S)}{f' ({fault.healing})' if fault.healing else ''}; the drill put it back."
     how = f" ({fault.healing})" if fault.healing else ""
-    return f"{first} All was whole again {format_duration(fault.healed_s)} after it began{how}."
+    return f"{first} Everything had recovered {format_duration(fault.healed_s)} after it began{how}."
 
 
 def _for(seconds: float) -> str:

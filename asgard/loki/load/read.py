@@ -173,7 +173,7 @@ def _problems(document: Document, file: LoadFile, folder: Path) -> list[Problem]
         if topic.name not in written:
             wrong(("topics", i, "name"), f"is written by no producer; allowed is {', '.join(sorted(written))}")
         if topic.name in {t.name for t in file.topics[:i]}:
-            wrong(("topics", i, "name"), "stands here twice")
+            wrong(("topics", i, "name"), "is given twice")
         if topic.in_place and (topic.partitions or topic.replication or topic.config):
             wrong(
                 ("topics", i, "in_place"),

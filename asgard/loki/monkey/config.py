@@ -68,7 +68,7 @@ def read(path: Path | str) -> Monkey:
     if file is not None:
         names = [group.name for group in file.groups]
         twice = [i for i, name in enumerate(names) if name in names[:i]]
-        problems += [document.problem(("groups", i, "name"), "stands here twice; allowed is once") for i in twice]
+        problems += [document.problem(("groups", i, "name"), "is given twice; allowed is once") for i in twice]
     if problems or file is None:
         raise InvalidFile(problems)
     groups = tuple(

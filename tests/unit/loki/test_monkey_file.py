@@ -74,7 +74,7 @@ def test_a_share_of_the_members_is_rounded_up(share: str, size: int, least: int)
         ("min_healthy: 60%, ", "min_healthy: 60%, action: terminate, ", "has no size"),
         ("min_healthy: 66.7%", "min_healthy: 1, action: stop", "has the action stop, and is of kind asg; allowed is terminate"),
         ("region: eu-west-1", "socket: /x", "groups[1]: has a socket, and is of kind ec2"),
-        ("name: web", "name: vms", "groups[2].name: stands here twice"),
+        ("name: web", "name: vms", "groups[2].name: is given twice"),
         ("Europe/Amsterdam", "Europe/Atlantis", "timezone: is 'Europe/Atlantis', which this machine knows no time zone of"),
         ("fri 09:00 - 12:00", "fri 9-12", "hours[1]: is 'fri 9-12'; allowed is a time of day (on the clocks of `timezone`)"),
         ("2026-12-25,", "25.12.2026,", "days_off[0]: is '25.12.2026'; allowed is a date"),
