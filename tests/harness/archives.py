@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import socket
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -16,6 +22,8 @@ from asgard.kafka import data
 from asgard.kafka.admin import connect
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import NewTopic
+from asgard.thor.archive import read, storage
+from tests.harness import RealCluster
 
 Seen = tuple[int, bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...], int]
 """Partition, key, value, headers without those of a replay, time (ms)."""
@@ -75,6 +83,43 @@ def seen(connection: Connection, topic: str) -> list[Seen]:
 def in_order(records: list[Seen]) -> list[Seen]:
     """Records by partition, each in the order that they were written in."""
     return sorted(records, key=lambda record: record[0])
+
+
+ASGARD = Path(sys.executable).with_name("asgard")
+
+
+class Desk:
+    """`asgard …` against one cluster, with a home of its own; `more` is added to the environment."""
+
+    def __init__(self, cluster: RealCluster, home: Path, more: Mapping[str, str] | None = None) -> None:
+        self.cluster, self.home, self.more = cluster, home, more or {}
+
+    def start(self, *args: str | Path, service: str = "thor") -> subprocess.Popen[str]:
+        environment = {**os.environ, "ASGARD_HOME": str(self.home), **self.more}
+        offline = args[0] == "archive" and args[1] != "run"
+        cluster = [] if offline else ["--bootstrap-server", self.cluster.bootstrap_servers]
+        return subprocess.Popen(
+            [str(ASGARD), service, *map(str, args), *cluster],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+
+    def run(self, *args: str | Path, code: int = 0, service: str = "thor") -> Any:
+        """Run to its end; its document."""
+        process = self.start(*args, "--json", service=service)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == code and "Traceback" not in err, f"{process.returncode}\n{out}\n{err}"
+        return json.loads(out) if out.strip() else err
+
+    def archived(self, place: Path, topic: str) -> list[Seen]:
+        """Every record of an archive, by partition in order."""
+        plan = read.plan(storage.open_storage(str(place)), read.Window((topic,)))
+        assert plan.damaged == ()
+        found = []
+        for shard in sorted(plan.files):
+            for r in read.records(plan, shard):
+                headers = tuple((n, v) for n, v in r.headers if n != "asgard.replay")
+                found.append((r.partition, r.key, r.value, headers, r.timestamp_ms))
+        return found
 
 
 @dataclass

@@ -61,8 +61,26 @@ class Planted:
         return wrong
 
 
+def create_tiers(connection: Connection, first: str, second: str) -> None:
+    """Two topics that keep their records for ever."""
+    with connect(connection) as control:
+        replication = min(3, len(control.cluster().brokers))
+        made = control.create_topics(
+            [NewTopic(topic, 6, replication, {"retention.ms": "-1"}) for topic in (first, second)]
+        )
+        assert made == {first: None, second: None}
+
+
 def plant(
-    connection: Connection, first: str, second: str, records: int, *, lost: int, doubled: int, seed: int
+    connection: Connection,
+    first: str,
+    second: str,
+    records: int,
+    *,
+    lost: int,
+    doubled: int,
+    seed: int,
+    create: bool = True,
 ) -> Planted:
     """Write both tiers. Some of the duplicates are in the first tier, some in the second; each goes to a random place behind its original."""
     chance = random.Random(seed)
@@ -71,12 +89,8 @@ def plant(
     # What is lost never reached the second tier, so its duplicates are of others.
     twice = chance.sample(sorted(set(range(records)) - gone), doubled)
     where = {number: (first if i % 3 == 0 else second) for i, number in enumerate(twice)}
-    with connect(connection) as control:
-        replication = min(3, len(control.cluster().brokers))
-        made = control.create_topics(
-            [NewTopic(topic, 6, replication, {"retention.ms": "-1"}) for topic in (first, second)]
-        )
-        assert made == {first: None, second: None}
+    if create:
+        create_tiers(connection, first, second)
     run = os.urandom(16)
     with Writer(connection) as writer:
         again: list[Record] = []

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,45 +18,9 @@ from asgard.kafka import data
 from asgard.kafka.admin import connect
 from asgard.thor.archive import read, storage, verify
 from tests.harness import RealCluster
-from tests.harness.archives import Seen, aborted, in_order, seen, written
+from tests.harness.archives import Desk, aborted, in_order, seen, written
 
 pytestmark = pytest.mark.kafka
-
-ASGARD = Path(sys.executable).with_name("asgard")
-
-
-class Desk:
-    """`asgard thor …` against one cluster, with a home of its own."""
-
-    def __init__(self, cluster: RealCluster, home: Path) -> None:
-        self.cluster, self.home = cluster, home
-
-    def start(self, *args: str | Path) -> subprocess.Popen[str]:
-        environment = {**os.environ, "ASGARD_HOME": str(self.home)}
-        offline = args[0] == "archive" and args[1] != "run"
-        cluster = [] if offline else ["--bootstrap-server", self.cluster.bootstrap_servers]
-        return subprocess.Popen(
-            [str(ASGARD), "thor", *map(str, args), *cluster],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        )  # fmt: skip
-
-    def run(self, *args: str | Path, code: int = 0) -> Any:
-        """Run to its end; its document."""
-        process = self.start(*args, "--json")
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == code and "Traceback" not in err, f"{process.returncode}\n{out}\n{err}"
-        return json.loads(out) if out.strip() else err
-
-    def archived(self, place: Path, topic: str) -> list[Seen]:
-        """Every record of an archive, by partition in order."""
-        plan = read.plan(storage.open_storage(str(place)), read.Window((topic,)))
-        assert plan.damaged == ()
-        found = []
-        for shard in sorted(plan.files):
-            for r in read.records(plan, shard):
-                headers = tuple((n, v) for n, v in r.headers if n != "asgard.replay")
-                found.append((r.partition, r.key, r.value, headers, r.timestamp_ms))
-        return found
 
 
 @pytest.fixture

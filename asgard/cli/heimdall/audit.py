@@ -53,6 +53,7 @@ def audit(
     """
     import time
 
+    from asgard.compose.audit_alerts import Alerts
     from asgard.heimdall.audit import run, store
     from asgard.journal.store.database import open_journal
     from asgard.kafka import target
@@ -64,8 +65,8 @@ def audit(
     try:
         with store.open_store() as database, open_journal() as journal:
             kept = store.Store(database, control.cluster().cluster_id, plan)
-            tell = _teller(journal, plan, aloud=follow)
-            done = run.audit(kept, chosen.connection, control, follow=follow, tell=tell)
+            tell, alerts = _teller(journal, plan, aloud=follow), Alerts(journal, kept, control.cluster().cluster_id)
+            done = run.audit(kept, chosen.connection, control, follow=follow, tell=tell, looked=alerts.update)
             found = kept.report(from_s)
     finally:
         control.close()

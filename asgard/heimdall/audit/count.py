@@ -1,7 +1,7 @@
 """Counts records into windows. Pure: columns in, windows changed; the store keeps them, `judge` compares them.
 
 A window is a topic of a tier and a stretch of event time. It is open until the watermark has passed its end by the audit's
-lateness; what comes later still is counted as late, and not into the window.
+lateness; what comes later still is counted as late, and not into the window. A late record that was counted as lost is lost no more.
 
 The watermark of a tier is the event time that all its partitions have reached. A partition with nothing left to read does not hold it
 back. That of the audit is the lowest of its tiers': a tier that stands still keeps windows open, and nothing counts as lost yet.
@@ -61,7 +61,8 @@ class Progress:
 @dataclass
 class Counts:
     """All that an audit knows. `closed_until_s`: windows that end by then are closed; `reached`: highest
-    sequence in closed windows, and the start of the window that reached it."""
+    sequence in closed windows, and the start of the window that reached it. `missing`: the lost records of closed windows, `recovered`:
+    how many of them have come since the last commit."""
 
     plan: Plan
     windows: dict[Key, Window] = field(default_factory=dict)
@@ -70,6 +71,8 @@ class Counts:
     reached: dict[tuple[str, Who], tuple[int, int]] = field(default_factory=dict)
     late: dict[Key, int] = field(default_factory=dict)
     dirty: set[Key] = field(default_factory=set)
+    missing: dict[Key, Ids] = field(default_factory=dict)
+    recovered: dict[Key, int] = field(default_factory=dict)
 
     def add(self, topic: str, columns: Columns) -> None:
         """Count records of one topic."""
@@ -87,6 +90,7 @@ class Counts:
         total = len(columns.event_us) if rows is None else int(rows.sum())
         if key.start_s + self.plan.window_s <= self.closed_until_s:
             self.late[key] = self.late.get(key, 0) + total
+            self._recover(key, columns, rows)
             return
         window = self.windows.setdefault(key, Window())
         self.dirty.add(key)
@@ -107,6 +111,19 @@ class Counts:
         order = np.argsort(who, kind="stable")
         for part in np.split(order, np.flatnonzero(np.diff(who[order])) + 1):
             window.duplicates += window.ids.add(columns.names[int(who[part[0]])], sequence[part])
+
+    def _recover(self, key: Key, columns: Columns, rows: np.typing.NDArray[np.bool_] | None) -> None:
+        """Late records are no longer missing in this tier."""
+        before = [k for k in self.missing if k.start_s == key.start_s and k.tier == key.tier - 1]
+        if not before:
+            return
+        chosen = columns.stamped if rows is None else columns.stamped & rows
+        sequence, who = columns.sequence[chosen], columns.who[chosen]
+        for code in np.unique(who).tolist():
+            sequences = sequence[who == code]
+            for missing in before:
+                if found := self.missing[missing].discard(columns.names[code], sequences):
+                    self.recovered[missing] = self.recovered.get(missing, 0) + found
 
     def _note_times(self, topic: str, columns: Columns) -> None:
         """A clock that is ahead of the record's own time must not close windows, so the earlier of the two counts."""

@@ -59,6 +59,29 @@ class Ids:
         given = list(others)
         return sum(_count(_without(bits, *key, given)) for key, bits in self.chunks.items())
 
+    def without(self, others: Iterable[Ids]) -> Ids:
+        """Those of these that are in none of the others, all of them to be stored."""
+        given = list(others)
+        left = {key: _without(bits, *key, given) for key, bits in self.chunks.items()}
+        kept = {key: bits for key, bits in left.items() if bits.any()}
+        return Ids(kept, set(kept))
+
+    def discard(self, who: Who, sequences: Ints) -> int:
+        """Take records of one producer out; how many of them were there."""
+        taken = 0
+        for number in np.unique(sequences >> _SHIFT).tolist():
+            there = self.chunks.get((who, number))
+            if there is None:
+                continue
+            flags = np.zeros(CHUNK_BITS, np.uint8)
+            flags[sequences[sequences >> _SHIFT == number] & (CHUNK_BITS - 1)] = 1
+            found = there & np.packbits(flags)
+            if count := _count(found):
+                self.chunks[who, number] = there & ~found
+                self.dirty.add((who, number))
+                taken += count
+        return taken
+
     def found_nowhere_in(self, others: Iterable[Ids], most: int) -> list[tuple[Who, int]]:
         """The first of these that are in none of the others, as examples."""
         found: list[tuple[Who, int]] = []

@@ -120,13 +120,20 @@ def _highest(sets: Iterable[Ids]) -> dict[Who, int]:
 
 
 def close(counts: Counts, until_s: int) -> list[Row]:
-    """Close every window that ends by then, oldest first, and forget which records were in it."""
+    """Close every window that ends by then, oldest first, and forget which records were in it, but for those that are lost."""
     closed: list[Row] = []
     for start_s in counts.starts():
         if start_s + counts.plan.window_s > until_s:
             break
-        closed += rows(counts, start_s, "closed")
-        for key, window in list(counts.at(start_s)):
+        judged = rows(counts, start_s, "closed")
+        closed += judged
+        here = list(counts.at(start_s))
+        for row in judged:
+            if row.lost and row.state == "closed":
+                key = Key(start_s, counts.plan.topics[row.topic], row.topic)
+                after = [w.ids for k, w in here if k.tier == key.tier + 1]
+                counts.missing[key] = counts.windows[key].ids.without(after)
+        for key, window in here:
             if key.tier == 0:
                 for who, (_, high) in window.ids.spans().items():
                     before, _ = counts.reached.get((key.topic, who), (-1, 0))

@@ -47,8 +47,10 @@ def audit(
     stop: threading.Event | None = None,
     follow: bool = False,
     tell: Callable[[Row], None] = lambda row: None,
+    looked: Callable[[], None] = lambda: None,
 ) -> Run:
-    """Count everything up to the ends as they are now; with `follow`, until `stop` is set. `tell` is given each closed window with trouble.
+    """Count everything up to the ends as they are now; with `follow`, until `stop` is set. `tell` is given each closed window with trouble;
+    `looked` is called when all that was there is counted and told.
 
     Raises WrongUsage for a topic that does not exist, Busy where another auditor took the audit over, and what reading raises.
     """
@@ -63,6 +65,7 @@ def audit(
         if not stop.is_set():
             store.commit(store.counts.due(_unread(store, ends)))
         _tell(store, tell)
+        looked()
         if not follow:
             break
         stop.wait(LOOK_S)
@@ -90,7 +93,8 @@ def _ends(store: Store, control: ControlPlane) -> dict[Where, Offsets]:
         if progress.offset < span.start:
             progress.skipped += span.start - progress.offset
             progress.offset = span.start
-            progress.since_us = -1
+            if store.counts.plan.topics[where[0]] == 0:
+                progress.since_us = -1  # of a later tier the records before say what is missing
         found[where] = Offsets(progress.offset, max(span.end, progress.offset))
     return found
 

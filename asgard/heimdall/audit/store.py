@@ -21,6 +21,7 @@ from asgard.core.database import Database, insert, open_database
 from asgard.core.errors import Busy, Refused
 from asgard.heimdall.audit import tables
 from asgard.heimdall.audit.count import Counts, Key, Progress, Window
+from asgard.heimdall.audit.ids import Ids
 from asgard.heimdall.audit.judge import Row, close, rows
 from asgard.heimdall.audit.plan import Plan
 from asgard.heimdall.audit.sketch import Sketch
@@ -59,6 +60,7 @@ class Store:
             gone = before - set(counts.windows)
             _delete(connection, self.id, [*counts.dirty, *gone, *(_key(counts.plan, row) for row in closed)])
             _insert(connection, self.id, counts, closed, latencies, late)
+            _recover(connection, self.id, counts.recovered)
             _write_ids(connection, self.id, counts, gone)
             self._write_progress(connection)
             _write_reached(connection, self.id, counts, closed)
@@ -70,6 +72,10 @@ class Store:
         for key in counts.dirty:
             counts.windows[key].ids.dirty.clear()
         counts.dirty.clear()
+        counts.recovered.clear()
+        counts.missing = {key: ids for key, ids in counts.missing.items() if len(ids)}
+        for ids in counts.missing.values():
+            ids.dirty.clear()
         return closed
 
     def _check(self, connection: Connection) -> None:
@@ -102,6 +108,14 @@ class Store:
             wrong = sa.or_(w.lost > 0, w.gaps > 0, w.duplicates > 0)
             query = sa.select(tables.windows).where(w.audit == self.id, w.state == "closed", ~w.told, wrong)
             return [_row(self.counts.plan, found) for found in connection.execute(query.order_by(w.start_s)).mappings()]
+
+    def lost(self, since_s: float) -> list[Row]:
+        """Closed windows from then on whose records have not all reached the next tier."""
+        w = tables.windows.c
+        mine = (w.audit == self.id, w.state == "closed", w.lost > 0, w.start_s >= since_s)
+        with self.database.read() as connection:
+            query = sa.select(tables.windows).where(*mine).order_by(w.start_s)
+            return [_row(self.counts.plan, found) for found in connection.execute(query).mappings()]
 
     def told(self, given: Iterable[Row]) -> None:
         """These rows are in the journal."""
@@ -151,6 +165,7 @@ def _load(connection: Connection, audit: int, plan: Plan) -> Counts:
     old = counts.closed_until_s
     connection.execute(sa.delete(tables.windows).where(w.audit == audit, w.start_s < old - KEEP_S, w.state != "open"))
     connection.execute(sa.delete(tables.reached).where(r.audit == audit, r.start_s < old - REACHED_S))
+    connection.execute(sa.delete(tables.ids).where(i.audit == audit, i.start_s < old - REACHED_S))
     for row in connection.execute(sa.select(tables.progress).where(p.audit == audit)).mappings():
         values = {name: row[name] for name in ("topic_id", "offset", "newest_us", "since_us", "skipped")}
         counts.progress[row["topic"], row["partition"]] = Progress(**values)
@@ -158,8 +173,9 @@ def _load(connection: Connection, audit: int, plan: Plan) -> Counts:
         window = Window(row["records"], row["unstamped"], row["duplicates"], row["late"], Sketch.load(row["latency"]))
         counts.windows[Key(row["start_s"], row["tier"], row["topic"])] = window
     for row in connection.execute(sa.select(tables.ids).where(i.audit == audit)).mappings():
-        window = counts.windows[Key(row["start_s"], row["tier"], row["topic"])]
-        window.ids.put((bytes.fromhex(row["run"]), row["producer"]), row["chunk"], zlib.decompress(row["bits"]))
+        key = Key(row["start_s"], row["tier"], row["topic"])
+        ids = counts.windows[key].ids if key in counts.windows else counts.missing.setdefault(key, Ids())
+        ids.put((bytes.fromhex(row["run"]), row["producer"]), row["chunk"], zlib.decompress(row["bits"]))
     for row in connection.execute(sa.select(tables.reached).where(r.audit == audit)).mappings():
         who = (bytes.fromhex(row["run"]), int(row["producer"]))
         counts.reached[row["topic"], who] = (int(row["sequence"]), int(row["start_s"]))
@@ -174,6 +190,15 @@ def _late(connection: Connection, audit: int, late: Mapping[Key, int]) -> dict[K
         if not connection.execute(sa.update(tables.windows).where(*here).values(late=w.late + count)).rowcount:
             unknown[key] = count
     return unknown
+
+
+def _recover(connection: Connection, audit: int, recovered: Mapping[Key, int]) -> None:
+    """Records that were lost have come."""
+    w = tables.windows.c
+    for key, count in recovered.items():
+        here = (w.audit == audit, w.start_s == key.start_s, w.tier == key.tier, w.topic == key.topic)
+        values: dict[str, Any] = {"lost": w.lost - count}
+        connection.execute(sa.update(tables.windows).where(*here).values(**values, examples="[]"))
 
 
 def _delete(connection: Connection, audit: int, keys: Collection[Key]) -> None:
@@ -221,8 +246,8 @@ def _write_ids(connection: Connection, audit: int, counts: Counts, gone: Collect
         here = (i.audit == audit, i.start_s == key.start_s, i.tier == key.tier, i.topic == key.topic)
         connection.execute(sa.delete(tables.ids).where(*here))
     found: list[dict[str, Any]] = []
-    for key in counts.dirty:
-        ids = counts.windows[key].ids
+    changed = {key: counts.windows[key].ids for key in counts.dirty}
+    for key, ids in {**changed, **{key: ids for key, ids in counts.missing.items() if ids.dirty}}.items():
         by_who: dict[tuple[bytes, int], list[int]] = defaultdict(list)
         for who, number in ids.dirty:
             by_who[who].append(number)
@@ -234,6 +259,7 @@ def _write_ids(connection: Connection, audit: int, counts: Counts, gone: Collect
             found += [
                 {**of_it, "chunk": number, "bits": zlib.compress(ids.chunks[who, number].tobytes(), 1)}
                 for number in numbers
+                if ids.chunks[who, number].any()
             ]
     if found:
         connection.execute(sa.insert(tables.ids), found)

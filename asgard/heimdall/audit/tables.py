@@ -67,7 +67,7 @@ ids = sa.Table(
     sa.Column("chunk", sa.BigInteger, primary_key=True),
     sa.Column("bits", sa.LargeBinary, nullable=False),
 )
-"""Only of open windows."""
+"""Of open windows all, of closed ones those that are lost."""
 
 reached = sa.Table(
     "heimdall_audit_reached",

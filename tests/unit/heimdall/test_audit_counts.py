@@ -103,6 +103,20 @@ def test_what_comes_after_its_window_was_closed_is_late_and_nothing_else():
     assert counts.late == {Key(0, 0, "r"): 2} and set(counts.windows) == {Key(600, 0, "r")}
 
 
+def test_a_lost_record_that_comes_late_is_lost_no_more():
+    counts = Counts(PLAN)
+    counts.add("r", columns(*((0, i, i) for i in range(10)), (1, 3, 5)))
+    counts.add("e1", columns(*((0, i, i) for i in range(6))))
+    assert row(judge.close(counts, 600), "r").lost == 5
+    key = Key(0, 0, "r")
+    counts.add("e2", columns((0, 7, 7), (0, 7, 7), (0, 2, 2), (-1, 0, 3), (2, 9, 4)))
+    counts.add("e1", columns((1, 3, 5), (0, 601, 601)))
+    assert counts.recovered == {key: 2} and len(counts.missing[key]) == 3
+    assert counts.missing[key].found_nowhere_in([], 5) == [((RUN, 0), s) for s in (6, 8, 9)]
+    counts.add("r", columns((0, 8, 8)))
+    assert len(counts.missing[key]) == 3, "what comes again in the tier itself is missing in the next one all the same"
+
+
 def test_windows_older_than_what_could_be_read_are_not_judged():
     counts = Counts(PLAN)
     counts.add("r", columns((0, 0, 1), (0, 5, 700)))
