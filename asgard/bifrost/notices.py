@@ -6,11 +6,7 @@ channel that fails is tried again later by itself; the others don't wait for it.
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +17,9 @@ from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.store import tables
 from asgard.bifrost.store.requests import Request
 from asgard.bifrost.teams import Channel, Directory, Mail
+from asgard.core import mail, outbox
+from asgard.core.post import post
 
-TRIES = 10
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 6 * 3600.0
 TIMEOUT_S = 5.0
 _n = tables.notices.c
 
@@ -93,82 +89,27 @@ def listed(
 
 
 def deliver(gate: Bifrost) -> dict[str, int]:
-    """Send what is due; how many were sent, failed for now, and were given up. Never raises because of a channel."""
-    with gate.store.read() as connection:
-        now = gate.store.now(connection)
-        due = [n for n in listed(connection, states=["waiting"]) if n.next_at <= now]
-    by_channel: dict[tuple[str, int], list[Notice]] = {}
-    for notice in due:
-        by_channel.setdefault((notice.team, notice.place), []).append(notice)
-    counts = {"sent": 0, "later": 0, "failed": 0}
-    if not by_channel:
-        return counts
+    """Send what is due; how many were sent, wait for later, and were given up. Never raises because of a channel."""
 
-    def serve(item: tuple[tuple[str, int], list[Notice]]) -> list[tuple[Notice, str | None]]:
-        (team, place), mine = item
-        channels = gate.directory.channels(team)
-        told: list[tuple[Notice, str | None]] = []
-        for notice in mine:
-            wrong = "the channel is gone from bifrost.yaml"
-            if place < len(channels):
-                wrong = send(channels[place], notice.text, notice.kind, gate.directory.mail) or ""
-            told.append((notice, wrong or None))
-            if wrong:  # a channel that fails now would fail for the rest of them too
-                break
-        return told
+    def one(row: Any) -> str | None:
+        channels = gate.directory.channels(row.team)
+        if row.place >= len(channels):
+            return "the channel is gone from bifrost.yaml"
+        return send(channels[row.place], row.text, row.kind, gate.directory.mail)
 
-    with ThreadPoolExecutor(min(8, len(by_channel)), "notices") as pool:
-        for told in pool.map(serve, by_channel.items()):
-            for notice, wrong in told:
-                counts[_settle(gate, notice, wrong)] += 1
-    return counts
+    return outbox.deliver(gate.store, tables.notices, receiver=lambda row: (row.team, row.place), send=one)
 
 
-def _settle(gate: Bifrost, notice: Notice, wrong: str | None) -> str:
-    with gate.store.write() as connection:
-        now = gate.store.now(connection)
-        attempts = notice.attempts + 1
-        if wrong is None:
-            values: dict[str, Any] = {"state": "sent", "error": None}
-        else:
-            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**notice.attempts)
-            values = {"state": "failed" if attempts >= TRIES else "waiting", "error": wrong, "next_at": now + pause}
-        connection.execute(sa.update(tables.notices).where(_n.id == notice.id).values(attempts=attempts, **values))
-    return "sent" if wrong is None else "failed" if values["state"] == "failed" else "later"
-
-
-def send(channel: Channel, text: str, kind: str, mail: Mail | None) -> str | None:
+def send(channel: Channel, text: str, kind: str, server: Mail | None) -> str | None:
     """Tell one channel; the reason where it did not work (it never holds the address)."""
     try:
         if channel.kind == "email":
-            return _mail(channel.address, text, kind, mail)
-        body = json.dumps({"text": text, "event": f"bifrost.{kind}"}, ensure_ascii=False).encode()
-        headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "asgard"}
-        with urllib.request.urlopen(
-            urllib.request.Request(channel.address, body, headers), timeout=TIMEOUT_S
-        ) as answer:
-            answer.read(1024)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return f"it answered {error.code}"
+            by = mail.MailServer(server.host, server.port, server.sender) if server else None
+            mail.send(by, [channel.address], f"Kafka self-service: {kind}", text, TIMEOUT_S)
+        else:
+            post(channel.address, {"text": text, "event": f"bifrost.{kind}"}, TIMEOUT_S)
     except Exception as error:  # whatever a channel does, the others are told
-        reason = getattr(error, "reason", None) or error
-        return f"{type(error).__name__}: {reason}".replace(channel.address, "the address")[:200]
-    return None
-
-
-def _mail(address: str, text: str, kind: str, mail: Mail | None) -> str | None:
-    import smtplib
-    from email.message import EmailMessage
-
-    if mail is None:
-        return "bifrost.yaml names no mail server (mail:)"
-    message = EmailMessage()
-    message["From"], message["To"] = mail.sender, address
-    message["Subject"] = f"Kafka self-service: {kind}"
-    message.set_content(text)
-    with smtplib.SMTP(mail.host, mail.port, timeout=TIMEOUT_S) as server:
-        server.send_message(message)
+        return str(error).partition("\n")[0].replace(channel.address, "the address")[:200]
     return None
 
 

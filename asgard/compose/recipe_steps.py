@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from asgard.cluster import leaders, look
 from asgard.cluster.limits import Limits
 from asgard.compose import data_steps, holding, settle
+from asgard.core import program
 from asgard.core.errors import Failed, Refused
 from asgard.core.schema import recipe as schema
 from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.kafka.target import Target
 from asgard.thor.heal import policy as policies
 from asgard.thor.heal.policy import Policy
-from asgard.thor.recipes import moves, program, restart
+from asgard.thor.recipes import moves, restart
 from asgard.thor.recipes.facts import Facts
 from asgard.thor.recipes.model import Recipe, Step
 from asgard.thor.recipes.run import Action, Attempt, Done, HandedOver
@@ -207,7 +208,12 @@ class Steps:
         """Run a program on this machine."""
         given = attempt.step.given
         assert isinstance(given, schema.Run)
-        variables = program.environment(self.recipe.name, attempt.memory.run, self.cluster_id, given.environment)
+        own = {
+            "ASGARD_RECIPE": self.recipe.name,
+            "ASGARD_RUN": attempt.memory.run,
+            "ASGARD_CLUSTER_ID": self.cluster_id,
+        }
+        variables = program.environment({**own, **given.environment})
         said = program.run(given.command, variables, min(given.timeout or 3600.0, attempt.left_s))
         return Done("done", f"{Path(given.command[0]).name} said: {said}" if said else f"{given.command[0]} ended well")
 

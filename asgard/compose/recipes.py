@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from asgard.cluster.limits import Limits
 from asgard.compose import settle
 from asgard.compose.recipe_steps import Steps, priorities
-from asgard.core import contexts
+from asgard.core import contexts, program
 from asgard.core.errors import Refused
 from asgard.kafka.target import Target
 from asgard.thor.heal.policy import Policy
-from asgard.thor.recipes import memory, program
+from asgard.thor.recipes import memory
 from asgard.thor.recipes import run as runs
 from asgard.thor.recipes.model import Recipe
 from asgard.thor.recipes.run import Report, StepReport, World

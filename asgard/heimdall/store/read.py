@@ -171,6 +171,19 @@ class Store:
                 found.append(_group(arrays, i, start, level, "g_lag_max"))
         return found
 
+    def groups_series(
+        self, since: float, until: float, points: int = POINTS, groups: set[str] | None = None
+    ) -> dict[str, list[GroupPoint]]:
+        """All groups, or those named, by period; one pass over the store."""
+        level = _level(since, until, points)
+        found: dict[str, list[GroupPoint]] = {}
+        for start, arrays in self._periods(level, since, until):
+            for i, number in enumerate(arrays["g_id"].tolist()):
+                name = self._name("group", number)
+                if groups is None or name in groups:
+                    found.setdefault(name, []).append(_group(arrays, i, start, level, "g_lag_max"))
+        return found
+
     def cluster_series(self, since: float, until: float, points: int = POINTS) -> list[ClusterPoint]:
         """The cluster by period."""
         level = _level(since, until, points)

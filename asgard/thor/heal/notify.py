@@ -7,27 +7,21 @@ belongs to the event. A command finds the same in its environment: ASGARD_TEXT, 
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import queue
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from asgard.core import paths
+from asgard.core import post, program
 from asgard.core.errors import Failed
 from asgard.thor.heal.policy import Recipient
-from asgard.thor.recipes import program
 
 WAITING = 100
 """Notices that wait for a slow recipient; further ones are dropped, and that is said."""
 LAST_WORDS_S = 30.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
-_READ_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -51,11 +45,11 @@ def send(recipient: Recipient, notice: Notice, *, pause: Callable[[float], objec
     for attempt in range(recipient.retries + 1):
         try:
             if recipient.webhook is not None:
-                _post(recipient.webhook, notice, recipient.timeout_s)
+                post.post(recipient.webhook, _body(notice), recipient.timeout_s)
             else:
                 program.run(recipient.command, _environment(notice), recipient.timeout_s)
             return
-        except _Refused as refused:
+        except post.Denied as refused:
             raise Failed(f"{recipient} does not take the notice: {refused.what}", refused.hint) from None
         except Failed as error:
             if attempt == recipient.retries:
@@ -114,37 +108,16 @@ class Notifier:
                     self._complain(error.what)
 
 
-class _Refused(Failed):
-    """Trying again would not help."""
-
-
-def _post(url: str, notice: Notice, timeout_s: float) -> None:
-    body = {**notice.data, "text": notice.text, "event": notice.event, "cluster": notice.cluster, "at": notice.when}
-    request = urllib.request.Request(
-        url,
-        json.dumps(body, ensure_ascii=False).encode(),
-        {"Content-Type": "application/json; charset=utf-8", "User-Agent": "asgard"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-            answer.read(_READ_BYTES)
-    except urllib.error.HTTPError as error:
-        with error:
-            error.read(_READ_BYTES)
-        passing = error.code >= 500 or error.code in (408, 429)
-        raise (Failed if passing else _Refused)(f"it answered {error.code} {error.reason}") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise Failed(str(reason) or type(error).__name__) from None
+def _body(notice: Notice) -> dict[str, object]:
+    return {**notice.data, "text": notice.text, "event": notice.event, "cluster": notice.cluster, "at": notice.when}
 
 
 def _environment(notice: Notice) -> dict[str, str]:
-    return {
-        "PATH": program.PATH,
-        "LANG": "C.UTF-8",
-        "ASGARD_HOME": str(paths.home()),
-        "ASGARD_TEXT": notice.text,
-        "ASGARD_EVENT": notice.event,
-        "ASGARD_CLUSTER": notice.cluster,
-        "ASGARD_AT": notice.when,
-    }
+    return program.environment(
+        {
+            "ASGARD_TEXT": notice.text,
+            "ASGARD_EVENT": notice.event,
+            "ASGARD_CLUSTER": notice.cluster,
+            "ASGARD_AT": notice.when,
+        }
+    )

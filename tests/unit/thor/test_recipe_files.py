@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from asgard.cli.main import main
+from asgard.core import program
 from asgard.core.condition import BROKER_FACTS, CLUSTER_FACTS, FINDINGS
 from asgard.core.errors import InvalidFile, Refused, WrongUsage
 from asgard.core.schema import recipe as schema
-from asgard.thor.recipes import crontab, library, program, read
+from asgard.thor.recipes import crontab, library, read
 from asgard.thor.recipes.model import Recipe
 
 SHIPPED = library.files()
@@ -241,10 +242,10 @@ def test_a_program_has_an_environment_of_its_own_and_a_time_to_be_done_in(
 ) -> None:
     monkeypatch.setenv("ASGARD_HOME", str(tmp_path))
     monkeypatch.setenv("SECRET", "x")
-    seen = program.environment("mine", "r1", "c1", {"LEVEL": "5"})
+    seen = program.environment({"ASGARD_RECIPE": "mine", "LEVEL": "5"})
     out = program.run(["/bin/sh", "-c", "env | sort | tr '\\n' ' '; cat"], seen, 10)
     assert "SECRET" not in out and "HOME=/" not in out.replace("ASGARD_HOME", "")
-    for pair in ("ASGARD_RECIPE=mine", "ASGARD_RUN=r1", "ASGARD_CLUSTER_ID=c1", "LEVEL=5", f"ASGARD_HOME={tmp_path}"):
+    for pair in ("ASGARD_RECIPE=mine", "LEVEL=5", f"ASGARD_HOME={tmp_path}"):
         assert pair in out
     with pytest.raises(Exception, match="/bin/sh ended with 3: no"):
         program.run(["/bin/sh", "-c", "echo yes; echo no >&2; exit 3"], seen, 10)

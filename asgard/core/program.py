@@ -1,4 +1,4 @@
-"""Programs that a recipe runs on this machine: no shell, nothing on stdin, an environment of their own, a time to be done in.
+"""Programs that Asgard runs on this machine: no shell, nothing on stdin, an environment of their own, a time to be done in.
 
 A recipe runs programs only where its caller said so (`--allow-run`), and only from a file that nobody else may write: whoever
 can write it could run anything as the user whose crontab runs it.
@@ -38,17 +38,9 @@ def refuse_writable_by_others(file: Path) -> None:
             )
 
 
-def environment(recipe: str, run: str, cluster_id: str, given: Mapping[str, str]) -> dict[str, str]:
-    """What a program sees: a PATH, where Asgard keeps its things, which run it belongs to, and what the recipe gives it."""
-    own = {
-        "PATH": PATH,
-        "LANG": "C.UTF-8",
-        "ASGARD_HOME": str(paths.home()),
-        "ASGARD_RECIPE": recipe,
-        "ASGARD_RUN": run,
-        "ASGARD_CLUSTER_ID": cluster_id,
-    }
-    return {**own, **given}
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """What a program sees: a PATH, where Asgard keeps its things, and these variables; nothing of the caller's own environment."""
+    return {"PATH": PATH, "LANG": "C.UTF-8", "ASGARD_HOME": str(paths.home()), **variables}
 
 
 def run(command: Sequence[str], variables: Mapping[str, str], timeout_s: float) -> str:

@@ -1,0 +1,56 @@
+"""`asgard heimdall report`: a day of a cluster as a page, for chat, and for machines."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.heimdall import app
+from asgard.cli.heimdall.volume import Zone
+from asgard.core import console
+from asgard.core.errors import ExitCode
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", metavar="FILE", help="Owners, rules, thresholds; else heimdall.yaml.")
+]
+
+
+@command(app, name="report", example="asgard heimdall report --date yesterday --out daily")
+def report(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
+    date: Annotated[
+        str, typer.Option("--date", metavar="DATE", help="A day as in 2026-11-27, today or yesterday.")
+    ] = "yesterday",
+    tz: Zone = "UTC",
+    settings: SettingsFile = None,
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+) -> int:
+    """Write the daily report: what arrived, how much, how late, what is missing, who lagged, what happened.
+
+    report.html is one self-contained page, report.md is for chat, report.json, topics.csv and unusual.csv are for machines. Exits
+    with 1 if something is missing, late or low, or unread records were deleted.
+    """
+    from asgard.compose import heimdall
+    from asgard.heimdall import settings as reading
+    from asgard.heimdall.report import files
+    from asgard.heimdall.volume import windows
+    from asgard.kafka import target
+
+    zone = windows.zone(tz)
+    day = windows.parse_date(date, time.time(), zone)
+    given = reading.load(settings)
+    chosen = target.pick(context, bootstrap_server, command_config)
+    found = heimdall.daily(chosen, day, zone, owners=given.owners, thresholds=given.thresholds)
+    written = files.write(found, out)
+    for what, why in found.problems.items():
+        console.warn(f"{what}: {why}")
+    document = {**files.document(found), "files": written}
+    console.emit(document, text=files.markdown(found) + f"\nThe page: {written[0]}")
+    wrong = bool(found.wrong) or any(g.expired_unread for g in found.groups)
+    return int(ExitCode.FAILED if wrong else ExitCode.OK)

@@ -1,0 +1,165 @@
+"""Heimdall at work on a cluster: the daily report, and the watch that pages, metrics and alerts live on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from asgard.core import events as news
+from asgard.core.errors import AsgardError
+from asgard.kafka.target import Target
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from asgard.core.database import Database
+    from asgard.heimdall.alerts.model import Evaluation, Loss
+    from asgard.heimdall.lag.model import Thresholds
+    from asgard.heimdall.owners import Owners
+    from asgard.heimdall.picture import Picture
+    from asgard.heimdall.report.day import Day
+    from asgard.heimdall.settings import Settings
+    from asgard.journal.events import Event
+    from asgard.kafka.ports import ControlPlane
+
+PRUNE_EVERY = 60
+"""Rounds between two prunings of the stores."""
+
+
+def daily(target: Target, day: date, tz: ZoneInfo, *, owners: Owners, thresholds: Callable[[str], Thresholds]) -> Day:
+    """The day of a cluster, for its report."""
+    from asgard.heimdall.report.gather import gather
+    from asgard.heimdall.store.read import Store
+    from asgard.heimdall.store.tables import open_store
+    from asgard.heimdall.volume.windows import midnight
+    from asgard.journal.store.database import open_journal
+
+    with closing(target.connect()) as control, open_store() as database, open_journal() as journal:
+        store = Store(database, control.cluster().cluster_id)
+        events = happened(journal, midnight(day, tz))
+        return gather(control, store, events, cluster=target.name, day=day, tz=tz, owners=owners, thresholds=thresholds)
+
+
+def happened(journal: Database, since: float, until: float | None = None) -> list[Event]:
+    """The journal's events that may last into a time."""
+    from asgard.heimdall.incidents import REACH_S
+    from asgard.journal import events
+
+    return events.read(journal, events.Filter(since=since - REACH_S, until=until))
+
+
+@dataclass
+class Watch:
+    """A cluster that is watched: each `look` takes its picture, keeps the sample, judges the alerts and sends what is due.
+
+    Used by one thread at a time; `picture` may be read by others.
+    """
+
+    target: Target
+    settings: Settings
+    control: ControlPlane
+    store: Database
+    alerts: Database
+    journal: Database
+    audits: Database | None = None
+    picture: Picture | None = None
+    problem: str = ""
+    evaluation: Evaluation | None = None
+
+    def look(self) -> Picture:
+        """One round. Raises Unreachable, NotAuthorised."""
+        from asgard.heimdall import picture as pictures
+
+        window = self.picture.window if self.picture is not None else None
+        taken = pictures.take(
+            self.control, self.store, cluster=self.target.name, thresholds=self.settings.thresholds, window=window
+        )
+        self.judge(taken)
+        self.picture, self.problem = taken, ""
+        return taken
+
+    def judge(self, taken: Picture) -> Evaluation:
+        """Evaluate the rules for this picture; what changed is in the outbox, and sent as far as it goes."""
+        from asgard.heimdall.alerts import sight
+        from asgard.heimdall.alerts import store as alert_store
+        from asgard.heimdall.store.read import Store
+        from asgard.journal import events
+
+        settings = self.settings
+        seen = sight.seen(
+            taken,
+            settings.rules,
+            store=Store(self.store, taken.cluster_id),
+            alerts=self.alerts,
+            events=lambda since: events.read(self.journal, events.Filter(since=since)),
+            audit=lambda: self._losses(taken),
+        )
+        self.evaluation = alert_store.check(
+            self.alerts, settings.rules, settings.receivers, settings.subscriptions, seen, settings.owners
+        )
+        for change in self.evaluation.transitions:
+            tell = news.warn if change.what == "raised" else news.note
+            tell(f"alert {change.what}: {change.state.text if change.what == 'raised' else change.state.subject}")
+        self.send(taken.cluster_id)
+        return self.evaluation
+
+    def send(self, cluster_id: str) -> dict[str, int]:
+        """Send what is due."""
+        from asgard.heimdall.alerts import deliver
+
+        return deliver.deliver(self.alerts, cluster_id, self.settings.receivers, self.settings.mail, self.journal)
+
+    def _losses(self, taken: Picture) -> list[Loss]:
+        from asgard.heimdall.alerts import sight
+        from asgard.heimdall.audit.store import open_store as open_audits
+
+        if self.audits is None:
+            self.audits = open_audits()
+        return sight.losses(self.audits, taken.cluster_id, taken.at - sight.LOSSES_S)
+
+
+@contextmanager
+def watching(target: Target, settings: Settings) -> Iterator[Watch]:
+    """A watch with everything open that it needs."""
+    from asgard.heimdall.alerts.tables import open_alerts
+    from asgard.heimdall.store.tables import open_store
+    from asgard.journal.store.database import open_journal
+
+    with (
+        closing(target.connect()) as control,
+        open_store() as store,
+        open_alerts() as alerts,
+        open_journal() as journal,
+    ):
+        watch = Watch(target, settings, control, store, alerts, journal)
+        try:
+            yield watch
+        finally:
+            if watch.audits is not None:
+                watch.audits.close()
+
+
+def keep_looking(watch: Watch, every_s: float, stop: threading.Event) -> None:
+    """Look again and again until `stop` is set; a cluster that does not answer is a problem that is shown, and tried again."""
+    from asgard.heimdall.alerts import store as alert_store
+    from asgard.heimdall.store import writer
+
+    rounds = 0
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            watch.look()
+            if rounds % PRUNE_EVERY == 0:
+                writer.prune(watch.store)
+                alert_store.prune(watch.alerts, time.time())
+        except AsgardError as error:
+            if watch.problem != error.what:
+                news.warn(error.what)
+            watch.problem = error.what
+        rounds += 1
+        stop.wait(max(every_s - (time.monotonic() - began), 0.1))

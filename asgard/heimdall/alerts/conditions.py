@@ -1,0 +1,192 @@
+"""Does a rule hold, and where? Pure: one function for each kind of rule, from what was seen to findings.
+
+What was not measured neither holds nor does not: `unknown` names it, and its alert stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+
+from asgard.core.schema.alerts import RuleKind
+from asgard.core.units import format_duration, format_size
+from asgard.heimdall.alerts.model import Finding, Rule, Seen, Verdicts, Volume
+from asgard.heimdall.lag.model import GroupLag
+from asgard.heimdall.owners import Owners
+
+NOTHING_KNOWN = Verdicts((), None)
+LEAST_TREND_S = 3600.0
+"""A trend needs samples over so long at least."""
+DEFAULT_TIME_LAG_S, DEFAULT_LOSS_S, DEFAULT_DISK_S = 300.0, 6 * 3600.0, 7 * 86400.0
+
+
+def judge(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+    """Where the rule holds now."""
+    return _KINDS[rule.kind](rule, seen, owners)
+
+
+def _time_lag(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+    above = DEFAULT_TIME_LAG_S if rule.above is None else rule.above
+    found, unknown = [], set()
+    for group in _groups(rule, seen):
+        if group.time_lag_s is None:
+            if group.lag is None or group.lag > 0:
+                unknown.add(group.name)
+        elif group.time_lag_s > above:
+            text = f"{group.name}: the oldest unread record is {format_duration(group.time_lag_s)} old (allowed: {format_duration(above)})"
+            found.append(_of_group(group, text, group.time_lag_s, owners))
+    return _grouped(found, unknown, seen)
+
+
+def _data_loss(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+    within = DEFAULT_LOSS_S if rule.within_s is None else rule.within_s
+    found, unknown = [], set()
+    for group in _groups(rule, seen):
+        left = group.loses_data_in_s
+        if left is None:
+            if group.lag is None:
+                unknown.add(group.name)
+        elif left <= within and group.lag:
+            when = f"in {format_duration(left)}" if left > 0 else "now"
+            text = f"{group.name}: retention begins to delete unread records {when} ({group.lag:,} are unread)"
+            found.append(_of_group(group, text, left, owners))
+    return _grouped(found, unknown, seen)
+
+
+def _group_stopped(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+    found = [
+        _of_group(group, f"{group.name} is {group.status}: {group.because}", float(group.lag or 0), owners)
+        for group in _groups(rule, seen)
+        if group.status in ("stalled", "stopped")
+    ]
+    return _grouped(found, {g.name for g in _groups(rule, seen) if g.status == "unknown"}, seen)
+
+
+def _volume_missing(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+    if seen.volume is None:
+        return NOTHING_KNOWN
+    by_topic: dict[str, Finding] = {}
+    unknown = set()
+    for one in sorted(seen.volume, key=lambda c: c.count.window.start):
+        topic = one.count.topic
+        if not _matches(topic, rule.topics):
+            continue
+        if one.verdict == "unknown":
+            unknown.add(topic)
+        elif one.verdict in ("missing", "low", "late"):
+            labels = {"topic": topic, "owner": owners.of_topic(topic), "hour": one.count.window.label}
+            text = f"{topic}: records of {one.count.window.label} are {one.verdict}: {one.because}"
+            by_topic[topic] = Finding(topic, text, float(one.count.records or 0), labels)
+    return Verdicts(tuple(by_topic.values()), frozenset(unknown - by_topic.keys()))
+
+
+def _under_replicated(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+    if seen.under_replicated is None or seen.offline is None:
+        return NOTHING_KNOWN
+    if seen.offline == 0 and seen.under_replicated <= (rule.above or 0):
+        return Verdicts()
+    text = f"{seen.under_replicated:,} partitions are under-replicated"
+    if seen.offline:
+        text += f", {seen.offline:,} have no leader"
+    return Verdicts((Finding("cluster", text, float(seen.under_replicated)),))
+
+
+def _disk_full(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+    if seen.disks is None:
+        return NOTHING_KNOWN
+    within = DEFAULT_DISK_S if rule.within_s is None else rule.within_s
+    found, unknown = [], set()
+    for name, samples in seen.disks.items():
+        left = full_in_s(samples)
+        if left is None:
+            unknown.add(name)
+        elif left <= within:
+            now = samples[-1]
+            free = format_size(max(now.capacity_bytes - now.used_bytes, 0))
+            text = f"{name} is full in {format_duration(left)} at the rate of the last {format_duration(now.at - samples[0].at)} ({free} are free)"
+            found.append(Finding(name, text, left, {"disk": name}))
+    return Verdicts(tuple(found), frozenset(unknown))
+
+
+def full_in_s(samples: Sequence[Volume]) -> float | None:
+    """When a volume is full at the trend of its samples (least squares); infinite where it does not grow, None: too few samples."""
+    if not samples:
+        return None
+    now = samples[-1]
+    if now.used_bytes >= now.capacity_bytes:
+        return 0.0
+    if now.at - samples[0].at < LEAST_TREND_S or len(samples) < 3:
+        return None
+    mean_at = sum(s.at for s in samples) / len(samples)
+    mean_used = sum(s.used_bytes for s in samples) / len(samples)
+    spread = sum((s.at - mean_at) ** 2 for s in samples)
+    growth = sum((s.at - mean_at) * (s.used_bytes - mean_used) for s in samples) / spread
+    return (now.capacity_bytes - now.used_bytes) / growth if growth > 0 else float("inf")
+
+
+def _audit_loss(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+    if seen.losses is None:
+        return NOTHING_KNOWN
+    lost: dict[tuple[str, str], int] = {}
+    for loss in seen.losses:
+        if _matches(loss.topic, rule.topics):
+            lost[loss.audit, loss.topic] = lost.get((loss.audit, loss.topic), 0) + loss.lost
+    found = [
+        Finding(
+            f"{audit}/{topic}",
+            f"audit {audit}: {count:,} records of {topic} did not reach the next tier",
+            float(count),
+            {"topic": topic, "owner": owners.of_topic(topic), "audit": audit},
+        )
+        for (audit, topic), count in sorted(lost.items())
+        if count > (rule.above or 0)
+    ]
+    return Verdicts(tuple(found))
+
+
+def _canary(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+    if seen.canary is None:
+        return NOTHING_KNOWN
+    found = [
+        Finding(broker, f"{broker}: {why}", 1.0, {"broker": broker.removeprefix("broker ")})
+        for broker, why in seen.canary.items()
+        if why
+    ]
+    return Verdicts(tuple(found))
+
+
+_KINDS: dict[RuleKind, Callable[[Rule, Seen, Owners], Verdicts]] = {
+    "time-lag": _time_lag,
+    "data-loss": _data_loss,
+    "group-stopped": _group_stopped,
+    "volume-missing": _volume_missing,
+    "under-replicated": _under_replicated,
+    "disk-full": _disk_full,
+    "audit-loss": _audit_loss,
+    "canary": _canary,
+}
+
+
+def _groups(rule: Rule, seen: Seen) -> list[GroupLag]:
+    return [g for g in seen.groups or () if _matches(g.name, rule.groups)]
+
+
+def _grouped(found: list[Finding], unknown: set[str], seen: Seen) -> Verdicts:
+    """Groups that are not in the list are gone, unless a coordinator did not answer: then nothing is known of them."""
+    if seen.groups is None:
+        return NOTHING_KNOWN
+    return Verdicts(tuple(found), None if seen.unknown_groups else frozenset(unknown))
+
+
+def _of_group(group: GroupLag, text: str, value: float, owners: Owners) -> Finding:
+    """`topic` is that of its worst partition: where something can be done."""
+    labels = {"group": group.name, "owner": owners.of_group(group.name)}
+    if group.worst:
+        labels["topic"] = group.worst[0].topic
+    elif group.topics:
+        labels["topic"] = group.topics[0]
+    return Finding(group.name, text, value, labels)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, p) for p in patterns)

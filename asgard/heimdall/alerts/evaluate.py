@@ -1,0 +1,93 @@
+"""From what is seen, and how alerts stood before, to how they stand now and what changed. Pure.
+
+An alert is raised when its rule has held for `for`, once, however often it is looked at; it is cleared when the rule has not held
+for `clear`. Where nothing is known it stays as it is. In a drill a rule that says so raises nothing; what still holds when the
+drill is over is raised then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from asgard.heimdall.alerts import conditions
+from asgard.heimdall.alerts.model import (
+    Evaluation,
+    Finding,
+    Rule,
+    Seen,
+    State,
+    Subscription,
+    Transition,
+    Verdicts,
+)
+from asgard.heimdall.owners import Owners
+
+States = Mapping[tuple[str, str], State]
+
+
+def evaluate(rules: Sequence[Rule], seen: Seen, former: States, owners: Owners, now: float) -> Evaluation:
+    """One evaluation of all rules."""
+    states: dict[tuple[str, str], State] = {}
+    changes: list[Transition] = []
+    silenced: list[State] = []
+    by_rule: dict[str, list[State]] = {}
+    for state in former.values():
+        by_rule.setdefault(state.rule, []).append(state)
+    for rule in rules:
+        verdicts = conditions.judge(rule, seen, owners)
+        silent = rule.silent_in_drills and seen.drill is not None
+        for finding in verdicts.holds:
+            state, raised = _held(rule, finding, former.get((rule.name, finding.subject)), silent, now)
+            states[state.key] = state
+            if raised:
+                changes.append(Transition("raised", state, now, state.text))
+            if silent and state.phase == "pending":
+                silenced.append(state)
+        for state in by_rule.pop(rule.name, ()):
+            if state.key in states:
+                continue
+            kept, cleared = _not_held(rule, state, verdicts, now)
+            if kept is not None:
+                states[kept.key] = kept
+            if cleared:
+                changes.append(Transition("cleared", state, now, "it no longer holds"))
+    for gone in by_rule.values():
+        changes += [Transition("cleared", s, now, "its rule is gone") for s in gone if s.phase == "raised"]
+    return Evaluation(states, tuple(changes), tuple(silenced))
+
+
+def _held(rule: Rule, finding: Finding, before: State | None, silent: bool, now: float) -> tuple[State, bool]:
+    """The state of an alert whose rule holds, and whether it is raised just now."""
+    labels = {**finding.labels, **rule.labels, "rule": rule.name, "kind": rule.kind, "severity": rule.severity}
+    state = State(rule.name, finding.subject, "pending", now, finding.text, finding.value, labels)
+    if before is not None:
+        state = replace(before, text=finding.text, value=finding.value, labels=labels, well_since=None)
+    if state.phase == "pending" and not silent and now - state.since >= rule.for_s:
+        return replace(state, phase="raised", raised_at=now), True
+    return state, False
+
+
+def _not_held(rule: Rule, state: State, verdicts: Verdicts, now: float) -> tuple[State | None, bool]:
+    """The state of an alert whose rule does not hold, or is not known to: kept, or cleared."""
+    if verdicts.unknown is None or state.subject in verdicts.unknown:
+        return state, False
+    if state.phase == "pending":
+        return None, False
+    since = now if state.well_since is None else state.well_since
+    if now - since >= rule.clear_s:
+        return None, True
+    return replace(state, well_since=since), False
+
+
+def receivers_of(transition: Transition, subscriptions: Iterable[Subscription]) -> list[str]:
+    """Who is to be told, each once."""
+    labels = transition.state.labels
+    found: dict[str, None] = {}
+    for one in subscriptions:
+        if transition.what == "cleared" and not one.cleared:
+            continue
+        if all(any(fnmatchcase(labels.get(name, ""), p) for p in wanted) for name, wanted in one.where.items()):
+            found[one.receiver] = None
+    return list(found)

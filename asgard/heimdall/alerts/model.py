@@ -1,0 +1,155 @@
+"""Rules, what they are judged by, and what becomes of an alert. Times are seconds since 1970 (UTC), durations seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from asgard.core.schema.alerts import ReceiverKind, RuleKind, Severity
+from asgard.heimdall.lag.model import GroupLag
+from asgard.heimdall.volume.model import Compared
+
+Phase = Literal["pending", "raised"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When an alert is raised. `above` and `within_s` None: the default of its kind."""
+
+    name: str
+    kind: RuleKind
+    groups: tuple[str, ...] = ("*",)
+    topics: tuple[str, ...] = ("*",)
+    above: float | None = None
+    within_s: float | None = None
+    for_s: float = 0.0
+    clear_s: float = 0.0
+    severity: Severity = "warning"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    silent_in_drills: bool = False
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A log directory's volume at a moment."""
+
+    at: float
+    used_bytes: int
+    capacity_bytes: int
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What an audit lost in a closed window, by topic."""
+
+    audit: str
+    topic: str
+    start_s: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that rules are judged by, at a moment. None: not measured, so the rules that need it change nothing.
+
+    `disks`: `broker 3 /d1` to its volume over time, oldest first. `canary`: broker to why clients can't use it (empty: they can).
+    `drill`: what breaks the cluster on purpose now.
+    """
+
+    at: float
+    cluster_id: str
+    cluster: str
+    groups: tuple[GroupLag, ...] | None = None
+    unknown_groups: bool = False
+    under_replicated: int | None = None
+    offline: int | None = None
+    disks: Mapping[str, Sequence[Volume]] | None = None
+    volume: tuple[Compared, ...] | None = None
+    losses: tuple[Loss, ...] | None = None
+    canary: Mapping[str, str] | None = None
+    drill: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule holds for a subject. `value` is the figure that it was judged by."""
+
+    subject: str
+    text: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What a rule finds: where it holds, and where it can't be said (`unknown`; None: anywhere)."""
+
+    holds: tuple[Finding, ...] = ()
+    unknown: frozenset[str] | None = frozenset()
+
+
+@dataclass(frozen=True)
+class State:
+    """An alert that is about to be raised, or is. `since`: it has held since then; `well_since`: it has not held since then."""
+
+    rule: str
+    subject: str
+    phase: Phase
+    since: float
+    text: str
+    value: float
+    labels: Mapping[str, str]
+    raised_at: float | None = None
+    well_since: float | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.rule, self.subject
+
+    @property
+    def id(self) -> str:
+        """Of this one alert: raised again later it has another."""
+        return f"{self.rule}/{self.subject}/{self.raised_at:.3f}" if self.raised_at is not None else ""
+
+
+@dataclass(frozen=True)
+class Transition:
+    """An alert was raised or cleared, and why."""
+
+    what: Literal["raised", "cleared"]
+    state: State
+    at: float
+    because: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The states after an evaluation, what changed, and which alerts a drill keeps from being raised."""
+
+    states: Mapping[tuple[str, str], State]
+    transitions: tuple[Transition, ...]
+    silenced: tuple[State, ...] = ()
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """Whom to tell. What may hold a token is read from its file when it is used, and never shown."""
+
+    name: str
+    kind: ReceiverKind
+    url: str | None = field(default=None, repr=False)
+    url_file: str | None = None
+    key_file: str | None = None
+    to: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A receiver and the labels of the alerts that it gets: label to patterns."""
+
+    receiver: str
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cleared: bool = True

@@ -1,0 +1,111 @@
+"""Collects a day: counts from Kafka's time index (earlier weeks also from the store, where Kafka has forgotten them), lag from the
+store, what happened from the journal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from asgard.heimdall import incidents
+from asgard.heimdall.lag import ask as lag_ask
+from asgard.heimdall.lag.model import GroupLag, Thresholds
+from asgard.heimdall.owners import Owners
+from asgard.heimdall.report.day import Day, group_days, topic_days
+from asgard.heimdall.volume import ask as volume_ask
+from asgard.heimdall.volume import compare
+from asgard.heimdall.volume.model import Compared, Count
+from asgard.heimdall.volume.windows import Window, midnight, of_day, same_hours, weeks_before
+
+if TYPE_CHECKING:
+    from asgard.heimdall.store.read import HourCount, Store
+    from asgard.journal.events import Event
+    from asgard.kafka.ports import ControlPlane
+
+HOURLY = 200
+"""Points of a day in series: more than its hours, fewer than its minutes."""
+_HISTORY_S = 600.0
+
+
+def gather(
+    control: ControlPlane,
+    store: Store,
+    events: Iterable[Event],
+    *,
+    cluster: str,
+    day: date,
+    tz: ZoneInfo,
+    owners: Owners,
+    thresholds: Callable[[str], Thresholds] = lambda group: Thresholds(),
+    weeks: int = compare.WEEKS,
+    clock: Callable[[], float] = time.time,
+) -> Day:
+    """The day of a cluster. `events` are the journal's of that day and `incidents.REACH_S` before, oldest first."""
+    now = clock()
+    begin, end = midnight(day, tz), midnight(day + timedelta(days=1), tz)
+    windows = of_day(day, tz)
+    earlier = [same_hours(windows, of_day(before, tz)) for before in weeks_before(day, weeks)]
+    asked = [*windows, *(w for week in earlier for w in week if w is not None)]
+    counted = volume_ask.volume(control, asked, clock=clock)
+    newest = volume_ask.newest_times(control, None)
+    first = min(w.start for w in asked)
+    compared = judged(windows, earlier, counted.counts, store.hours(first, end) if store.known else [], newest, now)
+    groups, problems = _groups_now(control, store, thresholds, clock)
+    known = store.known
+    return Day(
+        cluster=cluster,
+        date=day,
+        tz=tz,
+        begin=begin,
+        end=end,
+        made_at=now,
+        topics=topic_days(compared, owners),
+        groups=group_days(store.groups_series(begin, end, HOURLY) if known else {}, groups, owners),
+        happenings=tuple(incidents.happenings(events, store.cluster_id, begin, min(end, now))),
+        points=tuple(store.cluster_series(begin, end, HOURLY)) if known else (),
+        gaps=tuple(store.gaps(begin, end)) if known else (),
+        collected=known,
+        problems={**counted.problems, **problems},
+    )
+
+
+def judged(
+    windows: Sequence[Window],
+    earlier: Sequence[Sequence[Window | None]],
+    counts: Iterable[Count],
+    stored: Iterable[HourCount],
+    newest: dict[str, float],
+    now: float,
+) -> list[Compared]:
+    """Each window of each topic beside the same hours of earlier weeks. Pure.
+
+    What retention took from Kafka is taken from the store, where it was counted in time.
+    """
+    found = {(c.topic, c.window): c for c in counts}
+    kept = {(h.topic, float(h.start)): h for h in stored if h.records is not None}
+
+    def known(topic: str, window: Window) -> Count:
+        count = found[topic, window]
+        old = kept.get((topic, window.start)) if window.end - window.start == 3600 else None
+        if old is not None and (count.records is None or volume_ask.gone(count)):
+            return Count(topic, window, old.records, old.bytes, old.approximate)
+        return count
+
+    out = []
+    for topic in sorted({name for name, _ in found}):
+        for n, window in enumerate(windows):
+            before = [known(topic, w) for week in earlier if (w := week[n]) is not None]
+            usable = [c.records for c in before if c.records is not None and not volume_ask.gone(c)]
+            out.append(compare.compare(known(topic, window), usable, newest.get(topic), now))
+    return out
+
+
+def _groups_now(
+    control: ControlPlane, store: Store, thresholds: Callable[[str], Thresholds], clock: Callable[[], float]
+) -> tuple[dict[str, GroupLag], dict[str, str]]:
+    history = store.window(clock() - _HISTORY_S) if store.known else []
+    report = lag_ask.report(control, thresholds=thresholds, history=history, clock=clock)
+    return {g.name: g for g in report.groups}, report.problems
