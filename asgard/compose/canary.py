@@ -34,7 +34,13 @@ def run(
     lost = 0
 
     def tell(news: News) -> None:
-        data = {"broker": news.broker, "state": news.state, "before": news.before, "because": news.sentence}
+        data = {
+            "cluster_id": cluster_id,
+            "broker": news.broker,
+            "state": news.state,
+            "before": news.before,
+            "because": news.sentence,
+        }
         kind = "heimdall.canary.failed" if news.bad else "heimdall.canary.recovered"
         journal_events.record(journal, kind, f"broker {news.broker}", data)
         (events.warn if news.bad else events.note)(f"broker {news.broker}: {news.state}: {news.sentence}")
@@ -42,7 +48,12 @@ def run(
     def proved(verdict: LossVerdict) -> None:
         nonlocal lost
         if verdict.lost > lost:
-            data = {"lost": verdict.lost, "acknowledged": verdict.acknowledged, "sentence": verdict.sentence}
+            data = {
+                "cluster_id": cluster_id,
+                "lost": verdict.lost,
+                "acknowledged": verdict.acknowledged,
+                "sentence": verdict.sentence,
+            }
             journal_events.record(journal, "heimdall.record.lost", settings.topic, data)
             events.warn(verdict.sentence)
         lost = verdict.lost
