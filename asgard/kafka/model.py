@@ -292,7 +292,7 @@ class GateGoals:
 class GateVerdict:
     """What came out of a gate. `figures` are (goal, wanted, got, met) in words, the numbers included; `reason` is one line.
 
-    `report` is the path of the page with the plots.
+    `report` is the path of the page with the plots. The first `warm_up_s` are in no figure but the counts.
     """
 
     passed: bool
@@ -304,6 +304,7 @@ class GateVerdict:
     sent: int
     acknowledged: int
     report: str
+    warm_up_s: float = 0.0
 
 
 @dataclass(frozen=True)

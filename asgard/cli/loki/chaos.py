@@ -185,7 +185,7 @@ def run(
 ) -> int:
     """Run an experiment: what must hold, what is broken, what must hold still. In every ending all is put back.
 
-    Exits with 0 where the steady state held, 1 where it did not, or an abort condition ended the run, 4 where the blast radius
+    Exits with 0 where the steady state held, 1 where it did not, a rollback failed, or an abort condition ended the run, 4 where the blast radius
     would have been too large, 75 where the cluster is being changed or healed. A run that was killed is cleaned up after by the
     next command that changes things.
     """

@@ -45,13 +45,17 @@ def steps(record: dict[str, Any]) -> Table:
 
 
 def _came(run: dict[str, Any]) -> str:
+    from asgard.loki.chaos import words
+
     if run["status"] == "failed":
-        return f"failed: {run['exception'][-1].strip()}" if run.get("exception") else "failed"
+        return f"failed: {words.came(run)}" if run.get("exception") else "failed"
+    if (failure := words.unjudged_failure(run)) is not None:
+        return f"failed: {failure}"
     if isinstance(run["output"], dict) and run["activity"].get("type") == "action":
         given = run["output"].get("put_back", run["output"].get("text"))
         if given is not None:
             return str(given) if isinstance(given, str) else "; ".join(given) or "nothing was left to put back"
-    out = str(run["output"]) if run["output"] is not None else "done"
+    out = words.output(run["output"]) if run["output"] is not None else "done"
     out = out if len(out) <= 60 else f"{out[:57]}…"
     return out + (" (not tolerated)" if run.get("tolerance_met") is False else "")
 

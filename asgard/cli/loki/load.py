@@ -49,7 +49,14 @@ def run(
     rate: Annotated[str | None, _flag("--rate", "RATE", "Records a second (open loop); else full speed.")] = None,
     duration: Annotated[str | None, _flag("--duration", "TIME", "How long is sent; 30s by default.")] = None,
     records: Annotated[int | None, _flag("--records", "N", "Records in all, at most.")] = None,
-    warm_up: Annotated[str | None, _flag("--warm-up", "TIME", "At the beginning, not measured.")] = None,
+    warm_up: Annotated[
+        str | None,
+        _flag(
+            "--warm-up",
+            "TIME",
+            "At the beginning, sent and checked but not measured; by default a fifth of the time, at most 5s. 0s: none.",
+        ),
+    ] = None,
     producers: Annotated[int | None, _flag("--producers", "N", "By default one a worker.")] = None,
     consumers: Annotated[
         int | None, _flag("--consumers", "N", "In one group of the run's own; none by default.")
@@ -278,7 +285,9 @@ def _show(result: Result) -> None:
     from asgard.loki.load import tables
 
     console.emit(
-        result, *(Table(t.columns, t.rows, right=frozenset(t.columns[t.right :])) for t in tables.every(result))
+        result,
+        *(Table(t.columns, t.rows, right=frozenset(t.columns[t.right :])) for t in tables.every(result)),
+        text=f"warm-up: {result.scenario.warm_up_words}" if result.scenario.warm_up_s else None,
     )
     if result.reason:
         console.say(f"not passed: {result.reason}")

@@ -80,7 +80,8 @@ def load(update: Any) -> Any:
 def gate(verdict: GateVerdict) -> str:
     """What came of the gate: each goal with its figure."""
     goals = ", ".join(f"{goal} {got} (wanted {wanted})" for goal, wanted, got, _ in verdict.figures)
-    return f"gate {'passed' if verdict.passed else 'not met'}: {goals}"
+    warm_up = f"; the first {verdict.warm_up_s:g} s were sent but not measured" if verdict.warm_up_s else ""
+    return f"gate {'passed' if verdict.passed else 'not met'}: {goals}{warm_up}"
 
 
 def failed(outcome: Outcome) -> int:

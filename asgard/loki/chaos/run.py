@@ -14,7 +14,7 @@ from typing import Any
 
 from asgard.core.errors import AsgardError, ExitCode, Interrupted, Refused
 from asgard.journal.errors import LeaseLost
-from asgard.loki.chaos import breaking, providers, session
+from asgard.loki.chaos import breaking, providers, session, words
 from asgard.loki.chaos.actions import RESTORING
 from asgard.loki.chaos.experiment import Abort, Activity, Experiment
 from asgard.loki.chaos.providers import Values
@@ -121,8 +121,7 @@ class _Running:
             well = done["status"] == "succeeded" and providers.within(probe.tolerance, done["output"], self.values)
             done["tolerance_met"] = well
             if not well:
-                found = done["output"] if done["status"] == "succeeded" else done["exception"][-1].strip()
-                self.site.say(f"not in the steady state: {probe.name}: {found}")
+                self.site.say(f"not in the steady state: {probe.name}: {words.came(done)}")
                 state["steady_state_met"] = False
                 return state
         state["steady_state_met"] = True
@@ -188,8 +187,8 @@ class _Running:
             self.site.say(f"failed: {activity.name}: {done['exception'][-1].strip()}")
         finally:
             done["end"], done["duration"] = now(), time.monotonic() - began
-        if runs is self.record.run and done["status"] == "succeeded":
-            if _breaks(activity):
+        if runs is not None and done["status"] == "succeeded":
+            if runs is self.record.run and _breaks(activity):
                 self.feel(done)
             elif activity.type == "probe" and "tolerance" in activity.source:
                 done["tolerance_met"] = providers.within(activity.tolerance, done["output"], self.values)
@@ -247,7 +246,7 @@ class _Running:
             found = providers.call(abort.probe.provider, self.values)
         except Exception as error:  # what can't be looked at is not well
             return False, _lines(error)[-1].strip()
-        return providers.within(abort.probe.tolerance, found, self.values), str(plain(found))
+        return providers.within(abort.probe.tolerance, found, self.values), words.output(plain(found))
 
     def end(self) -> None:
         """Rollbacks, as the form has them: not after a failure; then all that is still broken is put back."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asgard.core.errors import ExitCode
+from asgard.loki.chaos import words
 from asgard.loki.chaos.record import Record, Run
 
 
 def verdict(record: Record, ended: str | None, refused: str | None, left: str | None) -> tuple[ExitCode, str | None]:
     """The exit code of a run, and why it is not 0: what weighs most comes first."""
-    failed = [r["activity"]["name"] for r in record.run if r["status"] == "failed"]
-    missed = [f"{r['activity']['name']} gave {r['output']!r}" for r in record.run if r.get("tolerance_met") is False]
+    failed, missed = _failed(record.run), _missed(record.run)
+    undone = _failed(record.rollbacks) + _missed(record.rollbacks)
     before_failed = record.before is not None and not record.before["steady_state_met"]
     reasons: Sequence[tuple[bool, ExitCode, str | None]] = (
         (left is not None, ExitCode.FAILED, left),
@@ -23,15 +24,29 @@ def verdict(record: Record, ended: str | None, refused: str | None, left: str | 
         (bool(missed), ExitCode.FAILED, f"out of tolerance: {', '.join(missed)}"),
         (bool(failed), ExitCode.FAILED, f"failed, so nothing is proven: {', '.join(failed)}"),
     )
-    return next(((code, why) for true, code, why in reasons if true), (ExitCode.OK, None))
+    code, why = next(((code, why) for true, code, why in reasons if true), (ExitCode.OK, None))
+    if not undone:
+        return code, why
+    rollback = f"a rollback failed: {', '.join(undone)}"
+    return (ExitCode.FAILED, rollback) if why is None else (code, f"{why}; {rollback}")
+
+
+def _failed(runs: Sequence[Run]) -> list[str]:
+    """Activities that failed, with why. A program or an answer over HTTP that says so itself is one of them."""
+    said = [(run, words.came(run) if run["status"] == "failed" else words.unjudged_failure(run)) for run in runs]
+    return [f"{run['activity']['name']}: {why}" for run, why in said if why is not None]
+
+
+def _missed(runs: Sequence[Run]) -> list[str]:
+    return [f"{r['activity']['name']} gave {words.came(r)}" for r in runs if r.get("tolerance_met") is False]
 
 
 def worst(state: Run | None) -> str:
+    """The probe that was not well, and what it found."""
     if not state or not state["probes"]:
         return ""
     last = state["probes"][-1]
-    found = last["output"] if last["status"] == "succeeded" else last["exception"][-1].strip()
-    return f"{last['activity'].get('name', '')} gave {found!r}"
+    return f"{last['activity'].get('name', '')} gave {words.came(last)}"
 
 
 def judged(state: Run) -> str:

@@ -11,13 +11,10 @@ from asgard.loki.load import report, scratch
 from asgard.loki.load import run as runs
 from asgard.loki.load.children import Event
 from asgard.loki.load.result import Result
-from asgard.loki.load.scenario import LoadTopic, Producers, Scenario, Slo, Stage, Values
+from asgard.loki.load.scenario import LoadTopic, Producers, Scenario, Slo, Stage, Values, usual_warm_up_s
 
 if TYPE_CHECKING:
     from asgard.journal.operations import Leftovers
-
-WARM_UP_SHARE = 0.1
-"""How much of a gate's duration is not measured: a cluster that was made a second ago elects and connects."""
 
 TIMEOUT_S = 30.0
 """How long a gate's record may wait for its acknowledgement: whoever waits for `up` is not kept for the client's two minutes."""
@@ -72,7 +69,7 @@ def scenario_of(load: GateLoad, goals: GateGoals) -> Scenario:
         duration_s=load.duration_s,
         producers=(sends,),
         topics=(LoadTopic(load.topic, in_place=load.in_place),),
-        warm_up_s=min(load.duration_s * WARM_UP_SHARE, 5.0),
+        warm_up_s=usual_warm_up_s(load.duration_s),
         slo=slo,
     )
 
@@ -90,4 +87,5 @@ def verdict_of(result: Result, page: str) -> GateVerdict:
         sent=sends.sent,
         acknowledged=sends.acked,
         report=page,
+        warm_up_s=result.scenario.warm_up_s,
     )

@@ -228,13 +228,12 @@ def _evidence(result: Result) -> Evidence:
 def _facts(result: Result) -> Facts:
     workers = ", ".join(f"{w.index} on {w.host}: {w.state}, {w.sent:,} sent" for w in result.workers)
     late = [s for s in result.sending if (s.late.p99_s or 0) > _HELD_BACK_S]
-    warm_up_s = result.scenario.warm_up_s
     facts = [
         ("cluster id", result.cluster_id),
         ("run", result.run),
         ("started", f"{result.began_at[:19].replace('T', ' ')} UTC"),
         ("duration", format_duration(result.seconds)),
-        ("warm-up", f"{format_duration(warm_up_s)}, sent and checked but not measured" if warm_up_s else ""),
+        ("warm-up", result.scenario.warm_up_words),
         (
             "topics",
             ", ".join(f"{name} (written to {to})" if to != name else name for name, to in result.topics.items()),

@@ -20,6 +20,7 @@ from asgard.loki.load.scenario import (
     Slo,
     Stage,
     Values,
+    usual_warm_up_s,
 )
 
 if TYPE_CHECKING:
@@ -51,13 +52,28 @@ def read_file(path: Path, *, assignments: Sequence[str] = (), workers: int = 1) 
 
 
 def from_flags(values: Mapping[str, Any], flags: Mapping[Loc, str], *, workers: int = 1) -> Scenario:
-    """The scenario of what flags say: `values` as a file would have it, `flags` which flag said it. Raises InvalidFile."""
+    """The scenario of what flags say: `values` as a file would have it, `flags` which flag said it. Raises InvalidFile.
+
+    Unlike a file, flags that name no warm-up get one.
+    """
     document = Document("flags", dict(values), None, overrides=dict(flags))
     try:
-        return _scenario(document, "load", Path.cwd(), workers)
+        load = _scenario(document, "load", Path.cwd(), workers)
     except InvalidFile as error:
         found = [dataclasses.replace(p, file="option", line=0, message=_LOC.sub("", p.message)) for p in error.problems]
         raise InvalidFile(found) from error
+    if "warm_up" in values:
+        return load
+    expected_s = _expected_s(load, named="records" in values)
+    return dataclasses.replace(load, warm_up_s=usual_warm_up_s(expected_s))
+
+
+def _expected_s(load: Scenario, *, named: bool) -> float:
+    """How long the load will send. 0 if only the number of records is known: a warm-up could swallow all of them."""
+    if not named or load.records is None:
+        return load.duration_s
+    rate = sum(stage.to_per_s for p in load.producers for stage in p.stages[:1])
+    return min(load.duration_s, load.records / rate) if rate else 0.0
 
 
 def json_schema() -> dict[str, Any]:

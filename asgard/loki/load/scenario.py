@@ -13,8 +13,11 @@ from typing import Literal
 import msgspec
 
 from asgard.core.errors import Failed
+from asgard.core.units import format_duration
 
 Acks = Literal["0", "1", "all"]
+WARM_UP_SHARE = 0.2
+WARM_UP_MOST_S = 5.0
 LONGEST_S = 8 * 86400.0
 """No load lasts longer: its duration is a week at most, and then its last answers are waited for."""
 
@@ -132,6 +135,11 @@ class Scenario:
         return sum(p.users for p in self.producers) + sum(c.users for c in self.consumers)
 
     @property
+    def warm_up_words(self) -> str:
+        """What is not measured, in words; empty if everything is measured."""
+        return f"first {format_duration(self.warm_up_s)} sent and checked but not measured" if self.warm_up_s else ""
+
+    @property
     def row_s(self) -> float:
         """How much time one row of the report stands for: `finest_s`, more in a load that lasts hours."""
         return self.finest_s if self.duration_s <= 3600 else max(self.finest_s, float(-(-self.duration_s // 3600)))
@@ -165,6 +173,14 @@ class Scenario:
             producers=tuple(dataclasses.replace(p, topic=topics.get(p.topic, p.topic)) for p in self.producers),
             consumers=tuple(dataclasses.replace(c, topic=topics.get(c.topic, c.topic)) for c in self.consumers),
         )
+
+
+def usual_warm_up_s(duration_s: float) -> float:
+    """The warm-up of a load that names none: clients connect, fetch metadata and fill their first batches in that time.
+
+    Those records are slow on any cluster, and would decide the percentiles of a short load.
+    """
+    return min(duration_s * WARM_UP_SHARE, WARM_UP_MOST_S)
 
 
 def to_json(scenario: Scenario) -> str:

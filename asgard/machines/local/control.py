@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace as changed
 from pathlib import Path
 
+from asgard.core import events
 from asgard.core.errors import Failed, Refused
 from asgard.kafka.model import Node
-from asgard.machines.local import certificates, process, storage
+from asgard.machines.local import certificates, process, registration, storage
 from asgard.machines.local.rundir import RunDir
 from asgard.machines.local.spec import Credentials, NodeSpec
 
@@ -26,6 +27,8 @@ AUTO_JOIN = (4, 2)
 _READY_WORDS = b"Kafka Server started"
 _POLL_S = 0.02
 _OBEYS_S = 10.0
+_LOOK_S = 5.0
+"""How often the log of a node that is not ready yet is read."""
 
 
 def create(run_dir: RunDir, spec: NodeSpec, credentials: Credentials | None) -> int:
@@ -73,15 +76,27 @@ def _start(run_dir: RunDir) -> int:
 
 
 def wait_ready(run_dirs: Collection[RunDir], deadline_s: float = READY_S) -> None:
-    """Wait until every node said that it serves. Raises `Failed` with its last words where one ended, or is too slow."""
+    """Wait until every node said that it serves. Raises `Failed` with its last words where one ended, or is too slow.
+
+    A node that can't register with its controllers any more (`registration`) is restarted, once.
+    """
     until = time.monotonic() + deadline_s
     waiting = list(run_dirs)
+    restarted: set[Path] = set()
+    next_look = time.monotonic() + _LOOK_S
     while waiting:
         waiting = [run_dir for run_dir in waiting if not _is_ready(run_dir)]
         if not waiting:
             return
+        look, now = False, time.monotonic()
+        if now > next_look:
+            look, next_look = True, now + _LOOK_S
         for run_dir in waiting:
-            if process.state(process.find(run_dir)) == "stopped" and not _is_ready(run_dir):
+            ended = process.state(process.find(run_dir)) == "stopped" and not _is_ready(run_dir)
+            if (ended or look) and run_dir.path not in restarted and _cannot_register(run_dir, ended):
+                restarted.add(run_dir.path)
+                _start_again(run_dir)
+            elif ended:
                 raise process.failed_start(run_dir)
         if time.monotonic() > until:
             names = ", ".join(str(run_dir.spec().id) for run_dir in waiting)
@@ -90,6 +105,19 @@ def wait_ready(run_dirs: Collection[RunDir], deadline_s: float = READY_S) -> Non
                 f"Its log is {waiting[0].logs / 'server.log'}.",
             )
         time.sleep(_POLL_S)
+
+
+def _cannot_register(run_dir: RunDir, ended: bool) -> bool:
+    log = process.log_of_this_life(run_dir)
+    return registration.never_registered(log) if ended else registration.forgot_voters(log)
+
+
+def _start_again(run_dir: RunDir) -> None:
+    """Start a node anew that never served: it has nothing to lose, so it is not asked to stop."""
+    events.warn(f"node {run_dir.spec().id} could not register with the controllers; it is restarted")
+    with run_dir.alone():
+        kill(run_dir)
+        _start(run_dir)
 
 
 def _is_ready(run_dir: RunDir) -> bool:

@@ -148,10 +148,15 @@ def complaint(run_dir: RunDir) -> str:
     """
     printed = _lines(run_dir.out)
     # Earlier lives stand in the log, too.
-    logged = _lines(run_dir.logs / "server.log", since=_FIRST_WORDS) if not printed else []
+    logged = log_of_this_life(run_dir) if not printed else []
     told = [line for line in printed + logged if any(word in line for word in _TROUBLE)]
     causes = [line for line in printed if line.startswith("Caused by:")]
     return (causes or told or printed or ["it printed nothing"])[-1][:300]
+
+
+def log_of_this_life(run_dir: RunDir) -> list[str]:
+    """What the node wrote into its log since its last start."""
+    return _lines(run_dir.logs / "server.log", since=_FIRST_WORDS)
 
 
 def _lines(path: Path, since: str | None = None) -> list[str]:

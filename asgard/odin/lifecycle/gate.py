@@ -80,6 +80,7 @@ def figures_of(verdict: GateVerdict) -> dict[str, Any]:
         "rate_per_s": verdict.rate_per_s,
         "p50_s": verdict.p50_s,
         "p99_s": verdict.p99_s,
+        "warm_up_s": verdict.warm_up_s,
         "sent": verdict.sent,
         "acknowledged": verdict.acknowledged,
         "report": verdict.report,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from asgard.core.errors import ExitCode
 from asgard.journal import events
-from asgard.loki.chaos import BlastRadius, Site, read, variables
+from asgard.loki.chaos import BlastRadius, Site, read, variables, words
 from asgard.loki.chaos import run as runs
 from asgard.loki.chaos.providers import Values
 from asgard.loki.chaos.watch import Condition
@@ -257,7 +257,87 @@ def test_a_probe_of_the_method_that_is_out_of_its_tolerance_fails_the_command(si
 
 def test_an_action_that_failed_proves_nothing(site: Site, folder: Path) -> None:
     found = run(with_brokers(calls("action", "fail", "fail")), site, folder)
-    assert (found.exit_code, found.reason) == (ExitCode.FAILED, "failed, so nothing is proven: fail")
+    assert (found.exit_code, found.reason) == (
+        ExitCode.FAILED,
+        "failed, so nothing is proven: fail: RuntimeError: on purpose",
+    )
+
+
+def program(name: str, command: str, kind: str = "action", **more: Any) -> dict[str, Any]:
+    provider = {"type": "process", "path": "/bin/sh", "arguments": ["-c", command]}
+    return {"type": kind, "name": name, "provider": provider, **more}
+
+
+HELD = {"title": "0", "probes": [calls("probe", "is it 0", "look", tolerance=0)]}
+
+
+@pytest.mark.parametrize(
+    ("rollback", "reason"),
+    [
+        (calls("action", "fail", "fail"), "fail: RuntimeError: on purpose"),
+        (program("exits", "echo no room >&2; exit 1"), "exits: exit code 1: no room"),
+        (calls("probe", "is it 3", "look", tolerance=3), "is it 3 gave 0"),
+        (program("says no", "exit 4", "probe", tolerance=0), "says no gave exit code 4"),
+    ],
+)
+def test_a_rollback_that_fails_fails_the_command(
+    rollback: dict[str, Any], reason: str, site: Site, folder: Path
+) -> None:
+    document = with_brokers(rollbacks=[rollback], **{"steady-state-hypothesis": HELD})
+    found = run(document, site, folder)
+    assert (found.exit_code, found.reason) == (ExitCode.FAILED, f"a rollback failed: {reason}")
+    assert outcome(found.record) == outcome(theirs(document))
+    assert (found.record["status"], found.record["deviated"]) == ("completed", False), "as Chaos Toolkit has it"
+
+
+def test_a_rollback_whose_program_is_missing_fails_the_command(site: Site, folder: Path) -> None:
+    gone = {"type": "action", "name": "gone", "provider": {"type": "process", "path": "/nowhere/undo"}}
+    found = run(with_brokers(rollbacks=[gone]), site, folder)  # Chaos Toolkit would not begin
+    assert found.reason == "a rollback failed: gone: there is no program /nowhere/undo"
+    assert (found.exit_code, found.record["status"]) == (ExitCode.FAILED, "completed")
+
+
+def test_a_probe_named_by_ref_is_judged_as_a_rollback_too(site: Site, folder: Path) -> None:
+    method = (calls("probe", "is it 5", "look", tolerance=5), calls("action", "become 5", "become", {"value": 5}))
+    document = with_brokers(*reversed(method), rollbacks=[program("reset", "true"), {"ref": "is it 5"}])
+    assert run(document, site, folder).exit_code == ExitCode.OK
+    document["rollbacks"] = [calls("action", "become 0", "become", {"value": 0}), {"ref": "is it 5"}]
+    assert run(document, site, folder).reason == "a rollback failed: is it 5 gave 0"
+
+
+def test_a_failed_rollback_does_not_hide_the_reason_before_it(site: Site, folder: Path) -> None:
+    document = with_brokers(
+        calls("action", "become 2", "become", {"value": 2}),
+        rollbacks=[program("exits", "exit 1")],
+        **{"steady-state-hypothesis": HELD},
+    )
+    found = run(document, site, folder)
+    assert found.reason == "deviated from the steady state: is it 0 gave 2; a rollback failed: exits: exit code 1"
+    assert (found.exit_code, found.record["deviated"]) == (ExitCode.FAILED, True)
+
+
+def test_a_program_without_a_tolerance_is_judged_by_its_exit_code(site: Site, folder: Path) -> None:
+    found = run(with_brokers(program("exits", "echo why; exit 1")), site, folder)
+    assert found.record["run"][0]["status"] == "succeeded", "Chaos Toolkit's word for it"
+    assert (found.exit_code, found.reason) == (ExitCode.FAILED, "failed, so nothing is proven: exits: exit code 1: why")
+    tolerated = program("may exit", "exit 1", "probe", tolerance=[0, 1])
+    assert run(with_brokers(tolerated), site, folder).exit_code == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ({"status": 1, "stdout": "a\nb\n", "stderr": ""}, "exit code 1: b"),
+        ({"status": 0, "stdout": "", "stderr": ""}, "exit code 0"),
+        ({"status": 503, "headers": {}, "body": "busy\n"}, "HTTP 503: busy"),
+        ({"status": 200, "headers": {}, "body": {"up": True}}, 'HTTP 200: {"up": true}'),
+        (True, "true"),
+        ("as it is", "as it is"),
+        ([1, None], "[1, null]"),
+    ],
+)
+def test_outputs_are_told_in_words(output: Any, told: str) -> None:
+    assert words.output(output) == told
 
 
 def test_calls_of_other_functions_stand_in_the_journal_and_in_the_record(site: Site, folder: Path) -> None:

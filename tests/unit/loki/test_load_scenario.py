@@ -125,6 +125,29 @@ def test_flags_say_what_a_file_says() -> None:
         read.from_flags({"producers": [{"topic": "t", "rate": "x"}]}, {("producers", 0, "rate"): "--rate"})
 
 
+@pytest.mark.parametrize(
+    ("flags", "warm_up_s"),
+    [
+        ({}, 5.0),  # 30 s at full speed
+        ({"duration": "10s"}, 2.0),
+        ({"duration": "10s", "warm_up": "0s"}, 0.0),
+        ({"duration": "10s", "warm_up": "3s"}, 3.0),
+        ({"duration": "1h"}, 5.0),
+        ({"records": 1000, "producers": [{"topic": "t", "rate": "100/s"}]}, 2.0),
+        ({"records": 1000}, 0.0),  # at full speed they may be gone before a warm-up is over
+    ],
+)
+def test_flags_without_a_warm_up_get_one(flags: dict[str, object], warm_up_s: float) -> None:
+    load = read.from_flags({"producers": [{"topic": "t"}], **flags}, {})
+    assert load.warm_up_s == pytest.approx(warm_up_s)
+
+
+def test_a_file_measures_everything_unless_it_names_a_warm_up(tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text("producers: [{topic: t}]\n")
+    assert read.read_file(path).warm_up_s == 0
+
+
 def test_the_json_schema_knows_every_key() -> None:
     assert {"producers", "consumers", "slo", "shape"} <= read.json_schema()["properties"].keys()
 

@@ -1,0 +1,41 @@
+"""Will this node ever register with its controllers? Judged from its own log. Pure.
+
+A broker that is not a controller copies the metadata log from its beginning. If the first leader of a new cluster loses its place
+before its first records are committed, which happens on a busy machine, the broker has to drop them and reads those of the next
+leader. Kafka (4.1 to 4.3) then forgets the voters that stood among the dropped records, and does not read the new ones, as they are
+at the same offsets. Without voters the broker has no address for a controller: once its connection to one is gone, each try to
+register times out, until the broker ends itself. A restart reads the log anew, with the voters in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_VOTERS = re.compile(r"Latest set of voters is .* at offset (-?\d+) ")
+_TRUNCATED = re.compile(r"Truncated to offset (\d+) from Fetch response")
+_UNABLE = "Unable to register the broker"
+_TRIES = 3
+"""Tries in vain before the node is given up: the first may just have come too early."""
+
+
+def forgot_voters(log: Iterable[str]) -> bool:
+    """Whether the node dropped the voters that it knew, has read no others, and fails to register since.
+
+    `log` is its server.log since its last start.
+    """
+    known: int | None = None
+    forgot, tries = False, 0
+    for line in log:
+        if found := _VOTERS.search(line):
+            known, forgot, tries = int(found[1]), False, 0
+        elif (found := _TRUNCATED.search(line)) and known is not None and int(found[1]) <= known:
+            known, forgot, tries = None, True, 0
+        elif _UNABLE in line:
+            tries += 1
+    return forgot and tries >= _TRIES
+
+
+def never_registered(log: Iterable[str]) -> bool:
+    """Whether a node that ended had tried in vain to register."""
+    return any(_UNABLE in line for line in log)
