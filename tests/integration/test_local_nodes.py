@@ -17,7 +17,7 @@ import psutil
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from asgard.core import paths
+from asgard.core import events, paths
 from asgard.core.errors import Failed
 from asgard.kafka.connection import FIRST_USER, Connection, read_properties, scram_properties
 from asgard.machines import local as nodes
@@ -310,3 +310,22 @@ def test_a_node_whose_port_is_taken_says_so(alone: RealCluster) -> None:
         nodes.create(alone.run_dir(1), alone.specs[1], alone.credentials)
         with pytest.raises(Failed, match=r"node 1 stopped before it was ready: .*Address already in use"):
             nodes.wait_ready([alone.run_dir(1)])
+
+
+def test_a_node_that_could_not_register_is_restarted_once_and_that_is_said(session_home: Path) -> None:
+    hurried = {"initial.broker.registration.timeout.ms": "1000"}
+    cluster = RealCluster(session_home / "late", brokers=2, controllers=1, security="none", config=hurried)
+    told: list[events.Event] = []
+    try:
+        nodes.create(cluster.run_dir(2), cluster.specs[2], None)  # a broker whose controller is not there yet
+        found = process.find(cluster.run_dir(2))
+        assert found is not None and process.wait_gone(found, 120)
+        nodes.create(cluster.run_dir(1), replace(cluster.specs[1], static_config={}), None)
+        nodes.wait_ready([cluster.run_dir(1)])
+        with events.listening(told.append):
+            nodes.wait_ready([cluster.run_dir(2)])
+        restarted = process.find(cluster.run_dir(2))
+        assert restarted is not None and restarted.pid != found.pid
+    finally:
+        cluster.close()
+    assert [e.text for e in told] == ["node 2 could not register with the controllers; it is restarted"]
