@@ -19,7 +19,7 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
-from asgard.core import events
+from asgard.core import events, widths
 from asgard.core.errors import Refused
 
 
@@ -63,7 +63,7 @@ def begin(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows for people: cells are shown with `str`, None as `-`."""
+    """Rows for people: cells are shown with `str`, None as `-`. Long names lose their middle so that the table fits."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -124,6 +124,7 @@ def render(table: Table) -> str:
         return _rich(table, rows)
     from tabulate import tabulate
 
+    rows = [[widths.shortened(cell, widths.ELSEWHERE) for cell in row] for row in rows]
     style = "github" if current().output is OutputFormat.MARKDOWN else "simple"
     align = ["right" if c in table.right else "left" for c in table.columns]
     body = tabulate(
@@ -138,17 +139,20 @@ def _rich(table: Table, rows: list[list[str]]) -> str:
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    console = Console(force_terminal=True, no_color="NO_COLOR" in os.environ)
+    most = widths.widest_column(table.columns, rows, console.width - _EDGES, between=_BETWEEN)
     drawn = RichTable(title=table.title or None, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
     for column in table.columns:
         drawn.add_column(column, justify="right" if column in table.right else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text.from_ansi(cell) for cell in row))
-    console = Console(force_terminal=True, no_color="NO_COLOR" in os.environ)
+        drawn.add_row(*(Text.from_ansi(widths.shortened(cell, most)) for cell in row))
     with console.capture() as capture:
         console.print(drawn)
     return capture.get().rstrip("\n")
 
 
+_BETWEEN, _EDGES = 3, 2
+"""Characters between two columns on a terminal, and at both ends of a line together."""
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 

@@ -20,17 +20,19 @@ _TRIES = 3
 
 
 def forgot_voters(log: Iterable[str]) -> bool:
-    """Whether the node dropped the voters that it knew, has read no others, and fails to register since.
+    """Whether the node dropped all voters that it knew, has read no others, and fails to register since.
 
-    `log` is its server.log since its last start.
+    `log` is its server.log since its last start. A controller has its first voters from its formatting (offset -1), and
+    drops only what it read after them.
     """
-    known: int | None = None
+    known: list[int] = []
     forgot, tries = False, 0
     for line in log:
         if found := _VOTERS.search(line):
-            known, forgot, tries = int(found[1]), False, 0
-        elif (found := _TRUNCATED.search(line)) and known is not None and int(found[1]) <= known:
-            known, forgot, tries = None, True, 0
+            known, forgot, tries = [*known, int(found[1])], False, 0
+        elif (found := _TRUNCATED.search(line)) and known:
+            known = [offset for offset in known if offset < int(found[1])]
+            forgot, tries = not known, 0
         elif _UNABLE in line:
             tries += 1
     return forgot and tries >= _TRIES

@@ -11,6 +11,7 @@ VOTERS = (
     "ReplicaKey(id=1, directoryId=eKANvR-dW4HVmU6xhbTKSw), listeners=Endpoints(endpoints={ListenerName(CONTROLLER)="
     "127.0.0.1/<unresolved>:26266}))}) at offset 2 (KRaftControlRecordStateMachine)"
 )
+FORMATTED = VOTERS.replace("at offset 2", "at offset -1")
 TRUNCATED = (
     "2026-11-28T01:29:53.394Z INFO [RaftManager id=4] Truncated to offset 0 from Fetch response from leader 2 "
     "(KafkaRaftClient)"
@@ -33,6 +34,7 @@ OTHER = "2026-11-28T01:29:53.881Z INFO Loaded 0 logs in 23ms (LogManager)"
         ([UNABLE, UNABLE, UNABLE], False),  # no controller has answered yet
         ([TRUNCATED, UNABLE, UNABLE, UNABLE], False),  # nothing was known that could be lost
         ([VOTERS, LATER, UNABLE, UNABLE, UNABLE], False),  # what was dropped came after the voters
+        ([FORMATTED, VOTERS, TRUNCATED, UNABLE, UNABLE, UNABLE], False),  # a controller still knows its first voters
         ([VOTERS, TRUNCATED, VOTERS, UNABLE, UNABLE, UNABLE], False),  # read again
         ([VOTERS, TRUNCATED, UNABLE, UNABLE, VOTERS, TRUNCATED, UNABLE, UNABLE, UNABLE], True),
     ],
