@@ -1,58 +1,66 @@
-"""What is run by hand and by CI: `nox -s lint tests` is the README's test command."""
+"""What is run by hand and by CI: `nox -s lint tests` is the README's test command.
+
+Sessions run in the environment that nox itself is installed in, where `pip install -e '.[local,dev]'` put everything; only `demo`
+makes one of its own, as a user would have it.
+"""
+
+import sys
+from pathlib import Path
 
 import nox
 
 nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
+HERE = Path(sys.executable).parent
 
 
-@nox.session
+def python(session: nox.Session, *arguments: str, **options: object) -> None:
+    """Run this environment's Python."""
+    session.run(sys.executable, *arguments, external=True, **options)  # type: ignore[arg-type]
+
+
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Style, types, the layers of the architecture, and generated pages that are up to date."""
-    session.install("-q", "-e", ".[local,dev]")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("mypy")
-    session.run("lint-imports", "--no-cache")
-    session.run("python", "tools/reference.py", "--check")
+    python(session, "-m", "ruff", "check", ".")
+    python(session, "-m", "ruff", "format", "--check", ".")
+    python(session, "-m", "mypy")
+    session.run(str(HERE / "lint-imports"), "--no-cache", external=True)
+    python(session, "tools/reference.py", "--check")
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Everything once, on a real Kafka, two files at a time. Arguments go to pytest: `nox -s tests -- tests/unit -k yaml`."""
-    session.install("-q", "-e", ".[local,dev]")
     if session.posargs:
-        session.run("pytest", "-q", *session.posargs)
+        python(session, "-m", "pytest", "-q", *session.posargs)
         return
     # A file's tests share a cluster, and mostly wait for it.
-    session.run("pytest", "-q", "-n", "2", "--dist", "loadfile", success_codes=[0, 1])
+    python(session, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", success_codes=[0, 1])
     # Two cores with fifteen brokers on them are late now and then: what failed is named above, and has to pass alone.
-    session.run("pytest", "-q", "--last-failed", "--last-failed-no-failures", "none", success_codes=[0, 5])
+    python(session, "-m", "pytest", "-q", "--last-failed", "--last-failed-no-failures", "none", success_codes=[0, 5])
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def proof(session: nox.Session) -> None:
     """The full counts behind the claims, written to docs/proof. Arguments name the proofs to run."""
-    session.install("-q", "-e", ".[local,dev]")
-    session.run("python", "-m", "tests.proof", *session.posargs)
+    python(session, "-m", "tests.proof", *session.posargs)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
     """Figures against peers in one run, printed as ratios. Arguments name the benchmarks to run."""
-    session.install("-q", "-e", ".[local,dev]")
-    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+    python(session, "-m", "tests.benchmarks", *session.posargs)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def docs(session: nox.Session) -> None:
     """Write the pages that are generated from the code."""
-    session.install("-q", "-e", ".[local,dev]")
-    session.run("python", "tools/reference.py")
+    python(session, "tools/reference.py")
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
     """`asgard demo` in an environment of its own."""
-    session.install("-q", "-e", ".[local,load]")
+    session.install("-q", "-e", ".[local,load,archive]")
     session.run("asgard", "demo", *session.posargs)
