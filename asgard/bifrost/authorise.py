@@ -32,6 +32,9 @@ Action = Literal[
     "apply.run",
     "adopt.run",
     "leaver.run",
+    "token.create",
+    "token.view",
+    "token.revoke",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 _SEEING = ("request.view", "grant.view", "topic.view", "usage.view", "audit.view", "notices.view")
@@ -72,6 +75,8 @@ def authorise(who: Actor, action: Action, what: What = What()) -> Decision:
         return Decision(True, "everybody with a role may look at the catalogue and the policy")
     if action == "request.decide":
         return _decide(who, what)
+    if action in ("token.create", "token.view", "token.revoke"):
+        return _token(who, action, what)
     role = who.role_in(what.team)
     if action in _RUNNING:
         if who.data_engineer:
@@ -128,6 +133,17 @@ def _own(who: Actor, action: Action, what: What, *, owner: bool) -> Decision:
             return Decision(True, "owners see what happened in their team")
         return Decision(False, "only owners see the whole record")
     return Decision(False, "no role of a team may do that")
+
+
+def _token(who: Actor, action: Action, what: What) -> Decision:
+    """A token acts as its person, so nobody makes one for somebody else: that would be a way to decide about one's own request."""
+    if what.requester == who.name:
+        return Decision(True, "everybody looks after their own tokens")
+    if action == "token.create":
+        return Decision(False, "nobody makes tokens for somebody else")
+    if who.data_engineer or (who.auditor and action == "token.view"):
+        return Decision(True, "data engineers revoke tokens, auditors see that they are there")
+    return Decision(False, "it belongs to somebody else", hidden=not who.auditor)
 
 
 def _claim(who: Actor, what: What) -> Decision:

@@ -21,6 +21,14 @@ from asgard.core.errors import Refused, WrongUsage
 FILE_VARIABLE = "ASGARD_BIFROST"
 
 
+class Missing(WrongUsage):
+    """It is not there, or this person may not know that it is: the two can't be told apart."""
+
+
+class Denied(Refused):
+    """This person may not do that."""
+
+
 @dataclass(frozen=True)
 class Bifrost:
     """An open Bifrost. Safe to use from several threads."""
@@ -80,6 +88,6 @@ def demand(who: Actor, action: Action, what: What, subject: str) -> None:
         return
     if decision.hidden:
         if not who.known:
-            raise Refused(f"{who.name} is in no team", "Ask the data team to add you to yours.")
-        raise WrongUsage(f"there is no {subject}")
-    raise Refused(f"{who.name} may not do that with {subject}: {decision.because}")
+            raise Denied(f"{who.name} is in no team", "Ask the data team to add you to yours.")
+        raise Missing(f"there is no {subject}")
+    raise Denied(f"{who.name} may not do that with {subject}: {decision.because}")

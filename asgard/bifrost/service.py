@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from asgard.bifrost import notices
 from asgard.bifrost.ask import AccessWant, Ask, ChangeWant, DeleteWant
 from asgard.bifrost.authorise import What, authorise, parties_of
-from asgard.bifrost.gate import Bifrost, demand
+from asgard.bifrost.gate import Bifrost, Missing, demand
 from asgard.bifrost.policy.judge import Judgement, judge
 from asgard.bifrost.policy.world import Headroom, TopicFacts, UserFacts, World, is_prefix
 from asgard.bifrost.states import State
@@ -48,7 +48,7 @@ def completed(gate: Bifrost, who: Actor, ask: Ask) -> Ask:
     filled = replace(ask, team=team, environment=gate.environment(ask.environment).name)
     demand(who, "request.create", What(team), f"team {team}")
     if team not in gate.directory.by_name:
-        raise WrongUsage(f"there is no team {team}")
+        raise Missing(f"there is no team {team}")
     return filled
 
 
@@ -256,7 +256,7 @@ def _get(connection: Connection, request_id: str) -> Request:
     try:
         return stored.get(connection, request_id)
     except KeyError:
-        raise WrongUsage(f"there is no request {request_id}") from None
+        raise Missing(f"there is no request {request_id}") from None
 
 
 def _mine(connection: Connection, who: Actor, request_id: str, action: str) -> Request:

@@ -153,6 +153,22 @@ notices = Table(
     sqlite_autoincrement=True,
 )
 
+# API tokens: only a hash is kept. A token acts as its person, within its scope.
+tokens = Table(
+    "bifrost_tokens",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("person", String(64), nullable=False, index=True),
+    Column("scope", String(16), nullable=False),
+    Column("about", Text),
+    Column("hash", String(64), nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("made_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("used_at", Double),
+    Column("revoked_at", Double),
+)
+
 SCHEMA = Schema(
     noun="store of Bifrost",
     metadata=metadata,

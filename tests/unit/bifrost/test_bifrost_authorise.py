@@ -40,6 +40,9 @@ TABLE = {
     "apply.run":          ("nnyn", "nnyn"),
     "adopt.run":          ("nnyn", "nnyn"),
     "leaver.run":         ("nnyn", "nnyn"),
+    "token.create":       ("nnnn", "nnnn"),
+    "token.view":         ("--yy", "--yy"),
+    "token.revoke":       ("--yn", "--yn"),
 }  # fmt: skip
 
 
