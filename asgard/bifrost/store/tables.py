@@ -167,6 +167,7 @@ tokens = Table(
     Column("expires_at", Double, nullable=False),
     Column("used_at", Double),
     Column("revoked_at", Double),
+    Column("revoked_by", String(64)),
 )
 
 SCHEMA = Schema(

@@ -1,0 +1,140 @@
+"""What a running portal has at hand: Bifrost, read anew when its files change, and the work that only `compose` can do."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from flask import current_app
+
+from asgard.bifrost import read
+from asgard.bifrost.ask import Ask
+from asgard.bifrost.desired import GrantRow
+from asgard.bifrost.gate import Bifrost
+from asgard.bifrost.teams import Actor
+from asgard.core import events
+from asgard.core.errors import InvalidFile
+
+EXTENSION = "asgard-bifrost"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Odin's preview of a request: its lines, or why it can't be made."""
+
+    lines: tuple[str, ...] = ()
+    impossible: str | None = None
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What the cluster tells of a topic: records and bytes it holds, the lag of each group. `problem`: it did not answer."""
+
+    records: int | None = None
+    size_bytes: int | None = None
+    lag: dict[str, int] = field(default_factory=dict)
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Handed:
+    """Credentials at the moment of their hand-over: the only time."""
+
+    principal: str
+    properties: str = field(repr=False)
+
+
+class Work(Protocol):
+    """What reaches the cluster, the stack file and the queue."""
+
+    def sync(self, gate: Bifrost, environment: str | None) -> None:
+        """Take over what changed in the stack file."""
+
+    def change(self, gate: Bifrost, who: Actor, ask: Ask) -> Change:
+        """Odin's preview."""
+
+    def carry_out(self) -> None:
+        """Let the queue run soon; returns at once."""
+
+    def apply(self, gate: Bifrost, who: Actor, environment: str | None) -> tuple[int, int]:
+        """Run the queue now: how many requests are ready, and failed."""
+
+    def adopt(self, gate: Bifrost, who: Actor, environment: str | None) -> list[GrantRow]:
+        """Take over the ACLs of the stack's own users."""
+
+    def hand_over(
+        self, gate: Bifrost, who: Actor, environment: str | None, user: str, key: str | None
+    ) -> AbstractContextManager[Handed]:
+        """Credentials of a user, once; for a public key they come sealed."""
+
+    def rotate(self, gate: Bifrost, who: Actor, environment: str | None, user: str) -> tuple[str, float]:
+        """New credentials beside the old ones: the new principal, and until when the old one goes on."""
+
+    def traffic(self, gate: Bifrost, who: Actor, topic: str, environment: str) -> Traffic:
+        """What the cluster tells of a topic."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A reverse proxy that logs people in: its addresses, and the header in which it names the person."""
+
+    addresses: tuple[str, ...]
+    header: str
+
+
+class Site:
+    """The portal's Bifrost. Safe to use from several threads."""
+
+    def __init__(self, gate: Bifrost, work: Work, *, proxy: Proxy | None = None, oidc: bool = False) -> None:
+        self.work = work
+        self.proxy = proxy
+        self.oidc = oidc
+        self._gate = gate
+        self._stamp = _stamp(gate.directory.file)
+        self._lock = threading.Lock()
+
+    @property
+    def gate(self) -> Bifrost:
+        """Bifrost as its files are now. Files with a mistake in them change nothing; the portal says so in its log."""
+        stamp = _stamp(self._gate.directory.file)
+        if stamp != self._stamp:
+            with self._lock:
+                if stamp != self._stamp:
+                    self._stamp = stamp
+                    self._reload()
+        return self._gate
+
+    def _reload(self) -> None:
+        try:
+            fresh = replace(self._gate, directory=read.directory(self._gate.directory.file))
+            _ = fresh.policy
+        except InvalidFile as error:
+            events.warn(f"the portal goes on with what it read before: {error.what}")
+            return
+        self._gate = fresh
+
+
+def _stamp(file: Path) -> tuple[tuple[str, int, int], ...]:
+    """Of bifrost.yaml and the YAML files beside and below it, where its policy and teams are."""
+    found = []
+    for path in sorted([*file.parent.glob("*.yaml"), *file.parent.glob("*/*.yaml")]):
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        found.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
+
+
+def site() -> Site:
+    """Of the application that serves this request."""
+    return cast(Site, current_app.extensions[EXTENSION])
+
+
+def plain(value: Any) -> str | None:
+    """A field of a form or of a query: without spaces around it, and None where it is empty."""
+    text = str(value).strip() if value is not None else ""
+    return text or None
