@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asgard.bifrost.ask import Ask, of_file
-from asgard.bifrost.teams import Budget, Channel, Costs, Directory, Environment, Mail, Member, Team
+from asgard.bifrost.teams import Budget, Channel, Costs, Directory, Environment, Mail, Member, Provider, Team
 from asgard.core import yaml
 from asgard.core.document import Document
 from asgard.core.errors import InvalidFile, Problem, WrongUsage
@@ -42,6 +42,10 @@ def directory(path: Path) -> Directory:
     if problems:
         raise InvalidFile(problems)
     mail = None if file.mail is None else Mail(file.mail.host, file.mail.port, file.mail.sender)
+    openid, provider = file.openid, None
+    if openid is not None:
+        secret = folder / Path(openid.client_secret_file).expanduser()
+        provider = Provider(openid.issuer, openid.client_id, secret)
     return Directory(
         file=path.absolute(),
         environments=tuple(
@@ -55,6 +59,7 @@ def directory(path: Path) -> Directory:
         open_catalog=file.catalog == "open",
         costs=Costs(file.costs.storage, file.costs.partition, file.costs.currency),
         mail=mail,
+        provider=provider,
         pending_s=file.pending,
         overlap_s=file.overlap,
         retries=file.retries,

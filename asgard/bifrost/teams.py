@@ -106,6 +106,15 @@ class Mail:
 
 
 @dataclass(frozen=True)
+class Provider:
+    """The OpenID provider that people of the portal log in with, and who the portal is there."""
+
+    issuer: str
+    client_id: str
+    secret_file: Path
+
+
+@dataclass(frozen=True)
 class Actor:
     """A person as authorisation sees one: a name, the team roles, and the roles over all teams."""
 
@@ -139,6 +148,7 @@ class Directory:
     open_catalog: bool = True
     costs: Costs = Costs()
     mail: Mail | None = None
+    provider: Provider | None = None
     pending_s: float = 14 * 86400.0
     overlap_s: float = 86400.0
     retries: int = 5

@@ -127,7 +127,9 @@ def revoke(gate: Bifrost, who: Actor, token_id: str) -> Token:
     with gate.store.write() as connection:
         now = gate.store.now(connection)
         connection.execute(
-            sa.update(tables.tokens).where(_t.id == token_id, _t.revoked_at.is_(None)).values(revoked_at=now, revoked_by=who.name)
+            sa.update(tables.tokens)
+            .where(_t.id == token_id, _t.revoked_at.is_(None))
+            .values(revoked_at=now, revoked_by=who.name)
         )
     return find(gate, token_id)
 

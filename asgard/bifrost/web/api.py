@@ -64,7 +64,9 @@ def _topic(who: Actor, path: dict[str, str]) -> models.TopicAnswer:
 def _policy(_who: Actor, _path: dict[str, str]) -> models.PolicyDocument:
     policy = site().gate.policy
     rules = [
-        models.RuleAnswer(name=r.name, kinds=list(r.kinds), when=[c.text for c in r.when], then=r.then, because=r.because)
+        models.RuleAnswer(
+            name=r.name, kinds=list(r.kinds), when=[c.text for c in r.when], then=r.then, because=r.because
+        )
         for r in policy.rules
     ]
     return models.PolicyDocument(version=policy.version, rules=rules)
@@ -120,7 +122,9 @@ def body_of(model: type[models.Body], values: Any) -> Any:
 
 def answered(kind: Any, value: Any, status: int = 200) -> Response:
     """An answer of a model, or a list of them."""
-    plain_value = value.model_dump(mode="json") if isinstance(value, BaseModel) else TypeAdapter(kind).dump_python(value)
+    plain_value = (
+        value.model_dump(mode="json") if isinstance(value, BaseModel) else TypeAdapter(kind).dump_python(value)
+    )
     answer = jsonify(plain_value)
     answer.status_code = status
     return answer

@@ -91,7 +91,13 @@ def send(who: Actor) -> Any:
     if not isinstance(values, dict):
         raise WrongUsage("that is no request")
     demand_size(values)
-    return _submitted(who, read.request_of(values))
+    wanted = read.request_of(values)
+    if (before := request.form.get("instead_of")) is not None:
+        # A request that waits keeps its names: it goes, so that the nearer one can have them.
+        old, _ = service.view(site().gate, who, before)
+        if old.state == "pending":
+            service.cancel(site().gate, who, before, "the nearest request that passes was asked for instead")
+    return _submitted(who, wanted)
 
 
 def _submitted(who: Actor, wanted: Ask) -> Any:
@@ -178,7 +184,8 @@ def _shown(who: Actor, found: Request, moves: Any) -> dict[str, Any]:
         [s for s in (why, by, f"Asked for by {found.requester} of {found.team}, on {found.environment}.") if s],
     )  # fmt: skip
     parts: list[Part] = [show.items(policy), Command(forms.pretty(as_request(found.ask)), "What was asked for"), show.history(moves)]  # fmt: skip
-    offered = policy.nearest if mine and found.state in ("rejected", "pending") else None
+    cancels = authorise(who, "request.cancel", service.what_of(found)).allowed
+    offered = policy.nearest if mine and (found.state == "rejected" or (found.state == "pending" and cancels)) else None
     return {
         "request": found,
         "state": state,

@@ -14,7 +14,7 @@ from flask import Flask, abort, current_app, jsonify, redirect, render_template,
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFError, CSRFProtect
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from asgard.bifrost.authorise import Action, What
 from asgard.bifrost.gate import Bifrost, Denied, Missing, demand
@@ -87,6 +87,12 @@ class LoginFirst(Exception):
     """Nobody is logged in."""
 
 
+def limited(view: View) -> View:
+    """A login: tried a few times a minute at most."""
+    made: View = limiter.limit(LOGIN_LIMIT)(view)
+    return made
+
+
 def unguarded(app: Flask) -> list[str]:
     """Routes that nobody guards: none, or the application does not start."""
     return sorted(
@@ -127,7 +133,9 @@ def _headers(response: Any) -> Any:
 
 def _login_first(_error: Exception) -> Any:
     if request.path.startswith("/api/"):
-        answer = _answer(401, "log in with a token", "Authorization: Bearer TOKEN; `asgard bifrost token create` makes one.")
+        answer = _answer(
+            401, "log in with a token", "Authorization: Bearer TOKEN; `asgard bifrost token create` makes one."
+        )
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
     if request.headers.get("X-Requested-With"):
@@ -138,7 +146,15 @@ def _login_first(_error: Exception) -> Any:
 
 def status_of(error: AsgardError) -> int:
     """The HTTP status of an error of Asgard."""
-    table = ((Missing, 404), (Denied, 403), (WrongUsage, 422), (Refused, 409), (Busy, 503), (Unreachable, 503), (Failed, 502))
+    table = (
+        (Missing, 404),
+        (Denied, 403),
+        (WrongUsage, 422),
+        (Refused, 409),
+        (Busy, 503),
+        (Unreachable, 503),
+        (Failed, 502),
+    )
     return next((status for kind, status in table if isinstance(error, kind)), 500)
 
 
@@ -150,11 +166,15 @@ def _asgard_error(error: AsgardError) -> Any:
 
 
 def _http_error(error: HTTPException) -> Any:
-    if error.code is None or error.code < 400:
-        return error
+    if error.code is None or error.code < 400 or isinstance(error, SecurityError):
+        return error  # of a host that is not ours no page can be made: it has no links
     if isinstance(error, CSRFError):
         return _answer(400, "this form did not come from this portal, or it is too old", "Load the page again.")
-    words = {404: "there is no such page", 405: "that method is not for this address", 429: "too many requests: try again later"}
+    words = {
+        404: "there is no such page",
+        405: "that method is not for this address",
+        429: "too many requests: try again later",
+    }
     answer = _answer(error.code, words.get(error.code, (error.name or "error").lower()))
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):

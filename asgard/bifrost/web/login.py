@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask_login import login_user, logout_user
 
-from asgard.bifrost.web.guard import LOGIN_LIMIT, limiter, public
+from asgard.bifrost.web.guard import limited, public
 from asgard.bifrost.web.people import of_token
 from asgard.bifrost.web.site import site
 from asgard.core.pages.parts import Field
@@ -31,7 +31,7 @@ def login() -> str:
 
 
 @login_pages.post("/login")
-@limiter.limit(LOGIN_LIMIT, override_defaults=False)
+@limited
 @public
 def try_login() -> Any:
     """A token is tried."""
@@ -60,7 +60,7 @@ def logout() -> Any:
 
 
 @login_pages.get("/login/provider")
-@limiter.limit(LOGIN_LIMIT, override_defaults=False)
+@limited
 @public
 def provider() -> Any:
     """To the OpenID provider."""
@@ -70,7 +70,7 @@ def provider() -> Any:
 
 
 @login_pages.get("/login/back")
-@limiter.limit(LOGIN_LIMIT, override_defaults=False)
+@limited
 @public
 def back() -> Any:
     """Back from the OpenID provider."""

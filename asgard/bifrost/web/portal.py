@@ -17,12 +17,10 @@ from asgard.bifrost.web import finders, show
 from asgard.bifrost.web.api import whole
 from asgard.bifrost.web.guard import guarded, nothing
 from asgard.bifrost.web.site import plain, site
-from asgard.core.pages.parts import Facts, Field, Figure, Figures, Link, Notice, Part, Table
+from asgard.core.pages.parts import Cell, Column, Facts, Field, Figure, Figures, Link, Notice, Part, Table
 from asgard.core.units import format_size
 
-portal = Blueprint(
-    "portal", __name__, url_prefix="/bifrost", template_folder="templates", static_folder="static"
-)
+portal = Blueprint("portal", __name__, url_prefix="/bifrost", template_folder="templates", static_folder="static")
 A_PAGE = 200
 
 
@@ -82,7 +80,9 @@ def catalog(who: Actor) -> str:
     found = seen.catalog(site().gate, who, words)
     part = found[(at - 1) * A_PAGE : at * A_PAGE]
     count = f"{len(found):,} topics" if len(found) != 1 else "1 topic"
-    note = f"{(at - 1) * A_PAGE + 1:,} to {(at - 1) * A_PAGE + len(part):,} of {count}" if len(found) > A_PAGE else count
+    note = (
+        f"{(at - 1) * A_PAGE + 1:,} to {(at - 1) * A_PAGE + len(part):,} of {count}" if len(found) > A_PAGE else count
+    )
     table = show.topics(part, "Topics", "No topic has all of these words.", places=len(site().gate.directory.environments) > 1, note=note)  # fmt: skip
     last = max(1, -(-len(found) // A_PAGE))
     near = sorted({1, last, *range(max(1, at - 3), min(last, at + 3) + 1)})
@@ -124,24 +124,25 @@ def topic(who: Actor, name: str) -> str:
 
 
 def _used(entry: Entry) -> Table:
-    from asgard.core.pages.parts import Column
-
     rows: list[list[Any]] = [[u, t or "nobody", "reads"] for u, t in entry.consumers or ()]
     rows += [[u, t or "nobody", "writes"] for u, t in entry.producers or ()]
     return Table("Who uses it", [Column("user"), Column("team"), Column("does")], rows, empty="Nobody yet.")
 
 
 def _traffic(who: Actor, entry: Entry) -> list[Part]:
-    from asgard.core.pages.parts import Column
-
     told = site().work.traffic(site().gate, who, entry.name, entry.environment)
     if told.problem is not None:
         return [Notice(f"The cluster does not answer now: {told.problem}", "warn")]
     if told.records is None:
         return []
-    figures = Figures([Figure("Records", f"{told.records:,}", "at most"), Figure("Size", format_size(told.size_bytes or 0))])
+    figures = Figures(
+        [Figure("Records", f"{told.records:,}", "at most"), Figure("Size", format_size(told.size_bytes or 0))]
+    )
     lag: list[list[Any]] = [[group, f"{n:,}"] for group, n in sorted(told.lag.items())]
-    return [figures, Table("Lag", [Column("group"), Column("records behind", number=True)], lag, empty="No group reads it.")]
+    return [
+        figures,
+        Table("Lag", [Column("group"), Column("records behind", number=True)], lag, empty="No group reads it."),
+    ]
 
 
 @portal.get("/requests")
@@ -194,7 +195,9 @@ def grant(who: Actor, grant_id: str) -> str:
         asks.append({"url": url_for("portal.do_extend", grant_id=g.id), "title": "Keep it longer", "fields": [field],
                      "text": "Extend", "tone": "info", "back": request.path})  # fmt: skip
     if authorise(who, "grant.withdraw", what).allowed:
-        acts.append(button(url_for("portal.do_withdraw", grant_id=g.id), "Withdraw it", "bad", url_for("portal.grants")))
+        acts.append(
+            button(url_for("portal.do_withdraw", grant_id=g.id), "Withdraw it", "bad", url_for("portal.grants"))
+        )
     return page(f"Grant {g.id}", [Facts("", facts)], acts=acts, asks=asks)
 
 
@@ -255,9 +258,7 @@ def audit(who: Actor) -> str:
 @guarded("policy.view")
 def policy(who: Actor) -> str:
     """The policy as it is now."""
-    from asgard.core.pages.parts import Cell, Column
-
-    found = [
+    found: list[list[str | Cell]] = [
         [r.name, ", ".join(r.kinds) or "all", "; ".join(c.text for c in r.when) or "always",
          Cell(show.WORDS[r.then][0], tone=show.WORDS[r.then][1]), r.because or ""]
         for r in site().gate.policy.rules

@@ -206,4 +206,6 @@ def tokens(found: Sequence[Token], now: float) -> Table:
 def told(found: Sequence[Notice]) -> Table:
     """What teams were told."""
     rows: list[list[str | Cell]] = [[at(n.created_at), n.team, n.kind, n.text, n.state] for n in reversed(found)]
-    return Table("Notices", [Column(n) for n in ("at (UTC)", "team", "about", "text", "state")], rows, empty="None yet.")
+    return Table(
+        "Notices", [Column(n) for n in ("at (UTC)", "team", "about", "text", "state")], rows, empty="None yet."
+    )

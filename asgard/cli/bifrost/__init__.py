@@ -11,3 +11,4 @@ from asgard.cli.bifrost import grants  # noqa: E402, F401
 from asgard.cli.bifrost import catalog  # noqa: E402, F401
 from asgard.cli.bifrost import policy  # noqa: E402, F401
 from asgard.cli.bifrost import run  # noqa: E402, F401
+from asgard.cli.bifrost import serve  # noqa: E402, F401

@@ -126,6 +126,14 @@ class MailSection(Model):
     sender: Text = Field(description="the address they come from")
 
 
+class OpenIdSection(Model):
+    """The OpenID provider that people log in with at the portal."""
+
+    issuer: Annotated[str, BeforeValidator(web_address)]
+    client_id: Text
+    client_secret_file: Text = Field(description="path of a file with the client's secret, relative to this file")
+
+
 class BifrostFile(Model):
     """`bifrost.yaml`."""
 
@@ -144,6 +152,7 @@ class BifrostFile(Model):
     catalog: Literal["open", "own"] = Field(default="open", description="open: every member finds every topic")
     costs: Annotated[CostSection, EmptyMapping] = Field(default_factory=CostSection)
     mail: Annotated[MailSection | None, Given] = None
+    openid: Annotated[OpenIdSection | None, Given] = None
     pending: Seconds = Field(default=14 * 86400.0, description="a request that nobody decides expires after this")
     overlap: Seconds = Field(default=86400.0, description="how long old credentials go on after `bifrost rotate`")
     retries: int = Field(default=5, ge=0, le=100, description="how often a change that failed is tried again")

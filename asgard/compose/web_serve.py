@@ -1,0 +1,57 @@
+"""The portal on a port, until it is stopped."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from asgard.bifrost.gate import Bifrost
+from asgard.bifrost.web.site import EXTENSION, Proxy
+from asgard.compose.web import Work, check_address, create_app
+from asgard.core import events
+from asgard.core.errors import Failed, Interrupted
+
+THREADS = 8
+
+
+def serve(
+    gate: Bifrost,
+    host: str,
+    port: int,
+    *,
+    url: str | None = None,
+    proxies: tuple[str, ...] = (),
+    header: str | None = None,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; a run of the queue that is under way is finished first."""
+    from waitress import create_server
+
+    check_address(host, url)
+    proxy = Proxy(proxies, header or "") if proxies else None
+    work = Work()
+    app = create_app(gate, work, url=url or f"http://{host}:{port}", proxy=proxy)
+    logging.getLogger("waitress").setLevel(logging.ERROR)
+    try:
+        # Headers of a proxy are judged by the application, which knows whose they may be.
+        server: Any = create_server(app, host=host, port=port, threads=THREADS, ident="asgard", clear_untrusted_proxy_headers=False)  # fmt: skip
+    except OSError as error:
+        raise Failed(f"{host}:{port} can't be listened on: {error.strerror}", "Name another port: --port N.") from error
+    at = getattr(server, "effective_port", port)
+    work.start(app.extensions[EXTENSION])
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
+    events.note(f"the portal is at {url or f'http://{host}:{at}'}/ (Ctrl-C ends it)")
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        raise Interrupted("the portal was stopped") from None
+    finally:
+        server.close()
+        work.stop()
