@@ -90,29 +90,26 @@ def preferred(control: ControlPlane, partitions: Collection[Partition]) -> Elect
 
 
 def order(control: ControlPlane, wanted: Mapping[TopicPartition, tuple[int, ...]]) -> int:
-    """Give replica lists that have these members this order, and let the first one lead. How many were changed.
+    """Give replica lists that have these members this order, and let the first one lead. How many were seen in another.
 
-    Those whose members are others by now belong to whoever moved them.
+    All are asked for: the broker that answers may not have heard of a change yet, and the controller does nothing where the
+    order is right. Those whose members are others by now belong to whoever moved them.
     """
-    there = {
+    ours = {
         (p.topic, p.partition): p
         for t in control.topics({topic for topic, _ in wanted}).values()
         for p in t.partitions
-        if (p.topic, p.partition) in wanted
+        if set(p.replicas) == set(wanted.get((p.topic, p.partition), ()))
     }
-    moves = [
-        Move(*key, wanted[key])
-        for key, p in there.items()
-        if set(p.replicas) == set(wanted[key]) and p.replicas != wanted[key] and not health.moving(p)
-    ]
+    moves = [Move(*key, wanted[key]) for key, p in ours.items() if not health.moving(p)]
     errors = control.reassign(moves) if moves else {}
     for (topic, partition), error in errors.items():
         if error is not None and not is_unknown_topic(error):
             raise Failed(f"the order of the replicas of {topic}-{partition} was refused: {error.what}", error.hint)
-    led = [key for key, p in there.items() if set(p.replicas) == set(wanted[key]) and wanted[key][0] in p.isr]
+    led = [key for key, p in ours.items() if wanted[key][0] in p.isr]
     if led:
         control.elect_preferred_leaders(led)  # one that is refused has another leader: the order is what lasts
-    return len(moves)
+    return sum(ours[m.topic, m.partition].replicas != m.replicas for m in moves)
 
 
 def danger(p: Partition, brokers: Collection[Broker], sizes: dict[tuple[int, str, int], int]) -> Danger:
