@@ -36,9 +36,18 @@ def outage(situation: Situation) -> Decision | None:
         return None
     why = (
         f"{len(dead)} of {brokers} brokers are gone at once ({ids(b.id for b in dead)}), and the policy heals {most} at most:"
-        f" that is an outage of something else (power, network, a zone). {_first_aid(situation, dead)}"
+        f" that is an outage of {_larger(situation, dead)}. {_first_aid(situation, dead)}"
     )
     return stand_by(why, "outage", tuple(b.id for b in dead))
+
+
+def _larger(situation: Situation, dead: Sequence[Broker]) -> str:
+    """What is down: a rack (on AWS an availability zone), if those that are gone are just its brokers."""
+    racks = {b.rack for b in dead}
+    rack = racks.pop() if len(racks) == 1 else None
+    if rack is not None and {b.id for b in situation.snapshot.brokers if b.rack == rack} == {b.id for b in dead}:
+        return f"rack {rack}: every broker there is gone, and only those; look at that rack or zone"
+    return "something else (power, network, a zone)"
 
 
 def lost(situation: Situation) -> Decision | None:

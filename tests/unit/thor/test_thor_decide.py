@@ -244,6 +244,18 @@ def test_many_brokers_gone_at_once_are_an_outage_of_something_else() -> None:
         )
 
 
+def test_a_rack_that_is_gone_as_a_whole_is_named() -> None:
+    def racked(*gone: int) -> ClusterSnapshot:
+        snapshot = cluster(gone=gone, brokers=6)
+        return replace(snapshot, brokers=tuple(replace(b, rack=f"az{(b.id - 1) % 3 + 1}") for b in snapshot.brokers))
+
+    decision = decided(racked(2, 5))
+    assert (decision.kind, decision.key) == ("hold", "outage")
+    assert "that is an outage of rack az2: every broker there is gone, and only those" in decision.why
+    for others in ((2, 3), (2, 3, 5)):
+        assert "that is an outage of something else" in decided(racked(*others)).why
+
+
 def test_of_many_it_names_the_broker_to_bring_back_first() -> None:
     decision = decided(cluster(gone=[2, 3, 4]))
     assert decision.kind == "hold"
