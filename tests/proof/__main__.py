@@ -44,6 +44,7 @@ PROOFS = {
     "heimdall-truth": "tests.proof.heimdall_truth",
     "thor-replay": "tests.proof.thor_replay",
     "pages": "tests.proof.pages",
+    "properties": "tests.proof.properties",
 }
 OUT = Path(__file__).parents[2] / "docs" / "proof"
 LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy", "msgspec")

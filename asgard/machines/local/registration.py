@@ -2,7 +2,7 @@
 
 A broker that is not a controller copies the metadata log from its beginning. If the first leader of a new cluster loses its place
 before its first records are committed, which happens on a busy machine, the broker has to drop them and reads those of the next
-leader. Kafka (4.1 to 4.3) then forgets the voters that stood among the dropped records, and does not read the new ones, as they are
+leader. Kafka (seen with 4.3.1) then forgets the voters that stood among the dropped records, and does not read the new ones, as they are
 at the same offsets. Without voters the broker has no address for a controller: once its connection to one is gone, each try to
 register times out, until the broker ends itself. A restart reads the log anew, with the voters in it.
 """

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from asgard.core.errors import Failed
 from asgard.odin.engine.secrets import Vault
 from asgard.odin.engine.values import Secret, display
+from tests.harness.examples import examples
 from tests.unit.engine.record import DATA
 
 URN = "urn:pulumi:dev::story::example:index:Thing::a"
@@ -58,7 +59,7 @@ def test_nobody_is_asked_for_the_passphrase_without_a_secret() -> None:
     assert not vault.was_opened
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(plain)
 def test_what_is_encoded_is_decoded_again_by_another_vault(value: Any) -> None:
     vault = Vault(RECORDED["salt"], lambda: RECORDED["passphrase"])

@@ -17,6 +17,7 @@ from asgard.heimdall.audit.judge import rows
 from asgard.heimdall.audit.plan import Plan, Tier
 from asgard.heimdall.audit.sketch import Sketch
 from asgard.kafka import stamp
+from tests.harness.examples import examples
 
 RUN = bytes(range(16))
 PLAN = Plan("a", (Tier("raw", ("r",)), Tier("enriched", ("e1", "e2"))))
@@ -128,7 +129,7 @@ def test_windows_older_than_what_could_be_read_are_not_judged():
 IDS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20_000)), max_size=60)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(first=IDS, second=IDS, cut=st.integers(0, 60))
 def test_counts_are_those_of_sets_however_the_records_are_dealt_to_batches(first, second, cut):
     counts = Counts(Plan("a", (Tier("raw", ("r",)), Tier("next", ("n",)))))
@@ -144,7 +145,7 @@ def test_counts_are_those_of_sets_however_the_records_are_dealt_to_batches(first
     assert row(found, "r").gaps == sum(max(s) - min(s) + 1 - len(set(s)) for s in spans.values())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.lists(st.integers(0, 100_000), min_size=1), st.lists(st.integers(0, 100_000)))
 def test_a_set_from_the_store_is_the_set(one, other):
     ids, again, there = Ids(), Ids(), Ids()
@@ -160,7 +161,7 @@ def test_a_set_from_the_store_is_the_set(one, other):
     assert [n for _, n in named] == sorted(set(one) - set(other))[:3]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.lists(st.floats(0, 1e7), min_size=1, max_size=200), st.integers(0, 200))
 def test_percentiles_are_within_one_percent_also_when_merged_and_stored(values, cut):
     whole, part = Sketch(), Sketch()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from asgard.core.errors import Refused
 from asgard.journal import claims
+from tests.harness.examples import examples
 
 ORDERS = [("topic", "orders.created"), ("user", "orders-api")]
 
@@ -75,7 +76,7 @@ steps = st.lists(st.tuples(st.sampled_from(["claim", "release"]), st.sampled_fro
 
 
 @given(steps)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_owners_are_those_of_a_plain_table(journal, steps):
     for stack in ("s1", "s2"):
         claims.release(journal, "c", stack)

@@ -13,6 +13,7 @@ from asgard.core.process import Identity
 from asgard.journal import lease_rows, leases
 from asgard.journal.rules import Blocked, Claimant, Priority, Timing, Wait
 from asgard.journal.store.database import open_journal
+from tests.harness.examples import examples
 
 NAME = "cluster/c1/change"
 TIMING = Timing(ttl_s=15, renew_s=5, look_s=1, poll_s=0.25, call_deadline_s=10)
@@ -113,4 +114,4 @@ class LeaseMachine(RuleBasedStateMachine):
 
 
 TestLeaseMachine = LeaseMachine.TestCase
-TestLeaseMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestLeaseMachine.settings = settings(max_examples=examples(12), stateful_step_count=30, deadline=None)

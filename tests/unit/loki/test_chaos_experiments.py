@@ -19,6 +19,7 @@ from asgard.core.errors import InvalidFile, Refused, WrongUsage
 from asgard.loki.chaos import kinds, library, read, variables
 from asgard.loki.chaos.actions import RESTORING
 from asgard.loki.chaos.experiment import OWN
+from tests.harness.examples import examples
 
 SHIPPED = sorted(library.files().values())
 GOOD = """\
@@ -117,7 +118,7 @@ ODD = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_stands_somewhere_the_answer_is_an_experiment_or_problems_with_places(
     data: st.DataObject, tmp_path: Path

@@ -21,6 +21,7 @@ from asgard.loki.chaos import BlastRadius, Site, read, variables, words
 from asgard.loki.chaos import run as runs
 from asgard.loki.chaos.providers import Values
 from asgard.loki.chaos.watch import Condition
+from tests.harness.examples import examples
 from tests.unit.loki import chaos_functions, chaos_site
 from tests.unit.loki.chaos_site import machines
 
@@ -107,7 +108,7 @@ EXPERIMENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=EXPERIMENTS)
 def test_an_experiment_comes_out_as_chaos_toolkit_runs_it(document: dict[str, Any], site: Site, folder: Path) -> None:
     ours = outcome(run(document, site, folder).record)

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asgard.core import jsonpath, tolerance
+from tests.harness.examples import examples
 
 NUMBERS = st.integers(-5, 5) | st.sampled_from([0.0, 0.5, 1.0, 2.5, -1.5])
 TEXTS = st.sampled_from(
@@ -48,7 +49,7 @@ TOLERANCES = (
 )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(TOLERANCES, VALUES)
 @example([1, 3], {"status": 2})
 @example([1, 3], 2)

@@ -14,6 +14,7 @@ from asgard.loki.check import arrays, order
 from asgard.loki.check.anomalies import EXAMPLES, Symptom
 from asgard.loki.check.check import check
 from asgard.loki.check.history import NO_OFFSET, HistoryFiles
+from tests.harness.examples import examples
 from tests.unit.loki.naive_check import Found, Reader, Sender, Story
 from tests.unit.loki.naive_check import check as naive
 
@@ -82,13 +83,13 @@ def agree(story: Story, far: int = 0) -> None:
     assert sum(len(m.sequences) for m in result.missing.values()) == result.cases.get(Symptom.LOST, 0)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(stories())
 def test_any_history_is_judged_as_a_naive_check_judges_it(story: Story) -> None:
     agree(story)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(stories(), st.integers(1, 3))
 def test_so_it_is_when_memory_is_worked_through_in_small_pieces(story: Story, chunk: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -96,7 +97,7 @@ def test_so_it_is_when_memory_is_worked_through_in_small_pieces(story: Story, ch
         agree(story)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(stories())
 def test_so_it_is_among_other_peoples_records_and_with_great_numbers(story: Story) -> None:
     with pytest.MonkeyPatch.context() as patch:

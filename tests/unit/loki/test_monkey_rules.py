@@ -18,6 +18,7 @@ from asgard.loki.monkey.choose import UNSEEN_S, Choice, Past, choose
 from asgard.loki.monkey.config import Group, Monkey
 from asgard.loki.monkey.health import Health
 from asgard.machines.member import Kind, Member, Population
+from tests.harness.examples import examples
 
 WELL = Health()
 ALWAYS = ("00:00-24:00",)
@@ -290,7 +291,7 @@ def clock_allows(window: str, shown: datetime) -> bool:
     off=st.one_of(st.just([]), st.just([]), st.lists(days_off, max_size=9)),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_somebody_is_taken_exactly_where_every_rule_allows_it(
     members: list[Member], least: int | str, at_most: int, in_all: int, size: int | None, well: bool,
     since: float | None, now: float, zone: str, window: str, off: list[tuple[date, date]], seed: int,
@@ -395,5 +396,5 @@ class Weeks(RuleBasedStateMachine):
         assert fit == size or fit >= self.group.least(size)
 
 
-Weeks.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Weeks.TestCase.settings = settings(max_examples=examples(12), stateful_step_count=40, deadline=None)
 TestWeeks = Weeks.TestCase

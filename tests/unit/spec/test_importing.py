@@ -13,6 +13,7 @@ from asgard.kafka.model import Acl, Partition, QuotaEntity, Topic
 from asgard.odin.spec.export import Found, render, retention, text
 from asgard.odin.spec.model import ExternalSpec, StackSpec
 from asgard.odin.spec.read import load
+from tests.harness.examples import examples
 
 CLUSTER = ExternalSpec(bootstrap_servers="localhost:9092", cluster_id="abc")
 
@@ -65,7 +66,7 @@ QUOTAS = st.dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     topics=st.dictionaries(NAMES, CONFIGS, max_size=4),
     users=st.sets(USERS, max_size=4),

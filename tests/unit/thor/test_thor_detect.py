@@ -12,6 +12,7 @@ from asgard.cluster.findings import KINDS, Finding, findings
 from asgard.cluster.limits import BrokerLimit, Limits
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition, Quorum, TopicFacts, Voter
 from tests.benchmarks.thor_clusters import generate, without
+from tests.harness.examples import examples
 from tests.unit.thor.random_clusters import clusters
 
 
@@ -199,7 +200,7 @@ def test_findings_come_heaviest_first_and_name_a_few_of_many_partitions() -> Non
     assert all(len(f.partitions) <= detect.EXAMPLES and f.count >= len(f.partitions) for f in listed)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(clusters(dead=4))
 def test_every_partition_that_is_not_as_it_should_be_is_in_some_finding(given_: tuple[ClusterSnapshot, Limits]) -> None:
     """By a count that shares nothing with the one in `detect`."""
