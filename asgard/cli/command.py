@@ -14,9 +14,7 @@ from asgard.core.console import OutputFormat
 
 Context = Annotated[
     str | None,
-    typer.Option(
-        "--context", envvar="ASGARD_CONTEXT", metavar="NAME", help="The cluster to work with, by its context."
-    ),
+    typer.Option("--context", envvar="ASGARD_CONTEXT", metavar="NAME", help="The context of the cluster to work with."),
 ]
 BootstrapServer = Annotated[
     str | None,
@@ -28,14 +26,16 @@ CommandConfig = Annotated[
 ]
 Confirm = Annotated[
     str | None,
-    typer.Option("--confirm", metavar="NAME", help="The name of what is destroyed, or of the protected context."),
+    typer.Option(
+        "--confirm", metavar="NAME", help="Confirm with the name of the stack to destroy, or of the protected context."
+    ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without a question.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
 
 _COMMON = {
-    "output": (OutputFormat, OutputFormat.TABLE, ("--output", "-o"), "How the result is shown."),
+    "output": (OutputFormat, OutputFormat.TABLE, ("--output", "-o"), "Output format."),
     "json_": (bool, False, ("--json",), "The same as --output json."),
-    "debug": (bool, False, ("--debug",), "Show a traceback when something fails."),
+    "debug": (bool, False, ("--debug",), "Show a traceback on failure."),
 }
 
 

@@ -25,25 +25,23 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The context's name.")
 def add(
     name: Name,
     bootstrap_server: Annotated[
-        str, typer.Option("--bootstrap-server", metavar="HOST:PORT", help="Where the cluster answers, comma-separated.")
+        str, typer.Option("--bootstrap-server", metavar="HOST:PORT", help="Bootstrap servers, comma-separated.")
     ],
     command_config: Annotated[
         Path | None,
         typer.Option("--command-config", metavar="FILE", help="A Kafka client properties file; only its path is kept."),
     ] = None,
     protected: Annotated[
-        bool, typer.Option("--protected", help="Changes want --confirm with the context's name.")
+        bool, typer.Option("--protected", help="Changes require --confirm with the context's name.")
     ] = False,
-    heal: Annotated[
-        bool, typer.Option("--heal", help="Let healing through although the context is protected.")
-    ] = False,
+    heal: Annotated[bool, typer.Option("--heal", help="Allow healing even though the context is protected.")] = False,
     use: Annotated[bool, typer.Option("--use", help="Make it the current context.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Give a cluster a name. An existing context of that name is replaced, and forgets the cluster id it saw."""
+    """Name a cluster. Replaces an existing context of that name and forgets its recorded cluster id."""
     check_servers(bootstrap_server, "--bootstrap-server")
     if command_config and not command_config.is_file():
-        raise WrongUsage(f"there is no file {command_config}", "Name a Kafka client properties file.")
+        raise WrongUsage(f"{command_config} doesn't exist", "Name a Kafka client properties file.")
     if name in contexts.load().by_name:
         console.ask(f"Replace the context {name}?")
     properties = str(command_config.absolute()) if command_config else None
@@ -79,19 +77,19 @@ def show(
 
 @command(app, example="asgard context use staging")
 def use(name: Name) -> None:
-    """Make a context the current one: commands work with it unless told otherwise."""
+    """Make a context the current one: commands use it by default."""
     contexts.use(name)
     console.emit({"current": name}, text=f"the current context is {name}")
 
 
 @command(app, example="asgard context remove staging --yes")
 def remove(name: Name, yes: Yes = False) -> None:
-    """Forget a context. The cluster and its data stay as they are."""
+    """Remove a context. The cluster and its data don't change."""
     context = contexts.load().pick(name)
     if context.stack:
         console.ask(f"The stack {context.stack} made this context and names its cluster by it. Forget it?")
     contexts.remove(name)
-    console.emit({"removed": name}, text=f"context {name} is forgotten; the cluster was not touched")
+    console.emit({"removed": name}, text=f"removed context {name}; the cluster was not touched")
 
 
 def _protection(context: Context) -> str:

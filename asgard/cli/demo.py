@@ -25,7 +25,7 @@ def demo(
     events: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many ride bookings to write.")] = 100_000,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running.")] = False,
 ) -> None:
-    """Make a real, secured Kafka as code, send records through it, kill brokers, heal it, count every record, and drill it.
+    """Create a real, secured Kafka as code, send records through it, kill brokers, heal it, count every record, and run a drill.
 
     Everything is stopped and removed at the end, also after Ctrl-C, unless --keep.
     """

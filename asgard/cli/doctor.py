@@ -12,9 +12,9 @@ app = single()
 
 @command(app, example="asgard doctor")
 def doctor() -> int:
-    """Look whether this machine has what Asgard needs (Java, Kafka, ports, disk, engine), and say how to mend what is wrong.
+    """Check that this machine has what Asgard needs (Java, Kafka, ports, disk, engine), and say how to fix what is wrong.
 
-    Exits with 1 where something is.
+    Exits with 1 if something is wrong.
     """
     from asgard.compose.doctor import checks
 

@@ -21,21 +21,22 @@ app = group()
 
 @command(app, example="asgard journal events --since 2d --kind 'odin.*'")
 def events(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each new event, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events until Ctrl-C.")] = False,
     since: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="So long ago (2h, 7d), or a date or time (UTC): 2026-11-24T09:00."),
+        typer.Option(
+            metavar="WHEN", help="Only since then: an age (2h, 7d), or a date or time (UTC) such as 2026-11-24T09:00."
+        ),
     ] = None,
     kind: Annotated[
-        str | None, typer.Option(metavar="KIND", help="One kind of event, or a beginning with a star: 'thor.heal.*'.")
+        str | None,
+        typer.Option(metavar="KIND", help="Only this kind of event; a trailing star matches a prefix: 'thor.heal.*'."),
     ] = None,
-    subject: Annotated[str | None, typer.Option(metavar="NAME", help="Only what happened to this thing.")] = None,
-    correlation: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only what belongs to this piece of work.")
-    ] = None,
-    last: Annotated[int, typer.Option(min=1, help="At most so many, the newest; all of them with --since.")] = 50,
+    subject: Annotated[str | None, typer.Option(metavar="NAME", help="Only events of this subject.")] = None,
+    correlation: Annotated[str | None, typer.Option(metavar="ID", help="Only events of this correlation id.")] = None,
+    last: Annotated[int, typer.Option(min=1, help="At most this many, the newest; all of them with --since.")] = 50,
 ) -> None:
-    """Show what happened, oldest first."""
+    """Show events, oldest first."""
     import time
 
     from asgard.compose.settle import leftovers
@@ -59,7 +60,7 @@ def events(
 
 @command(app, example="asgard journal leases")
 def leases() -> None:
-    """Show who holds a lease or waits for one, since when, and what they do."""
+    """Show who holds or waits for a lease, since when, and what they are doing."""
     from asgard.compose.settle import leftovers
     from asgard.core import process
     from asgard.journal import leases as journal_leases
@@ -83,10 +84,10 @@ def leases() -> None:
 
 @command(app, example="asgard journal operations")
 def operations(
-    all_: Annotated[bool, typer.Option("--all", help="Those that are finished, too.")] = False,
-    last: Annotated[int, typer.Option(min=1, help="With --all: at most so many, the newest.")] = 100,
+    all_: Annotated[bool, typer.Option("--all", help="Show finished ones, too.")] = False,
+    last: Annotated[int, typer.Option(min=1, help="With --all: at most this many, the newest.")] = 100,
 ) -> None:
-    """Show what was set for a while and is not yet put back; `asgard recover` settles what is abandoned."""
+    """Show temporary changes that are not reverted yet; `asgard recover` reverts the abandoned ones."""
     from asgard.journal import operations as journal_operations
     from asgard.journal.store.database import open_journal
 

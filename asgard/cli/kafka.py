@@ -21,9 +21,11 @@ Version = Annotated[
 @command(app, example="asgard kafka fetch\nasgard kafka fetch --version 4.2.0 --verify")
 def fetch(
     version: Version = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Hash every jar again, also those that look right.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the hash of every jar, even those that look right.")
+    ] = False,
 ) -> None:
-    """Fetch Kafka into the cache, so that a CI image or an offline machine has it; what is damaged is mended."""
+    """Download Kafka into the cache, for CI images and offline machines; repair damaged files."""
     from asgard.kafka.distribution.home import ensure_kafka
     from asgard.kafka.distribution.jars import DEFAULT_VERSION
     from asgard.kafka.distribution.java import find_java
@@ -35,7 +37,7 @@ def fetch(
             progress=lambda done, total: update(f"{format_size(done)} of {format_size(total)}"),
         )
     for jar in found.mended:
-        console.warn(f"{jar} was damaged in the cache and has been fetched again")
+        console.warn(f"{jar} was damaged in the cache and was downloaded again")
     java = find_java()
     came = f"{found.fetched} jars fetched" if found.fetched else "nothing to fetch"
     console.emit(
@@ -46,7 +48,7 @@ def fetch(
 
 @command(app, example="asgard kafka versions")
 def versions() -> None:
-    """Show the Kafka versions that are on this machine or come with a lock file."""
+    """Show the Kafka versions in the cache and those with a lock file."""
     from asgard.kafka.distribution.home import known_versions
 
     found = known_versions()
@@ -56,7 +58,7 @@ def versions() -> None:
 
 @command(app, example="asgard kafka nodes")
 def nodes() -> None:
-    """Show the Kafka nodes that Asgard made on this machine, stack by stack."""
+    """Show the Kafka nodes that Asgard created on this machine, by stack."""
     from asgard.core import paths
     from asgard.machines.local import list_nodes, status
 

@@ -17,16 +17,16 @@ from asgard.core.errors import AsgardError, ExitCode, Interrupted
 
 COMMANDS = {
     "odin": "Provision, change and improve infrastructure as code.",
-    "thor": "Heal a cluster that lost brokers, keep it within its limits.",
+    "thor": "Heal a cluster that lost brokers, and keep it within its limits.",
     "loki": "Load, faults, drills and a monkey: break it on purpose, and check every record.",
     "heimdall": "Lag, volume, audit, tracing, canary: see what arrives, and what does not.",
-    "bifrost": "A team asks for a topic, a user or access, and has it.",
-    "kafka": "Kafka on this machine: fetch it, look at it.",
+    "bifrost": "Self-service: a team asks for a topic, a user or access, and gets it.",
+    "kafka": "Kafka on this machine: download it, list its nodes.",
     "context": "The clusters you work with, by name.",
     "journal": "What happened, who holds a lease, what is unfinished.",
-    "recover": "Settle what an interrupted command left behind.",
-    "doctor": "What this machine lacks, and how to mend it.",
-    "demo": "A real Kafka made as code, brokers killed under traffic, every record counted.",
+    "recover": "Clean up what an interrupted command left behind.",
+    "doctor": "What this machine lacks, and how to fix it.",
+    "demo": "Create a real Kafka as code, kill brokers under traffic, count every record.",
 }
 """Name to one line of help; the module `asgard.cli.<name>` holds `app`."""
 
@@ -69,7 +69,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def asgard(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version and leave."
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
     ),
 ) -> None:
     """Kafka data infrastructure, end to end: provision, change, prove, heal and watch from one command."""
@@ -77,7 +77,7 @@ def asgard(
 
 def _terminated(signum: int, frame: object) -> NoReturn:
     raise Interrupted(
-        "stopped by a signal (SIGTERM)", "What was done is recorded; run the same command again to go on."
+        "stopped by a signal (SIGTERM)", "What was done is recorded; run the same command again to continue."
     )
 
 
@@ -110,7 +110,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _interrupted() -> int:
-    console.say("interrupted; what was done is recorded, run the same command again to go on")
+    console.say("interrupted; what was done is recorded, run the same command again to continue")
     return ExitCode.INTERRUPTED
 
 
@@ -126,12 +126,12 @@ def _other(error: Exception) -> int:
         return int(getattr(error, "exit_code", 0))
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
-        _report(AsgardError(f"the system refused{where}: {error.strerror}", _os_hint(error)))
+        _report(AsgardError(f"the operating system refused{where}: {error.strerror}", _os_hint(error)))
     else:
         _report(
             AsgardError(
                 f"a defect of Asgard: {type(error).__name__}: {error}",
-                "Run it again with --debug and report what it shows.",
+                "Run it again with --debug and report the traceback.",
             )
         )
     return ExitCode.FAILED
@@ -142,7 +142,7 @@ def _os_hint(error: OSError) -> str:
 
     if error.errno == errno.ENOSPC:
         return "The disk is full: make room, then run the same command again; what was done is recorded."
-    return "Look at the path and its permissions; ASGARD_HOME moves what Asgard writes."
+    return "Check the path and its permissions; ASGARD_HOME sets where Asgard writes."
 
 
 def _report(error: AsgardError) -> None:

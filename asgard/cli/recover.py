@@ -12,9 +12,9 @@ app = single()
 
 @command(app, example="asgard recover --yes")
 def recover(confirm: Confirm = None, yes: Yes = False) -> int:
-    """Put back what interrupted commands had set for a while, such as a throttle. Commands that change things do it too.
+    """Revert temporary changes that interrupted commands left behind, such as a throttle. Commands that change things do it too.
 
-    Exits with 1 where something could not be settled; it stays recorded for the next try.
+    Exits with 1 if something could not be reverted; it stays recorded for the next try.
     """
     from asgard.compose import settle
     from asgard.journal.store.database import open_journal
@@ -26,7 +26,7 @@ def recover(confirm: Confirm = None, yes: Yes = False) -> int:
             return ExitCode.OK
         for operation in left:
             console.say(f"left behind: {operation.kind} in {operation.subject}, by {operation.actor}")
-        console.ask(f"Put {'it' if len(left) == 1 else f'these {len(left)}'} back?")
+        console.ask(f"Revert {'it' if len(left) == 1 else f'these {len(left)}'}?")
         settled = settle.recover(journal, confirm)
     document = [
         {

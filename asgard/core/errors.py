@@ -27,12 +27,12 @@ class ExitCode(IntEnum):
         """What the code tells a script, in one line."""
         return {
             ExitCode.OK: "done, or healthy",
-            ExitCode.FAILED: "failed, or unhealthy: a promise was not kept, data is lost, drift was found where none may be",
+            ExitCode.FAILED: "failed, or unhealthy: a promise was not kept, data was lost, or there is drift that you don't allow",
             ExitCode.USAGE: "wrong usage, or an invalid file; nothing was changed",
             ExitCode.UNREACHABLE: "a cluster or a dependency can't be reached",
-            ExitCode.REFUSED: "refused by a safety rule; the message says how to insist",
-            ExitCode.BUSY: "somebody else holds the lease: try again later",
-            ExitCode.INTERRUPTED: "interrupted; what was done is recorded, what was half done is resumed by the next run",
+            ExitCode.REFUSED: "refused by a safety rule; the message says how to override it",
+            ExitCode.BUSY: "another command holds the lease; try again later",
+            ExitCode.INTERRUPTED: "interrupted; finished work is recorded, and the next run resumes the rest",
         }[self]
 
 
@@ -68,13 +68,13 @@ class Unreachable(AsgardError):
 
 
 class Refused(AsgardError):
-    """A safety rule says no; the hint says how to insist."""
+    """A safety rule says no; the hint says how to override it."""
 
     exit_code = ExitCode.REFUSED
 
 
 class Busy(AsgardError):
-    """Somebody else holds the lease."""
+    """Another command holds the lease."""
 
     exit_code = ExitCode.BUSY
 

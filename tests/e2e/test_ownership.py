@@ -208,7 +208,7 @@ def test_ctrl_c_leaves_something_that_the_next_up_finishes(team, tmp_path):
     stack.add_topic("cut.new", replication=1)
     answer, begun = interrupted_up(stack, tmp_path / "trace", step=1)
     assert answer.err.strip().splitlines()[-1] == (
-        "interrupted: what was done is recorded; run the same command again to go on"
+        "interrupted: what was done is recorded; run the same command again to continue"
     )
     assert answer.ops == {"cut.new": "create"} and [step.name for step in begun] == ["create topic cut.new"]
     assert stack.up().ops == {"cut.going": "delete"}

@@ -171,14 +171,14 @@ def claim(
 
 @command(app, example="asgard bifrost unused --days 30 --ask-owners")
 def unused(
-    days: Annotated[float, typer.Option(metavar="N", help="No record for so many days.")] = 30.0,
+    days: Annotated[float, typer.Option(metavar="N", help="Topics without a new record for this many days.")] = 30.0,
     ask_owners: Annotated[
         bool, typer.Option("--ask-owners", help="Ask the owners whether they still need them.")
     ] = False,
     environment: Where = None,
     config: Config = None,
 ) -> None:
-    """Show topics that got no record for so long, as far as the looks of `bifrost tick` tell."""
+    """Show topics without new records for that long, judged by what `bifrost tick` has seen."""
     from asgard.compose import bifrost_catalog
 
     with session(config) as (gate, who):

@@ -22,16 +22,16 @@ User = Annotated[str, typer.Argument(metavar="USER", help="A user of the team.")
 def credentials(
     user: User,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write client properties there (0600).")
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the client properties to this file (mode 0600).")
     ] = None,
-    show: Annotated[bool, typer.Option("--show", help="Show them on stdout, this one time.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print them on stdout, once.")] = False,
     seal: Annotated[
         str | None, typer.Option("--seal", metavar="KEY", help="Encrypt them for this public key (X25519, base64).")
     ] = None,
     environment: Where = None,
     config: Config = None,
 ) -> None:
-    """Take the credentials of a user of your team, once: into a file, on the screen, or encrypted. Without an option: whether they were taken."""
+    """Take the credentials of a user of your team, once: into a file, on the screen, or encrypted. Without an option: show if they were taken."""
     from asgard.bifrost import handover
     from asgard.compose import bifrost_credentials
     from asgard.core import paths
@@ -40,9 +40,9 @@ def credentials(
     if sum((out is not None, show, seal is not None)) > 1:
         raise WrongUsage("--out, --show and --seal: allowed is one of them")
     if out is not None:
-        refuse_files_through_sudo("--show > FILE or --seal", "A file of yours is yours to write: umask 077 first.")
+        refuse_files_through_sudo("--show > FILE or --seal", "Write the file yourself; run umask 077 first.")
         if not out.absolute().parent.is_dir():
-            raise WrongUsage(f"{out}: there is no such folder")
+            raise WrongUsage(f"{out}: that folder doesn't exist")
     if seal is not None:
         handover.check_public_key(seal)
     with session(config) as (gate, who):
@@ -70,7 +70,7 @@ def credentials(
 
 @command(app, example="asgard bifrost keygen --out my.key")
 def keygen(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the private key goes (0600).")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Write the private key to this file (mode 0600).")],
 ) -> None:
     """Make a key pair of your own for `credentials --seal`; the public key is shown."""
     from asgard.bifrost import handover
@@ -101,11 +101,11 @@ def unseal(key: Annotated[Path, typer.Option("--key", metavar="FILE", help="The 
 @command(app, example="asgard bifrost rotate orders.api --overlap 1d")
 def rotate(
     user: User,
-    overlap: Annotated[str | None, typer.Option(metavar="TIME", help="How long the old ones go on.")] = None,
+    overlap: Annotated[str | None, typer.Option(metavar="TIME", help="How long the old ones stay valid.")] = None,
     environment: Where = None,
     config: Config = None,
 ) -> None:
-    """Make new credentials beside the old ones, which go on for a while: a second Kafka user with the same permissions."""
+    """Create new credentials and keep the old ones valid for a while: a second Kafka user with the same permissions."""
     from asgard.compose import bifrost_credentials, bifrost_queue
 
     with session(config) as (gate, who):
@@ -113,7 +113,7 @@ def rotate(
         bifrost_queue.run_queue(gate, environment, wait_s=60.0)
         old = ", ".join(done.old)
         text = (
-            f"{done.principal} is there; {old} goes on until {when(done.until)} UTC\n"
+            f"{done.principal} is ready; {old} stays valid until {when(done.until)} UTC\n"
             f"Next: asgard bifrost credentials {user} --out {done.principal}.properties"
         )
         console.emit(done, text=text)
@@ -127,7 +127,7 @@ def snippet(
     environment: Where = None,
     config: Config = None,
 ) -> None:
-    """Show client configuration ready to paste, with a placeholder in the password's place."""
+    """Show client configuration ready to paste, with a placeholder for the password."""
     from asgard.bifrost import handover
     from asgard.compose import bifrost_credentials
 
@@ -149,7 +149,7 @@ def check(
     environment: Where = None,
     config: Config = None,
 ) -> int:
-    """Prove with a user's own credentials that it can do what it was granted, and that a topic it was not granted is refused."""
+    """Test with the user's own credentials: everything it was granted works, and a topic it was not granted is refused."""
     from asgard.compose import bifrost_check
 
     if credentials_file is not None:

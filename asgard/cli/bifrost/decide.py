@@ -25,13 +25,15 @@ def when(at: float | None) -> str | None:
 @command(app, example="asgard bifrost requests\nasgard bifrost requests r-7f3kq2m8ax")
 def requests(
     request_id: Annotated[
-        str | None, typer.Argument(metavar="[REQUEST]", help="One of them, with its history.")
+        str | None, typer.Argument(metavar="[REQUEST]", help="Show one request with its history.")
     ] = None,
-    state: Annotated[list[str] | None, typer.Option(metavar="STATE", help="As in pending. Once for each.")] = None,
-    last: Annotated[int, typer.Option(metavar="N", help="How many of the newest.")] = 50,
+    state: Annotated[
+        list[str] | None, typer.Option(metavar="STATE", help="Only this state, such as pending; repeatable.")
+    ] = None,
+    last: Annotated[int, typer.Option(metavar="N", help="Show at most this many, the newest first.")] = 50,
     config: Config = None,
 ) -> None:
-    """Show your teams' requests and those that wait for you; or one of them with its whole history."""
+    """Show your teams' requests and those waiting for your approval, or one request with its full history."""
     from asgard.bifrost import service, states
     from asgard.compose.bifrost import document
     from asgard.core.errors import WrongUsage
@@ -68,7 +70,7 @@ def requests(
 
 @command(app, example="asgard bifrost approve r-7f3kq2m8ax --reason 'agreed with the owner'")
 def approve(request_id: Id, reason: Reason = None, no_wait: NoWait = False, config: Config = None) -> int:
-    """Approve a request that waits for you; with the last approval it is made."""
+    """Approve a request that waits for you. The last approval carries it out."""
     from asgard.compose import bifrost
 
     with session(config) as (gate, who):
@@ -89,7 +91,7 @@ def reject(request_id: Id, reason: Reason = None, config: Config = None) -> None
 
 @command(app, example="asgard bifrost cancel r-7f3kq2m8ax")
 def cancel(request_id: Id, reason: Reason = None, config: Config = None) -> None:
-    """Take a request back that is not made yet."""
+    """Cancel a request that is not carried out yet."""
     from asgard.bifrost import service
 
     with session(config) as (gate, who):
@@ -98,7 +100,7 @@ def cancel(request_id: Id, reason: Reason = None, config: Config = None) -> None
 
 @command(app, example="asgard bifrost retry r-7f3kq2m8ax")
 def retry(request_id: Id, no_wait: NoWait = False, config: Config = None) -> int:
-    """Try a request again that failed."""
+    """Retry a failed request."""
     from asgard.bifrost import service
     from asgard.compose import bifrost
 

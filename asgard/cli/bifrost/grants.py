@@ -22,7 +22,7 @@ _COLUMNS = ["grant", "user", "may", "name", "of", "team", "ends (UTC)", "state",
 def grants(
     dormant: Annotated[
         float | None,
-        typer.Option(metavar="DAYS", help="Only those that nobody used for so long, as far as Kafka tells."),
+        typer.Option(metavar="DAYS", help="Only grants unused for this many days, as far as Kafka can tell."),
     ] = None,
     config: Config = None,
 ) -> None:
@@ -36,7 +36,7 @@ def grants(
         if dormant is not None:
             found = [(e, g) for e, g in found if life.dormant(g, now, dormant)]
             console.say(
-                "Kafka tells of reads by the commits of groups only: of writers and of readers without a group, nothing."
+                "Kafka shows reads only by the commits of consumer groups. It says nothing about producers and consumers without a group."
             )
         rows = [
             [g.id, g.user, g.field, g.name, g.owner, g.team, when(g.expires_at), g.state, when(g.used_at), e]
@@ -51,7 +51,7 @@ def extend(
     lasts: Annotated[str, typer.Option("--for", metavar="TIME", help="How long from now, as in 30d.")],
     config: Config = None,
 ) -> None:
-    """Let a grant last longer, in one step, where policy allows it."""
+    """Extend a grant, if policy allows it."""
     from asgard.bifrost import grants as given
 
     with session(config) as (gate, who):
@@ -63,7 +63,7 @@ def extend(
 
 @command(app, example="asgard bifrost withdraw g-4kq8w2m9xa --yes")
 def withdraw(grant: Grant, config: Config = None, yes: Yes = False) -> None:
-    """End a grant now: one of your team's, or one that your team gave (its owners only)."""
+    """End a grant now: one your team has, or one it gave (owners only)."""
     from asgard.bifrost import grants as given
     from asgard.compose import bifrost_queue
 
@@ -79,7 +79,7 @@ def withdraw(grant: Grant, config: Config = None, yes: Yes = False) -> None:
 def leaver(
     person: Annotated[str, typer.Argument(metavar="PERSON", help="Who left.")], config: Config = None, yes: Yes = False
 ) -> None:
-    """End the access to other teams' topics that a person asked for who left, in one run (data engineers)."""
+    """End all access to other teams' topics that a leaver asked for (data engineers)."""
     from asgard.bifrost import grants as given
     from asgard.compose import bifrost_queue
 
@@ -95,7 +95,7 @@ def leaver(
 
 @command(app, example="asgard bifrost adopt")
 def adopt(environment: Where = None, config: Config = None) -> None:
-    """Take what the stack file grants its users into the grants, each with an owner (data engineers). The cluster stays as it is."""
+    """Import the access that the stack file gives its users as grants, each with an owner (data engineers). The cluster does not change."""
     from asgard.compose import bifrost_catalog
 
     with session(config) as (gate, who):
@@ -105,13 +105,13 @@ def adopt(environment: Where = None, config: Config = None) -> None:
 
 @command(app, example="asgard bifrost notices")
 def notices(config: Config = None) -> None:
-    """Show what your teams were told, and what could not be delivered."""
+    """Show the notices sent to your teams, and those that could not be delivered."""
     from asgard.bifrost import notices as told
 
     with session(config) as (gate, who):
         everything = who.data_engineer or who.auditor
         if not who.known:
-            raise WrongUsage("there are no notices")
+            raise WrongUsage("no notices")
         with gate.store.read() as connection:
             found = told.listed(connection, None if everything else [team for team, _ in who.teams])
         rows = [[n.id, n.team, n.kind, n.state, n.attempts, n.error, n.text] for n in found]

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="bifrost.yaml; by default here or in ASGARD_HOME/bifrost."),
+    typer.Option(
+        "--config", metavar="FILE", help="Path of bifrost.yaml; default: this directory, then ASGARD_HOME/bifrost."
+    ),
 ]
 Team = Annotated[str | None, typer.Option("--team", metavar="TEAM", help="For which team; yours by default.")]
 Where = Annotated[
@@ -25,7 +27,7 @@ Where = Annotated[
 ]
 Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why.")]
 Lasts = Annotated[
-    str | None, typer.Option("--for", metavar="TIME", help="How long, as in 7d; without it there is no end.")
+    str | None, typer.Option("--for", metavar="TIME", help="How long it lasts, as in 7d; without it, it never ends.")
 ]
 
 

@@ -20,7 +20,7 @@ app.add_typer(policy_app, name="policy", help="The rules: try them, have them ex
 
 @command(policy_app, example="asgard bifrost policy test")
 def test(config: Config = None) -> int:
-    """Run the cases beside the policy; 1 where one comes out otherwise than written."""
+    """Run the test cases of the policy. Exits with 1 if a case gets another answer than expected."""
     from asgard.bifrost import read
     from asgard.bifrost.gate import find_file
     from asgard.bifrost.policy import read as policies
@@ -38,7 +38,7 @@ def test(config: Config = None) -> int:
 
 @command(policy_app, example="asgard bifrost policy explain r-7f3kq2m8ax")
 def explain(request_id: Id, config: Config = None) -> None:
-    """Explain policy's answer to a request: the rule that decided about each thing in it, and what would pass."""
+    """Explain policy's answer to a request: which rule decided each item, and what would pass."""
     import json
 
     from asgard.bifrost import service
@@ -58,7 +58,7 @@ def explain(request_id: Id, config: Config = None) -> None:
 
 @command(policy_app, example="asgard bifrost policy fields")
 def fields() -> None:
-    """Show what the conditions of rules may name."""
+    """Show the fields that rules can use in their conditions."""
     from asgard.bifrost.policy.fields import FIELDS, operators
 
     rows = [[name, f.type, ", ".join(f.kinds), " ".join(operators(f.type)), f.about] for name, f in FIELDS.items()]

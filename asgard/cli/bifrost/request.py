@@ -23,24 +23,25 @@ request_app = group()
 app.add_typer(request_app, name="request", help="Ask for topics, users, access, changes; policy answers at once.")
 
 Token = Annotated[
-    str | None, typer.Option("--token", metavar="TEXT", help="A CI step that is run again gets the same request.")
+    str | None,
+    typer.Option("--token", metavar="TEXT", help="Idempotency token: a CI step that runs again gets the same request."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show policy's answer and Odin's preview; ask for nothing.")]
-Draft = Annotated[bool, typer.Option("--draft", help="Keep it; `request send` sends it off.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Leave it to the queue; don't wait until it is there.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show policy's answer and Odin's preview; send nothing.")]
+Draft = Annotated[bool, typer.Option("--draft", help="Save it as a draft; `request send` sends it.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Queue it and return; don't wait until it is carried out.")]
 Retention = Annotated[str | None, typer.Option(metavar="TIME", help="How long records are kept: 7d, or forever.")]
 Throughput = Annotated[
-    str | None, typer.Option(metavar="RATE", help="What it is to take, as in 2MB/s: storage is estimated.")
+    str | None, typer.Option(metavar="RATE", help="Expected write rate, as in 2MB/s, to estimate storage.")
 ]
-Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="As in pii. Once for each.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag, such as pii; repeatable.")]
 TopicConfig = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A topic config.")]
-Groups = Annotated[list[str] | None, typer.Option("--group", metavar="GROUP", help="A consumer group. Once for each.")]
-Description = Annotated[str | None, typer.Option(metavar="TEXT", help="What it is, for the catalogue.")]
+Groups = Annotated[list[str] | None, typer.Option("--group", metavar="GROUP", help="A consumer group; repeatable.")]
+Description = Annotated[str | None, typer.Option(metavar="TEXT", help="A description for the catalogue.")]
 
 
 @command(app, example="asgard bifrost init")
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to; here by default.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Target directory; default: this one.")] = Path(),
     yes: Yes = False,
 ) -> None:
     """Write bifrost.yaml, a policy and its cases to start from."""
@@ -91,8 +92,10 @@ def topic(
 @command(request_app, example="asgard bifrost request user orders.api --produce orders.created")
 def user(
     name: Annotated[str, typer.Argument(metavar="USER", help="Its name, in a namespace of the team.")],
-    produce: Annotated[list[str] | None, typer.Option(metavar="TOPIC", help="It writes to it. Once for each.")] = None,
-    consume: Annotated[list[str] | None, typer.Option(metavar="TOPIC", help="It reads it. Once for each.")] = None,
+    produce: Annotated[
+        list[str] | None, typer.Option(metavar="TOPIC", help="A topic it writes to; repeatable.")
+    ] = None,
+    consume: Annotated[list[str] | None, typer.Option(metavar="TOPIC", help="A topic it reads; repeatable.")] = None,
     group_: Groups = None,
     lasts: Lasts = None,
     team: Team = None,
@@ -114,7 +117,7 @@ def user(
 def access(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="A topic, or a prefix such as payments.")],
     user: Annotated[str, typer.Option("--user", metavar="USER", help="The team's user that gets access.")],
-    produce: Annotated[bool, typer.Option("--produce", help="To write; without it to read.")] = False,
+    produce: Annotated[bool, typer.Option("--produce", help="Ask for write access instead of read access.")] = False,
     group_: Groups = None,
     lasts: Lasts = None,
     team: Team = None,
@@ -126,7 +129,7 @@ def access(
     no_wait: NoWait = False,
     config: Config = None,
 ) -> int:
-    """Ask for access to a topic, also to another team's."""
+    """Ask for access to a topic, your own team's or another's."""
     operation = "produce" if produce else "consume"
     values = _clean(topic=topic, user=user, operation=operation, groups=group_)
     common = _common(team, environment, reason, token, lasts)
@@ -151,7 +154,7 @@ def change(
     no_wait: NoWait = False,
     config: Config = None,
 ) -> int:
-    """Ask for a change of a topic."""
+    """Ask to change a topic."""
     values = _clean(
         topic=topic, partitions=partitions, retention=retention, throughput=throughput, description=description,
         tags=tag, config=_configs(set_),
@@ -174,7 +177,7 @@ def delete(
     config: Config = None,
     yes: Yes = False,
 ) -> int:
-    """Ask for a topic or a user to go, with the records it holds."""
+    """Ask to delete a topic with its records, or a user."""
     if not dry_run:
         console.ask(f"{user or topic} goes, with everything in it. Ask for that?")
     values = {"deletions": [_clean(topic=topic, user=user)]}
@@ -206,7 +209,7 @@ def send(
     no_wait: NoWait = False,
     config: Config = None,
 ) -> int:
-    """Send a draft off: policy judges it now."""
+    """Send a draft; policy judges it now."""
     from asgard.bifrost import service
 
     with session(config) as (gate, who):
@@ -286,7 +289,7 @@ def _show_preview(preview: Preview) -> int:
     judged = preview.judgement
     lines = [judged.sentence, *preview.changes]
     if preview.impossible:
-        lines.append(f"it can't be made as it is: {preview.impossible}")
+        lines.append(f"it can't be made as requested: {preview.impossible}")
     if preview.storage_bytes or preview.cost_per_month:
         lines.append(
             f"estimated: {format_size(preview.storage_bytes)}, {preview.cost_per_month:.2f} {preview.currency} a month"

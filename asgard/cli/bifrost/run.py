@@ -16,12 +16,10 @@ from asgard.core.errors import ExitCode
 @command(app, example="asgard bifrost apply\nasgard bifrost apply --mend")
 def apply(
     environment: Where = None,
-    mend: Annotated[
-        bool, typer.Option("--mend", help="Overwrite what was changed by hand; it is shown first.")
-    ] = False,
+    mend: Annotated[bool, typer.Option("--mend", help="Overwrite changes made by hand; they are shown first.")] = False,
     config: Config = None,
 ) -> int:
-    """Carry out all that is approved, in one go (data engineers)."""
+    """Carry out all approved requests in one run (data engineers)."""
     from asgard.compose import bifrost
 
     with session(config) as (gate, who):
@@ -41,7 +39,7 @@ def apply(
 
 @command(app, example="asgard bifrost tick")
 def tick(config: Config = None) -> int:
-    """Do what time brings: end grants, expire requests, run the queue, look for missing grants, tell teams. For cron, every minute."""
+    """Do what is due: end grants, expire requests, run the queue, look for missing grants, notify teams. Run it from cron, every minute."""
     from asgard.compose import bifrost_tick
 
     with session(config, on_time=False) as (gate, who):
@@ -52,5 +50,5 @@ def tick(config: Config = None) -> int:
         done = bifrost_tick.tick(gate)
         lines = [f"{name}: {len(value)}" for name, value in vars(done).items() if isinstance(value, list) and value]
         lines += [f"trouble: {trouble}" for trouble in done.troubles]
-        console.emit(done, text="\n".join(lines) or "nothing was to do")
+        console.emit(done, text="\n".join(lines) or "nothing to do")
         return ExitCode.FAILED if done.troubles else ExitCode.OK

@@ -40,9 +40,9 @@ def audit(
         str | None, typer.Option("--name", metavar="NAME", help="Keep the progress under this name.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Show windows from then on (2h, 7d, or a date or time, UTC).")
+        str | None, typer.Option(metavar="WHEN", help="Show windows since then (2h, 7d, or a date or time, UTC).")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on reading until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Keep reading until Ctrl-C.")] = False,
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
     command_config: CommandConfig = None,

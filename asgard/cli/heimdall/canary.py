@@ -27,15 +27,16 @@ ONCE_ROUNDS = 3
 def canary(
     once: Annotated[bool, typer.Option("--once", help=f"{ONCE_ROUNDS} rounds, for cron.")] = False,
     duration: Annotated[
-        str | None, typer.Option("--duration", metavar="TIME", help="Stop after that, as in 10m; else on Ctrl-C.")
+        str | None,
+        typer.Option("--duration", metavar="TIME", help="Stop after this time, as in 10m; default: on Ctrl-C."),
     ] = None,
-    every: Annotated[str, typer.Option("--every", metavar="TIME", help="From one round to the next.")] = "1s",
-    within: Annotated[str, typer.Option("--within", metavar="TIME", help="How long an answer may take.")] = "2s",
+    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two rounds.")] = "1s",
+    within: Annotated[str, typer.Option("--within", metavar="TIME", help="Timeout of each answer.")] = "2s",
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
     command_config: CommandConfig = None,
 ) -> int:
-    """Send a record through each broker, read it back and commit, again and again; prove that nothing acknowledged is lost.
+    """Keep sending a record through each broker, read it back and commit; prove that no acknowledged record is lost.
 
     Keeps one partition of the topic `asgard-canary` led by each broker. Exits with 1 if a broker does not serve at the end, or
     records are lost.

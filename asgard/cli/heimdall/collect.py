@@ -26,10 +26,10 @@ def collect(
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
     command_config: CommandConfig = None,
-    once: Annotated[bool, typer.Option("--once", help="One round, for cron; else on and on until Ctrl-C.")] = False,
-    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Between two rounds.")] = "10s",
+    once: Annotated[bool, typer.Option("--once", help="Run one round, for cron; default: run until Ctrl-C.")] = False,
+    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two rounds.")] = "10s",
     thresholds: Annotated[
-        Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; else heimdall.yaml.")
+        Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; default: heimdall.yaml.")
     ] = None,
 ) -> None:
     """Collect the cluster's state, the offsets of topics and the lag of groups into the store (ASGARD_STORE, else heimdall.db).

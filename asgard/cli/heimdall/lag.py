@@ -31,12 +31,15 @@ def lag(
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
     command_config: CommandConfig = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on looking until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep refreshing until Ctrl-C.")] = False,
     apart: Annotated[
-        str, typer.Option("--apart", metavar="TIME", help="How far apart the two samples are, or the looks of --watch.")
+        str,
+        typer.Option(
+            "--apart", metavar="TIME", help="Time between the two samples, or between refreshes with --watch."
+        ),
     ] = "2s",
     thresholds: Annotated[
-        Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; else heimdall.yaml.")
+        Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; default: heimdall.yaml.")
     ] = None,
 ) -> int:
     """Show how far consumer groups are behind: records, the age of the oldest unread one, trend, and when data is lost.

@@ -39,21 +39,22 @@ Header = Annotated[
 Where = Annotated[
     list[str] | None, typer.Option("--where", metavar="PATH=VALUE", help="Only values with this field: customer.id=42.")
 ]
-Limit = Annotated[
-    int | None, typer.Option("--limit", min=1, metavar="N", help="Stop after so many records were shown.")
-]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Stop after this many records.")]
 From = Annotated[
-    str | None, typer.Option("--from", metavar="WHEN", help="So long ago (2h, 7d), or a date or time (UTC).")
+    str | None,
+    typer.Option("--from", metavar="WHEN", help="Only records since then: an age (2h, 7d), or a date or time (UTC)."),
 ]
 Until = Annotated[
-    str | None, typer.Option("--until", metavar="WHEN", help="The same; records from then on are left out.")
+    str | None, typer.Option("--until", metavar="WHEN", help="Only records before then; same formats as --from.")
 ]
 
 
 @command(app, example="asgard heimdall tail orders --where status=refused --masks masks.yaml --json")
 def tail(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic to follow.")],
-    last: Annotated[int, typer.Option("--last", min=0, metavar="N", help="Begin with so many that are there.")] = 10,
+    last: Annotated[
+        int, typer.Option("--last", min=0, metavar="N", help="Start with this many existing records.")
+    ] = 10,
     key: Key = None,
     header: Header = None,
     where: Where = None,
@@ -111,7 +112,7 @@ def peek(
 ) -> None:
     """Show records that are in a topic and stop. With --json: JSON lines that can be read back.
 
-    --last counts before the filters: of the newest N records those are shown that fit.
+    --last counts before the filters: it shows the records that match among the newest N.
     """
     from asgard.heimdall.tail import read
     from asgard.kafka import target
@@ -144,12 +145,16 @@ def trace(
     topics: Annotated[list[str], typer.Argument(metavar="TOPIC…", help="The topics to look in.")],
     by: Annotated[
         str | None,
-        typer.Option("--by", metavar="WHAT", help="key, event, trace, header:NAME or field:PATH; else by its looks."),
+        typer.Option(
+            "--by",
+            metavar="WHAT",
+            help="key, event, trace, header:NAME or field:PATH; default: guessed from the value.",
+        ),
     ] = None,
     from_: From = "24h",
     until: Until = None,
     everywhere: Annotated[
-        bool, typer.Option("--everywhere", help="Read every partition, also those where the key should not be.")
+        bool, typer.Option("--everywhere", help="Read every partition, even those the key does not hash to.")
     ] = False,
     otlp: Annotated[
         str | None, typer.Option("--otlp", metavar="URL", help="Send each hop as a span to this OTLP/HTTP endpoint.")
@@ -158,7 +163,7 @@ def trace(
     bootstrap_server: BootstrapServer = None,
     command_config: CommandConfig = None,
 ) -> int:
-    """Find one event in several topics, and show its way with the time of each hop. Exits with 1 if nothing was found."""
+    """Find one event in several topics, and show its path with the time of each hop. Exits with 1 if nothing was found."""
     from asgard.heimdall.trace import find, query
     from asgard.heimdall.trace import otlp as spans
     from asgard.heimdall.trace.way import ways

@@ -17,19 +17,21 @@ from asgard.core.errors import ExitCode, InvalidFile, WrongUsage
 if TYPE_CHECKING:
     from asgard.loki.chaos.experiment import Experiment
 
-chaos_app = group("Break things on purpose, see whether the cluster holds, and put everything back.")
+chaos_app = group("Break things on purpose, see if the cluster copes, and undo it all.")
 app.add_typer(chaos_app, name="chaos")
 
 Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment by its name, or a file (YAML or JSON).")]
 Folders = Annotated[
     list[Path] | None,
     typer.Option(
-        "--experiments", metavar="DIR", help="A folder with experiments of your own; its names win. May be repeated."
+        "--experiments",
+        metavar="DIR",
+        help="A folder with your own experiments; they override those that ship with Asgard. Repeatable.",
     ),
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A value of its configuration, as in --set broker=2."),
+    typer.Option("--set", metavar="NAME=VALUE", help="Set a value of its configuration, as in --set broker=2."),
 ]
 _LIMITS = "Blast radius (an experiment can't lift it)"
 
@@ -113,15 +115,16 @@ def run(
     sets: Sets = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", help="What the dice start from; the same seed, the same choices."),
+        typer.Option("--seed", metavar="N", help="Seed of the random choices; the same seed makes the same choices."),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="TIME", help="The run ends after it, as in 10m; all is put back.")
+        str | None,
+        typer.Option("--timeout", metavar="TIME", help="End the run after this time, as in 10m, and undo everything."),
     ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
-            "--record", metavar="FILE", help="Where the run record goes (the form of Chaos Toolkit's journal)."
+            "--record", metavar="FILE", help="Write the run record to this file (Chaos Toolkit's journal format)."
         ),
     ] = None,
     max_brokers: Annotated[
@@ -131,7 +134,7 @@ def run(
             metavar="N",
             min=0,
             rich_help_panel=_LIMITS,
-            help="Down at a time; by default one, or those of one rack.",
+            help="Brokers down at a time; default: one, or those of one rack.",
         ),
     ] = None,
     min_in_sync: Annotated[
@@ -141,13 +144,13 @@ def run(
             metavar="N",
             min=0,
             rich_help_panel=_LIMITS,
-            help="In-sync replicas that every partition keeps.",
+            help="Minimum in-sync replicas that every partition must keep.",
         ),
     ] = 1,
     allow_quorum_loss: Annotated[
         bool,
         typer.Option(
-            "--allow-quorum-loss", rich_help_panel=_LIMITS, help="Let a majority of the controllers be taken."
+            "--allow-quorum-loss", rich_help_panel=_LIMITS, help="Allow stopping a majority of the controllers."
         ),
     ] = False,
     max_processes: Annotated[
@@ -157,7 +160,7 @@ def run(
             metavar="N",
             min=0,
             rich_help_panel=_LIMITS,
-            help="Processes that are no brokers, for each action.",
+            help="Processes other than brokers, per action.",
         ),
     ] = 0,
     max_machines: Annotated[
@@ -167,14 +170,14 @@ def run(
             metavar="N",
             min=0,
             rich_help_panel=_LIMITS,
-            help="Instances and containers, for each action.",
+            help="Instances and containers, per action.",
         ),
     ] = 0,
     allow_provider: Annotated[
         bool,
         typer.Option(
             "--allow-provider",
-            help="Let it call other Python modules, programs and web addresses: no limit holds for them.",
+            help="Allow calls of other Python modules, programs and web addresses; no limit applies to them.",
         ),
     ] = False,
     context: Context = None,
@@ -183,7 +186,7 @@ def run(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Run an experiment: what must hold, what is broken, what must hold still. In every ending all is put back.
+    """Run an experiment: check the steady state, inject the faults, check again. However it ends, everything is undone.
 
     Exits with 0 where the steady state held, 1 where it did not, a rollback failed, or an abort condition ended the run, 4 where the blast radius
     would have been too large, 75 where the cluster is being changed or healed. A run that was killed is cleaned up after by the
@@ -204,7 +207,7 @@ def run(
         console.say(line)
     console.ask(f"Run this on {cluster.name}?")
     if chosen.foreign():
-        console.warn("some of it is not Loki's: outside the blast radius, and not put back")
+        console.warn("some of it is not Loki's: no blast radius applies, and it is not undone")
     outcome = chaos.run(chosen, cluster, options)
     path = _keep(outcome.record, record)
     asgard = outcome.record["asgard"]
@@ -216,9 +219,9 @@ def run(
 
 @command(chaos_app, example="asgard loki chaos recover --yes")
 def recover(confirm: Confirm = None, yes: Yes = False) -> int:
-    """Put back what runs that were killed have broken. Every command that changes a cluster does it too.
+    """Undo the faults of runs that were killed. Every command that changes a cluster does it too.
 
-    Exits with 1 where something could not be put back; it stays recorded for the next try.
+    Exits with 1 if a fault could not be undone; it stays recorded for the next try.
     """
     from asgard.compose import chaos, settle
     from asgard.journal.store.database import open_journal
@@ -226,11 +229,11 @@ def recover(confirm: Confirm = None, yes: Yes = False) -> int:
     with open_journal() as journal:
         left = chaos.broken(journal)
         if not left:
-            console.emit([], text="Nothing was left broken.")
+            console.emit([], text="No faults left behind.")
             return ExitCode.OK
         for operation in left:
             console.say(f"left broken: {operation.undo.get('text', operation.subject)}, by {operation.actor}")
-        console.ask(f"Put {'it' if len(left) == 1 else f'these {len(left)}'} back?")
+        console.ask(f"Undo {'it' if len(left) == 1 else f'these {len(left)}'}?")
         settled = chaos.recover(journal, confirm)
     for one in settled:
         settle.say_settled(one)

@@ -28,26 +28,29 @@ def drill(
         str,
         typer.Argument(
             metavar="SCENARIO",
-            help="broker-dies, broker-hangs, controller-dies, rack-lost, rolling-restart, everything; acks1-unclean truly loses records.",
+            help="broker-dies, broker-hangs, controller-dies, rack-lost, rolling-restart, everything; acks1-unclean really loses records.",
         ),
     ] = "broker-dies",
     seed: Annotated[
-        int | None, typer.Option(min=0, help="What the faults are drawn from; the same seed repeats them.")
+        int | None, typer.Option(min=0, help="Seed of the random faults; the same seed repeats them.")
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, max=1000, help="Drills in all, with seeds that count up.")] = 1,
-    rate: Annotated[str, typer.Option(metavar="RATE", help="Records a second that are written meanwhile.")] = "500/s",
+    runs: Annotated[int, typer.Option(min=1, max=1000, help="Number of drills; each one's seed is one higher.")] = 1,
+    rate: Annotated[str, typer.Option(metavar="RATE", help="Records a second to write during the drill.")] = "500/s",
     policy: Annotated[
         Path | None,
-        typer.Option("--policy", metavar="FILE", help="Heal as this thor.yaml says; else at once, whatever it takes."),
+        typer.Option(
+            "--policy", metavar="FILE", help="Heal with the policy of this thor.yaml; default: at once, without limits."
+        ),
     ] = None,
     allow_data_loss: Annotated[
         bool,
         typer.Option(
-            "--allow-data-loss", help="Run acks1-unclean although the cluster has topics that may lose records too."
+            "--allow-data-loss", help="Run acks1-unclean even if other topics of the cluster could lose records."
         ),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where report.html, result.json and junit.xml go.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write report.html, result.json and junit.xml to this folder."),
     ] = None,
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
@@ -55,10 +58,10 @@ def drill(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Break a cluster on purpose while records are written and read, let Thor heal it, and check every record afterwards.
+    """Break a cluster on purpose under traffic, let Thor heal it, and check every record afterwards.
 
-    The report says in plain words what was broken, what users felt, how fast it healed, and whether an acknowledged record was lost.
-    Writes to a scratch topic alone. Everything is put back. Exits with 1 where a promise was not kept.
+    The report says what was broken, what users noticed, how fast it healed, and if any acknowledged record was lost. It
+    writes only to a scratch topic and undoes everything. Exits with 1 if a promise was not kept.
     """
     from asgard.compose import drill as drills
     from asgard.core import contexts, paths
@@ -69,9 +72,9 @@ def drill(
 
     if not bootstrap_server and not contexts.load().by_name:
         raise WrongUsage(
-            "there is no cluster to break",
-            "`asgard odin init local-ha` and `asgard odin up` make one; then run this again. "
-            "`asgard demo` shows a drill on a cluster of its own.",
+            "no cluster to break",
+            "`asgard odin init local-ha` and `asgard odin up` create one; then run this "
+            "again. `asgard demo` shows a drill on its own cluster.",
         )
     picked = target.pick(context, bootstrap_server, command_config)
     order = drills.Order(
@@ -89,7 +92,7 @@ def drill(
     console.ask(f"Break {picked.name} like this?")
 
     def agree(drawn: Plan) -> None:
-        console.say("the cluster has changed since, so the same seed now gives:")
+        console.say("the cluster has changed, so the same seed now gives:")
         for line in preview(drawn, picked.name, runs):
             console.say(line)
         console.ask(f"Break {picked.name} like this instead?")

@@ -23,7 +23,7 @@ load_app = group("Put load on a cluster, measure it, and check every record.")
 app.add_typer(load_app, name="load")
 
 LATE_S = 0.05
-_LOAD = "The load, in place of a scenario file"
+_LOAD = "The load, instead of a scenario file"
 _WHERE = "Processes and machines"
 
 
@@ -42,8 +42,12 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the file, as in duration=5m."),
     ] = None,
-    topic: Annotated[str | None, _flag("--topic", "NAME", "A scratch topic like this one is written to.")] = None,
-    in_place: Annotated[bool, typer.Option("--in-place", help="Write to the topic itself.")] = False,
+    topic: Annotated[
+        str | None, _flag("--topic", "NAME", "Write to a scratch topic with this topic's settings.")
+    ] = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Write to the topic itself, not to a scratch topic.")
+    ] = False,
     partitions: Annotated[int | None, _flag("--partitions", "N", "Of the scratch topic.")] = None,
     replication: Annotated[int | None, _flag("--replication", "N", "Of the scratch topic.")] = None,
     rate: Annotated[str | None, _flag("--rate", "RATE", "Records a second (open loop); else full speed.")] = None,
@@ -64,31 +68,36 @@ def run(
     size: Annotated[str | None, _flag("--size", "SIZE", "Of a value, as in 1KiB (the default).")] = None,
     events: Annotated[str | None, _flag("--events", "KIND", "Realistic values in place of a size: rides.")] = None,
     payload: Annotated[
-        str | None, _flag("--payload", "FILE", "Records to send in turn, as `heimdall peek --json` writes them.")
+        str | None, _flag("--payload", "FILE", "Send these records in turn, in the format of `heimdall peek --json`.")
     ] = None,
     keys: Annotated[str | None, _flag("--keys", "SPREAD", "none, fixed, uniform or zipf.")] = None,
     acks: Annotated[str | None, _flag("--acks", "ACKS", "all, 1 or 0.")] = None,
     compression: Annotated[str | None, _flag("--compression", "CODEC", "none, gzip, snappy, lz4 or zstd.")] = None,
-    linger: Annotated[
-        str | None, _flag("--linger", "TIME", "How long a batch waits for more; 5ms by default, 100ms at full speed.")
-    ] = None,
-    batch: Annotated[str | None, _flag("--batch", "SIZE", "Of a batch, at most; 1MB by default.")] = None,
+    linger: Annotated[str | None, _flag("--linger", "TIME", "linger.ms; default: 5ms, or 100ms at full speed.")] = None,
+    batch: Annotated[str | None, _flag("--batch", "SIZE", "batch.size; default: 1MB.")] = None,
     slo: Annotated[
         list[str] | None,
-        _flag("--slo", "NAME=VALUE", "What must hold: p50, p99, p999, end_to_end, errors, rate, lost, duplicates."),
+        _flag(
+            "--slo",
+            "NAME=VALUE",
+            "Goal that must hold: p50, p99, p999, end_to_end, errors, rate, lost, duplicates. Repeatable.",
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Read everything back and judge every record.")
     ] = True,
-    workers: Annotated[int, _flag("--workers", "N", "Processes that send; with --master, that come.", _WHERE)] = 1,
+    workers: Annotated[
+        int, _flag("--workers", "N", "Number of sending processes; with --master, of workers to wait for.", _WHERE)
+    ] = 1,
     master: Annotated[
         bool, typer.Option("--master", help="Wait for workers of other machines.", rich_help_panel=_WHERE)
     ] = False,
     bind: Annotated[str, _flag("--bind", "HOST", "Where a master listens.", _WHERE)] = "127.0.0.1",
     port: Annotated[int, _flag("--port", "PORT", "Where a master listens.", _WHERE)] = 5557,
-    worker: Annotated[str | None, _flag("--worker", "HOST:PORT", "Send what that master says.", _WHERE)] = None,
+    worker: Annotated[str | None, _flag("--worker", "HOST:PORT", "Work for this master.", _WHERE)] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where result.json, report.html and junit.xml go.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write result.json, report.html and junit.xml to this folder."),
     ] = None,
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
@@ -96,10 +105,10 @@ def run(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Put a load on a cluster, measure what it felt like, check that every record is there, and judge it.
+    """Put load on a cluster, measure latency and throughput, check that every record is there, and judge the result.
 
-    A topic is not touched unless told: a scratch topic with its partitions and configs stands in, and is deleted afterwards.
-    Exits with 1 where a goal is missed or a record is lost.
+    By default it writes to a scratch topic with the same partitions and configs, and deletes it afterwards. Exits
+    with 1 if a goal is missed or a record is lost.
     """
     from asgard.loki.load import read
     from asgard.loki.load import run as runs
@@ -133,12 +142,12 @@ def run(
         if given:
             raise WrongUsage(
                 f"{next(iter(given.values()))[0]} is for a load without a file",
-                "With a file, change values by --set KEY=VALUE.",
+                "With a file, change values with --set KEY=VALUE.",
             )
         load = read.read_file(scenario, assignments=set_ or (), workers=workers)
     else:
         if topic is None:
-            raise WrongUsage("no load was named", "Name a scenario file, or a topic with --topic.")
+            raise WrongUsage("no load given", "Name a scenario file, or a topic with --topic.")
         load = read.from_flags(
             _document(given, topic, consumers), {loc: flag for loc, (flag, _) in given.items()}, workers=workers
         )
@@ -215,8 +224,8 @@ def _say_open(site: Site) -> None:
 
     if site.bind != LOOPBACK:
         console.warn(
-            f"whoever reaches {site.bind}:{site.port} can join this load or disturb it: Locust's protocol has no login. "
-            "No Kafka credential travels over it."
+            f"anyone who can reach {site.bind}:{site.port} can join or disturb this load: Locust's protocol "
+            "has no login. It carries no Kafka credentials."
         )
     console.say(f"waiting for {site.workers} workers at {site.bind}:{site.port}; start each with")
     console.say(f"  asgard loki load run --worker HOST:{site.port} --context NAME")
@@ -234,7 +243,7 @@ def _work_for(master: str, cluster: tuple[str | None, str | None, str | None], c
     finally:
         control.close()
     contexts.refuse_protected_cluster(cluster_id, confirm)
-    console.ask(f"Send whatever the master at {master} says to {picked.name}?")
+    console.ask(f"Send the load of the master at {master} to {picked.name}?")
     for event in runs.work_for(master, picked, cluster_id):
         if event["event"] == "connected":
             console.say(f"working for {master}")
@@ -247,7 +256,7 @@ def _pair(text: str) -> tuple[str, Any]:
 
     name, equals, value = text.partition("=")
     if not equals:
-        raise WrongUsage(f"--slo {text}: is no goal", "Write it as --slo NAME=VALUE, as in --slo p99=250ms.")
+        raise WrongUsage(f"--slo {text}: not a valid goal", "Write it as --slo NAME=VALUE, as in --slo p99=250ms.")
     return name.strip(), scalar(value.strip())
 
 

@@ -28,7 +28,7 @@ class _RunsByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-monkey_app = group("Take somebody away now and then, at random and within rules.")
+monkey_app = group("Randomly stop a broker, an instance or a container, within rules.")
 app.add_typer(monkey_app, name="monkey", cls=_RunsByDefault)
 
 File = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The monkey's file.")]
@@ -41,9 +41,11 @@ File = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The mo
 )
 def run(
     file: File = Path("monkey.yaml"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say who would be taken and why, and do nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be stopped and why, and do nothing.")
+    ] = False,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, metavar="N", help="Throw the dice of an earlier run once more.")
+        int | None, typer.Option("--seed", min=0, metavar="N", help="Repeat the random choice of an earlier run.")
     ] = None,
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
@@ -51,9 +53,9 @@ def run(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> None:
-    """Take away one of those who have opted in, where the rules and the dice say so. `run` may be left out.
+    """Stop one of the members that opted in, if the rules and the dice allow it. You can leave out `run`.
 
-    Exits with 0 also when nobody is taken; the reason is said. 75 where the cluster is being changed, healed or broken already.
+    Exits with 0 even if nothing was stopped, and says why; 75 if another command changes, heals or breaks the cluster.
     """
     from asgard.compose import monkey as composed
     from asgard.kafka import target
@@ -96,10 +98,12 @@ def schema() -> None:
 def history(
     since: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="So long ago (2h, 7d), or a date or time (UTC): 2026-11-24T09:00."),
+        typer.Option(
+            metavar="WHEN", help="Only since then: an age (2h, 7d), or a date or time (UTC) such as 2026-11-24T09:00."
+        ),
     ] = None,
-    taken: Annotated[bool, typer.Option("--taken", help="Only runs that took somebody.")] = False,
-    last: Annotated[int, typer.Option(min=1, help="At most so many, the newest; all of them with --since.")] = 20,
+    taken: Annotated[bool, typer.Option("--taken", help="Only runs that stopped something.")] = False,
+    last: Annotated[int, typer.Option(min=1, help="At most this many, the newest; all of them with --since.")] = 20,
     context: Context = None,
 ) -> None:
     """Show what runs chose and why, oldest first; with --context: in one cluster."""

@@ -14,14 +14,14 @@ from asgard.core.console import Table
 from asgard.core.errors import ExitCode
 
 engine_app = group()
-app.add_typer(engine_app, name="engine", help="The Pulumi CLI, for targets that Asgard's own engine can't make.")
+app.add_typer(engine_app, name="engine", help="The Pulumi CLI, for targets that Asgard's own engine can't create.")
 
 
 @command(app, example="asgard odin check\nasgard odin check -f orders.yaml --json")
 def check(file: File = DEFAULT_FILE, sets: Sets = None) -> int:
-    """Look at every resource that a stack on AWS declares: guardrails, and what a month costs. Needs no account and no network.
+    """Check every resource that a stack on AWS declares: guardrails and monthly cost. Needs no account and no network.
 
-    Exits with 1 where a guardrail is broken; `up` refuses such a stack.
+    Exits with 1 if a guardrail is broken; `up` refuses such a stack.
     """
     from asgard.odin.lifecycle import guardrails
     from asgard.odin.targets.aws import cost
@@ -57,7 +57,7 @@ def check(file: File = DEFAULT_FILE, sets: Sets = None) -> int:
 
 @command(engine_app, example="asgard odin engine status --json")
 def status() -> int:
-    """Say which Pulumi CLI would be used, and whether its version fits the SDK. Exits with 3 where there is none."""
+    """Show which Pulumi CLI would be used, and if its version fits the SDK. Exits with 3 if there is none."""
     from asgard.odin.engine import installed
 
     found = installed.find()
@@ -72,7 +72,7 @@ def status() -> int:
 @command(engine_app, example="asgard odin engine install")
 def install(
     version: Annotated[
-        str | None, typer.Option("--version", metavar="VERSION", help="Of the CLI; the SDK's own by default.")
+        str | None, typer.Option("--version", metavar="VERSION", help="Version of the CLI; default: the SDK's.")
     ] = None,
 ) -> None:
     """Fetch the Pulumi CLI with the SDK's installer, into Asgard's cache."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 File = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The stack file.")]
 Stack = Annotated[
-    str | None, typer.Option("--stack", metavar="NAME", help="A stack by its name, where its file is not at hand.")
+    str | None, typer.Option("--stack", metavar="NAME", help="The stack's name, if you don't have its file.")
 ]
 Sets = Annotated[
     list[str] | None,
@@ -24,9 +24,9 @@ Sets = Annotated[
 ]
 AllowDataLoss = Annotated[
     list[str] | None,
-    typer.Option("--allow-data-loss", metavar="TOPIC", help="This topic may lose records. Once for each topic."),
+    typer.Option("--allow-data-loss", metavar="TOPIC", help="Allow this topic to lose records; repeatable."),
 ]
-EngineOption = Annotated[str, typer.Option("--engine", metavar="ENGINE", help="embedded, or pulumi: the Pulumi CLI.")]
+EngineOption = Annotated[str, typer.Option("--engine", metavar="ENGINE", help="embedded, or pulumi (the Pulumi CLI).")]
 DEFAULT_FILE = Path("asgard.yaml")
 
 

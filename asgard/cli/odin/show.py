@@ -97,7 +97,7 @@ def failed(outcome: Outcome) -> int:
     if outcome.result.skipped:
         console.say(f"{len(outcome.result.skipped)} resources that need them were left alone")
     if outcome.result.interrupted:
-        console.say("interrupted: what was done is recorded; run the same command again to go on")
+        console.say("interrupted: what was done is recorded; run the same command again to continue")
     return outcome.result.exit_code
 
 

@@ -15,7 +15,7 @@ from asgard.core.console import Table
 from asgard.core.errors import WrongUsage
 
 state_app = group()
-app.add_typer(state_app, name="state", help="The state of record, in Pulumi's export form.")
+app.add_typer(state_app, name="state", help="The state of record, in Pulumi's export format.")
 
 
 @command(app, example="asgard odin outputs --stack orders --user orders-api --out orders-api.properties")
@@ -25,9 +25,11 @@ def outputs(
     user: Annotated[
         str | None, typer.Option("--user", metavar="USER", help="Write the Kafka client properties of this user.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write them (0600).")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write them to this file (mode 0600).")
+    ] = None,
 ) -> None:
-    """Show where the stack's cluster answers, or write a user's client properties to a file."""
+    """Show the stack's bootstrap servers, or write a user's client properties to a file."""
     from asgard.odin.lifecycle import outputs as stack_outputs
 
     name, spec = named(file, stack)
@@ -43,11 +45,11 @@ def outputs(
 
 @command(app, name="import", example="asgard odin import orders --bootstrap-server 127.0.0.1:9092 -f orders.yaml")
 def import_(
-    stack: Annotated[str, typer.Argument(metavar="STACK", help="The name of the stack that is to own what is found.")],
+    stack: Annotated[str, typer.Argument(metavar="STACK", help="Name of the stack that will own what is found.")],
     file: File = DEFAULT_FILE,
     topic: Annotated[
         list[str] | None,
-        typer.Option("--topic", metavar="PATTERN", help="Only topics that match (orders.*). Once for each pattern."),
+        typer.Option("--topic", metavar="PATTERN", help="Only topics that match this pattern (orders.*); repeatable."),
     ] = None,
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
@@ -70,9 +72,11 @@ def import_(
 def state_export(
     file: File = DEFAULT_FILE,
     stack: Stack = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to; stdout by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write it to this file; default: stdout.")
+    ] = None,
 ) -> None:
-    """Write the state as `pulumi stack import` reads it. Secrets stay encrypted."""
+    """Export the state in the format of `pulumi stack import`. Secrets stay encrypted."""
     import json
 
     from asgard.core.paths import write_atomic
@@ -93,7 +97,7 @@ def state_import(
     stack: Stack = None,
     yes: Yes = False,
 ) -> None:
-    """Replace the state of record. The cluster is not touched; the next preview shows what differs."""
+    """Replace the state of record. The cluster does not change; the next preview shows what differs."""
     from asgard.compose.settle import leftovers
     from asgard.odin.lifecycle import outputs as stack_outputs
 
@@ -105,7 +109,7 @@ def state_import(
 
 @command(state_app, example="asgard odin state list --stack orders", name="list")
 def state_list(file: File = DEFAULT_FILE, stack: Stack = None) -> None:
-    """List the resources that the state holds."""
+    """List the resources in the state."""
     from asgard.odin.lifecycle import outputs as stack_outputs
 
     rows = stack_outputs.resources(named(file, stack)[0])

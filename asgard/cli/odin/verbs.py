@@ -76,7 +76,7 @@ def preview(
     sets: Sets = None,
     allow_data_loss: AllowDataLoss = None,
     expect_no_changes: Annotated[
-        bool, typer.Option("--expect-no-changes", help="Exit with 1 where there is anything to change.")
+        bool, typer.Option("--expect-no-changes", help="Exit with 1 if there is anything to change.")
     ] = False,
     engine: EngineOption = "embedded",
 ) -> int:
@@ -99,14 +99,14 @@ def up(
     allow_data_loss: AllowDataLoss = None,
     confirm: Confirm = None,
     skip_gate: Annotated[
-        bool, typer.Option("--skip-gate", help="Leave out the load of the file's `gate:`; the journal notes it.")
+        bool, typer.Option("--skip-gate", help="Skip the load of the file's `gate:`; the journal records that.")
     ] = False,
     engine: EngineOption = "embedded",
     yes: Yes = False,
 ) -> int:
-    """Make the cluster what the stack file says: show the changes, ask, apply. What an interrupted run left is finished.
+    """Make the cluster match the stack file: show the changes, ask, apply. Finishes what an interrupted run left.
 
-    A stack file with a `gate:` puts that load on the cluster afterwards, when the cluster or its topics changed and until it is met.
+    If the stack file has a `gate:`, that load runs afterwards when the cluster or its topics changed, and again on each `up` until it passes.
     """
     from asgard.compose import up as composed
     from asgard.odin.lifecycle import display
@@ -145,7 +145,7 @@ def destroy(
     engine: EngineOption = "embedded",
     yes: Yes = False,
 ) -> int:
-    """Delete everything that the stack made: topics with their records, users, brokers. Wants the stack's name."""
+    """Delete everything that the stack created: topics with their records, users, brokers. Requires the stack's name."""
     from asgard.compose.settle import leftovers
     from asgard.odin.lifecycle import apply, display
 
@@ -166,14 +166,12 @@ def destroy(
 def drift(
     file: File = DEFAULT_FILE,
     stack: Stack = None,
-    fail_on_drift: Annotated[
-        bool, typer.Option("--fail-on-drift", help="Exit with 1 where something drifted.")
-    ] = False,
+    fail_on_drift: Annotated[bool, typer.Option("--fail-on-drift", help="Exit with 1 if anything drifted.")] = False,
     check_credentials: Annotated[
-        bool, typer.Option("--check-credentials", help="Log in with each stored password too.")
+        bool, typer.Option("--check-credentials", help="Also log in with each stored password.")
     ] = False,
 ) -> int:
-    """Name what is no longer as Odin made it: gone, changed, stopped, or added to a user of the stack."""
+    """List what differs from what Odin created: gone, changed, stopped, or added to a user of the stack."""
     from asgard.compose.settle import leftovers
     from asgard.odin.lifecycle import apply
 
@@ -190,7 +188,7 @@ def drift(
 
 @command(app, example="asgard odin refresh --yes")
 def refresh(file: File = DEFAULT_FILE, stack: Stack = None, yes: Yes = False) -> None:
-    """Take what is there into the state; the cluster stays as it is. `up` then brings back what the stack file says."""
+    """Update the state from the cluster, which does not change. The next `up` restores what the stack file says."""
     from asgard.compose.settle import leftovers
     from asgard.odin.lifecycle import apply
 

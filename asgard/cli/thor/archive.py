@@ -22,10 +22,10 @@ archive_app = group("Archives: the records of topics in Avro files, in a directo
 app.add_typer(archive_app, name="archive")
 
 Where = Annotated[str, typer.Argument(metavar="ARCHIVE", help="A directory, or s3://bucket/prefix.")]
-OfTopics = Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]…", help="Topics, or patterns; all by default.")]
+OfTopics = Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]…", help="Topics or patterns; default: all.")]
 EndpointUrl = Annotated[
     str | None,
-    typer.Option("--endpoint-url", metavar="URL", help="Another service than Amazon's that speaks S3."),
+    typer.Option("--endpoint-url", metavar="URL", help="Endpoint of another S3-compatible service."),
 ]
 
 
@@ -38,18 +38,18 @@ def run(
     topics: Annotated[list[str], typer.Argument(metavar="TOPIC…", help="Topics, or patterns as in 'rides.*'.")],
     to: Annotated[str, typer.Option("--to", metavar="ARCHIVE", help="A directory, or s3://bucket/prefix.")],
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Only records from then on, as in 2h or 2026-11-24.")
+        str | None, typer.Option("--from", metavar="TIME", help="Only records since then, as in 2h or 2026-11-24.")
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only records before then.")] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Go on until stopped; several processes share the partitions.")
+        bool, typer.Option("--follow", help="Run until stopped; several processes share the partitions.")
     ] = False,
     codec: Annotated[str, typer.Option("--codec", metavar="NAME", help="zstandard or deflate.")] = "zstandard",
     roll_size: Annotated[
-        str, typer.Option("--roll-size", metavar="SIZE", help="Close a file when it is so large.")
+        str, typer.Option("--roll-size", metavar="SIZE", help="Close a file at this size.")
     ] = "128MiB",
     roll_age: Annotated[
-        str, typer.Option("--roll-age", metavar="TIME", help="With --follow: close a file that is so old.")
+        str, typer.Option("--roll-age", metavar="TIME", help="With --follow: close a file at this age.")
     ] = "10m",
     rate: Annotated[
         str | None, typer.Option("--rate", metavar="RATE", help="Read no faster than this, as in 20MB/s.")
@@ -59,9 +59,9 @@ def run(
     bootstrap_server: BootstrapServer = None,
     command_config: CommandConfig = None,
 ) -> None:
-    """Archive topics: a window, or everything since the last run, or with --follow for as long as it runs.
+    """Archive topics: a window, everything since the last run, or continuously with --follow.
 
-    What the manifests hold is archived. A run that was killed is started again, and nothing is lost or archived twice.
+    Records count as archived once a manifest lists them. If a run is killed, start it again: nothing is lost or archived twice.
     """
     from asgard.compose import archive
     from asgard.kafka import target
@@ -118,7 +118,7 @@ def _told(done: Done, to: str, seconds: float) -> str:
 
 @command(archive_app, name="list", example="asgard thor archive list /backup/kafka")
 def list_(archive: Where, topics: OfTopics = None, endpoint_url: EndpointUrl = None) -> int:
-    """List what an archive holds: topics, records, the time they span, and offsets without a record. Exits with 1 where manifests are damaged."""
+    """List what an archive holds: topics, records, the time they span, and offsets without a record. Exits with 1 if manifests are damaged."""
     from asgard.thor.archive import read
     from asgard.thor.archive.storage import open_storage
 
@@ -152,7 +152,7 @@ def list_(archive: Where, topics: OfTopics = None, endpoint_url: EndpointUrl = N
 def verify(archive: Where, topics: OfTopics = None, endpoint_url: EndpointUrl = None) -> int:
     """Check every byte of an archive: manifests against their checksums, files against their manifests, records against both.
 
-    Exits with 1 where a file or a manifest is damaged or missing; each is named.
+    Exits with 1 if a file or a manifest is damaged or missing; it lists each one.
     """
     from asgard.thor.archive import verify as verifying
     from asgard.thor.archive.storage import open_storage
@@ -160,7 +160,7 @@ def verify(archive: Where, topics: OfTopics = None, endpoint_url: EndpointUrl = 
     verdict = verifying.verify(open_storage(archive, endpoint_url), topics or ())
     rows = [[name, why] for name, why in verdict.damaged]
     looked = f"{verdict.files} files ({verdict.records:,} records, {units.format_size(verdict.bytes)}) and {verdict.manifests} manifests"
-    text = f"{looked}: {f'{len(rows)} damaged or missing' if rows else 'all whole'}"
+    text = f"{looked}: {f'{len(rows)} damaged or missing' if rows else 'all intact'}"
     if verdict.strays:
         text += f"\n{len(verdict.strays)} files are in no manifest: a process is at work, or was killed; the next run removes them"
     console.emit(verdict, *([Table(["damaged or missing", "what is wrong"], rows)] if rows else []), text=text)
@@ -175,16 +175,17 @@ def verify(archive: Where, topics: OfTopics = None, endpoint_url: EndpointUrl = 
 def prune(
     archive: Where,
     older_than: Annotated[
-        str, typer.Option("--older-than", metavar="TIME", help="Files whose newest record is older: an age or a date.")
+        str,
+        typer.Option("--older-than", metavar="TIME", help="Files whose newest record is older than this age or date."),
     ],
     topics: OfTopics = None,
     confirm: Annotated[
         str | None,
-        typer.Option("--confirm", metavar="NAME", help="The archive's name, the last part of its place: delete them."),
+        typer.Option("--confirm", metavar="NAME", help="Delete them. The archive's name is the last part of its path."),
     ] = None,
     endpoint_url: EndpointUrl = None,
 ) -> None:
-    """Delete old files of an archive. Without --confirm and the archive's name it only shows them."""
+    """Delete old files of an archive. Without --confirm NAME it only lists them."""
     from asgard.thor.archive import prune as pruning
     from asgard.thor.archive.storage import open_storage
 

@@ -16,28 +16,30 @@ if TYPE_CHECKING:
     from asgard.kafka.model import ClusterSnapshot
 
 CALL_DEADLINE_S = 10.0
-"""Deadline of a call of commands that only look."""
+"""Timeout of each call, for read-only commands."""
 
 SnapshotPath = Annotated[
     Path | None,
-    typer.Option("--snapshot", metavar="FILE", help="A snapshot that `thor snapshot` wrote, in place of a cluster."),
+    typer.Option("--snapshot", metavar="FILE", help="A snapshot that `thor snapshot` wrote, instead of a cluster."),
 ]
 LimitsPath = Annotated[
     Path | None,
     typer.Option(
-        "--limits", metavar="FILE", help="A file with `limits:`; else thor.yaml or asgard.yaml, where there is one."
+        "--limits", metavar="FILE", help="A file with `limits:`; default: thor.yaml or asgard.yaml, if there is one."
     ),
 ]
 Window = Annotated[
     str | None,
-    typer.Option("--window", metavar="TIME", help="Measure rates for so long, as in 10s; else they are not measured."),
+    typer.Option(
+        "--window", metavar="TIME", help="Measure rates for this long, as in 10s; default: don't measure them."
+    ),
 ]
 Throttle = Annotated[
     str | None,
     typer.Option(
         "--throttle",
         metavar="RATE",
-        help="Bytes a second and broker, as in 50MB/s; wins over the limits. To carry a plan out also auto (by the brokers' head-room) and none.",
+        help="Bytes a second per broker, as in 50MB/s; overrides the limits. To carry out a plan also auto (by the brokers' headroom) or none.",
     ),
 ]
 
@@ -68,9 +70,7 @@ def snapshot_of(
     """
     if path is not None:
         if bootstrap_server or command_config or window:
-            raise WrongUsage(
-                "--snapshot is in place of a cluster", "Give either --snapshot or the options of a cluster."
-            )
+            raise WrongUsage("--snapshot replaces the cluster", "Give either --snapshot or the options of a cluster.")
         from asgard.cluster import snapshot_file
 
         return snapshot_file.read(path)

@@ -24,17 +24,16 @@ def elect(
     partitions: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="TOPIC-PARTITION…", help="As in orders-3; none: all whose preferred leader does not lead."
+            metavar="TOPIC-PARTITION…",
+            help="Partitions, as in orders-3; default: all that their preferred leader does not lead.",
         ),
     ] = None,
     unclean: Annotated[
-        bool, typer.Option("--unclean", help="Partitions without a leader: one that is out of sync may lead.")
+        bool, typer.Option("--unclean", help="Allow an out-of-sync replica to lead partitions without a leader.")
     ] = False,
     allow_data_loss: Annotated[
         bool,
-        typer.Option(
-            "--allow-data-loss", help="With --unclean: records that only brokers which are down have are lost."
-        ),
+        typer.Option("--allow-data-loss", help="With --unclean: accept losing records that only stopped brokers have."),
     ] = False,
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
@@ -42,17 +41,17 @@ def elect(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Let preferred leaders lead; with --unclean, give a partition that has none a leader that lacks records.
+    """Elect preferred leaders; with --unclean, elect an out-of-sync replica where a partition has no leader.
 
-    Thor never does the latter by itself. Without --allow-data-loss it says what would be lost, and which broker to bring back
-    first. Exits with 1 where an election was refused.
+    Thor never elects an out-of-sync replica on its own. Without --allow-data-loss it says what would be lost, and which broker to bring
+    back first. Exits with 1 if an election was refused.
     """
     from asgard.compose import elect as electing
     from asgard.kafka import target
 
     names = partitions or []
     if unclean and not names:
-        raise WrongUsage("--unclean wants partitions", "Name them, as in: asgard thor elect --unclean orders-3")
+        raise WrongUsage("--unclean requires partitions", "Name them, as in: asgard thor elect --unclean orders-3")
     if allow_data_loss and not unclean:
         raise WrongUsage("--allow-data-loss goes with --unclean")
     picked = target.pick(context, bootstrap_server, command_config)

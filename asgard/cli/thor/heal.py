@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 PolicyPath = Annotated[
     Path | None,
     typer.Option(
-        "--policy", metavar="FILE", help="A file with `policy:` and `limits:`; else thor.yaml, where there is one."
+        "--policy", metavar="FILE", help="A file with `policy:` and `limits:`; default: thor.yaml, if there is one."
     ),
 ]
 Grace = Annotated[
     str | None,
     typer.Option(
-        "--grace", metavar="TIME", help="How long a broker may be gone before data moves; wins over the policy."
+        "--grace", metavar="TIME", help="How long a broker may be gone before data moves; overrides the policy."
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
 
 @command(app, example="asgard thor heal --yes\nasgard thor heal --dry-run --grace 0")
@@ -48,10 +48,10 @@ def heal(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Look at a cluster once, and do the one thing that is to be done for it; for cron, or by hand.
+    """Look at a cluster once, and do the one thing that it needs most; for cron, or by hand.
 
-    Exits with 0 where the cluster is healthy or was healed, 1 where it waits (inside a grace: the time left is shown), holds still
-    or failed, 75 where somebody else heals it already.
+    Exits with 0 if the cluster is healthy or was healed, 1 if it waits (a grace period: it shows the time left), pauses
+    or failed, 75 if another command is healing it.
     """
     from asgard.compose import heal as healing
     from asgard.kafka import target
@@ -71,14 +71,14 @@ def watch(
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
     command_config: CommandConfig = None,
-    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Between two full looks.")] = "2s",
+    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two full looks.")] = "2s",
     policy: PolicyPath = None,
     grace: Grace = None,
     dry_run: DryRun = False,
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Heal a cluster whenever something is lost, until Ctrl-C or SIGTERM; a line for each thing that happens.
+    """Heal a cluster whenever something fails, until Ctrl-C or SIGTERM; prints a line per event.
 
     A broker that comes or goes is seen within a second of Kafka's own detection, whatever --every says.
     """
@@ -99,7 +99,7 @@ def watch(
     given, limits = _policy(policy, grace, dry_run)
     picked = target.pick(context, bootstrap_server, command_config)
     if not given.dry_run:
-        console.ask(f"Heal {picked.name} without further questions?")
+        console.ask(f"Heal {picked.name} without asking again?")
     told = _Told()
     last = ""
 
@@ -142,9 +142,11 @@ def history(
     context: Context = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="So long ago (2h, 7d), or a date or time (UTC): 2026-11-24T09:00."),
+        typer.Option(
+            metavar="WHEN", help="Only since then: an age (2h, 7d), or a date or time (UTC) such as 2026-11-24T09:00."
+        ),
     ] = None,
-    last: Annotated[int, typer.Option(min=1, help="At most so many, the newest; all of them with --since.")] = 20,
+    last: Annotated[int, typer.Option(min=1, help="At most this many, the newest; all of them with --since.")] = 20,
 ) -> None:
     """Show what was healed, oldest first: cause, decision, outcome, duration. With --context: of one cluster."""
     import time

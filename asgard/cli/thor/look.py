@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 @command(app, example="asgard thor snapshot --out cluster.json.gz --window 10s")
 def snapshot(
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="Where to write it; gzipped where it ends in .gz.")
+        Path, typer.Option("--out", metavar="FILE", help="Write it to this file; gzipped if the name ends in .gz.")
     ],
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
     command_config: CommandConfig = None,
     window: Window = None,
 ) -> None:
-    """Write a snapshot of a cluster, for planners, tests and bug reports. It holds no record and no secret."""
+    """Write a snapshot of a cluster, for planning, tests and bug reports. It contains no records and no secrets."""
     from asgard.cluster import snapshot_file
 
     with snapshot_file.without_collector():
@@ -64,9 +64,9 @@ def status(
     window: Window = None,
     limits: LimitsPath = None,
 ) -> int:
-    """Show how a cluster is: brokers against limits, what is wrong and what to do first, what is being done to it.
+    """Show a cluster's health: brokers against limits, what is wrong and what to do first, and work in progress.
 
-    Exits with 0 where nothing is wrong, 1 where something is, 3 where no broker answers. Changes nothing.
+    Exits with 0 if nothing is wrong, 1 if something is, 3 if no broker answers. Changes nothing.
     """
     from asgard.cli.thor import status_words
     from asgard.cluster import snapshot_file

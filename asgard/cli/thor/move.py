@@ -32,10 +32,10 @@ def apply(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Carry out a plan, batch by batch; run it again to go on where it was cut short.
+    """Carry out a plan, batch by batch; if it is interrupted, run it again to continue.
 
-    Exits with 1 where it stopped because health got worse, or could not move everything, and with 75 where somebody more
-    urgent took over.
+    Exits with 1 if it stopped because health got worse, or could not move everything, and with 75 if more urgent
+    work took over.
     """
     from asgard.kafka import target
     from asgard.thor.plan import file as plan_file
@@ -68,9 +68,9 @@ def report(done: Executed) -> int:
     """Show what became of a plan; its exit code."""
     lines = [str(done)]
     if done.handed_over:
-        lines.append(f"ended early: {done.handed_over}. The same command goes on with it later.")
+        lines.append(f"ended early: {done.handed_over}. Run the same command later to continue.")
     if done.stopped:
-        lines.append(f"stopped: {done.stopped}. Look at `asgard thor status`; the same command goes on.")
+        lines.append(f"stopped: {done.stopped}. Check `asgard thor status`; run the same command to continue.")
     rows = [[name, why] for name, why in sorted(done.refused.items())]
     tables = [Table(["partition", "why it was not moved"], rows[:40])] if rows else []
     console.emit({**console.to_plain(done), "exit_code": int(done.exit_code)}, *tables, text="\n".join(lines))
@@ -85,18 +85,18 @@ def cancel(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Take back what is running or half done: moves in flight go back, throttles and cordons are lifted.
+    """Cancel what is running or half done: reverts moves in flight, lifts throttles and cordons.
 
-    What has moved already stays; `asgard thor plan undo PLAN` plans the way back of that.
+    Finished moves stay; `asgard thor plan undo PLAN` plans the way back.
     """
     from asgard.compose import apply as applying
     from asgard.kafka import target
 
     picked = target.pick(context, bootstrap_server, command_config)
-    console.ask(f"Take back the moves that are in flight in {picked.name}?")
+    console.ask(f"Cancel the moves in flight in {picked.name}?")
     done = applying.cancel(picked, confirm)
     if not done.of:
-        console.emit(done, text="Nothing is running or half done.")
+        console.emit(done, text="Nothing is in progress or half done.")
         return int(ExitCode.OK)
     console.emit(done, text=str(done))
     return int(ExitCode.OK)

@@ -27,11 +27,12 @@ What = Annotated[
 Out = Annotated[Path | None, typer.Option("--out", metavar="PLAN", help="Write the plan to this file.")]
 Explain = Annotated[
     str | None,
-    typer.Option("--explain", metavar="PARTITION", help="Show why this one goes where it goes, as in orders-3."),
+    typer.Option("--explain", metavar="PARTITION", help="Explain where this partition goes, as in orders-3."),
 ]
-Apply = Annotated[bool, typer.Option("--apply", help="Carry the plan out once it was shown; asks before it does.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Show the plan, ask, then carry it out.")]
 Html = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", help="Draw before and after into a page that needs no network.")
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write a self-contained HTML page with charts of before and after."),
 ]
 
 _EXAMPLES = """asgard thor plan heal
@@ -63,25 +64,25 @@ def plan_(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Plan where replicas are to be; nothing is changed without --apply.
+    """Plan where replicas go; nothing changes without --apply.
 
     \b
     KIND is one of:
-      heal             give the replicas of dead brokers and offline log directories to others
-      drain BROKER…    empty brokers, so that they can be taken away
-      fill BROKER…     give new brokers, or such as came back, their part of the load
-      balance          bring disk, replicas and leaders of all brokers within the tolerance
-      leaders          spread preferred leaders; nothing is copied
-      set-rf TOPIC=N…  give topics another number of replicas
+      heal             move the replicas of dead brokers and offline log directories to others
+      drain BROKER…    empty brokers, so that you can remove them
+      fill BROKER…     give new or returned brokers their share of the load
+      balance          even out disk, replicas and leaders of all brokers, within the tolerance
+      leaders          spread preferred leaders; copies nothing
+      set-rf TOPIC=N…  change the replication factor of topics
       rack-repair      spread the replicas of each partition over the racks
-      undo PLAN        go back to the replicas that a plan found
+      undo PLAN        go back to the placement before a plan
 
-    Exits with 1 where something that was asked for can't be done; it is named, with why and what would help.
+    Exits with 1 if part of the request can't be done; it says what, why, and what would help.
     """
     from asgard.cluster import snapshot_file
 
     if apply and (snapshot or explain):
-        raise WrongUsage("--apply changes a cluster; --snapshot and --explain only look", "Leave one of them out.")
+        raise WrongUsage("--apply changes a cluster; --snapshot and --explain are read-only", "Leave one of them out.")
     make = planner_of(kind, what or ())
     given = limits_of(limits, None if apply and throttle in ("auto", "none") else throttle)
     with snapshot_file.without_collector():
@@ -94,12 +95,12 @@ def plan_(
             from asgard.thor.plan import file as plan_file
 
             plan_file.write(plan, out)
-            console.say(f"the plan is in {out}")
+            console.say(f"plan written to {out}")
         if html is not None:
             from asgard.thor.plan import chart
 
             chart.write(plan, html)
-            console.say(f"before and after are drawn in {html}")
+            console.say(f"charts written to {html}")
         if explain is not None:
             from asgard.thor.plan import explain as explaining
 
@@ -124,7 +125,7 @@ def explain_plan(
     ] = None,
     limits: LimitsPath = None,
 ) -> None:
-    """Show why a plan moves a partition as it does."""
+    """Explain why a plan moves a partition."""
     from asgard.cluster import snapshot_file
     from asgard.thor.plan import explain
     from asgard.thor.plan import file as plan_file
@@ -135,7 +136,7 @@ def explain_plan(
         return
     change = explain.change_of(made, partition)
     if change is None:
-        raise WrongUsage(f"{plan} does not change {partition}", "With --snapshot FILE it is explained all the same.")
+        raise WrongUsage(f"{plan} does not change {partition}", "With --snapshot FILE you get an explanation anyway.")
     _emit_explanation(explain.Explanation(partition, change, ()))
 
 

@@ -19,26 +19,31 @@ from asgard.core.errors import AsgardError, InvalidFile, WrongUsage
 if TYPE_CHECKING:
     from asgard.thor.recipes.model import Recipe
 
-recipe_app = group("Recipes: what is to be done when something happens, from a file.")
+recipe_app = group("Recipes: runbooks as files, run by hand, by schedule or on an event.")
 app.add_typer(recipe_app, name="recipe")
 
-Name = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe by its name, or a file.")]
+Name = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name, or a file.")]
 Folders = Annotated[
     list[Path] | None,
-    typer.Option("--recipes", metavar="DIR", help="A folder with recipes of your own; its names win. May be repeated."),
+    typer.Option(
+        "--recipes",
+        metavar="DIR",
+        help="A folder with your own recipes; they override those that ship with Asgard. Repeatable.",
+    ),
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the recipe, as in --set brokers=3."),
+    typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the recipe, as in --set brokers=3."),
 ]
 LimitsPath = Annotated[
     Path | None,
     typer.Option(
-        "--limits", metavar="FILE", help="A file with `limits:` and `policy:`; else thor.yaml, where there is one."
+        "--limits", metavar="FILE", help="A file with `limits:` and `policy:`; default: thor.yaml, if there is one."
     ),
 ]
 AllowRun = Annotated[
-    bool, typer.Option("--allow-run", help="Let the recipe run programs on this machine (`run`, `notify: command`).")
+    bool,
+    typer.Option("--allow-run", help="Allow the recipe to run programs on this machine (`run`, `notify: command`)."),
 ]
 
 
@@ -102,12 +107,12 @@ def run(
     recipes: Folders = None,
     sets: Sets = None,
     limits: LimitsPath = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
     on_event: Annotated[
-        bool, typer.Option("--on-event", help="Only where an event that triggers it has come since its last run.")
+        bool, typer.Option("--on-event", help="Only if a triggering event came since its last run.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew although an earlier run was cut short, or failed.")
+        bool, typer.Option("--fresh", help="Start over, even if an earlier run was interrupted or failed.")
     ] = False,
     allow_run: AllowRun = False,
     context: Context = None,
@@ -116,10 +121,10 @@ def run(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Run a recipe: its conditions, its steps one after the other, what is to hold afterwards.
+    """Run a recipe: check its conditions, run its steps in order, check the result.
 
-    Exits with 0 where all is done or nothing was to do, 1 where a step failed or has to wait, 75 where the recipe runs already
-    or somebody else changes the cluster. A run that was killed is gone on with.
+    Exits with 0 if all is done or there was nothing to do, 1 if a step failed or has to wait, 75 if the recipe is already running
+    or another command changes the cluster. A killed run continues where it stopped.
     """
     console.current().times = not sys.stderr.isatty()
     from asgard.compose import recipes as composed
@@ -156,12 +161,12 @@ def run(
 def crontab(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RECIPE]…", help="Names or files; by default all that have a schedule or an event."),
+        typer.Argument(metavar="[RECIPE]…", help="Names or files; default: all that have a schedule or an event."),
     ] = None,
     recipes: Folders = None,
     sets: Sets = None,
     schedule: Annotated[
-        str | None, typer.Option("--schedule", metavar="CRON", help="When to run it, as in '0 3 * * sun'.")
+        str | None, typer.Option("--schedule", metavar="CRON", help="Cron schedule, as in '0 3 * * sun'.")
     ] = None,
     limits: LimitsPath = None,
     allow_run: AllowRun = False,
@@ -169,7 +174,7 @@ def crontab(
     bootstrap_server: BootstrapServer = None,
     command_config: CommandConfig = None,
 ) -> None:
-    """Print lines for a crontab: whole paths, the cluster, the answers to questions, and a log for each recipe."""
+    """Print crontab lines: full paths, the cluster, the answers to questions, and a log file per recipe."""
     from asgard.compose import recipes as composed
     from asgard.core import cron, paths
     from asgard.thor.recipes import crontab as tab

@@ -29,7 +29,9 @@ def redrive(
     dlq: Annotated[str, typer.Argument(metavar="TOPIC", help="The dead letter topic.")],
     letters: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PARTITION:OFFSET]...", help="Single dead letters, or 0:17-20; all if none is named."),
+        typer.Argument(
+            metavar="[PARTITION:OFFSET]...", help="PARTITION:OFFSET of dead letters, or a range 0:17-20; default: all."
+        ),
     ] = None,
     key: Keys = None,
     header: HeaderFilters = None,
@@ -37,11 +39,13 @@ def redrive(
     target_header: Annotated[
         list[str] | None,
         typer.Option(
-            "--target-header", metavar="NAME", help="A header that names the topic, before those of Connect and Spring."
+            "--target-header",
+            metavar="NAME",
+            help="Header that names the original topic; takes precedence over those of Connect and Spring.",
         ),
     ] = None,
     max_tries: Annotated[
-        int, typer.Option("--max-tries", metavar="N", min=1, help="Leave what came back so often already.")
+        int, typer.Option("--max-tries", metavar="N", min=1, help="Skip records that came back this often already.")
     ] = 3,
     rate: ByteRate = None,
     records: RecordRate = None,
@@ -53,9 +57,9 @@ def redrive(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Send dead letters back to the topic that their headers name, each exactly once; what can't be sent stays, and is listed.
+    """Send dead letters back to the topic that their headers name, each exactly once. Lists those that can't be sent; they stay.
 
-    A second redrive sends what is new, and what stayed. Exits with 1 where something can't be sent.
+    A second redrive sends what is new, and what stayed. Exits with 1 if a dead letter can't be sent.
     """
     from asgard.journal.store.database import open_journal
     from asgard.kafka import target

@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from asgard.thor.replay.replay import Prepared
 
 Keys = Annotated[
-    list[str] | None, typer.Option("--key", metavar="PATTERN", help="Only records with such a key, as in 'order-1*'.")
+    list[str] | None, typer.Option("--key", metavar="PATTERN", help="Only records whose key matches, as in 'order-1*'.")
 ]
 HeaderFilters = Annotated[
-    list[str] | None, typer.Option("--header", metavar="NAME[=PATTERN]", help="Only records with such a header.")
+    list[str] | None, typer.Option("--header", metavar="NAME[=PATTERN]", help="Only records with this header.")
 ]
 Fields = Annotated[
     list[str] | None,
-    typer.Option("--field", metavar="PATH=PATTERN", help="Only JSON values with such a field, as in '$.country=DE'."),
+    typer.Option("--field", metavar="PATH=PATTERN", help="Only JSON values with this field, as in '$.country=DE'."),
 ]
 ByteRate = Annotated[
     str | None,
     typer.Option(
         "--rate",
         metavar="RATE",
-        help="Bytes a second, as in 20MB/s, or none; else the throttle of the limits (50MB/s).",
+        help="Bytes a second, as in 20MB/s, or none; default: the throttle of the limits (50MB/s).",
     ),
 ]
 RecordRate = Annotated[
-    str | None, typer.Option("--records", metavar="RATE", help="Records a second at most, as in 2000/s.")
+    str | None, typer.Option("--records", metavar="RATE", help="Maximum records a second, as in 2000/s.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
@@ -60,11 +60,13 @@ def replay(
         typer.Option("--to", metavar="TOPIC", help="The target topic; {topic} is the source's name, the default."),
     ] = None,
     to_context: Annotated[
-        str | None, typer.Option("--to-context", metavar="NAME", help="Another cluster to copy to, by its context.")
+        str | None, typer.Option("--to-context", metavar="NAME", help="Context of another cluster to copy to.")
     ] = None,
     to_bootstrap_server: Annotated[
         str | None,
-        typer.Option("--to-bootstrap-server", metavar="HOST:PORT", help="Another cluster without a context."),
+        typer.Option(
+            "--to-bootstrap-server", metavar="HOST:PORT", help="Another cluster to copy to, without a context."
+        ),
     ] = None,
     to_command_config: Annotated[
         str | None,
@@ -86,35 +88,38 @@ def replay(
     rate: ByteRate = None,
     records: RecordRate = None,
     create: Annotated[
-        bool, typer.Option("--create", help="Create target topics that don't exist, as their sources.")
+        bool, typer.Option("--create", help="Create missing target topics with the settings of their sources.")
     ] = False,
     accept_loss: Annotated[
         bool,
-        typer.Option("--accept-loss", help="Go ahead although the target's retention or clock changes what arrives."),
+        typer.Option("--accept-loss", help="Go ahead even if the target's retention or clock changes what arrives."),
     ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Replay once more what was replayed before.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Replay again what was already replayed.")] = False,
     from_archive: Annotated[
         str | None,
         typer.Option(
             "--from-archive",
             metavar="ARCHIVE",
-            help="Bring records back out of an archive, a directory or s3://bucket/prefix, in place of a cluster's topics.",
+            help="Restore records from an archive (a directory or s3://bucket/prefix) instead of copying a cluster's topics.",
         ),
     ] = None,
     endpoint_url: Annotated[
         str | None,
         typer.Option(
-            "--endpoint-url", metavar="URL", help="With --from-archive s3://…: another service than Amazon's."
+            "--endpoint-url",
+            metavar="URL",
+            help="With --from-archive s3://…: endpoint of another S3-compatible service.",
         ),
     ] = None,
     groups: Annotated[
         bool,
         typer.Option(
-            "--groups", help="With --from-archive: set what groups had committed, translated to the new offsets."
+            "--groups",
+            help="With --from-archive: restore the groups' committed offsets, translated to the new offsets.",
         ),
     ] = False,
     skip_damaged: Annotated[
-        bool, typer.Option("--skip-damaged", help="With --from-archive: leave damaged or missing files out.")
+        bool, typer.Option("--skip-damaged", help="With --from-archive: skip damaged or missing files.")
     ] = False,
     dry_run: DryRun = False,
     limits: LimitsPath = None,
@@ -126,9 +131,9 @@ def replay(
 ) -> int:
     """Copy a window of topics to another topic or cluster: each record exactly once, in order, with its key, headers and time.
 
-    Interrupted or killed, the same command goes on where it was; once it is through, it says so and copies nothing. Exits with 1
-    where records were deleted before they could be read. With --from-archive what is missing comes back out of an archive, each file
-    verified before a record of it is copied; exits with 1 where a file is damaged or missing.
+    If it is interrupted or killed, the same command continues; once it is complete, it says so and copies nothing. Exits with
+    1 if records were deleted before they could be read. With --from-archive it restores what is missing from an archive, and
+    verifies each file before it copies from it; exits with 1 if a file is damaged or missing.
     """
     from asgard.journal.store.database import open_journal
     from asgard.kafka import target
@@ -187,7 +192,7 @@ def replay(
 
 @command(app, example="asgard thor replays")
 def replays() -> None:
-    """List replays, redrives and restores that the journal knows: what they copy, how far they are."""
+    """List the replays, redrives and restores in the journal: what they copy, and their progress."""
     from asgard.journal.store.database import open_journal
     from asgard.thor.replay import history
 

@@ -40,9 +40,9 @@ def rewind(
     ] = None,
     like: Annotated[str | None, typer.Option("--like", metavar="GROUP", help="The offsets of another group.")] = None,
     by: Annotated[
-        int | None, typer.Option("--by", metavar="N", help="So many records on, or back where it is negative.")
+        int | None, typer.Option("--by", metavar="N", help="Move by this many records; a negative number goes back.")
     ] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Take back the last rewind of this group.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the last rewind of this group.")] = False,
     topic: Annotated[
         list[str] | None, typer.Option("--topic", metavar="PATTERN", help="Only these topics; * and ? are wild.")
     ] = None,
@@ -53,9 +53,9 @@ def rewind(
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
-    """Set where a consumer group goes on reading. Shows what it would read again or skip; the way back is recorded.
+    """Set the offsets of a consumer group. Shows what it would read again or skip, and records the old offsets for --undo.
 
-    Refused while the group is active. Works for groups of the classic and of the new protocol.
+    Refused while the group is active. Works for groups of the classic and the new protocol.
     """
     from asgard.journal.store.database import open_journal
     from asgard.kafka import target

@@ -343,5 +343,5 @@ def unreachable(why: str, patience_s: float) -> Unreachable:
     """What to raise where nothing could be committed for so long."""
     return Unreachable(
         f"nothing could be committed for {patience_s:.0f} s (last problem: {why})",
-        "What was committed stays; run the same command again to go on from there.",
+        "What was committed stays; run the same command again to continue from there.",
     )
