@@ -267,7 +267,7 @@ def test_cancel_takes_back_what_a_killed_or_a_running_drain_has_in_flight(
     assert (bench.moving(), bench.throttles()) == (set(), {})
     assert replicas_of(bench.control, topic_name) == before
     assert bench.asgard("thor", "cancel") == 0
-    assert "Nothing is running or half done." in capsys.readouterr().out
+    assert "Nothing is in progress or half done." in capsys.readouterr().out
 
 
 def test_a_broker_that_was_down_when_its_cordon_should_go_is_freed_by_the_next_run_that_sees_it(

@@ -182,7 +182,7 @@ def asgard(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, st
 
 def test_a_plan_is_shown_written_and_explained(cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = asgard(capsys, "thor", "plan", "heal", "--snapshot", "dead.json.gz", "--out", "heal.json")
-    assert (code, "the plan is in heal.json" in err) == (0, True)
+    assert (code, "plan written to heal.json" in err) == (0, True)
     assert "(1.00 of the least possible)" in out
     plan = json.loads((cluster / "heal.json").read_text())
     assert plan["version"] == 1
@@ -230,8 +230,8 @@ def test_what_was_not_met_fails_the_command_and_says_what_would_help(
         (["set-rf"], "set-rf needs to know which topics"),
         (["undo"], "undo takes one plan"),
         (["undo", "nope.json"], "nope.json: can't be read"),
-        (["heal", "--bootstrap-server", "127.0.0.1:1"], "--snapshot is in place of a cluster"),
-        (["heal", "--window", "10s"], "--snapshot is in place of a cluster"),
+        (["heal", "--bootstrap-server", "127.0.0.1:1"], "--snapshot replaces the cluster"),
+        (["heal", "--window", "10s"], "--snapshot replaces the cluster"),
         (["heal", "--throttle", "0"], "allowed is a rate above 0"),
     ],
 )
