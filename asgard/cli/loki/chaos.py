@@ -188,9 +188,9 @@ def run(
 ) -> int:
     """Run an experiment: check the steady state, inject the faults, check again. However it ends, everything is undone.
 
-    Exits with 0 where the steady state held, 1 where it did not, a rollback failed, or an abort condition ended the run, 4 where the blast radius
-    would have been too large, 75 where the cluster is being changed or healed. A run that was killed is cleaned up after by the
-    next command that changes things.
+    Exits with 0 if the steady state held, 1 if it did not, a rollback failed, or an abort condition ended the run, 4 if the blast radius
+    would be too large, 75 if another command changes or heals the cluster. If a run is killed, the next command that
+    changes things cleans up after it.
     """
     from asgard.compose import chaos
     from asgard.kafka import target

@@ -50,23 +50,21 @@ def run(
     ] = False,
     partitions: Annotated[int | None, _flag("--partitions", "N", "Of the scratch topic.")] = None,
     replication: Annotated[int | None, _flag("--replication", "N", "Of the scratch topic.")] = None,
-    rate: Annotated[str | None, _flag("--rate", "RATE", "Records a second (open loop); else full speed.")] = None,
-    duration: Annotated[str | None, _flag("--duration", "TIME", "How long is sent; 30s by default.")] = None,
-    records: Annotated[int | None, _flag("--records", "N", "Records in all, at most.")] = None,
+    rate: Annotated[str | None, _flag("--rate", "RATE", "Records a second (open loop); default: full speed.")] = None,
+    duration: Annotated[str | None, _flag("--duration", "TIME", "How long to send; default: 30s.")] = None,
+    records: Annotated[int | None, _flag("--records", "N", "Maximum number of records.")] = None,
     warm_up: Annotated[
         str | None,
         _flag(
             "--warm-up",
             "TIME",
-            "At the beginning, sent and checked but not measured; by default a fifth of the time, at most 5s. 0s: none.",
+            "Warm-up: sent and checked, but not measured; default: a fifth of the duration, at most 5s; 0s: none.",
         ),
     ] = None,
-    producers: Annotated[int | None, _flag("--producers", "N", "By default one a worker.")] = None,
-    consumers: Annotated[
-        int | None, _flag("--consumers", "N", "In one group of the run's own; none by default.")
-    ] = None,
-    size: Annotated[str | None, _flag("--size", "SIZE", "Of a value, as in 1KiB (the default).")] = None,
-    events: Annotated[str | None, _flag("--events", "KIND", "Realistic values in place of a size: rides.")] = None,
+    producers: Annotated[int | None, _flag("--producers", "N", "Default: one per worker.")] = None,
+    consumers: Annotated[int | None, _flag("--consumers", "N", "Consumers, all in one group; default: none.")] = None,
+    size: Annotated[str | None, _flag("--size", "SIZE", "Size of a value; default: 1KiB.")] = None,
+    events: Annotated[str | None, _flag("--events", "KIND", "Realistic values instead of a size: rides.")] = None,
     payload: Annotated[
         str | None, _flag("--payload", "FILE", "Send these records in turn, in the format of `heimdall peek --json`.")
     ] = None,
