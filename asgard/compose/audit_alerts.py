@@ -1,4 +1,4 @@
-"""An audit's losses as alerts in the journal, so that a recipe can bring back what is missing with no person in between.
+"""An audit's losses as alerts in the journal. A recipe answers them and brings back what is missing.
 
 One alert for each audit and topic: `heimdall.alert.raised` where closed windows of the last day lack records in the topic, again when more
 are missing, and `heimdall.alert.cleared` once every one of them has come. Its data has `topic` (where the records are missing), `from` and

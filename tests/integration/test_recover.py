@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from asgard.journal.store.database import open_journal
 from asgard.kafka import admin
 from asgard.kafka.model import ConfigChange, Move, NewTopic
 from asgard.kafka.throttle import RATES, REPLICAS
+from asgard.thor import coordinator
 from tests.harness import AckedProducer
 
 MOVER = """
@@ -165,3 +168,28 @@ def lifted(control):
 
 def throttled(control):
     return set(RATES) & set(control.broker_configs(""))
+
+
+def test_the_coordinator_that_a_killed_recipe_had_moved_is_put_back(home, secured_cluster, topic_name):
+    contexts.put(replace(contexts.load().pick("tried"), protected=False))
+    group = f"g-{topic_name}"
+    with admin.connect(secured_cluster.connection) as control:
+        control.create_topics([NewTopic(topic_name, 1, 1)])
+        control.commit_offsets("another", {(topic_name, 0): 0})
+        before = coordinator.find(control, group).replicas
+        recipe = ["recipe", "run", "stuck-group", "--set", f"group={group}", "--context", "tried", "--yes"]
+        command = [str(Path(sys.executable).with_name("asgard")), "thor", *recipe]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            until = time.monotonic() + 90
+            while coordinator.find(control, group).replicas == before:  # no member of the group will ever come
+                assert process.poll() is None and time.monotonic() < until, process.communicate()
+                time.sleep(0.05)
+            process.kill()
+            process.communicate()
+        assert set(coordinator.find(control, group).replicas) == set(before)
+        with open_journal() as journal:
+            assert [u.operation.kind for u in operations.unfinished(journal) if u.abandoned] == [coordinator.KIND]
+        assert main(["recover", "--yes"]) == 0
+        assert coordinator.find(control, group).replicas == before
+        with open_journal() as journal:
+            assert operations.unfinished(journal) == []

@@ -16,6 +16,7 @@ from asgard.journal import events
 from asgard.journal.store.database import open_journal
 from asgard.kafka import data
 from asgard.kafka.admin import connect
+from asgard.kafka.ports import ControlPlane
 from asgard.thor.archive import read, storage, verify
 from tests.harness import RealCluster
 from tests.harness.archives import Desk, aborted, in_order, seen, written
@@ -94,6 +95,33 @@ def test_an_archive_that_is_killed_again_and_again_holds_each_record_once(
     verdict = verify.verify(storage.open_storage(str(tmp_path / "a")))
     assert (verdict.damaged, verdict.strays) == ([], [])
     assert not [path for path in (tmp_path / "a" / ".incomplete").iterdir() if any(path.glob("*.avro"))]
+
+
+def test_a_restore_that_is_killed_twice_brings_each_record_once(desk: Desk, topic_name: str, tmp_path: Path) -> None:
+    connection, back = desk.cluster.connection, f"{topic_name}.back"
+    sent = written(connection, topic_name, 20_000)
+    desk.run("archive", "run", topic_name, "--to", tmp_path / "a", "--roll-size", "200KiB")
+    restore = ("replay", topic_name, "--from-archive", tmp_path / "a", "--to", back, "--create", "--yes")
+    with connect(connection) as control:
+        for beyond in (3000, 9000):
+            process = desk.start(*restore, "--rate", "400KB/s")
+            until = time.monotonic() + 60
+            while _held(control, back) <= beyond:
+                assert process.poll() is None and time.monotonic() < until, process.communicate()
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            assert process.returncode == -signal.SIGKILL
+    assert 0 < desk.run(*restore)["records"] <= 20_000
+    assert seen(connection, back) == in_order(sent)
+    assert desk.run(*restore)["records"] == 0
+
+
+def _held(control: ControlPlane, topic: str) -> int:
+    """Offsets of a topic, 0 where it does not exist yet."""
+    topics = control.topics([topic])
+    keys = [(topic, p.partition) for p in topics[topic].partitions if p.leader >= 0] if topics else []
+    return sum(o.end for o in control.offsets(keys).values()) if keys else 0
 
 
 def test_processes_share_a_topic_and_the_former_owner_of_a_partition_adds_nothing(

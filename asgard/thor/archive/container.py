@@ -94,11 +94,13 @@ class Container:
 
     def append(self, messages: list[Any]) -> None:
         """Add messages of confluent-kafka, all of this partition and in order."""
-        block, most = self._block, self._block_bytes
-        add = block.add
-        for message in messages:
-            add(message)
-            if block.bytes >= most:
+        block, at = self._block, 0
+        each = max(1, sum(map(len, messages)) // len(messages) + 16)
+        while at < len(messages):
+            few = messages[at : at + max(1, (self._block_bytes - block.bytes) // each)]
+            block.add(few)
+            at += len(few)
+            if block.bytes + each > self._block_bytes:
                 self._close_block()
         self.records += len(messages)
         self.end = messages[-1].offset() + 1

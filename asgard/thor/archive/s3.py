@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import os
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -52,7 +53,9 @@ class Bucket:
                 from botocore.config import Config
             except ImportError as error:
                 raise AsgardError("archives in S3 need boto3", "pip install 'asgard-kafka[aws,archive]'") from error
-            retries = {"max_attempts": TRIES, "mode": "standard"}
+            retries: dict[str, Any] = {"mode": "standard"}
+            if "AWS_MAX_ATTEMPTS" not in os.environ:
+                retries["max_attempts"] = TRIES
             config = Config(connect_timeout=CONNECT_S, read_timeout=self._read_s, retries=retries)
             with self._told():
                 # A session of its own: boto3's common one keeps credentials that it saw first.

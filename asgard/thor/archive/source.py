@@ -126,9 +126,12 @@ class Batches:
 def by_partition(messages: Collection[Any]) -> dict[Key, list[Any]]:
     """Messages by their partition, in order; errors are left out."""
     found: dict[Key, list[Any]] = {}
-    for message in messages:
-        if message.error() is None:
-            found.setdefault((message.topic(), message.partition()), []).append(message)
+    good = [m for m in messages if m.error() is None]
+    keys = [(m.topic(), m.partition()) for m in good]
+    if keys and keys.count(keys[0]) == len(keys):
+        return {keys[0]: good}
+    for key, message in zip(keys, good, strict=True):
+        found.setdefault(key, []).append(message)
     return found
 
 

@@ -31,6 +31,9 @@ class Message:
     of_value: bytes | None
     of_headers: list[tuple[str, bytes | None]] | None
 
+    def __len__(self) -> int:
+        return len(self.of_value or b"")
+
     def offset(self) -> int:
         return self.at
 
