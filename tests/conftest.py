@@ -6,9 +6,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from asgard.core import paths
 from tests.harness import leaked_processes, postgres
+
+# How long a case takes is the machine's business: a busy one would fail properties that hold.
+settings.register_profile("asgard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("asgard")
 
 
 @pytest.fixture(scope="session", autouse=True)
