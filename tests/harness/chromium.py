@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -81,3 +82,19 @@ def write(directory: Path, name: str, html: str) -> str:
     path = directory / f"{name}.html"
     path.write_text(html, encoding="utf-8")
     return path.as_uri()
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """The application on a free port of this machine; its address."""
+    from werkzeug.serving import make_server
+
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

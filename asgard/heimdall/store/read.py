@@ -152,6 +152,14 @@ class Store:
                 found.append(TopicPoint(start, level, int(arrays["t_records"][i]), int(arrays["c_samples"][0])))
         return found
 
+    def arrivals(self, since: float, until: float, points: int = POINTS) -> list[TopicPoint]:
+        """Records of all topics together that arrived, by period."""
+        level = _level(since, until, points)
+        return [
+            TopicPoint(start, level, int(arrays["t_records"].sum()), int(arrays["c_samples"][0]))
+            for start, arrays in self._periods(level, since, until)
+        ]
+
     def topics(self, since: float, until: float, points: int = POINTS) -> dict[str, int]:
         """Topic to the records that arrived in that time."""
         total: dict[str, int] = {}

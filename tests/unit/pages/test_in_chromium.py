@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import pytest
 
 from asgard.core.pages.parts import Cell, Chart, Column, Field, Link, Mark, Notice, Section, Series, Table, Verdict
 from asgard.core.pages.render import install, render
-from tests.harness.chromium import SCHEMES, SIZES, browser, opened, write
+from tests.harness.chromium import SCHEMES, SIZES, browser, opened, serving, write
 from tests.unit.pages.test_pages import EVIL, everything
 
 LONG = "orders." + "x" * 242
@@ -172,19 +170,3 @@ def test_a_live_table_keeps_how_it_is_sorted_and_filtered(chromium: Any) -> None
         assert seen.page.get_by_role("searchbox").input_value() == "group-1"
         assert seen.page.evaluate("document.activeElement.textContent") == "lag", "the focus stays, too"
         assert len(rows(seen.page)) == 11 and seen.complaints == []
-
-
-@contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """The application on a free port of this machine; its address."""
-    from werkzeug.serving import make_server
-
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

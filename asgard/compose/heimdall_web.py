@@ -1,0 +1,84 @@
+"""What Heimdall's pages are made from: a watch on a cluster, its store, the journal, and days that were counted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from asgard.compose import heimdall
+from asgard.compose.heimdall import Watch
+
+if TYPE_CHECKING:
+    from asgard.heimdall.alerts.model import State
+    from asgard.heimdall.picture import Picture
+    from asgard.heimdall.report.day import Day
+    from asgard.heimdall.settings import Settings
+    from asgard.heimdall.store.read import Store
+    from asgard.journal.events import Event
+
+FRESH_S = 300.0
+"""So long a day that was counted is shown again; one that was counted well after its end stays."""
+SETTLED_S = 6 * 3600.0
+DAYS = 40
+
+
+class Site:
+    """A `heimdall.web.source.Source` of a watch."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._days: dict[tuple[date, str], Day] = {}
+        self._counting = threading.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        return self._watch.settings
+
+    @property
+    def picture(self) -> Picture | None:
+        return self._watch.picture
+
+    @property
+    def problem(self) -> str:
+        return self._watch.problem
+
+    def history(self) -> Store:
+        """The store of the cluster."""
+        from asgard.heimdall.store.read import Store
+
+        return Store(self._watch.store, self._cluster_id())
+
+    def events(self, since: float) -> list[Event]:
+        """The journal's events."""
+        from asgard.journal import events
+
+        return events.read(self._watch.journal, events.Filter(since=since))
+
+    def raised(self) -> Sequence[State]:
+        """The alerts that are raised."""
+        from asgard.heimdall.alerts import store
+
+        return store.raised(self._watch.alerts, self._cluster_id())
+
+    def day(self, day: date, tz: ZoneInfo) -> Day:
+        """A day, counted anew where it may have changed; one at a time, as it asks much of the cluster."""
+        with self._counting:
+            found = self._days.get((day, tz.key))
+            now = self._watch.journal.host_clock()
+            if found is not None and (found.made_at > found.end + SETTLED_S or now - found.made_at < FRESH_S):
+                return found
+            made = heimdall.daily(
+                self._watch.target, day, tz, owners=self.settings.owners, thresholds=self.settings.thresholds
+            )
+            while len(self._days) >= DAYS:
+                self._days.pop(next(iter(self._days)))
+            self._days[day, tz.key] = made
+            return made
+
+    def _cluster_id(self) -> str:
+        picture = self._watch.picture
+        assert picture is not None, "pages ask for history once there is a picture"
+        return picture.cluster_id

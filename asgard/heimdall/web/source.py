@@ -1,0 +1,44 @@
+"""What the pages are made from. `compose` has the real one; a test has its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import date
+    from zoneinfo import ZoneInfo
+
+    from asgard.heimdall.alerts.model import State
+    from asgard.heimdall.picture import Picture
+    from asgard.heimdall.report.day import Day
+    from asgard.heimdall.settings import Settings
+    from asgard.heimdall.store.read import Store
+    from asgard.journal.events import Event
+
+
+class Source(Protocol):
+    """A cluster that is watched. Called by several threads at a time."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def picture(self) -> Picture | None:
+        """The last picture; None before the first."""
+
+    @property
+    def problem(self) -> str:
+        """Why the last look failed; empty where it did not."""
+
+    def history(self) -> Store:
+        """The store of this cluster; `picture` is there."""
+
+    def events(self, since: float) -> list[Event]:
+        """The journal's events since then, oldest first."""
+
+    def raised(self) -> Sequence[State]:
+        """The alerts that are raised."""
+
+    def day(self, day: date, tz: ZoneInfo) -> Day:
+        """The daily report's day; may take seconds."""
