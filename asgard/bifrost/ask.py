@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from asgard.core.schema.bifrost import RequestFile
+if TYPE_CHECKING:
+    from asgard.core.schema.bifrost import RequestFile
 
 Operation = Literal["consume", "produce"]
 RequestKind = Literal["topic", "user", "access", "change", "delete", "bundle"]

@@ -41,6 +41,16 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Edge:
+    """A step of lineage: data goes from a topic through a user into another one. None at the end where it comes from or goes to."""
+
+    source: str | None
+    user: str
+    team: str | None
+    target: str | None
+
+
+@dataclass(frozen=True)
 class Mine:
     """What a person's teams have, and what waits for this person."""
 
@@ -108,14 +118,35 @@ def _users_of(
     held: list[tuple[str, GrantRow]], topic: str
 ) -> tuple[list[tuple[str, str | None]], list[tuple[str, str | None]]]:
     def using(field: str) -> list[tuple[str, str | None]]:
-        return [
-            (g.user, g.team)
-            for _, g in held
-            if g.field == field
-            and (g.name == topic or (g.name[-1:] in ".-_*" and topic.startswith(g.name.removesuffix("*"))))
-        ]
+        return [(g.user, g.team) for _, g in held if g.field == field and _covers(g.name, topic)]
 
     return using("consume"), using("produce")
+
+
+def lineage(held: list[GrantRow], topic: str) -> tuple[Edge, ...]:
+    """What feeds a topic and what it feeds, as grants tell: a user that reads one and writes the other may carry data between them.
+
+    Pure. Permissions say what can flow, not what does.
+    """
+    reads: dict[str, list[str]] = {}
+    writes: dict[str, list[str]] = {}
+    teams = {grant.user: grant.team for grant in held}
+    for grant in held:
+        if grant.field != "groups":
+            (reads if grant.field == "consume" else writes).setdefault(grant.user, []).append(grant.name)
+    found: list[Edge] = []
+    for user in sorted(teams):
+        if any(_covers(name, topic) for name in writes.get(user, ())):
+            sources: list[str | None] = [name for name in reads.get(user, ()) if not _covers(name, topic)]
+            found += [Edge(name, user, teams[user], topic) for name in (sources or [None])]
+        if any(_covers(name, topic) for name in reads.get(user, ())):
+            targets: list[str | None] = [name for name in writes.get(user, ()) if not _covers(name, topic)]
+            found += [Edge(topic, user, teams[user], name) for name in (targets or [None])]
+    return tuple(found)
+
+
+def _covers(name: str, topic: str) -> bool:
+    return name == topic or (name[-1:] in ".-_*" and topic.startswith(name.removesuffix("*")))
 
 
 @dataclass(frozen=True)

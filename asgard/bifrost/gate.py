@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from asgard.bifrost import identity, read
 from asgard.bifrost.authorise import Action, What, authorise
-from asgard.bifrost.policy.read import policy as read_policy
-from asgard.bifrost.policy.rules import Policy
 from asgard.bifrost.teams import Actor, Directory, Environment
 from asgard.core import paths
 from asgard.core.database import Database
 from asgard.core.errors import Refused, WrongUsage
+
+if TYPE_CHECKING:
+    from asgard.bifrost.ask import Ask
+    from asgard.bifrost.policy.rules import Policy
 
 FILE_VARIABLE = "ASGARD_BIFROST"
 
@@ -31,14 +34,22 @@ class Denied(Refused):
 
 @dataclass(frozen=True)
 class Bifrost:
-    """An open Bifrost. Safe to use from several threads."""
+    """An open Bifrost. Safe to use from several threads.
+
+    `losses` says which records a request would delete; whoever can reach the cluster gives it. Without it no request may delete any.
+    """
 
     directory: Directory
     store: Database
+    losses: Callable[[Bifrost, Actor, Ask], list[dict[str, Any]]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @cached_property
     def policy(self) -> Policy:
         """Read once, when it is first asked for."""
+        from asgard.bifrost.policy.read import policy as read_policy
+
         return read_policy(self.directory.policy, self.directory)
 
     def environment(self, name: str | None) -> Environment:

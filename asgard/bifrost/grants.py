@@ -5,6 +5,9 @@ Each change is one transaction that also marks the environment, so that the next
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 
 from asgard.bifrost import life, notices
@@ -133,6 +136,63 @@ def remind(gate: Bifrost) -> int:
                 connection.execute(sa.update(tables.grants).where(_g.id == grant.id).values(reminded=due.days))
                 count += 1
     return count
+
+
+def watched(connection: sa.engine.Connection, environment: str, held: Iterable[GrantRow]) -> life.Watched:
+    """What is known of reads in an environment: looks of `bifrost tick`, and who has consumer groups."""
+    since = rows.value(connection, f"reads-since:{environment}")
+    return life.Watched(None if since is None else float(since), frozenset(g.user for g in held if g.field == "groups"))
+
+
+def dormant(gate: Bifrost, held: list[Placed], days: float) -> tuple[list[Placed], list[Placed]]:
+    """Of these grants: those that nobody used for so long, and the read grants of which Kafka can't tell."""
+    now = gate.store.time()
+    unused, unknown = [], []
+    with gate.store.read() as connection:
+        seen = {e: watched(connection, e, rows.grants(connection, environment=e)) for e in {e for e, _ in held}}
+    for environment, grant in held:
+        answer = life.dormant(grant, now, days, seen[environment])
+        if answer:
+            unused.append((environment, grant))
+        elif answer is None and grant.field == "consume":
+            unknown.append((environment, grant))
+    return unused, unknown
+
+
+def end_unused(gate: Bifrost, environment: str) -> tuple[list[GrantRow], list[GrantRow]]:
+    """Tell teams of access that nobody uses, and withdraw what was told long enough ago; both lists."""
+    rule = gate.directory.dormant
+    if rule is None:
+        return [], []
+    told, gone = [], []
+    with gate.store.write() as connection:
+        now = gate.store.now(connection)
+        held = rows.grants(connection, environment=environment)
+        name = f"noticed:{environment}"
+        before: dict[str, float] = json.loads(rows.value(connection, name) or "{}")
+        noticed = {g.id: before[g.id] for g in held if g.id in before}
+        for due in life.unused(held, noticed, rule, watched(connection, environment, held), now):
+            grant = due.grant
+            mine = sa.update(tables.grants).where(_g.id == grant.id)
+            if due.what == "used":
+                del noticed[grant.id]
+                connection.execute(mine.where(_g.state == "noticed").values(state="active"))
+            elif due.what == "notice":
+                noticed[grant.id] = now
+                connection.execute(mine.where(_g.state == "active").values(state="noticed"))
+                text = (
+                    f"nobody has read {grant.name} ({environment}) as {grant.user} for {format_duration(now - due.since)}. "
+                    f"The access goes in {format_duration(rule.notice_s)}, unless it is used."
+                )
+                key = f"{grant.id}:{now:.0f}"
+                notices.tell(connection, gate.directory, grant.team or "", "dormant", key, text, now)
+                told.append(grant)
+            else:
+                gone.append(grant)
+        rows.set_value(connection, name, json.dumps(noticed))
+    if gone:
+        _end(gate, environment, gone, "was withdrawn: nobody used it, and nobody objected to the notice")
+    return told, gone
 
 
 def leaver(gate: Bifrost, who: Actor, person: str) -> list[Placed]:

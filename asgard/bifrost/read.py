@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asgard.bifrost.ask import Ask, of_file
-from asgard.bifrost.teams import Budget, Channel, Costs, Directory, Environment, Mail, Member, Provider, Team
+from asgard.bifrost.teams import Budget, Channel, Costs, Directory, Dormancy, Environment, Mail, Member, Provider, Team
 from asgard.core import yaml
 from asgard.core.document import Document
 from asgard.core.errors import InvalidFile, Problem, WrongUsage
@@ -60,6 +60,7 @@ def directory(path: Path) -> Directory:
         costs=Costs(file.costs.storage, file.costs.partition, file.costs.currency),
         mail=mail,
         provider=provider,
+        dormant=None if file.dormant is None else Dormancy(file.dormant.after, file.dormant.notice),
         pending_s=file.pending,
         overlap_s=file.overlap,
         retries=file.retries,
@@ -73,7 +74,7 @@ def _review(file: BifrostFile, document: Document, placed: list[Placed]) -> Iter
         if environment.name in [e.name for e in file.environments[:i]]:
             yield document.problem(("environments", i, "name"), f"is {environment.name!r} again; allowed is each once")
     teams: set[str] = set()
-    spaces: dict[str, str] = {}
+    placed_at: dict[str, tuple[str, Document, tuple[str | int, ...]]] = {}
     os_users: dict[str, str] = {}
     for entry, where, index in placed:
         if entry.name in teams:
@@ -83,10 +84,9 @@ def _review(file: BifrostFile, document: Document, placed: list[Placed]) -> Iter
             loc = ("teams", index, "namespaces", j)
             if not prefix.endswith((".", "-", "_")):
                 yield where.problem(loc, f"is {prefix!r}; allowed is a prefix that ends in '.', '-' or '_'")
-            for other, owner in spaces.items():
-                if owner != entry.name and (other.startswith(prefix) or prefix.startswith(other)):
-                    yield where.problem(loc, f"is {prefix!r}, which overlaps {other!r} of team {owner}")
-            spaces[prefix] = entry.name
+            placed_at.setdefault(prefix, (entry.name, where, loc))
+            if (owner := placed_at[prefix][0]) != entry.name:
+                yield where.problem(loc, f"is {prefix!r}, which overlaps {prefix!r} of team {owner}")
         names = [m.name for m in entry.members]
         for j, approver in enumerate(entry.approvers):
             if approver not in names:
@@ -96,6 +96,16 @@ def _review(file: BifrostFile, document: Document, placed: list[Placed]) -> Iter
             yield from _same_person(os_users, member, where, ("teams", index, "members", j))
             if member.name in names[:j]:
                 yield where.problem(("teams", index, "members", j, "name"), f"is {member.name!r} again")
+    # Sorted, a prefix stands right before those that begin with it.
+    above: list[str] = []
+    for prefix in sorted(placed_at):
+        while above and not prefix.startswith(above[-1]):
+            above.pop()
+        owner, where, place = placed_at[prefix]
+        for other in above:
+            if placed_at[other][0] != owner:
+                yield where.problem(place, f"is {prefix!r}, which overlaps {other!r} of team {placed_at[other][0]}")
+        above.append(prefix)
     for key in ("data_engineers", "auditors"):
         for j, person in enumerate(getattr(file, key)):
             yield from _same_person(os_users, person, document, (key, j))

@@ -5,7 +5,9 @@ Policy is judged and the request written in one transaction, so that no two requ
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -59,9 +61,15 @@ def weigh(gate: Bifrost, who: Actor, ask: Ask) -> Judgement:
         return judge(gate.policy, ask, world_of(gate, connection, ask, who))
 
 
-def submit(gate: Bifrost, who: Actor, ask: Ask, *, draft: bool = False) -> Submitted:
-    """Write a request with policy's answer: approved, pending or rejected. A token that was used gives its request again."""
+def submit(
+    gate: Bifrost, who: Actor, ask: Ask, *, draft: bool = False, losses: Sequence[Mapping[str, Any]] | None = None
+) -> Submitted:
+    """Write a request with policy's answer: approved, pending or rejected. A token that was used gives its request again.
+
+    `losses`: which records it would delete, else the gate is asked. Only what is named here may be deleted when it is carried out.
+    """
     ask = completed(gate, who, ask)
+    lost = _lost(gate, who, ask) if losses is None else losses
     policy = gate.policy
     with gate.store.write() as connection:
         now = gate.store.now(connection)
@@ -74,7 +82,7 @@ def submit(gate: Bifrost, who: Actor, ask: Ask, *, draft: bool = False) -> Submi
             ask,
             requester=who.name,
             state=state,
-            judgement=judged.document(),
+            judgement={**judged.document(), "losses": list(lost)},
             by=judged.by if state == "pending" else (),
             usage=judged.usage,
             now=now,
@@ -86,14 +94,20 @@ def submit(gate: Bifrost, who: Actor, ask: Ask, *, draft: bool = False) -> Submi
     return Submitted(request, judged)
 
 
-def submit_draft(gate: Bifrost, who: Actor, request_id: str) -> Submitted:
+def _lost(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
+    return [] if gate.losses is None else gate.losses(gate, who, ask)
+
+
+def submit_draft(gate: Bifrost, who: Actor, request_id: str, *, losses: Sequence[Mapping[str, Any]] = ()) -> Submitted:
     """Send a draft off: it is judged as the world is now."""
+    draft, _ = view(gate, who, request_id)
+    lost = _lost(gate, who, draft.ask) if losses is None else losses
     with gate.store.write() as connection:
         now = gate.store.now(connection)
         request = _mine(connection, who, request_id, "request.retry")
         judged = judge(gate.policy, request.ask, world_of(gate, connection, request.ask, who))
         state = _state_of(judged)
-        u, document = judged.usage, judged.document()
+        u, document = judged.usage, {**judged.document(), "losses": list(lost)}
         request = stored.move(
             connection, request, state, actor=who.name, now=now, reason=judged.sentence, by=_json(judged.by),
             judgement=_json(document), partitions=u.partitions, storage=u.storage, throughput=u.throughput, users=u.users,

@@ -115,6 +115,14 @@ class Provider:
 
 
 @dataclass(frozen=True)
+class Dormancy:
+    """Unused access is noticed after `after_s`, and withdrawn `notice_s` later."""
+
+    after_s: float = 90 * 86400.0
+    notice_s: float = 14 * 86400.0
+
+
+@dataclass(frozen=True)
 class Actor:
     """A person as authorisation sees one: a name, the team roles, and the roles over all teams."""
 
@@ -149,6 +157,7 @@ class Directory:
     costs: Costs = Costs()
     mail: Mail | None = None
     provider: Provider | None = None
+    dormant: Dormancy | None = None
     pending_s: float = 14 * 86400.0
     overlap_s: float = 86400.0
     retries: int = 5

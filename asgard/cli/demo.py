@@ -43,6 +43,11 @@ def _rows(report: Report) -> list[list[object]]:
     return [
         ["brokers, topics, users", f"{report.brokers}, {report.topics}, {report.users}"],
         ["from nothing to ready", format_duration(report.up_s)],
+        [
+            f"team {report.asked.team} asked for {report.asked.topic}",
+            f"usable after {format_duration(report.asked.seconds)}",
+        ],
+        ["  a stranger writing to it", report.asked.stranger],
         ["records acknowledged (acks=all)", f"{report.acknowledged:,} of {report.sent:,}"],
         ["written at", f"{report.written_per_s:,.0f} records/s"],
         *(row for healing in report.healings for row in _healing(healing)),

@@ -5,8 +5,8 @@ and the portal call; each takes the open `Bifrost` and the person who acts.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from asgard.bifrost import service
 from asgard.bifrost.ask import Ask
@@ -22,7 +22,12 @@ from asgard.compose import bifrost_queue, bifrost_stack
 from asgard.compose.bifrost_queue import Applied, apply_queue
 from asgard.core.errors import AsgardError, Busy
 
-__all__ = ["Applied", "Preview", "apply_queue", "carried_out", "decide", "preview", "submit", "weigh"]
+if TYPE_CHECKING:
+    from asgard.odin.lifecycle.apply import Outcome
+
+__all__ = [
+    "Applied", "Preview", "apply_queue", "carried_out", "decide", "losses", "preview", "send_draft", "submit", "weigh",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,39 @@ def preview(gate: Bifrost, who: Actor, ask: Ask) -> Preview:
 
 
 def _changes(gate: Bifrost, who: Actor, ask: Ask) -> tuple[str, ...]:
+    from asgard.odin.lifecycle import display
+
+    outcome = _outcome(gate, who, ask)
+    lines = [line for step in display.changes(outcome.result) for line in display.block(step)]
+    lines += [display.loss_sentence(loss) for loss in outcome.losses]
+    lines += [f"{failure.name}: {failure.message}" for failure in outcome.result.errors]
+    return tuple(lines)
+
+
+def losses(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
+    """The records that a request would delete, by topic, with a `sentence` each; only topics that it names itself.
+
+    They are kept with the request: who approves it sees them, and Odin may delete the records of these topics only.
+    """
+    from asgard.odin.lifecycle import display
+
+    named = {d.name for d in ask.deletions if d.what == "topic"}
+    named |= {c.topic for c in ask.changes if c.retention_ms is not None or c.config}
+    if not named:
+        return []
+    try:
+        # Of what is denied nothing is told: it may be another team's.
+        if weigh(gate, who, ask).outcome == "deny":
+            return []
+        found = [loss for loss in _outcome(gate, who, service.completed(gate, who, ask)).losses if loss.topic in named]
+    except (AsgardError, KeyError):
+        return []  # what nobody could look at is allowed by nobody: Odin refuses it later
+    return [{**asdict(loss), "sentence": display.loss_sentence(loss)} for loss in found]
+
+
+def _outcome(gate: Bifrost, who: Actor, ask: Ask) -> Outcome:
     from asgard.compose.settle import leftovers
-    from asgard.odin.lifecycle import apply, display
+    from asgard.odin.lifecycle import apply
     from asgard.odin.lifecycle.options import Options
 
     where = gate.environment(ask.environment)
@@ -71,17 +107,22 @@ def _changes(gate: Bifrost, who: Actor, ask: Ask) -> tuple[str, ...]:
     how = Granting("preview", who.name, gate.policy.version, time.time(), new_id, gate.directory.owner_of)
     carry_out(desired, ask, how)
     text = bifrost_stack.part_text(gate, where, bifrost_stack.stack_spec(where, part=""), desired)
-    outcome = apply.preview(bifrost_stack.stack_spec(where, part=text), Options(), leftovers())
-    lines = [line for step in display.changes(outcome.result) for line in display.block(step)]
-    lines += [display.loss_sentence(loss) for loss in outcome.losses]
-    lines += [f"{failure.name}: {failure.message}" for failure in outcome.result.errors]
-    return tuple(lines)
+    return apply.preview(bifrost_stack.stack_spec(where, part=text), Options(), leftovers())
 
 
-def submit(gate: Bifrost, who: Actor, ask: Ask, *, draft: bool = False) -> Submitted:
-    """Write a request down with policy's answer."""
+def submit(
+    gate: Bifrost, who: Actor, ask: Ask, *, draft: bool = False, known: list[dict[str, Any]] | None = None
+) -> Submitted:
+    """Write a request down with policy's answer. `known`: what `losses` said of it, where it was asked already."""
     bifrost_stack.sync(gate, gate.environment(ask.environment))
-    return service.submit(gate, who, ask, draft=draft)
+    return service.submit(gate, who, ask, draft=draft, losses=losses(gate, who, ask) if known is None else known)
+
+
+def send_draft(gate: Bifrost, who: Actor, request_id: str) -> Submitted:
+    """Send a draft off: policy, and what it would delete, are looked at as they are now."""
+    request, _ = service.view(gate, who, request_id)
+    bifrost_stack.sync(gate, gate.environment(request.environment))
+    return service.submit_draft(gate, who, request_id, losses=losses(gate, who, request.ask))
 
 
 def decide(gate: Bifrost, who: Actor, request_id: str, *, approve: bool, reason: str | None = None) -> Request:
@@ -120,6 +161,7 @@ def document(request: Request, judged: Judgement | None = None) -> dict[str, Any
         "approved_by": list(request.approved_by),
         "reason": request.reason,
         "policy": judged.document() if judged is not None else request.judgement,
+        "losses": list(request.losses),
         "created_at": request.created_at,
         "updated_at": request.updated_at,
     }

@@ -1,4 +1,6 @@
-"""The catalogue's live part: what the cluster tells of one topic, which topics nobody uses, and ACLs that exist taken over with an owner."""
+"""The catalogue's live part: what the cluster and Heimdall's store tell of topics, which topics nobody uses, and ACLs that exist taken
+over with an owner.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +8,22 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from asgard.bifrost import catalog, notices
+from asgard.bifrost import grants as given
 from asgard.bifrost.authorise import What, authorise
-from asgard.bifrost.catalog import Entry
+from asgard.bifrost.catalog import Edge, Entry
 from asgard.bifrost.desired import Field, GrantRow, Undo
+from asgard.bifrost.estimate import cost
 from asgard.bifrost.gate import Bifrost, demand
 from asgard.bifrost.store import rows
 from asgard.bifrost.store.requests import new_id
 from asgard.bifrost.teams import Actor, Environment
-from asgard.compose import bifrost_stack
+from asgard.compose import bifrost_measured, bifrost_stack
+from asgard.compose.bifrost_measured import Measured
+
+Source = Literal["heimdall", "looks"]
 
 if TYPE_CHECKING:
     from asgard.kafka.ports import ControlPlane
@@ -24,12 +31,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Live:
-    """A topic as the cluster has it now: records and bytes it holds, and the lag of each group that reads it."""
+    """A topic as the cluster has it now: records and bytes it holds, the lag of each group that reads it, and its lineage.
+
+    `measured` is what Heimdall's store has of it; `cost_per_month` an estimate at the prices of bifrost.yaml.
+    """
 
     entry: Entry
     records: int | None = None
     size_bytes: int | None = None
     lag: dict[str, int] | None = None
+    measured: Measured | None = None
+    lineage: tuple[Edge, ...] = ()
+    cost_per_month: float = 0.0
 
 
 @contextlib.contextmanager
@@ -56,6 +69,7 @@ def topic(gate: Bifrost, who: Actor, name: str, environment: str | None = None) 
         brokers = [b.id for b in control.cluster().brokers if b.state == "up"]
         sizes = control.replica_sizes(brokers)
         groups = control.group_offsets()
+        measured = bifrost_measured.measured(control.cluster().cluster_id, gate.store.time()).get(name)
     lag = {}
     for group, committed in groups.items():
         behind = [offsets[p].end - at for p, at in committed.items() if p in offsets]
@@ -63,22 +77,54 @@ def topic(gate: Bifrost, who: Actor, name: str, environment: str | None = None) 
             lag[group] = sum(max(0, b) for b in behind)
     leaders = {(p.leader, name, p.partition) for p in known.partitions}
     size = sum(bytes_ for key, bytes_ in sizes.items() if key in leaders)
-    return Live(entry, sum(o.records for o in offsets.values()), size, lag)
+    records = sum(o.records for o in offsets.values())
+    return Live(entry, records, size, lag, measured, _lineage(gate, who, entry), _cost(gate, entry))
+
+
+def _lineage(gate: Bifrost, who: Actor, entry: Entry) -> tuple[Edge, ...]:
+    """Only what this person may see: grants of their teams and on their teams' topics."""
+    held = [g for environment, g in given.grants(gate, who) if environment == entry.environment]
+    return catalog.lineage(held, entry.name)
+
+
+def _cost(gate: Bifrost, entry: Entry) -> float:
+    with gate.store.read() as connection:
+        found = rows.topics(connection, entry.environment, names=[entry.name])
+    return round(cost(found[0][1].usage(), gate.directory.costs), 2) if found else 0.0
+
+
+def overview(gate: Bifrost, who: Actor, search: str = "") -> list[tuple[Entry, Measured | None]]:
+    """The catalogue with what Heimdall's store has of each topic, where this person may see who uses it; no cluster is asked."""
+    found = catalog.catalog(gate, who, search)
+    now = gate.store.time()
+    seen = {}
+    for environment in {entry.environment for entry in found}:
+        with gate.store.read() as connection:
+            cluster = rows.value(connection, f"cluster:{environment}")
+        seen[environment] = bifrost_measured.measured(cluster, now)
+    return [
+        (e, seen[e.environment].get(e.name) if authorise(who, "topic.view", What(e.team)).allowed else None)
+        for e in found
+    ]
 
 
 @dataclass(frozen=True)
 class Unused:
-    """A topic that got no record for so many days, and whether a group reads it. `since` is when it was first seen at this offset."""
+    """A topic that got no record for so many days, and whether a group reads it.
+
+    `since` is when its last record came as far as `source` knows: Heimdall's hours, or when it was first seen at this offset.
+    """
 
     entry: Entry
     since: float
     groups: tuple[str, ...]
+    source: Source = "looks"
 
 
 def unused(
     gate: Bifrost, who: Actor, days: float, environment: str | None = None, *, ask_owners: bool = False
 ) -> list[Unused]:
-    """Topics without traffic for so long, as far as looks of `bifrost tick` and this one tell. Owners are asked with `ask_owners`."""
+    """Topics without traffic for so long, as far as Heimdall's hours and looks like this one tell. Owners are asked with `ask_owners`."""
     where = gate.environment(environment)
     demand(who, "catalog.view", What(), "catalogue")
     with _control(where) as control:
@@ -86,6 +132,7 @@ def unused(
         partitions = [(t.name, p.partition) for t in topics.values() if not t.internal for p in t.partitions]
         ends = control.offsets(partitions)
         groups = control.group_offsets()
+        cluster = control.cluster().cluster_id
     totals: dict[str, int] = {}
     for (name, _), offsets in ends.items():
         totals[name] = totals.get(name, 0) + offsets.end
@@ -98,9 +145,14 @@ def unused(
         before = json.loads(rows.value(connection, f"writes:{where.name}") or "{}")
         seen = {n: before[n] if n in before and before[n][0] == t else [t, now] for n, t in totals.items()}
         rows.set_value(connection, f"writes:{where.name}", json.dumps(seen))
+        quiet = bifrost_measured.quiet_since(cluster, now, days)
         found = []
         for _, row in rows.topics(connection, where.name):
-            if row.name not in seen or now - seen[row.name][1] < days * 86400:
+            if row.name not in seen:
+                continue
+            since = seen[row.name][1] if quiet is None else quiet.get(row.name, quiet[""])
+            source: Source = "looks" if quiet is None else "heimdall"
+            if now - since < days * 86400:
                 continue
             if not authorise(who, "topic.view", What(row.team)).allowed:
                 continue
@@ -115,15 +167,13 @@ def unused(
                 row.retention_ms,
                 row.origin,
             )
-            found.append(Unused(entry, seen[row.name][1], tuple(sorted(readers.get(row.name, ())))))
+            found.append(Unused(entry, since, tuple(sorted(readers.get(row.name, ()))), source))
             if ask_owners and row.team:
                 text = (
                     f"topic {row.name} ({where.name}) got no record for {days:g} days. Is it still needed? "
                     f"If not: asgard bifrost request delete {row.name}"
                 )
-                notices.tell(
-                    connection, gate.directory, row.team, "unused", f"{row.name}:{seen[row.name][1]:.0f}", text, now
-                )
+                notices.tell(connection, gate.directory, row.team, "unused", f"{row.name}:{since:.0f}", text, now)
     return found
 
 

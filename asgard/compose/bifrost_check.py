@@ -1,8 +1,8 @@
 """`bifrost check`: what a user may do, proved with its own credentials against the brokers themselves.
 
-Reading is tried for real (a fetch, and the offsets of its groups). Writing puts one small record, with the header `asgard-probe`, into
-topics of the user's own team; of other teams' topics Kafka is asked what the user may do, and nothing is written. A topic that was never
-granted must be refused.
+Reading is tried for real: a fetch, and the offsets of its groups. Writing puts one small record, with the header `asgard-probe`, into
+topics of the user's own team. Nothing is written to other teams' topics, nor with `write=False`: the brokers are asked whether the user
+may write to them, with its own credentials. A topic that was never granted must be refused.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ def check(
     for name in writes:
         if write and topics[name].team == row.team:
             found.append(_tried("produce", name, True, lambda n=name: _produce(connection, n)))
+        else:
+            found.append(_tried("may produce", name, True, lambda n=name: _may_write(connection, n)))
     for name in reads:
         found.append(_tried("consume", name, True, lambda n=name: _fetch(connection, n)))
     for group in groups:
@@ -108,6 +110,24 @@ def _produce(connection: Connection, topic: str) -> None:
         tally = writer.finish()
     if tally.failures:
         raise Failed(tally.failures[0].removeprefix(f"{topic}: "))
+
+
+def _may_write(connection: Connection, topic: str) -> None:
+    from confluent_kafka import KafkaException, TopicCollection
+    from confluent_kafka.admin import AclOperation, AdminClient
+
+    from asgard.kafka.data import explain
+
+    admin = AdminClient({**connection.for_librdkafka(), "client.id": "asgard-check", "log_level": 0})
+    asked = admin.describe_topics(
+        TopicCollection([topic]), include_authorized_operations=True, request_timeout=DEADLINE_S
+    )
+    try:
+        allowed = asked[topic].result().authorized_operations
+    except KafkaException as error:
+        raise explain(error.args[0], connection) from error
+    if AclOperation.WRITE not in (allowed or ()):
+        raise Failed("not authorised to write to the topic")
 
 
 def _consumer(connection: Connection, group: str) -> Any:

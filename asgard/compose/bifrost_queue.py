@@ -226,8 +226,8 @@ def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applie
     from asgard.odin.lifecycle.options import Options
 
     spec = stacks.stack_spec(where)
-    may_lose = {d.name for r in batch for d in r.ask.deletions if d.what == "topic"}
-    may_lose |= {c.topic for r in batch for c in r.ask.changes}
+    # Only what was named with the request when it was judged: whoever approved it saw these records go.
+    may_lose = {loss["topic"] for r in batch for loss in r.losses}
 
     def approve(outcome: Outcome) -> None:
         if outcome.seen is not None and outcome.seen.drifts:

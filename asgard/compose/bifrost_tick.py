@@ -1,7 +1,7 @@
 """What happens by itself: `bifrost tick` from cron does all of it, every other command the part that must be on time.
 
 Grants end, rotations end, requests that nobody decided expire, approved ones are carried out, the cluster is looked at (grants that are
-missing, groups that read, room that is left), teams are told.
+missing, groups that read, room that is left), access that nobody uses is noticed and later withdrawn, teams are told.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from asgard.bifrost import grants, notices, service
+from asgard.bifrost import digest, grants, notices, service
 from asgard.bifrost.desired import GrantRow
 from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.store import queue, rows, tables
@@ -40,9 +40,12 @@ class Ticked:
     expired: list[str] = field(default_factory=list)
     rotated: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    noticed: list[str] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     reminded: int = 0
+    digests: int = 0
     told: dict[str, int] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
 
@@ -73,6 +76,9 @@ def tick(gate: Bifrost) -> Ticked:
             bifrost_stack.sync(gate, environment)
             done.rotated += end_overlaps(gate, environment)
             done.missing += look(gate, environment)
+            told, gone = grants.end_unused(gate, environment.name)
+            done.noticed += [f"{g.user} {g.field} {g.name}" for g in told]
+            done.withdrawn += [f"{g.user} {g.field} {g.name}" for g in gone]
             if bifrost_queue.waiting(gate, environment):
                 applied = bifrost_queue.run_queue(gate, environment.name, wait_s=5.0)
                 done.ready += [r.id for r in applied.ready]
@@ -81,6 +87,7 @@ def tick(gate: Bifrost) -> Ticked:
             pass  # somebody else is at it
         except AsgardError as error:
             done.troubles.append(f"{environment.name}: {error.what}")
+    done.digests = digest.weekly(gate)
     done.told = notices.deliver(gate)
     return done
 
@@ -97,14 +104,20 @@ def look(gate: Bifrost, environment: Environment) -> list[str]:
         control = opened.control(state)
         acls, committed = control.acls() if spec.security.authorizer else None, control.group_offsets()
         _measure(gate, environment, control)
+        cluster_id = control.cluster().cluster_id
     with gate.store.write() as connection:
         now = gate.store.now(connection)
+        rows.set_value(connection, f"cluster:{environment.name}", cluster_id)
         desired = rows.load(connection, environment.name)
         missing = []
         for grant in desired.grants.values():
             user = desired.users.get(grant.user)
             principals = user.principals if user is not None and user.principals else (grant.user,)
-            if acls is not None and grant.state == "active" and not all(_acl(grant, p) in acls for p in principals):
+            if (
+                acls is not None
+                and grant.state in ("active", "noticed")
+                and not all(_acl(grant, p) in acls for p in principals)
+            ):
                 missing.append(f"{grant.user} {grant.field} {grant.name}")
                 _set(connection, grant, state="missing")
             elif grant.state != "missing":
@@ -136,12 +149,14 @@ def _note_reads(
 ) -> None:
     """A read grant was used when a group of the same user committed other offsets of the topic than at the last look."""
     name = f"reads:{environment.name}"
-    before: dict[str, int] = json.loads(rows.value(connection, name) or "{}")
+    known_before = rows.value(connection, name)
+    before: dict[str, int] = json.loads(known_before or "{}")
     sums: dict[str, int] = {}
     for group, offsets in committed.items():
         for (topic, _), offset in offsets.items():
             sums[f"{group}\n{topic}"] = sums.get(f"{group}\n{topic}", 0) + max(0, offset)
-    moved = [key.split("\n") for key, total in sums.items() if total != before.get(key)]
+    # The first look finds offsets that may be years old: they tell of no read.
+    moved = [key.split("\n") for key, total in sums.items() if known_before is not None and total != before.get(key)]
     groups: dict[str, list[str]] = {}
     for grant in known:
         if grant.field == "groups":
@@ -153,6 +168,8 @@ def _note_reads(
         ):
             _set(connection, grant, used_at=now)
     rows.set_value(connection, name, json.dumps(sums))
+    if rows.value(connection, f"reads-since:{environment.name}") is None:
+        rows.set_value(connection, f"reads-since:{environment.name}", str(now))
 
 
 def _covers(name: str, other: str) -> bool:

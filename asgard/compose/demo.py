@@ -1,6 +1,7 @@
 """`asgard demo`: a real Kafka made as code, real records through it, brokers that die, and every record counted.
 
-The acts: the cluster comes up from the template `local-ha`, with one broker more than a partition has replicas; several producers
+The acts: the cluster comes up from the template `local-ha`, with one broker more than a partition has replicas; a team asks for a
+topic and has it (`demo_bifrost`); several producers
 write ride bookings with a user's own credentials; a user without the permission is refused; two brokers are killed under traffic
 and Thor heals the cluster (`demo_heal`); a topic is emptied by mistake and comes back from the archive (`demo_archive`); everything is
 read back and checked record by record against its stamp; a disaster drill
@@ -16,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asgard.compose import demo_archive, demo_drill, demo_heal
+from asgard.compose import demo_archive, demo_bifrost, demo_drill, demo_heal
 from asgard.compose import demo_records as records
 from asgard.compose.demo_archive import Saved
+from asgard.compose.demo_bifrost import Asked
 from asgard.compose.demo_drill import Drilled
 from asgard.compose.demo_heal import Healing
 from asgard.compose.settle import leftovers
@@ -54,6 +56,7 @@ class Report:
     topics: int
     users: int
     up_s: float
+    asked: Asked
     sent: int
     acknowledged: int
     written_per_s: float
@@ -75,17 +78,18 @@ def run(events: int, *, keep: bool, on_event: OnEvent, say: Callable[[str], None
     """All acts. Whatever happens, the stack is destroyed again unless `keep`. Raises Failed where a record is missing."""
     file = paths.private_dir(paths.home() / "demo") / "asgard.yaml"
     # One more than a partition has replicas: a broker that is lost for good can be done without.
-    brokers = f"kafka.brokers={BROKERS}"
-    text = templates.template("local-ha").render(STACK)
-    paths.write_atomic(file, f"# Of `asgard demo`; to change it: asgard odin up -f {file.name} --set {brokers}\n{text}")
-    spec = load(file, [brokers])
+    text = templates.template("local-ha").render(STACK).replace("  brokers: 3\n", f"  brokers: {BROKERS}\n")
+    demo_bifrost.forget(file)
+    paths.write_atomic(file, f"# Of `asgard demo`; to change it: asgard odin up -f {file.name}\n{text}")
+    spec = load(file)
     try:
-        report = _acts(spec, events, on_event, say)
+        report = _acts(spec, file, events, on_event, say)
     finally:
         if not keep:
             say("removing the cluster …")
             _remove(on_event)
             file.unlink(missing_ok=True)
+            demo_bifrost.forget(file)
     report.kept, report.file = keep, file if keep else None
     if report.lost or report.corrupted:
         raise Failed(f"{report.lost} acknowledged records are missing and {report.corrupted} are damaged")
@@ -94,7 +98,7 @@ def run(events: int, *, keep: bool, on_event: OnEvent, say: Callable[[str], None
     return report
 
 
-def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], None]) -> Report:
+def _acts(spec: StackSpec, file: Path, events: int, on_event: OnEvent, say: Callable[[str], None]) -> Report:
     say(f"creating a cluster of {spec.kafka.brokers} brokers, secured, with {len(spec.topics)} topics …")
     began = time.monotonic()
     outcome = apply.up(spec, Options(), _agreed, leftovers=leftovers(), on_event=on_event)
@@ -103,6 +107,7 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
         raise KeyboardInterrupt
     if not outcome.result.ok:
         raise outcome.result.errors[0].error or Failed(outcome.result.errors[0].message)
+    asked = demo_bifrost.act(file, (OUTSIDER, _as(OUTSIDER)), say)
     say(f"writing {events:,} ride bookings with {records.PRODUCERS} producers as {WRITER} …")
     run_id = secrets.token_bytes(16)
     began = time.monotonic()
@@ -135,6 +140,7 @@ def _acts(spec: StackSpec, events: int, on_event: OnEvent, say: Callable[[str], 
         topics=len(spec.topics),
         users=len(spec.users),
         up_s=up_s,
+        asked=asked,
         sent=sum(tally.sent for tally in tallies),
         acknowledged=acknowledged,
         written_per_s=sum(tally.acked for tally in written) / write_s,

@@ -101,16 +101,29 @@ def _produce(
         return writer.finish()
 
 
-def refusal(connection: Connection, who: str) -> str:
+def refusal(connection: Connection, who: str, topic: str = "rides.booked") -> str:
     """Why a record of a user without permission was refused. Raises Failed where it was not."""
+    tally = _write_to(connection, topic, 1, "demo-outsider")
+    if tally.acked:
+        raise Failed(f"{who} wrote to {topic}, which nobody allowed")
+    return tally.failures[0]
+
+
+def prove_writable(connection: Connection, topic: str, count: int) -> int:
+    """Write so many small records; how many were acknowledged. Raises Failed where one was not."""
+    tally = _write_to(connection, topic, count, "demo-team")
+    if tally.acked != count:
+        raise Failed(f"{topic}: {count - tally.acked} of {count} records were refused: {tally.failures[:1]}")
+    return tally.acked
+
+
+def _write_to(connection: Connection, topic: str, count: int, name: str) -> Tally:
     from asgard.kafka.data import Record, Writer
 
-    with Writer(connection, deadline_s=60, name="demo-outsider") as writer:
-        writer.send(Record("rides.booked", b"{}"))
-        tally = writer.finish()
-    if tally.acked:
-        raise Failed(f"{who} wrote to rides.booked, which nobody allowed")
-    return tally.failures[0]
+    with Writer(connection, deadline_s=60, name=name) as writer:
+        for _ in range(count):
+            writer.send(Record(topic, b"{}"))
+        return writer.finish()
 
 
 def read(connection: Connection, topics: Mapping[str, int], run_id: bytes, sizes: dict[int, int]) -> Count:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -109,18 +110,22 @@ def _mine(folder: Path) -> tuple[dict[str, Any], list[str]]:
     environment = {**os.environ, "ASGARD_BIFROST": str(file)}
 
     def took(*command: str) -> float:
+        """CPU seconds of the best of five: what else the machine does counts for nothing."""
         best = 99.0
         for _ in range(5):
-            began = time.monotonic()
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-            best = min(best, time.monotonic() - began)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         if "mine" in command:
             assert len(json.loads(done.stdout)["topics"]) == (TOPICS + TEAMS - 1) // TEAMS
         return best
 
-    bare, full = took(str(ASGARD), "--version"), took(str(ASGARD), "bifrost", "mine", "--json")
-    figures = {"topics": TOPICS, "teams": TEAMS, "asgard_version_s": round(bare, 2), "mine_s": round(full, 2)}
-    return figures, [] if full - bare <= 0.5 else [f"`mine` takes {full - bare:.2f} s above the start of `asgard`"]
+    bare, full = took(sys.executable, "-c", "pass"), took(str(ASGARD), "bifrost", "mine", "--json")
+    figures = {"topics": TOPICS, "teams": TEAMS, "python_cpu_s": round(bare, 2), "mine_cpu_s": round(full, 2)}
+    return figures, [] if full - bare <= 0.5 else [
+        f"`mine` takes {full - bare:.2f} s above the start of the interpreter"
+    ]
 
 
 def _kills(folder: Path, cluster: RealCluster) -> tuple[dict[str, Any], list[str]]:

@@ -23,7 +23,10 @@ _r = tables.requests.c
 
 @dataclass(frozen=True)
 class Request:
-    """A request. `by` names the approvals that are still missing, `version` counts its moves."""
+    """A request. `by` names the approvals that are still missing, `version` counts its moves.
+
+    `losses`: which records it was said to delete when it was sent, by topic, with a `sentence` each.
+    """
 
     id: str
     number: int
@@ -45,6 +48,7 @@ class Request:
     before: str | None = None
     created_at: float = 0.0
     updated_at: float = 0.0
+    losses: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,8 @@ def mark_journalled(connection: Connection, moves: Iterable[Move]) -> None:
 
 
 def _request(row: Row[Any]) -> Request:
+    judgement = json.loads(row.judgement)
+    losses = tuple(judgement.pop("losses", ()))  # they stand beside policy's answer, in one column
     return Request(
         id=row.id,
         number=row.number,
@@ -220,7 +226,7 @@ def _request(row: Row[Any]) -> Request:
         state=row.state,
         version=row.version,
         ask=of_json(row.ask),
-        judgement=json.loads(row.judgement),
+        judgement=judgement,
         by=tuple(json.loads(row.by)),
         approved_by=tuple(json.loads(row.approved_by)),
         reason=row.reason,
@@ -230,4 +236,5 @@ def _request(row: Row[Any]) -> Request:
         before=row.before,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        losses=losses,
     )

@@ -87,6 +87,11 @@ def placed_grants(
     return [(row.environment, _grant(row)) for row in connection.execute(query).all()]
 
 
+def of_team(team: str) -> Any:
+    """The condition for `placed_grants`: grants of a team's users."""
+    return _g.team == team
+
+
 def save(connection: Connection, environment: str, desired: Desired, changed: Iterable[Undo], now: float) -> None:
     """Write the rows that changed as they now stand in `desired`."""
     keys = dict.fromkeys((table, key) for table, key, _ in changed)

@@ -81,12 +81,22 @@ def catalog(
     search: Annotated[list[str] | None, typer.Argument(metavar="[WORD…]", help="Words to look for.")] = None,
     config: Config = None,
 ) -> None:
-    """Find topics by name, owner, description or tag."""
-    from asgard.bifrost import catalog as seen
+    """Find topics by name, owner, description or tag. What arrives in them, and when it last did, comes from Heimdall's store."""
+    from asgard.compose import bifrost_catalog
 
     with session(config) as (gate, who):
-        found = seen.catalog(gate, who, " ".join(search or ()))
-        console.emit(found, _table(found))
+        found = bifrost_catalog.overview(gate, who, " ".join(search or ()))
+        document = [{**console.to_plain(entry), "measured": console.to_plain(measured)} for entry, measured in found]
+        table = _table([entry for entry, _ in found])
+        if any(measured for _, measured in found):
+            table = Table(
+                [*table.columns, "records a day", "last record (UTC)"],
+                [
+                    [*row, m.records_per_day if m else None, when(m.last_hour) if m else None]
+                    for row, (_, m) in zip(table.rows, found, strict=True)
+                ],
+            )
+        console.emit(document, table)
 
 
 @command(app, example="asgard bifrost topic orders.created")
@@ -116,6 +126,17 @@ def topic(
         if live.records is not None:
             facts.append(("records", f"{live.records:,} at most, {format_size(live.size_bytes or 0)}"))
             facts.append(("lag", ", ".join(f"{g}: {n:,}" for g, n in sorted((live.lag or {}).items())) or None))
+        if live.measured is not None:
+            m = live.measured
+            facts.append(
+                ("arrived in 24 hours", None if m.records_per_day is None else f"{m.records_per_day:,} records")
+            )
+            facts.append(
+                ("last record (UTC)", None if m.last_hour is None else f"in the hour from {when(m.last_hour)}")
+            )
+        facts += [("data may go", f"{x.source or '?'} -> {x.user} -> {x.target or '?'}") for x in live.lineage]
+        if live.cost_per_month:
+            facts.append(("estimated cost", f"{live.cost_per_month:.2f} {gate.directory.costs.currency} a month"))
         console.emit(live, Table(["", e.name], facts))
 
 
@@ -178,13 +199,13 @@ def unused(
     environment: Where = None,
     config: Config = None,
 ) -> None:
-    """Show topics without new records for that long, judged by what `bifrost tick` has seen."""
+    """Show topics without new records for that long, by Heimdall's counted hours, else by what this command has seen."""
     from asgard.compose import bifrost_catalog
 
     with session(config) as (gate, who):
         found = bifrost_catalog.unused(gate, who, days, environment, ask_owners=ask_owners)
-        rows = [[u.entry.name, u.entry.team, when(u.since), ", ".join(u.groups) or None] for u in found]
-        console.emit(found, Table(["topic", "team", "the same since (UTC)", "groups that read it"], rows))
+        rows = [[u.entry.name, u.entry.team, when(u.since), ", ".join(u.groups) or None, u.source] for u in found]
+        console.emit(found, Table(["topic", "team", "the same since (UTC)", "groups that read it", "by"], rows))
 
 
 @command(export_app, example="asgard bifrost export backstage > catalog-info.yaml")

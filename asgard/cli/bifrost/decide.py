@@ -44,6 +44,7 @@ def requests(
             rows = [[when(m.at), m.actor, m.before, m.after, m.reason] for m in history]
             table = Table(["at (UTC)", "who", "from", "to", "why"], rows)
             head = f"{request.id}: {request.kind} {request.subject} ({request.environment}), {request.team}, {request.state}"
+            head = "\n".join([head, *(loss["sentence"] for loss in request.losses)])
             console.emit({**document(request), "history": history}, table, text=head)
             return
         wanted: Any = state or None
@@ -71,9 +72,12 @@ def requests(
 @command(app, example="asgard bifrost approve r-7f3kq2m8ax --reason 'agreed with the owner'")
 def approve(request_id: Id, reason: Reason = None, no_wait: NoWait = False, config: Config = None) -> int:
     """Approve a request that waits for you. The last approval carries it out."""
+    from asgard.bifrost import service
     from asgard.compose import bifrost
 
     with session(config) as (gate, who):
+        for loss in service.view(gate, who, request_id)[0].losses:
+            console.say(loss["sentence"])
         request = bifrost.decide(gate, who, request_id, approve=True, reason=reason)
         if request.state == "approved" and not no_wait:
             request = bifrost.carried_out(gate, who, request.id)

@@ -28,15 +28,14 @@ def grants(
 ) -> None:
     """Show what your teams' users may do, and what others may do with your topics."""
     from asgard.bifrost import grants as given
-    from asgard.bifrost import life
 
     with session(config) as (gate, who):
-        now = gate.store.time()
         found = given.grants(gate, who)
         if dormant is not None:
-            found = [(e, g) for e, g in found if life.dormant(g, now, dormant)]
+            found, unknown = given.dormant(gate, found, dormant)
             console.say(
-                "Kafka shows reads only by the commits of consumer groups. It says nothing about producers and consumers without a group."
+                "Kafka shows reads only by the commits of consumer groups, and Bifrost since the first `bifrost tick`. "
+                f"It says nothing about producers, nor about {len(unknown)} read grants whose user has no group."
             )
         rows = [
             [g.id, g.user, g.field, g.name, g.owner, g.team, when(g.expires_at), g.state, when(g.used_at), e]

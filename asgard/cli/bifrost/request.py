@@ -153,6 +153,7 @@ def change(
     draft: Draft = False,
     no_wait: NoWait = False,
     config: Config = None,
+    yes: Yes = False,
 ) -> int:
     """Ask to change a topic."""
     values = _clean(
@@ -178,10 +179,11 @@ def delete(
     yes: Yes = False,
 ) -> int:
     """Ask to delete a topic with its records, or a user."""
-    if not dry_run:
-        console.ask(f"{user or topic} goes, with everything in it. Ask for that?")
-    values = {"deletions": [_clean(topic=topic, user=user)]}
-    return _ask(values, _common(team, environment, reason, token), config, dry_run, False, no_wait)
+    from asgard.bifrost import read
+
+    values = {"deletions": [_clean(topic=topic, user=user)], **_common(team, environment, reason, token)}
+    question = f"{user or topic} goes, with everything in it"
+    return _send(read.request_of(values), config, dry_run, False, no_wait, question)
 
 
 @command(request_app, example="asgard bifrost request bundle -f request.yaml --token ci-4711")
@@ -194,6 +196,7 @@ def bundle(
     draft: Draft = False,
     no_wait: NoWait = False,
     config: Config = None,
+    yes: Yes = False,
 ) -> int:
     """Ask for everything in a request file: topics, users, access and changes, all of it or nothing."""
     from asgard.bifrost import read
@@ -210,14 +213,12 @@ def send(
     config: Config = None,
 ) -> int:
     """Send a draft; policy judges it now."""
-    from asgard.bifrost import service
+    from asgard.compose import bifrost
 
     with session(config) as (gate, who):
-        sent = service.submit_draft(gate, who, request_id)
+        sent = bifrost.send_draft(gate, who, request_id)
         request = sent.request
         if request.state == "approved" and not no_wait:
-            from asgard.compose import bifrost
-
             request = bifrost.carried_out(gate, who, request.id)
         return show(request, sent.judgement)
 
@@ -261,13 +262,17 @@ def _ask(
     return _send(read.request_of({**common, **values}), config, dry_run, draft, no_wait)
 
 
-def _send(ask: Ask, config: Path | None, dry_run: bool, draft: bool, no_wait: bool) -> int:
+def _send(ask: Ask, config: Path | None, dry_run: bool, draft: bool, no_wait: bool, question: str | None = None) -> int:
     from asgard.compose import bifrost
 
     with session(config) as (gate, who):
         if dry_run:
             return _show_preview(bifrost.preview(gate, who, ask))
-        sent = bifrost.submit(gate, who, ask, draft=draft)
+        losses = bifrost.losses(gate, who, ask)
+        if losses or question:
+            told = "; ".join([*(loss["sentence"] for loss in losses), *([question] if question else [])])
+            console.ask(f"{told}. Ask for that?")
+        sent = bifrost.submit(gate, who, ask, draft=draft, known=losses)
         request = sent.request
         if sent.judgement is not None:
             console.say(f"{request.id}: {sent.judgement.sentence}")
@@ -324,6 +329,7 @@ def show(request: Request, judged: Judgement | None) -> int:
     lines = [f"{request.id} is {request.state}: {request.kind} {request.subject} ({request.environment})"]
     if request.state == "pending":
         lines.append(f"It waits for approval by {' and '.join(request.by)}.")
+        lines += [loss["sentence"] for loss in request.losses]
     if request.state in ("rejected", "failed", "approved") and request.reason and request.state != "approved":
         lines.append(request.reason)
     if judged is not None and request.state in ("rejected", "pending"):

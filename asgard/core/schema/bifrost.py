@@ -118,6 +118,13 @@ class CostSection(Model):
     currency: Text = "EUR"
 
 
+class DormantSection(Model):
+    """When access to another team's topic goes because nobody reads with it. Only what Kafka can tell counts."""
+
+    after: Seconds = Field(default=90 * 86400.0, description="no group of the user committed anything for so long")
+    notice: Seconds = Field(default=14 * 86400.0, description="how long before it goes the team is told")
+
+
 class MailSection(Model):
     """The mail server that e-mail notices go through."""
 
@@ -153,6 +160,9 @@ class BifrostFile(Model):
     costs: Annotated[CostSection, EmptyMapping] = Field(default_factory=CostSection)
     mail: Annotated[MailSection | None, Given] = None
     openid: Annotated[OpenIdSection | None, Given] = None
+    dormant: Annotated[DormantSection | None, Given] = Field(
+        default=None, description="withdraw access that nobody uses; without it nothing goes by itself"
+    )
     pending: Seconds = Field(default=14 * 86400.0, description="a request that nobody decides expires after this")
     overlap: Seconds = Field(default=86400.0, description="how long old credentials go on after `bifrost rotate`")
     retries: int = Field(default=5, ge=0, le=100, description="how often a change that failed is tried again")

@@ -21,7 +21,8 @@ _WEB = re.compile(r"https?://[^\s/]+\S*\Z")
 class Model(BaseModel):
     """A mapping of a YAML file: types as written, no unknown keys."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    # Built when first needed: a command reads one kind of file, and start-up is felt.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 def as_text(value: Any) -> str:

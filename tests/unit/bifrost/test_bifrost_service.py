@@ -178,7 +178,10 @@ def test_one_channel_that_fails_does_not_hold_up_another(tmp_path, monkeypatch, 
         assert notices.deliver(again) == {"sent": 0, "later": 0, "failed": 0}, "it waits for its time"
         with again.store.read() as connection:
             listed = notices.listed(connection)
-        assert {(n.state, n.error) for n in listed} == {("sent", None), ("waiting", "it answered 500")}
+        assert {(n.state, n.error) for n in listed} == {
+            ("sent", None),
+            ("waiting", "it answered 500 Internal Server Error"),
+        }
     server.shutdown()
     server.server_close()
     assert {g["event"] for g in got} == {"bifrost.approved"}
@@ -202,3 +205,24 @@ def test_leaving_and_withdrawing_is_for_those_who_may(gate):
         grants.leaver(gate, person(gate, "ada"), "linus")
     with pytest.raises(WrongUsage, match="there is no grant"):
         grants.withdraw(gate, person(gate, "ada"), "g-unknown")
+
+
+def test_a_request_keeps_which_records_it_was_said_to_delete(gate):
+    import dataclasses
+
+    linus = person(gate, "linus")
+    loss = {"topic": "orders.x", "records": 7, "sentence": "orders.x loses up to 7 records"}
+    asked = []
+
+    def losses(of, who, ask):
+        asked.append((who.name, ask.team))
+        return [loss]
+
+    looking = dataclasses.replace(gate, losses=losses)
+    sent = service.submit(looking, linus, topic(partitions=48)).request
+    assert sent.state == "pending" and list(sent.losses) == [loss] and asked == [("linus", "orders")]
+    approved = service.decide(gate, person(gate, "edgar"), sent.id, approve=True)
+    assert list(approved.losses) == [loss] and "losses" not in approved.judgement
+    assert service.submit(gate, linus, topic("orders.y")).request.losses == (), "nobody looked: nothing may be deleted"
+    draft = service.submit(looking, linus, topic("orders.z"), draft=True).request
+    assert service.submit_draft(gate, linus, draft.id).request.losses == (), "what a draft was told is not what is sent"
