@@ -16,6 +16,7 @@ from asgard.cluster import health, overload
 from asgard.cluster import quorum as voters
 from asgard.cluster.limits import Limits
 from asgard.cluster.placement import Placement
+from asgard.cluster.plan import brokers_named
 from asgard.kafka.model import Broker, ClusterSnapshot, Partition
 
 Kind = Literal[
@@ -25,9 +26,11 @@ Kind = Literal[
     "broker-missing",
     "broker-fenced",
     "log-dir-offline",
+    "move-stuck",
     "broker-silent",
     "under-replicated",
     "limit-exceeded",
+    "log-dir-over-limit",
     "leader-imbalance",
 ]
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
@@ -107,6 +110,7 @@ def findings(
         *_quorum(snapshot),
         *_under_min_isr(t),
         *(f for b in snapshot.brokers for f in _broker(b, snapshot, t)),
+        *_stuck(snapshot),
         *_silent(snapshot),
         *_slow(snapshot, t),
         *_over_limits(placement or Placement(snapshot, limits)),
@@ -130,7 +134,7 @@ def _offline(snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
         if first is None:
             brokers = tuple(sorted({r for p in partitions for r in p.replicas}))
             what = (
-                f"No replica is known to hold all records: bring back {_brokers(brokers)}, all of them where it can be done,"
+                f"No replica is known to hold all records: bring back {brokers_named(brokers)}, all of them where it can be done,"
                 " before an unclean leader is thought of."
             )
             yield _finding("partitions-offline", "without a safe replica", f"{lead} {what}", brokers, partitions)
@@ -171,7 +175,7 @@ def _under_min_isr(t: Tally) -> Iterable[Finding]:
     brokers = tuple(b for b, _ in away.most_common())
     text = (
         f"{_partitions(led)} under min.insync.replicas: producers with acks=all are refused."
-        f" Out of sync: {_brokers(brokers)}."
+        f" Out of sync: {brokers_named(brokers)}."
     )
     yield _finding("under-min-isr", "min.insync.replicas", text, brokers, led)
 
@@ -196,6 +200,21 @@ def _broker(b: Broker, snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]
             yield _finding("log-dir-offline", f"broker {b.id}", text, (b.id,), away)
 
 
+def _stuck(snapshot: ClusterSnapshot) -> Iterable[Finding]:
+    """Moves to a broker that is gone, by that broker."""
+    up = {b.id for b in snapshot.brokers if b.state == "up"}
+    by_broker: dict[int, list[Partition]] = {}
+    for p in snapshot.partitions:
+        for broker in health.stuck_on(p, up) if p.adding else ():
+            by_broker.setdefault(broker, []).append(p)
+    for broker, partitions in sorted(by_broker.items()):
+        text = (
+            f"{_partitions(partitions)} being moved to broker {broker}, which is gone: the move can't finish."
+            " `asgard thor heal` ends it, or bring the broker back."
+        )
+        yield _finding("move-stuck", f"broker {broker}", text, (broker,), partitions)
+
+
 def _silent(snapshot: ClusterSnapshot) -> Iterable[Finding]:
     for b in snapshot.silent:
         text = f"broker {b} counts as up and did not answer in time: it hangs, or can't be reached from here."
@@ -215,6 +234,9 @@ def _slow(snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
 
 def _over_limits(placement: Placement) -> Iterable[Finding]:
     for over in overload.over_limits(placement):
+        if over.log_dir:
+            yield Finding("log-dir-over-limit", f"broker {over.broker} {over.log_dir}", str(over), (over.broker,))
+            continue
         yield Finding("limit-exceeded", f"broker {over.broker} {over.what}", str(over), (over.broker,))
 
 
@@ -227,7 +249,7 @@ def _unled(t: Tally, limits: Limits) -> Iterable[Finding]:
     partitions = [p for b in over for p in t.unled[b]]
     text = (
         f"{_partitions(partitions)} not led by the preferred leader, although it is up and in sync"
-        f" ({_brokers(over)}): an election of preferred leaders brings them back."
+        f" ({brokers_named(over)}): an election of preferred leaders brings them back."
     )
     yield _finding("leader-imbalance", "preferred leaders", text, tuple(over), partitions)
 
@@ -256,8 +278,3 @@ def _partitions(partitions: Collection[Partition]) -> str:
 
 def _replicas(count: int) -> str:
     return "no replica is" if count == 0 else "1 replica is" if count == 1 else f"{count} replicas are"
-
-
-def _brokers(ids: Sequence[int]) -> str:
-    shown = ", ".join(map(str, ids[:5])) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
-    return f"broker {shown}" if len(ids) == 1 else f"brokers {shown}"

@@ -11,8 +11,9 @@ the final list are not in sync, those being added included.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
-from asgard.kafka.model import Partition
+from asgard.kafka.model import ClusterSnapshot, Partition
 
 
 def expected(p: Partition) -> tuple[int, ...]:
@@ -87,3 +88,25 @@ def recovered(p: Partition) -> bool:
 def all_recovered(partitions: Iterable[Partition]) -> bool:
     """Whether every partition is `recovered`."""
     return all(recovered(p) for p in partitions)
+
+
+def stuck_on(p: Partition, up: Collection[int]) -> tuple[int, ...]:
+    """The brokers that a move brings a replica to and that are gone: until one of them is back it can't finish."""
+    return tuple(r for r in p.adding if r not in up)
+
+
+def as_if_ended(snapshot: ClusterSnapshot) -> ClusterSnapshot:
+    """The snapshot once the moves are taken back that bring a replica to a broker that is gone."""
+    up = {b.id for b in snapshot.brokers if b.state == "up"}
+    if not any(p.adding and stuck_on(p, up) for p in snapshot.partitions):
+        return snapshot
+    return replace(snapshot, partitions=tuple(_ended(p, up) for p in snapshot.partitions))
+
+
+def _ended(p: Partition, up: Collection[int]) -> Partition:
+    if not p.adding or not stuck_on(p, up):
+        return p
+    kept = expected(p)
+    dirs = dict(zip(p.replicas, p.log_dirs, strict=False))
+    log_dirs = tuple(dirs[r] for r in kept) if dirs else ()
+    return replace(p, replicas=kept, log_dirs=log_dirs, adding=(), removing=())

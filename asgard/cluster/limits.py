@@ -6,18 +6,34 @@ are never broken by a plan; `tolerance` is a goal.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asgard.core.errors import InvalidFile
+
+if TYPE_CHECKING:
+    from asgard.core.schema.limits import DirectoryLimits
 
 DEFAULT_THROTTLE_BYTES_PER_S = 50_000_000
 
 
 @dataclass(frozen=True)
+class DirectoryLimit:
+    """Hard limits of one log directory. `capacity_bytes` None: what its volume reports; `disk` None: its broker's."""
+
+    disk: float | None = None
+    capacity_bytes: int | None = None
+
+
+@dataclass(frozen=True)
 class BrokerLimit:
-    """Hard limits of one broker; None: none. `capacity_bytes` None: what its log directories report."""
+    """Hard limits of one broker; None: none. `capacity_bytes` None: what its log directories report.
+
+    `log_dirs` has the directories that differ, by path.
+    """
 
     disk: float | None = None
     capacity_bytes: int | None = None
@@ -25,11 +41,12 @@ class BrokerLimit:
     bytes_out_per_s: float | None = None
     replicas: int | None = None
     leaders: int | None = None
+    log_dirs: dict[str, DirectoryLimit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a cluster. `of` has those of one broker."""
+    """Limits of a cluster. `of` has those of one broker, `of_directory` those of one log directory."""
 
     disk: float = 0.8
     bytes_in_per_s: float | None = None
@@ -45,6 +62,17 @@ class Limits:
     batch_bytes: int | None = None
     windows: tuple[str, ...] = ()
     brokers: dict[int, BrokerLimit] = field(default_factory=dict)
+    log_dirs: dict[str, DirectoryLimit] = field(default_factory=dict)
+
+    def of_directory(self, broker: int, path: str) -> DirectoryLimit:
+        """What is set for a log directory: of that broker, else of that path on all brokers. A broker's own `disk` goes before."""
+        own = self.brokers.get(broker, BrokerLimit())
+        here, everywhere = own.log_dirs.get(path, DirectoryLimit()), self.log_dirs.get(path, DirectoryLimit())
+        disk = own.disk if here.disk is None else here.disk
+        return DirectoryLimit(
+            everywhere.disk if disk is None else disk,
+            everywhere.capacity_bytes if here.capacity_bytes is None else here.capacity_bytes,
+        )
 
     def of(self, broker: int) -> BrokerLimit:
         """The hard limits of a broker: its own where it has them, else those of all."""
@@ -56,6 +84,7 @@ class Limits:
             self.bytes_out_per_s if own.bytes_out_per_s is None else own.bytes_out_per_s,
             self.replicas if own.replicas is None else own.replicas,
             self.leaders if own.leaders is None else own.leaders,
+            own.log_dirs,
         )
 
     def excludes_topic(self, topic: str) -> bool:
@@ -100,7 +129,14 @@ def read(path: Path | str) -> Limits:
         section.batch,
         tuple(section.windows),
         {
-            int(key): BrokerLimit(b.disk, b.capacity, b.bytes_in, b.bytes_out, b.replicas, b.leaders)
+            int(key): BrokerLimit(
+                b.disk, b.capacity, b.bytes_in, b.bytes_out, b.replicas, b.leaders, _directories(b.log_dirs)
+            )
             for key, b in section.brokers.items()
         },
+        _directories(section.log_dirs),
     )
+
+
+def _directories(section: Mapping[str, DirectoryLimits]) -> dict[str, DirectoryLimit]:
+    return {path: DirectoryLimit(d.disk, d.capacity) for path, d in section.items()}

@@ -112,7 +112,8 @@ def _snapshot(look: _Looker, before: Sample | None) -> ClusterSnapshot:
     structure = look.structure()
     min_isr = look.pool.submit(look.min_isr, list(structure.topics))
     disks = look.disks(structure)
-    partitions = [_sized(p, disks) for p in structure.partitions]
+    several = {b for b, disk in disks.items() if len(disk.log_dirs) > 1}
+    partitions = [_placed(_sized(p, disks), disks, several) for p in structure.partitions]
     if before is not None:
         after = look.sample(structure, disks)
         needed = rates.needs_record_size(before, after, partitions)
@@ -137,6 +138,14 @@ def _brokers(structure: _Structure, disks: dict[int, Disk]) -> tuple[Broker, ...
     named = {r for p in structure.partitions for r in p.replicas}
     found = [replace(b, log_dirs=disks[b.id].log_dirs) if b.id in disks else b for b in structure.brokers]
     return (*found, *(Broker(b, state="missing") for b in sorted(named - known)))
+
+
+def _placed(p: Partition, disks: dict[int, Disk], several: set[int]) -> Partition:
+    """With the directory of each replica on a broker that has several."""
+    if not several or several.isdisjoint(p.replicas):
+        return p
+    key = (p.topic, p.partition)
+    return replace(p, log_dirs=tuple(disks[r].directories.get(key, "") if r in several else "" for r in p.replicas))
 
 
 def _sized(p: Partition, disks: dict[int, Disk]) -> Partition:

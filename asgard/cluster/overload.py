@@ -18,9 +18,11 @@ class OverLimit:
     value: str
     limit: str
     would_help: str
+    log_dir: str = ""
 
     def __str__(self) -> str:
-        return f"broker {self.broker} is over its limit of {self.what}: {self.value}, allowed {self.limit}. {self.would_help}"
+        where = f"the log directory {self.log_dir} of broker {self.broker}" if self.log_dir else f"broker {self.broker}"
+        return f"{where} is over its limit of {self.what}: {self.value}, allowed {self.limit}. {self.would_help}"
 
 
 def over_limits(placement: Placement) -> list[OverLimit]:
@@ -42,6 +44,15 @@ def _of(placement: Placement, b: int) -> Iterator[OverLimit]:
         )
         limit = f"{placement.limits.of(broker).disk or 1.0:.0%} of {units.format_size(capacity)}"
         yield OverLimit(broker, "disk", f"{used / capacity:.1%}", limit, helps)
+    several = len(placement.brokers[b].log_dirs) > 1
+    for d in placement.dirs.of.get(b, ()) if several else ():
+        if d.capacity and d.bytes > d.cap:
+            other = d.base > d.bytes and all((p, b) in placement.dirs.at for p in placement.on[b])
+            helps = f"`asgard thor plan disks {broker}` shows what could move."
+            if other:
+                helps = f"{units.format_size(d.base)} of that are not replicas: make room on the volume."
+            limit = f"{d.disk:.0%} of {units.format_size(d.capacity)}"
+            yield OverLimit(broker, "disk", f"{d.used / d.capacity:.1%}", limit, helps, d.path)
     if placement.count[b] > placement.count_cap[b]:
         yield OverLimit(broker, "replicas", str(placement.count[b]), f"{placement.count_cap[b]:.0f}", balance)
     if placement.leads[b] > placement.leads_cap[b]:

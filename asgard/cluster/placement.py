@@ -1,4 +1,4 @@
-"""The cluster while a plan is made: where every replica is, what every broker carries, what it may carry.
+"""The cluster while a plan is made: where every replica is, what every broker carries and may carry (`directories`: its disks).
 
 Brokers and partitions are numbered here (by id; by topic and partition), so that inner loops work on plain lists. A replica is
 lost when its broker is not up, or when its broker has an offline log directory and the replica is out of sync. What has no
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from asgard.cluster.directories import Directories
 from asgard.cluster.limits import Limits
-from asgard.cluster.plan import BrokerLoad, Unmet
+from asgard.cluster.plan import BrokerLoad, Unmet, brokers_named
 from asgard.kafka.model import Broker, ClusterSnapshot, Partition
 
 _KEEPING = ("not answering", "excluded", "cordoned")
@@ -149,6 +150,9 @@ class Placement:
             if lead >= 0:
                 self.leads[lead] += 1
                 self.bytes_out[lead] += self.rate_out[p]
+        self.dirs = Directories(self.brokers, self.limits)
+        self.dirs.take(self.brokers, self.parts, self.size)
+        self.split = [b in self.dirs.of for b in range(n)]  # whether a broker is judged by its directories, too
         self.count = [len(s) for s in self.on]
         self._topic_on = Counter(topic_on)
 
@@ -182,16 +186,21 @@ class Placement:
         unknown = []
         for b, broker in enumerate(self.brokers):
             limit = self.limits.of(broker.id)
-            dirs = [d for d in broker.log_dirs if not d.offline]
+            sizes = [(d.capacity_bytes, d.used_bytes or 0) for d in broker.log_dirs if not d.offline]
+            if self.split[b]:
+                sizes = [(d.capacity, d.used) for d in self.dirs.of[b] if not d.offline]
+            capacities, used = [c for c, _ in sizes], sum(u for _, u in sizes)
             capacity = limit.capacity_bytes
-            if capacity is None and dirs and all(d.capacity_bytes is not None for d in dirs):
-                capacity = sum(d.capacity_bytes or 0 for d in dirs)
-            used = sum(d.used_bytes or 0 for d in dirs)
+            if capacity is None and capacities and None not in capacities:
+                capacity = sum(c or 0 for c in capacities)
             # What else lies on the volume counts against the limit, and no plan moves it.
             base = max(0, used - self.disk[b]) if limit.capacity_bytes is None else 0
             self.capacity.append(capacity)
             self.base.append(base)
-            self.disk_cap.append(math.inf if capacity is None else (limit.disk or 1.0) * capacity - base)
+            allowed = math.inf if capacity is None else (limit.disk or 1.0) * capacity
+            if self.split[b] and limit.capacity_bytes is None and capacity is not None:
+                allowed = sum(d.disk * (d.capacity or 0) for d in self.dirs.of[b] if not d.offline)
+            self.disk_cap.append(allowed - base)
             self.count_cap.append(math.inf if limit.replicas is None else limit.replicas)
             self.leads_cap.append(math.inf if limit.leaders is None else limit.leaders)
             self.in_cap.append(math.inf if limit.bytes_in_per_s is None else limit.bytes_in_per_s)
@@ -200,7 +209,7 @@ class Placement:
                 unknown.append(broker.id)
         if unknown:
             self.notes.append(
-                f"the capacity of {_few(unknown)} is unknown: the disk limit is not checked there"
+                f"the capacity of {brokers_named(unknown)} is unknown: the disk limit is not checked there"
                 " (`limits: brokers: ID: capacity:` names it)"
             )
         limited = any(v != math.inf for v in self.in_cap + self.out_cap)
@@ -248,6 +257,7 @@ class Placement:
             and self.disk[b] + self.size[p] <= self.disk_cap[b]
             and self.count[b] + 1 <= self.count_cap[b]
             and self.bytes_in[b] + self.rate_in[p] <= self.in_cap[b]
+            and not (self.split[b] and not self.dirs.room(b, self.size[p]))
         )
 
     def may_lead(self, p: int, b: int) -> bool:
@@ -264,6 +274,8 @@ class Placement:
             return "has a replica of it already"
         if self.disk[b] + self.size[p] > self.disk_cap[b]:
             return f"over its disk limit of {(self.limits.of(self.ids[b]).disk or 1.0):.0%}"
+        if self.split[b] and not self.dirs.room(b, self.size[p]):
+            return "without a log directory that has room for it"
         if self.count[b] + 1 > self.count_cap[b]:
             return f"over its limit of {self.count_cap[b]:.0f} replicas"
         if self.bytes_in[b] + self.rate_in[p] > self.in_cap[b]:
@@ -349,6 +361,8 @@ class Placement:
         self.disk[b] -= self.size[p]
         self.count[b] -= 1
         self.bytes_in[b] -= self.rate_in[p]
+        if self.split[b]:
+            self.dirs.take_away(p, b, self.size[p])
         self._topic_on[self.topic_number[p] * len(self.brokers) + b] -= 1
 
     def _give(self, p: int, b: int) -> None:
@@ -357,6 +371,8 @@ class Placement:
         self.disk[b] += self.size[p]
         self.count[b] += 1
         self.bytes_in[b] += self.rate_in[p]
+        if self.split[b]:
+            self.dirs.give(p, b, self.size[p])
         self._topic_on[self.topic_number[p] * len(self.brokers) + b] += 1
 
     # What is said -------------------------------------------------------------------------------------------------
@@ -380,10 +396,3 @@ class Placement:
     def name(self, p: int) -> str:
         """`topic-3`."""
         return f"{self.parts[p].topic}-{self.parts[p].partition}"
-
-
-def _few(ids: Iterable[int]) -> str:
-    listed = list(ids)
-    shown = ", ".join(map(str, listed[:5]))
-    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
-    return f"broker {shown}" if len(listed) == 1 else f"brokers {shown}{more}"

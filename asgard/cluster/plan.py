@@ -5,7 +5,7 @@ Sizes are bytes, rates per second, times seconds. Broker ids and topic names are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,14 +15,16 @@ from asgard.kafka.model import ClusterSnapshot, Move
 _NAMED = 8
 BATCH_SECONDS = 60.0
 """About how long a batch takes at the throttle."""
-Kind = Literal["heal", "drain", "fill", "balance", "leaders", "set-rf", "rack-repair", "undo"]
+Kind = Literal["heal", "drain", "fill", "balance", "leaders", "set-rf", "rack-repair", "disks", "undo", "reassign"]
 
 
 @dataclass(frozen=True)
 class Change:
     """A partition that gets other replicas, or the same in another order (`bytes_moved` is then 0).
 
-    `bytes_moved` counts each replica that must be copied; `batch` counts from 1; `why` is a sentence.
+    `bytes_moved` counts each replica that must be copied; `batch` counts from 1; `why` is a sentence. `log_dirs` has the
+    directory for each replica of `after`, `""` for one that stays or that Kafka may put anywhere (empty: all of them);
+    `log_dirs_before` those of `before`, as far as they are known.
     """
 
     topic: str
@@ -32,11 +34,47 @@ class Change:
     bytes_moved: int
     batch: int
     why: str
+    log_dirs: tuple[str, ...] = ()
+    log_dirs_before: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """`topic-3`."""
         return f"{self.topic}-{self.partition}"
+
+
+@dataclass(frozen=True)
+class DirChange:
+    """A replica that goes to another log directory of its broker. `replicas` are those of its partition, which stay."""
+
+    broker: int
+    topic: str
+    partition: int
+    replicas: tuple[int, ...]
+    source: str
+    target: str
+    bytes_moved: int
+    batch: int
+    why: str
+
+    @property
+    def name(self) -> str:
+        """`topic-3 on broker 1`."""
+        return f"{self.topic}-{self.partition} on broker {self.broker}"
+
+
+@dataclass(frozen=True)
+class DirLoad:
+    """A log directory before and after the plan: bytes and number of its replicas, and the used fraction of its capacity."""
+
+    broker: int
+    path: str
+    bytes_before: int
+    bytes_after: int
+    replicas_before: int
+    replicas_after: int
+    disk_before: float | None
+    disk_after: float | None
 
 
 @dataclass(frozen=True)
@@ -105,7 +143,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan. `changes` stand in the order of their batches. `lower_bound_bytes`: no plan for this can move less, where known."""
+    """A plan. `changes` stand in the order of their batches; `dir_changes` come after them, one broker at a time. `lower_bound_bytes`: no plan for this can move less, where known."""
 
     kind: Kind
     arguments: tuple[str, ...]
@@ -121,6 +159,8 @@ class Plan:
     throttle_bytes_per_s: float = 0.0
     lower_bound_bytes: int | None = None
     limits: dict[str, object] = field(default_factory=dict)
+    dir_changes: tuple[DirChange, ...] = ()
+    log_dirs: tuple[DirLoad, ...] = ()
 
     @property
     def title(self) -> str:
@@ -132,7 +172,12 @@ class Plan:
     @property
     def bytes_moved(self) -> int:
         """Of all replicas that are copied."""
-        return sum(c.bytes_moved for c in self.changes)
+        return sum(c.bytes_moved for c in self.changes) + sum(c.bytes_moved for c in self.dir_changes)
+
+    @property
+    def moved(self) -> int:
+        """How many partitions get other replicas, and how many replicas another directory."""
+        return len(self.changes) + len(self.dir_changes)
 
     @property
     def seconds(self) -> float:
@@ -151,3 +196,9 @@ class Plan:
 
 Replan = Callable[[Plan, Iterable[Change], ClusterSnapshot, Limits], Plan]
 """A plan with the same goal for the cluster as it is now; the changes are those of the old plan that are not made yet."""
+
+
+def brokers_named(ids: Sequence[int]) -> str:
+    """`broker 3`, `brokers 1, 2`; of many the first few."""
+    shown = ", ".join(map(str, ids[:5])) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+    return f"broker {shown}" if len(ids) == 1 else f"brokers {shown}"

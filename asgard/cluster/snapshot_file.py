@@ -124,6 +124,9 @@ def _completed(snapshot: ClusterSnapshot, file: str) -> ClusterSnapshot:
             raise _invalid(
                 file, f"{wrong} ({_name(p)}); allowed is a list of different brokers", f"partitions[{i}].replicas"
             )
+        if p.log_dirs and len(p.log_dirs) != len(p.replicas):
+            what = f"has {len(p.log_dirs)} directories ({_name(p)}); allowed is one for each replica, or none"
+            raise _invalid(file, what, f"partitions[{i}].log_dirs")
         for what in ("size_bytes", "bytes_in_per_s", "bytes_out_per_s"):
             if (getattr(p, what) or 0) < 0:
                 raise _invalid(file, f"is below 0 ({_name(p)}); allowed is 0 or more", f"partitions[{i}].{what}")

@@ -69,6 +69,9 @@ def apply(
             inherited = moves.inherit(held, dead)
             if inherited.from_whom:
                 console.say(str(inherited))
+            ended = moves.end_stuck(held, dead)
+            if ended.moves:
+                console.say(str(ended))
         return moves.run(
             held, plan, limits, replan=replan.again, throttle=throttle, progress=progress, tell=console.say
         )

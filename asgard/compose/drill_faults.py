@@ -35,7 +35,7 @@ BACK_S = 120.0
 """How long the cluster may take once the drill has put everything back."""
 TOLD_S = 10.0
 _PASSING = frozenset({"rolling_restart", "restart_broker"})
-_UNEVEN = frozenset({"leader-imbalance", "limit-exceeded"})
+_UNEVEN = frozenset({"leader-imbalance", "limit-exceeded", "log-dir-over-limit"})
 _REMEDIES = frozenset({"restart", "replace", "reassign"})
 
 

@@ -95,7 +95,7 @@ class Steps:
 
         with self.change(attempt) as held:
             plan = planner(look.take(held.control), self.limits)
-            if plan is None or not (plan.changes or plan.kind == "drain"):
+            if plan is None or not (plan.moved or plan.kind == "drain"):
                 return Done("nothing", moves.summary(plan))
             attempt.tell(moves.summary(plan))
             throttle = given.throttle or plan.throttle_bytes_per_s

@@ -49,9 +49,11 @@ FINDINGS: dict[str, str] = {
     "broker-missing": "a broker that only replica lists name",
     "broker-fenced": "a broker that the controller hears nothing of",
     "log-dir-offline": "a log directory that a broker has given up",
+    "move-stuck": "moves to a broker that is gone, which can't finish",
     "broker-silent": "a broker that counts as up and does not answer",
     "under-replicated": "replicas out of sync although their broker is up: it is slow, or catching up",
     "limit-exceeded": "a broker over a limit of its owner",
+    "log-dir-over-limit": "a log directory over its limit, among others of its broker",
     "leader-imbalance": "partitions that their preferred leader does not lead although it could",
 }
 STATES = ("up", "fenced", "missing")

@@ -23,6 +23,7 @@ WRITES = frozenset(
         "delete_acls",
         "alter_quotas",
         "reassign",
+        "move_directories",
         "elect_preferred_leaders",
         "elect_unclean_leaders",
         "raise_features",

@@ -5,6 +5,7 @@ Sizes are bytes, rates per second. None means not measured, never 0. Broker ids,
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,10 +25,15 @@ class LogDir:
 
 @dataclass(frozen=True)
 class Disk:
-    """What a broker says of its disks: its log directories, and bytes by (topic, partition), without future replicas."""
+    """What a broker says of its disks: its log directories, and bytes by (topic, partition), without future replicas.
+
+    `directories` has the directory of each replica; `future` the one that a replica is being moved to, and the bytes there.
+    """
 
     log_dirs: tuple[LogDir, ...]
     sizes: dict[tuple[str, int], int]
+    directories: dict[tuple[str, int], str] = field(default_factory=dict)
+    future: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,11 @@ class Broker:
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition; `replicas[0]` is the preferred leader, `leader` is -1 where there is none."""
+    """A partition; `replicas[0]` is the preferred leader, `leader` is -1 where there is none.
+
+    `log_dirs` has the directory of each replica, in the order of `replicas`; `""` is not known or the only one of its broker.
+    Empty: no broker of the partition has several.
+    """
 
     topic: str
     partition: int
@@ -57,6 +67,12 @@ class Partition:
     size_bytes: int | None = None
     bytes_in_per_s: float | None = None
     bytes_out_per_s: float | None = None
+    log_dirs: tuple[str, ...] = ()
+
+    @property
+    def replication(self) -> int:
+        """How many replicas it has, without those that are being added."""
+        return sum(1 for r in self.replicas if r not in self.adding)
 
     @property
     def target_replicas(self) -> tuple[int, ...]:
@@ -131,8 +147,13 @@ class Topic:
 
     @property
     def replication(self) -> int:
-        """The replication factor: of the first partition, without replicas that are being added."""
-        return len([r for r in self.partitions[0].replicas if r not in self.partitions[0].adding])
+        """The replication factor that most partitions have, without replicas that are being added."""
+        counts = Counter(p.replication for p in self.partitions)
+        return max(counts, key=lambda factor: (counts[factor], factor))
+
+    def unlike(self, factor: int) -> tuple[Partition, ...]:
+        """The partitions that have another number of replicas, as a move that was cut short leaves them."""
+        return tuple(p for p in self.partitions if p.replication != factor)
 
 
 @dataclass(frozen=True)
@@ -205,6 +226,16 @@ class Move:
     topic: str
     partition: int
     replicas: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class DirMove:
+    """A replica of a broker that is to be in that log directory, there already or when it comes."""
+
+    broker: int
+    topic: str
+    partition: int
+    path: str
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from asgard.kafka.model import (
     Acl,
     ClusterInfo,
     ConfigChange,
+    DirMove,
     Disk,
     GateGoals,
     GateLoad,
@@ -154,6 +155,13 @@ class ControlPlane(Protocol):
 
     def log_dirs(self, brokers: Iterable[int], deadline_s: float | None = None) -> dict[int, tuple[LogDir, ...]]:
         """Of the brokers that answered; `deadline_s` as for `disks`."""
+        ...
+
+    def move_directories(self, moves: Collection[DirMove]) -> dict[DirMove, AsgardError | None]:
+        """Move replicas between the log directories of their brokers; one that is not there yet is created there.
+
+        The directory that it is in already cancels a move.
+        """
         ...
 
     def replica_sizes(self, brokers: Iterable[int]) -> dict[tuple[int, str, int], int]:

@@ -7,6 +7,8 @@ own rate wins over it.
 from __future__ import annotations
 
 RATES = ("leader.replication.throttled.rate", "follower.replication.throttled.rate")
+DIRECTORY_RATE = "replica.alter.log.dirs.io.max.bytes.per.second"
+"""Of copies from one log directory of a broker to another."""
 REPLICAS = ("leader.replication.throttled.replicas", "follower.replication.throttled.replicas")
 
 

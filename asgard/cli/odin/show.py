@@ -118,6 +118,7 @@ def drift_document(seen: Look) -> list[dict[str, Any]]:
             "type": drift.type,
             "name": drift.name,
             "differences": {path: {"was": old, "is": new} for path, (old, new) in drift.differences.items()},
+            **({"partitions": list(drift.partitions)} if drift.partitions else {}),
         }
         for drift in seen.drifts
     ]

@@ -9,7 +9,7 @@ import typer
 
 from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
 from asgard.cli.thor import app
-from asgard.cli.thor.common import LimitsPath, Throttle, limits_of
+from asgard.cli.thor.common import CALL_DEADLINE_S, LimitsPath, Throttle, limits_of
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode
@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from asgard.cluster.moves import Executed
     from asgard.cluster.plan import Plan
     from asgard.kafka.target import Target
+    from asgard.thor.plan.given import Wanted
 
 
 @command(app, example="asgard thor apply drain.json --throttle 20MB/s")
 def apply(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan that `thor plan … --out` wrote.")],
+    plan: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PLAN", help="A plan that `thor plan … --out` wrote, or a reassignment of Kafka's own tools."
+        ),
+    ],
     throttle: Throttle = None,
     limits: LimitsPath = None,
     context: Context = None,
@@ -37,11 +43,44 @@ def apply(
     Exits with 1 if it stopped because health got worse, or could not move everything, and with 75 if more urgent
     work took over.
     """
+    from asgard.cluster.plan import Plan
     from asgard.kafka import target
     from asgard.thor.plan import file as plan_file
 
-    made = plan_file.read(plan)
-    return carry_out(target.pick(context, bootstrap_server, command_config), made, limits_of(limits), throttle, confirm)
+    found, given = plan_file.read_any(plan), limits_of(limits)
+    picked = target.pick(context, bootstrap_server, command_config)
+    if not isinstance(found, Plan):
+        return _take_over(picked, plan, found, given, throttle, confirm)
+    return carry_out(picked, found, given, throttle, confirm)
+
+
+def _take_over(
+    target: Target,
+    file: Path,
+    wanted: tuple[Wanted, ...],
+    limits: Limits,
+    throttle: str | None,
+    confirm: str | None,
+) -> int:
+    """Carry out a reassignment that another tool wrote, as a plan of its own that is kept for the way back."""
+    from asgard.cli.thor.plan import summary
+    from asgard.cluster import look
+    from asgard.core import paths
+    from asgard.thor.plan import file as plan_file
+    from asgard.thor.plan import planner
+
+    control = target.connect(deadline_s=CALL_DEADLINE_S)
+    try:
+        snapshot = look.take(control)
+    finally:
+        control.close()
+    plan = planner.reassign(snapshot, wanted, limits, file.name)
+    kept = paths.home() / "plans" / f"{file.stem}-{snapshot.taken_at.replace(':', '')}.json"
+    if plan.moved:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        plan_file.write(plan, kept)
+        console.say(f"{file} was written by another tool; the way back: asgard thor plan undo {kept}")
+    return carry_out(target, plan, limits, throttle, confirm, shown=summary(plan))
 
 
 def carry_out(
@@ -56,7 +95,10 @@ def carry_out(
     rate = applying.throttle_of(throttle, plan)
     fast = "no throttle" if rate is None else rate if isinstance(rate, str) else f"{units.format_size(rate)}/s a broker"
     what = f"{plan.kind} {' '.join(plan.arguments)}".strip()
-    console.say(shown or f"{what}: {len(plan.changes)} partitions, {units.format_size(plan.bytes_moved)} to copy")
+    console.say(
+        shown
+        or f"{what}: {plan.moved} {'partitions' if plan.changes else 'replicas'}, {units.format_size(plan.bytes_moved)} to copy"
+    )
     console.ask(f"Carry it out in {target.name}, throttle: {fast}?")
     with console.progress("moving") as show:
         done = applying.apply(target, plan, limits, throttle=rate, confirm=confirm, progress=lambda p: show(str(p)))

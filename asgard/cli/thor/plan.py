@@ -17,12 +17,14 @@ from asgard.core.errors import ExitCode, WrongUsage
 from asgard.thor.plan.kinds import Kind, planner_of
 
 if TYPE_CHECKING:
-    from asgard.cluster.plan import Change, Plan
+    from asgard.cluster.plan import BrokerChange, Change, Plan
     from asgard.thor.plan.explain import Explanation
 
 What = Annotated[
     list[str] | None,
-    typer.Argument(metavar="WHAT", help="Broker ids for drain and fill, TOPIC=N for set-rf, a plan's file for undo."),
+    typer.Argument(
+        metavar="WHAT", help="Broker ids for drain, fill and disks, TOPIC=N for set-rf, a plan's file for undo."
+    ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="PLAN", help="Write the plan to this file.")]
 Explain = Annotated[
@@ -43,6 +45,8 @@ asgard thor plan balance --limits thor.yaml --html balance.html
 asgard thor plan leaders --bootstrap-server kafka-1:9092
 asgard thor plan set-rf orders=3 payments=3
 asgard thor plan rack-repair --explain orders-3
+asgard thor plan disks 3 --apply --throttle 20MB/s
+asgard thor plan drain 3:/data/kafka-1
 asgard thor plan undo drain.json --snapshot cluster.json.gz"""
 
 
@@ -75,6 +79,7 @@ def plan_(
       leaders          spread preferred leaders; copies nothing
       set-rf TOPIC=N…  change the replication factor of topics
       rack-repair      spread the replicas of each partition over the racks
+      disks [BROKER…]  even the log directories of brokers; drain BROKER:DIRECTORY empties one
       undo PLAN        go back to the placement before a plan
 
     Exits with 1 if part of the request can't be done; it says what, why, and what would help.
@@ -90,7 +95,7 @@ def plan_(
         say_silent(found)
         plan = make(found, given)
         # A broker without replicas is drained, too: it is cordoned.
-        to_do = bool(plan.changes) or plan.kind == "drain"
+        to_do = bool(plan.moved) or plan.kind == "drain"
         if out is not None:
             from asgard.thor.plan import file as plan_file
 
@@ -151,17 +156,19 @@ def emit_plan(plan: Plan) -> None:
 def summary(plan: Plan) -> str:
     """What the plan does, what it can't do and why, in a few lines."""
     head = f"{plan.kind} {' '.join(plan.arguments)}".strip()
-    if not plan.changes:
+    if not plan.moved:
         lines = [f"{head}: nothing to do" if not plan.unmet else f"{head}: nothing can be done"]
     else:
         bound = plan.lower_bound_bytes
         least = f" ({plan.bytes_moved / bound:.2f} of the least possible)" if bound else ""
         batches = "1 batch" if len(plan.batches) == 1 else f"{len(plan.batches)} batches"
         lines = [
-            f"{head}: {len(plan.changes)} {'partition' if len(plan.changes) == 1 else 'partitions'}, {units.format_size(plan.bytes_moved)} to copy{least},"
+            f"{head}: {_what_moves(plan)}, {units.format_size(plan.bytes_moved)} to copy{least},"
             f" {batches}, about {units.format_duration(plan.seconds)} at {units.format_size(plan.throttle_bytes_per_s)}/s a broker"
         ]
         before, after = plan.spread_before, plan.spread_after
+        if plan.dir_changes:
+            lines.append("log directories are evened one broker at a time; no replica leaves its broker")
         lines.append(
             "largest over mean, before -> after: "
             f"disk {before.disk:.2f} -> {after.disk:.2f}, replicas {before.replicas:.2f} -> {after.replicas:.2f}, "
@@ -173,11 +180,40 @@ def summary(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def _what_moves(plan: Plan) -> str:
+    parts = [(len(plan.changes), "partition", ""), (len(plan.dir_changes), "replica", " to other log directories")]
+    return ", ".join(f"{n} {what}{'' if n == 1 else 's'}{where}" for n, what, where in parts if n)
+
+
 def tables(plan: Plan) -> list[Table]:
     """Brokers that the plan changes, before and after."""
     changed = [b for b in plan.brokers if b.before != b.after or b.note]
     changed.sort(key=lambda b: (-(b.bytes_in + b.bytes_out), b.id))
-    if not plan.changes:
+    if not plan.moved:
+        return []
+    return [*_brokers_table(plan, changed), *_directories_table(plan)]
+
+
+def _directories_table(plan: Plan) -> list[Table]:
+    """Log directories that the plan changes, before and after."""
+    changed = [d for d in plan.log_dirs if (d.bytes_before, d.replicas_before) != (d.bytes_after, d.replicas_after)]
+    rows: list[list[Any]] = [
+        [
+            d.broker,
+            d.path,
+            _then(units.format_size(d.bytes_before), units.format_size(d.bytes_after)),
+            _then(_percent(d.disk_before), _percent(d.disk_after)),
+            _then(d.replicas_before, d.replicas_after),
+        ]
+        for d in changed[:40]
+    ]
+    columns = ["broker", "log directory", "bytes", "disk", "replicas"]
+    more = f" ({len(rows)} of {len(changed)})" if len(changed) > len(rows) else ""
+    return [Table(columns, rows, f"log directories before -> after{more}", frozenset(columns[2:]))] if rows else []
+
+
+def _brokers_table(plan: Plan, changed: list[BrokerChange]) -> list[Table]:
+    if not changed:
         return []
     rows: list[list[Any]] = []
     for b in changed[:40]:

@@ -7,16 +7,20 @@ from asgard.cluster.moves.decide import PRIORITIES
 from asgard.cluster.moves.record import FORMAT
 from asgard.cluster.moves.result import Executed, Progress
 from asgard.cluster.moves.runner import run
+from asgard.cluster.moves.stuck import Ended
+from asgard.cluster.moves.stuck import end as end_stuck
 from asgard.cluster.moves.takeover import Cancelled, Inherited, cancel, inherit, must_wait, put_back, settle
 
 __all__ = [
     "FORMAT",
     "PRIORITIES",
     "Cancelled",
+    "Ended",
     "Executed",
     "Inherited",
     "Progress",
     "cancel",
+    "end_stuck",
     "inherit",
     "must_wait",
     "put_back",

@@ -16,6 +16,8 @@ PRIORITIES: dict[Kind, Priority] = {
     "heal": Priority.HEAL,
     "drain": Priority.CHANGE,
     "rack-repair": Priority.CHANGE,
+    "reassign": Priority.CHANGE,
+    "disks": Priority.BALANCE,
     "undo": Priority.CHANGE,
     "fill": Priority.FILL,
     "set-rf": Priority.FILL,

@@ -20,7 +20,7 @@ from asgard.cluster.moves.result import Executed, Progress
 from asgard.cluster.moves.watch import Tuner, Watch
 from asgard.cluster.plan import Change, Plan, Replan
 from asgard.core.errors import AsgardError
-from asgard.kafka.model import ClusterSnapshot, Move, Partition
+from asgard.kafka.model import ClusterSnapshot, DirMove, Move, Partition
 from asgard.kafka.temporary import is_unknown_topic
 
 _ELSEWHERE_AFTER_S = 10.0
@@ -122,6 +122,7 @@ class Execution:
                     self.go_on(step)
                 case decide.Finish():
                     self.elect(self.tally.already.values())
+                    self.misplaced()
                     self.put_back(DONE if not self.tally.refused else f"{DONE}, but for some", keep_cordons=True)
                     return self.executed()
                 case decide.HandOver(why):
@@ -225,12 +226,40 @@ class Execution:
         self.flying = {_key(c): c for c in found.todo}
         self.inherited = tuple(f for f in self.inherited if f.key not in self.flying)
         self._throttle_flying()
-        for change, error in self._reassign(found.todo):
+        for change, error in self._submitted(found.todo):
             del self.flying[_key(change)]
             if is_unknown_topic(error):
                 self._deleted([change])
             else:
                 self.tally.refused[change.name] = error.what
+
+    def _submitted(self, changes: Collection[Change]) -> list[tuple[Change, AsgardError]]:
+        """Name the log directories of new replicas, then send the moves. Those that were refused come back."""
+        ends = {
+            DirMove(r, c.topic, c.partition, path): c
+            for c in changes
+            for r, path in zip(c.after, c.log_dirs, strict=False)
+            if path and r not in c.before
+        }
+        errors = self.held.control.move_directories(list(ends)) if ends else {}
+        refused = {_key(ends[move]): (ends[move], error) for move, error in errors.items() if error is not None}
+        return [*refused.values(), *self._reassign(c for c in changes if _key(c) not in refused)]
+
+    def misplaced(self) -> None:
+        """Note new replicas that are in another log directory than planned, as their broker was restarted meanwhile."""
+        named = [
+            (r, c, path)
+            for c in self.tally.moved.values()
+            for r, path in zip(c.after, c.log_dirs, strict=False)
+            if path and r not in c.before
+        ]
+        disks = self.held.control.disks({r for r, _, _ in named}) if named else {}
+        for r, c, path in named:
+            there = disks[r].directories.get(_key(c), path) if r in disks else path
+            if there != path:
+                self.note(
+                    f"{c.name} of broker {r} is in {there}, not in {path}: `asgard thor plan disks {r}` looks at it"
+                )
 
     def _throttle_flying(self) -> None:
         flights = [_flight(c, self.rate is not None) for c in self.flying.values()]
@@ -243,7 +272,9 @@ class Execution:
 
     def _reassign(self, changes: Iterable[Change]) -> list[tuple[Change, AsgardError]]:
         """Send the moves; only a plan for another replication factor may change one. Those that were refused come back."""
-        may = self.plan.kind == "set-rf" or (self.plan.kind == "undo" and "set-rf" in self.plan.arguments)
+        may = self.plan.kind in ("set-rf", "reassign") or (
+            self.plan.kind == "undo" and {"set-rf", "reassign"} & {*self.plan.arguments}
+        )
         by_key = {_key(c): c for c in changes}
         errors: dict[TopicPartition, AsgardError | None] = {}
         for other in (False, True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from asgard.cluster import health
 from asgard.cluster.moves.record import Flight
 from asgard.core.errors import AsgardError, Refused
 from asgard.kafka.model import Partition
@@ -24,8 +25,16 @@ def moves(moving: Iterable[Partition], ours: Iterable[Flight]) -> list[Partition
     return [p for p in moving if (p.topic, p.partition) not in known]
 
 
-def refuse_moves(found: Collection[Partition]) -> None:
-    """Raise Refused where there are any."""
+def refuse_moves(found: Collection[Partition], up: Collection[int]) -> None:
+    """Raise Refused where there are any. One to a broker that is gone is named first: waiting does not help."""
+    stuck = {f"{p.topic}-{p.partition}": gone for p in found if (gone := health.stuck_on(p, up))}
+    if stuck:
+        name = min(stuck)
+        others = f" and {len(stuck) - 1} more" if len(stuck) > 1 else ""
+        raise Refused(
+            f"somebody else is moving {name}{others} to broker {stuck[name][0]}, which is gone: the move can't finish",
+            "`asgard thor heal` ends it (`foreign_moves` of its policy), or bring the broker back.",
+        )
     if found:
         names = sorted(f"{p.topic}-{p.partition}" for p in found)
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

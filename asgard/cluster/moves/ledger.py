@@ -13,7 +13,7 @@ from asgard.cluster.held import HeldCluster
 from asgard.cluster.moves import marks
 from asgard.cluster.moves import record as records
 from asgard.cluster.moves.foreign import refuse_throttles
-from asgard.cluster.moves.record import Flight, Record
+from asgard.cluster.moves.record import DirFlight, Flight, Record
 from asgard.journal import operations
 from asgard.kafka import temporary
 from asgard.kafka.model import Partition
@@ -52,7 +52,9 @@ class Ledger:
         self.left = before.flights
         self.taken_over = records.in_flight(before.flights, moving)
         self.took_over_from = tuple(o.undo.get("what", o.subject) for o in older)
-        self.record = Record(what, plan, self.taken_over, before.settings)
+        self.dirs = before.dirs
+        """Replicas that older ones had sent to other log directories."""
+        self.record = Record(what, plan, self.taken_over, before.settings, dirs=before.dirs)
         self.foreign: list[Setting] = []
         self._operation = operations.begin(held.journal, records.FORMAT, what, self.record.document(), held.lease)
         for operation in older:
@@ -73,20 +75,33 @@ class Ledger:
         """Which brokers can be asked for their own configs."""
         self._up = frozenset(brokers)
 
-    def throttle(self, flights: Iterable[Flight], rate_bytes_per_s: float | None) -> None:
-        """These are in flight, or are about to be: bring the throttle in line with them. Raises what the control plane raises."""
-        flights = tuple(flights)
+    def throttle(
+        self,
+        flights: Iterable[Flight],
+        rate_bytes_per_s: float | None,
+        dirs: Iterable[DirFlight] = (),
+        dirs_rate_bytes_per_s: float | None = None,
+    ) -> None:
+        """These are in flight, or are about to be: bring the throttle in line with them. Raises what the control plane raises.
+
+        `dirs`: replicas on their way to other log directories, under a rate of their own.
+        """
+        flights, dirs = tuple(flights), tuple(dirs)
         cordons = self.record.cordons
         mine = {s.key: s for s in self.record.settings if s not in cordons}
-        keys = dict.fromkeys([*mine, *marks.keys(flights)])
+        keys = dict.fromkeys(
+            [*mine, *(marks.keys(flights) if flights else ()), *([marks.DIRS_RATE_KEY] if dirs else ())]
+        )
         there = temporary.read(self._hold.control, keys)
         before = {key: mine[key].before if key in mine else there.get(key) for key in keys}
-        if any(there[key] is not None and key not in mine for key in marks.RATE_KEYS):
+        if any(there.get(key) is not None and key not in mine for key in marks.RATE_KEYS):
             # Looked for at the start too; somebody may have begun at the same moment.
             refuse_throttles(self._hold.control, (), mine.values())
         wanted = marks.wanted(flights, rate_bytes_per_s, before)
+        if dirs and dirs_rate_bytes_per_s is not None:
+            wanted[marks.DIRS_RATE_KEY] = str(max(1, round(dirs_rate_bytes_per_s)))
         changing, settled, writes = self._change(mine, there, wanted)
-        self._write(replace(self.record, flights=flights, settings=(*cordons, *changing)))
+        self._write(replace(self.record, flights=flights, dirs=dirs, settings=(*cordons, *changing)))
         temporary.write(self._hold.control, writes)
         # What was put back, and values that are replaced, leave the disk with the next change.
         self.record = replace(self.record, settings=(*cordons, *settled))
@@ -138,7 +153,7 @@ class Ledger:
     def close(self, outcome: str) -> bool:
         """End it where nothing is left of it in the cluster; else it stays open, for the next command. True where it ended."""
         self._write(self.record)
-        if self.record.flights or self.record.settings:
+        if self.record.flights or self.record.settings or self.record.dirs:
             return False
         operations.finish(self._hold.journal, self._operation, self._hold.lease, outcome)
         return True

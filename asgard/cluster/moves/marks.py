@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 from asgard.cluster.moves.record import Flight
 from asgard.kafka.temporary import Key
-from asgard.kafka.throttle import RATES, REPLICAS, union
+from asgard.kafka.throttle import DIRECTORY_RATE, RATES, REPLICAS, union
 
 RATE_KEYS: tuple[Key, ...] = tuple(("broker", "", rate) for rate in RATES)
+DIRS_RATE_KEY: Key = ("broker", "", DIRECTORY_RATE)
 
 
 def keys(flights: Iterable[Flight]) -> list[Key]:

@@ -7,7 +7,7 @@ plan wants stands in the plan; where its partitions are is seen in the cluster.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from asgard.core.errors import Failed
@@ -50,10 +50,26 @@ class Flight:
 
 
 @dataclass(frozen=True)
+class DirFlight:
+    """A replica that was told to go to another log directory of its broker."""
+
+    broker: int
+    topic: str
+    partition: int
+    source: str
+    target: str
+
+    @property
+    def name(self) -> str:
+        """`topic-3 on broker 1`."""
+        return f"{self.topic}-{self.partition} on broker {self.broker}"
+
+
+@dataclass(frozen=True)
 class Record:
     """What an execution has in the cluster. `what` is its plan's kind with arguments, `plan` the plan's fingerprint.
 
-    `kept`: cordons that a drain left where it ended, for its way back.
+    `kept`: cordons that a drain left where it ended, for its way back. `dirs`: replicas on their way to another directory.
     """
 
     what: str
@@ -61,6 +77,7 @@ class Record:
     flights: tuple[Flight, ...] = ()
     settings: tuple[Setting, ...] = ()
     kept: tuple[Setting, ...] = ()
+    dirs: tuple[DirFlight, ...] = ()
 
     @property
     def cordons(self) -> tuple[Setting, ...]:
@@ -76,6 +93,7 @@ class Record:
             "moves": [[f.topic, f.partition, list(f.before), list(f.after), f.throttled] for f in self.flights],
             "settings": temporary.plain(self.settings),
             "kept": temporary.plain(self.kept),
+            **({"directories": [list(astuple(d)) for d in self.dirs]} if self.dirs else {}),
         }
 
 
@@ -91,20 +109,23 @@ def parse(document: Mapping[str, Any]) -> Record:
         Flight(topic, partition, tuple(before), tuple(after), throttled)
         for topic, partition, before, after, throttled in document["moves"]
     ]
-    return Record(document["what"], document["plan"], tuple(flights), settings, temporary.parse(document["kept"]))
+    dirs = tuple(DirFlight(*row) for row in document.get("directories", ()))
+    return Record(document["what"], document["plan"], tuple(flights), settings, temporary.parse(document["kept"]), dirs)
 
 
 def merged(records: Iterable[Record]) -> Record:
     """All of them as one, the oldest first: what stood in the cluster before the first of them is what was before."""
     flights: dict[tuple[str, int], Flight] = {}
     settings: dict[Key, Setting] = {}
+    dirs: dict[tuple[int, str, int], DirFlight] = {}
     last = Record("")
     for last in records:
+        dirs |= {(d.broker, d.topic, d.partition): d for d in last.dirs}
         flights |= {f.key: f for f in last.flights}
         for s in last.settings:
             older = settings.get(s.key)
             settings[s.key] = s if older is None else replace(older, ours=(*older.ours, *s.ours))
-    return replace(last, flights=tuple(flights.values()), settings=tuple(settings.values()))
+    return replace(last, flights=tuple(flights.values()), settings=tuple(settings.values()), dirs=tuple(dirs.values()))
 
 
 def in_flight(flights: Iterable[Flight], moving: Iterable[Partition]) -> tuple[Flight, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Literal
 
 from asgard.cluster.held import HeldCluster
@@ -17,6 +18,7 @@ from asgard.cluster.moves.ledger import DONE, Ledger, left_open, taken_over
 from asgard.cluster.moves.result import Executed, Progress
 from asgard.cluster.moves.takeover import CANCEL
 from asgard.cluster.moves.watch import Tuner
+from asgard.cluster.moves.within import Within
 from asgard.cluster.plan import Plan, Replan
 from asgard.core import windows
 from asgard.core.errors import Interrupted, Refused
@@ -34,6 +36,7 @@ def fingerprint(plan: Plan) -> str:
     """What tells one plan from another."""
     parts = [plan.cluster_id, plan.kind, *plan.arguments]
     parts += [f"{c.topic}-{c.partition}:{c.before}>{c.after}" for c in plan.changes]
+    parts += [f"{c.topic}-{c.partition}@{c.broker}:{c.source}>{c.target}" for c in plan.dir_changes]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -64,6 +67,8 @@ def run(
         raise Refused(why, "Run it in a window, or with limits that have others.")
     up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
     mark = fingerprint(plan)
+    if plan.dir_changes and not plan.changes:
+        return _within(held, plan, limits, throttle, mark, up, progress, tell, poll_s)
     plan, found = fitting(held, plan, limits, up, replan, tell)
     moving = control.reassignments()
     theirs = _others(held, moving, up, healing, tell)
@@ -83,7 +88,8 @@ def run(
     execution.leave_out(theirs)
     try:
         if plan.kind == "drain":
-            cordon.put(held, ledger, [int(b) for b in plan.arguments if int(b) in up], execution.note)
+            drained = [int(b) for b in plan.arguments if b.isdecimal() and int(b) in up]
+            cordon.put(held, ledger, drained, execution.note)
         if plan.kind == "undo" and "drain" in plan.arguments:
             cordon.undo(held, [int(b) for b in plan.arguments if b.isdecimal()], execution.note)
         _note(held, plan, "started", {"moves": len(found.todo)})
@@ -92,6 +98,9 @@ def run(
         why = executed.stopped or executed.handed_over
         more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
         _note(held, plan, how, {**more, "refused": len(executed.refused), "why": why})
+        if plan.dir_changes and how == "finished":
+            then = _within(held, plan, limits, throttle, mark, up, progress, tell, poll_s)
+            return _joined(executed, then)
         return executed
     except Refused:
         if not execution.flying:
@@ -104,6 +113,58 @@ def run(
             f"{plan.title} was interrupted: {len(execution.tally.moved)} partitions are moved, {on}",
             "The same command goes on with it; `asgard thor cancel` takes back what is on its way.",
         ) from None
+
+
+def _within(
+    held: HeldCluster,
+    plan: Plan,
+    limits: Limits,
+    throttle: float | Literal["auto"] | None,
+    mark: str,
+    up: Collection[int],
+    progress: Callable[[Progress], None],
+    tell: Callable[[str], None],
+    poll_s: float,
+) -> Executed:
+    """The part of the plan that moves replicas between the log directories of their brokers."""
+    if throttle == AUTO:
+        throttle = limits.throttle_bytes_per_s or plan.throttle_bytes_per_s
+        tell(f"what disks carry can't be seen from outside: the throttle is {format_size(throttle)}/s")
+    ledger = Ledger(held, plan.title, mark, held.control.reassignments(), up)
+    work = Within(held, plan, ledger, throttle, lambda: closed(limits, time.time()), tell)
+    try:
+        work.start()
+        _note(held, plan, "started", {"moves": len(work.left) + len(work.flying)})
+        executed = work.run(progress, poll_s)
+        why = executed.stopped or executed.handed_over
+        how = "stopped" if executed.stopped else "paused" if executed.handed_over else "finished"
+        more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
+        _note(held, plan, how, {**more, "refused": len(executed.refused), "why": why})
+        return executed
+    except Refused:
+        if not work.flying:
+            work.put_back("refused")
+        raise
+    except (KeyboardInterrupt, Interrupted):
+        on = f"{len(work.flying)} copies run on under their throttle" if work.flying else "nothing is on its way"
+        raise Interrupted(
+            f"{plan.title} was interrupted: {len(work.moved)} replicas are moved, {on}",
+            "The same command goes on with it; `asgard thor cancel` takes back what is on its way.",
+        ) from None
+
+
+def _joined(first: Executed, then: Executed) -> Executed:
+    """What became of both parts of a plan."""
+    return replace(
+        then,
+        moved=first.moved + then.moved,
+        bytes_moved=first.bytes_moved + then.bytes_moved,
+        already=first.already + then.already,
+        gone=first.gone + then.gone,
+        refused=first.refused | then.refused,
+        notes=(*first.notes, *then.notes),
+        seconds=first.seconds + then.seconds,
+    )
 
 
 def fitting(
@@ -161,7 +222,7 @@ def _others(
     theirs = foreign.moves(moving, record.in_flight(older.flights, moving))
     if healing:
         return theirs
-    foreign.refuse_moves(theirs)
+    foreign.refuse_moves(theirs, up)
     for broker in foreign.refuse_throttles(held.control, up, older.settings):
         tell(f"broker {broker} has a throttle of its own, which wins over this one")
     return []

@@ -9,6 +9,7 @@ from typing import Any
 
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.moves import record as records
+from asgard.cluster.moves import within
 from asgard.cluster.moves.back import take_back
 from asgard.cluster.moves.ledger import Ledger, left_open
 from asgard.cluster.moves.record import Flight, in_flight
@@ -72,6 +73,7 @@ def inherit(held: HeldCluster, dead: Collection[int]) -> Inherited:
     ledger = Ledger(held, "heal", "", moving, up_of(control.cluster().brokers) - gone)
     back = tuple(f for f in ledger.flights if gone.intersection(f.adding))
     take_back(control, back)
+    within.take_back(control, ledger.dirs)
     kept = [f for f in ledger.flights if f not in back]
     away = {f.key for f in kept if gone.intersection(f.before) - set(f.after)}
     freed = tuple(replace(f, throttled=False) for f in kept if f.key in away)
@@ -90,11 +92,14 @@ def cancel(held: HeldCluster) -> Cancelled:
     ledger = Ledger(held, CANCEL, "", control.reassignments(), up_of(control.cluster().brokers))
     # Also those that a cancel which was killed had stopped already.
     take_back(control, ledger.left)
+    stopped = within.take_back(control, ledger.dirs)
     ledger.throttle((), None)
     ledger.lift_cordons()
     ledger.close("cancelled")
     return Cancelled(
-        ledger.took_over_from, tuple(f.name for f in ledger.taken_over), tuple(map(str, ledger.record.settings))
+        ledger.took_over_from,
+        (*(f.name for f in ledger.taken_over), *(f.name for f in stopped)),
+        tuple(map(str, ledger.record.settings)),
     )
 
 
@@ -122,16 +127,20 @@ def settle(control: ControlPlane, operation: Operation, lease: Lease, *, wait_s:
     waiting = tuple(s for s in cordons.left if s.key[1] in known)
     throttle = tuple(s for s in left.settings if s not in left.cordons)
     give_up = time.monotonic() + wait_s
-    while flights := in_flight(left.flights, control.reassignments()):
+    while True:
+        flights = in_flight(left.flights, control.reassignments())
+        dirs = within.in_flight(control, left.dirs)
+        if not flights and not dirs:
+            break
         if time.monotonic() >= give_up:
-            _amend(operation, replace(left, flights=flights, settings=(*throttle, *waiting)), lease)
+            _amend(operation, replace(left, flights=flights, settings=(*throttle, *waiting), dirs=dirs), lease)
             raise Busy(
-                f"{len(flights)} moves of {left.what} run on; what is set for them is put back when they are done"
+                f"{len(flights) + len(dirs)} moves of {left.what} run on; what is set for them is put back when they are done"
             )
         time.sleep(0.5)
     back = temporary.put_back(control, throttle, up)
     if waiting:
-        _amend(operation, replace(left, flights=(), settings=waiting), lease)
+        _amend(operation, replace(left, flights=(), settings=waiting, dirs=()), lease)
         names = ", ".join(sorted({s.key[1] for s in waiting}))
         raise Busy(f"broker {names} is down; its cordon is lifted when it is back")
     return _said(left, cordons, back)

@@ -41,6 +41,15 @@ Count = Annotated[int | None, Field(ge=0)]
 Positive = Annotated[int | None, Field(ge=1)]
 
 
+class DirectoryLimits(Model):
+    """What one log directory differs in."""
+
+    capacity: Annotated[
+        Size | None, Field(description="bytes it may be filled with, where its volume can't say or says too much")
+    ] = None
+    disk: OptionalFraction = Field(default=None, description="of its capacity")
+
+
 class BrokerLimits(Model):
     """What one broker differs in."""
 
@@ -52,6 +61,9 @@ class BrokerLimits(Model):
     bytes_out: OptionalByteRate = Field(default=None, description="read from its leaders, by consumers and followers")
     replicas: Count = None
     leaders: Count = None
+    log_dirs: Annotated[dict[str, DirectoryLimits], EmptyMapping] = Field(
+        default_factory=dict, description="of its log directories, by path"
+    )
 
 
 class LimitsSection(Model):
@@ -77,6 +89,9 @@ class LimitsSection(Model):
     batch: Annotated[Size | None, Field(description="bytes that move at a time, in the whole cluster")] = None
     windows: list[Window] = Field(default_factory=list, description="when planned moves may start, UTC; none: always")
     brokers: Annotated[dict[str, BrokerLimits], EmptyMapping] = Field(default_factory=dict, description="by broker id")
+    log_dirs: Annotated[dict[str, DirectoryLimits], EmptyMapping] = Field(
+        default_factory=dict, description="of log directories of all brokers, by path"
+    )
 
 
 class LimitsFile(Model):

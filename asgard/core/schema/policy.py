@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
@@ -63,6 +63,9 @@ class PolicySection(Model):
     leaders: bool = Field(default=True, description="elect preferred leaders where too many lead elsewhere")
     limits: bool = Field(default=True, description="move data from brokers that are over a limit")
     balance: bool = Field(default=False, description="move data until all brokers are within the tolerance")
+    foreign_moves: Literal["end", "tell"] = Field(
+        default="end", description="moves of other tools to a broker that is gone: end them, or only tell"
+    )
     dry_run: bool = Field(default=False, description="say what would be done, and do nothing")
 
 

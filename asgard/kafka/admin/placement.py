@@ -8,6 +8,7 @@ from typing import Any
 
 from kafka.protocol.admin import (
     AlterPartitionReassignmentsRequest,
+    AlterReplicaLogDirsRequest,
     DescribeLogDirsRequest,
     ElectionType,
     ElectLeadersRequest,
@@ -17,10 +18,11 @@ from asgard.core.errors import AsgardError
 from asgard.kafka.admin import errors
 from asgard.kafka.admin.topics import TopicCalls
 from asgard.kafka.admin.wire import Wire
-from asgard.kafka.model import Disk, LogDir, Move, Partition
+from asgard.kafka.model import DirMove, Disk, LogDir, Move, Partition
 
 MOVES_A_REQUEST = 1000
 _STORAGE_ERROR = 56
+_NO_REPLICA_YET = 9
 TopicPartition = tuple[str, int]
 
 
@@ -152,19 +154,26 @@ class PlacementCalls(TopicCalls):
 
     def disks(self, brokers: Iterable[int], deadline_s: float | None = None) -> dict[int, Disk]:
         """Log directories and replica sizes together, of the brokers that answered; one request a broker."""
-        return {
-            broker: Disk(
-                _directories(answer),
-                {
-                    (topic.name, p.partition_index): p.partition_size
-                    for directory in answer.results
-                    for topic in directory.topics
-                    for p in topic.partitions
-                    if not p.is_future_key
-                },
-            )
-            for broker, answer in self._log_dirs(brokers, topics=None, deadline_s=deadline_s)
-        }
+        return {broker: _disk(answer) for broker, answer in self._log_dirs(brokers, topics=None, deadline_s=deadline_s)}
+
+    def move_directories(self, moves: Collection[DirMove]) -> dict[DirMove, AsgardError | None]:
+        """Move replicas between the log directories of their brokers; one that is not there yet is created there."""
+        by_broker: dict[int, list[DirMove]] = defaultdict(list)
+        for move in moves:
+            by_broker[move.broker].append(move)
+        result: dict[DirMove, AsgardError | None] = {}
+        jobs = [(_alter_directories(wanted), broker) for broker, wanted in by_broker.items()]
+        for (broker, wanted), answer in zip(by_broker.items(), self._wire.ask_each(jobs), strict=True):
+            if isinstance(answer, AsgardError):
+                result |= dict.fromkeys(wanted, answer)
+                continue
+            codes = {(t.topic_name, p.partition_index): p.error_code for t in answer.results for p in t.partitions}
+            for move in wanted:
+                code = codes.get((move.topic, move.partition), 0)
+                doing = f"move {move.topic}-{move.partition} to {move.path} of broker {broker}"
+                needs = "ALTER on the cluster"
+                result[move] = None if code == _NO_REPLICA_YET else self._wire.outcome(code, None, doing, needs)
+        return result
 
     def replica_sizes(self, brokers: Iterable[int]) -> dict[tuple[int, str, int], int]:
         """(broker, topic, partition) to bytes, of the brokers that answered; without future replicas."""
@@ -186,6 +195,42 @@ class PlacementCalls(TopicCalls):
                 yield broker, answer
             elif not isinstance(answer, errors.BrokerDown):
                 raise answer
+
+
+def _alter_directories(moves: Collection[DirMove]) -> Any:
+    """The request to one broker."""
+    row = AlterReplicaLogDirsRequest.AlterReplicaLogDir
+    by_path: dict[str, list[TopicPartition]] = defaultdict(list)
+    for move in moves:
+        by_path[move.path].append((move.topic, move.partition))
+    return AlterReplicaLogDirsRequest(
+        dirs=[
+            row(
+                path=path,
+                topics=[
+                    row.AlterReplicaLogDirTopic(name=topic, partitions=partitions)
+                    for topic, partitions in by_topic(wanted).items()
+                ],
+            )
+            for path, wanted in by_path.items()
+        ]
+    )
+
+
+def _disk(answer: Any) -> Disk:
+    sizes: dict[TopicPartition, int] = {}
+    directories: dict[TopicPartition, str] = {}
+    future: dict[TopicPartition, tuple[str, int]] = {}
+    for directory in answer.results:
+        for topic in directory.topics:
+            for p in topic.partitions:
+                key = (topic.name, p.partition_index)
+                if p.is_future_key:
+                    future[key] = (directory.log_dir, p.partition_size)
+                else:
+                    sizes[key] = p.partition_size
+                    directories[key] = directory.log_dir
+    return Disk(_directories(answer), sizes, directories, future)
 
 
 def _directories(answer: Any) -> tuple[LogDir, ...]:

@@ -16,7 +16,7 @@ from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, now
 from asgard.odin.program import acl_name
 from asgard.odin.resources import identity
-from asgard.odin.resources.kinds import ACL, BROKER, KINDS, USER
+from asgard.odin.resources.kinds import ACL, BROKER, KINDS, TOPIC, USER
 from asgard.odin.resources.observe import Differences, Observed, difference, observe
 from asgard.odin.spec.acls import useless
 
@@ -28,6 +28,7 @@ class Drift:
     """One thing that is not as it was recorded. `extra` is an ACL of a user of this stack that the stack did not make.
 
     `words` says it where the resource is not one of Asgard's own.
+    `partitions`: those of a topic that have another replication factor, where not all of them have.
     """
 
     what: What
@@ -36,6 +37,7 @@ class Drift:
     urn: str
     differences: Differences = field(default_factory=dict)
     words: str = ""
+    partitions: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         if self.words:
@@ -48,8 +50,18 @@ class Drift:
                 return f"{kind} {self.name} is not running"
             case "extra":
                 return f"{kind} {self.name} was added"
-        changes = ", ".join(f"{path} is {new}, was {old}" for path, (old, new) in self.differences.items())
+        changes = ", ".join(
+            f"{path} is {new}, was {old}{self._of() if path == 'replication' else ''}"
+            for path, (old, new) in self.differences.items()
+        )
         return f"{kind} {self.name}: {changes}"
+
+    def _of(self) -> str:
+        if not self.partitions:
+            return ""
+        shown = ", ".join(map(str, self.partitions[:5]))
+        more = f" and {len(self.partitions) - 5} more" if len(self.partitions) > 5 else ""
+        return f" (partition {shown}{more})" if len(self.partitions) == 1 else f" (partitions {shown}{more})"
 
 
 @dataclass(frozen=True)
@@ -97,9 +109,17 @@ def _compare(record: Record, observed: Observed, live: dict[str, Record], drifts
     if not found:
         return
     stopped = token == BROKER and set(found) == {"running"}
-    drifts.append(Drift("stopped" if stopped else "changed", token, name, record["urn"], found))
+    partitions = _of_another_factor(recorded, observed) if token == TOPIC and "replication" in found else ()
+    drifts.append(Drift("stopped" if stopped else "changed", token, name, record["urn"], found, partitions=partitions))
     inputs = {key: current.get(key, value) for key, value in (record.get("inputs") or {}).items()}
     live[record["urn"]] = {**record, "inputs": inputs, "outputs": current, "modified": now()}
+
+
+def _of_another_factor(recorded: dict[str, Any], observed: Observed) -> tuple[int, ...]:
+    """The partitions, where only some of the topic's have another replication factor."""
+    topic = observed.topics()[recorded["name"]]
+    unlike = topic.unlike(recorded["replication"])
+    return tuple(p.partition for p in unlike) if len(unlike) < len(topic.partitions) else ()
 
 
 def _extra_acls(

@@ -243,9 +243,7 @@ class Cluster:
     async def replicate(self, name: str, factor: Factor) -> None:
         """Another replication factor; returns when the replicas are where they should be."""
         await self._replication.change(name, factor)
-        self.observed.wrote(
-            "topics", name, lambda topics: name in topics and topics[name].replication == factor.replicas
-        )
+        self.observed.wrote("topics", name, lambda topics: name in topics and not topics[name].unlike(factor.replicas))
 
     async def delete_topic(self, name: str) -> None:
         """Delete it. Raises what Kafka says against it."""

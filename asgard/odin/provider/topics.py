@@ -41,7 +41,7 @@ class Topics:
 
     async def _unlike(self, wanted: NewTopic, there: Topic) -> str | None:
         """Why an existing topic can't be the one that a killed run made."""
-        if (len(there.partitions), there.replication) != (wanted.partitions, wanted.replication):
+        if len(there.partitions) != wanted.partitions or there.unlike(wanted.replication):
             return f"it has {len(there.partitions)} partitions and replication {there.replication}"
         config = await self._cluster.topic_config(wanted.name)
         own = {key: value for key, value in config.items() if key not in TEMPORARY_CONFIGS}
@@ -68,7 +68,7 @@ class Topics:
         if len(topic.partitions) < new["partitions"]:
             await self._cluster.add_partitions(name, new["partitions"])
         await self._cluster.alter_config(change)
-        if topic.replication != new["replication"]:
+        if topic.unlike(new["replication"]):
             await self._cluster.replicate(name, Factor(new["replication"], new.get("throttle")))
         return {**new, "topicId": topic.id}
 

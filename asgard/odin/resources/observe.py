@@ -172,10 +172,12 @@ def _topic(recorded: Values, observed: Observed) -> Values | None:
     if topic is None:
         return None
     configs = observed.topic_configs().get(topic.name, {})
+    # One partition of another factor is enough to differ.
+    unlike = topic.unlike(recorded["replication"])
     return {
         **recorded,
         "partitions": len(topic.partitions),
-        "replication": topic.replication,
+        "replication": unlike[0].replication if unlike else recorded["replication"],
         "config": {key: value for key, value in configs.items() if key not in TEMPORARY_CONFIGS},
         "topicId": topic.id,
     }

@@ -45,8 +45,10 @@ def details(situation: Situation, decision: Decision) -> str:
     if decision.kind == "replace":
         return f"The data of {named(decision.brokers)} is deleted and fetched again from the other replicas."
     plan = _plan(situation.snapshot, situation, decision)
-    if plan is None or not plan.changes:
+    if plan is None or not plan.moved:
         return ""
+    if not plan.changes:
+        return f"{counted(len(plan.dir_changes), 'replica')} to other log directories, {format_size(plan.bytes_moved)} to copy."
     return f"{counted(len(plan.changes))} move, {format_size(plan.bytes_moved)} to copy."
 
 
@@ -68,9 +70,19 @@ def prepare(work: Work) -> Plan | Decision | None:
         inherited = moves.inherit(work.held, decision.brokers)
         if inherited.from_whom:
             work.say(str(inherited))
+        ended = moves.Ended()
+        if situation.policy.foreign_moves == "end":
+            ended = moves.end_stuck(work.held, decision.brokers)
+        if ended.moves:
+            work.say(str(ended))
+        if inherited.from_whom or ended.moves:
             snapshot = look.take(work.held.control)
+        if ended.moves and not heal_plan(snapshot, situation.limits, decision.brokers).moved:
+            return None
+        if waits := _stuck(work, snapshot):
+            return waits
     plan = _plan(snapshot, situation, decision)
-    if plan is None or plan.changes:
+    if plan is None or plan.moved:
         return plan
     if decision.kind == "resume":
         return None
@@ -79,6 +91,17 @@ def prepare(work: Work) -> Plan | Decision | None:
         or "There is nothing that could be moved."
     )
     return nowhere(decision.brokers, why)
+
+
+def _stuck(work: Work, snapshot: ClusterSnapshot) -> Decision | None:
+    """Moves of another tool to a broker that is gone, where the policy only tells of them."""
+    gone = set(work.decision.brokers)
+    names = [f"{p.topic}-{p.partition}" for p in snapshot.partitions if gone.intersection(p.adding)]
+    if work.situation.policy.foreign_moves == "end" or not names:
+        return None
+    shown = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+    why = f"Another tool is moving {shown} to it, and can't finish; the policy says `foreign_moves: tell`."
+    return nowhere(work.decision.brokers, why)
 
 
 def end_hung(work: Work) -> list[int]:
@@ -107,6 +130,8 @@ def carry_out(work: Work, plan: Plan | None) -> str:
             return _replace(work)
         case "settle":
             return _settled(work)
+        case "reassign":
+            return "moves of another tool that could not finish are ended; nothing else had to move"
         case _:
             return _elect(work)
 
@@ -135,6 +160,8 @@ def _plan(snapshot: ClusterSnapshot, situation: Situation, decision: Decision) -
             return planner.fill(snapshot, decision.brokers, situation.limits)
         case "balance":
             return planner.balance(snapshot, situation.limits)
+        case "disks":
+            return planner.disks(snapshot, decision.brokers, situation.limits)
         case _:
             return None
 

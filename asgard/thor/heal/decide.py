@@ -23,7 +23,7 @@ CATCH_UP_S = 60.0
 
 def decide(situation: Situation) -> Decision:
     """The one thing to do now."""
-    for rule in (outage, lost, _log_dirs, _returned, _left_behind, _short, _leaders, _limits, _balance):
+    for rule in (outage, lost, _log_dirs, _returned, _left_behind, _short, _leaders, _limits, _directories, _balance):
         decision = rule(situation)
         if decision is not None:
             return decision
@@ -122,6 +122,21 @@ def _limits(situation: Situation) -> Decision | None:
     if reason:
         return stand_by(f"{why} Nothing is moved: {reason}.", f"limits {ids(brokers)}", brokers)
     return Decision("balance", "balancing", why, brokers)
+
+
+def _directories(situation: Situation) -> Decision | None:
+    """Log directories over their limit: their broker evens them."""
+    found = situation.of("log-dir-over-limit")
+    if not found:
+        return None
+    why = " ".join(f.text for f in found)
+    brokers = tuple(dict.fromkeys(b for f in found for b in f.brokers))
+    reason = "the policy does not heal limits" if not situation.policy.limits else situation.closed
+    if not reason and situation.failed_lately("disks"):
+        reason = "the last try could not put it right"
+    if reason:
+        return stand_by(f"{why} Nothing is moved: {reason}.", f"log-dirs over limits {ids(brokers)}", brokers)
+    return Decision("disks", f"evening the log directories of {named(brokers)}", why, brokers)
 
 
 def _balance(situation: Situation) -> Decision | None:

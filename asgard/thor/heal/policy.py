@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from asgard.core.errors import InvalidFile
 
@@ -53,6 +54,7 @@ class Policy:
     limits: bool = True
     balance: bool = False
     dry_run: bool = False
+    foreign_moves: Literal["end", "tell"] = "end"
 
     def most_dead(self, brokers: int) -> int:
         """How many of so many brokers may be gone at once and still be healed."""
@@ -81,4 +83,5 @@ def read(path: Path | str) -> Policy:
         p.limits,
         p.balance,
         p.dry_run,
+        p.foreign_moves,
     )

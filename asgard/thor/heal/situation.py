@@ -15,7 +15,9 @@ from asgard.kafka.model import Broker, ClusterSnapshot, Node
 from asgard.thor.heal.memory import Absence, Memory
 from asgard.thor.heal.policy import Policy
 
-Kind = Literal["healthy", "wait", "hold", "restart", "replace", "reassign", "resume", "settle", "elect", "balance"]
+Kind = Literal[
+    "healthy", "wait", "hold", "restart", "replace", "reassign", "resume", "settle", "elect", "balance", "disks"
+]
 PAUSE_S = 600.0
 """Between two tries of work that failed, or found nothing that it could do, while nothing is lost."""
 SHORT_PAUSE_S = 60.0
@@ -128,14 +130,14 @@ class Decision:
     @property
     def heals(self) -> bool:
         """Whether it belongs to a healing, and not to work that could as well be done tomorrow."""
-        return self.acts and self.kind != "balance"
+        return self.acts and self.kind not in ("balance", "disks")
 
     @property
     def priority(self) -> Priority:
         """How urgent it is against others who change the cluster."""
         if self.kind == "resume":
             return Priority.FILL
-        return Priority.BALANCE if self.kind in ("elect", "balance", "settle") else Priority.HEAL
+        return Priority.BALANCE if self.kind in ("elect", "balance", "disks", "settle") else Priority.HEAL
 
     def __str__(self) -> str:
         return f"{self.what}: {self.why}"

@@ -47,6 +47,7 @@ class Scheduler:
         self.bytes_in = list(start.bytes_in)
         self.bytes_out = list(start.bytes_out)
         self.rate = placement.limits.rate_bytes_per_s
+        self.dirs = placement.dirs.start()
 
     def order(self, steps: list[Step]) -> tuple[list[list[Step]], list[Step]]:
         """The batches, and what fits into none."""
@@ -131,6 +132,7 @@ class Scheduler:
                 self.disk[b] + step.size > placement.disk_cap[b]
                 or self.count[b] + 1 > placement.count_cap[b]
                 or self.bytes_in[b] + rate > placement.in_cap[b]
+                or (placement.split[b] and not self._dir_within(step, b))
             ):
                 return False
         b = step.lead_to
@@ -139,8 +141,14 @@ class Scheduler:
             and self.bytes_out[b] + placement.rate_out[step.p] <= placement.out_cap[b]
         )
 
+    def _dir_within(self, step: Step, b: int) -> bool:
+        d = self.placement.dirs.at[step.p, b]
+        return self.dirs[b][d] + step.size <= self.placement.dirs.of[b][d].cap
+
     def _gain(self, step: Step) -> None:
         for b in step.gains:
+            if self.placement.split[b]:
+                self.dirs[b][self.placement.dirs.at[step.p, b]] += step.size
             self.disk[b] += step.size
             self.count[b] += 1
             self.bytes_in[b] += self.placement.rate_in[step.p]
@@ -150,6 +158,8 @@ class Scheduler:
 
     def _lose(self, step: Step) -> None:
         for b in step.losses:
+            if self.placement.split[b] and (d := self.placement.dirs.before.get((step.p, b))) is not None:
+                self.dirs[b][d] -= step.size
             self.disk[b] -= step.size
             self.count[b] -= 1
             self.bytes_in[b] -= self.placement.rate_in[step.p]

@@ -93,10 +93,11 @@ def _name(broker: BrokerChange) -> str:
 
 
 def _verdict(plan: Plan) -> Verdict:
-    if not plan.changes:
+    if not plan.moved:
         headline = "There is nothing to move."
     else:
-        count = f"{len(plan.changes):,} partition{'s' if len(plan.changes) > 1 else ''}"
+        what = "partition" if plan.changes else "replica"
+        count = f"{plan.moved:,} {what}{'s' if plan.moved > 1 else ''}"
         copies = f"copies {units.format_size(plan.bytes_moved)}" if plan.bytes_moved else "copies nothing"
         headline = f"Changes {count}, {copies}, and takes about {units.format_duration(plan.seconds)}."
     if plan.failed:
@@ -110,7 +111,11 @@ def _figures(plan: Plan) -> list[Figure]:
     before, after = plan.spread_before, plan.spread_after
     bound = f"at least {units.format_size(plan.lower_bound_bytes)} for this goal" if plan.lower_bound_bytes else ""
     found = [
-        Figure("Partitions changed", f"{len(plan.changes):,}", f"in {len(plan.batches)} batches"),
+        Figure(
+            "Partitions changed" if plan.changes else "Replicas moved",
+            f"{plan.moved:,}",
+            f"in {len(plan.batches)} batches",
+        ),
         Figure("To copy", units.format_size(plan.bytes_moved), bound),
         Figure(
             "Time, about",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asgard.cluster.placement import Placement
 from asgard.thor.plan.leaders import lead_from
-from asgard.thor.plan.place import Failures, Lightest, by_disk_and_count, destination, nowhere
+from asgard.thor.plan.place import Failures, Lightest, bring_back, by_disk_and_count, destination, nowhere
 
 
 def heal(placement: Placement) -> int:
@@ -49,7 +49,7 @@ def _evacuate(placement: Placement, touched: set[int], what: str) -> int:
                 work.append((-placement.size[p], p, src))
                 bound += placement.size[p]
     for p in offline:
-        stuck.add(placement.name(p), *_bring_back(placement, p))
+        stuck.add(placement.name(p), *bring_back(placement, p))
     work.sort()
     relead = {p for _, p, _ in work if must_leave(placement, p, placement.reps[p][0])}
     light = Lightest(placement, placement.active, by_disk_and_count(placement))
@@ -64,18 +64,3 @@ def _evacuate(placement: Placement, touched: set[int], what: str) -> int:
         lead_from(placement, p, [b for b in placement.reps[p] if not must_leave(placement, p, b)])
     placement.unmet += stuck.unmet()
     return bound
-
-
-def _bring_back(placement: Placement, p: int) -> tuple[str, str]:
-    part = placement.parts[p]
-    # Who was in sync last has every acknowledged record; of the others nobody knows.
-    first = part.isr or part.elr
-    if first:
-        return (
-            "it is offline: no replica that holds all of its records is up",
-            f"bring back broker {first[0]} first: it was in sync last",
-        )
-    return (
-        "it is offline: no replica is in sync, and none is known to hold all of its records",
-        f"bring back its brokers ({', '.join(map(str, part.replicas))})",
-    )

@@ -10,10 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asgard.cluster.plan import Batch, BrokerChange, BrokerLoad, Change, Plan, Spread, Unmet
+from asgard.cluster.plan import Batch, BrokerChange, BrokerLoad, Change, DirChange, DirLoad, Plan, Spread, Unmet
 from asgard.cluster.snapshot_file import without_collector
 from asgard.core.errors import InvalidFile, Problem, WrongUsage
 from asgard.core.paths import write_for_user
+from asgard.thor.plan import given
 
 FORMAT = "asgard.plan/v1"
 
@@ -24,9 +25,14 @@ def document(plan: Plan) -> dict[str, Any]:
         {"topic": c.topic, "partition": c.partition, "batch": c.batch, "bytes": c.bytes_moved, "why": c.why}
         for c in plan.changes
     ]
+    forth = [(c.topic, c.partition, c.after, c.log_dirs) for c in plan.changes]
+    back = [(c.topic, c.partition, c.before, c.log_dirs_before) for c in plan.changes]
+    changed = {(c.topic, c.partition) for c in plan.changes}
+    forth += [row for row in _within(plan, "target") if row[:2] not in changed]
+    back += [row for row in _within(plan, "source") if row[:2] not in changed]
     return {
         "version": 1,
-        "partitions": _reassignment((c.topic, c.partition, c.after) for c in plan.changes),
+        "partitions": _reassignment(forth),
         "asgard": {
             "format": FORMAT,
             "kind": plan.kind,
@@ -34,7 +40,7 @@ def document(plan: Plan) -> dict[str, Any]:
             "cluster_id": plan.cluster_id,
             "taken_at": plan.taken_at,
             "summary": {
-                "partitions": len(plan.changes),
+                "partitions": plan.moved,
                 "bytes_moved": plan.bytes_moved,
                 "lower_bound_bytes": plan.lower_bound_bytes,
                 "seconds": round(plan.seconds, 1),
@@ -48,10 +54,9 @@ def document(plan: Plan) -> dict[str, Any]:
             "batches": [asdict(b) for b in plan.batches],
             "brokers": [asdict(b) for b in plan.brokers],
             "moves": moves,
-            "undo": {
-                "version": 1,
-                "partitions": _reassignment((c.topic, c.partition, c.before) for c in plan.changes),
-            },
+            **({"directory_moves": [asdict(c) for c in plan.dir_changes]} if plan.dir_changes else {}),
+            **({"log_dirs": [asdict(d) for d in plan.log_dirs]} if plan.log_dirs else {}),
+            "undo": {"version": 1, "partitions": _reassignment(back)},
         },
     }
 
@@ -86,6 +91,15 @@ def encoded(root: dict[str, Any]) -> bytes:
 
 def read(path: Path | str) -> Plan:
     """Read a plan that Asgard wrote. Raises WrongUsage (can't be read) and InvalidFile (is no such plan)."""
+    found = read_any(path)
+    if not isinstance(found, Plan):
+        what = f"is a reassignment that another tool wrote, without the key `asgard` ({FORMAT})"
+        raise _invalid(Path(path), f"{what}; `asgard thor apply` takes it")
+    return found
+
+
+def read_any(path: Path | str) -> Plan | tuple[given.Wanted, ...]:
+    """Read a plan of Asgard, or a reassignment in Kafka's own form. Raises WrongUsage and InvalidFile."""
     import msgspec
 
     path = Path(path)
@@ -97,15 +111,48 @@ def read(path: Path | str) -> Plan:
         ) from error
     try:
         with without_collector():
-            return _plan(msgspec.json.decode(data))
+            root = msgspec.json.decode(data)
+            if isinstance(root, dict) and "asgard" not in root:
+                return _given(root, path)
+            return _plan(root)
     except msgspec.MsgspecError as error:
         raise _invalid(path, f"is not JSON of a plan: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _invalid(path, f"is no plan of Asgard ({FORMAT}): {error}") from error
 
 
-def _reassignment(partitions: Iterable[tuple[str, int, tuple[int, ...]]]) -> list[dict[str, Any]]:
-    return [{"topic": t, "partition": p, "replicas": list(replicas)} for t, p, replicas in partitions]
+def _given(root: dict[str, Any], path: Path) -> tuple[given.Wanted, ...]:
+    try:
+        return given.parse(root)
+    except ValueError as error:
+        raise _invalid(path, f"is no plan of Asgard and no reassignment of Kafka: {error}") from error
+
+
+Row = tuple[str, int, tuple[int, ...], tuple[str, ...]]
+"""A partition, its replicas, and their directories (empty where none is named)."""
+
+
+def _within(plan: Plan, end: str) -> list[Row]:
+    """One row a partition for the replicas that go to another directory of their broker."""
+    named: dict[tuple[str, int], dict[int, str]] = {}
+    replicas: dict[tuple[str, int], tuple[int, ...]] = {}
+    for c in plan.dir_changes:
+        replicas[c.topic, c.partition] = c.replicas
+        named.setdefault((c.topic, c.partition), {})[c.broker] = getattr(c, end)
+    return [(*key, there, tuple(named[key].get(r, "") for r in there)) for key, there in replicas.items()]
+
+
+def _reassignment(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """As Kafka's tools read it: `any` is a directory of Kafka's own choice."""
+    return [
+        {"topic": t, "partition": p, "replicas": list(replicas)}
+        | ({"log_dirs": [d or "any" for d in dirs]} if any(dirs) else {})
+        for t, p, replicas, dirs in rows
+    ]
+
+
+def _paths(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple("" if d == "any" else d for d in row.get("log_dirs") or ())
 
 
 def _plan(root: dict[str, Any]) -> Plan:
@@ -114,7 +161,10 @@ def _plan(root: dict[str, Any]) -> Plan:
         raise ValueError(f"its format is {part['format']!r}")
     before = {(u["topic"], u["partition"]): tuple(u["replicas"]) for u in part["undo"]["partitions"]}
     after = {(a["topic"], a["partition"]): tuple(a["replicas"]) for a in root["partitions"]}
-    if len(part["moves"]) != len(after):
+    to = {(a["topic"], a["partition"]): _paths(a) for a in root["partitions"]}
+    back_to = {(u["topic"], u["partition"]): _paths(u) for u in part["undo"]["partitions"]}
+    within = tuple(DirChange(**{**c, "replicas": tuple(c["replicas"])}) for c in part.get("directory_moves", ()))
+    if {(m["topic"], m["partition"]) for m in part["moves"]} | {(c.topic, c.partition) for c in within} != after.keys():
         raise ValueError("its partitions and moves do not agree")
     changes = tuple(
         Change(
@@ -125,6 +175,8 @@ def _plan(root: dict[str, Any]) -> Plan:
             m["bytes"],
             m["batch"],
             m["why"],
+            to[m["topic"], m["partition"]],
+            back_to[m["topic"], m["partition"]],
         )
         for m in part["moves"]
     )
@@ -148,6 +200,8 @@ def _plan(root: dict[str, Any]) -> Plan:
         summary["throttle_bytes_per_s"],
         summary["lower_bound_bytes"],
         part["limits"],
+        within,
+        tuple(DirLoad(**d) for d in part.get("log_dirs", ())),
     )
 
 

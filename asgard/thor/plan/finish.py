@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from asgard.cluster.limits import Limits
 from asgard.cluster.placement import Loads, Placement
 from asgard.cluster.plan import BrokerChange, Change, Kind, Plan, Spread
@@ -67,6 +69,7 @@ def finish(
                     step.bytes_moved,
                     number,
                     _why(placement, step),
+                    *_directories(placement, step),
                 )
             )
     brokers = tuple(
@@ -96,7 +99,22 @@ def finish(
         placement.limits.rate_bytes_per_s,
         bound,
         limits_as_plain(placement.limits),
+        log_dirs=tuple(d for b in placement.dirs.of for d in placement.dirs.loads(b)),
     )
+
+
+def _directories(placement: Placement, step: Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The directories to name for new replicas, and those of the replicas before."""
+    if not placement.dirs.of:
+        return (), ()
+    new = set(step.gains)
+    after = tuple(
+        placement.dirs.path(step.p, b) if b in new and placement.split[b] else "" for b in placement.reps[step.p]
+    )
+    before = tuple(
+        placement.dirs.path_before(step.p, b) if placement.split[b] else "" for b in placement.before[step.p]
+    )
+    return after if any(after) else (), before if any(before) else ()
 
 
 def spread(placement: Placement, loads: Loads) -> Spread:
@@ -126,6 +144,11 @@ def limits_as_plain(limits: Limits) -> dict[str, object]:
     for key in ("bytes_in_per_s", "bytes_out_per_s", "replicas", "leaders", "moves_per_broker", "batch_bytes"):
         if (value := getattr(limits, key)) is not None:
             plain[key] = value
+    if limits.log_dirs or any(b.log_dirs for b in limits.brokers.values()):
+        plain["log_dirs"] = {
+            **{path: asdict(d) for path, d in limits.log_dirs.items()},
+            **{f"{b}:{path}": asdict(d) for b, own in limits.brokers.items() for path, d in own.log_dirs.items()},
+        }
     if limits.exclude_topics:
         plain["exclude_topics"] = list(limits.exclude_topics)
     if limits.exclude_brokers:

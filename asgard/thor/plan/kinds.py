@@ -27,6 +27,7 @@ class Kind(StrEnum):
     LEADERS = "leaders"
     SET_RF = "set-rf"
     RACK_REPAIR = "rack-repair"
+    DISKS = "disks"
     UNDO = "undo"
 
 
@@ -39,6 +40,13 @@ def planner_of(kind: str, what: Sequence[str] = ()) -> Planner:
     from asgard.thor.plan import planner
 
     match kind:
+        case Kind.DRAIN if any(":" in w for w in what):
+            if plain := [w for w in what if ":" not in w]:
+                raise WrongUsage(f"{plain[0]} is no log directory", "Drain either brokers or directories of brokers.")
+            return lambda snapshot, limits: planner.drain_directories(snapshot, what, limits)
+        case Kind.DISKS:
+            evened = _brokers(kind, what) if what else []
+            return lambda snapshot, limits: planner.disks(snapshot, evened, limits)
         case Kind.DRAIN:
             drained = _brokers(kind, what)
             return lambda snapshot, limits: planner.drain(snapshot, drained, limits)

@@ -131,10 +131,26 @@ def nowhere(placement: Placement, p: int, src: int) -> tuple[str, str]:
             why,
             f"one broker more that is up (it needs {len(placement.reps[p])}), or fewer replicas (`thor plan set-rf`)",
         )
-    if any(r.startswith("over its") for r in reasons):
+    if any(r.startswith(("over its", "without a log directory")) for r in reasons):
         rack = "" if placement.rack_count == 1 else ", in a rack with few replicas of it"
         return why, f"a higher limit, or a further broker{rack}"
     return why, "a further broker, in a rack with few replicas of it"
+
+
+def bring_back(placement: Placement, p: int) -> tuple[str, str]:
+    """Why nothing can be done for an offline partition, and which broker to bring back: who was in sync last has every
+    acknowledged record; of the others nobody knows."""
+    part = placement.parts[p]
+    first = part.isr or part.elr
+    if first:
+        return (
+            "it is offline: no replica that holds all of its records is up",
+            f"bring back broker {first[0]} first: it was in sync last",
+        )
+    return (
+        "it is offline: no replica is in sync, and none is known to hold all of its records",
+        f"bring back its brokers ({', '.join(map(str, part.replicas))})",
+    )
 
 
 class Failures:
@@ -143,15 +159,15 @@ class Failures:
     def __init__(self, goal: str, required: bool = True) -> None:
         self.goal = goal
         self.required = required
-        self.by_reason: dict[tuple[str, str], list[str]] = {}
+        self.by_reason: dict[tuple[str, str], dict[str, None]] = {}
 
     def add(self, subject: str, why: str, would_help: str) -> None:
-        """One more that was not reached."""
-        self.by_reason.setdefault((why, would_help), []).append(subject)
+        """One more that was not reached; a partition that fails with two of its replicas is named once."""
+        self.by_reason.setdefault((why, would_help), {})[subject] = None
 
     def unmet(self) -> list[Unmet]:
         """One for each reason."""
         return [
-            Unmet(self.goal, tuple(subjects[:5]), len(subjects), why, would_help, self.required)
+            Unmet(self.goal, tuple(subjects)[:5], len(subjects), why, would_help, self.required)
             for (why, would_help), subjects in self.by_reason.items()
         ]

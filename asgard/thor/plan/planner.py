@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
+from asgard.cluster.health import as_if_ended
 from asgard.cluster.limits import Limits
 from asgard.cluster.placement import Placement
 from asgard.cluster.plan import Plan
 from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import ClusterSnapshot
 from asgard.thor.plan import balance as balance_goals
-from asgard.thor.plan import evacuate, reshape
+from asgard.thor.plan import disks as disk_goals
+from asgard.thor.plan import evacuate, given, reshape
 from asgard.thor.plan import undo as way_back
 from asgard.thor.plan.finish import finish
 from asgard.thor.plan.leaders import balance_leaders, name_unbalanced
@@ -19,8 +22,11 @@ DEFAULTS = Limits()
 
 
 def heal(snapshot: ClusterSnapshot, limits: Limits = DEFAULTS) -> Plan:
-    """Replace every replica on a broker that is not up, or on an offline log directory."""
-    placement = Placement(snapshot, limits)
+    """Replace every replica on a broker that is not up, or on an offline log directory.
+
+    Moves to such a broker count as ended: they can't finish, and a healing takes them back first.
+    """
+    placement = Placement(as_if_ended(snapshot), limits)
     return finish(placement, "heal", bound=evacuate.heal(placement), urgent=True)
 
 
@@ -30,6 +36,28 @@ def drain(snapshot: ClusterSnapshot, brokers: Collection[int], limits: Limits = 
     placement = Placement(snapshot, limits, brokers)
     bound = evacuate.drain(placement)
     return finish(placement, "drain", _named(brokers), bound=bound)
+
+
+def drain_directories(snapshot: ClusterSnapshot, wanted: Collection[str], limits: Limits = DEFAULTS) -> Plan:
+    """Empty log directories, each `BROKER:DIRECTORY`, into the others of their broker. Raises WrongUsage."""
+    placement = Placement(snapshot, limits)
+    made, bound = disk_goals.empty(placement, disk_goals.named(placement, wanted))
+    return disk_goals.plan(placement, "drain", tuple(sorted(set(wanted))), made, bound)
+
+
+def disks(snapshot: ClusterSnapshot, brokers: Collection[int] = (), limits: Limits = DEFAULTS) -> Plan:
+    """Even the log directories of the brokers, of all that have several where none is named. Raises WrongUsage."""
+    if brokers:
+        _known(snapshot, brokers)
+    placement = Placement(snapshot, limits)
+    several = disk_goals.several(snapshot)
+    if single := sorted(set(brokers) - set(several)):
+        raise WrongUsage(
+            f"broker {single[0]} has no second log directory", "`asgard thor plan balance` evens brokers instead."
+        )
+    chosen = sorted(set(brokers)) or several
+    made, bound = disk_goals.even(placement, [placement.index[b] for b in chosen])
+    return disk_goals.plan(placement, "disks", _named(brokers), made, bound)
 
 
 def fill(snapshot: ClusterSnapshot, brokers: Collection[int], limits: Limits = DEFAULTS) -> Plan:
@@ -93,7 +121,31 @@ def undo(snapshot: ClusterSnapshot, plan: Plan, limits: Limits = DEFAULTS) -> Pl
     placement = Placement(snapshot, limits)
     bound = way_back.undo(placement, plan)
     arguments = tuple(dict.fromkeys((plan.kind, *plan.arguments)))
+    if plan.dir_changes:
+        made = disk_goals.undone(placement, plan.dir_changes)
+        back = disk_goals.plan(placement, "undo", arguments, made, None)
+        if not plan.changes:
+            return back
+        return _followed(finish(placement, "undo", arguments, bound=bound, limited=False), back)
     return finish(placement, "undo", arguments, bound=bound, limited=False)
+
+
+def reassign(
+    snapshot: ClusterSnapshot, wanted: Collection[given.Wanted], limits: Limits = DEFAULTS, source: str = ""
+) -> Plan:
+    """What a reassignment asks for that another tool wrote to the file `source`, within the limits."""
+    placement = Placement(snapshot, limits)
+    within, bound = given.reassign(placement, wanted)
+    arguments = (source,) if source else ()
+    first = finish(placement, "reassign", arguments, bound=bound)
+    return _followed(first, disk_goals.plan(placement, "reassign", arguments, within, None)) if within else first
+
+
+def _followed(first: Plan, then: Plan) -> Plan:
+    """A plan of moves between brokers, and after it moves between directories."""
+    later = tuple(replace(c, batch=c.batch + len(first.batches)) for c in then.dir_changes)
+    batches = tuple(replace(b, number=b.number + len(first.batches)) for b in then.batches)
+    return replace(first, dir_changes=later, batches=(*first.batches, *batches), lower_bound_bytes=None)
 
 
 def _known(snapshot: ClusterSnapshot, brokers: Collection[int]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from asgard.cluster.limits import Limits
 from asgard.cluster.plan import Change, Plan
 from asgard.kafka.model import ClusterSnapshot
-from asgard.thor.plan import planner
+from asgard.thor.plan import given, planner
 from asgard.thor.plan.kinds import planned
 
 
@@ -18,8 +18,12 @@ def again(plan: Plan, left: Iterable[Change], snapshot: ClusterSnapshot, limits:
         swapped = tuple(replace(c, before=c.after, after=c.before) for c in left)
         found = planner.undo(snapshot, replace(plan, changes=swapped), limits)
         return replace(found, arguments=plan.arguments)
+    if plan.kind == "reassign":
+        wanted = [given.Wanted(c.topic, c.partition, c.after, c.log_dirs) for c in left]
+        return replace(planner.reassign(snapshot, wanted, limits), arguments=plan.arguments)
     there = {str(b.id) for b in snapshot.brokers} | {p.topic for p in snapshot.partitions}
+    there |= {f"{b.id}:{d.path}" for b in snapshot.brokers for d in b.log_dirs}
     what = [a for a in plan.arguments if a.rpartition("=")[0] in there or a in there]
     if plan.arguments and not what:
-        return replace(plan, changes=(), batches=())  # all that it was for is gone
+        return replace(plan, changes=(), dir_changes=(), batches=())  # all that it was for is gone
     return planned(plan.kind, what, snapshot, limits)

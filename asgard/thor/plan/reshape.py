@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from asgard.cluster.placement import Placement
 from asgard.thor.plan.leaders import lead_from
-from asgard.thor.plan.place import Failures, Lightest, by_disk_and_count, destination, nowhere
+from asgard.thor.plan.place import Failures, Lightest, bring_back, by_disk_and_count, destination, nowhere
 
 
 def set_replication(placement: Placement, wanted: Mapping[str, int]) -> int:
@@ -24,9 +24,11 @@ def set_replication(placement: Placement, wanted: Mapping[str, int]) -> int:
         factor = wanted[placement.parts[p].topic]
         if len(placement.reps[p]) == factor:
             continue
-        if p in placement.moving or p in placement.offline:
-            state = "it is being reassigned" if p in placement.moving else "it is offline"
-            stuck.add(placement.name(p), state, "trying again once that is over")
+        if p in placement.offline:
+            stuck.add(placement.name(p), *bring_back(placement, p))
+            continue
+        if p in placement.moving:
+            stuck.add(placement.name(p), "it is being reassigned", "trying again once that is over")
             continue
         while len(placement.reps[p]) > factor:
             gone = _least_needed(placement, p)

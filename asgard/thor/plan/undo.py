@@ -26,6 +26,8 @@ def undo(placement: Placement, plan: Plan) -> int:
             stuck.add(change.name, f"broker {unknown[0]} is not in the cluster", "the broker back")
             continue
         wanted = [placement.index[b] for b in change.before]
+        for b, path in zip(wanted, change.log_dirs_before, strict=False):
+            placement.dirs.send_home(p, b, path)
         reason = _obstacle(placement, p, wanted)
         if reason:
             stuck.add(change.name, *reason)

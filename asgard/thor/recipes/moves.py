@@ -41,7 +41,9 @@ def summary(plan: Plan | None) -> str:
     """A plan in a line."""
     if plan is None:
         return "no broker is empty"
-    if not plan.changes:
+    if not plan.moved:
         return "nothing to move" + (f"; not met: {plan.unmet[0]}" if plan.unmet else "")
     size = f", {format_size(plan.bytes_moved)} to copy" if plan.bytes_moved else ", nothing to copy"
-    return f"{len(plan.changes)} partitions{size}" + (f"; not met: {plan.unmet[0]}" if plan.unmet else "")
+    return f"{plan.moved} {'partitions' if plan.changes else 'replicas'}{size}" + (
+        f"; not met: {plan.unmet[0]}" if plan.unmet else ""
+    )

@@ -12,21 +12,23 @@ from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition, Topic
 
 
 @st.composite
-def clusters(draw: st.DrawFn, *, dead: int = 2, awkward: bool = True) -> tuple[ClusterSnapshot, Limits]:
+def clusters(
+    draw: st.DrawFn, *, dead: int = 2, awkward: bool = True, jbod: bool = False
+) -> tuple[ClusterSnapshot, Limits]:
     """A cluster and limits: uneven racks, dead brokers, different capacities, RF 1 to 5, skewed sizes.
 
-    `awkward`: also offline and cordoned log directories, brokers that don't answer, running moves, unmeasured sizes, exclusions.
+    `jbod`: most brokers have several log directories. `awkward`: also offline and cordoned log directories, brokers that don't answer, running moves, unmeasured sizes, exclusions.
     """
     brokers = draw(st.integers(1, 9))
     partitions = draw(st.integers(0, 40))
     racks = draw(st.integers(0, 4))
     gone = draw(st.integers(0, min(dead, brokers - 1)))
     rng = random.Random(draw(st.integers(0, 2**32)))
-    return made(rng, brokers, partitions, racks, gone, awkward)
+    return made(rng, brokers, partitions, racks, gone, awkward, jbod)
 
 
 def made(
-    rng: random.Random, brokers: int, partitions: int, racks: int, gone: int, awkward: bool
+    rng: random.Random, brokers: int, partitions: int, racks: int, gone: int, awkward: bool, jbod: bool = False
 ) -> tuple[ClusterSnapshot, Limits]:
     """The cluster of a random generator."""
     ids = rng.sample(range(100), brokers)
@@ -40,6 +42,10 @@ def made(
     for b in ids:
         used = sum(p.size_bytes or 0 for p in parts if b in p.replicas)
         capacity = int((used + 10) * rng.uniform(0.9, 4)) if with_capacity else None
+        if jbod and rng.random() < 0.6:
+            dirs = _several(rng, b, parts, with_capacity, awkward)
+            nodes.append(Broker(b, rack_of[b], "h", 9092, "up" if b not in dead else "fenced", tuple(dirs)))
+            continue
         dirs = [LogDir("/a", capacity, used + (rng.randrange(50) if awkward else 0))]
         if awkward and rng.random() < 0.08:
             dirs.append(LogDir("/b", 1000, 10, offline=rng.random() < 0.5, cordoned=True))
@@ -53,6 +59,27 @@ def made(
         "2026-11-24T09:00:00Z", "random", ids[0], tuple(nodes), tuple(parts), topics, silent=silent
     )
     return snapshot, _limits(rng, ids, parts, awkward)
+
+
+def _several(rng: random.Random, b: int, parts: list[Partition], with_capacity: bool, awkward: bool) -> list[LogDir]:
+    """Two or three directories, and the replicas of the broker dealt to them; of some it is not known which they are in."""
+    paths = ["/a", "/b", "/c"][: rng.randint(2, 3)]
+    used = dict.fromkeys(paths, 0)
+    for i, p in enumerate(parts):
+        if b not in p.replicas:
+            continue
+        path = rng.choices(paths, range(len(paths), 0, -1))[0]
+        used[path] += p.size_bytes or 0
+        known = "" if awkward and rng.random() < 0.05 else path
+        dirs = p.log_dirs or ("",) * len(p.replicas)
+        at = p.replicas.index(b)
+        parts[i] = replace(p, log_dirs=(*dirs[:at], known, *dirs[at + 1 :]))
+    found = []
+    for path in paths:
+        size = int((used[path] + 10) * rng.uniform(0.9, 4)) if with_capacity else None
+        other = rng.randrange(50) if awkward else 0
+        found.append(LogDir(path, size, used[path] + other, cordoned=awkward and rng.random() < 0.05))
+    return found
 
 
 def _rack(rng: random.Random, racks: int, awkward: bool) -> str | None:

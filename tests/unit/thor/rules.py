@@ -112,7 +112,70 @@ def broken_rules(snapshot: ClusterSnapshot, plan: Plan, limits: Limits, draining
             broken.append(f"{name}: keeps a lost replica and does not say so")
     if plan.kind != "undo":
         broken += _over_limits(snapshot, plan, limits)
+        broken += _over_directories(snapshot, plan, limits)
     return broken
+
+
+def _over_directories(snapshot: ClusterSnapshot, plan: Plan, limits: Limits) -> list[str]:
+    """The same by log directory: a new replica on a broker with several is named one, and none gets over its limit."""
+    broken = []
+    sizes = _sizes(snapshot)
+    several = {b.id: b for b in snapshot.brokers if len(b.log_dirs) > 1}
+    home = {
+        (p.topic, p.partition, r): path
+        for p in snapshot.partitions
+        for r, path in zip(p.replicas, p.log_dirs, strict=False)
+        if path
+    }
+    held: Counter[tuple[int, str]] = Counter()
+    for (topic, partition, r), path in home.items():
+        if r in several and r in _partition(snapshot, topic, partition).target_replicas:
+            held[r, path] += sizes[topic, partition]
+    caps: dict[tuple[int, str], float] = {}
+    for b in several.values():
+        for d in b.log_dirs:
+            if d.capacity_bytes is not None:
+                other = max(0, (d.used_bytes or 0) - held[b.id, d.path])
+                caps[b.id, d.path] = (limits.of(b.id).disk or 1) * d.capacity_bytes - other
+    closed = {(b.id, d.path) for b in several.values() for d in b.log_dirs if d.offline or d.cordoned}
+    for batch in plan.batches:
+        freed: list[tuple[tuple[int, str], int]] = []
+        gained = set()
+        for c in (c for c in plan.changes if c.batch == batch.number):
+            size = sizes[c.topic, c.partition]
+            there = _partition(snapshot, c.topic, c.partition).replicas
+            named = dict(zip(c.after, c.log_dirs, strict=False))
+            for r in set(c.after) - set(there):
+                if r in several:
+                    path = named.get(r, "")
+                    if not path or (r, path) in closed:
+                        broken.append(f"{c.name}: no directory, or one that takes nothing, is named on broker {r}")
+                    held[r, path] += size
+                    gained.add((r, path))
+            for r in set(c.before) - set(c.after):
+                if r in several and (c.topic, c.partition, r) in home:
+                    freed.append(((r, home[c.topic, c.partition, r]), size))
+        for d in (d for d in plan.dir_changes if d.batch == batch.number):
+            size = sizes[d.topic, d.partition]
+            if home.get((d.topic, d.partition, d.broker)) != d.source or d.source == d.target:
+                broken.append(f"{d.name}: it is not in {d.source}")
+            if (d.broker, d.target) in closed:
+                broken.append(f"{d.name}: {d.target} takes nothing")
+            held[d.broker, d.target] += size
+            gained.add((d.broker, d.target))
+            freed.append(((d.broker, d.source), size))
+        for at in gained:
+            if held[at] > caps.get(at, float("inf")) * (1 + 1e-9) + 1e-6:
+                broken.append(f"batch {batch.number}: {at} over its limit: {held[at]} > {caps[at]}")
+        if len({d.broker for d in plan.dir_changes if d.batch == batch.number}) > 1:
+            broken.append(f"batch {batch.number}: directories of more than one broker")
+        for at, size in freed:
+            held[at] -= size
+    return broken
+
+
+def _partition(snapshot: ClusterSnapshot, topic: str, partition: int) -> Partition:
+    return next(p for p in snapshot.partitions if (p.topic, p.partition) == (topic, partition))
 
 
 def _lead(p: Partition, brokers: dict[int, Broker]) -> int:

@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from asgard.cluster import findings as detect
 from asgard.cluster.findings import KINDS, Finding, findings
 from asgard.cluster.limits import BrokerLimit, Limits
+from asgard.cluster.moves import foreign
+from asgard.core.errors import Refused
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition, Quorum, TopicFacts, Voter
+from asgard.thor.plan import planner
 from tests.benchmarks.thor_clusters import generate, without
 from tests.harness.examples import examples
 from tests.unit.thor.random_clusters import clusters
@@ -221,3 +224,20 @@ def test_every_partition_that_is_not_as_it_should_be_is_in_some_finding(given_: 
     assert counts["under-replicated"] == sum(b in up for b, _, _ in lacking)
     assert counts["broker-fenced"] + counts["broker-missing"] == sum(b in lost for b, _, _ in lacking)
     assert all(f.text and f.brokers for f in listed)
+
+
+def test_a_move_to_a_broker_that_is_gone_is_a_finding_and_a_healing_plans_as_if_it_were_ended() -> None:
+    brokers = tuple(Broker(b, state="fenced" if b == 4 else "up") for b in (1, 2, 3, 4))
+    stuck = Partition("t", 0, (4, 1, 2), (1, 2), 1, adding=(4,), removing=(2,), size_bytes=10)
+    fine = Partition("t", 1, (3, 1, 2), (1, 2), 1, adding=(3,), removing=(2,), size_bytes=10)
+    held = Partition("u", 0, (4, 1), (1,), 1, size_bytes=10)
+    snapshot = ClusterSnapshot("2026-11-24T09:00:00Z", "c", 1, brokers, (stuck, fine, held))
+    (found,) = (f for f in findings(snapshot, Limits()) if f.kind == "move-stuck")
+    assert (found.subject, found.partitions) == ("broker 4", ("t-0",))
+    assert "which is gone: the move can't finish" in found.text
+    plan = planner.heal(snapshot, Limits())
+    assert [(c.name, c.before) for c in plan.changes] == [("u-0", (4, 1))]
+    with pytest.raises(Refused, match="t-0 to broker 4, which is gone: the move can't finish"):
+        foreign.refuse_moves([stuck, fine], {1, 2, 3})
+    with pytest.raises(Refused, match="somebody else is moving partitions in this cluster: t-1"):
+        foreign.refuse_moves([fine], {1, 2, 3})

@@ -176,3 +176,26 @@ def test_several_dead_brokers_are_healed_together_where_the_rest_can_hold_it(eve
     left = [p for p in applied(dead, plan).partitions if p.leader >= 0 and {3, 7, 11} & set(p.replicas)]
     assert (left, plan.failed) == ([], bool(offline))
     assert sum(u.count for u in plan.unmet) == len(offline)
+
+
+def test_a_partition_with_two_replicas_that_cannot_go_is_named_once() -> None:
+    plan = planner.drain(small((1, 2), (1, 2), brokers=2), [1, 2])
+    (unmet,) = plan.unmet
+    assert (unmet.subjects, unmet.count) == (("t-0", "t-1"), 2)
+    assert str(unmet).count("t-0") == 1
+
+
+def test_set_rf_of_an_offline_partition_names_the_broker_to_bring_back() -> None:
+    snapshot = small((1, 2), (3, 4))
+    offline = replace(snapshot.partitions[0], leader=-1, isr=(2,))
+    brokers = tuple(replace(b, state="fenced") if b.id in (1, 2) else b for b in snapshot.brokers)
+    plan = planner.set_rf(replace(snapshot, brokers=brokers, partitions=(offline, snapshot.partitions[1])), {"t": 1})
+    (unmet,) = plan.unmet
+    assert (unmet.subjects, unmet.would_help) == (("t-0",), "bring back broker 2 first: it was in sync last")
+    assert [c.name for c in plan.changes] == ["t-1"]
+
+
+def test_set_rf_mends_only_the_partition_that_has_another_factor() -> None:
+    plan = planner.set_rf(small((1, 2, 3), (2, 3), (3, 4, 1)), {"t": 3})
+    ((name, after),) = ((c.name, c.after) for c in plan.changes)
+    assert name == "t-1" and set(after) >= {2, 3} and len(after) == 3
