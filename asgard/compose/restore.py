@@ -25,6 +25,7 @@ from asgard.thor.replay.filters import Filter
 from asgard.thor.replay.model import TopicPartition
 from asgard.thor.replay.pace import Rate
 from asgard.thor.replay.perform import Cluster, Job, perform
+from asgard.thor.replay.replay import with_disks
 from asgard.thor.replay.slots import slots
 
 if TYPE_CHECKING:
@@ -198,7 +199,9 @@ def _against(
     now: float,
 ) -> tuple[list[Objection], int]:
     (route,) = made.routes
-    topics = {route.to: target} if target else {route.to: _imagined(create)} if create else {}
+    brokers = with_disks(control)
+    up = sorted(b.id for b in brokers if b.state == "up")
+    topics = {route.to: target} if target else {route.to: _imagined(create, up)} if create else {}
     configs = control.effective_topic_configs([route.to], checks.CONFIGS) if target else {}
     if create:
         configs = {route.to: dict(create.config)}
@@ -207,15 +210,17 @@ def _against(
         for config, before in checks.too_old_before(configs.get(route.to, {}), round(now * 1000)).items()
     }
     sizes = {key: size // max(1, len(made.window)) for key in made.window}
-    facts = checks.Facts(topics, configs, (), older, sizes)
+    facts = checks.Facts(topics, configs, brokers, older, sizes)
     # To bring a topic back to itself is what an archive is for.
     elsewhere = replace(made, source_cluster=f"archive of {made.source_cluster}")
     largest = int(configs.get(route.to, {}).get(checks.MAX_BYTES, 0)) or 1_048_588
     return checks.object_to(elsewhere, facts, limits, round(now * 1000)), largest
 
 
-def _imagined(new: NewTopic) -> Topic:
-    return Topic(new.name, "", False, tuple(Partition(new.name, p, (), (), -1) for p in range(new.partitions)))
+def _imagined(new: NewTopic, brokers: list[int]) -> Topic:
+    """A topic that is about to exist, its replicas on the brokers in turn: about as Kafka will place them."""
+    turns = [tuple(brokers[(p + i) % len(brokers)] for i in range(new.replication)) for p in range(new.partitions)]
+    return Topic(new.name, "", False, tuple(Partition(new.name, p, r, (), -1) for p, r in enumerate(turns)))
 
 
 def refuse(prepared: list[Prepared], *, accept_loss: bool) -> None:

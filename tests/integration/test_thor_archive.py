@@ -51,6 +51,10 @@ def test_a_topic_that_was_deleted_comes_back_with_its_order_settings_and_groups(
     with connect(connection) as control:
         control.delete_topics([topic_name])
     restore = ("replay", topic_name, "--from-archive", tmp_path / "a", "--create", "--groups", "--yes")
+    full = tmp_path / "full.yaml"
+    full.write_text("limits:\n  brokers:\n    1: {capacity: 1MiB}\n")
+    told = desk.run(*restore, "--limits", full, code=4)
+    assert "broker 1 would be" in told["error"]["what"], told
     dry = desk.run(*restore, "--dry-run")
     assert dry[0]["records_at_most"] == 6000 and dry[0]["create"]
     done = desk.run(*restore)
@@ -99,12 +103,12 @@ def test_an_archive_that_is_killed_again_and_again_holds_each_record_once(
 
 def test_a_restore_that_is_killed_twice_brings_each_record_once(desk: Desk, topic_name: str, tmp_path: Path) -> None:
     connection, back = desk.cluster.connection, f"{topic_name}.back"
-    sent = written(connection, topic_name, 20_000)
-    desk.run("archive", "run", topic_name, "--to", tmp_path / "a", "--roll-size", "200KiB")
+    sent = written(connection, topic_name, 6000)
+    desk.run("archive", "run", topic_name, "--to", tmp_path / "a", "--roll-size", "100KiB")
     restore = ("replay", topic_name, "--from-archive", tmp_path / "a", "--to", back, "--create", "--yes")
     with connect(connection) as control:
-        for beyond in (3000, 9000):
-            process = desk.start(*restore, "--rate", "400KB/s")
+        for beyond in (900, 2700):
+            process = desk.start(*restore, "--rate", "150KB/s")
             until = time.monotonic() + 60
             while _held(control, back) <= beyond:
                 assert process.poll() is None and time.monotonic() < until, process.communicate()
@@ -112,7 +116,7 @@ def test_a_restore_that_is_killed_twice_brings_each_record_once(desk: Desk, topi
             process.send_signal(signal.SIGKILL)
             process.communicate()
             assert process.returncode == -signal.SIGKILL
-    assert 0 < desk.run(*restore)["records"] <= 20_000
+    assert 0 < desk.run(*restore)["records"] <= 6000
     assert seen(connection, back) == in_order(sent)
     assert desk.run(*restore)["records"] == 0
 

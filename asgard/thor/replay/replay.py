@@ -249,7 +249,7 @@ def _against(
             keys = [key for key in made.window if key[0] == route.topic]
             older[route.topic, config] = _before(source, made, keys, before)
     sizes = _sizes(source, made, topics)
-    brokers = _with_disks(target) if sizes else ()
+    brokers = with_disks(target) if sizes else ()
     facts = checks.Facts(targets, configs, brokers, older, sizes)
     from_ms = request.begin.at_ms if request.begin.kind == "time" else None
     largest = max((int(c.get(checks.MAX_BYTES, 0)) for c in configs.values()), default=0) or 1_048_588
@@ -277,7 +277,8 @@ def _sizes(source: ControlPlane, made: Plan, topics: Mapping[str, Topic]) -> dic
     return found
 
 
-def _with_disks(target: ControlPlane) -> tuple[Any, ...]:
+def with_disks(target: ControlPlane) -> tuple[Any, ...]:
+    """The brokers with their log directories; those that are down have none."""
     from dataclasses import replace
 
     brokers = target.cluster().brokers
