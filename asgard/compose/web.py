@@ -11,6 +11,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -60,6 +61,11 @@ class Work:
         with self._odin:
             found = bifrost.preview(gate, who, ask)
         return Change(found.changes, found.impossible)
+
+    def losses(self, gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
+        """The records that a request would delete: kept with it, and shown to those who approve it."""
+        with self._odin:
+            return bifrost.losses(gate, who, ask)
 
     def carry_out(self) -> None:
         """Let the queue run soon."""
@@ -165,6 +171,7 @@ def create_app(
         WTF_CSRF_TIME_LIMIT=None,
         TRUSTED_HOSTS=[host] if secure else [*LOOPBACK, host],
     )
+    gate = replace(gate, losses=work.losses)
     app.extensions[EXTENSION] = Site(gate, work, proxy=proxy, oidc=provider is not None)
     app.wsgi_app = people.FromProxy(app.wsgi_app, proxy.addresses if proxy else (), proxy.header if proxy else None)  # type: ignore[method-assign, assignment]
     install_pages(app)

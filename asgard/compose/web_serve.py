@@ -42,16 +42,19 @@ def serve(
     at = getattr(server, "effective_port", port)
     work.start(app.extensions[EXTENSION])
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    told: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, stop)
     events.note(f"the portal is at {url or f'http://{host}:{at}'}/ (Ctrl-C ends it)")
     try:
-        server.run()
-    except KeyboardInterrupt:
-        raise Interrupted("the portal was stopped") from None
+        server.run()  # it returns when it is interrupted
     finally:
         server.close()
         work.stop()
+    if not told:  # Ctrl-C; a service manager's SIGTERM is a normal end
+        raise Interrupted("the portal was stopped")

@@ -178,10 +178,11 @@ def _shown(who: Actor, found: Request, moves: Any) -> dict[str, Any]:
     mine = who.role_in(found.team) is not None
     ended = found.state in ("rejected", "failed", "cancelled", "expired")
     why = found.reason if ended and found.reason else f"{policy.because}." if found.state != "ready" else ""
+    lost = [str(loss["sentence"]) for loss in found.losses]
     by = f"It waits for {' and '.join(found.by)}." if found.state == "pending" else ""
     state = Verdict(
         found.state.capitalize(), f"{found.kind} {found.subject}", show.TONES.get(found.state, "plain"),
-        [s for s in (why, by, f"Asked for by {found.requester} of {found.team}, on {found.environment}.") if s],
+        [s for s in (why, *lost, by, f"Asked for by {found.requester} of {found.team}, on {found.environment}.") if s],
     )  # fmt: skip
     parts: list[Part] = [show.items(policy), Command(forms.pretty(as_request(found.ask)), "What was asked for"), show.history(moves)]  # fmt: skip
     cancels = authorise(who, "request.cancel", service.what_of(found)).allowed

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from asgard.cli.bifrost import app
 from asgard.cli.bifrost.decide import when
 from asgard.cli.bifrost.options import Config, Team, Where, session
+from asgard.cli.bifrost.remote import Portal, Remote
 from asgard.cli.command import command, group
 from asgard.core import console
 from asgard.core.console import Table
@@ -45,9 +46,40 @@ def _table(entries: Iterable[Entry], title: str = "") -> Table:
     return Table(["topic", "team", "partitions", "retention", "tags", "environment", "about"], rows, title)
 
 
+def _remote_table(topics: list[dict[str, Any]], title: str = "") -> Table:
+    rows = [
+        [t["name"], t["team"], t["partitions"], _retention(t["retention_ms"]), ", ".join(t["tags"]) or None,
+         t["environment"], t["description"]]
+        for t in topics
+    ]  # fmt: skip
+    return Table(["topic", "team", "partitions", "retention", "tags", "environment", "about"], rows, title)
+
+
+def _mine_of(remote: Remote) -> None:
+    told = remote.call("GET", "/mine")
+    users = [[u["name"], u["team"], ", ".join(u["principals"]), u["environment"]] for u in told["users"]]
+    access = [
+        [g["id"], g["user"], g["field"], g["name"], g["owner"], when(g["expires_at"]), g["environment"]]
+        for g in told["grants"]
+    ]
+    tables = [
+        _remote_table(told["topics"], f"Topics of {', '.join(told['teams']) or 'no team'}"),
+        Table(["user", "team", "Kafka users", "environment"], users, "Users"),
+        Table(["grant", "user", "may", "name", "of", "ends (UTC)", "environment"], access, "Access"),
+    ]
+    for key, title in (("open_requests", "Open requests"), ("to_decide", "Waiting for you")):
+        rows = [[r["id"], r["state"], r["requester"], r["kind"], r["subject"]] for r in told[key]]
+        if rows:
+            tables.append(Table(["request", "state", "who", "kind", "what"], rows, title))
+    console.emit(told, *tables)
+
+
 @command(app, example="asgard bifrost mine")
-def mine(config: Config = None) -> None:
+def mine(portal: Portal = None, config: Config = None) -> None:
     """Show what your teams have: topics, users, access, open requests, and what waits for you."""
+    if portal is not None:
+        _mine_of(Remote(portal))
+        return
     from asgard.bifrost import catalog as seen
 
     with session(config) as (gate, who):
@@ -79,9 +111,14 @@ def mine(config: Config = None) -> None:
 @command(app, example="asgard bifrost catalog payments")
 def catalog(
     search: Annotated[list[str] | None, typer.Argument(metavar="[WORD…]", help="Words to look for.")] = None,
+    portal: Portal = None,
     config: Config = None,
 ) -> None:
     """Find topics by name, owner, description or tag. What arrives in them, and when it last did, comes from Heimdall's store."""
+    if portal is not None:
+        told = Remote(portal).call("GET", "/catalog", search=" ".join(search or ()), limit="1000")
+        console.emit(told["topics"], _remote_table(told["topics"]))
+        return
     from asgard.compose import bifrost_catalog
 
     with session(config) as (gate, who):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from asgard.cli.bifrost import app
 from asgard.cli.bifrost.options import Config, Reason, session
-from asgard.cli.bifrost.request import NoWait, show
+from asgard.cli.bifrost.remote import Portal, Remote
+from asgard.cli.bifrost.request import NoWait, show, show_remote
 from asgard.cli.command import command
 from asgard.core import console
 from asgard.core.console import Table
@@ -70,8 +72,14 @@ def requests(
 
 
 @command(app, example="asgard bifrost approve r-7f3kq2m8ax --reason 'agreed with the owner'")
-def approve(request_id: Id, reason: Reason = None, no_wait: NoWait = False, config: Config = None) -> int:
+def approve(
+    request_id: Id, reason: Reason = None, no_wait: NoWait = False, portal: Portal = None, config: Config = None
+) -> int:
     """Approve a request that waits for you. The last approval carries it out."""
+    if portal is not None:
+        remote = Remote(portal)
+        request = remote.call("POST", f"/requests/{quote(request_id)}/approve", {"reason": reason} if reason else {})
+        return show_remote(request if no_wait else remote.until_done(request))
     from asgard.bifrost import service
     from asgard.compose import bifrost
 
@@ -85,8 +93,13 @@ def approve(request_id: Id, reason: Reason = None, no_wait: NoWait = False, conf
 
 
 @command(app, example="asgard bifrost reject r-7f3kq2m8ax --reason 'use payments.settled instead'")
-def reject(request_id: Id, reason: Reason = None, config: Config = None) -> None:
+def reject(request_id: Id, reason: Reason = None, portal: Portal = None, config: Config = None) -> None:
     """Reject a request that waits for you."""
+    if portal is not None:
+        remote = Remote(portal)
+        request = remote.call("POST", f"/requests/{quote(request_id)}/reject", {"reason": reason} if reason else {})
+        show_remote(request)
+        return
     from asgard.compose import bifrost
 
     with session(config) as (gate, who):

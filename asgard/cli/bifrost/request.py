@@ -9,6 +9,7 @@ import typer
 
 from asgard.cli.bifrost import app
 from asgard.cli.bifrost.options import Config, Lasts, Reason, Team, Where, session, text_of
+from asgard.cli.bifrost.remote import Portal, Remote
 from asgard.cli.command import Yes, command, group
 from asgard.core import console
 from asgard.core.errors import ExitCode
@@ -79,6 +80,7 @@ def topic(
     dry_run: DryRun = False,
     draft: Draft = False,
     no_wait: NoWait = False,
+    portal: Portal = None,
     config: Config = None,
 ) -> int:
     """Ask for a topic in a namespace of your team."""
@@ -86,7 +88,9 @@ def topic(
         name=name, partitions=partitions, replication=replication, retention=retention, throughput=throughput,
         description=description, tags=tag, config=_configs(set_),
     )  # fmt: skip
-    return _ask({"topics": [values]}, _common(team, environment, reason, token), config, dry_run, draft, no_wait)
+    return _ask(
+        {"topics": [values]}, _common(team, environment, reason, token), config, portal, dry_run, draft, no_wait
+    )
 
 
 @command(request_app, example="asgard bifrost request user orders.api --produce orders.created")
@@ -105,12 +109,13 @@ def user(
     dry_run: DryRun = False,
     draft: Draft = False,
     no_wait: NoWait = False,
+    portal: Portal = None,
     config: Config = None,
 ) -> int:
     """Ask for a Kafka user with credentials of its own, and what it may read and write."""
     values = _clean(name=name, produce=produce, consume=consume, groups=group_)
     common = _common(team, environment, reason, token, lasts)
-    return _ask({"users": [values]}, common, config, dry_run, draft, no_wait)
+    return _ask({"users": [values]}, common, config, portal, dry_run, draft, no_wait)
 
 
 @command(request_app, example="asgard bifrost request access payments.settled --user orders.api --for 30d")
@@ -127,13 +132,14 @@ def access(
     dry_run: DryRun = False,
     draft: Draft = False,
     no_wait: NoWait = False,
+    portal: Portal = None,
     config: Config = None,
 ) -> int:
     """Ask for access to a topic, your own team's or another's."""
     operation = "produce" if produce else "consume"
     values = _clean(topic=topic, user=user, operation=operation, groups=group_)
     common = _common(team, environment, reason, token, lasts)
-    return _ask({"access": [values]}, common, config, dry_run, draft, no_wait)
+    return _ask({"access": [values]}, common, config, portal, dry_run, draft, no_wait)
 
 
 @command(request_app, example="asgard bifrost request change orders.created --partitions 12")
@@ -152,6 +158,7 @@ def change(
     dry_run: DryRun = False,
     draft: Draft = False,
     no_wait: NoWait = False,
+    portal: Portal = None,
     config: Config = None,
     yes: Yes = False,
 ) -> int:
@@ -160,7 +167,9 @@ def change(
         topic=topic, partitions=partitions, retention=retention, throughput=throughput, description=description,
         tags=tag, config=_configs(set_),
     )  # fmt: skip
-    return _ask({"changes": [values]}, _common(team, environment, reason, token), config, dry_run, draft, no_wait)
+    return _ask(
+        {"changes": [values]}, _common(team, environment, reason, token), config, portal, dry_run, draft, no_wait
+    )
 
 
 @command(
@@ -175,6 +184,7 @@ def delete(
     token: Token = None,
     dry_run: DryRun = False,
     no_wait: NoWait = False,
+    portal: Portal = None,
     config: Config = None,
     yes: Yes = False,
 ) -> int:
@@ -183,7 +193,7 @@ def delete(
 
     values = {"deletions": [_clean(topic=topic, user=user)], **_common(team, environment, reason, token)}
     question = f"{user or topic} goes, with everything in it"
-    return _send(read.request_of(values), config, dry_run, False, no_wait, question)
+    return _send(read.request_of(values), config, portal, dry_run, False, no_wait, question)
 
 
 @command(request_app, example="asgard bifrost request bundle -f request.yaml --token ci-4711")
@@ -195,6 +205,7 @@ def bundle(
     dry_run: DryRun = False,
     draft: Draft = False,
     no_wait: NoWait = False,
+    portal: Portal = None,
     config: Config = None,
     yes: Yes = False,
 ) -> int:
@@ -203,7 +214,7 @@ def bundle(
 
     text, name = text_of(file)
     ask = read.request(text, name, _clean(team=team, environment=environment, token=token))
-    return _send(ask, config, dry_run, draft, no_wait)
+    return _send(ask, config, portal, dry_run, draft, no_wait)
 
 
 @command(request_app, example="asgard bifrost request send r-7f3kq2m8ax")
@@ -255,14 +266,32 @@ def _common(
 
 
 def _ask(
-    values: dict[str, Any], common: dict[str, Any], config: Path | None, dry_run: bool, draft: bool, no_wait: bool
+    values: dict[str, Any],
+    common: dict[str, Any],
+    config: Path | None,
+    portal: str | None,
+    dry_run: bool,
+    draft: bool,
+    no_wait: bool,
 ) -> int:
     from asgard.bifrost import read
 
-    return _send(read.request_of({**common, **values}), config, dry_run, draft, no_wait)
+    return _send(read.request_of({**common, **values}), config, portal, dry_run, draft, no_wait)
 
 
-def _send(ask: Ask, config: Path | None, dry_run: bool, draft: bool, no_wait: bool, question: str | None = None) -> int:
+def _send(
+    ask: Ask,
+    config: Path | None,
+    portal: str | None,
+    dry_run: bool,
+    draft: bool,
+    no_wait: bool,
+    question: str | None = None,
+) -> int:
+    if portal is not None:
+        if question and not dry_run:
+            console.ask(f"{question}. Ask for that?")
+        return _send_to(Remote(portal), ask, dry_run, draft, no_wait)
     from asgard.compose import bifrost
 
     with session(config) as (gate, who):
@@ -281,6 +310,46 @@ def _send(ask: Ask, config: Path | None, dry_run: bool, draft: bool, no_wait: bo
         if request.state in ("approved", "applying") and not no_wait:
             request = bifrost.carried_out(gate, who, request.id)
         return show(request, sent.judgement)
+
+
+def _send_to(remote: Remote, ask: Ask, dry_run: bool, draft: bool, no_wait: bool) -> int:
+    from asgard.bifrost.ask import as_request
+
+    document = {**as_request(ask), **({"token": ask.token} if ask.token else {})}
+    if dry_run:
+        told = remote.call("POST", "/preview", document, change="true")
+        said = told["policy"]
+        lines = [f"{said['outcome']} by rule {said['rule']}: {said['because']}", *(told["changes"] or ())]
+        if told["impossible"]:
+            lines.append(f"it can't be made as it is: {told['impossible']}")
+        console.emit(told, text="\n".join(lines + _nearest_of(said)))
+        return ExitCode.REFUSED if said["outcome"] == "deny" else ExitCode.OK
+    request = remote.call("POST", "/requests", document, draft="true" if draft else "false")
+    if not no_wait:
+        request = remote.until_done(request)
+    return show_remote(request)
+
+
+def _nearest_of(said: dict[str, Any]) -> list[str]:
+    import json
+
+    if said["nearest"] is None:
+        return []
+    return ["The nearest request that passes:", json.dumps(said["nearest"], ensure_ascii=False)]
+
+
+def show_remote(request: dict[str, Any]) -> int:
+    """What came of a request, as a portal tells it."""
+    state = request["state"]
+    lines = [f"{request['id']} is {state}: {request['kind']} {request['subject']} ({request['environment']})"]
+    if state == "pending":
+        lines.append(f"It waits for approval by {' and '.join(request['waits_for'])}.")
+    if state in ("rejected", "failed") and request["reason"]:
+        lines.append(request["reason"])
+    if state in ("rejected", "pending"):
+        lines += _nearest_of(request["policy"])
+    console.emit(request, text="\n".join(lines))
+    return ExitCode.REFUSED if state == "rejected" else ExitCode.FAILED if state == "failed" else ExitCode.OK
 
 
 def _say_changes(preview: Preview) -> None:
