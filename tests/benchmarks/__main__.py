@@ -11,6 +11,7 @@ from tests.benchmarks import (
     bench_crc32c,
     bench_lag,
     bench_load,
+    bench_portal,
     bench_replay,
     bench_scale,
     bench_start,
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "archive": bench_archive.main,
     "audit": bench_audit.main,
     "lag": bench_lag.main,
+    "portal": bench_portal.main,
 }
 
 
