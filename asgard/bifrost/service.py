@@ -98,7 +98,9 @@ def _lost(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
     return [] if gate.losses is None else gate.losses(gate, who, ask)
 
 
-def submit_draft(gate: Bifrost, who: Actor, request_id: str, *, losses: Sequence[Mapping[str, Any]] = ()) -> Submitted:
+def submit_draft(
+    gate: Bifrost, who: Actor, request_id: str, *, losses: Sequence[Mapping[str, Any]] | None = None
+) -> Submitted:
     """Send a draft off: it is judged as the world is now."""
     draft, _ = view(gate, who, request_id)
     lost = _lost(gate, who, draft.ask) if losses is None else losses
