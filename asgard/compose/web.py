@@ -11,7 +11,6 @@ import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -154,7 +153,6 @@ def create_app(
     links: Sequence[Link] = (),
 ) -> Flask:
     """The application. `url` is where people reach it; `beside` are other services' pages, for everybody who has a role here."""
-    gate = replace(gate, losses=bifrost.losses)
     app = Flask("asgard", static_folder=None)
     provider = gate.directory.provider
     secure = url.startswith("https://")
