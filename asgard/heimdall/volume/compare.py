@@ -28,7 +28,7 @@ def compare(count: Count, earlier: Sequence[int], newest: float | None, now: flo
         return Compared(count, "unknown", None, None, seen, f"{len(seen)} earlier weeks are known, {ENOUGH} are needed")
     usual = float(median(seen))
     tolerance = allowed(seen)
-    told = f"{count.records} records, usual are {usual:.0f} ± {tolerance:.0f}"
+    told = f"{count.records:,} records, usually {usual:,.0f} ± {tolerance:,.0f}"
     if abs(count.records - usual) <= tolerance:
         return Compared(count, "as usual", usual, tolerance, seen, told)
     if count.records > usual:
