@@ -172,12 +172,13 @@ def _topic(recorded: Values, observed: Observed) -> Values | None:
     if topic is None:
         return None
     configs = observed.topic_configs().get(topic.name, {})
-    # One partition of another factor is enough to differ.
-    unlike = topic.unlike(recorded["replication"])
+    # One partition of another factor is enough to differ. An import has no factor to compare with.
+    wanted = recorded.get("replication", topic.replication)
+    unlike = topic.unlike(wanted)
     return {
         **recorded,
         "partitions": len(topic.partitions),
-        "replication": unlike[0].replication if unlike else recorded["replication"],
+        "replication": unlike[0].replication if unlike else wanted,
         "config": {key: value for key, value in configs.items() if key not in TEMPORARY_CONFIGS},
         "topicId": topic.id,
     }
