@@ -272,9 +272,8 @@ class Execution:
 
     def _reassign(self, changes: Iterable[Change]) -> list[tuple[Change, AsgardError]]:
         """Send the moves; only a plan for another replication factor may change one. Those that were refused come back."""
-        may = self.plan.kind in ("set-rf", "reassign") or (
-            self.plan.kind == "undo" and {"set-rf", "reassign"} & {*self.plan.arguments}
-        )
+        kinds = {self.plan.kind, *(self.plan.arguments if self.plan.kind == "undo" else ())}
+        may = not kinds.isdisjoint(("set-rf", "reassign"))
         by_key = {_key(c): c for c in changes}
         errors: dict[TopicPartition, AsgardError | None] = {}
         for other in (False, True):
