@@ -159,15 +159,18 @@ class Failures:
     def __init__(self, goal: str, required: bool = True) -> None:
         self.goal = goal
         self.required = required
-        self.by_reason: dict[tuple[str, str], dict[str, None]] = {}
+        self.by_reason: dict[tuple[str, str], list[str]] = {}
+        self._named: set[str] = set()
 
     def add(self, subject: str, why: str, would_help: str) -> None:
-        """One more that was not reached; a partition that fails with two of its replicas is named once."""
-        self.by_reason.setdefault((why, would_help), {})[subject] = None
+        """One more that was not reached; a partition that fails with two of its replicas is named once, with the first reason."""
+        if subject not in self._named:
+            self._named.add(subject)
+            self.by_reason.setdefault((why, would_help), []).append(subject)
 
     def unmet(self) -> list[Unmet]:
         """One for each reason."""
         return [
-            Unmet(self.goal, tuple(subjects)[:5], len(subjects), why, would_help, self.required)
+            Unmet(self.goal, tuple(subjects[:5]), len(subjects), why, would_help, self.required)
             for (why, would_help), subjects in self.by_reason.items()
         ]
