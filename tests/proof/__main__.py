@@ -39,6 +39,7 @@ PROOFS = {
     "loki-drills": "tests.proof.loki_drills",
     "bifrost": "tests.proof.bifrost",
     "aws-user-data": "tests.proof.aws_user_data",
+    "multi-host": "tests.proof.multi_host",
     "heimdall-audit": "tests.proof.heimdall_audit",
     "heimdall-store": "tests.proof.heimdall_store",
     "heimdall-truth": "tests.proof.heimdall_truth",
