@@ -122,14 +122,17 @@ class Host:
         self._journal = journal
         home.mkdir()
         (home / "boot_id").write_text(f"{uuid.uuid4()}\n")
-        (home / "stacks").symlink_to(context.cluster.home / "stacks")
+        (home / "stacks").mkdir()
         shutil.copy(context.cluster.home / "contexts.json", home / "contexts.json")
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Boot it."""
+        # Each host has a home of its own, under the path that names the brokers' processes on all of them.
+        shared = self._context.cluster.home
         inside = (
             f"hostname {self.name} && mount --bind {self._home}/boot_id /proc/sys/kernel/random/boot_id && "
+            f"mount --bind {shared}/stacks {self._home}/stacks && mount --rbind {self._home} {shared} && "
             f"exec {ASGARD} thor watch --yes --json"
         )
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ASGARD_") or k == "ASGARD_CACHE"}
@@ -140,7 +143,7 @@ class Host:
                 stdout=log,
                 stderr=log,
                 cwd=self._context.folder,
-                env={**environment, "ASGARD_HOME": str(self._home), "ASGARD_JOURNAL": self._journal},
+                env={**environment, "ASGARD_HOME": str(self._context.cluster.home), "ASGARD_JOURNAL": self._journal},
             )
 
     def kill(self) -> None:
