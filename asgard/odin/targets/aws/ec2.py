@@ -191,7 +191,7 @@ def _node(shared: _Shared, node: NodePlan) -> aws.autoscaling.Group:
 def _volume(shared: _Shared, node: NodePlan, tags: Mapping[str, str]) -> aws.ebs.Volume:
     """The node's data: never deleted with the instance, and by Pulumi only after its protection was lifted."""
     given = shared.given.volume
-    small = not node.roles or node.roles == ("controller",)
+    small = node.roles == ("controller",)
     return aws.ebs.Volume(
         shared.name(node),
         availability_zone=shared.net.zone_names[node.zone],

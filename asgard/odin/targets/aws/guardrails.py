@@ -1,7 +1,7 @@
 """Rules that every resource of a program has to keep before `up` touches anything: `odin check` and each `up` ask them. Pure.
 
-A rule is a function from all declared resources to what breaks it. The list is open: a team's own file adds rules of the same
-form (`asgard.odin.guardrails` entry points), and switches one off only by its name with a reason, which is printed.
+A rule is a function from all declared resources to what breaks it; `RULES` is the list. A stack file waives one only by its name and with
+a reason, which is printed.
 """
 
 from __future__ import annotations
@@ -79,9 +79,7 @@ def public_access(resources: Sequence[Declared], stack: Stack) -> Iterator[tuple
 
 def encryption_at_rest(resources: Sequence[Declared], stack: Stack) -> Iterator[tuple[str, str]]:
     """Volumes, buckets, secrets and MSK's storage are encrypted with the stack's key."""
-    encrypted = {
-        name for r in resources if r.type.endswith(":BucketServerSideEncryptionConfiguration") for name in (r.name,)
-    }
+    encrypted = {r.name for r in resources if r.type.endswith(":BucketServerSideEncryptionConfiguration")}
     for r in resources:
         if r.type == "aws:ebs/volume:Volume" and not (r.inputs.get("encrypted") and "kmsKeyId" in r.inputs):
             yield r.name, "is not encrypted with the stack's key"

@@ -26,8 +26,6 @@ SECRET_PREFIX = "AmazonMSK_"
 METRICS = ((11001, "jmx-metrics"), (11002, "node-metrics"))
 """Ports of open monitoring, for Prometheus."""
 STORAGE_TARGET_PERCENT = 70
-NOT_SETTABLE = frozenset({"listeners", "advertised.listeners", "log.dirs", "broker.rack", "node.id", "process.roles"})
-"""What MSK decides itself; its API refuses a configuration that names one."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,6 @@ class Cluster:
     brokers: int
     config: Mapping[str, str]
     users: Mapping[str, pulumi.Input[str]]
-    heap_bytes: int = 0
 
 
 @dataclass(frozen=True)
