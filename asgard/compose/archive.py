@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
+import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from asgard.journal import leases, operations
+from asgard.journal.store.database import Database
+from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.thor.archive import source
 from asgard.thor.archive.model import Codec
-from asgard.thor.archive.shards import Done, Rolling
+from asgard.thor.archive.shards import Done, Options, Rolling
 from asgard.thor.archive.storage import open_storage
-from asgard.thor.replay import care
+from asgard.thor.replay import care, quota
 from asgard.thor.replay.pace import Pace, Rate
+
+SWITCH_S = 0.0005
+"""How long the thread that compresses waits for the one that reads: Python's 5 ms are longer than a block takes."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +49,30 @@ def archive(target: Target, order: Order, *, follow: bool = False) -> Done:
         control = target.connect()
         stack.callback(control.close)
         names = source.chosen(control, order.topics)
-        watch = stack.enter_context(
-            care.Watch(order.rate, [care.look_at(control, names, stack.enter_context(open_journal()))])
-        )
-        ease = _eased(watch)
+        journal = stack.enter_context(open_journal())
+        client_id = f"asgard-archive.{secrets.token_hex(4)}"
+        stack.enter_context(_guarded(control, journal, client_id, order.rate, storage.url))
+        ease = _eased(stack.enter_context(care.Watch(order.rate, [care.look_at(control, names, journal)])))
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_S)
+        options = Options(order.codec, order.rolling, ease, client_id)
         if follow:
-            return following.follow(
-                control, target.connection, names, storage, codec=order.codec, rolling=order.rolling, ease=ease
-            )
-        return run.archive(
-            control,
-            target.connection,
-            names,
-            storage,
-            codec=order.codec,
-            rolling=order.rolling,
-            from_ms=order.from_ms,
-            until_ms=order.until_ms,
-            ease=ease,
-        )
+            return following.follow(control, target.connection, names, storage, options)
+        return run.archive(control, target.connection, names, storage, options, order.from_ms, order.until_ms)
+
+
+@contextmanager
+def _guarded(control: ControlPlane, journal: Database, client_id: str, rate: Rate, url: str) -> Iterator[None]:
+    """A client quota of this process as the second guard of its rate; the lease is of that alone. Quotas of killed ones are lifted."""
+    if rate.bytes_per_s is None:
+        yield
+        return
+    above = f"cluster/{control.cluster().cluster_id}/archive/"
+    doing = f"thor archive run to {url}"
+    with leases.hold(journal, above + client_id, priority=leases.Priority.CHANGE, doing=doing) as lease:
+        operations.settle(journal, {quota.KIND: lambda o, _: quota.lift(control, o.undo)}, under=above, held=[lease])
+        with quota.guard(control, lease, client_id, rate.bytes_per_s):
+            yield
 
 
 def _eased(watch: care.Watch) -> Callable[[int], None]:

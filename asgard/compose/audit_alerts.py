@@ -2,7 +2,7 @@
 
 One alert for each audit and topic: `heimdall.alert.raised` where closed windows of the last day lack records in the topic, again when more
 are missing, and `heimdall.alert.cleared` once every one of them has come. Its data has `topic` (where the records are missing), `from` and
-`until` (seconds since 1970, UTC), `lost`, `audit`, `rule` and `cluster_id`.
+`until` (seconds since 1970, UTC), `lost`, `audit`, `rule`, `kind` (records-missing) and `cluster_id`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asgard.heimdall.audit.store import Store
     from asgard.journal.store.database import Database
 
-RULE = "audit-loss"
+RULE, ALERT_KIND = "audit-loss", "records-missing"
 RAISED, CLEARED = "heimdall.alert.raised", "heimdall.alert.cleared"
 RECENT_S = 86400
 
@@ -103,6 +103,7 @@ class Alerts:
         audit = self.store.counts.plan.name
         about = {
             "rule": RULE,
+            "kind": ALERT_KIND,
             "audit": audit,
             "topic": one.topic,
             "from": one.from_s,

@@ -34,11 +34,13 @@ class Ends:
     until_ms: int | None = None
 
 
-def run_archive(target: Target, attempt: Attempt) -> Done:
+def run_archive(target: Target, attempt: Attempt, limits: Limits) -> Done:
     """Archive what is new."""
     given = attempt.step.given
     assert isinstance(given, schema.Archive)
-    order = archive.Order(tuple(given.topics), given.to, given.endpoint_url, rate=Rate(given.rate))
+    order = archive.Order(
+        tuple(given.topics), given.to, given.endpoint_url, rate=Rate(given.rate or limits.rate_bytes_per_s)
+    )
     done = archive.archive(target, order)
     if not done.records:
         return Done("nothing", f"nothing new for {given.to}")
@@ -96,7 +98,7 @@ def _alert(attempt: Attempt) -> Mapping[str, Any]:
         return {}
     found = events.read(attempt.memory.journal, events.Filter(after_id=ids[-1] - 1))
     event = next((e for e in found if e.id == ids[-1]), None)
-    return {} if event is None else {"topic": event.subject, **event.data}
+    return {} if event is None else event.data
 
 
 def _ends(begin: str | None, end: str | None, alert: Mapping[str, Any]) -> Ends:

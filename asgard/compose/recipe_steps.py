@@ -62,7 +62,7 @@ class Steps:
             "rolling-restart": self.rolling_restart,
             "notify": self.notify,
             "run": self.run_program,
-            "archive": lambda attempt: data_steps.run_archive(self.target, attempt),
+            "archive": lambda attempt: data_steps.run_archive(self.target, attempt, self.limits),
             "restore": lambda attempt: data_steps.run_restore(self.target, attempt, self.limits, self.confirm),
             "move-coordinator": self.move_coordinator,
         }

@@ -55,7 +55,7 @@ def run(
             found = memory.recall(journal, recipe, steps.cluster_id, fresh=options.fresh)
             trigger = None
             if options.on_event and found.resumes is None:
-                trigger = memory.newest_trigger(journal, recipe, steps.cluster_id)
+                trigger = memory.next_trigger(journal, recipe, steps.cluster_id)
                 if trigger is None:
                     return Report(recipe.name, target.name, found.run, "nothing", f"no new event {recipe.event}")
             _refuse_if_taken(journal, recipe, steps.cluster_id)

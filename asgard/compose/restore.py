@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 from asgard.cluster.limits import Limits
 from asgard.core import contexts, events
 from asgard.core.errors import AsgardError, Failed, Refused
-from asgard.kafka.model import NewTopic, Offsets, Partition, Topic
+from asgard.kafka.model import NewTopic, Offsets, Topic
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.thor.archive import read, restore, translate
 from asgard.thor.archive.restore import Life, Source
 from asgard.thor.archive.storage import open_storage
-from asgard.thor.replay import checks, filters, history, plan, routes
+from asgard.thor.replay import checks, filters, header, history, plan, routes
 from asgard.thor.replay.checks import Objection
 from asgard.thor.replay.filters import Filter
 from asgard.thor.replay.model import TopicPartition
 from asgard.thor.replay.pace import Rate
 from asgard.thor.replay.perform import Cluster, Job, perform
-from asgard.thor.replay.replay import with_disks
+from asgard.thor.replay.replay import imagined, of_new_topics, with_disks
 from asgard.thor.replay.slots import slots
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ class Prepared:
     create: NewTopic | None
     brought: tuple[restore.Brought, ...]
     objections: tuple[Objection, ...]
-    largest: int
 
 
 @dataclass
@@ -150,7 +149,7 @@ def _prepared(
     finished = unfinished is None and not order.again and _is_brought(made.window, life, brought, times)
     if order.wanted and not order.again:
         finished = unfinished is None and any(k in done for k in mine)
-    records, size, ages = restore.records_in(files, life, made.window)
+    held_there = restore.records_in(files, life, made.window)
     document = {
         **made.document(),
         "archive": storage.url,
@@ -160,10 +159,10 @@ def _prepared(
         "filtered": bool(order.wanted),
         "target_ends": [[p, o.end] for (name, p), o in sorted(held.items()) if name == to],
     }
-    objections, largest = _against(control, made, life, target, create, ages, size, limits, now)
+    objections = _against(control, made, target, create, held_there, limits, now)
     return Prepared(
-        life, to, made, files, document, records, size, finished, unfinished.last_at if unfinished else None, create,
-        brought, tuple(objections), largest,
+        life, to, made, files, document, held_there.records, held_there.bytes, finished,
+        unfinished.last_at if unfinished else None, create, brought, tuple(objections),
     )  # fmt: skip
 
 
@@ -190,37 +189,29 @@ def _is_brought(
 def _against(
     control: ControlPlane,
     made: plan.Plan,
-    life: Life,
     target: Topic | None,
     create: NewTopic | None,
-    ages: Mapping[int, int],
-    size: int,
+    held_there: restore.Holds,
     limits: Limits,
     now: float,
-) -> tuple[list[Objection], int]:
+) -> list[Objection]:
     (route,) = made.routes
     brokers = with_disks(control)
     up = sorted(b.id for b in brokers if b.state == "up")
-    topics = {route.to: target} if target else {route.to: _imagined(create, up)} if create else {}
+    topics = {route.to: target} if target else {route.to: imagined(create, up)} if create else {}
     configs = control.effective_topic_configs([route.to], checks.CONFIGS) if target else {}
     if create:
-        configs = {route.to: dict(create.config)}
+        configs = of_new_topics(control, {route.to: create.config})
     older = {
-        (route.topic, config): sum(count for at, count in ages.items() if at < before)
+        (route.topic, config): sum(count for at, count in held_there.times.items() if at < before)
         for config, before in checks.too_old_before(configs.get(route.to, {}), round(now * 1000)).items()
     }
-    sizes = {key: size // max(1, len(made.window)) for key in made.window}
-    facts = checks.Facts(topics, configs, brokers, older, sizes)
+    sizes = {key: held_there.bytes // max(1, len(made.window)) for key in made.window}
+    largest = {route.topic: held_there.largest + header.ROOM} if held_there.largest else {}
+    facts = checks.Facts(topics, configs, brokers, older, sizes, largest)
     # To bring a topic back to itself is what an archive is for.
     elsewhere = replace(made, source_cluster=f"archive of {made.source_cluster}")
-    largest = int(configs.get(route.to, {}).get(checks.MAX_BYTES, 0)) or 1_048_588
-    return checks.object_to(elsewhere, facts, limits, round(now * 1000)), largest
-
-
-def _imagined(new: NewTopic, brokers: list[int]) -> Topic:
-    """A topic that is about to exist, its replicas on the brokers in turn: about as Kafka will place them."""
-    turns = [tuple(brokers[(p + i) % len(brokers)] for i in range(new.replication)) for p in range(new.partitions)]
-    return Topic(new.name, "", False, tuple(Partition(new.name, p, r, (), -1) for p, r in enumerate(turns)))
+    return checks.object_to(elsewhere, facts, limits, round(now * 1000))
 
 
 def refuse(prepared: list[Prepared], *, accept_loss: bool) -> None:
@@ -281,7 +272,6 @@ def _bring(
         f"thor replay {made.words}",
         one.document,
         slots(made.window, made.places()),
-        one.largest,
         one.last_at,
     )
     goal = Cluster(target[0].connection, control, made.target_cluster, (one.to,))

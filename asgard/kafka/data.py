@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as Position
@@ -36,9 +36,11 @@ class Record:
     partition: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A record that was read, with the time the broker or producer gave it (ms, UTC)."""
+class Read(NamedTuple):
+    """A record that was read, with the time the broker or producer gave it (ms, UTC).
+
+    A named tuple, since millions are made: a frozen data class takes four times as long.
+    """
 
     topic: str
     partition: int

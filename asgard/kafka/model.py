@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 BrokerState = Literal["up", "fenced", "missing"]
 
@@ -249,6 +249,16 @@ class Offsets:
     def records(self) -> int:
         """An upper bound of the records it holds (compacted and transactional topics hold fewer)."""
         return self.end - self.start
+
+
+class BatchHead(NamedTuple):
+    """What the head of a record batch in a log says: offsets `[first, last]`, of which compaction may have left `records`."""
+
+    first: int
+    last: int
+    records: int
+    transactional: bool
+    control: bool
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from asgard.core.errors import AsgardError
 from asgard.kafka.groups import ByPartition, DescribedGroup, Groups, Layout, Listed, ListedGroup
 from asgard.kafka.model import (
     Acl,
+    BatchHead,
     ClusterInfo,
     ConfigChange,
     DirMove,
@@ -101,6 +102,10 @@ class ControlPlane(Protocol):
     # dynamic configs
     def broker_configs(self, broker: str) -> dict[str, str]:
         """Dynamic configs of a broker id, or of `""`, the cluster-wide default: only those set there."""
+        ...
+
+    def effective_broker_configs(self, keys: Collection[str]) -> dict[str, str]:
+        """Configs with the value in force, defaults included, as a broker that is up has them."""
         ...
 
     def alter_configs(self, changes: Collection[ConfigChange]) -> dict[tuple[str, str], AsgardError | None]:
@@ -265,6 +270,10 @@ class Bulk(Protocol):
 
     def batch_signs(self, layout: Layout, positions: Mapping[str, Mapping[int, int]]) -> dict[str, tuple[bool, bool]]:
         """By topic whether the batches at these offsets are transactional, and out of order of time."""
+        ...
+
+    def batch_heads(self, topic: str, partition: int, offset: int) -> list[BatchHead]:
+        """Heads of batches from the one that holds an offset on, or behind it; none where the log begins later. Raises Unreachable."""
         ...
 
     def requests_by_broker(self) -> dict[str, int]:

@@ -85,7 +85,7 @@ def compare(
     for turn in range(runs):
         place = folder / f"a-{size}-{turn}"
         for bare, ours, args in (
-            ("consume", "archive", ["archive", "run", topic, "--to", str(place)]),
+            ("consume", "archive", ["archive", "run", topic, "--to", str(place), "--rate", "none"]),
             ("produce", "restore", ["replay", topic, "--from-archive", str(place), "--to", f"{topic}-{turn}", "--create", "--rate", "none", "--yes"]),
         ):  # fmt: skip
             os.sync()
@@ -110,9 +110,7 @@ def compare(
 
 
 def _fill(connection: Connection, topic: str, count: int, size: int) -> None:
-    rnd = random.Random(size)
-    alphabet = [json.dumps({"id": n, "fare": rnd.random(), "user": rnd.randrange(10**9)}) for n in range(5000)]
-    values = ["".join(rnd.choices(alphabet, k=size // 40))[:size].encode() for _ in range(40)]
+    values = _values(size)
     with connect(connection) as control:
         config = {"max.message.bytes": "3000000", "retention.ms": "-1"}
         control.create_topics(
@@ -122,8 +120,24 @@ def _fill(connection: Connection, topic: str, count: int, size: int) -> None:
 
     producer = Producer({**connection.for_librdkafka(), "linger.ms": 50, "compression.type": "lz4", "message.max.bytes": 2_000_000, "queue.buffering.max.kbytes": 65536})  # fmt: skip
     for n in range(count):
-        _patiently(lambda n=n: producer.produce(topic, values[n % 40], b"k%d" % n, n % PARTITIONS), producer)  # type: ignore[misc]
+        _patiently(lambda n=n: producer.produce(topic, values[n % len(values)], b"k%d" % n, n % PARTITIONS), producer)  # type: ignore[misc]
     assert producer.flush(300) == 0
+
+
+def _values(size: int) -> list[bytes]:
+    """Events in JSON, as many in a value as fit into it. zstandard makes a third of them."""
+    rnd = random.Random(size)
+
+    def event() -> str:
+        where, fare = {"lat": 52 + rnd.random(), "lon": 13 + rnd.random()}, round(rnd.random() * 50, 2)
+        return json.dumps(
+            {"id": f"{rnd.getrandbits(128):032x}", "user": rnd.randrange(10**7), "at": where, "fare": fare}
+        )
+
+    events = [event() for _ in range(20_000)]
+    each = size // len(events[0]) + 2
+    count = max(40, 8_000_000 // size)
+    return ["".join(rnd.choices(events, k=each))[:size].encode() for _ in range(count)]
 
 
 def _patiently(send: Callable[[], None], producer: object) -> None:

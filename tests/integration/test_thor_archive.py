@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from asgard.journal import events
 from asgard.journal.store.database import open_journal
-from asgard.kafka import data
+from asgard.kafka import data, segments
 from asgard.kafka.admin import connect
+from asgard.kafka.model import ConfigChange, NewTopic
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.archive import read, storage, verify
 from tests.harness import RealCluster
@@ -197,6 +199,51 @@ def test_what_was_deleted_is_named_and_only_what_is_missing_comes_back(
     assert "expired" in desk.run("archive", "list", tmp_path / "a")["topics"][0]["gaps"]
 
 
+def test_what_compaction_and_transactions_took_is_told_apart(desk: Desk, topic_name: str, tmp_path: Path) -> None:
+    """Against the log on the broker's disk: its batches are the truth."""
+    connection, backoff = desk.cluster.connection, "log.cleaner.backoff.ms"
+    compact = {
+        "cleanup.policy": "compact",
+        "segment.ms": "1000",
+        "min.cleanable.dirty.ratio": "0.01",
+        "min.compaction.lag.ms": "0",
+    }
+    with connect(connection) as control:
+        control.alter_configs([ConfigChange("broker", "", {backoff: "300"})])
+        try:
+            control.create_topics([NewTopic(topic_name, 1, 1, compact)])
+            producer = Producer({**connection.for_librdkafka(), "transactional.id": topic_name, "log_level": 0})
+            producer.init_transactions(60)
+            for turn in range(6):
+                _transaction(producer, topic_name, 40, abort=turn in (2, 5))
+                time.sleep(1.1)
+            until = time.monotonic() + 60
+            while len(seen(connection, topic_name)) != 10:
+                assert time.monotonic() < until, "the log was not compacted"
+                time.sleep(0.3)
+        finally:
+            control.alter_configs([ConfigChange("broker", "", unset=(backoff,))])
+    done = desk.run("archive", "run", topic_name, "--to", tmp_path / "a")
+    directory = desk.cluster.run_dir(1).partition_dir(topic_name, 0)
+    assert directory is not None
+    batches = [b for path in segments.segments(directory) for b in segments.batches(path)]
+    kept = sum(b.count for b in batches if not b.control)
+    markers = sum(b.control for b in batches)
+    aborted_ = kept - done["records"]
+    assert aborted_ >= 40, "those of the last transaction are in the active segment"
+    assert done["gaps"] == {"transactions": markers + aborted_, "compaction": 246 - kept - markers}
+    assert desk.run("archive", "list", tmp_path / "a")["topics"][0]["gaps"] == done["gaps"]
+    assert desk.run("archive", "verify", tmp_path / "a")["damaged"] == []
+
+
+def _transaction(producer: Producer, topic: str, records: int, *, abort: bool) -> None:
+    producer.begin_transaction()
+    for n in range(records):
+        producer.produce(topic, b"v" * n, b"key-%d" % (n % 10), 0)
+    producer.flush(30)
+    (producer.abort_transaction if abort else producer.commit_transaction)(30)
+
+
 def test_recipes_archive_at_night_replay_what_an_alert_names_and_restore_a_topic(
     desk: Desk, topic_name: str, tmp_path: Path
 ) -> None:
@@ -217,6 +264,7 @@ def test_recipes_archive_at_night_replay_what_an_alert_names_and_restore_a_topic
         "topic": topic_name,
         "from": times[0] / 1000,
         "until": times[-1] / 1000 + 1,
+        "kind": "volume-missing",
         "cluster_id": desk.cluster.cluster_id,
     }
     with open_journal() as journal:

@@ -190,12 +190,13 @@ def test_what_is_deleted_before_it_is_read_is_counted_and_said(plain_broker: Rea
 def test_what_would_be_lost_on_arrival_is_refused_with_what_to_do(
     plain_broker: RealCluster, topic_name: str, own_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    short, strict = f"{topic_name}-short", f"{topic_name}-strict"
+    short, strict, narrow = f"{topic_name}-short", f"{topic_name}-strict", f"{topic_name}-narrow"
     topics(
         plain_broker,
         NewTopic(topic_name, 1, 1),
         NewTopic(short, 1, 1, {"retention.ms": "86400000"}),
         NewTopic(strict, 1, 1, {"message.timestamp.before.max.ms": "3600000"}),
+        NewTopic(narrow, 1, 1, {"max.message.bytes": "5000"}),
     )
     now = int(time.time() * 1000)
     with Writer(plain_broker.connection) as writer:
@@ -215,3 +216,11 @@ def test_what_would_be_lost_on_arrival_is_refused_with_what_to_do(
     capsys.readouterr()
     assert main([*asked, short, "--accept-loss", "--json"]) == 0
     assert said(capsys)["sent"] == 4
+    # Records that would not fit are known before the first one is met; small ones are not put into batches that are too large.
+    with Writer(plain_broker.connection) as writer:
+        writer.send_all(Record(topic_name, random.Random(n).randbytes(400)) for n in range(100))
+    assert main([*asked, narrow]) == 4
+    told = capsys.readouterr().err
+    assert f"{narrow} takes 4.9 KiB at most (max.message.bytes)" in told and "to 1048588 or more" in told
+    assert main([*asked, narrow, "--accept-loss", "--json"]) == 0
+    assert said(capsys)["sent"] == 104

@@ -10,6 +10,7 @@ import typer
 from asgard.cli.command import BootstrapServer, CommandConfig, Context, command, group
 from asgard.cli.moments import parse_since, utc
 from asgard.cli.thor import app
+from asgard.cli.thor.common import ByteRate, LimitsPath, limits_of, rate_of
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, Refused, WrongUsage
@@ -51,10 +52,9 @@ def run(
     roll_age: Annotated[
         str, typer.Option("--roll-age", metavar="TIME", help="With --follow: close a file at this age.")
     ] = "10m",
-    rate: Annotated[
-        str | None, typer.Option("--rate", metavar="RATE", help="Read no faster than this, as in 20MB/s.")
-    ] = None,
+    rate: ByteRate = None,
     endpoint_url: EndpointUrl = None,
+    limits: LimitsPath = None,
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
     command_config: CommandConfig = None,
@@ -66,7 +66,6 @@ def run(
     from asgard.compose import archive
     from asgard.kafka import target
     from asgard.thor.archive.model import CODECS
-    from asgard.thor.replay.pace import Rate
 
     if follow and (from_ or until):
         raise WrongUsage("--follow has no window", "Give either --follow or --from and --until.")
@@ -82,7 +81,7 @@ def run(
         round(parse_since(until, now, "--until") * 1000) if until else None,
         chosen,
         _rolling(roll_size, roll_age),
-        Rate(_parsed("--rate", rate, units.parse_rate) if rate else None),
+        rate_of(rate, None, limits_of(limits).rate_bytes_per_s),
     )
     began = time.monotonic()
     done = archive.archive(target.pick(context, bootstrap_server, command_config), order, follow=follow)

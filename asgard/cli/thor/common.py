@@ -14,6 +14,7 @@ from asgard.core.errors import WrongUsage
 if TYPE_CHECKING:
     from asgard.cluster.limits import Limits
     from asgard.kafka.model import ClusterSnapshot
+    from asgard.thor.replay.pace import Rate
 
 CALL_DEADLINE_S = 10.0
 """Timeout of each call, for read-only commands."""
@@ -40,6 +41,15 @@ Throttle = Annotated[
         "--throttle",
         metavar="RATE",
         help="Bytes a second per broker, as in 50MB/s; overrides the limits. To carry out a plan also auto (by the brokers' headroom) or none.",
+    ),
+]
+
+ByteRate = Annotated[
+    str | None,
+    typer.Option(
+        "--rate",
+        metavar="RATE",
+        help="Bytes a second, as in 20MB/s, or none; default: the throttle of the limits (50MB/s).",
     ),
 ]
 
@@ -106,6 +116,25 @@ def limits_of(path: Path | None, throttle: str | None = None) -> Limits:
     except ValueError as error:
         raise WrongUsage(f"--throttle {error}") from error
     return replace(given, throttle_bytes_per_s=rate)
+
+
+def rate_of(rate: str | None, records: str | None, default_bytes_per_s: float) -> Rate:
+    """The limits of `--rate` and `--records`. Raises WrongUsage."""
+    from asgard.thor.replay.pace import Rate
+
+    found: list[float | None] = []
+    for text, option, default in ((rate, "--rate", default_bytes_per_s), (records, "--records", None)):
+        if text is None or text == "none":
+            found.append(default if text is None else None)
+            continue
+        try:
+            value = units.parse_rate(text)
+            if value <= 0:
+                raise ValueError(f"is {text!r}; allowed is a rate above 0")
+        except ValueError as error:
+            raise WrongUsage(f"{option} {error}") from error
+        found.append(value)
+    return Rate(*found)
 
 
 def say_silent(snapshot: ClusterSnapshot) -> None:

@@ -11,7 +11,7 @@ import typer
 from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
 from asgard.cli.moments import parse_since, utc
 from asgard.cli.thor import app
-from asgard.cli.thor.common import CALL_DEADLINE_S, LimitsPath, limits_of
+from asgard.cli.thor.common import CALL_DEADLINE_S, ByteRate, LimitsPath, limits_of, rate_of
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -32,14 +32,6 @@ HeaderFilters = Annotated[
 Fields = Annotated[
     list[str] | None,
     typer.Option("--field", metavar="PATH=PATTERN", help="Only JSON values with this field, as in '$.country=DE'."),
-]
-ByteRate = Annotated[
-    str | None,
-    typer.Option(
-        "--rate",
-        metavar="RATE",
-        help="Bytes a second, as in 20MB/s, or none; default: the throttle of the limits (50MB/s).",
-    ),
 ]
 RecordRate = Annotated[
     str | None, typer.Option("--records", metavar="RATE", help="Maximum records a second, as in 2000/s.")
@@ -207,25 +199,6 @@ def replays() -> None:
     document = [{"kind": kind, **console.to_plain(known)} for kind, known in found]
     columns = ["id", "kind", "state", "began", "last heard of", "records sent", "what"]
     console.emit(document, Table(columns, rows, right=frozenset({"records sent"})))
-
-
-def rate_of(rate: str | None, records: str | None, default_bytes_per_s: float) -> Rate:
-    """The limits of `--rate` and `--records`. Raises WrongUsage."""
-    from asgard.thor.replay.pace import Rate
-
-    found: list[float | None] = []
-    for text, option, default in ((rate, "--rate", default_bytes_per_s), (records, "--records", None)):
-        if text is None or text == "none":
-            found.append(default if text is None else None)
-            continue
-        try:
-            value = units.parse_rate(text)
-            if value <= 0:
-                raise ValueError(f"is {text!r}; allowed is a rate above 0")
-        except ValueError as error:
-            raise WrongUsage(f"{option} {error}") from error
-        found.append(value)
-    return Rate(*found)
 
 
 def _pace(rate: Rate) -> str:

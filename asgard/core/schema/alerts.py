@@ -16,7 +16,7 @@ from asgard.core.schema.fields import (
     OptionalText,
     Seconds,
     Text,
-    as_text,
+    Where,
     web_address,
 )
 
@@ -36,10 +36,6 @@ ReceiverKind = Literal["webhook", "slack", "pagerduty", "alertmanager", "email",
 
 def _patterns(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
-
-
-def _one_or_more(value: Any) -> list[str]:
-    return [as_text(item) for item in value] if isinstance(value, list) else [as_text(value)]
 
 
 Patterns = Annotated[list[Text], BeforeValidator(_patterns)]
@@ -92,7 +88,7 @@ class SubscriptionEntry(Model):
     """A receiver gets alerts whose labels match: owner, topic, group, severity, rule, or a label of the rule."""
 
     receiver: Text
-    where: Annotated[dict[str, Annotated[list[str], BeforeValidator(_one_or_more)]], EmptyMapping] = Field(
+    where: Where = Field(
         default_factory=dict,
         description="label to values or patterns; all labels must match, one value of each is enough",
     )

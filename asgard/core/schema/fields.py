@@ -124,6 +124,10 @@ def _or_empty_mapping(value: Any) -> Any:
     return {} if value is None else value
 
 
+def _one_or_more(value: Any) -> list[str]:
+    return [as_text(item) for item in value] if isinstance(value, list) else [as_text(value)]
+
+
 def _given(value: Any) -> Any:
     if value is None:
         raise ValueError("is empty; allowed is a value, or leave the key out")
@@ -161,6 +165,8 @@ ConfigValue = Annotated[
 ]
 Configs = Annotated[dict[str, ConfigValue], EmptyMapping]
 Texts = Annotated[list[Text], EmptyList]
+Where = Annotated[dict[str, Annotated[list[str], BeforeValidator(_one_or_more)]], EmptyMapping]
+"""Names to values or patterns, one or several."""
 Argv = Annotated[
     list[str], BeforeValidator(_argv), WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1})
 ]

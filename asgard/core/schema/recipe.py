@@ -24,6 +24,7 @@ from asgard.core.schema.fields import (
     OptionalText,
     Seconds,
     Text,
+    Where,
     as_text,
     seconds,
     web_address,
@@ -203,7 +204,7 @@ class Archive(StepModel):
     topics: Topics
     to: Text = Field(description="a directory, or s3://bucket/prefix")
     endpoint_url: Optional = None
-    rate: OptionalByteRate = Field(default=None, description="read no faster than this, as in 50MB/s")
+    rate: OptionalByteRate = Field(default=None, description="as in 50MB/s; else the throttle of the limits")
 
 
 class Restore(StepModel):
@@ -270,6 +271,10 @@ class TriggerSection(Model):
     )
     event: Annotated[str | None, Given, BeforeValidator(_event)] = Field(
         default=None, description="a kind of event in the journal, as in heimdall.alert.raised"
+    )
+    where: Where = Field(
+        default_factory=dict,
+        description="only such events: names in their data to values or patterns; all must match, one value of each is enough",
     )
 
 

@@ -6,6 +6,7 @@ What was not measured neither holds nor does not: `unknown` names it, and its al
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from asgard.core.schema.alerts import RuleKind
@@ -74,10 +75,21 @@ def _volume_missing(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
         if one.verdict == "unknown":
             unknown.add(topic)
         elif one.verdict in ("missing", "low", "late"):
-            labels = {"topic": topic, "owner": owners.of_topic(topic), "hour": one.count.window.label}
-            text = f"{topic}: records of {one.count.window.label} are {one.verdict}: {one.because}"
+            window = one.count.window
+            labels = {
+                "topic": topic,
+                "owner": owners.of_topic(topic),
+                "hour": window.label,
+                "from": _utc(window.start),
+                "until": _utc(window.end),
+            }
+            text = f"{topic}: records of {window.label} are {one.verdict}: {one.because}"
             by_topic[topic] = Finding(topic, text, float(one.count.records or 0), labels)
     return Verdicts(tuple(by_topic.values()), frozenset(unknown - by_topic.keys()))
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def _under_replicated(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from asgard.heimdall.tail.decode import Decoder
@@ -37,7 +37,7 @@ class Shown:
         if not self.wanted.wants_value(decoded):
             return None
         headers = tuple((name, self.masks.header(name, value) or b"") for name, value in record.headers)
-        masked = replace(record, key=self.masks.of_key(record.key), headers=headers)
+        masked = record._replace(key=self.masks.of_key(record.key), headers=headers)
         seen = self.masks.value(decoded)
         document = lines.line(masked, seen.encoding, seen.value, seen.problem)
         value = document["value"]

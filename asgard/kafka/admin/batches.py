@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from asgard.kafka.model import BatchHead
 from asgard.kafka.segments import COMPRESSIONS, decompress, varint
 
 _HEAD = struct.Struct(">qiibIhiqqqhii")
@@ -53,6 +54,19 @@ def signs(records: bytes) -> tuple[bool, bool]:
             newest = max(newest, newest_ms)
         at += _LENGTH_FROM + length
     return transactional, out_of_order
+
+
+def heads(records: bytes) -> list[BatchHead]:
+    """The heads of these batches; the last batch need not be there as a whole."""
+    at, found = 0, []
+    while at + _HEAD.size <= len(records):
+        first, length, _, magic, _, attributes, last, _, _, _, _, _, count = _HEAD.unpack_from(records, at)
+        if magic != 2:
+            break
+        transactional, control = bool(attributes & _TRANSACTIONAL), bool(attributes & _CONTROL)
+        found.append(BatchHead(first, first + last, count, transactional, control))
+        at += _LENGTH_FROM + length
+    return found
 
 
 def _delta(body: bytes, count: int, offset_delta: int) -> int | None:

@@ -14,19 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from asgard.core.errors import AsgardError
+from asgard.core.errors import AsgardError, Unreachable
 from asgard.kafka.admin import codecs, errors, messages
 from asgard.kafka.admin.cluster import id_text
 from asgard.kafka.admin.codecs import Numbers
 from asgard.kafka.admin.wire import Job, Wire, chunks
 from asgard.kafka.groups import ByPartition, Layout, Listed, ListedGroup, TopicLayout
+from asgard.kafka.model import BatchHead
 
 PARTITIONS_A_REQUEST = 50_000
 GROUPS_A_REQUEST = 1_000
 _ANSWER_BYTES = 32 * 1024 * 1024
 _FETCHES = ((500, 32 * 1024), (100, 256 * 1024), (10, 8 * 1024 * 1024))
 """Partitions a request and bytes a partition: most batches fit the first; what comes empty is asked for with more."""
-_MOVED = (5, 6, 74, 75)
+_HEADS_BYTES = 256 * 1024
+_MOVED, _OUT_OF_RANGE = (5, 6, 74, 75), 1
 EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
 
 Leaders = Mapping[str, Numbers]
@@ -37,6 +39,7 @@ class Bulk:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._led: dict[str, TopicLayout] = {}
 
     def layout(self, names: Collection[str] | None = None) -> Layout:
         """Topics with their leaders, all in one answer of one broker. Those that do not exist, or may not be seen, are left out."""
@@ -199,6 +202,33 @@ class Bulk:
                     before = found.get(p.topic, (False, False))
                     found[p.topic] = (before[0] or transactional, before[1] or out_of_order)
         return found
+
+    def batch_heads(self, topic: str, partition: int, offset: int) -> list[BatchHead]:
+        """Heads of batches from the one that holds an offset on, or behind it; none where the log begins later. Raises Unreachable."""
+        from asgard.kafka.admin.batches import heads
+
+        deadline, pause = time.monotonic() + self._wire.deadline_s, 0.1
+        while True:
+            if topic not in self._led:
+                self._led |= self.layout([topic]).topics
+            leaders = self._led[topic].leaders if topic in self._led else ()
+            leader = int(leaders[partition]) if partition < len(leaders) else -1
+            if leader >= 0:
+                request = codecs.fetch({topic: {partition: offset}}, _HEADS_BYTES, _ANSWER_BYTES)
+                (answer,) = self._wire.ask_each([(request, leader)])
+                if isinstance(answer, AsgardError) and not isinstance(answer, errors.BrokerDown):
+                    raise answer
+                for found in () if isinstance(answer, AsgardError) else answer:
+                    if found.error == _OUT_OF_RANGE:
+                        return []
+                    if found.error not in _MOVED:
+                        self._wire.check(found.error, None, f"read topic {topic}", f"READ on topic {topic}")
+                        return heads(found.records)
+            if time.monotonic() + pause > deadline:
+                raise Unreachable(f"{topic}-{partition} has no leader that answers")
+            self._led.pop(topic, None)
+            time.sleep(pause)
+            pause = min(pause * 2, 1.0)
 
     def requests_by_broker(self) -> dict[str, int]:
         """How many requests were sent since the connection was made, by broker (`bootstrap` for the first ones)."""

@@ -65,18 +65,25 @@ class ConfigCalls(TopicCalls):
 
     def broker_configs(self, broker: str) -> dict[str, str]:
         """Dynamic configs of a broker id, or of `""`, the cluster-wide default: only those set there. Secrets read as ""."""
+        source = _FROM_BROKER if broker else _FROM_CLUSTER
+        return {c.name: c.value or "" for c in self._broker_configs(broker) if c.config_source == source}
+
+    def effective_broker_configs(self, keys: Collection[str]) -> dict[str, str]:
+        """Configs with the value in force, defaults included, as a broker that is up has them."""
+        return {c.name: c.value or "" for c in self._broker_configs(str(self._wire.brokers()[0]), keys)}
+
+    def _broker_configs(self, broker: str, keys: Collection[str] | None = None) -> list[Any]:
         resource = DescribeConfigsRequest.DescribeConfigsResource
+        only = None if keys is None else list(keys)
         answer = self._wire.ask(
             DescribeConfigsRequest(
-                resources=[resource(resource_type=4, resource_name=broker, configuration_keys=None)]
+                resources=[resource(resource_type=4, resource_name=broker, configuration_keys=only)]
             ),
             int(broker) if broker else None,
         ).results[0]
         doing = f"read the configs of broker {broker}" if broker else "read the cluster-wide broker configs"
-        needs = "DESCRIBE_CONFIGS on the cluster"
-        self._wire.check(answer.error_code, answer.error_message, doing, needs)
-        source = _FROM_BROKER if broker else _FROM_CLUSTER
-        return {c.name: c.value or "" for c in answer.configs if c.config_source == source}
+        self._wire.check(answer.error_code, answer.error_message, doing, "DESCRIBE_CONFIGS on the cluster")
+        return list(answer.configs)
 
     def alter_configs(self, changes: Collection[ConfigChange]) -> dict[tuple[str, str], AsgardError | None]:
         """By (resource type, name). Incremental; unknown keys are the broker's to refuse."""

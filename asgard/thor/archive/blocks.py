@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from operator import add
 from typing import Any
 
 from asgard.core.errors import Failed
@@ -59,23 +60,26 @@ def _numbers(values: list[int]) -> tuple[list[bytes], list[bytes]]:
     return [_LOW[n & _MASK] for n in values], [encoded[high] for high in highs]
 
 
-def _contents(values: list[bytes | None]) -> tuple[list[bytes], list[bytes], int]:
-    """Keys or values as two columns, what comes before them and themselves; and their size."""
+def _contents(values: list[bytes | None]) -> tuple[list[bytes], list[bytes], list[int]]:
+    """Keys or values as two columns, what comes before them and themselves; and their sizes."""
     if None in values:
         before = [_NULL if content is None else _prefix(len(content)) for content in values]
         given = [content or b"" for content in values]
-        return before, given, sum(map(len, given))
+        return before, given, list(map(len, given))
     sizes = list(map(len, values))  # type: ignore[arg-type]
     if max(sizes) < len(_PREFIXES):
-        return [_PREFIXES[size] for size in sizes], values, sum(sizes)  # type: ignore[return-value]
-    return [_prefix(size) for size in sizes], values, sum(sizes)  # type: ignore[return-value]
+        return [_PREFIXES[size] for size in sizes], values, sizes  # type: ignore[return-value]
+    return [_prefix(size) for size in sizes], values, sizes  # type: ignore[return-value]
 
 
 class Block:
-    """The records of the next block, encoded. `bytes` is their size, `raw` that of keys, values and headers alone."""
+    """The records of the next block, encoded. `bytes` is their size, `raw` that of keys, values and headers alone.
+
+    `first_ms`, `last_ms` and `largest`, keys, values and headers of the largest record, are of all blocks so far.
+    """
 
     def __init__(self, partition: int) -> None:
-        self.count = self.bytes = self.raw = 0
+        self.count = self.bytes = self.raw = self.largest = 0
         self.first_ms: int | None = None
         self.last_ms: int | None = None
         self._partition = varint(partition)
@@ -86,9 +90,9 @@ class Block:
         """Add messages of confluent-kafka, at least one. Column by column: a loop over records would be most of an archive's work."""
         count = len(messages)
         times = [m.timestamp()[1] for m in messages]
-        keys, key_bytes, key_size = _contents([m.key() for m in messages])
-        values, value_bytes, value_size = _contents([m.value() for m in messages])
-        headers, header_size = self._headers([m.headers() for m in messages])
+        keys, key_bytes, key_sizes = _contents([m.key() for m in messages])
+        values, value_bytes, value_sizes = _contents([m.value() for m in messages])
+        headers, header_sizes = self._headers([m.headers() for m in messages])
         parts: list[Any] = [self._partition] * (count * _COLUMNS)
         columns = (
             *_numbers([m.offset() for m in messages]), *_numbers(times), keys, key_bytes, values, value_bytes, headers
@@ -99,17 +103,19 @@ class Block:
         first, last = min(times), max(times)
         self.first_ms = first if self.first_ms is None or first < self.first_ms else self.first_ms
         self.last_ms = last if self.last_ms is None or last > self.last_ms else self.last_ms
-        size = key_size + value_size + header_size
+        sizes = list(map(add, map(add, key_sizes, value_sizes), header_sizes))
+        size = sum(sizes)
+        self.largest = max(self.largest, max(sizes))
         self.raw += size
         self.bytes += size + 16 * count
         self.count += count
 
-    def _headers(self, given: list[list[tuple[str, bytes | None]] | None]) -> tuple[list[bytes], int]:
-        """The arrays of the records' headers, and their size."""
+    def _headers(self, given: list[list[tuple[str, bytes | None]] | None]) -> tuple[list[bytes], list[int]]:
+        """The arrays of the records' headers, and their sizes."""
         if not any(given):
-            return [_NOTHING] * len(given), 0
+            return [_NOTHING] * len(given), [0] * len(given)
         found = [self._array(headers) if headers else (_NOTHING, 0) for headers in given]
-        return [encoded for encoded, _ in found], sum(size for _, size in found)
+        return [encoded for encoded, _ in found], [size for _, size in found]
 
     def _array(self, given: list[tuple[str, bytes | None]]) -> tuple[bytes, int]:
         """The array of a record's headers, in its order."""
@@ -131,13 +137,12 @@ class Block:
         parts.append(_NOTHING)
         return b"".join(parts), size
 
-    def take(self, compress: Callable[[bytes], bytes], sync: bytes) -> bytes:
-        """The block as it stands in the file; the next one is empty."""
-        data = compress(b"".join(self._parts))
-        block = b"".join((varint(self.count), varint(len(data)), data, sync))
+    def take(self) -> tuple[int, list[bytes]]:
+        """How many records the block has, and their bytes in pieces; the next one is empty."""
+        taken = self.count, self._parts
         self.count = self.bytes = self.raw = 0
         self._parts = []
-        return block
+        return taken
 
 
 def compressor(codec: Codec) -> Callable[[bytes], bytes]:

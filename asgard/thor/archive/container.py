@@ -6,15 +6,18 @@ are compressed with zstandard or deflate. Memory is bounded by the size of a blo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 from asgard.core.errors import Failed
 from asgard.kafka.data import Read
-from asgard.thor.archive.blocks import Block, compressor
+from asgard.thor.archive.blocks import Block, compressor, varint
+from asgard.thor.archive.holes import Holes
 from asgard.thor.archive.manifest import Damaged
 from asgard.thor.archive.model import Codec, File, Reason, Shard
 
@@ -42,14 +45,16 @@ SCHEMA: dict[str, Any] = {
         },
     ],
 }
+Pieces = list[bytes]
 _SPILL_BYTES = 256 * 1024
 
 
 class _Sink:
     """Hashes what is written and appends it to a file, which is open only meanwhile: thousands of them may be filled at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, spill_bytes: int) -> None:
         self.path, self.bytes, self.sha256 = path, 0, hashlib.sha256()
+        self._spill_bytes = min(spill_bytes, _SPILL_BYTES)
         self._pending: list[bytes] = []
         self._pending_bytes = 0
 
@@ -58,7 +63,7 @@ class _Sink:
         self.bytes += len(data)
         self._pending.append(data)
         self._pending_bytes += len(data)
-        if self._pending_bytes >= _SPILL_BYTES:
+        if self._pending_bytes >= self._spill_bytes:
             self.spill()
         return len(data)
 
@@ -76,25 +81,36 @@ class _Sink:
 
 
 class Container:
-    """A file that is being written. `start` is the first offset that it covers, whether or not there is a record."""
+    """A file that is being written. `start` is the first offset that it covers, whether or not there is a record.
 
-    def __init__(self, path: Path, shard: Shard, start: int, codec: Codec, block_bytes: int) -> None:
+    `holes` collects the offsets that have none; whoever looks up why counts them in `gaps`, by reason. With a `pool` a block is compressed,
+    hashed and written there while the next one is filled.
+    """
+
+    def __init__(
+        self, path: Path, shard: Shard, start: int, codec: Codec, block_bytes: int, pool: Executor | None = None
+    ) -> None:
         self.shard, self.start, self.end = shard, start, start
+        self.holes, self.gaps = Holes(), dict[Reason, int]()
         self.records = self._raw_bytes = 0
         self.path = path
-        self._sink, self._sync, self._compress = _Sink(path), os.urandom(16), compressor(codec)
+        self._sink, self._sync, self._compress = _Sink(path, block_bytes), os.urandom(16), compressor(codec)
         self._block, self._block_bytes = Block(shard.partition), block_bytes
+        self._pool = pool
+        self._writing: Future[None] | None = None
         about = {"asgard.topic": shard.topic, "asgard.topic_id": shard.topic_id}
         _writer()(self._sink, SCHEMA, codec, metadata=about, sync_marker=self._sync)
 
     @property
     def bytes(self) -> int:
-        """What is compressed so far."""
+        """What is written so far."""
         return self._sink.bytes
 
     def append(self, messages: list[Any]) -> None:
         """Add messages of confluent-kafka, all of this partition and in order."""
         block, at = self._block, 0
+        if messages[-1].offset() + 1 - self.end != len(messages):
+            self.holes.note(self.end, [m.offset() for m in messages])
         each = max(1, sum(map(len, messages)) // len(messages) + 16)
         while at < len(messages):
             few = messages[at : at + max(1, (self._block_bytes - block.bytes) // each)]
@@ -107,12 +123,27 @@ class Container:
 
     def _close_block(self) -> None:
         self._raw_bytes += self._block.raw
-        self._sink.write(self._block.take(self._compress, self._sync))
+        self._settle()
+        if self._pool is None:
+            self._write(*self._block.take())
+        else:
+            self._writing = self._pool.submit(self._write, *self._block.take())
 
-    def finish(self, name: str, end: int, gaps: dict[Reason, int], at: float) -> File:
-        """Write the last block; the file covers the offsets up to `end`."""
+    def _write(self, count: int, parts: Pieces) -> None:
+        data = self._compress(b"".join(parts))
+        self._sink.write(b"".join((varint(count), varint(len(data)), data, self._sync)))
+
+    def _settle(self) -> None:
+        """Wait for the block that is being written; raises what went wrong with it."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def finish(self, name: str, end: int, at: float) -> File:
+        """Write the last block; the file covers the offsets up to `end`. `gaps` must say by then why some have no record."""
         if self._block.count:
             self._close_block()
+        self._settle()
         self._sink.spill()
         return File(
             name,
@@ -124,12 +155,15 @@ class Container:
             self._sink.sha256.hexdigest(),
             self._block.first_ms,
             self._block.last_ms,
-            gaps,
+            self.gaps,
             at,
+            self._block.largest,
         )
 
     def discard(self) -> None:
         """Drop it."""
+        with contextlib.suppress(Exception):
+            self._settle()
         self.path.unlink(missing_ok=True)
 
 

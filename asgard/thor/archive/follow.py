@@ -8,7 +8,6 @@ the manifest takes a file only from whoever claimed the shard last. A former own
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Any
@@ -23,9 +22,9 @@ from asgard.kafka.data import explain
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.archive import source
 from asgard.thor.archive.ledger import Fenced
-from asgard.thor.archive.model import Codec, fresh
+from asgard.thor.archive.model import fresh
 from asgard.thor.archive.run import passed_over
-from asgard.thor.archive.shards import Done, Rolling, Shards
+from asgard.thor.archive.shards import Done, Options, Shards
 from asgard.thor.archive.source import Key
 from asgard.thor.archive.storage import Storage
 
@@ -47,18 +46,12 @@ def follow(
     connection: Connection,
     names: Collection[str],
     storage: Storage,
-    *,
-    codec: Codec = "zstandard",
-    rolling: Rolling | None = None,
-    over: threading.Event | None = None,
-    ease: Callable[[int], None] = lambda bytes_read: None,
-    session_s: float = SESSION_S,
+    options: Options,
 ) -> Done:
-    """Archive until `over`, or until it is interrupted; what is open then is added to the archive first."""
-    chosen = source.chosen(control, names)
-    follower = _Follower(control, connection, chosen, storage, codec, rolling or Rolling(), session_s)
+    """Archive until it is interrupted; what is open then is added to the archive first."""
+    follower = _Follower(control, connection, source.chosen(control, names), storage, options)
     try:
-        follower.run(over or threading.Event(), ease)
+        follower.run()
     except BaseException as error:
         follower.end(add=not isinstance(error, AsgardError))
         raise
@@ -73,12 +66,10 @@ class _Follower:
         connection: Connection,
         names: list[str],
         storage: Storage,
-        codec: Codec,
-        rolling: Rolling,
-        session_s: float,
+        options: Options,
     ) -> None:
         self.control, self.connection, self.names = control, connection, names
-        self.shards = Shards(storage, source.look(control, names), codec, rolling, self.confirm)
+        self.shards = Shards(storage, source.look(control, names), options, source.heads_of(control), self.confirm)
         self.looked = time.monotonic()
         self.trouble: AsgardError | None = None
         self.leaderless: set[Key] = set()
@@ -87,19 +78,20 @@ class _Follower:
             **{
                 "group.id": group_of(storage),
                 "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": int(session_s * 1000),
+                "client.id": options.client_id,
+                "session.timeout.ms": int(SESSION_S * 1000),
                 "max.poll.interval.ms": 300_000,
                 "allow.auto.create.topics": False,
             },
         )
         self.consumer.subscribe(names, on_assign=self.assigned, on_revoke=self.revoked, on_lost=self.lost)
 
-    def run(self, over: threading.Event, ease: Callable[[int], None]) -> None:
+    def run(self) -> None:
         batches, failing_since = source.Batches(), 0.0
         events.step(
             f"archiving {', '.join(self.names)} to {self.shards.storage.url} as {group_of(self.shards.storage)}"
         )
-        while not over.is_set():
+        while True:
             messages = batches.take(self.consumer, 0.5)
             if self.trouble is not None:
                 raise self.trouble
@@ -113,10 +105,10 @@ class _Follower:
                 if time.monotonic() - failing_since > PATIENCE_S:
                     raise
                 events.warn(f"{error.what}; tried again in 5 s")
-                over.wait(5)
+                time.sleep(5)
             if time.monotonic() - self.looked > LOOK_S:
                 self.look()
-            ease(sum(map(len, messages)))
+            self.shards.options.ease(sum(map(len, messages)))
 
     def take(self, messages: list[Any]) -> None:
         """Add what was read. A shard whose storage fails is read again from where its manifest ends."""

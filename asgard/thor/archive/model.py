@@ -18,8 +18,9 @@ CODECS: tuple[Codec, ...] = ("zstandard", "deflate")
 Reason = Literal["transactions", "compaction", "compaction or transactions", "expired", "outside the window"]
 """Why an offset has no record in the archive.
 
-`transactions`: a marker, or a record that was aborted; `compaction`: a newer record of its key took its place; `expired`:
-retention or a deletion took it before it was archived; `outside the window`: nobody asked for it.
+`transactions`: a marker, or a record that was aborted; `compaction`: the log cleaner removed what stood there; `compaction or
+transactions`: retention took the batches before they could be looked at; `expired`: retention or a deletion took it before it was
+archived; `outside the window`: nobody asked for it.
 """
 
 
@@ -67,6 +68,8 @@ class File:
     last_ms: int | None = None
     gaps: dict[Reason, int] = field(default_factory=dict)
     closed_at: float = 0.0
+    largest_bytes: int = 0
+    """Key, value and headers of its largest record; 0: not known."""
 
 
 @dataclass(frozen=True)
@@ -201,10 +204,3 @@ def unexplained(head: Head, files: tuple[File, ...]) -> list[tuple[int, int]]:
     if at != head.end:
         wrong.append((at, head.end))
     return wrong
-
-
-def missing_reasons(cleanup_policy: str, missing: int) -> dict[Reason, int]:
-    """Why so many offsets inside a file have no record, by the topic's `cleanup.policy`."""
-    if missing <= 0:
-        return {}
-    return {"compaction or transactions" if "compact" in cleanup_policy else "transactions": missing}

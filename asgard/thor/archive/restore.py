@@ -82,19 +82,30 @@ def window(
     return found
 
 
-def records_in(
-    plan: read.Plan, life: Life, window: Mapping[TopicPartition, tuple[int, int]]
-) -> tuple[int, int, dict[int, int]]:
-    """At most so many records and bytes (keys, values, headers), and records by the time (ms) of the newest beside them."""
-    count = size = 0
-    times: dict[int, int] = {}
+@dataclass
+class Holds:
+    """At most what a window holds: records, bytes of keys, values and headers, those of the largest record (0: not known).
+
+    `times` counts records by the time (ms) of the newest record of their file.
+    """
+
+    records: int = 0
+    bytes: int = 0
+    largest: int = 0
+    times: dict[int, int] = field(default_factory=dict)
+
+
+def records_in(plan: read.Plan, life: Life, window: Mapping[TopicPartition, tuple[int, int]]) -> Holds:
+    """What the files of a window hold at most."""
+    found = Holds()
     for (_, partition), (_, end) in window.items():
         for file in plan.files.get(life.heads[partition].shard, ()):
             if file.start < end:
-                count += file.records
-                size += file.raw_bytes
-                times[file.last_ms or 0] = times.get(file.last_ms or 0, 0) + file.records
-    return count, size, times
+                found.records += file.records
+                found.bytes += file.raw_bytes
+                found.largest = max(found.largest, file.largest_bytes)
+                found.times[file.last_ms or 0] = found.times.get(file.last_ms or 0, 0) + file.records
+    return found
 
 
 @dataclass

@@ -7,7 +7,7 @@ few dozen at a time, so that memory and open files do not grow with their number
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,8 @@ from asgard.kafka.connection import Connection
 from asgard.kafka.data import explain
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.archive import source
-from asgard.thor.archive.model import Codec, Head, fresh
-from asgard.thor.archive.shards import Done, Rolling, Shards
+from asgard.thor.archive.model import Head, fresh
+from asgard.thor.archive.shards import Done, Options, Shards
 from asgard.thor.archive.source import Key, Topics
 from asgard.thor.archive.storage import Storage
 
@@ -44,19 +44,16 @@ def archive(
     connection: Connection,
     names: Collection[str],
     storage: Storage,
-    *,
-    codec: Codec = "zstandard",
-    rolling: Rolling | None = None,
+    options: Options,
     from_ms: int | None = None,
     until_ms: int | None = None,
-    ease: Callable[[int], None] = lambda bytes_read: None,
 ) -> Done:
-    """Archive what the topics hold, or a window of time of it. `ease` is called with bytes read, and may wait.
+    """Archive what the topics hold, or a window of time of it.
 
     Raises Busy where somebody else archives a partition at this moment, Unreachable, and Damaged.
     """
     topics = source.look(control, source.chosen(control, names))
-    shards = Shards(storage, topics, codec, rolling or Rolling())
+    shards = Shards(storage, topics, options, source.heads_of(control))
     parts = _parts(control, list(topics.shards), from_ms, until_ms)
     for key in topics.shards.keys() - parts.keys():
         events.warn(f"{topics.shards[key]} has no leader and is left out")
@@ -74,7 +71,7 @@ def archive(
                     shards.gap(key, parts[key].start, "expired" if from_ms is None else "outside the window")
             ends = {k: parts[k].end for k in few if parts[k].end > shards.position(k)}
             if ends:
-                _read(_Reading(connection, control, shards, ends, ease, progress))
+                _read(_Reading(connection, control, shards, ends, progress))
             shards.drop_all()
     finally:
         shards.drop_all()
@@ -114,7 +111,6 @@ class _Reading:
     control: ControlPlane
     shards: Shards
     ends: dict[Key, int]
-    ease: Callable[[int], None]
     progress: _Progress
 
     def through(self, consumer: Consumer, key: Key, end: int) -> None:
@@ -152,8 +148,9 @@ def passed_over(control: ControlPlane, shards: Shards, key: Key) -> int:
 
 
 def _read(reading: _Reading) -> None:
-    consumer = source.consumer(reading.connection, **{"enable.partition.eof": True})
     batches, shards, heard = source.Batches(), reading.shards, time.monotonic()
+    more = {"enable.partition.eof": True, "client.id": shards.options.client_id}
+    consumer = source.consumer(reading.connection, **more)
     try:
         consumer.assign([Position(*key, shards.position(key)) for key in reading.ends])
         while reading.ends:
@@ -174,7 +171,7 @@ def _read(reading: _Reading) -> None:
                 heard = time.monotonic()
                 size = sum(map(len, messages))
                 reading.progress.add(len(messages), size)
-                reading.ease(size)
+                shards.options.ease(size)
             elif time.monotonic() - heard > SILENCE_S:
                 (topic, partition), end = min(reading.ends.items())
                 raise Unreachable(

@@ -34,9 +34,9 @@ _REFUSED = {"AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "Signatur
 class Bucket:
     """See `Storage`. `read_s` is how long an answer may take before it is asked for again."""
 
-    def __init__(self, bucket: str, prefix: str, endpoint_url: str | None, *, read_s: float = READ_S) -> None:
+    def __init__(self, bucket: str, prefix: str, endpoint_url: str | None, *, read_s: float | None = None) -> None:
         self._bucket, self._prefix, self._endpoint = bucket, f"{prefix}/" if prefix else "", endpoint_url
-        self._read_s = read_s
+        self._read_s = read_s or READ_S
         self._known: Any = None
         self._workplace: Path | None = None
         self._conditional: bool | None = None

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from asgard.core import events, process
 from asgard.core.units import format_size
-from asgard.thor.archive import ledger, manifest
+from asgard.thor.archive import holes, ledger, manifest
 from asgard.thor.archive.container import Container
 from asgard.thor.archive.ledger import Fenced
-from asgard.thor.archive.model import Codec, Gap, Head, Reason, fresh, missing_reasons
-from asgard.thor.archive.source import Key, Topics
+from asgard.thor.archive.model import Codec, Gap, Head, Reason, fresh
+from asgard.thor.archive.source import Key, ReadHeads, Topics
 from asgard.thor.archive.storage import Storage
 
 AT_ONCE = 8
+MOST_HOLES = 50_000
+"""Ranges without a record that a container remembers before their reasons are looked up."""
 BLOCKS_BYTES = 64 * 1024 * 1024
 """All blocks that are filled at the same time."""
 _MOST_BLOCK_BYTES = 1024 * 1024
@@ -31,6 +33,16 @@ class Rolling:
 
     bytes: int = 128 * 1024 * 1024
     age_s: float = 600.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an archive is filled. `ease` is called with the bytes of each batch that was read, and may wait."""
+
+    codec: Codec = "zstandard"
+    rolling: Rolling = field(default_factory=Rolling)
+    ease: Callable[[int], None] = lambda bytes_read: None
+    client_id: str = "asgard-archive"
 
 
 @dataclass
@@ -59,14 +71,15 @@ class Shards:
         self,
         storage: Storage,
         topics: Topics,
-        codec: Codec,
-        rolling: Rolling,
+        options: Options,
+        read_heads: ReadHeads,
         confirm: Callable[[Key, int], None] = lambda key, end: None,
     ) -> None:
-        self.storage, self.topics, self.codec, self.rolling, self.confirm = storage, topics, codec, rolling, confirm
-        self.done = Done()
+        self.storage, self.topics, self.options, self.confirm = storage, topics, options, confirm
+        self.read_heads, self.done = read_heads, Done()
         self.writer = f"{process.identity()} {os.urandom(4).hex()}"
         self._open: dict[Key, _Open] = {}
+        self._pool = ThreadPoolExecutor(2, "archive-writer")
 
     def __contains__(self, key: Key) -> bool:
         return key in self._open
@@ -118,18 +131,20 @@ class Shards:
             container = known.container = self._container(known.head)
             known.opened_at = time.monotonic()
         container.append(messages)
-        if container.bytes >= self.rolling.bytes:
+        if len(container.holes) > MOST_HOLES:
+            self._explain(key, container)
+        if container.bytes >= self.options.rolling.bytes:
             self.close(key, container.end)
 
     def _container(self, head: Head) -> Container:
-        share = min(BLOCKS_BYTES // max(1, len(self._open)), self.rolling.bytes // 8)
+        share = min(BLOCKS_BYTES // max(1, len(self._open)), self.options.rolling.bytes // 8)
         block = max(_LEAST_BLOCK_BYTES, min(_MOST_BLOCK_BYTES, share))
         path = self.storage.workplace() / f"{os.urandom(8).hex()}.avro"
-        return Container(path, head.shard, head.end, self.codec, block)
+        return Container(path, head.shard, head.end, self.options.codec, block, self._pool)
 
     def aged(self) -> list[Key]:
         """Shards whose container is old enough to be closed."""
-        before = time.monotonic() - self.rolling.age_s
+        before = time.monotonic() - self.options.rolling.age_s
         return [key for key, known in self._open.items() if known.container and known.opened_at <= before]
 
     def close(self, key: Key, end: int) -> None:
@@ -138,14 +153,15 @@ class Shards:
         container, known.container = known.container, None
         if container is None:
             if end > known.head.end:  # only markers, aborted or compacted records
-                why = next(iter(missing_reasons(self.topics.policies.get(key[0], ""), 1)))
-                self.gap(key, end, why)
+                for gap in self._reasons(key, [(known.head.end, end)]):
+                    self.gap(key, gap.end, gap.reason)
             return
         try:
             self.confirm(key, end)
-            gaps = missing_reasons(self.topics.policies.get(key[0], ""), end - container.start - container.records)
+            container.holes.note_end(container.end, end)
+            self._explain(key, container)
             name = manifest.data_name(container.shard, container.start, known.head.claim)
-            file = container.finish(name, end, gaps, time.time())
+            file = container.finish(name, end, time.time())
             groups = self.topics.groups.get(key, {})
             known.head = ledger.add(self.storage, known.head, None, (file, container.path), time.time(), groups)
         except BaseException as error:
@@ -154,7 +170,7 @@ class Shards:
                 self.drop(key)
                 self.done.fenced += 1
             raise
-        self._count(gaps)
+        self._count(file.gaps)
         self.done.files += 1
         self.done.records += file.records
         self.done.bytes += file.bytes
@@ -163,6 +179,18 @@ class Shards:
             f"{container.shard}: offsets {file.start} to {file.end - 1}, {file.records} records, {format_size(file.bytes)}",
             {"file": file.name, "records": file.records},
         )
+
+    def _explain(self, key: Key, container: Container) -> None:
+        """Give the reasons of the offsets that were passed over so far."""
+        for gap in self._reasons(key, container.holes):
+            container.gaps[gap.reason] = container.gaps.get(gap.reason, 0) + gap.end - gap.start
+        container.holes.clear()
+
+    def _reasons(self, key: Key, passed_over: Iterable[tuple[int, int]]) -> Iterable[Gap]:
+        """Only in a compacted topic the batches must be looked at: elsewhere transactions are the one reason."""
+        if "compact" in self.topics.policies.get(key[0], ""):
+            return holes.explain(passed_over, lambda offset: self.read_heads(key, offset))
+        return (Gap(start, end, "transactions") for start, end in passed_over)
 
     def gap(self, key: Key, end: int, reason: Reason) -> None:
         """Note that the offsets up to `end` have no records, and why. Raises Fenced."""

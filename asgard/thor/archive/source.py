@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from asgard.core.errors import WrongUsage
 from asgard.kafka.connection import Connection
-from asgard.kafka.model import Offsets
+from asgard.kafka.model import BatchHead, Offsets
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.archive.model import Shard, TopicFacts
 
@@ -21,6 +21,16 @@ BATCH_BYTES = 8 * 1024 * 1024
 MOST_MESSAGES = 4000
 Key = tuple[str, int]
 """Topic and partition."""
+
+
+ReadHeads = Callable[[Key, int], Sequence[BatchHead]]
+"""Reads heads of a partition's batches from the one that holds an offset on."""
+
+
+def heads_of(control: ControlPlane) -> ReadHeads:
+    """Reads from this cluster."""
+    bulk = control.bulk()
+    return lambda key, offset: bulk.batch_heads(*key, offset)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from asgard.thor.recipes.model import Recipe
@@ -84,16 +85,31 @@ def recall(journal: Database, recipe: Recipe, cluster_id: str, *, fresh: bool = 
     return replace(new, run=last.correlation, resumes=last.at, before=before)
 
 
-def newest_trigger(journal: Database, recipe: Recipe, cluster_id: str) -> Event | None:
-    """The newest event that triggers the recipe and that no run of it has answered; None where there is none."""
+def next_trigger(journal: Database, recipe: Recipe, cluster_id: str) -> Event | None:
+    """The event that triggers the recipe next; None where every one is answered.
+
+    An answer is to an event and to all before it about the same subject. Of the subject that has waited longest it is the newest event.
+    """
     from asgard.journal import events
 
     if recipe.event is None:
         return None
-    answered = [int(e.data["event"]) for e in _of(journal, recipe, cluster_id) if e.data.get("event") is not None]
-    wanted = events.Filter(kind=recipe.event, after_id=max(answered, default=0), since=journal.time() - TRIGGERS_S)
-    found = events.read(journal, wanted, last=_LOOKED_AT)
-    return next((e for e in reversed(found) if e.data.get("cluster_id") in (None, cluster_id)), None)
+    answers = {int(e.data["event"]) for e in _of(journal, recipe, cluster_id) if e.data.get("event") is not None}
+    wanted = events.Filter(kind=recipe.event, since=journal.time() - TRIGGERS_S)
+    waiting: dict[str, Event] = {}
+    for event in events.read(journal, wanted, last=_LOOKED_AT):
+        if event.id in answers:
+            waiting.pop(event.subject, None)
+        elif event.data.get("cluster_id") in (None, cluster_id) and _matches(event, recipe):
+            waiting[event.subject] = event  # one that waits keeps its place
+    return next(iter(waiting.values()), None)
+
+
+def _matches(event: Event, recipe: Recipe) -> bool:
+    return all(
+        any(fnmatchcase(str(event.data.get(name, "")), pattern) for pattern in patterns)
+        for name, patterns in recipe.event_where.items()
+    )
 
 
 def _of(journal: Database, recipe: Recipe, cluster_id: str) -> list[Event]:

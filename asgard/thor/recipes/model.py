@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Recipe:
     text: str = field(repr=False)
     schedule: str | None = None
     event: str | None = None
+    event_where: Mapping[str, Sequence[str]] = field(default_factory=dict)
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     when: tuple[Condition, ...] = ()

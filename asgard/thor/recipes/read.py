@@ -59,6 +59,7 @@ def read(path: Path, settings: Sequence[str] = (), *, examples: bool = False) ->
         path.read_text(encoding="utf-8"),
         found.trigger.schedule,
         found.trigger.event,
+        found.trigger.where,
         parameters,
         {name: _plain(value) for name, value in values.items()},
         tuple(found.when),

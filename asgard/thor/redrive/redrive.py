@@ -206,7 +206,6 @@ def run(
         f"thor redrive {rules.dlq}",
         {"words": f"{rules.dlq} to where they came from"},
         slots(keys, keys),
-        max_record_bytes=100_000_000,
         last_at=prepared.last_at,
         known=prepared.saved,
     )

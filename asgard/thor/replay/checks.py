@@ -19,11 +19,21 @@ BEFORE_MAX, TIMESTAMP_TYPE = "message.timestamp.before.max.ms", "message.timesta
 MAX_BYTES, CLEANUP = "max.message.bytes", "cleanup.policy"
 CONFIGS = (RETENTION, RETENTION_BYTES, BEFORE_MAX, TIMESTAMP_TYPE, MAX_BYTES, CLEANUP)
 _UNLIMITED_MS = 9_223_372_036_854_775_807
+_OF_BROKERS: dict[str, tuple[tuple[str, int], ...]] = {
+    RETENTION: (("log.retention.ms", 1), ("log.retention.minutes", 60_000), ("log.retention.hours", 3_600_000)),
+    RETENTION_BYTES: (("log.retention.bytes", 1),),
+    BEFORE_MAX: (("log.message.timestamp.before.max.ms", 1),),
+    TIMESTAMP_TYPE: (("log.message.timestamp.type", 0),),
+    MAX_BYTES: (("message.max.bytes", 1),),
+    CLEANUP: (("log.cleanup.policy", 0),),
+}
+"""A topic's config and the brokers' configs that it follows where nothing is set on it: the first that has a value, times a factor."""
+BROKER_CONFIGS = tuple(name for names in _OF_BROKERS.values() for name, _ in names)
 
 
 @dataclass(frozen=True)
 class Objection:
-    """Why a replay should not begin. `loss`: it would run, but not all of what arrives would stay as it was."""
+    """Why a replay should not begin. `loss`: it would run, but perhaps not to its end, or not all of what arrives would stay as it was."""
 
     text: str
     hint: str
@@ -34,7 +44,8 @@ class Objection:
 class Facts:
     """The target before a replay. `older` counts records of each source topic by config that they are too old for.
 
-    `size_bytes` is about what each source partition gives; None where no broker could say.
+    `size_bytes` is about what each source partition gives; None where no broker could say. `largest` is how many bytes a record of each
+    source topic may have, where that is known.
     """
 
     topics: Mapping[str, Topic]
@@ -42,6 +53,7 @@ class Facts:
     brokers: tuple[Broker, ...] = ()
     older: Mapping[tuple[str, str], int] = field(default_factory=dict)
     size_bytes: Mapping[TopicPartition, int] | None = None
+    largest: Mapping[str, int] = field(default_factory=dict)
 
 
 def object_to(plan: Plan, facts: Facts, limits: Limits, now_ms: int, from_ms: int | None = None) -> list[Objection]:
@@ -60,6 +72,7 @@ def object_to(plan: Plan, facts: Facts, limits: Limits, now_ms: int, from_ms: in
             continue
         found += _of_time(route.topic, route.to, plan, facts, now_ms, from_ms)
         found += _of_size(route.topic, route.to, facts)
+        found += _of_records(route.topic, route.to, facts)
     found += _of_disks(plan, facts, limits)
     return sorted(found, key=lambda objection: objection.loss)
 
@@ -74,6 +87,19 @@ def too_old_before(configs: Mapping[str, str], now_ms: int) -> dict[str, int]:
     if allowed < now_ms and configs.get(TIMESTAMP_TYPE) != "LogAppendTime":
         ages[BEFORE_MAX] = now_ms - allowed
     return ages
+
+
+def of_a_new_topic(own: Mapping[str, str], brokers: Mapping[str, str]) -> dict[str, str]:
+    """The configs that a topic will have: what is set on it, else what the brokers say (`BROKER_CONFIGS` with the values in force)."""
+    found = {}
+    for config, names in _OF_BROKERS.items():
+        given = next(((brokers[name], factor) for name, factor in names if brokers.get(name)), None)
+        if config in own:
+            found[config] = own[config]
+        elif given is not None:
+            value, factor = given
+            found[config] = str(int(value) * factor) if factor > 1 and int(value) >= 0 else value
+    return found
 
 
 def _of_time(topic: str, to: str, plan: Plan, facts: Facts, now_ms: int, from_ms: int | None) -> list[Objection]:
@@ -125,6 +151,19 @@ def _of_size(topic: str, to: str, facts: Facts) -> list[Objection]:
         Objection(
             f"about {units.format_size(largest)} would arrive in a partition of {to}, which keeps {units.format_size(limit)} (retention.bytes)",
             f"Raise retention.bytes of {to} while they are needed, or add --accept-loss.",
+            loss=True,
+        )
+    ]
+
+
+def _of_records(topic: str, to: str, facts: Facts) -> list[Objection]:
+    largest, limit = facts.largest.get(topic, 0), int(facts.configs.get(to, {}).get(MAX_BYTES, 0))
+    if not limit or largest <= limit:
+        return []
+    return [
+        Objection(
+            f"records of {topic} may have {units.format_size(largest)}, and {to} takes {units.format_size(limit)} at most (max.message.bytes): the first larger one would end the run",
+            f"Set max.message.bytes of {to} to {largest} or more. If you know that no record is that large after compression, add --accept-loss.",
             loss=True,
         )
     ]

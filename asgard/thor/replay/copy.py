@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Protocol
 
 from asgard.core import events, units
@@ -18,6 +20,8 @@ from asgard.thor.replay.model import Copied, Route, Saved, Source, TopicPartitio
 from asgard.thor.replay.pace import Pace, Rate
 
 PATIENCE_S = 300.0
+ALL_EVERY_S = 3600.0
+"""How often the progress of all partitions is committed, not only of those that went on: Kafka forgets old commits one by one."""
 _SLICE = 500
 
 
@@ -112,6 +116,7 @@ class _Run:
         self.open_sent = self.open_bytes = 0
         self.pace = Pace(care.rate(), time.monotonic())
         self.total = sum(end - start for start, end in source.window.values())
+        self.all_at = -ALL_EVERY_S
 
     def through(self) -> None:
         source = self.source
@@ -130,20 +135,15 @@ class _Run:
         self._commit()
 
     def _send(self, records: list[Read]) -> None:
-        send, route, at, sent = self.writer.send, self.route, self.at, self.sent
         size = count = 0
-        for record in records:
-            key = (record.topic, record.partition)
-            to = route(record)
-            if isinstance(to, str):
-                self.open_left[to] = self.open_left.get(to, 0) + 1
-            else:
-                send(record, to)
-                sent[key] += 1
-                count += 1
-                size += len(record.value or b"") + len(record.key or b"")
-            at[key] = record.offset + 1
+        for key, run in groupby(records, key=itemgetter(0, 1)):
+            own = list(run)
+            sent, sent_bytes = self._send_run(own)
+            self.sent[key] += sent
+            self.at[key] = own[-1].offset + 1
             self.changed.add(key)
+            count += sent
+            size += sent_bytes
         self.open_sent += count
         self.open_bytes += size
         if not count:
@@ -152,6 +152,19 @@ class _Run:
         if self.writer.due:
             self._commit()
         self._wait(self.pace.spend(time.monotonic(), count, size))
+
+    def _send_run(self, records: list[Read]) -> tuple[int, int]:
+        """Send records of one partition; how many went, and their bytes."""
+        send, route, left = self.writer.send, self.route, 0
+        before = self.writer.sent_bytes
+        for record in records:
+            to = route(record)
+            if isinstance(to, str):
+                self.open_left[to] = self.open_left.get(to, 0) + 1
+                left += 1
+            else:
+                send(record, to)
+        return len(records) - left, self.writer.sent_bytes - before
 
     def _wait(self, seconds: float) -> None:
         """Sleep for the pace, without leaving a transaction open for longer than usual."""
@@ -165,8 +178,12 @@ class _Run:
                 time.sleep(left)
 
     def _commit(self) -> None:
-        saved = {key: Saved(self.at[key], self.sent[key], self.note_of(key)) for key in self.changed}
+        now = time.monotonic()
+        everything = bool(self.changed) and now - self.all_at >= ALL_EVERY_S
+        keys = self.at.keys() if everything else self.changed
+        saved = {key: Saved(self.at[key], self.sent[key], self.note_of(key)) for key in keys}
         self.writer.commit(saved)
+        self.all_at = now if everything else self.all_at
         self.committed(saved)
         done = self.done
         done.sent += self.open_sent

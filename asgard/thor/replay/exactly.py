@@ -30,6 +30,7 @@ from asgard.thor.replay.slots import Slot
 
 QUEUE_BYTES = 48 * 1024 * 1024
 TRANSACTION_TIMEOUT_S = 60.0
+BATCH_BYTES = 1_000_000
 COMMIT_EVERY_S = 3.0
 COMMIT_EVERY_BYTES = 128 * 1024 * 1024
 _FENCES = (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, 90)  # 90: PRODUCER_FENCED
@@ -68,7 +69,8 @@ class ExactlyOnce:
     """One transactional producer. A context manager; on leaving, an open transaction is undone. Used by one thread.
 
     `name` is its transactional id, and the group of its progress. `slot_of` says where each source partition's progress stands.
-    `leaders` reads something that changes whenever the leader of a target partition does (leader epochs).
+    `leaders` reads something that changes whenever the leader of a target partition does (leader epochs). `batch_bytes` is how large
+    a batch of several records may become.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class ExactlyOnce:
         name: str,
         slot_of: Mapping[TopicPartition, Slot],
         leaders: Callable[[], object],
-        max_record_bytes: int = 1_048_588,
+        batch_bytes: int = BATCH_BYTES,
         compression: str = "lz4",
     ) -> None:
         self.name = name
@@ -89,7 +91,8 @@ class ExactlyOnce:
         self._trouble: KafkaError | None = None
         self._refused: tuple[str, KafkaError] | None = None
         self._began = 0.0
-        self._bytes = 0
+        self.sent_bytes = 0
+        """Keys and values in the open transaction."""
         self._in_transaction = False
         self._led: object = None
         self._conf = {
@@ -100,10 +103,10 @@ class ExactlyOnce:
             "delivery.timeout.ms": int(TRANSACTION_TIMEOUT_S * 1000) - 10_000,
             "partitioner": "murmur2_random",
             "linger.ms": 50,
-            "batch.size": 1_000_000,
+            "batch.size": min(batch_bytes, BATCH_BYTES),
             "queue.buffering.max.messages": 100_000,
             "queue.buffering.max.kbytes": QUEUE_BYTES // 1024,
-            "message.max.bytes": max(max_record_bytes + 10_000, 1_000_000),
+            "message.max.bytes": QUEUE_BYTES,  # before compression: what is too large after it, the broker says
             "compression.type": compression,
             "delivery.report.only.error": True,
             "on_delivery": self._answered,
@@ -155,7 +158,7 @@ class ExactlyOnce:
                 where = f"the record {record.topic}-{record.partition} at offset {record.offset} for {topic}"
                 raise self._meaning(error.args[0], where) from error
             else:
-                self._bytes += len(record.value or b"") + len(record.key or b"")
+                self.sent_bytes += len(record.value or b"") + len(record.key or b"")
                 return
 
     def poll(self) -> None:
@@ -166,7 +169,7 @@ class ExactlyOnce:
     def due(self) -> bool:
         """Whether the open transaction is old or large enough to be committed."""
         return self._in_transaction and (
-            time.monotonic() - self._began >= COMMIT_EVERY_S or self._bytes >= COMMIT_EVERY_BYTES
+            time.monotonic() - self._began >= COMMIT_EVERY_S or self.sent_bytes >= COMMIT_EVERY_BYTES
         )
 
     @property
@@ -195,11 +198,11 @@ class ExactlyOnce:
             self._call(self._producer.send_offsets_to_transaction, positions, member, 30.0, may_repeat=True)
         self._look()
         self._call(self._producer.commit_transaction, 30.0, may_repeat=True)
-        self._in_transaction = False
+        self._in_transaction, self.sent_bytes = False, 0
 
     def _begin(self) -> None:
         self._call(self._producer.begin_transaction)
-        self._in_transaction, self._began, self._bytes = True, time.monotonic(), 0
+        self._in_transaction, self._began = True, time.monotonic()
 
     def _drop(self, *, undo: bool) -> None:
         """Let go of the producer; its open transaction is undone here or by the next `open`."""
@@ -210,7 +213,7 @@ class ExactlyOnce:
                 with suppress(KafkaException):  # where it fails, the next init_transactions of this name undoes it
                     producer.abort_transaction(10.0)
             producer.purge()
-        self._in_transaction = False
+        self._in_transaction, self.sent_bytes = False, 0
 
     def _call(self, function: Callable[..., Any], *args: Any, may_repeat: bool = False) -> None:
         give_up = time.monotonic() + TRANSACTION_TIMEOUT_S

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from asgard.kafka.data import Read
 
 HEADER = "asgard.replay"
+ROOM = 400
+"""More bytes than the header adds to a record: a topic's name has 249 at most."""
 _VERSION = "1"
 
 
@@ -27,10 +29,14 @@ class Hop(NamedTuple):
 
 def maker(id: str, cluster: str) -> Callable[[Read], tuple[str, bytes]]:
     """Makes the header of each record that a copy takes from a cluster."""
-    lead = f"{_VERSION}/{id}/{cluster}/"
+    leads: dict[tuple[str, int], bytes] = {}
 
     def make(record: Read) -> tuple[str, bytes]:
-        return HEADER, f"{lead}{record.topic}/{record.partition}/{record.offset}".encode()
+        topic, partition, offset, *_ = record
+        lead = leads.get((topic, partition))
+        if lead is None:
+            lead = leads[topic, partition] = f"{_VERSION}/{id}/{cluster}/{topic}/{partition}/".encode()
+        return HEADER, b"%b%d" % (lead, offset)
 
     return make
 

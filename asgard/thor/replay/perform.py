@@ -12,20 +12,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from asgard.core.errors import AsgardError, Refused
+from asgard.core import units
+from asgard.core.errors import AsgardError, Failed, Refused
 from asgard.journal import leases
 from asgard.journal.store.database import Database
 from asgard.kafka.connection import Connection
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.replay import care, history, quota
+from asgard.thor.replay.checks import MAX_BYTES
 from asgard.thor.replay.copy import BeginAt, NoteOf, Settled, copy
-from asgard.thor.replay.exactly import ExactlyOnce
+from asgard.thor.replay.exactly import BATCH_BYTES, ExactlyOnce
 from asgard.thor.replay.model import Copied, Route, Saved, Source, TopicPartition
 from asgard.thor.replay.pace import Rate
 from asgard.thor.replay.slots import Slot
 
-PROGRESS_KEPT_S = 6 * 86400.0
-"""Kafka forgets offsets of a group without members after offsets.retention.minutes, 7 days by default."""
+OFFSETS_RETENTION = "offsets.retention.minutes"
+_DEFAULT_RETENTION_S, _MARGIN = 7 * 86400.0, 0.85
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Cluster:
 class Job:
     """A copy to carry out. `name` is its transactional id, group and client id; `plan` is what the journal keeps of it.
 
-    `last_at` is when an earlier run was last heard of; None where this is the first. `known` is progress that the journal kept.
+    `last_at` is when an earlier run was last heard of; None where this is the first. `known` is progress that the journal kept; None
+    where only Kafka keeps it.
     """
 
     kind: history.Kind
@@ -51,7 +54,6 @@ class Job:
     doing: str
     plan: Mapping[str, Any]
     slot_of: Mapping[TopicPartition, Slot]
-    max_record_bytes: int = 1_048_588
     last_at: float | None = None
     known: Mapping[TopicPartition, Saved] | None = None
 
@@ -79,11 +81,12 @@ def perform(
     clusters = {cluster.id: cluster for cluster in (*others, target)}
 
     def begun(saved: dict[TopicPartition, Saved]) -> None:
-        age = 0.0 if job.last_at is None else time.time() - job.last_at
-        if not saved and age > PROGRESS_KEPT_S:
+        idle_s = time.time() - (job.last_at or time.time())
+        if forgotten(job, source.window, saved, idle_s, _kept_s(target.control) if job.last_at else 0.0):
             raise Refused(
-                f"{job.id} was last heard of {age / 86400:.0f} days ago, and the target has forgotten how far it was",
-                "Look at what is in the target; --again copies everything once more.",
+                f"{job.id} was last heard of {units.format_duration(idle_s)} ago, and the target cluster has forgotten how far it was ({OFFSETS_RETENTION})",
+                "The header asgard.replay of the last record in each target partition says which offset it had in the source: "
+                "replay the rest with --from PARTITION:OFFSET,… Or empty the target, and add --again.",
             )
         started(saved)
 
@@ -104,7 +107,7 @@ def perform(
                 name=job.name,
                 slot_of=job.slot_of,
                 leaders=lambda: target.control.leader_epochs(target.topics),
-                max_record_bytes=job.max_record_bytes,
+                batch_bytes=_batch_bytes(target),
             )
         )
         try:
@@ -134,3 +137,38 @@ def perform(
         }
         history.note(journal, job.kind, "finished", job.id, told)
         return done
+
+
+def forgotten(
+    job: Job,
+    window: Mapping[TopicPartition, tuple[int, int]],
+    saved: Mapping[TopicPartition, Saved],
+    idle_s: float,
+    kept_s: float,
+) -> bool:
+    """Whether Kafka may have forgotten how far an earlier run was: to begin again would bring records a second time. Pure.
+
+    Kafka forgets an offset of a group without members when it was not committed for `offsets.retention.minutes` (`kept_s`). A copy
+    commits the progress of all partitions with its first transaction and then every hour, so what is missing beside others was
+    forgotten; where nothing is there, either nothing was ever committed or all is forgotten, and only the time can tell.
+    """
+    if job.last_at is None or all(key in saved for key in window):
+        return False
+    return job.known is None if saved else idle_s > kept_s * _MARGIN
+
+
+def _kept_s(control: ControlPlane) -> float:
+    """How long the cluster keeps offsets of a group without members; Kafka's default where it may not be asked."""
+    try:
+        return float(control.effective_broker_configs([OFFSETS_RETENTION])[OFFSETS_RETENTION]) * 60
+    except (Failed, KeyError, ValueError):
+        return _DEFAULT_RETENTION_S
+
+
+def _batch_bytes(target: Cluster) -> int:
+    """The smallest `max.message.bytes` of the topics: no batch of several records may be larger."""
+    try:
+        configs = target.control.effective_topic_configs(target.topics, [MAX_BYTES])
+    except Failed:
+        return BATCH_BYTES
+    return min((int(c[MAX_BYTES]) for c in configs.values() if MAX_BYTES in c), default=BATCH_BYTES)

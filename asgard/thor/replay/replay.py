@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from asgard.cluster.limits import Limits
 from asgard.core import contexts, events
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.journal.store.database import Database
-from asgard.kafka.model import NewTopic, Topic
+from asgard.kafka.model import NewTopic, Partition, Topic
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.thor.replay import checks, filters, history, plan, routes, window
@@ -54,7 +54,6 @@ class Prepared:
     request: Request
     objections: list[Objection]
     size_bytes: int | None
-    max_record_bytes: int
     to_create: tuple[NewTopic, ...] = ()
     last_at: float | None = None
 
@@ -85,12 +84,12 @@ def prepare(
             made, standing = plan.read(done[-1].id, done[-1].plan), "finished"
         else:
             made = _plan(source, request, topics, to, targets, (source_id, target_id), identity, len(done))
-    create = _to_create(source, target, made, topics, targets) if request.create else ()
-    with_new = {**targets, **{new.name: _imagined(new) for new in create}}
-    objections, size, largest = _against(source, target, made, topics, with_new, limits, now, request)
-    return Prepared(
-        made, standing, request, objections, size, largest, create, unfinished.last_at if unfinished else None
-    )
+    up = sorted(b.id for b in target.cluster().brokers if b.state == "up")
+    create = _to_create(source, made, topics, targets, len(up)) if request.create else ()
+    with_new = {**targets, **{new.name: imagined(new, up) for new in create}}
+    new = {new.name: new.config for new in create}
+    objections, size = _against(source, target, made, topics, with_new, new, limits, now, request)
+    return Prepared(made, standing, request, objections, size, create, unfinished.last_at if unfinished else None)
 
 
 def refuse(prepared: Prepared) -> None:
@@ -124,7 +123,6 @@ def run(
         f"thor replay {made.words}",
         made.document(),
         slots(made.window, list(made.window) if same else made.places()),
-        prepared.max_record_bytes,
         prepared.last_at,
     )
     others = () if same else (Cluster(source[0].connection, source[1], made.source_cluster, sources),)
@@ -189,13 +187,12 @@ def _plan(
 
 def _to_create(
     source: ControlPlane,
-    target: ControlPlane,
     made: Plan,
     topics: Mapping[str, Topic],
     targets: Mapping[str, Topic],
+    brokers: int,
 ) -> tuple[NewTopic, ...]:
     """Targets that don't exist, like their sources: partitions, configs, and as many replicas as there are brokers for."""
-    brokers = len([b for b in target.cluster().brokers if b.state == "up"])
     configs = source.topic_configs([route.topic for route in made.routes])
     return tuple(
         NewTopic(
@@ -209,11 +206,10 @@ def _to_create(
     )
 
 
-def _imagined(new: NewTopic) -> Topic:
-    """A topic that is about to exist; nobody knows yet which brokers get it."""
-    from asgard.kafka.model import Partition
-
-    return Topic(new.name, "", False, tuple(Partition(new.name, p, (), (), -1) for p in range(new.partitions)))
+def imagined(new: NewTopic, brokers: Sequence[int]) -> Topic:
+    """A topic that is about to exist, its replicas on the brokers in turn: about as Kafka will place them."""
+    turns = [tuple(brokers[(p + i) % len(brokers)] for i in range(new.replication)) for p in range(new.partitions)]
+    return Topic(new.name, "", False, tuple(Partition(new.name, p, r, (), -1) for p, r in enumerate(turns)))
 
 
 def _create(control: ControlPlane, topics: Collection[NewTopic]) -> None:
@@ -235,14 +231,15 @@ def _against(
     made: Plan,
     topics: Mapping[str, Topic],
     targets: Mapping[str, Topic],
+    new: Mapping[str, Mapping[str, str]],
     limits: Limits,
     now: float,
     request: Request,
-) -> tuple[list[Objection], int | None, int]:
-    """Objections, about how many bytes the window holds, and the largest record that the targets take."""
+) -> tuple[list[Objection], int | None]:
+    """Objections, and about how many bytes the window holds. `new` are the configs of targets that are created."""
     now_ms = round(now * 1000)
     real = [name for name, topic in targets.items() if topic.id]
-    configs: dict[str, dict[str, str]] = target.effective_topic_configs(real, checks.CONFIGS) if real else {}
+    configs = {**(target.effective_topic_configs(real, checks.CONFIGS) if real else {}), **of_new_topics(target, new)}
     older = {}
     for route in made.routes:
         for config, before in checks.too_old_before(configs.get(route.to, {}), now_ms).items():
@@ -250,11 +247,30 @@ def _against(
             older[route.topic, config] = _before(source, made, keys, before)
     sizes = _sizes(source, made, topics)
     brokers = with_disks(target) if sizes else ()
-    facts = checks.Facts(targets, configs, brokers, older, sizes)
+    facts = checks.Facts(targets, configs, brokers, older, sizes, _largest(source, made))
     from_ms = request.begin.at_ms if request.begin.kind == "time" else None
-    largest = max((int(c.get(checks.MAX_BYTES, 0)) for c in configs.values()), default=0) or 1_048_588
     against = checks.object_to(made, facts, limits, now_ms, from_ms)
-    return against, sum(sizes.values()) if sizes is not None else None, largest
+    return against, sum(sizes.values()) if sizes is not None else None
+
+
+def of_new_topics(target: ControlPlane, new: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """The configs that topics will have once they are created; without the brokers' defaults where those may not be read."""
+    if not new:
+        return {}
+    try:
+        brokers = target.effective_broker_configs(checks.BROKER_CONFIGS)
+    except Failed:
+        brokers = {}
+    return {name: checks.of_a_new_topic(own, brokers) for name, own in new.items()}
+
+
+def _largest(source: ControlPlane, made: Plan) -> dict[str, int]:
+    """How large a record of each source topic may be, by its own limit; empty where that may not be read."""
+    try:
+        configs = source.effective_topic_configs([route.topic for route in made.routes], [checks.MAX_BYTES])
+    except Failed:
+        return {}
+    return {topic: int(found[checks.MAX_BYTES]) for topic, found in configs.items() if checks.MAX_BYTES in found}
 
 
 def _before(source: ControlPlane, made: Plan, keys: list[TopicPartition], at_ms: int) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -35,6 +36,10 @@ _PASSING = (
     KafkaError.REQUEST_TIMED_OUT,
 )
 _LOGIN = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
+
+
+def _partition(message: Any) -> TopicPartition:
+    return message.topic(), message.partition()
 
 
 class Topics:
@@ -112,28 +117,47 @@ class Topics:
     ) -> tuple[Batch, list[TopicPartition]]:
         """The records before the ends, and the partitions that are through."""
         batch, through, lost = Batch([]), list[TopicPartition](), list[TopicPartition]()
-        append, reached, size = batch.records.append, batch.reached, 0
-        for message in messages:
-            key, error = (message.topic(), message.partition()), message.error()
-            if error is not None:
-                self._trouble(error, key, message, ends, at, through, reached, lost)
-                continue
-            end, offset = ends.get(key, 0), message.offset()
-            if offset < end:
-                value = message.value()
-                size += len(value or b"")
-                append(Read(*key, offset, message.timestamp()[1], message.key(), value, message.headers() or ()))
-                reached[key] = at[key] = offset + 1
-            if end and offset >= end - 1:
-                del ends[key]
-                through.append(key)
-                reached[key] = end
+        reached = batch.reached
+        for key, run in groupby(messages, key=_partition):
+            own = list(run)
+            good = [m for m in own if m.error() is None]
+            if good:
+                self._take_run(key, good, batch, ends, at, through)
+            if len(good) < len(own):
+                for message in own:
+                    if (error := message.error()) is not None:
+                        self._trouble(error, key, message, ends, at, through, reached, lost)
         if lost:
             self._pass_over(lost, ends, at, reached, consumer)
         if batch.records:
-            mean = size / len(batch.records) + 200
+            mean = sum(map(len, messages)) / len(messages) + 200
             self._mean = mean if mean > self._mean else 0.8 * self._mean + 0.2 * mean
         return batch, through
+
+    @staticmethod
+    def _take_run(
+        key: TopicPartition,
+        messages: list[Any],
+        batch: Batch,
+        ends: dict[TopicPartition, int],
+        at: dict[TopicPartition, int],
+        through: list[TopicPartition],
+    ) -> None:
+        """Messages of one partition that follow each other. Most of a replay's work in Python: a comprehension is twice as fast as a loop."""
+        if not (end := ends.get(key, 0)):
+            return
+        last = messages[-1].offset()
+        inside = messages if last < end else [m for m in messages if m.offset() < end]
+        topic, partition = key
+        batch.records += [
+            Read(topic, partition, m.offset(), m.timestamp()[1], m.key(), m.value(), m.headers() or ()) for m in inside
+        ]
+        if inside:
+            batch.reached[key] = at[key] = inside[-1].offset() + 1
+        if last >= end - 1:
+            del ends[key]
+            through.append(key)
+            batch.reached[key] = end
 
     def _trouble(
         self,

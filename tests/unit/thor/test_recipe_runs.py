@@ -238,11 +238,11 @@ def test_a_failed_run_is_begun_anew_but_what_it_noted_is_known(stage: Stage) -> 
 
 def test_an_event_triggers_once(stage: Stage) -> None:
     recipe = stage.recipe("trigger: {event: heimdall.alert.*}\nwhen: under_replicated > 0\n" + STEPS)
-    assert memory.newest_trigger(stage.journal, recipe, "c") is None
+    assert memory.next_trigger(stage.journal, recipe, "c") is None
     events.record(stage.journal, "heimdall.alert.raised", "disk", {"cluster_id": "another"})
-    assert memory.newest_trigger(stage.journal, recipe, "c") is None
+    assert memory.next_trigger(stage.journal, recipe, "c") is None
     raised = events.record(stage.journal, "heimdall.alert.raised", "disk", {"cluster_id": "c"})
-    found = memory.newest_trigger(stage.journal, recipe, "c")
+    found = memory.next_trigger(stage.journal, recipe, "c")
     assert found is not None and found.id == raised.id
     world = World(stage.facts, {})
     run.run(
@@ -250,7 +250,25 @@ def test_an_event_triggers_once(stage: Stage) -> None:
         tell=stage.told.append, agree=lambda: None, trigger=found,
     )  # fmt: skip
     assert stage.kinds()[-1] == "thor.recipe.skipped", "its condition did not hold: it is answered all the same"
-    assert memory.newest_trigger(stage.journal, recipe, "c") is None
+    assert memory.next_trigger(stage.journal, recipe, "c") is None
+
+
+def test_each_subject_is_answered_by_its_newest_event_and_only_events_that_are_meant(stage: Stage) -> None:
+    recipe = stage.recipe("trigger: {event: heimdall.alert.raised, where: {kind: [missing, low-*]}}\n" + STEPS)
+    kinds = [("a", "missing"), ("b", "low-volume"), ("a", "missing"), ("c", "time-lag"), ("d", None)]
+    ids = [
+        events.record(stage.journal, "heimdall.alert.raised", subject, {"cluster_id": "c", "kind": kind}).id
+        for subject, kind in kinds
+    ]
+    answered = []
+    while (found := memory.next_trigger(stage.journal, recipe, "c")) is not None:
+        answered.append(found.id)
+        assert len(answered) < 9
+        memory.recall(stage.journal, recipe, "c", fresh=True).start(found)
+    assert answered == [ids[2], ids[1]]
+    again = events.record(stage.journal, "heimdall.alert.raised", "a", {"cluster_id": "c", "kind": "missing"})
+    found = memory.next_trigger(stage.journal, recipe, "c")
+    assert found is not None and found.id == again.id
 
 
 def node(number: int, pid: int | None) -> Node:

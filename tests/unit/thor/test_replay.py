@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from asgard.thor.replay import care, checks, filters, header, plan, routes, slot
 from asgard.thor.replay.filters import Filter
 from asgard.thor.replay.model import Saved, To
 from asgard.thor.replay.pace import Pace, Rate
+from asgard.thor.replay.perform import Job, forgotten
 from asgard.thor.replay.plan import Plan, Route
 from asgard.thor.rewind.goal import Change, Goal, changes
 
@@ -132,6 +134,47 @@ def facts(**configs: str) -> checks.Facts:
 def test_what_would_eat_the_records_is_said(configs: dict[str, str], says: str | None, loss: bool) -> None:
     found = checks.object_to(a_plan(), facts(**configs), Limits(disk=0.9), NOW)
     assert ([says in o.text and o.loss == loss for o in found] == [True]) if says else found == []
+
+
+def test_a_limit_that_is_smaller_than_the_sources_is_said_before_it_is_met() -> None:
+    known = facts(max_message_bytes="1000")
+    (said,) = checks.object_to(a_plan(), replace(known, largest={"a": 1001}), Limits(), NOW)
+    assert "records of a may have 1001 B, and b takes 1000 B at most" in said.text and said.loss
+    assert "to 1001 or more" in said.hint
+    assert checks.object_to(a_plan(), replace(known, largest={"a": 1000}), Limits(), NOW) == []
+    assert checks.object_to(a_plan(), replace(facts(), largest={"a": 9999}), Limits(), NOW) == [], "no limit is known"
+
+
+def test_a_topic_that_is_created_follows_the_brokers_where_nothing_is_set_on_it() -> None:
+    brokers = {"log.retention.ms": "", "log.retention.hours": "168", "message.max.bytes": "1000", "log.cleanup.policy": "delete"}  # fmt: skip
+    found = checks.of_a_new_topic({checks.MAX_BYTES: "5"}, brokers)
+    assert found == {checks.RETENTION: str(7 * DAY), checks.MAX_BYTES: "5", checks.CLEANUP: "delete"}
+    assert checks.of_a_new_topic({}, {"log.retention.hours": "-1"}) == {checks.RETENTION: "-1"}
+
+
+@pytest.mark.parametrize(
+    ("saved", "idle_days", "kept_days", "known", "is_forgotten"),
+    [
+        ((), 5, 7, None, False),  # nothing was ever committed
+        ((), 6.5, 7, None, True),
+        ((), 1, 1, None, True),
+        ((0,), 0, 7, None, True),  # the others were forgotten while this one went on
+        ((0, 1), 99, 7, None, False),
+        ((0,), 0, 7, {}, False),  # the journal knows the others
+    ],
+)
+def test_what_kafka_forgot_is_not_begun_again(
+    saved: tuple[int, ...],
+    idle_days: float,
+    kept_days: float,
+    known: dict[tuple[str, int], Saved] | None,
+    is_forgotten: bool,
+) -> None:
+    job = Job("replay", "r1", "n", "d", {}, {}, last_at=1000.0, known=known)
+    window, progress = {("a", p): (0, 9) for p in range(2)}, {("a", p): Saved(3) for p in saved}
+    times = (idle_days * 86_400, kept_days * 86_400)
+    assert forgotten(job, window, progress, *times) is is_forgotten
+    assert not forgotten(replace(job, last_at=None), window, progress, *times)
 
 
 def test_full_disks_loops_and_missing_topics_are_refused() -> None:

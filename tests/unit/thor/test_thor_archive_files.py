@@ -61,7 +61,7 @@ def archived(place: Storage, batches: int = 4, size: int = 200) -> Head:
     for n in range(batches):
         container = Container(place.workplace() / f"{n}.avro", shard, head.end, "deflate", 4096)
         container.append(messages(size, head.end))
-        file = container.finish(manifest.data_name(shard, head.end, head.claim), container.end, {}, 5.0 + n)
+        file = container.finish(manifest.data_name(shard, head.end, head.claim), container.end, 5.0 + n)
         head = ledger.add(place, head, None, (file, container.path), 5.0 + n, {"g": 9}, page_files=2)
     return head
 
@@ -95,7 +95,7 @@ def test_any_record_is_read_back_as_it_was(
         sent.append(Message(at, ms, key, value, headers))  # type: ignore[arg-type]
     container = Container(path, SHARD, 0, codec, block)
     container.append(sent)
-    file = container.finish("x", container.end, {}, 0.0)
+    file = container.finish("x", container.end, 0.0)
     back = list(records(path, "orders", file))
     assert [(r.partition, r.offset, r.timestamp_ms, r.key, r.value, list(r.headers)) for r in back] == [
         (0, m.at, m.ms, m.of_key, m.of_value, m.of_headers or []) for m in sent
@@ -109,7 +109,7 @@ def test_only_one_of_two_writers_goes_on(tmp_path: Path) -> None:
     second = ledger.claim(place, first, "other", 9.0, FACTS, {})
     container = Container(place.workplace() / "late.avro", SHARD, first.end, "deflate", 4096)
     container.append(messages(10, first.end))
-    file = container.finish(manifest.data_name(SHARD, first.end, first.claim), container.end, {}, 9.0)
+    file = container.finish(manifest.data_name(SHARD, first.end, first.claim), container.end, 9.0)
     with pytest.raises(ledger.Fenced):
         ledger.add(place, first, None, (file, container.path), 9.0, {})
     with pytest.raises(ledger.Fenced):

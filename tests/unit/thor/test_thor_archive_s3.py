@@ -85,7 +85,7 @@ def test_faults_on_the_way_are_got_over_and_nothing_is_lost(
             for message, value in zip(sent, noise, strict=True):
                 object.__setattr__(message, "of_value", value)
             container.append(sent)
-            file = container.finish(manifest.data_name(head.shard, head.end, head.claim), container.end, {}, 1.0)
+            file = container.finish(manifest.data_name(head.shard, head.end, head.claim), container.end, 1.0)
             head = ledger.add(place, head, None, (file, container.path), 1.0, {})
         faults.plan = ["pass", kind]
         assert [r.offset for r in _records(place)] == list(range(head.end))
