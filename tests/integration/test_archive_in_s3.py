@@ -88,7 +88,7 @@ def test_what_a_bucket_refuses_is_a_sentence_and_exit_code_3_and_the_next_run_go
         assert "there is no bucket somebody-elses" in told["error"]["what"], told
         archived = 0
         for n, (fault, words) in enumerate(FAULTS):
-            faults.plan = ["pass"] * 45 + [fault] * 200
+            faults.plan = ["pass"] * 36 + [fault] * 200
             told = thor(*archive, code=3)
             assert re.search(words, told["error"]["what"]), told
             assert faults.done[-1] == fault
