@@ -84,7 +84,10 @@ def replay(
     ] = False,
     accept_loss: Annotated[
         bool,
-        typer.Option("--accept-loss", help="Go ahead even if the target's retention or clock changes what arrives."),
+        typer.Option(
+            "--accept-loss",
+            help="Go ahead even if the target's retention, clock or size limit may not keep every record as it was.",
+        ),
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Replay again what was already replayed.")] = False,
     from_archive: Annotated[
