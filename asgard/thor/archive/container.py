@@ -199,7 +199,7 @@ def records(path: Path, topic: str, file: File) -> Iterator[Read]:
                     found["timestamp"],
                     found["key"],
                     found["value"],
-                    tuple((h["name"], h["value"]) for h in found["headers"]),
+                    tuple([(h["name"], h["value"]) for h in found["headers"]]) if found["headers"] else (),
                 )
         except (ValueError, EOFError, KeyError, IndexError, TypeError) as error:
             raise Damaged(file.name, f"can't be read: {error}") from error

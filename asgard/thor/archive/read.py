@@ -33,6 +33,11 @@ class Window:
     def has_topic(self, topic: str) -> bool:
         return not self.topics or any(fnmatchcase(topic, pattern) for pattern in self.topics)
 
+    @property
+    def has_times(self) -> bool:
+        """Whether it begins or ends with a time."""
+        return self.from_ms is not None or self.until_ms is not None
+
     def may_have(self, file: File) -> bool:
         """Whether a file may hold a record of it."""
         if file.first_ms is None or file.last_ms is None:
@@ -169,7 +174,11 @@ def records(plan: Plan, shard: Shard, from_offset: int = 0) -> Iterator[Read]:
         try:
             with plan.storage.local(file.name) as path:
                 container.check(path, file.name, file)
-                for record in container.records(path, shard.topic, file):
+                found = container.records(path, shard.topic, file)
+                if file.start >= from_offset and not plan.window.has_times:
+                    yield from found
+                    continue
+                for record in found:
                     if record.offset >= from_offset and plan.window.has(record.timestamp_ms):
                         yield record
         except Missing as error:

@@ -147,7 +147,7 @@ class Source:
         for record in read.records(self.plan, shard, at):
             if record.offset >= end:
                 break
-            if any(_covers(b, record) for b in brought):
+            if brought and any(_covers(b, record) for b in brought):
                 self.left += 1
                 continue
             records.append(record)
