@@ -110,6 +110,12 @@ class Ask:
         names += [*(c.topic for c in self.changes), *(d.name for d in self.deletions)]
         return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
+    @property
+    def may_lose(self) -> frozenset[str]:
+        """Topics whose records may go: they are deleted, or kept by another rule."""
+        deleted = {d.name for d in self.deletions if d.what == "topic"}
+        return frozenset(deleted | {c.topic for c in self.changes if c.retention_ms is not None or c.config})
+
     def items(self) -> Iterator[Item]:
         """Each thing that policy judges. What a new user is to read and write is judged as access, thing by thing."""
         yield from self.topics
@@ -171,7 +177,7 @@ def of_file(file: RequestFile, defaults: Mapping[str, Any]) -> Ask:
             DeleteWant("topic", d.topic) if d.topic is not None else DeleteWant("user", d.user or "")
             for d in file.deletions
         ),
-        reason=file.reason,
+        reason=file.reason or defaults.get("reason"),
         token=file.token or defaults.get("token"),
         lasts_s=file.lasts if file.lasts is not None else defaults.get("lasts_s"),
     )

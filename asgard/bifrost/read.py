@@ -146,7 +146,7 @@ def _channels(entries: list[ChannelEntry]) -> tuple[Channel, ...]:
 def request(text: str, file: str, defaults: Mapping[str, Any] | None = None) -> Ask:
     """Read a request. `${…}` is never replaced in one: it may come from somebody else. Raises InvalidFile.
 
-    `defaults` has values of keys that the text leaves out (`team`, `environment`, `token`).
+    `defaults` has values of keys that the text leaves out (`team`, `environment`, `reason`, `token`).
     """
     document = yaml.read_text(text, file, references=False)
     checked = check(document, RequestFile)

@@ -22,7 +22,7 @@ from asgard.bifrost.store import requests as stored
 from asgard.bifrost.store import rows
 from asgard.bifrost.store.requests import Move, Request
 from asgard.bifrost.teams import Actor
-from asgard.core.errors import WrongUsage
+from asgard.core.errors import Refused, WrongUsage
 
 POLICY = "policy"
 """The actor of what policy decided by itself."""
@@ -69,13 +69,13 @@ def submit(
     `losses`: which records it would delete, else the gate is asked. Only what is named here may be deleted when it is carried out.
     """
     ask = completed(gate, who, ask)
-    lost = _lost(gate, who, ask) if losses is None else losses
-    policy = gate.policy
+    lost = losses_of(gate, who, ask) if losses is None else losses
+    before = weigh(gate, who, ask)
     with gate.store.write() as connection:
         now = gate.store.now(connection)
         if ask.token and (known := stored.by_token(connection, ask.team, ask.token)) is not None:
             return Submitted(known, None, again=True)
-        judged = judge(policy, ask, world_of(gate, connection, ask, who))
+        judged = _judged(gate, connection, ask, who, before)
         state: State = "draft" if draft else _state_of(judged)
         request = stored.add(
             connection,
@@ -94,8 +94,30 @@ def submit(
     return Submitted(request, judged)
 
 
-def _lost(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
-    return [] if gate.losses is None else gate.losses(gate, who, ask)
+def losses_of(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
+    """The records that a request would delete, by topic, with a `sentence` each, as far as this gate can look."""
+    return [] if gate.losses is None or not ask.may_lose else gate.losses(gate, who, ask)
+
+
+def refuse_losses(losses: Sequence[Mapping[str, Any]], *, accepted: bool) -> None:
+    """Raise Refused, with what is lost, where nobody said that it may go."""
+    if losses and not accepted:
+        told = "; ".join(str(loss["sentence"]) for loss in losses)
+        raise Refused(told, "Nothing was asked for. If that is what you want, send it again with accept_losses=true.")
+
+
+def _judged(gate: Bifrost, connection: Connection, ask: Ask, who: Actor, before: Judgement) -> Judgement:
+    """The answer that counts, given while nobody else writes. The nearest request was looked for before, as that takes longer; it is
+    offered where it would pass now.
+    """
+    world = world_of(gate, connection, ask, who)
+    judged = judge(gate.policy, ask, world, suggest=False)
+    offer = before.nearest
+    if judged.outcome == "allow" or offer is None:
+        return judged
+    there = world_of(gate, connection, offer, who)
+    passes = judge(gate.policy, offer, there, suggest=False).outcome == "allow"
+    return replace(judged, nearest=offer) if passes else judged
 
 
 def submit_draft(
@@ -103,11 +125,12 @@ def submit_draft(
 ) -> Submitted:
     """Send a draft off: it is judged as the world is now."""
     draft, _ = view(gate, who, request_id)
-    lost = _lost(gate, who, draft.ask) if losses is None else losses
+    lost = losses_of(gate, who, draft.ask) if losses is None else losses
+    before = weigh(gate, who, draft.ask)
     with gate.store.write() as connection:
         now = gate.store.now(connection)
         request = _mine(connection, who, request_id, "request.retry")
-        judged = judge(gate.policy, request.ask, world_of(gate, connection, request.ask, who))
+        judged = _judged(gate, connection, request.ask, who, before)
         state = _state_of(judged)
         u, document = judged.usage, {**judged.document(), "losses": list(lost)}
         request = stored.move(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -55,10 +56,12 @@ def command(
     """Register a function as a command. `example` is a line that works, shown in its help and run by the tests.
 
     A parameter called `yes` sets the answer to every question of this call; `--output`, `--json` and `--debug` are added.
+    A parameter whose type is a dataclass stands for one option for each of its fields: options that several commands share.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(function, eval_str=True)
+        shared = {p.name: p.annotation for p in signature.parameters.values() if dataclasses.is_dataclass(p.annotation)}
 
         @functools.wraps(function)
         def call(**given: Any) -> Any:
@@ -68,11 +71,13 @@ def command(
             renderer = console.Renderer()
             with events.listening(renderer.show):
                 try:
+                    for name, kind in shared.items():
+                        given[name] = kind(**{f.name: given.pop(f.name) for f in dataclasses.fields(kind)})
                     return function(**given)
                 finally:
                     renderer.clear()
 
-        parameters = list(signature.parameters.values())
+        parameters = [p for parameter in signature.parameters.values() for p in _options_of(parameter)]
         for common, (kind, default, flags, help_text) in _COMMON.items():
             annotation = Annotated[kind, typer.Option(*flags, help=help_text)]  # type: ignore[valid-type]
             parameters.append(
@@ -85,3 +90,14 @@ def command(
         return function
 
     return decorate
+
+
+def _options_of(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    """A parameter of a command, or the options that a dataclass stands for."""
+    if not dataclasses.is_dataclass(parameter.annotation):
+        return [parameter]
+    kinds = get_type_hints(parameter.annotation, include_extras=True)
+    return [
+        inspect.Parameter(f.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=f.default, annotation=kinds[f.name])
+        for f in dataclasses.fields(parameter.annotation)
+    ]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from asgard.odin.lifecycle.apply import Outcome
 
 __all__ = [
-    "Applied", "Preview", "apply_queue", "carried_out", "decide", "losses", "preview", "send_draft", "submit", "weigh",
+    "Applied", "Preview", "apply_queue", "carried_out", "decide", "losses", "losses_of_draft", "preview", "send_draft", "submit", "weigh",
 ]  # fmt: skip
 
 
@@ -82,15 +82,14 @@ def losses(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
     """
     from asgard.odin.lifecycle import display
 
-    named = {d.name for d in ask.deletions if d.what == "topic"}
-    named |= {c.topic for c in ask.changes if c.retention_ms is not None or c.config}
-    if not named:
+    if not ask.may_lose:
         return []
     try:
         # Of what is denied nothing is told: it may be another team's.
         if weigh(gate, who, ask).outcome == "deny":
             return []
-        found = [loss for loss in _outcome(gate, who, service.completed(gate, who, ask)).losses if loss.topic in named]
+        outcome = _outcome(gate, who, service.completed(gate, who, ask))
+        found = [loss for loss in outcome.losses if loss.topic in ask.may_lose]
     except (AsgardError, KeyError):
         return []  # what nobody could look at is allowed by nobody: Odin refuses it later
     return [{**asdict(loss), "sentence": display.loss_sentence(loss)} for loss in found]
@@ -118,11 +117,16 @@ def submit(
     return service.submit(gate, who, ask, draft=draft, losses=losses(gate, who, ask) if known is None else known)
 
 
-def send_draft(gate: Bifrost, who: Actor, request_id: str) -> Submitted:
-    """Send a draft off: policy, and what it would delete, are looked at as they are now."""
+def losses_of_draft(gate: Bifrost, who: Actor, request_id: str) -> list[dict[str, Any]]:
+    """The records that a draft would delete if it were sent now."""
+    return losses(gate, who, service.view(gate, who, request_id)[0].ask)
+
+
+def send_draft(gate: Bifrost, who: Actor, request_id: str, known: list[dict[str, Any]]) -> Submitted:
+    """Send a draft off: policy looks at it as the world is now. `known`: what `losses_of_draft` said."""
     request, _ = service.view(gate, who, request_id)
     bifrost_stack.sync(gate, gate.environment(request.environment))
-    return service.submit_draft(gate, who, request_id, losses=losses(gate, who, request.ask))
+    return service.submit_draft(gate, who, request_id, losses=known)
 
 
 def decide(gate: Bifrost, who: Actor, request_id: str, *, approve: bool, reason: str | None = None) -> Request:

@@ -9,12 +9,12 @@ from types import FrameType
 from typing import Any
 
 from asgard.bifrost.gate import Bifrost
-from asgard.bifrost.web.site import EXTENSION, Proxy
+from asgard.bifrost.web.site import EXTENSION, STREAMS, Proxy
 from asgard.compose.web import Work, check_address, create_app
 from asgard.core import events
 from asgard.core.errors import Failed, Interrupted
 
-THREADS = 8
+THREADS = 8 + STREAMS
 
 
 def serve(
@@ -54,6 +54,7 @@ def serve(
     try:
         server.run()  # it returns when it is interrupted
     finally:
+        app.extensions[EXTENSION].streams.end()
         server.close()
         work.stop()
     if not told:  # Ctrl-C; a service manager's SIGTERM is a normal end

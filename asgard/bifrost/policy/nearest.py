@@ -25,12 +25,15 @@ _EDITABLE = {
     ChangeWant: ("partitions", "retention", "throughput"),
 }
 _ATTRIBUTE = {"retention": "retention_ms"}
-_TRIES = 3000
+_TRIES = 1000
 
 
 def nearest_that_passes(policy: Policy, ask: Ask, world: World) -> Ask | None:
     """A request near this one that the policy allows; None where there is none to be found."""
     from asgard.bifrost.policy.judge import verdicts_of
+
+    if _too_much_at_any_size(ask, world):
+        return None
 
     def allowed(candidate: Ask) -> int:
         return sum(v.outcome != "allow" for v in verdicts_of(policy, candidate, world))
@@ -44,6 +47,13 @@ def nearest_that_passes(policy: Policy, ask: Ask, world: World) -> Ask | None:
         if bad == 0:
             return current
     return None
+
+
+def _too_much_at_any_size(ask: Ask, world: World) -> bool:
+    """Whether the budget does not even have room for each topic with one partition and each user: no other size would help."""
+    sizes = ((len(ask.topics), world.used.partitions, world.budget.partitions),
+             (len(ask.users), world.used.users, world.budget.users))  # fmt: skip
+    return any(least and limit is not None and used + least > limit for least, used, limit in sizes)
 
 
 def _step(policy: Policy, ask: Ask, world: World, bad: int, allowed: Any) -> tuple[Ask, int] | None:

@@ -57,8 +57,12 @@ def _retry(who: Actor, _body: models.Body, path: dict[str, str]) -> models.Reque
     return _moved(service.retry(site().gate, who, path["request_id"]))
 
 
-def _send(who: Actor, _body: models.Body, path: dict[str, str]) -> models.RequestAnswer:
-    return _moved(service.submit_draft(site().gate, who, path["request_id"]).request)
+def _send(who: Actor, body: models.SendBody, path: dict[str, str]) -> models.RequestAnswer:
+    gate = site().gate
+    draft, _ = service.view(gate, who, path["request_id"])
+    losses = service.losses_of(gate, who, draft.ask)
+    service.refuse_losses(losses, accepted=body.accept_losses)
+    return _moved(service.submit_draft(gate, who, path["request_id"], losses=losses).request)
 
 
 def _extend(who: Actor, body: models.ExtendBody, path: dict[str, str]) -> models.GrantAnswer:
@@ -129,7 +133,7 @@ ACTS = (
         "Take a request back."),
     Act("retry", "request.retry", "/requests/<request_id>/retry", finders.a_request, _B, _R, _retry, _is,
         "Try a request again that failed."),
-    Act("send", "request.retry", "/requests/<request_id>/send", finders.a_request, _B, _R, _send, _is,
+    Act("send", "request.retry", "/requests/<request_id>/send", finders.a_request, models.SendBody, _R, _send, _is,
         "Send a draft off."),
     Act("extend", "grant.extend", "/grants/<grant_id>/extend", finders.a_grant, models.ExtendBody, _G, _extend,
         lambda a: f"{a.user} may {a.field} {a.name} for longer.", "Let a grant last longer, where policy allows it."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -24,6 +25,11 @@ from asgard.bifrost.web.site import Change, site
 def policy_of(document: dict[str, Any]) -> models.PolicyAnswer:
     """What policy said, as it stands in the store."""
     return models.PolicyAnswer.model_validate(document)
+
+
+def losses_of(losses: Iterable[Mapping[str, Any]]) -> list[models.LossAnswer]:
+    """The records that a request deletes."""
+    return [models.LossAnswer(topic=loss["topic"], sentence=loss["sentence"]) for loss in losses]
 
 
 def request_of(request: Request) -> models.RequestAnswer:
@@ -53,6 +59,7 @@ def _request(r: Request) -> dict[str, Any]:
         "approved_by": list(r.approved_by),
         "reason": r.reason,
         "policy": policy_of(r.judgement),
+        "losses": losses_of(r.losses),
         "created_at": r.created_at,
         "updated_at": r.updated_at,
     }
@@ -132,6 +139,7 @@ def preview_of(gate: Bifrost, who: Actor, ask: Ask, *, change: bool) -> tuple[mo
     prices = gate.directory.costs
     answer = models.PreviewAnswer(
         policy=policy_of(judged.document()),
+        losses=losses_of(service.losses_of(gate, who, ask)),
         storage_bytes=judged.usage.storage,
         cost_per_month=round(cost(judged.usage, prices), 2),
         currency=prices.currency,

@@ -168,11 +168,17 @@ def demand_size(values: dict[str, Any]) -> None:
         raise WrongUsage(f"the request asks for {count} things; allowed are 500 in one request")
 
 
+def _flag(name: str) -> bool:
+    return request.args.get(name) == "true"
+
+
 def ask(who: Actor) -> Response:
-    """Ask for something: policy answers at once, and what it allows is made."""
-    wanted = _asked()
-    site().work.sync(site().gate, wanted.environment)
-    sent = service.submit(site().gate, who, wanted, draft=request.args.get("draft") == "true")
+    """Ask for something: policy answers at once, and what it allows is made. What would delete records needs accept_losses."""
+    wanted, gate, draft = _asked(), site().gate, _flag("draft")
+    site().work.sync(gate, wanted.environment)
+    losses = service.losses_of(gate, who, wanted)
+    service.refuse_losses(losses, accepted=draft or _flag("accept_losses"))
+    sent = service.submit(gate, who, wanted, draft=draft, losses=losses)
     if sent.request.state == "approved":
         site().work.carry_out()
     return answered(models.RequestAnswer, answers.request_of(sent.request), 200 if sent.again else 201)
@@ -180,7 +186,7 @@ def ask(who: Actor) -> Response:
 
 def preview(who: Actor) -> Response:
     """What a request would come to: policy's answer, storage, cost, and with change=true Odin's preview. Nothing is written."""
-    answer, _ = answers.preview_of(site().gate, who, _asked(), change=request.args.get("change") == "true")
+    answer, _ = answers.preview_of(site().gate, who, _asked(), change=_flag("change"))
     return answered(models.PreviewAnswer, answer)
 
 
@@ -203,5 +209,8 @@ for _look in LOOKS:
 for _act in ACTS:
     _add_act(_act)
 _add_asking()
-ASKING = ((ask, "/requests", models.RequestAnswer, "draft"), (preview, "/preview", models.PreviewAnswer, "change"))
+ASKING = (
+    (ask, "/requests", models.RequestAnswer, ("draft", "accept_losses")),
+    (preview, "/preview", models.PreviewAnswer, ("change",)),
+)
 REQUEST_BODY = RequestFile

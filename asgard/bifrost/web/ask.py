@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
 
 from asgard.bifrost import read, service
 from asgard.bifrost.ask import Ask, as_request
 from asgard.bifrost.authorise import Action, authorise
 from asgard.bifrost.gate import Missing
 from asgard.bifrost.policy.judge import Judgement
+from asgard.bifrost.store import requests as stored
 from asgard.bifrost.store.requests import Request
 from asgard.bifrost.teams import Actor
 from asgard.bifrost.web import acts, answers, finders, forms, models, show
@@ -91,18 +92,30 @@ def send(who: Actor) -> Any:
     if not isinstance(values, dict):
         raise WrongUsage("that is no request")
     demand_size(values)
-    wanted = read.request_of(values)
-    if (before := request.form.get("instead_of")) is not None:
+    return _submitted(
+        who,
+        read.request_of(values),
+        instead_of=request.form.get("instead_of"),
+        accepted="accept_losses" in request.form,
+    )
+
+
+def _submitted(who: Actor, wanted: Ask, *, instead_of: str | None = None, accepted: bool = False) -> Any:
+    """Send a request; one that deletes records is shown first, with what it deletes."""
+    gate = site().gate
+    site().work.sync(gate, wanted.environment)
+    losses = service.losses_of(gate, who, wanted)
+    if losses and not accepted:
+        hidden = {"request": json.dumps({**as_request(wanted), **({"token": wanted.token} if wanted.token else {})}),
+                  "accept_losses": "true", **({"instead_of": instead_of} if instead_of else {})}  # fmt: skip
+        told = Verdict("Records go", "This deletes records", "bad", [str(loss["sentence"]) for loss in losses])
+        return render_template("bifrost/confirm.html", title="Ask", told=told, hidden=hidden)
+    if instead_of is not None:
         # A request that waits keeps its names: it goes, so that the nearer one can have them.
-        old, _ = service.view(site().gate, who, before)
+        old, _ = service.view(gate, who, instead_of)
         if old.state == "pending":
-            service.cancel(site().gate, who, before, "the nearest request that passes was asked for instead")
-    return _submitted(who, wanted)
-
-
-def _submitted(who: Actor, wanted: Ask) -> Any:
-    site().work.sync(site().gate, wanted.environment)
-    sent = service.submit(site().gate, who, wanted)
+            service.cancel(gate, who, instead_of, "the nearest request that passes was asked for instead")
+    sent = service.submit(gate, who, wanted, losses=losses)
     if sent.request.state == "approved":
         site().work.carry_out()
     return redirect(url_for("portal.request_page", request_id=sent.request.id), 303)
@@ -150,7 +163,7 @@ def request_page(who: Actor, request_id: str) -> str:
     """A request, live."""
     found, moves = service.view(site().gate, who, request_id)
     return render_template(
-        "bifrost/request.html", title=f"Request {found.id}", may=_may(who, found), every=1 if found.state in MOVING else 30,
+        "bifrost/request.html", title=f"Request {found.id}", may=_may(who, found), moving=found.state in MOVING,
         reason=Field("reason", "Reason"), **_shown(who, found, moves),
     )  # fmt: skip
 
@@ -160,6 +173,24 @@ def request_page(who: Actor, request_id: str) -> str:
 def request_parts(who: Actor, request_id: str) -> str:
     """The part of it that changes."""
     return render_template("bifrost/request_parts.html", **_shown(who, *service.view(site().gate, who, request_id)))
+
+
+@portal.get("/requests/<request_id>/events")
+@guarded("request.view", finders.a_request)
+def request_events(who: Actor, request_id: str) -> Response:
+    """That it moved: server-sent events."""
+    here = site()
+    if not here.streams.take():
+        return Response("every stream is in use", 503, {"Retry-After": "60"}, mimetype="text/plain")
+
+    def look() -> tuple[int, bool]:
+        with here.gate.store.read() as connection:
+            found = stored.get(connection, request_id)
+        return found.version, found.state in MOVING
+
+    answer = Response(here.streams.events(look), mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    answer.call_on_close(here.streams.give_back)
+    return answer
 
 
 def _may(who: Actor, found: Request) -> dict[str, bool]:

@@ -21,6 +21,12 @@ class ReasonBody(Body):
     reason: Annotated[str | None, Field(max_length=2000)] = None
 
 
+class SendBody(Body):
+    """Whether it may delete records: those that the answer without it names."""
+
+    accept_losses: bool = False
+
+
 class ExtendBody(Body):
     """For how long from now."""
 
@@ -87,10 +93,18 @@ class PolicyAnswer(Answer):
     nearest: dict[str, Any] | None
 
 
+class LossAnswer(Answer):
+    """Records of a topic that a request deletes."""
+
+    topic: str
+    sentence: str
+
+
 class PreviewAnswer(Answer):
     """What a request would come to; nothing was written."""
 
     policy: PolicyAnswer
+    losses: list[LossAnswer]
     storage_bytes: int
     cost_per_month: float
     currency: str
@@ -99,7 +113,7 @@ class PreviewAnswer(Answer):
 
 
 class RequestAnswer(Answer):
-    """A request. `waits_for` are the approvals that are missing."""
+    """A request. `waits_for` are the approvals that are missing, `losses` the records that it deletes, as named when it was sent."""
 
     id: str
     state: State
@@ -112,6 +126,7 @@ class RequestAnswer(Answer):
     approved_by: list[str]
     reason: str | None
     policy: PolicyAnswer
+    losses: list[LossAnswer]
     created_at: float
     updated_at: float
 

@@ -1,19 +1,24 @@
 """Logging in with an OpenID provider, through Authlib: authorization code with PKCE, state and nonce; the ID token's signature is checked.
 
 The provider says who somebody is; what they may do stands in `bifrost.yaml`, which names people by their e-mail address or name.
+Where the ID token does not say it (a provider may keep it to its userinfo endpoint: OpenID Connect Core 1.0, section 5.4), it is asked there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, current_app, session, url_for
 
 from asgard.bifrost.web.people import Person, named, of_provider
 from asgard.core import events
-from asgard.core.errors import Unreachable, WrongUsage
+from asgard.core.errors import Refused, Unreachable, WrongUsage
 
 _NAME = "asgard-oidc"
+TIMEOUT_S = 10.0
+_AWAY = "the OpenID provider does not answer: try it again later, or log in with a token"
 
 
 def install(app: Flask, issuer: str, client_id: str, client_secret: str) -> None:
@@ -22,31 +27,51 @@ def install(app: Flask, issuer: str, client_id: str, client_secret: str) -> None
         from authlib.integrations.flask_client import OAuth
     except ModuleNotFoundError as error:
         raise WrongUsage("an OpenID provider needs the extra `oidc`", "pip install 'asgard-kafka[oidc]'") from error
+    parts = urlsplit(issuer)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise Refused(
+            f"openid.issuer is {issuer}: anybody on the way could log in as anybody", "Use its https address."
+        )
     oauth = OAuth(app)
     oauth.register(
         "provider",
         client_id=client_id,
         client_secret=client_secret,
         server_metadata_url=f"{issuer.rstrip('/')}/.well-known/openid-configuration",
-        client_kwargs={"scope": "openid email profile", "code_challenge_method": "S256", "timeout": 10},
+        client_kwargs={
+            "scope": "openid email profile",
+            "code_challenge_method": "S256",
+            "default_timeout": TIMEOUT_S,
+        },
     )
-    app.extensions[_NAME] = oauth
+    app.extensions[_NAME] = (oauth, issuer.rstrip("/"))
 
 
 def begin(target: str) -> Any:
     """To the provider's page."""
+    from requests import RequestException
+
+    oauth, _ = current_app.extensions[_NAME]
     session["next"] = target
     try:
-        return _client().authorize_redirect(url_for("login.back", _external=True))
-    except Exception as error:
-        raise Unreachable(f"the OpenID provider does not answer: {type(error).__name__}") from error
+        return oauth.provider.authorize_redirect(url_for("login.back", _external=True))
+    except (RequestException, ValueError, RuntimeError) as error:  # no answer, no JSON, no such addresses in it
+        events.warn(f"the OpenID provider does not answer: {type(error).__name__}: {error}")
+        raise Unreachable(_AWAY) from error
 
 
 def finish() -> tuple[Person | None, str]:
     """Back from there: the person, or why not. What the provider sent is never shown."""
+    from authlib.common.errors import AuthlibBaseError
+    from joserfc.errors import JoseError
+    from requests import RequestException
+
     try:
-        told = _client().authorize_access_token().get("userinfo") or {}
-    except Exception as error:  # wrong state, wrong code, wrong signature, no answer: no login
+        told = _told()
+    except RequestException as error:
+        events.warn(f"the OpenID provider does not answer: {type(error).__name__}: {error}")
+        return None, _AWAY
+    except (AuthlibBaseError, JoseError, ValueError, KeyError) as error:  # wrong state, code, signature, nonce, issuer
         events.warn(f"a login by the OpenID provider failed: {type(error).__name__}: {error}")
         return None, "the login did not work: try it again"
     email = told.get("email") if told.get("email_verified", False) is True else None
@@ -56,5 +81,19 @@ def finish() -> tuple[Person | None, str]:
     return None, "you are logged in there, but nobody here has that name or verified e-mail address"
 
 
-def _client() -> Any:
-    return current_app.extensions[_NAME].create_client("provider")
+def _told() -> Mapping[str, Any]:
+    """What the provider says of the person: the ID token's claims, completed from the userinfo endpoint."""
+    oauth, issuer = current_app.extensions[_NAME]
+    client = oauth.provider
+    token = client.authorize_access_token(claims_options={"iss": {"essential": True, "values": [issuer, f"{issuer}/"]}})
+    claims: dict[str, Any] = dict(token["userinfo"])  # of the ID token; KeyError where there is none
+    if (
+        "email" in claims
+        or "preferred_username" in claims
+        or not client.load_server_metadata().get("userinfo_endpoint")
+    ):
+        return claims
+    more = client.userinfo(token=token)
+    if more.get("sub") != claims["sub"]:
+        raise ValueError("the userinfo endpoint answered about somebody else")
+    return {**more, **claims}

@@ -61,10 +61,12 @@ def document() -> dict[str, Any]:
         made = operation(act.name, act.about, act.answer, act.path)
         made["requestBody"] = body(act.body, required=False)
         paths.setdefault(_path(act.path), {})["post"] = made
-    for view, path, answer, flag in ASKING:
+    for view, path, answer, flags in ASKING:
         status = ("200", "201") if path == "/requests" else ("200",)
         made = operation(view.__name__, (view.__doc__ or "").strip(), answer, path, status=status)
-        made["parameters"].append({"name": flag, "in": "query", "required": False, "schema": {"type": "boolean"}})
+        made["parameters"] += [
+            {"name": flag, "in": "query", "required": False, "schema": {"type": "boolean"}} for flag in flags
+        ]
         made["requestBody"] = body(REQUEST_BODY, required=True)
         paths.setdefault(_path(path), {})["post"] = made
     return {

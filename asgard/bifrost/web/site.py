@@ -15,10 +15,13 @@ from asgard.bifrost.ask import Ask
 from asgard.bifrost.desired import GrantRow
 from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.teams import Actor
+from asgard.bifrost.web.streams import Streams
 from asgard.core import events
 from asgard.core.errors import InvalidFile
 
 EXTENSION = "asgard-bifrost"
+STREAMS = 8
+"""Pages that are told of news at a time; more than these ask for them."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Site:
         self.work = work
         self.proxy = proxy
         self.oidc = oidc
+        self.streams = Streams(STREAMS)
         self._gate = gate
         self._stamp = _stamp(gate.directory.file)
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""The commands about requests that exist: look, approve, reject, take back, try again."""
+"""The commands about requests that exist: look, approve, reject, take back, try again; and who did what."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from urllib.parse import quote
 import typer
 
 from asgard.cli.bifrost import app
-from asgard.cli.bifrost.options import Config, Reason, session
+from asgard.cli.bifrost.options import Config, NoWait, Reason, Team, session
 from asgard.cli.bifrost.remote import Portal, Remote
-from asgard.cli.bifrost.request import NoWait, show, show_remote
+from asgard.cli.bifrost.sending import show, show_remote
 from asgard.cli.command import command
 from asgard.core import console
 from asgard.core.console import Table
@@ -126,3 +126,18 @@ def retry(request_id: Id, no_wait: NoWait = False, config: Config = None) -> int
         if not no_wait:
             request = bifrost.carried_out(gate, who, request.id)
         return show(request, None)
+
+
+@command(app, example="asgard bifrost audit --team orders")
+def audit(
+    team: Team = None,
+    last: Annotated[int, typer.Option(metavar="N", help="Show at most this many, the newest first.")] = 50,
+    config: Config = None,
+) -> None:
+    """Show who did what: for owners of their team, for data engineers and auditors of all."""
+    from asgard.bifrost import trail
+
+    with session(config) as (gate, who):
+        found = trail.trail(gate, who, team, last=last)
+        rows = [[when(s.at), s.actor, s.what, s.about, s.request, s.team, s.reason] for s in found]
+        console.emit(found, Table(["at (UTC)", "who", "did", "what", "request", "team", "reason"], rows))

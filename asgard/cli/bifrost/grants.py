@@ -12,7 +12,6 @@ from asgard.cli.bifrost.options import Config, Where, seconds_of, session
 from asgard.cli.command import Yes, command
 from asgard.core import console
 from asgard.core.console import Table
-from asgard.core.errors import WrongUsage
 
 Grant = Annotated[str, typer.Argument(metavar="GRANT", help="The grant's id.")]
 _COLUMNS = ["grant", "user", "may", "name", "of", "team", "ends (UTC)", "state", "used (UTC)", "environment"]
@@ -102,16 +101,22 @@ def adopt(environment: Where = None, config: Config = None) -> None:
         console.emit(found, text=f"{len(found)} grants adopted; asgard bifrost grants shows them")
 
 
-@command(app, example="asgard bifrost notices")
-def notices(config: Config = None) -> None:
+@command(app, example="asgard bifrost notices --team orders")
+def notices(
+    team: Annotated[str | None, typer.Option("--team", metavar="TEAM", help="Only this team's.")] = None,
+    config: Config = None,
+) -> None:
     """Show the notices sent to your teams, and those that could not be delivered."""
     from asgard.bifrost import notices as told
+    from asgard.bifrost.authorise import What
+    from asgard.bifrost.gate import demand
 
     with session(config) as (gate, who):
-        everything = who.data_engineer or who.auditor
-        if not who.known:
-            raise WrongUsage("no notices")
+        if team is not None:
+            demand(who, "notices.view", What(team), f"team {team}")
+        everything = team is None and (who.data_engineer or who.auditor)
+        teams = [team] if team is not None else [name for name, _ in who.teams]
         with gate.store.read() as connection:
-            found = told.listed(connection, None if everything else [team for team, _ in who.teams])
+            found = told.listed(connection, None if everything else teams)
         rows = [[n.id, n.team, n.kind, n.state, n.attempts, n.error, n.text] for n in found]
         console.emit(found, Table(["notice", "team", "kind", "state", "tries", "last error", "text"], rows))

@@ -29,6 +29,7 @@ Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Wh
 Lasts = Annotated[
     str | None, typer.Option("--for", metavar="TIME", help="How long it lasts, as in 7d; without it, it never ends.")
 ]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Queue it and return; don't wait until it is carried out.")]
 
 
 @contextmanager

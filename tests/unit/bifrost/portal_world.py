@@ -116,8 +116,10 @@ def csrf_of(page: str) -> str:
 
 
 @contextmanager
-def portal(folder: Path, monkeypatch: Any, links: tuple[Link, ...] = (), **more: Any) -> Iterator[World]:
-    """A portal in a folder of its own."""
+def portal(
+    folder: Path, monkeypatch: Any, links: tuple[Link, ...] = (), yaml: str = "", **more: Any
+) -> Iterator[World]:
+    """A portal in a folder of its own. `yaml`: more lines of its bifrost.yaml."""
     from asgard.bifrost.web.guard import limiter
 
     monkeypatch.setenv("ASGARD_HOME", str(folder / "home"))
@@ -126,7 +128,7 @@ def portal(folder: Path, monkeypatch: Any, links: tuple[Link, ...] = (), **more:
         (folder / file.name).chmod(0o644)
     text = (folder / "bifrost.yaml").read_text().replace("partitions: 60", "partitions: 100000")
     (folder / "bifrost.yaml").write_text(
-        text.replace("partitions: 40", "partitions: 100000").replace("users: 5", "users: 900")
+        text.replace("partitions: 40", "partitions: 100000").replace("users: 5", "users: 900") + yaml
     )
     with opened(folder / "bifrost.yaml") as gate:
         app = web.create_app(gate, web.Work(), links=links, **more)
