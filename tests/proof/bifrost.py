@@ -153,7 +153,6 @@ def _page(file: Path, secret_of: str) -> float:
 def _typed(folder: Path, cluster: RealCluster) -> tuple[dict[str, Any], list[str]]:
     """From pressing Enter to the first record that Kafka acknowledged: three processes, as a person types them."""
     from asgard.compose.bifrost_check import _produce as produce
-    from asgard.kafka.connection import Connection, read_properties
 
     world = World(folder / "typed", cluster, "bft-")
     took = []
@@ -163,10 +162,7 @@ def _typed(folder: Path, cluster: RealCluster) -> tuple[dict[str, Any], list[str
         began = time.monotonic()
         assert world.bundle("linus", **wanted).json["state"] == "ready"
         asked_s = time.monotonic() - began
-        text = world.run("linus", "credentials", user, "--show", as_json=False).out
-        (world.folder / "client.properties").write_text(text)
-        properties = read_properties(world.folder / "client.properties")
-        produce(Connection(properties.pop("bootstrap.servers"), properties), topic)
+        produce(world.credentials("linus", user), topic)
         took.append((time.monotonic() - began, asked_s))
     whole, asked = sorted(took)[len(took) // 2]
     figures = {"typed_requests": len(took), "usable_s": round(whole, 2), "asked_s": round(asked, 2)}
