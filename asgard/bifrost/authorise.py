@@ -23,6 +23,7 @@ Action = Literal[
     "grant.extend",
     "grant.withdraw",
     "topic.view",
+    "topic.sample",
     "topic.claim",
     "usage.view",
     "catalog.view",
@@ -39,7 +40,7 @@ Action = Literal[
 ACTIONS: tuple[Action, ...] = get_args(Action)
 _SEEING = ("request.view", "grant.view", "topic.view", "usage.view", "audit.view", "notices.view")
 _MEMBERS = ("request.create", "request.view", "request.retry", "credentials.take", "credentials.rotate", "grant.view",
-            "grant.extend", "grant.withdraw", "topic.view", "usage.view", "notices.view")  # fmt: skip
+            "grant.extend", "grant.withdraw", "topic.view", "topic.sample", "usage.view", "notices.view")  # fmt: skip
 _RUNNING = ("apply.run", "adopt.run", "leaver.run")
 
 
@@ -47,7 +48,7 @@ _RUNNING = ("apply.run", "adopt.run", "leaver.run")
 class What:
     """What is acted on: whose it is, who asked for it, who still has to approve, and the other team that is concerned.
 
-    `team` None: nobody's. `counterpart` is the owner of the topic that a grant is about.
+    `team` None: nobody's. `counterpart` is the owner of the topic that a grant is about, `readers` are the teams that may see its records.
     """
 
     team: str | None = None
@@ -56,6 +57,7 @@ class What:
     counterpart: str | None = None
     approved_by: tuple[str, ...] = ()
     in_namespace_of: str | None = None
+    readers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ def authorise(who: Actor, action: Action, what: What = What()) -> Decision:
             return Decision(True, f"the topic belongs to {what.counterpart}")
         if action in ("grant.withdraw", "grant.extend"):
             return Decision(False, "only owners withdraw what their team gave")
+    if action == "topic.sample" and any(who.role_in(team) is not None for team in what.readers):
+        return Decision(True, "a user of the team may read it")
     if action == "request.view" and (parties_of(who, what.by) or who.name in what.approved_by):
         return Decision(True, "the request needs, or has, this person's approval")
     if action in _SEEING and (who.data_engineer or who.auditor):

@@ -7,11 +7,31 @@ from pathlib import Path
 from typing import Any
 
 from asgard.bifrost.ask import Ask, of_file
-from asgard.bifrost.teams import Budget, Channel, Costs, Directory, Dormancy, Environment, Mail, Member, Provider, Team
+from asgard.bifrost.teams import (
+    Budget,
+    Channel,
+    Costs,
+    Directory,
+    Dormancy,
+    Environment,
+    Mail,
+    Member,
+    Provider,
+    Samples,
+    Team,
+)
 from asgard.core import yaml
 from asgard.core.document import Document
 from asgard.core.errors import InvalidFile, Problem, WrongUsage
-from asgard.core.schema.bifrost import BifrostFile, ChannelEntry, PersonEntry, RequestFile, TeamEntry, TeamsFile
+from asgard.core.schema.bifrost import (
+    BifrostFile,
+    ChannelEntry,
+    PersonEntry,
+    RequestFile,
+    SamplesSection,
+    TeamEntry,
+    TeamsFile,
+)
 from asgard.core.schema.validate import check, nearest
 
 Placed = tuple[TeamEntry, Document, int]
@@ -61,6 +81,7 @@ def directory(path: Path) -> Directory:
         mail=mail,
         provider=provider,
         dormant=None if file.dormant is None else Dormancy(file.dormant.after, file.dormant.notice),
+        samples=None if file.samples is None else _samples(file.samples, folder),
         pending_s=file.pending,
         overlap_s=file.overlap,
         retries=file.retries,
@@ -121,6 +142,11 @@ def _same_person(
 
 def _person(entry: PersonEntry) -> Member:
     return Member(entry.name, entry.os_user or entry.name, email=entry.email)
+
+
+def _samples(section: SamplesSection, folder: Path) -> Samples:
+    masks = None if section.masks is None else folder / Path(section.masks).expanduser()
+    return Samples(section.to, masks, frozenset(section.sensitive), section.last)
 
 
 def _team(entry: TeamEntry) -> Team:

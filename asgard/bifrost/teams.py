@@ -123,6 +123,16 @@ class Dormancy:
 
 
 @dataclass(frozen=True)
+class Samples:
+    """Who may look at `last` records of a topic. `masks` None: topics with one of the `sensitive` tags are not shown."""
+
+    to: Literal["own", "readers"] = "own"
+    masks: Path | None = None
+    sensitive: frozenset[str] = frozenset()
+    last: int = 5
+
+
+@dataclass(frozen=True)
 class Actor:
     """A person as authorisation sees one: a name, the team roles, and the roles over all teams."""
 
@@ -158,6 +168,7 @@ class Directory:
     mail: Mail | None = None
     provider: Provider | None = None
     dormant: Dormancy | None = None
+    samples: Samples | None = None
     pending_s: float = 14 * 86400.0
     overlap_s: float = 86400.0
     retries: int = 5

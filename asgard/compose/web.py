@@ -10,7 +10,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,12 +22,20 @@ from asgard.bifrost.desired import GrantRow
 from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.teams import Actor, Provider
 from asgard.bifrost.web import ask as _ask  # noqa: F401  (its views belong to the portal)
-from asgard.bifrost.web import guard, people
+from asgard.bifrost.web import guard, models, people
 from asgard.bifrost.web.api import api
 from asgard.bifrost.web.login import login_pages
 from asgard.bifrost.web.portal import portal
 from asgard.bifrost.web.site import EXTENSION, Change, Handed, Proxy, Site, Traffic
-from asgard.compose import bifrost, bifrost_catalog, bifrost_credentials, bifrost_queue, bifrost_stack, bifrost_tick
+from asgard.compose import (
+    bifrost,
+    bifrost_catalog,
+    bifrost_credentials,
+    bifrost_queue,
+    bifrost_samples,
+    bifrost_stack,
+    bifrost_tick,
+)
 from asgard.core import events, paths
 from asgard.core.errors import AsgardError, Busy, Refused, WrongUsage
 from asgard.core.pages.parts import Link, Notice
@@ -99,13 +107,21 @@ class Work:
         done = bifrost_credentials.rotate(gate, who, environment, user)
         return done.principal, done.until
 
+    def sample(self, gate: Bifrost, who: Actor, topic: str, environment: str) -> models.SampleAnswer:
+        """A few records of a topic."""
+        return models.SampleAnswer.model_validate(asdict(bifrost_samples.sample(gate, who, topic, environment)))
+
     def traffic(self, gate: Bifrost, who: Actor, topic: str, environment: str) -> Traffic:
         """What the cluster tells of a topic."""
         try:
             live = bifrost_catalog.topic(gate, who, topic, environment)
         except AsgardError as error:
             return Traffic(problem=error.what)
-        return Traffic(live.records, live.size_bytes, live.lag or {})
+        seen = live.measured
+        return Traffic(
+            live.records, live.size_bytes, live.lag or {}, seen.records_per_day if seen else None,
+            seen.last_hour if seen else None, live.lineage, live.cost_per_month,
+        )  # fmt: skip
 
     def start(self, site: Site) -> None:
         """Begin with the thread that carries out what is approved, and does every minute what time brings."""

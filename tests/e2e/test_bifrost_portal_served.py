@@ -3,6 +3,7 @@ by one click, granted, credentials seen once, and these credentials work."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from asgard.compose.bifrost_check import _produce as produce
 from asgard.core.errors import AsgardError
@@ -58,8 +60,6 @@ def token_of(world: World, person: str, scope: str = "full") -> str:
     done = subprocess.run(
         line, cwd=world.folder, env=world.home.environment(), capture_output=True, text=True, check=True
     )
-    import json
-
     return str(json.loads(done.stdout)["secret"])
 
 
@@ -142,3 +142,55 @@ def test_a_person_asks_is_refused_corrects_it_by_one_click_and_has_it(world: Wor
     kept = [f for f in world.folder.rglob("*") if f.is_file() and password[1].encode() in f.read_bytes()]
     lines = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists()]
     assert kept == [] and not any(password[1].encode() in line for line in lines)
+
+
+def test_the_command_line_through_the_portal_names_what_is_deleted(world: World, served: str) -> None:
+    topic, user = world.name("orders.remote"), world.name("orders.remote-u")
+    variables = {"ASGARD_PORTAL": served, "ASGARD_PORTAL_TOKEN": token_of(world, "linus"), "ASGARD_BIFROST": "/nowhere"}
+
+    def run(*args: str, code: int = 0, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [str(ASGARD), "bifrost", *args, "--json"], input=stdin, capture_output=True, text=True,
+            env={**world.home.environment(), **variables}, cwd="/", check=False,
+        )  # fmt: skip
+        assert done.returncode == code and "Traceback" not in done.stderr, (args, done.stdout, done.stderr)
+        return done
+
+    wanted = {"topics": [{"name": topic, "replication": 1}], "users": [{"name": user, "produce": [topic]}]}
+    assert json.loads(run("request", "bundle", "-f", "-", stdin=json.dumps(wanted)).stdout)["state"] == "ready"
+    produce(world.credentials("linus", user), topic)
+    asked = run("request", "delete", topic, code=4)
+    assert f"{topic} loses up to 1 record" in asked.stderr and "nobody is there to be asked" in asked.stderr
+    token = variables["ASGARD_PORTAL_TOKEN"]
+    answer = requests.post(
+        f"{served}/api/v1/requests", json={"deletions": [{"topic": topic}]}, timeout=30,
+        headers={"Authorization": f"Bearer {token}"},
+    )  # fmt: skip
+    assert answer.status_code == 409 and "loses up to 1 record" in answer.json()["error"]
+    gone = json.loads(run("request", "delete", topic, "--yes").stdout)
+    assert gone["state"] == "ready" and [loss["topic"] for loss in gone["losses"]] == [topic]
+    assert topic not in world.part
+
+
+def test_a_form_that_deletes_records_is_asked_about_once_more(world: World, served: str) -> None:
+    from playwright.sync_api import expect
+
+    topic, user = world.name("orders.going"), world.name("orders.going-u")
+    made = world.bundle("linus", topics=[{"name": topic, "replication": 1}], users=[{"name": user, "produce": [topic]}])
+    assert made.json["state"] == "ready"
+    produce(world.credentials("linus", user), topic)
+    with browser() as chromium, opened(chromium, served + "/") as seen:
+        page = seen.page
+        page.get_by_label("Token").fill(token_of(world, "linus"))
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/mine")
+        page.goto(f"{served}/bifrost/ask/delete")
+        page.get_by_label("Its name").fill(topic)
+        page.get_by_role("button", name="Ask for it").click()
+        expect(page.locator(".verdict")).to_contain_text(f"{topic} loses up to 1 record")
+        fit(seen, "losses")
+        assert topic in world.part
+        tab_to(page, "Ask for it, and lose these records")
+        page.keyboard.press("Enter")
+        expect(page.locator(".verdict .word")).to_have_text("Ready", timeout=120_000)
+    assert topic not in world.part

@@ -5,19 +5,30 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from asgard.bifrost import handover, notices, service
-from asgard.bifrost.gate import opened
+from asgard.bifrost.gate import Denied, Missing, opened
 from asgard.bifrost.read import request_of
 from asgard.bifrost.store import rows
-from asgard.compose import bifrost, bifrost_catalog, bifrost_check, bifrost_credentials, bifrost_queue, bifrost_tick
+from asgard.compose import (
+    bifrost,
+    bifrost_catalog,
+    bifrost_check,
+    bifrost_credentials,
+    bifrost_queue,
+    bifrost_samples,
+    bifrost_tick,
+)
+from asgard.core.errors import Refused
 from asgard.kafka.data import Record, Writer
 
 FILE = """
 environments: [{name: dev, stack: stack.yaml}]
 costs: {storage: 0.1, partition: 0.5}
+samples: {to: readers, masks: masks.yaml, last: 3}
 teams:
   - name: shop
     namespaces: [bfa.shop.]
@@ -32,6 +43,7 @@ rules:
   - {name: all, for: [topic, user, access, change], then: allow}
   - {name: deleting, for: [delete], then: allow}
 """
+MASKS = "fields: [{field: mail, do: redact}]\nsecret: for-tests-only\n"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +54,12 @@ def gate(tmp_path_factory, secured_cluster):
         "client_properties": str(secured_cluster.client_properties),
     }
     stack = {"stack": "bfa", "target": "external", "cluster": where, "security": {"sasl": "scram-sha-512"}}
-    for name, text in (("stack.yaml", json.dumps(stack)), ("bifrost.yaml", FILE), ("policy.yaml", POLICY)):
+    for name, text in (
+        ("stack.yaml", json.dumps(stack)),
+        ("bifrost.yaml", FILE),
+        ("policy.yaml", POLICY),
+        ("masks.yaml", MASKS),
+    ):
         (folder / name).write_text(text)
         (folder / name).chmod(0o644)
     before = os.environ.get("ASGARD_HOME")
@@ -125,6 +142,12 @@ def test_of_a_batch_only_what_fails_is_taken_back(gate, connections):
     assert "bfa.shop.bad" not in text and text.count("bfa.shop.b3") == 1
 
 
+def test_a_token_gives_the_same_request_again(gate, connections):
+    wanted = {"topics": [{"name": "bfa.shop.token", "partitions": 1}], "token": "ci-1"}
+    first, second = ask(gate, "linus", **wanted), ask(gate, "linus", **wanted)
+    assert first.id == second.id and second.state == "ready"
+
+
 def test_snippets_run(gate, connections, tmp_path):
     shop = connections["shop"]
     password = shop.for_librdkafka()["sasl.password"]
@@ -193,3 +216,21 @@ def test_the_catalogue_has_what_heimdall_measured(gate, connections, secured_clu
     assert {u.entry.name for u in quiet} >= {"bfa.shop.t", "bfa.bank.t"}
     with gate.store.read() as connection:
         assert notices.listed(connection) == [], "no team has a channel"
+
+
+def test_records_are_shown_masked_and_only_where_the_setting_allows(gate, connections):
+    with Writer(connections["shop"], name="test") as writer:
+        writer.send(Record("bfa.shop.t", json.dumps({"mail": "ada@example.org", "what": "<b>tea</b>"}).encode()))
+        assert writer.finish().acked == 1
+    shown = bifrost_samples.sample(gate, person(gate, "linus"), "bfa.shop.t", last=2)
+    assert shown.masked and len(shown.records) == 2
+    assert shown.records[-1]["value"] == {"mail": "***", "what": "<b>tea</b>"}
+    assert len(bifrost_samples.sample(gate, person(gate, "linus"), "bfa.shop.t", last=50).records) == 3, "as it is set"
+    for who, topic, error in (("linus", "bfa.bank.t", Missing), ("edgar", "bfa.bank.t", Denied)):
+        with pytest.raises(error):
+            bifrost_samples.sample(gate, person(gate, who), topic)
+    assert ask(gate, "linus", access=[{"topic": "bfa.bank.t", "user": "bfa.shop.api"}]).state == "ready"
+    assert bifrost_samples.sample(gate, person(gate, "linus"), "bfa.bank.t").topic == "bfa.bank.t"
+    off = replace(gate, directory=replace(gate.directory, samples=None))
+    with pytest.raises(Refused, match="not shown"):
+        bifrost_samples.sample(off, person(gate, "linus"), "bfa.shop.t")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import request
 
-from asgard.bifrost import tokens
+from asgard.bifrost import samples, tokens
 from asgard.bifrost.authorise import What
 from asgard.bifrost.gate import Bifrost, Missing
 from asgard.bifrost.grants import what_of as what_of_grant
@@ -57,6 +57,12 @@ def a_topic(gate: Bifrost, _who: Actor, *, name: str, **_more: str) -> tuple[Wha
     if not found:
         raise Missing(f"there is no topic {name} in {where}")
     return What(found[0][1].team, in_namespace_of=gate.directory.owner_of(name)), f"topic {name} in {where}"
+
+
+def a_sampled_topic(gate: Bifrost, _who: Actor, *, name: str, **_more: str) -> tuple[What, str]:
+    """A topic by its name, for those who want to see records of it."""
+    where = environment_asked(gate)
+    return samples.what_of(gate, where, name), f"topic {name} in {where}"
 
 
 def a_team(gate: Bifrost, _who: Actor, *, team: str, **_more: str) -> tuple[What, str]:

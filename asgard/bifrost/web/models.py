@@ -170,6 +170,16 @@ class TopicAnswer(Answer):
     producers: list[UseAnswer] | None
 
 
+class SampleAnswer(Answer):
+    """The newest records of a topic, the last one last. `masked`: personal data was hashed or redacted."""
+
+    topic: str
+    environment: str
+    masked: bool
+    partitions: int
+    records: list[dict[str, Any]]
+
+
 class CatalogAnswer(Answer):
     """Topics that were found, and how many there are in all."""
 

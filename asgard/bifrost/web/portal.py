@@ -8,7 +8,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 
 from asgard.bifrost import catalog as seen
 from asgard.bifrost import grants as given
-from asgard.bifrost import notices, service, tokens, trail
+from asgard.bifrost import notices, samples, service, tokens, trail
 from asgard.bifrost.authorise import What, authorise
 from asgard.bifrost.catalog import Entry
 from asgard.bifrost.store import credentials, rows
@@ -112,6 +112,11 @@ def topic(who: Actor, name: str) -> str:
         parts.append(_used(entry))
         parts += _traffic(who, entry)
     acts, asks = [], []
+    if (
+        gate.directory.samples is not None
+        and authorise(who, "topic.sample", samples.what_of(gate, entry.environment, name)).allowed
+    ):
+        acts.append(button(url_for("portal.sample", name=name, environment=entry.environment), "Look at records"))
     if who.role_in(entry.team) is not None:
         acts.append(button(url_for("portal.ask", kind="change", topic=name), "Change it", "info"))
     elif entry.team is not None and who.teams:
@@ -121,6 +126,15 @@ def topic(who: Actor, name: str) -> str:
         field = Field("team", "Team", kind="select", options=[(t.name, t.name) for t in gate.directory.teams], value=gate.directory.owner_of(name) or "", required=True)  # fmt: skip
         asks.append({"url": url_for("portal.do_claim", name=name, environment=entry.environment), "title": "Nobody owns it", "fields": [field], "text": "Claim it", "tone": "info", "back": request.path})  # fmt: skip
     return page(name, parts, links=acts, asks=asks)
+
+
+@portal.get("/topics/<name>/sample")
+@guarded("topic.sample", finders.a_sampled_topic)
+def sample(who: Actor, name: str) -> str:
+    """A few records of a topic."""
+    where = finders.environment_asked(site().gate)
+    back = button(url_for("portal.topic", name=name, environment=where), "Back to the topic")
+    return page(f"Records of {name}", [show.records(site().work.sample(site().gate, who, name, where))], links=[back])
 
 
 def _used(entry: Entry) -> Table:
@@ -135,14 +149,20 @@ def _traffic(who: Actor, entry: Entry) -> list[Part]:
         return [Notice(f"The cluster does not answer now: {told.problem}", "warn")]
     if told.records is None:
         return []
-    figures = Figures(
-        [Figure("Records", f"{told.records:,}", "at most"), Figure("Size", format_size(told.size_bytes or 0))]
-    )
-    lag: list[list[Any]] = [[group, f"{n:,}"] for group, n in sorted(told.lag.items())]
-    return [
-        figures,
-        Table("Lag", [Column("group"), Column("records behind", number=True)], lag, empty="No group reads it."),
-    ]
+    figures = [Figure("Records", f"{told.records:,}", "at most"), Figure("Size", format_size(told.size_bytes or 0))]
+    if told.arrived is not None:
+        figures.append(Figure("Arrived", f"{told.arrived:,}", "in 24 hours"))
+    if told.last_hour is not None:
+        figures.append(
+            Figure(
+                "Last record", show.when(told.last_hour)[11:], f"or later, on {show.when(told.last_hour)[:10]} (UTC)"
+            )
+        )
+    if told.cost_per_month:
+        figures.append(
+            Figure("Cost", f"{told.cost_per_month:.2f}", f"{site().gate.directory.costs.currency} a month, estimated")
+        )
+    return [Figures(figures), show.lag(told.lag), show.lineage(told.lineage)]
 
 
 @portal.get("/requests")

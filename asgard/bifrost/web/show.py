@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import url_for
 
-from asgard.bifrost.catalog import Entry, TeamUsage
+from asgard.bifrost.catalog import Edge, Entry, TeamUsage
 from asgard.bifrost.desired import GrantRow, UserRow
 from asgard.bifrost.notices import Notice
 from asgard.bifrost.policy.judge import Judgement
@@ -83,6 +85,36 @@ def users(found: Iterable[tuple[str, UserRow]]) -> Table:
     ]
     columns = [Column("user"), Column("team"), Column("Kafka users"), Column("environment")]
     return Table("Users", columns, rows, empty="No users yet.")
+
+
+def lag(groups: Mapping[str, int]) -> Table:
+    """How far each consumer group is behind."""
+    rows: list[list[str | Cell]] = [[group, f"{n:,}"] for group, n in sorted(groups.items())]
+    return Table("Lag", [Column("group"), Column("records behind", number=True)], rows, empty="No group reads it.")
+
+
+def lineage(edges: Iterable[Edge]) -> Table:
+    """Where data may come from and go to."""
+    rows: list[list[str | Cell]] = [[e.source or "", e.user, e.team or "nobody", e.target or ""] for e in edges]
+    note = "Permissions say what can flow, not what does."
+    columns = [Column(n) for n in ("from topic", "user", "team", "to topic")]
+    return Table("Where data may go", columns, rows, note=note, empty="Nobody carries data from or to it.")
+
+
+def records(sample: models.SampleAnswer) -> Table:
+    """A few records of a topic."""
+    rows: list[list[str | Cell]] = [
+        [str(r["timestamp"]), f"{r['partition']}@{r['offset']}", _short(r["key"]), _short(r["value"])]
+        for r in sample.records
+    ]
+    note = "Personal data is masked." if sample.masked else ""
+    columns = [Column(n) for n in ("time (UTC)", "partition@offset", "key", "value")]
+    return Table("The newest records", columns, rows, note=note, empty="It holds no records.")
+
+
+def _short(value: Any, most: int = 400) -> str:
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[:most]} …"
 
 
 def grants(found: Iterable[tuple[str, GrantRow]], caption: str = "Access") -> Table:

@@ -12,6 +12,7 @@ from flask import current_app
 
 from asgard.bifrost import read
 from asgard.bifrost.ask import Ask
+from asgard.bifrost.catalog import Edge
 from asgard.bifrost.desired import GrantRow
 from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.teams import Actor
@@ -34,11 +35,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What the cluster tells of a topic: records and bytes it holds, the lag of each group. `problem`: it did not answer."""
+    """What the cluster and Heimdall's store tell of a topic: records and bytes it holds, the lag of each group, how many records came in
+    the last 24 hours, when the hour of the last one began, where data may flow, what a month of it costs. `problem`: it did not answer.
+    """
 
     records: int | None = None
     size_bytes: int | None = None
     lag: dict[str, int] = field(default_factory=dict)
+    arrived: int | None = None
+    last_hour: float | None = None
+    lineage: tuple[Edge, ...] = ()
+    cost_per_month: float = 0.0
     problem: str | None = None
 
 
@@ -75,6 +82,9 @@ class Work(Protocol):
 
     def rotate(self, gate: Bifrost, who: Actor, environment: str | None, user: str) -> tuple[str, float]:
         """New credentials beside the old ones: the new principal, and until when the old one goes on."""
+
+    def sample(self, gate: Bifrost, who: Actor, topic: str, environment: str) -> Any:
+        """A few records of a topic: what `models.SampleAnswer` has."""
 
     def traffic(self, gate: Bifrost, who: Actor, topic: str, environment: str) -> Traffic:
         """What the cluster tells of a topic."""

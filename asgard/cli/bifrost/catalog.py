@@ -177,6 +177,27 @@ def topic(
         console.emit(live, Table(["", e.name], facts))
 
 
+@command(app, example="asgard bifrost sample orders.created --last 3")
+def sample(
+    name: Annotated[str, typer.Argument(metavar="TOPIC", help="Its name.")],
+    last: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many of the newest.")] = None,
+    environment: Where = None,
+    config: Config = None,
+) -> None:
+    """Show a few records of a topic, masked, to those whom `samples:` in bifrost.yaml allows it."""
+    import json
+
+    from asgard.compose import bifrost_samples
+
+    with session(config) as (gate, who):
+        found = bifrost_samples.sample(gate, who, name, environment, last)
+        rows = [
+            [r["timestamp"], f"{r['partition']}@{r['offset']}", r["key"], json.dumps(r["value"], ensure_ascii=False)]
+            for r in found.records
+        ]
+        console.emit(found, Table(["time (UTC)", "partition@offset", "key", "value"], rows))
+
+
 @command(app, example="asgard bifrost usage --team orders")
 def usage(team: Team = None, config: Config = None) -> None:
     """Show what a team uses of its budget, and what it asked for."""

@@ -82,9 +82,11 @@ def send(wanted: Ask, how: Sending, question: str | None = None) -> int:
 
 def confirm(losses: Iterable[str], question: str | None = None) -> None:
     """Ask whether these records may go. Raises what `console.ask` does where the answer is no."""
-    told = "; ".join([*losses, *([question] if question else [])])
+    told = [*losses, *([question] if question else [])]
+    for line in told:
+        console.say(line)
     if told:
-        console.ask(f"{told}. Ask for that?")
+        console.ask("Ask for that?")
 
 
 def _send_to(remote: Remote, wanted: Ask, how: Sending, question: str | None) -> int:

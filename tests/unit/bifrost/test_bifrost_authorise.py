@@ -31,6 +31,7 @@ TABLE = {
     "grant.extend":       ("yyyn", "--yn"),
     "grant.withdraw":     ("yyyn", "--yn"),
     "topic.view":         ("yyyy", "--yy"),
+    "topic.sample":       ("yynn", "--nn"),
     "topic.claim":        ("nnyn", "--y-"),
     "usage.view":         ("yyyy", "--yy"),
     "catalog.view":       ("yyyy", "yyyy"),
