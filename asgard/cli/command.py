@@ -61,7 +61,9 @@ def command(
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(function, eval_str=True)
-        shared = {p.name: p.annotation for p in signature.parameters.values() if dataclasses.is_dataclass(p.annotation)}
+        shared: dict[str, Any] = {
+            p.name: p.annotation for p in signature.parameters.values() if dataclasses.is_dataclass(p.annotation)
+        }
 
         @functools.wraps(function)
         def call(**given: Any) -> Any:

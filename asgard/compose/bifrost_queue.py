@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from asgard.odin.lifecycle.apply import Outcome
 
 
+MOST_LINES = 20
+"""Of what a run changes, so many lines are shown."""
+
+
 @dataclass
 class Applied:
     """What a run of the queue did. `ups`: how often Odin was called; `drift`: what it put back."""
@@ -234,6 +238,7 @@ def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applie
             _look_at_drift(outcome, applied, mend=mend)
         if not outcome.result.ok:
             raise _of(outcome)
+        _show_plan(outcome)
 
     applied.ups += 1
     events.step(f"odin up {spec.name} for {len(batch)} requests")
@@ -243,6 +248,17 @@ def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applie
         raise Unreachable("it was interrupted")
     if not outcome.result.ok:
         raise _of(outcome)
+
+
+def _show_plan(outcome: Outcome) -> None:
+    """What Odin is about to change, a line each, for who asked."""
+    from asgard.odin.lifecycle import display
+
+    lines = [line for step in display.changes(outcome.result) for line in display.block(step)]
+    for line in lines[:MOST_LINES]:
+        events.note(line)
+    if len(lines) > MOST_LINES:
+        events.note(f"  … and {len(lines) - MOST_LINES} more lines")
 
 
 def _of(outcome: Outcome) -> AsgardError:

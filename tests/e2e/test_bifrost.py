@@ -61,6 +61,8 @@ def test_credentials_are_handed_over_once_and_only_to_the_team(ready):
     foreign, missing = (world.run("grace", "credentials", name, "--show", code=2) for name in (user, "nobody"))
     assert foreign.err.replace(user, "nobody") == missing.err
     secret = orders.for_librdkafka()["sasl.password"]
+    history = subprocess.run(["git", "log", "-p", "--all"], cwd=world.folder, capture_output=True, check=True).stdout
+    assert b"orders.created" in history and secret.encode() not in history
     found = [p for p in world.folder.rglob("*") if p.is_file() and secret.encode() in p.read_bytes()]
     assert found == [], "the password is nowhere in the clear: store, journal, state, managed file, git"
 

@@ -61,6 +61,7 @@ def send(wanted: Ask, how: Sending, question: str | None = None) -> int:
     """Send a request; the exit code says what came of it. `question` is asked in any case, as is what it would delete."""
     if how.portal is not None:
         return _send_to(Remote(how.portal), wanted, how, question)
+    from asgard.bifrost.estimate import cost
     from asgard.compose import bifrost
 
     with session(how.config) as (gate, who):
@@ -72,6 +73,9 @@ def send(wanted: Ask, how: Sending, question: str | None = None) -> int:
         request = sent.request
         if sent.judgement is not None:
             console.say(f"{request.id}: {sent.judgement.sentence}")
+            prices = gate.directory.costs
+            for line in _estimate(sent.judgement.usage.storage, cost(sent.judgement.usage, prices), prices.currency):
+                console.say(line)
         if request.state == "pending":
             for line in bifrost.preview(gate, who, wanted).changes:
                 console.say(line)
@@ -140,16 +144,11 @@ def _code(state: str) -> int:
 
 
 def _show_preview(preview: Preview) -> int:
-    from asgard.core.units import format_size
-
     judged = preview.judgement
     lines = [judged.sentence, *preview.changes]
     if preview.impossible:
         lines.append(f"it can't be made as requested: {preview.impossible}")
-    if preview.storage_bytes or preview.cost_per_month:
-        lines.append(
-            f"estimated: {format_size(preview.storage_bytes)}, {preview.cost_per_month:.2f} {preview.currency} a month"
-        )
+    lines += _estimate(preview.storage_bytes, preview.cost_per_month, preview.currency)
     document = {
         "policy": judged.document(),
         "changes": preview.changes,
@@ -163,10 +162,19 @@ def _show_preview(preview: Preview) -> int:
     return ExitCode.REFUSED if judged.outcome == "deny" else ExitCode.OK
 
 
+def _estimate(storage_bytes: int, cost_per_month: float, currency: str) -> list[str]:
+    from asgard.core.units import format_size
+
+    if not storage_bytes and not cost_per_month:
+        return []
+    return [f"estimated: {format_size(storage_bytes)}, {cost_per_month:.2f} {currency} a month"]
+
+
 def _show_remote_preview(told: dict[str, Any]) -> int:
     said = told["policy"]
     lines = [f"{said['outcome']} by rule {said['rule']}: {said['because']}", *(told["changes"] or ())]
     lines += [loss["sentence"] for loss in told["losses"]]
+    lines += _estimate(told["storage_bytes"], told["cost_per_month"], told["currency"])
     if told["impossible"]:
         lines.append(f"it can't be made as requested: {told['impossible']}")
     console.emit(told, text="\n".join(lines + _nearest_lines(said)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,27 @@ def test_every_action_is_answered_alike(
             seen.append((action, team, wanted, api, page, said_there))
     wrong = [s for s in seen if len(set(s[2:])) > 1]
     assert wrong == [] and len(seen) == 2 * len(ACTIONS)
+
+
+def test_guesses_of_other_teams_things_are_answered_like_what_is_not_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity, "caller", lambda: identity.Caller("linus", delegated=True))
+    it = world.things("payments")
+    told = []
+    for values in ({}, {"request": replace(it.request, id="r-aaaaaaaaaa"), "grant": replace(it.grant, id="g-aaaaaaaaaa"),
+                        "user": "payments.aaaaa", "token": "k-aaaaaaaaaa", "team": "nowhere"}):  # fmt: skip
+        those = replace(it, **values)
+        words = {those.request.id, those.grant.id, those.user, those.token, those.team}
+        said = {}
+        for action in ("request.view", "request.cancel", "request.retry", "request.decide", "credentials.take",
+                       "credentials.rotate", "grant.extend", "grant.withdraw", "usage.view", "audit.view", "notices.view",
+                       "token.revoke"):  # fmt: skip
+            with pytest.raises(Missing) as caught:
+                command_line.app(typed(action, those), prog_name="asgard", standalone_mode=False)
+            text = f"{caught.value.what} {caught.value.hint}"
+            for word in words:
+                text = text.replace(word, "ID")
+            said[action] = text
+        told.append(said)
+    assert told[0] == told[1]
