@@ -190,7 +190,7 @@ def test_guesses_of_other_teams_things_are_answered_like_what_is_not_there(
             with pytest.raises(Missing) as caught:
                 command_line.app(typed(action, those), prog_name="asgard", standalone_mode=False)
             text = f"{caught.value.what} {caught.value.hint}"
-            for word in words:
+            for word in sorted(words, key=len, reverse=True):
                 text = text.replace(word, "ID")
             said[action] = text
         told.append(said)
