@@ -1,62 +1,13 @@
-"""Ways to hand a password over: sealed for the requester's public key, or as client configuration in the language they use.
-
-Nothing here keeps a secret. A public key is 32 bytes in base64 (X25519); `asgard bifrost keygen` makes a pair, `unseal` opens.
-"""
+"""Client configuration in the language that people use. Nothing here keeps a secret."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 
 from asgard.core.errors import WrongUsage
 from asgard.kafka.connection import Connection, render_properties
 
 LANGUAGES = ("java", "python", "go", "librdkafka", "kcat")
-
-
-def new_pair() -> tuple[str, str]:
-    """A private and a public key, in base64."""
-    from nacl.public import PrivateKey
-
-    key = PrivateKey.generate()
-    return base64.b64encode(bytes(key)).decode(), base64.b64encode(bytes(key.public_key)).decode()
-
-
-def sealed(text: str, public_key: str) -> str:
-    """Text that only the holder of the private key can read, in base64."""
-    from nacl.public import PublicKey, SealedBox
-
-    return base64.b64encode(SealedBox(PublicKey(_key(public_key, "public"))).encrypt(text.encode())).decode()
-
-
-def unsealed(text: str, private_key: str) -> str:
-    """The way back. Raises WrongUsage where the key does not fit."""
-    from nacl.exceptions import CryptoError
-    from nacl.public import PrivateKey, SealedBox
-
-    try:
-        data = base64.b64decode(text.strip(), validate=True)
-        return SealedBox(PrivateKey(_key(private_key, "private"))).decrypt(data).decode()
-    except (CryptoError, binascii.Error, ValueError) as error:
-        raise WrongUsage("this does not open with that private key") from error
-
-
-def _key(text: str, kind: str) -> bytes:
-    try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) != 32:
-        raise WrongUsage(
-            f"that is no {kind} key: allowed are 32 bytes in base64", "`asgard bifrost keygen` makes a pair."
-        )
-    return key
-
-
-def check_public_key(text: str) -> None:
-    """Raise WrongUsage where a text is no public key."""
-    _key(text, "public")
 
 
 def snippet(

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, get_flashed_messages, redirect, request, url_for
 
-from asgard.bifrost import handover
+from asgard.bifrost import age
 from asgard.bifrost.ask import Ask
 from asgard.bifrost.desired import GrantRow
 from asgard.bifrost.gate import Bifrost
@@ -95,12 +95,12 @@ class Work:
     ) -> Iterator[Handed]:
         """Credentials of a user, once."""
         if key is not None:
-            handover.check_public_key(key)
+            age.check_public_key(key)
         how: bifrost_credentials.How = "sealed" if key else "shown"
         with bifrost_credentials.handing_over(gate, who, environment, user, how) as secret:
             servers = secret.connection.bootstrap_servers
             text = f"bootstrap.servers={servers}\n{render_properties(secret.connection.properties)}"
-            yield Handed(secret.principal, handover.sealed(text, key) if key else text)
+            yield Handed(secret.principal, age.sealed(text, key) if key else text)
 
     def rotate(self, gate: Bifrost, who: Actor, environment: str | None, user: str) -> tuple[str, float]:
         """New credentials beside the old ones."""

@@ -46,7 +46,7 @@ class ClaimBody(PlaceBody):
 
 
 class CredentialsBody(PlaceBody):
-    """With a public key (X25519, base64) they come sealed for it."""
+    """With a public key of age (age1…) they come sealed for it."""
 
     key: Annotated[str | None, Field(max_length=100)] = None
 

@@ -26,13 +26,13 @@ def credentials(
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print them on stdout, once.")] = False,
     seal: Annotated[
-        str | None, typer.Option("--seal", metavar="KEY", help="Encrypt them for this public key (X25519, base64).")
+        str | None, typer.Option("--seal", metavar="KEY", help="Encrypt them for this public key of age (age1…).")
     ] = None,
     environment: Where = None,
     config: Config = None,
 ) -> None:
     """Take the credentials of a user of your team, once: into a file, on the screen, or encrypted. Without an option: show if they were taken."""
-    from asgard.bifrost import handover
+    from asgard.bifrost import age
     from asgard.compose import bifrost_credentials
     from asgard.core import paths
     from asgard.kafka.connection import render_properties
@@ -44,7 +44,7 @@ def credentials(
         if not out.absolute().parent.is_dir():
             raise WrongUsage(f"{out}: that folder doesn't exist")
     if seal is not None:
-        handover.check_public_key(seal)
+        age.check_public_key(seal)
     with session(config) as (gate, who):
         if out is None and not show and seal is None:
             known = bifrost_credentials.listed(gate, who, environment, user)
@@ -62,7 +62,7 @@ def credentials(
                     document, text=f"{out}: the client properties of {secret.principal} (only you can read it)"
                 )
             elif seal is not None:
-                box = handover.sealed(text, seal)
+                box = age.sealed(text, seal)
                 console.emit({"principal": secret.principal, "sealed": box}, text=box)
             else:
                 console.emit({"principal": secret.principal, "properties": text}, text=text.rstrip())
@@ -73,11 +73,11 @@ def keygen(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Write the private key to this file (mode 0600).")],
 ) -> None:
     """Make a key pair of your own for `credentials --seal`; the public key is shown."""
-    from asgard.bifrost import handover
+    from asgard.bifrost import age
     from asgard.core import paths
 
     refuse_files_through_sudo("your own user", "Run it without sudo.")
-    private, public = handover.new_pair()
+    private, public = age.new_pair()
     paths.write_atomic(out, private + "\n")
     console.emit({"private_key_file": out, "public_key": public}, text=public)
 
@@ -87,14 +87,14 @@ def unseal(key: Annotated[Path, typer.Option("--key", metavar="FILE", help="The 
     """Open what `credentials --seal` encrypted for you; it is read from stdin."""
     import sys
 
-    from asgard.bifrost import handover
+    from asgard.bifrost import age
 
     refuse_files_through_sudo("your own user", "Run it without sudo.")
     try:
         private = key.read_text()
     except OSError as error:
         raise WrongUsage(f"{key}: can't be read: {error.strerror}") from error
-    text = handover.unsealed(sys.stdin.read(), private)
+    text = age.unsealed(sys.stdin.read(), private)
     console.emit({"properties": text}, text=text.rstrip())
 
 

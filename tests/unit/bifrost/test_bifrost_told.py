@@ -1,13 +1,12 @@
 """E-mail through a real server, sealed credentials, Backstage's file, and what grants go through: adopt, extend, a leaver."""
 
-import base64
 import socketserver
 import threading
 
 import pytest
 import yaml
 
-from asgard.bifrost import catalog, grants, handover, notices, service
+from asgard.bifrost import catalog, grants, notices, service
 from asgard.bifrost.catalog import lineage
 from asgard.bifrost.desired import Desired, GrantRow, TopicRow, UserRow
 from asgard.bifrost.gate import opened
@@ -117,22 +116,6 @@ def test_without_a_mail_server_the_reason_is_said(gate):
         notices.deliver(again)
         with again.store.read() as connection:
             assert notices.listed(connection)[0].error == "no mail server is configured (mail:)"
-
-
-def test_sealed_for_one_key_only():
-    private, public = handover.new_pair()
-    box = handover.sealed("sasl.password=geheim\n", public)
-    assert "geheim" not in box and b"geheim" not in base64.b64decode(box)
-    assert handover.sealed("sasl.password=geheim\n", public) != box, "no two are alike"
-    assert handover.unsealed(box + "\n", private) == "sasl.password=geheim\n"
-    other, _ = handover.new_pair()
-    cut = base64.b64encode(base64.b64decode(box)[:-1]).decode()
-    for text, key in ((box, other), (cut, private), ("%%%", private), ("", private)):
-        with pytest.raises(WrongUsage, match="does not open"):
-            handover.unsealed(text, key)
-    for key in ("", "x", base64.b64encode(b"too short").decode()):
-        with pytest.raises(WrongUsage, match="no public key"):
-            handover.check_public_key(key)
 
 
 def test_backstage(gate):
