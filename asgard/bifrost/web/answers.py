@@ -129,8 +129,10 @@ def token_of(t: Token) -> models.TokenAnswer:
     return models.TokenAnswer(**asdict(t))
 
 
-def preview_of(gate: Bifrost, who: Actor, ask: Ask, *, change: bool) -> tuple[models.PreviewAnswer, Judgement]:
-    """What a request would come to. `change`: with Odin's preview, which takes a moment."""
+def preview_of(
+    gate: Bifrost, who: Actor, ask: Ask, *, change: bool, losses: bool = True
+) -> tuple[models.PreviewAnswer, Judgement]:
+    """What a request would come to. `change`: with Odin's preview, `losses`: with the records it deletes; both take a moment."""
     site().work.sync(gate, ask.environment)
     judged = service.weigh(gate, who, ask)
     odin: Change | None = None
@@ -139,7 +141,7 @@ def preview_of(gate: Bifrost, who: Actor, ask: Ask, *, change: bool) -> tuple[mo
     prices = gate.directory.costs
     answer = models.PreviewAnswer(
         policy=policy_of(judged.document()),
-        losses=losses_of(service.losses_of(gate, who, ask)),
+        losses=losses_of(service.losses_of(gate, who, ask)) if losses else [],
         storage_bytes=judged.usage.storage,
         cost_per_month=round(cost(judged.usage, prices), 2),
         currency=prices.currency,

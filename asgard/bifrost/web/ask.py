@@ -73,7 +73,9 @@ def answer(who: Actor, kind: str) -> str:
     """What policy says of the form as it stands: asked for while somebody fills it in."""
     _known(kind)
     try:
-        said, judged = answers.preview_of(site().gate, who, _ask_of(kind, request.form.to_dict()), change=False)
+        said, judged = answers.preview_of(
+            site().gate, who, _ask_of(kind, request.form.to_dict()), change=False, losses=False
+        )
     except InvalidFile as error:
         return render_template("bifrost/answer.html", said=None, problems=forms.wrong_fields(error)[1])
     except WrongUsage as error:
