@@ -104,7 +104,12 @@ def lineage(edges: Iterable[Edge]) -> Table:
 def records(sample: models.SampleAnswer) -> Table:
     """A few records of a topic."""
     rows: list[list[str | Cell]] = [
-        [str(r["timestamp"]), f"{r['partition']}@{r['offset']}", _short(r["key"]), _short(r["value"])]
+        [
+            str(r["timestamp"]).replace("T", " ").rstrip("Z"),
+            f"{r['partition']}@{r['offset']}",
+            _short(r["key"]),
+            _short(r["value"]),
+        ]
         for r in sample.records
     ]
     note = "Personal data is masked." if sample.masked else ""
