@@ -96,7 +96,7 @@ def submit(
 
 def losses_of(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
     """The records that a request would delete, by topic, with a `sentence` each, as far as this gate can look."""
-    return [] if gate.losses is None or not ask.may_lose else gate.losses(gate, who, ask)
+    return [] if gate.losses is None else gate.losses(gate, who, ask)
 
 
 def refuse_losses(losses: Sequence[Mapping[str, Any]], *, accepted: bool) -> None:
