@@ -19,6 +19,7 @@ from asgard.cli import main as command_line
 from asgard.core.errors import AsgardError
 from tests.unit.bifrost.portal_world import ROLES, Things, World, portal
 
+COMMANDS = command_line.load("bifrost")
 OWNERS = {"orders": "linus", "payments": "ken"}
 """Whose token it is."""
 
@@ -116,14 +117,14 @@ def typed(action: Action, it: Things) -> list[str]:
         "token.view": ["token", "list"],
         "token.revoke": ["token", "revoke", it.token],
     }
-    return ["bifrost", *table[action], "--json"]
+    return [*table[action], "--json"]
 
 
 def typed_by(action: Action, it: Things, capsys: pytest.CaptureFixture[str]) -> str:
     """What the command line says: yes, no, hidden, or that it is not shown."""
     capsys.readouterr()
     try:
-        command_line.app(typed(action, it), prog_name="asgard", standalone_mode=False)
+        COMMANDS.main(typed(action, it), standalone_mode=False)
     except Missing:
         return "hidden"
     except Denied:
@@ -188,7 +189,7 @@ def test_guesses_of_other_teams_things_are_answered_like_what_is_not_there(
                        "credentials.rotate", "grant.extend", "grant.withdraw", "usage.view", "audit.view", "notices.view",
                        "token.revoke"):  # fmt: skip
             with pytest.raises(Missing) as caught:
-                command_line.app(typed(action, those), prog_name="asgard", standalone_mode=False)
+                COMMANDS.main(typed(action, those), standalone_mode=False)
             text = f"{caught.value.what} {caught.value.hint}"
             for word in sorted(words, key=len, reverse=True):
                 text = text.replace(word, "ID")
