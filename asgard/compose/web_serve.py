@@ -9,12 +9,13 @@ from types import FrameType
 from typing import Any
 
 from asgard.bifrost.gate import Bifrost
-from asgard.bifrost.web.site import EXTENSION, STREAMS, Proxy
+from asgard.bifrost.web import streams
+from asgard.bifrost.web.site import EXTENSION, Proxy
 from asgard.compose.web import Work, check_address, create_app
 from asgard.core import events
 from asgard.core.errors import Failed, Interrupted
 
-THREADS = 8 + STREAMS
+THREADS = 8 + streams.MOST
 
 
 def serve(
@@ -45,16 +46,18 @@ def serve(
     told: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        told.append(number)
+        app.extensions[EXTENSION].streams.end()  # the server waits for its threads
+        if number == signal.SIGTERM:
+            told.append(number)
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
     events.note(f"the portal is at {url or f'http://{host}:{at}'}/ (Ctrl-C ends it)")
     try:
         server.run()  # it returns when it is interrupted
     finally:
-        app.extensions[EXTENSION].streams.end()
         server.close()
         work.stop()
     if not told:  # Ctrl-C; a service manager's SIGTERM is a normal end

@@ -21,8 +21,6 @@ from asgard.core import events
 from asgard.core.errors import InvalidFile
 
 EXTENSION = "asgard-bifrost"
-STREAMS = 8
-"""Pages that are told of news at a time; more than these ask for them."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ class Site:
         self.work = work
         self.proxy = proxy
         self.oidc = oidc
-        self.streams = Streams(STREAMS)
+        self.streams = Streams()
         self._gate = gate
         self._stamp = _stamp(gate.directory.file)
         self._lock = threading.Lock()

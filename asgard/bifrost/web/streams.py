@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+MOST = 8
+"""Streams of a portal; more pages than these ask for news."""
 LASTS_S = 55.0
 LOOK_EVERY_S = 0.25
 BEAT_S = 10.0
@@ -19,7 +21,7 @@ BEAT_S = 10.0
 class Streams:
     """The streams of one server: at most so many at a time. Safe to use from several threads."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int = MOST) -> None:
         self._free = threading.Semaphore(most)
         self._over = threading.Event()
 

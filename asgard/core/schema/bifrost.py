@@ -110,6 +110,19 @@ class EnvironmentEntry(Model):
     confirm: OptionalText = Field(default=None, description="the protected context that Bifrost may change")
 
 
+class SamplesSection(Model):
+    """Who may look at a few of a topic's records. Without this section nobody may, through Bifrost."""
+
+    to: Literal["own", "readers"] = Field(
+        default="own", description="own: the topic's team; readers: also teams whose users may read it"
+    )
+    masks: OptionalText = Field(
+        default=None, description="path of a masks file; without it topics with a tag of `sensitive` are not shown"
+    )
+    sensitive: Texts = Field(default_factory=lambda: ["pii"], description="tags of topics with personal data")
+    last: int = Field(default=5, ge=1, le=50, description="how many records")
+
+
 class CostSection(Model):
     """What an estimate is priced with."""
 
@@ -123,19 +136,6 @@ class DormantSection(Model):
 
     after: Seconds = Field(default=90 * 86400.0, description="no group of the user committed anything for so long")
     notice: Seconds = Field(default=14 * 86400.0, description="how long before it goes the team is told")
-
-
-class SamplesSection(Model):
-    """Who may look at a few of a topic's records. Without this section nobody may, through Bifrost."""
-
-    to: Literal["own", "readers"] = Field(
-        default="own", description="own: the topic's team; readers: also teams whose users may read it"
-    )
-    masks: OptionalText = Field(
-        default=None, description="path of a masks file; without it topics with a tag of `sensitive` are not shown"
-    )
-    sensitive: Texts = Field(default_factory=lambda: ["pii"], description="tags of topics with personal data")
-    last: int = Field(default=5, ge=1, le=50, description="how many records")
 
 
 class MailSection(Model):
@@ -171,13 +171,13 @@ class BifrostFile(Model):
     )
     catalog: Literal["open", "own"] = Field(default="open", description="open: every member finds every topic")
     costs: Annotated[CostSection, EmptyMapping] = Field(default_factory=CostSection)
+    samples: Annotated[SamplesSection | None, Given] = Field(
+        default=None, description="show records in the catalogue; without it none are shown"
+    )
     mail: Annotated[MailSection | None, Given] = None
     openid: Annotated[OpenIdSection | None, Given] = None
     dormant: Annotated[DormantSection | None, Given] = Field(
         default=None, description="withdraw access that nobody uses; without it nothing goes by itself"
-    )
-    samples: Annotated[SamplesSection | None, Given] = Field(
-        default=None, description="show records in the catalogue; without it none are shown"
     )
     pending: Seconds = Field(default=14 * 86400.0, description="a request that nobody decides expires after this")
     overlap: Seconds = Field(default=86400.0, description="how long old credentials go on after `bifrost rotate`")

@@ -12,8 +12,8 @@ import pytest
 from asgard.bifrost import service
 from asgard.bifrost.store import requests as stored
 from asgard.bifrost.web import streams
-from asgard.bifrost.web.site import EXTENSION, STREAMS
-from asgard.bifrost.web.streams import Streams
+from asgard.bifrost.web.site import EXTENSION
+from asgard.bifrost.web.streams import MOST, Streams
 from tests.harness.chromium import browser, opened
 from tests.unit.bifrost.portal_world import World, portal
 from tests.unit.bifrost.test_bifrost_openapi import running
@@ -58,7 +58,7 @@ def test_a_stream_is_for_those_who_may_see_the_request_and_few_at_a_time(world: 
     client, _ = world.logged_in("linus")
     stranger, _ = world.logged_in("grace")
     assert stream(stranger, it.request.id).status_code == 404
-    open_ones = [stream(client, it.request.id) for _ in range(STREAMS)]
+    open_ones = [stream(client, it.request.id) for _ in range(MOST)]
     assert {a.status_code for a in open_ones} == {200} and open_ones[0].mimetype == "text/event-stream"
     assert stream(client, it.request.id).status_code == 503
     lines = iter(open_ones[0].response)
@@ -77,7 +77,7 @@ def test_a_page_changes_when_its_request_moves(world: World, free: bool) -> None
     it = world.things("orders")
     held = world.app.extensions[EXTENSION].streams
     if not free:
-        assert all(held.take() for _ in range(STREAMS))
+        assert all(held.take() for _ in range(MOST))
     edgar = world.gate.directory.actor("edgar")
     with running(world) as url, browser() as chromium, opened(chromium, url + "/login") as seen:
         page, asked = seen.page, []
