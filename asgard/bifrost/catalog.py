@@ -118,7 +118,7 @@ def _users_of(
     held: list[tuple[str, GrantRow]], topic: str
 ) -> tuple[list[tuple[str, str | None]], list[tuple[str, str | None]]]:
     def using(field: str) -> list[tuple[str, str | None]]:
-        return [(g.user, g.team) for _, g in held if g.field == field and covers(g.name, topic)]
+        return [(g.user, g.team) for _, g in held if g.field == field and _covers(g.name, topic)]
 
     return using("consume"), using("produce")
 
@@ -136,17 +136,16 @@ def lineage(held: list[GrantRow], topic: str) -> tuple[Edge, ...]:
             (reads if grant.field == "consume" else writes).setdefault(grant.user, []).append(grant.name)
     found: list[Edge] = []
     for user in sorted(teams):
-        if any(covers(name, topic) for name in writes.get(user, ())):
-            sources: list[str | None] = [name for name in reads.get(user, ()) if not covers(name, topic)]
+        if any(_covers(name, topic) for name in writes.get(user, ())):
+            sources: list[str | None] = [name for name in reads.get(user, ()) if not _covers(name, topic)]
             found += [Edge(name, user, teams[user], topic) for name in (sources or [None])]
-        if any(covers(name, topic) for name in reads.get(user, ())):
-            targets: list[str | None] = [name for name in writes.get(user, ()) if not covers(name, topic)]
+        if any(_covers(name, topic) for name in reads.get(user, ())):
+            targets: list[str | None] = [name for name in writes.get(user, ()) if not _covers(name, topic)]
             found += [Edge(topic, user, teams[user], name) for name in (targets or [None])]
     return tuple(found)
 
 
-def covers(name: str, topic: str) -> bool:
-    """Whether the name of a grant, perhaps a prefix, covers a topic."""
+def _covers(name: str, topic: str) -> bool:
     return name == topic or (name[-1:] in ".-_*" and topic.startswith(name.removesuffix("*")))
 
 

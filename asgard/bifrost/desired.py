@@ -89,6 +89,10 @@ class GrantRow:
         """What it is about."""
         return (self.user, self.field, self.name)
 
+    def covers(self, name: str) -> bool:
+        """Whether it is about that topic, or group, by its name or by a prefix."""
+        return name == self.name or (self.name[-1:] in ".-_*" and name.startswith(self.name.removesuffix("*")))
+
 
 Row = TopicRow | UserRow | GrantRow
 Undo = tuple[str, str | GrantKey, Row | None]

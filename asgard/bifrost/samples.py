@@ -22,7 +22,7 @@ def what_of(gate: Bifrost, environment: str, name: str) -> What:
         raise Missing(f"there is no topic {name} in {environment}")
     rule = gate.directory.samples
     reads = rule is not None and rule.to == "readers"
-    readers = {g.team for _, g in held if reads and g.field == "consume" and g.team and catalog.covers(g.name, name)}
+    readers = {g.team for _, g in held if reads and g.field == "consume" and g.team and g.covers(name)}
     return What(found[0][1].team, readers=tuple(sorted(readers)))
 
 
