@@ -278,3 +278,35 @@ def _entry(environment: str, row: TopicRow) -> Entry:
         row.retention_ms,
         row.origin,
     )
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a person sees of a cluster's traffic: topics of their teams and those shared with them, and their teams' groups."""
+
+    topics: frozenset[str]
+    shared: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    def topic(self, name: str) -> bool:
+        """Whether this topic's traffic is theirs to see."""
+        return name in self.topics or any(_covers(shared, name) for shared in self.shared)
+
+    def group(self, name: str) -> bool:
+        """Whether this consumer group is one of theirs."""
+        return any(_covers(group, name) for group in self.groups)
+
+
+def sight(gate: Bifrost, who: Actor, environment: str) -> Sight | None:
+    """What this person sees of an environment's traffic; None: all of it. Authorisation decides, as for the pages of single topics."""
+    if authorise(who, "topic.view", What()).allowed:
+        return None
+    own = [team for team, _ in who.teams if authorise(who, "topic.view", What(team)).allowed]
+    with gate.store.read() as connection:
+        topics = rows.topics(connection, environment, teams=own)
+        held = rows.placed_grants(connection, environment=environment, where=[_g.team.in_(own)])
+    return Sight(
+        frozenset(topic.name for _, topic in topics),
+        tuple(dict.fromkeys(g.name for _, g in held if g.field != "groups")),
+        tuple(dict.fromkeys(g.name for _, g in held if g.field == "groups")),
+    )

@@ -57,7 +57,7 @@ def happened(journal: Database, since: float, until: float | None = None) -> lis
 class Watch:
     """A cluster that is watched: each `look` takes its picture, keeps the sample, judges the alerts and sends what is due.
 
-    Used by one thread at a time; `picture` may be read by others.
+    Used by one thread at a time; `picture` may be read by others. `judges`: false for those who only look on.
     """
 
     target: Target
@@ -70,6 +70,7 @@ class Watch:
     picture: Picture | None = None
     problem: str = ""
     evaluation: Evaluation | None = None
+    judges: bool = True
 
     def look(self) -> Picture:
         """One round. Raises Unreachable, NotAuthorised."""
@@ -79,7 +80,8 @@ class Watch:
         taken = pictures.take(
             self.control, self.store, cluster=self.target.name, thresholds=self.settings.thresholds, window=window
         )
-        self.judge(taken)
+        if self.judges:
+            self.judge(taken)
         self.picture, self.problem = taken, ""
         return taken
 
@@ -124,7 +126,7 @@ class Watch:
 
 
 @contextmanager
-def watching(target: Target, settings: Settings) -> Iterator[Watch]:
+def watching(target: Target, settings: Settings, *, judges: bool = True) -> Iterator[Watch]:
     """A watch with everything open that it needs."""
     from asgard.heimdall.alerts.tables import open_alerts
     from asgard.heimdall.store.tables import open_store
@@ -136,7 +138,7 @@ def watching(target: Target, settings: Settings) -> Iterator[Watch]:
         open_alerts() as alerts,
         open_journal() as journal,
     ):
-        watch = Watch(target, settings, control, store, alerts, journal)
+        watch = Watch(target, settings, control, store, alerts, journal, judges=judges)
         try:
             yield watch
         finally:
@@ -161,5 +163,8 @@ def keep_looking(watch: Watch, every_s: float, stop: threading.Event) -> None:
             if watch.problem != error.what:
                 news.warn(error.what)
             watch.problem = error.what
+        except Exception as error:  # a defect: pages must not go on as if they were fresh
+            watch.problem = f"nothing is looked at any more: {type(error).__name__}: {error}"
+            raise
         rounds += 1
         stop.wait(max(every_s - (time.monotonic() - began), 0.1))

@@ -125,7 +125,9 @@ class Work:
 
     def start(self, site: Site) -> None:
         """Begin with the thread that carries out what is approved, and does every minute what time brings."""
-        self._thread = threading.Thread(target=self._run, args=(site,), name="bifrost-queue", daemon=True)
+        self._thread = threading.Thread(
+            target=events.carried(self._run), args=(site,), name="bifrost-queue", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -144,7 +146,7 @@ class Work:
             try:
                 with self._odin:
                     self._queue(site.gate) if wanted else bifrost_tick.tick(site.gate)
-            except Exception as error:  # the thread goes on, whatever one run met
+            except Exception as error:  # a defect must not end the thread: requests would wait, and no page say why
                 events.warn(f"the queue: {getattr(error, 'what', None) or f'{type(error).__name__}: {error}'}")
 
     def _queue(self, gate: Bifrost) -> None:
@@ -243,7 +245,13 @@ def _frame(links: Sequence[Link]) -> dict[str, Any]:
     if person is not None or request.endpoint == "login.login":
         said: Any = get_flashed_messages(with_categories=True)
         notices = [Notice(text, tone) for tone, text in said]
-    return {"product": "Bifrost", "who": person.name if person else None, "nav": nav, "notices": notices}
+    return {
+        "product": "Bifrost",
+        "layout": "bifrost/layout.html",
+        "who": person.name if person else None,
+        "nav": nav,
+        "notices": notices,
+    }
 
 
 def secret_key() -> bytes:

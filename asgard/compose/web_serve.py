@@ -11,6 +11,7 @@ from typing import Any
 from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.web import streams
 from asgard.bifrost.web.site import EXTENSION, Proxy
+from asgard.compose import web_heimdall
 from asgard.compose.web import Work, check_address, create_app
 from asgard.core import events
 from asgard.core.errors import Failed, Interrupted
@@ -33,7 +34,9 @@ def serve(
     check_address(host, url)
     proxy = Proxy(proxies, header or "") if proxies else None
     work = Work()
-    app = create_app(gate, work, url=url or f"http://{host}:{port}", proxy=proxy)
+    lookouts = [web_heimdall.Lookout(gate, environment) for environment in gate.directory.environments]
+    blueprints, links = web_heimdall.beside(lookouts)
+    app = create_app(gate, work, url=url or f"http://{host}:{port}", proxy=proxy, beside=blueprints, links=links)
     logging.getLogger("waitress").setLevel(logging.ERROR)
     try:
         # Headers of a proxy are judged by the application, which knows whose they may be.
@@ -55,10 +58,14 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
     events.note(f"the portal is at {url or f'http://{host}:{at}'}/ (Ctrl-C ends it)")
+    for lookout in lookouts:
+        lookout.start()
     try:
         server.run()  # it returns when it is interrupted
     finally:
         server.close()
+        for lookout in lookouts:
+            lookout.stop()
         work.stop()
     if not told:  # Ctrl-C; a service manager's SIGTERM is a normal end
         raise Interrupted("the portal was stopped")

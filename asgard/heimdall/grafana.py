@@ -35,6 +35,7 @@ def dashboard() -> dict[str, Any]:
         "schemaVersion": 39,
         "refresh": "30s",
         "time": {"from": "now-6h", "to": "now"},
+        "annotations": {"list": [_marks("fault", "red"), _marks("healing", "green"), _marks("drill", "blue")]},
         "templating": {
             "list": [
                 {"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Prometheus"},
@@ -110,6 +111,14 @@ def _regex(pattern: str) -> str:
     import re
 
     return "".join(".*" if c == "*" else "." if c == "?" else re.escape(c).replace("\\", "\\\\") for c in pattern)
+
+
+def _marks(kind: str, color: str) -> dict[str, Any]:
+    """Marks on every chart while there is one of that kind."""
+    return {
+        "name": f"{kind.capitalize()}s", "enable": True, "iconColor": color, "datasource": _DATASOURCE,
+        "expr": f'asgard_happening{{job=~"$job", kind="{kind}"}} > 0', "step": "30s", "titleFormat": kind.capitalize(),
+    }  # fmt: skip
 
 
 def _variable(name: str, query: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asgard.heimdall.alerts.model import State
+from asgard.heimdall.incidents import Happening, Kind
 from asgard.heimdall.lag.model import STATUSES, Sample
 from asgard.heimdall.owners import Owners
 from asgard.heimdall.picture import Picture
@@ -37,14 +38,18 @@ class Family:
     count: int
 
 
+LASTING: tuple[Kind, ...] = ("fault", "healing", "drill")
+
+
 def text(
-    picture: Picture, owners: Owners, raised: Sequence[State], *, max_series: int, partitions: bool = True
-) -> bytes:
-    """The exposition."""
+    picture: Picture, owners: Owners, raised: Sequence[State], happened: Sequence[Happening] = (), *, max_series: int,
+    partitions: bool = True,
+) -> bytes:  # fmt: skip
+    """The exposition. `happened` is what lies in the time since the last scrape, about."""
     from prometheus_client import generate_latest
     from prometheus_client.registry import Collector, CollectorRegistry
 
-    found = bounded(families(picture, owners, raised, partitions), max_series)
+    found = bounded(families(picture, owners, raised, happened, partitions), max_series)
 
     class Once(Collector):
         def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -78,9 +83,15 @@ def bounded(given: Iterable[Family], most: int) -> list[GaugeMetricFamily]:
     return [*out, said]
 
 
-def families(picture: Picture, owners: Owners, raised: Sequence[State], partitions: bool) -> Iterator[Family]:
+def families(
+    picture: Picture, owners: Owners, raised: Sequence[State], happened: Sequence[Happening], partitions: bool
+) -> Iterator[Family]:
     """All of them, the important ones first."""
     yield from _cluster(picture, raised)
+    yield _family(
+        "asgard_happening", "Faults, healings and drills that are under way, or were within the last minute.", ("kind",),
+        [((kind,), float(sum(h.kind == kind for h in happened))) for kind in LASTING],
+    )  # fmt: skip
     yield from _groups(picture, owners)
     yield from _topics(picture)
     sample = picture.window[-1] if picture.window else None

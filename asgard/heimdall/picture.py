@@ -71,6 +71,8 @@ class Picture:
     problems: Mapping[str, str] = field(default_factory=dict)
     window: tuple[Sample, ...] = field(default=(), repr=False)
     seconds: float = 0.0
+    part: bool = False
+    """Only what one team may see: without brokers."""
 
     @property
     def behind(self) -> list[GroupLag]:

@@ -35,6 +35,7 @@ from asgard.heimdall.store.read import GroupPoint, TopicPoint
 
 ROWS = 5000
 """Rows of a table, at most; a search shows the rest."""
+MOVES = 200
 SEVERITIES: dict[str, Tone] = {"critical": "bad", "warning": "warn", "info": "info"}
 UTC_ZONE = ZoneInfo("UTC")
 
@@ -67,23 +68,25 @@ def overview(
     down = [b for b in picture.brokers if b.broker.state != "up"]
     behind = picture.behind
     parts: list[Part] = [_verdict(picture, raised, len(down), behind)]
-    parts.append(
-        Figures(
-            [
-                Figure("Brokers", f"{len(picture.brokers) - len(down)} of {len(picture.brokers)}", "are up", "bad" if down else "good"),
-                Figure("Topics", words.count(len(picture.topics)), words.many(len(picture.snapshot.partitions), "partition")),
-                Figure("Records", f"{words.count(picture.rate_per_s)}/s" if picture.rate_per_s is not None else "-", "arrive now"),
-                Figure("Groups behind", words.count(len(behind)), f"of {words.many(len(picture.groups), 'group')}", "warn" if behind else "good"),
-                Figure("Under-replicated", words.count(picture.under_replicated), f"partitions, {picture.offline} without a leader", "bad" if picture.under_replicated else "good"),
-                Figure("Alerts", words.count(len(raised)), "are raised", "warn" if raised else "good"),
-            ]
-        )
-    )  # fmt: skip
+    figures = [
+        Figure("Brokers", f"{len(picture.brokers) - len(down)} of {len(picture.brokers)}", "are up", "bad" if down else "good"),
+        Figure("Topics", words.count(len(picture.topics)), words.many(len(picture.snapshot.partitions), "partition")),
+        Figure("Records", f"{words.count(picture.rate_per_s)}/s" if picture.rate_per_s is not None else "-", "arrive now"),
+        Figure("Groups behind", words.count(len(behind)), f"of {words.many(len(picture.groups), 'group')}", "warn" if behind else "good"),
+        Figure("Under-replicated", words.count(picture.under_replicated), f"partitions, {picture.offline} without a leader", "bad" if picture.under_replicated else "good"),
+        Figure("Alerts", words.count(len(raised)), "are raised", "warn" if raised else "good"),
+    ]  # fmt: skip
+    parts.append(Figures(figures[1:] if picture.part else figures))
     if raised:
         parts.append(alerts(raised, picture.at, links))
     if behind:
         parts.append(groups_table(behind[:20], owners, links, "Groups behind"))
-    parts.append(Section("Traffic", [rate_chart("Records that arrive", arrived, span, "all topics")]))
+    parts.append(
+        Section(
+            "Traffic",
+            [rate_chart("Records that arrive", arrived, span, "your topics" if picture.part else "all topics")],
+        )
+    )
     if span.happened:
         parts.append(timeline(span.happened[-30:], span.label))
     return parts
@@ -134,20 +137,20 @@ def _about(state: State, links: Links) -> str:
     return links.to("topic", state.labels["topic"]) if "topic" in state.labels else ""
 
 
-def topics(picture: Picture, owners: Owners, links: Links, wanted: str = "") -> list[Part]:
-    """All topics, or those whose name or owner contains every word."""
+def topics(picture: Picture, owners: Owners, links: Links, wanted: str = "", most: int = ROWS) -> list[Part]:
+    """All topics, or those whose name or owner contains every word; `most` rows."""
     found = [t for t in picture.topics.values() if _matches(wanted, t.name, owners.of_topic(t.name))]
     columns = [
         Column("topic", sorted="ascending"), Column("owner"), Column("partitions", number=True), Column("records/s", number=True),
         Column("size", number=True), Column("last record", number=True), Column("groups", number=True),
         Column("worst time lag", number=True), Column("of group"), Column("state"),
     ]  # fmt: skip
-    rows = [_topic_row(t, picture.at, owners, links) for t in found[:ROWS]]
-    return [Table("Topics", columns, rows, _cut(len(found)), "No topic matches.", show_caption=False)]
+    rows = [_topic_row(t, picture.at, owners, links) for t in found[:most]]
+    return [Table("Topics", columns, rows, _cut(len(found), most), "No topic matches.", show_caption=False)]
 
 
-def _cut(found: int) -> str:
-    return f"{ROWS:,} of {found:,} are shown: search for the rest." if found > ROWS else ""
+def _cut(found: int, most: int) -> str:
+    return f"{most:,} of {found:,} are shown: search for the rest." if found > most else ""
 
 
 def _matches(wanted: str, *texts: str) -> bool:
@@ -223,11 +226,13 @@ def topic(
     ]
 
 
-def groups(picture: Picture, owners: Owners, links: Links, wanted: str = "") -> list[Part]:
-    """All groups, the most worrying first."""
+def groups(picture: Picture, owners: Owners, links: Links, wanted: str = "", most: int = ROWS) -> list[Part]:
+    """All groups, or those whose name or owner contains every word, the most worrying first; `most` rows."""
     found = [g for g in by_concern(picture.groups.values()) if _matches(wanted, g.name, owners.of_group(g.name))]
     return [
-        groups_table(found[:ROWS], owners, links, "Groups", "No group matches.", _cut(len(found)), show_caption=False)
+        groups_table(
+            found[:most], owners, links, "Groups", "No group matches.", _cut(len(found), most), show_caption=False
+        )
     ]
 
 
@@ -325,20 +330,24 @@ def brokers(picture: Picture) -> list[Part]:
                 words.sized(free),
             )
         )  # fmt: skip
-    moving = [
-        (Cell(f"{p.topic}-{p.partition}"), ", ".join(map(str, p.adding)) or "-", ", ".join(map(str, p.removing)) or "-", words.sized(p.size_bytes))
-        for p in picture.moving[:200]
-    ]  # fmt: skip
     parts: list[Part] = [Table("Brokers", columns, rows, show_caption=False)]
-    note = f"{len(picture.moving):,} in all." if len(picture.moving) > 200 else ""
-    heads = [Column("partition"), Column("to"), Column("from"), Column("size", number=True)]
-    table = Table("Partitions", heads, moving, note, "Nothing is being moved.", show_caption=False)
-    parts.append(Section("Reassignments under way", [table]))
+    parts.append(Section("Reassignments under way", [reassignments(picture)]))
     quorum = picture.snapshot.quorum
     if quorum is not None:
         voters = ", ".join(f"{v.id} ({v.lag} behind)" if v.lag else str(v.id) for v in quorum.voters)
         parts.append(Facts("Metadata quorum", (("leader", str(quorum.leader)), ("voters", voters))))
     return parts
+
+
+def reassignments(picture: Picture) -> Table:
+    """Partitions that are being moved."""
+    rows = [
+        (Cell(f"{p.topic}-{p.partition}"), ", ".join(map(str, p.adding)) or "-", ", ".join(map(str, p.removing)) or "-", words.sized(p.size_bytes))
+        for p in picture.moving[:MOVES]
+    ]  # fmt: skip
+    note = f"{len(picture.moving):,} in all." if len(picture.moving) > MOVES else ""
+    heads = [Column("partition"), Column("to"), Column("from"), Column("size", number=True)]
+    return Table("Partitions that are being moved", heads, rows, note, "Nothing is being moved.", show_caption=False)
 
 
 def happened(found: Sequence[Happening], raised: Sequence[State], now: float, label: str, links: Links) -> list[Part]:

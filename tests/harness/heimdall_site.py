@@ -73,7 +73,7 @@ class History:
             for at in range(int(since) // step * step, int(until), step)
         ]
 
-    def arrivals(self, since: float, until: float) -> list[TopicPoint]:
+    def arrivals(self, since: float, until: float, topics: Any = None) -> list[TopicPoint]:
         return self._points(since, until)
 
     def topic_series(self, topic: str, since: float, until: float) -> list[TopicPoint]:

@@ -12,7 +12,7 @@ import typer
 from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
-from asgard.core import console, units
+from asgard.core import console, events, units
 from asgard.core.errors import Failed, Refused, WrongUsage
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -65,7 +65,7 @@ def serve(
         except OSError as error:
             raise Failed(f"{host}:{port} can't be bound: {error.strerror}", "Choose another port: --port N.") from error
         looking = threading.Thread(
-            target=heimdall.keep_looking, args=(watch, every_s, stop), name="heimdall", daemon=True
+            target=events.carried(heimdall.keep_looking), args=(watch, every_s, stop), name="heimdall", daemon=True
         )
         looking.start()
         console.say(f"Heimdall serves {chosen.name} at http://{host}:{server.effective_port}/ (Ctrl-C stops it)")

@@ -33,15 +33,15 @@ def deliver(
     known = {r.name: r for r in receivers}
 
     def send(row: Any) -> str | None:
-        body = json.loads(row.body)
         try:
+            body = json.loads(row.body)
             if row.receiver == JOURNAL:
                 record(journal, body)
             elif row.receiver not in known:
                 return "the receiver is gone from heimdall.yaml"
             else:
                 _send(known[row.receiver], body, server)
-        except Exception as error:  # whatever a receiver does, the others are told
+        except Exception as error:  # a defect of ours, too: it is kept with the row, and the other receivers are told
             return _reason(error, known.get(row.receiver))
         return None
 

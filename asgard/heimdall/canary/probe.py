@@ -143,6 +143,8 @@ class Clients:
         return one.produced.well and one.consumed is None
 
     def _send(self, partition_: int) -> _Asked:
+        from confluent_kafka import KafkaException
+
         sequence = self._witness.take(self._topic)
         now_us = time.time_ns() // 1000
         value = b"canary %d" % now_us
@@ -154,7 +156,7 @@ class Clients:
             self._producer.produce(
                 self._topic, value, partition=partition_, on_delivery=answered, headers=[(stamp.HEADER, header)]
             )
-        except Exception as error:  # a full queue, an unknown partition: it was never sent
+        except (BufferError, KafkaException) as error:  # a full queue, an unknown partition: it was never sent
             one.produced = Try(error=str(error))
             self._witness.refused(self._topic, sequence, _REFUSED)
         return one
@@ -178,7 +180,7 @@ class Clients:
                 one.consumed = Try(time.monotonic() - one.began)
 
     def _commit(self, group: str, partition_: int, one: _Asked) -> None:
-        from confluent_kafka import Consumer, TopicPartition
+        from confluent_kafka import Consumer, KafkaException, TopicPartition
 
         committer = self._committers.get(group)
         if committer is None:
@@ -200,7 +202,7 @@ class Clients:
         self._committing[group][offset] = one
         try:
             committer.commit(offsets=[TopicPartition(self._topic, partition_, offset)], asynchronous=True)
-        except Exception as error:
+        except KafkaException as error:
             self._committing[group].pop(offset, None)
             one.committed = Try(error=str(error))
 

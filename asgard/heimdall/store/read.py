@@ -16,7 +16,7 @@ None means not measured, never 0. Series take the finest level that covers the t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,11 +152,19 @@ class Store:
                 found.append(TopicPoint(start, level, int(arrays["t_records"][i]), int(arrays["c_samples"][0])))
         return found
 
-    def arrivals(self, since: float, until: float, points: int = POINTS) -> list[TopicPoint]:
-        """Records of all topics together that arrived, by period."""
+    def arrivals(
+        self, since: float, until: float, points: int = POINTS, topics: Collection[str] | None = None
+    ) -> list[TopicPoint]:
+        """Records of all topics together that arrived, or of those named, by period."""
         level = _level(since, until, points)
+        numbers = None if topics is None else self._ids("topic", topics)
+
+        def total(arrays: Arrays) -> int:
+            counted = arrays["t_records"] if numbers is None else arrays["t_records"][np.isin(arrays["t_id"], numbers)]
+            return int(counted.sum())
+
         return [
-            TopicPoint(start, level, int(arrays["t_records"].sum()), int(arrays["c_samples"][0]))
+            TopicPoint(start, level, total(arrays), int(arrays["c_samples"][0]))
             for start, arrays in self._periods(level, since, until)
         ]
 
@@ -268,6 +276,9 @@ class Store:
         with self.database.read() as connection:
             found = connection.execute(query).scalar()
         return -1 if found is None else int(found)
+
+    def _ids(self, kind: str, names: Collection[str]) -> list[int]:
+        return [number for (k, number), name in self._all_names().items() if k == kind and name in names]
 
     def _all_names(self) -> dict[tuple[str, int], str]:
         c = tables.subjects.c

@@ -15,13 +15,15 @@ from flask import Flask, Response, jsonify, make_response, redirect, render_temp
 
 from asgard.core.pages.parts import Field
 from asgard.core.pages.render import install
-from asgard.heimdall import metrics
+from asgard.heimdall import incidents, metrics
 from asgard.heimdall.web import pages
 from asgard.heimdall.web.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SCRAPE_S = 60.0
+"""What ended so long ago is in `/metrics` still: it may have been shorter than the time between two scrapes."""
 COOKIE = "asgard_heimdall"
 STALE_S = 120.0
 """A picture older than this is not healthy."""
@@ -43,11 +45,13 @@ def create_app(source: Source, *, token: str | None = None, now: Callable[[], fl
         picture = source.picture
         if picture is None:
             return Response("# the cluster was not looked at yet\n", 503, mimetype="text/plain")
-        settings = source.settings
+        settings, at = source.settings, now()
+        events = source.events(at - incidents.REACH_S)
         body = metrics.text(
             picture,
             settings.owners,
             source.raised(),
+            incidents.happenings(events, picture.cluster_id, at - SCRAPE_S, at),
             max_series=settings.max_series,
             partitions=settings.partition_series,
         )

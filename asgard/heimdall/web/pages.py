@@ -35,12 +35,15 @@ EVERY_S, SLOWLY_S, MANY_ROWS = 10, 30, 1000
 _PAGES = (("overview", "Overview"), ("topics", "Topics"), ("groups", "Groups"), ("brokers", "Brokers"), ("incidents", "Incidents"), ("daily", "Daily"))  # fmt: skip
 
 
-def blueprint(source: Source, url_prefix: str = "/heimdall") -> Blueprint:
-    """The pages and `/api` below `url_prefix`."""
+def blueprint(source: Source, url_prefix: str = "/heimdall", name: str = NAME, *, beside: str = "") -> Blueprint:
+    """The pages and `/api` below `url_prefix`.
+
+    `beside`: the pages stand in an application that has a frame, a navigation and a login of its own; that is what it calls them.
+    """
     made = Blueprint(
-        NAME, __name__, url_prefix=url_prefix or None, template_folder=str(Path(__file__).parent / "templates")
+        name, __name__, url_prefix=url_prefix or None, template_folder=str(Path(__file__).parent / "templates")
     )
-    site = _Site(source)
+    site = _Site(source, beside)
     made.add_url_rule("/", "overview", site.overview)
     made.add_url_rule("/topics", "topics", site.topics)
     made.add_url_rule("/topics/<path:name>", "topic", site.topic)
@@ -56,16 +59,19 @@ def blueprint(source: Source, url_prefix: str = "/heimdall") -> Blueprint:
 class _Site:
     """The views. Each makes parts of what the source knows."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, beside: str) -> None:
         self.source = source
-        self.links = Links(lambda kind, name: url_for(f"{NAME}.{kind}", name=name))
+        self.beside = beside
+        self.links = Links(lambda kind, name: url_for(f".{kind}", name=name))
 
     def overview(self) -> Any:
         picture = self._picture()
         if picture is None:
             return self._waiting("Overview")
         span = self._span(picture)
-        arrived = self.source.history().arrivals(span.since, span.until)
+        arrived = self.source.history().arrivals(
+            span.since, span.until, topics=picture.topics if picture.part else None
+        )
         parts = views.overview(picture, self.source.raised(), arrived, span, self.source.settings.owners, self.links)
         return self._page(picture.cluster, parts, ranges=True)
 
@@ -109,6 +115,8 @@ class _Site:
 
     def brokers(self) -> Any:
         picture = self._picture()
+        if picture is not None and picture.part:
+            abort(404)
         return self._waiting("Brokers") if picture is None else self._page("Brokers", views.brokers(picture))
 
     def incidents(self) -> Any:
@@ -163,12 +171,14 @@ class _Site:
         args = {name: _asked(name) for name in _KEPT if _asked(name)}
         endpoint, path = request.endpoint or "", request.view_args or {}
         chosen = _range(default)
+        nav = _nav(current or endpoint.rpartition(".")[2], whole=picture is None or not picture.part)
+        # The frame around them is the application's own; its variables are not overridden.
+        frame: dict[str, Any] = {"pages": nav, "beside": self.beside} if self.beside else {"product": "Heimdall", "nav": nav}  # fmt: skip
         return render_template(
             "heimdall/page.html",
             **shown,
+            **frame,
             title=title,
-            product="Heimdall",
-            nav=_nav(current or endpoint.rpartition(".")[2]),
             notices=list(notices),
             fields=fields,
             submit=submit,
@@ -183,8 +193,8 @@ def _address(endpoint: str, path: dict[str, Any], args: dict[str, str]) -> str:
     return url_for(endpoint, **given)
 
 
-def _nav(current: str) -> list[Link]:
-    return [Link(text, url_for(f"{NAME}.{name}"), name == current) for name, text in _PAGES]
+def _nav(current: str, *, whole: bool) -> list[Link]:
+    return [Link(text, url_for(f".{name}"), name == current) for name, text in _PAGES if whole or name != "brokers"]
 
 
 def _asked(name: str) -> str:

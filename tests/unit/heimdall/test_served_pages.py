@@ -99,6 +99,9 @@ def test_metrics_are_read_by_prometheus_and_say_what_was_seen():
     assert samples["kafka_topic_partition_current_offset", "0", "orders.created"] == 1000
     assert samples["asgard_group_time_lag_seconds", "clickstream", "team-web"] == 5400
     assert found["asgard_metrics_series_dropped"].samples == []
+    during = create_app(Site(), now=lambda: NOW - 3 * 3600 + 100).test_client().get("/metrics").get_data(as_text=True)
+    assert 'asgard_happening{kind="fault"} 2.0' in during and 'asgard_happening{kind="drill"} 1.0' in during
+    assert 'asgard_happening{kind="fault"} 0.0' in body, "it is over since"
 
 
 @pytest.mark.parametrize("most", [100, 17, 1])
@@ -138,6 +141,9 @@ def test_a_dashboard_asks_for_metrics_that_exist():
         f.name for f in text_string_to_metric_families(metrics.text(picture(), OWNERS, [], max_series=10**6).decode())
     }
     queries = [t["expr"] for p in grafana.dashboard()["panels"] for t in p["targets"]]
+    marks = grafana.dashboard()["annotations"]["list"]
+    assert [m["name"] for m in marks] == ["Faults", "Healings", "Drills"]
+    queries += [m["expr"] for m in marks]
     queries += [r["expr"] for r in grafana.alert_rules()["groups"][0]["rules"]]
     asked = {n for q in queries for n in re.findall(r"\b((?:asgard|kafka|kminion)_[a-z_]+)", q)}
     assert asked and asked <= names

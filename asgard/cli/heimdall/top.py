@@ -1,0 +1,46 @@
+"""`asgard heimdall top`: the cluster live in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.heimdall import app
+from asgard.cli.heimdall.report import SettingsFile
+from asgard.core import units
+from asgard.core.errors import WrongUsage
+
+
+@command(app, name="top", example="asgard heimdall top --context orders --every 5s")
+def top(
+    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Between two looks at the cluster.")] = "5s",
+    settings: SettingsFile = None,
+    context: Context = None,
+    bootstrap_server: BootstrapServer = None,
+    command_config: CommandConfig = None,
+) -> None:
+    """Show the cluster live in this terminal: brokers, topics, groups, reassignments; sort, filter, open a topic or a group.
+
+    The figures are those of `heimdall lag` and `heimdall serve`. Needs the extra `top`. Changes nothing in the cluster.
+    """
+    try:
+        every_s = max(units.parse_duration(every), 1.0)
+    except ValueError as error:
+        raise WrongUsage(f"--every {error}") from error
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise WrongUsage("heimdall top needs a terminal", "asgard heimdall lag --watch prints line by line.")
+    try:
+        from asgard.heimdall.top.app import Top
+    except ImportError as error:
+        raise WrongUsage("heimdall top needs the extra `top`", "pip install 'asgard-kafka[top]'") from error
+    from asgard.compose import heimdall_top
+    from asgard.heimdall import settings as reading
+    from asgard.kafka import target
+
+    given = reading.load(settings)
+    chosen = target.pick(context, bootstrap_server, command_config)
+    with heimdall_top.feeding(chosen, given, every_s) as feed:
+        Top(feed, chosen.name).run()

@@ -1,0 +1,56 @@
+"""What `heimdall top` shows: a watch that only looks on, on a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from asgard.compose import heimdall
+from asgard.compose.heimdall import Watch
+from asgard.heimdall.top.sheets import Known
+
+if TYPE_CHECKING:
+    from asgard.heimdall.settings import Settings
+    from asgard.kafka.target import Target
+
+ENDS_S = 1.0
+"""How long a look that is under way is waited for at the end: it may hang in a call to a broker that is gone."""
+
+
+class Feed:
+    """A `heimdall.top.app.Feed` of a watch."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._known: Known | None = None
+
+    @property
+    def problem(self) -> str:
+        return self._watch.problem
+
+    @property
+    def known(self) -> Known | None:
+        from asgard.heimdall.alerts import store
+
+        picture = self._watch.picture
+        if picture is not None and (self._known is None or self._known.picture is not picture):
+            raised = store.raised(self._watch.alerts, picture.cluster_id)
+            self._known = Known(picture, raised, self._watch.settings.owners)
+        return self._known
+
+
+@contextmanager
+def feeding(target: Target, settings: Settings, every_s: float) -> Iterator[Feed]:
+    """Look again and again while the block runs. Raises Unreachable where there is no cluster at the start."""
+    stop = threading.Event()
+    with heimdall.watching(target, settings, judges=False) as watch:
+        # A daemon: a call that hangs must not keep the terminal.
+        looking = threading.Thread(target=heimdall.keep_looking, args=(watch, every_s, stop), name="heimdall", daemon=True)  # fmt: skip
+        looking.start()
+        try:
+            yield Feed(watch)
+        finally:
+            stop.set()
+            looking.join(ENDS_S)
