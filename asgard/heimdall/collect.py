@@ -169,22 +169,22 @@ def count_hours(control: ControlPlane, database: Database, store: Store, now: fl
         return 0
     if len(missing) > 2:
         events.note(f"counting {len(missing)} hours from Kafka's time index")
-    new = 0
+    known, new = volume_ask.logs(control), 0
     for some in (missing[n : n + HOURS_AT_A_TIME] for n in range(0, len(missing), HOURS_AT_A_TIME)):
-        new += _count(control, database, store.cluster_id, some, now)
+        new += _count(known, database, store.cluster_id, some, now)
     return new
 
 
-def _count(control: ControlPlane, database: Database, cluster_id: str, starts: Sequence[int], now: float) -> int:
+def _count(known: volume_ask.Logs, database: Database, cluster_id: str, starts: Sequence[int], now: float) -> int:
     windows = [Window(start, start + HOUR, str(start)) for start in starts]
-    found = volume_ask.volume(control, windows, clock=lambda: now)
+    found = volume_ask.counted(known, windows, now)
     by_hour: dict[int, list[Count]] = {start: [] for start in starts}
-    for count in found.counts:
+    for count in found:
         if count.records is not None and not any(why.startswith(counting.UNBORN) for why in count.approximate):
             by_hour[int(count.window.start)].append(count)
     with database.write() as connection:
         number = writer.cluster(connection, cluster_id)
-        ids = writer.subjects(connection, number, "topic", {count.topic for count in found.counts})
+        ids = writer.subjects(connection, number, "topic", {count.topic for count in found})
         return writer.add_hours(connection, number, {start: _hour(some, ids) for start, some in by_hour.items()})
 
 

@@ -276,6 +276,10 @@ class Bulk(Protocol):
         """Heads of batches from the one that holds an offset on, or behind it; none where the log begins later. Raises Unreachable."""
         ...
 
+    def leader_sizes(self, layout: Layout) -> dict[str, int]:
+        """Bytes of each topic on the disks of its leaders; without topics that were not measured as a whole."""
+        ...
+
     def requests_by_broker(self) -> dict[str, int]:
         """How many requests these connections have sent."""
         ...

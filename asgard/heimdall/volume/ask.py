@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from asgard.heimdall.volume.windows import By, Window, of_day, same_hours, weeks
 
 if TYPE_CHECKING:
     from asgard.kafka.groups import Layout, Listed
-    from asgard.kafka.ports import ControlPlane
+    from asgard.kafka.ports import Bulk, ControlPlane
 
 _STARTS, _ENDS, _NEWEST = -2, -1, -3
 _SAMPLED = 4
@@ -26,6 +27,50 @@ _SAMPLED = 4
 SUSPECTS = 8
 """Partitions of a topic whose last record is looked at, if it is not the newest."""
 _CONFIGS = ("cleanup.policy", "message.timestamp.type")
+
+
+@dataclass(frozen=True)
+class Logs:
+    """What is known of the topics' logs, whatever the window."""
+
+    bulk: Bulk
+    layout: Layout
+    start: Listed
+    end: Listed
+    first: Listed
+    sizes: Mapping[str, int]
+    signs: Mapping[str, Signs]
+
+    @property
+    def problems(self) -> dict[str, str]:
+        return self.start.problems | self.end.problems
+
+
+def logs(control: ControlPlane, topics: Collection[str] | None = None) -> Logs:
+    """The logs of all topics but internal ones, or of those named."""
+    bulk = control.bulk()
+    layout = chosen(control, topics)
+    start, end, newest, first = bulk.list_offsets_at(layout, [_STARTS, _ENDS, _NEWEST, 0])
+    return Logs(
+        bulk, layout, start, end, first, bulk.leader_sizes(layout), signs_of(control, bulk, layout, start, end, newest)
+    )
+
+
+def counted(known: Logs, windows: Sequence[Window], now: float) -> list[Count]:
+    """Records of each topic in each window; a request a leader for each boundary."""
+    at = known.bulk.list_offsets_at(known.layout, [int(e * 1000) for e in counts.boundaries(windows)])
+    found: list[Count] = []
+    for name in known.layout.topics:
+        offsets = TopicOffsets(
+            topic=name,
+            start=known.start.offsets[name],
+            end=known.end.offsets[name],
+            first_ms=known.first.times[name],
+            at=[listed.offsets[name] for listed in at],
+            size_bytes=known.sizes.get(name),
+        )
+        found += counts.count(offsets, windows, known.signs[name], now)
+    return found
 
 
 def volume(
@@ -36,26 +81,9 @@ def volume(
     clock: Callable[[], float] = time.time,
 ) -> Volume:
     """Records of each topic (all but internal ones, or those named) in each window."""
-    bulk = control.bulk()
-    layout = chosen(control, topics)
-    edges = counts.boundaries(windows)
-    start, end, newest, *at = bulk.list_offsets_at(layout, [_STARTS, _ENDS, _NEWEST, *(int(e * 1000) for e in edges)])
-    first_ms = bulk.list_offsets_at(layout, [0])[0]
-    sizes = topic_sizes(control, layout)
-    signs = signs_of(control, layout, start, end, newest)
-    now = clock()
-    found: list[Count] = []
-    for name in layout.topics:
-        offsets = TopicOffsets(
-            topic=name,
-            start=start.offsets[name],
-            end=end.offsets[name],
-            first_ms=first_ms.times[name],
-            at=[listed.offsets[name] for listed in at],
-            size_bytes=sizes.get(name),
-        )
-        found += counts.count(offsets, windows, signs[name], now)
-    return Volume(tuple(found), start.problems | end.problems, bulk.requests_by_broker())
+    known = logs(control, topics)
+    found = counted(known, windows, clock())
+    return Volume(tuple(found), known.problems, known.bulk.requests_by_broker())
 
 
 def missing(
@@ -112,17 +140,9 @@ def chosen(control: ControlPlane, topics: Collection[str] | None) -> Layout:
     return Layout(layout.cluster_id, layout.controller, layout.brokers, shown)
 
 
-def topic_sizes(control: ControlPlane, layout: Layout) -> dict[str, int]:
-    """Bytes of each topic on the disks of its leaders; a request a broker."""
-    sizes: dict[str, int] = {}
-    for (broker, topic, partition), size in control.replica_sizes(layout.brokers).items():
-        there = layout.topics.get(topic)
-        if there is not None and partition < len(there.leaders) and there.leaders[partition] == broker:
-            sizes[topic] = sizes.get(topic, 0) + size
-    return sizes
-
-
-def signs_of(control: ControlPlane, layout: Layout, start: Listed, end: Listed, newest: Listed) -> dict[str, Signs]:
+def signs_of(
+    control: ControlPlane, bulk: Bulk, layout: Layout, start: Listed, end: Listed, newest: Listed
+) -> dict[str, Signs]:
     """From configs, one batch of a few partitions of each topic, and whether their last record is their newest."""
     configs = control.effective_topic_configs(set(layout.topics), _CONFIGS)
     places: dict[str, dict[int, int]] = {}
@@ -131,12 +151,12 @@ def signs_of(control: ControlPlane, layout: Layout, start: Listed, end: Listed, 
         if len(held):
             middle = (start.offsets[name] + end.offsets[name]) // 2
             places[name] = {int(p): int(middle[p]) for p in held}
-    seen = control.bulk().batch_signs(layout, places) if places else {}
-    late = ends_late(control, layout, end, newest)
+    seen = bulk.batch_signs(layout, places) if places else {}
+    late = ends_late(bulk, layout, end, newest)
     return {name: _signs(configs.get(name, {}), seen.get(name, (False, False)), name in late) for name in layout.topics}
 
 
-def ends_late(control: ControlPlane, layout: Layout, end: Listed, newest: Listed) -> set[str]:
+def ends_late(bulk: Bulk, layout: Layout, end: Listed, newest: Listed) -> set[str]:
     """Topics of which a partition ends with a record that is older than its newest one.
 
     Kafka names the first of several newest records, so the time of the last one is looked at before it counts as late.
@@ -149,7 +169,7 @@ def ends_late(control: ControlPlane, layout: Layout, end: Listed, newest: Listed
             suspects[name] = {int(p): int(last[p]) for p in found}
     if not suspects:
         return set()
-    times, _ = control.bulk().first_records(layout, suspects)
+    times, _ = bulk.first_records(layout, suspects)
     return {topic for (topic, p), at_ms in times.items() if at_ms < newest.times[topic][p]}
 
 

@@ -6,7 +6,7 @@ start. That is exact where every offset holds one record, in order of time, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,15 +53,18 @@ def boundaries(windows: Sequence[Window]) -> list[float]:
 def count(found: TopicOffsets, windows: Sequence[Window], signs: Signs, now: float) -> list[Count]:
     """The topic's records in each window."""
     known = (found.start >= 0) & (found.end >= 0)
-    place = {edge: n for n, edge in enumerate(boundaries(windows))}
-    at = [np.where(offsets < 0, found.end, np.maximum(offsets, found.start)) for offsets in found.at]
+    measured = bool(known.any())
+    before = {
+        edge: int(np.where(offsets < 0, found.end, np.maximum(offsets, found.start))[known].sum())
+        for edge, offsets in zip(boundaries(windows), found.at, strict=True)
+    }
     total = int((found.end - found.start)[known].sum())
     mean = found.size_bytes / total if found.size_bytes is not None and total else None
-    log = reasons(found, signs, known)
+    log, gone = reasons(found, signs, known), deleted(found, known)
     counts = []
     for window in windows:
-        records = int((at[place[window.end]] - at[place[window.start]])[known].sum()) if known.any() else None
-        why = [*log, *deleted(found, window, known)]
+        records = before[window.end] - before[window.start] if measured else None
+        why = [*log, *gone(window)]
         if window.start >= now:
             records, why = None, ["the window has not begun"]
         elif window.end > now:
@@ -85,12 +88,20 @@ def reasons(found: TopicOffsets, signs: Signs, known: NDArray[np.bool_]) -> list
     return why
 
 
-def deleted(found: TopicOffsets, window: Window, known: NDArray[np.bool_]) -> list[str]:
-    """Whether records of the window may have been deleted: the log begins after it, or within it."""
-    if (known & (found.start == 0)).all() and known.any() and (oldest := found.first_ms[found.first_ms >= 0]).size:
+def deleted(found: TopicOffsets, known: NDArray[np.bool_]) -> Callable[[Window], list[str]]:
+    """Whether records of a window may have been deleted: the log begins after it, or within it."""
+    if known.any() and (found.start[known] == 0).all() and known.all():
         # Nothing was deleted; a topic says nothing of the time before its first record.
-        return [UNBORN] if oldest.min() >= window.end * 1000 else []
-    begun_later = known & (found.start > 0) & ((found.first_ms >= window.start * 1000) | (found.start == found.end))
-    if not begun_later.any():
-        return []
-    return [f"{DELETED} older records of {int(begun_later.sum())} of {len(known)} partitions"]
+        times = found.first_ms[found.first_ms >= 0]
+        if times.size:
+            oldest = int(times.min())
+            return lambda window: [UNBORN] if oldest >= window.end * 1000 else []
+    later, empty = known & (found.start > 0), found.start == found.end
+    if not later.any():
+        return lambda window: []
+
+    def gone(window: Window) -> list[str]:
+        begun = int((later & ((found.first_ms >= window.start * 1000) | empty)).sum())
+        return [f"{DELETED} older records of {begun} of {len(known)} partitions"] if begun else []
+
+    return gone

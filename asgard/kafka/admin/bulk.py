@@ -18,11 +18,11 @@ from asgard.core.errors import AsgardError, Unreachable
 from asgard.kafka.admin import codecs, errors, messages
 from asgard.kafka.admin.cluster import id_text
 from asgard.kafka.admin.codecs import Numbers
+from asgard.kafka.admin.listing import Ask, Places
 from asgard.kafka.admin.wire import Job, Wire, chunks
 from asgard.kafka.groups import ByPartition, Layout, Listed, ListedGroup, TopicLayout
 from asgard.kafka.model import BatchHead
 
-PARTITIONS_A_REQUEST = 50_000
 GROUPS_A_REQUEST = 1_000
 _ANSWER_BYTES = 32 * 1024 * 1024
 _FETCHES = ((500, 32 * 1024), (100, 256 * 1024), (10, 8 * 1024 * 1024))
@@ -31,8 +31,6 @@ _HEADS_BYTES = 256 * 1024
 _MOVED, _OUT_OF_RANGE = (5, 6, 74, 75), 1
 EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
 
-Leaders = Mapping[str, Numbers]
-
 
 class Bulk:
     """`kafka.ports.Bulk`: what `AdminClient.bulk()` gives, on the same connections."""
@@ -40,6 +38,7 @@ class Bulk:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._led: dict[str, TopicLayout] = {}
+        self._all: tuple[Layout, Places] | None = None
 
     def layout(self, names: Collection[str] | None = None) -> Layout:
         """Topics with their leaders, all in one answer of one broker. Those that do not exist, or may not be seen, are left out."""
@@ -66,25 +65,48 @@ class Bulk:
         Of all partitions of the layout, or of those named. -1 where no record is that new, or where the leader is not known. The
         requests of all times are in flight together: Kafka takes one time a partition in each.
         """
-        listings = [_Listing(self._wire, at, read_committed) for at in timestamps]
-        wanted = partitions
-        if wanted is None:
-            wanted = {t.name: np.arange(len(t.leaders)) for t in layout.topics.values()}
-        left = [dict(wanted) for _ in listings]
+        stamps, places = list(timestamps), self._places(layout) if partitions is None else Places(layout, partitions)
+        empty = {name: np.zeros(0, np.int64) for name in partitions or () if name not in places.begin}
+        answers = [_Answer(places, self._wire) for _ in stamps]
+        left: list[Numbers] = self._ask_at(stamps, places, answers, None, read_committed)
         pause = 0.1
-        for listing in listings:
-            listing.begin(layout, wanted)
-        for _ in range(4):
-            jobs = [listing.jobs(layout, some) for listing, some in zip(listings, left, strict=True)]
-            answers = iter(self._wire.ask_each(job for some in jobs for job in some))
-            left = [listing.take([next(answers) for _ in some]) for listing, some in zip(listings, jobs, strict=True)]
-            moved = {topic for some in left for topic in some}
-            if not moved:
+        for _ in range(3):
+            moved = np.unique(np.concatenate(left)) if left else np.zeros(0, np.int64)
+            if not len(moved):
                 break
             time.sleep(pause)
             pause *= 3
-            layout = self.layout(moved)
-        return [listing.listed for listing in listings]
+            again = Places(self.layout(places.named(moved)), places.named(moved))
+            left = self._ask_at(stamps, again, answers, left, read_committed)
+        return [answer.listed(empty) for answer in answers]
+
+    def _places(self, layout: Layout) -> Places:
+        """All partitions of a layout, worked out once."""
+        if self._all is None or self._all[0] is not layout:
+            self._all = layout, Places(layout, None)
+        return self._all[1]
+
+    def _ask_at(
+        self,
+        stamps: list[int],
+        places: Places,
+        answers: list[_Answer],
+        only: list[Numbers] | None,
+        read_committed: bool,
+    ) -> list[Numbers]:
+        """Ask the leaders of these places at all times; by time the places (of the first asking) that must be asked of others.
+
+        `only`: by time those that are not answered yet; a time that is answered is not asked again.
+        """
+        timed = [n for n in range(len(stamps)) if only is None or len(only[n])]
+        jobs: list[Job] = []
+        for n in timed:
+            jobs += [(ask.request(stamps[n], committed_only=read_committed), ask.leader) for ask in places.asks]
+        found = iter(self._wire.ask_each(jobs))
+        left = [np.zeros(0, np.int64) for _ in stamps]
+        for n in timed:
+            left[n] = answers[n].take(places, [(ask, next(found)) for ask in places.asks])
+        return left
 
     def committed(self, groups: Iterable[ListedGroup]) -> tuple[dict[str, ByPartition], dict[str, str]]:
         """Group to topic to committed offsets; and why groups are missing. Share groups have none: ask `share_starts`."""
@@ -230,92 +252,71 @@ class Bulk:
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
 
+    def leader_sizes(self, layout: Layout) -> dict[str, int]:
+        """Bytes of each topic on the disks of its leaders, a request a broker; without topics that were not measured as a whole."""
+        places = self._places(layout)
+        sizes = np.full(places.size, -1, np.int64)
+        jobs = [(codecs.log_dirs(places.begin), broker) for broker in layout.brokers]
+        for broker, answer in zip(layout.brokers, self._wire.ask_each(jobs), strict=True):
+            if isinstance(answer, AsgardError):
+                if not isinstance(answer, errors.BrokerDown):
+                    raise answer
+                continue
+            doing, needs = f"read the log directories of broker {broker}", "DESCRIBE on the cluster"
+            self._wire.check(answer.error, None, doing, needs)
+            there = answer.at < places.size  # a topic that was given partitions just now has more
+            at = answer.at[there]
+            led = places.leaders[at] == broker
+            sizes[at[led]] = answer.sizes[there][led]
+        unknown = places.summed((sizes < 0).astype(np.int64))
+        return {topic: size for topic, size in places.summed(sizes).items() if not unknown[topic]}
+
     def requests_by_broker(self) -> dict[str, int]:
         """How many requests were sent since the connection was made, by broker (`bootstrap` for the first ones)."""
         return dict(sorted((str(node), n) for node, n in self._wire.sent.items()))
 
 
-class _Listing:
-    """One timestamp of ListOffsets on its way through the leaders."""
+class _Answer:
+    """What the leaders say of one time, in the flat order of the places that were asked for at first."""
 
-    def __init__(self, wire: Wire, timestamp: int, read_committed: bool) -> None:
-        self.wire, self.timestamp, self.read_committed = wire, timestamp, read_committed
-        self.listed = Listed({}, {}, {})
-        self._asked: list[dict[str, Numbers]] = []
+    def __init__(self, places: Places, wire: Wire) -> None:
+        self._places, self._wire = places, wire
+        self._offsets = np.full(places.size, -1, np.int64)
+        self._times = np.full(places.size, -1, np.int64)
+        self._problems: dict[str, str] = {}
 
-    def begin(self, layout: Layout, wanted: Leaders) -> None:
-        """Nothing is known of any partition yet."""
-        for topic in wanted:
-            size = len(layout.topics[topic].leaders) if topic in layout.topics else 0
-            self.listed.offsets[topic] = np.full(size, -1, np.int64)
-            self.listed.times[topic] = np.full(size, -1, np.int64)
-
-    def jobs(self, layout: Layout, wanted: Leaders) -> list[Job]:
-        """A request for each leader (more where one leads very many)."""
-        self._asked = []
-        jobs: list[Job] = []
-        for leader, topics in by_leader(layout, wanted).items():
-            for batch in _batches(topics, PARTITIONS_A_REQUEST):
-                jobs.append((codecs.list_offsets(batch, self.timestamp, committed_only=self.read_committed), leader))
-                self._asked.append(batch)
-        return jobs
-
-    def take(self, answers: list[Any]) -> dict[str, Numbers]:
-        """Keep the answers; the partitions to ask again of other leaders."""
-        again: dict[str, list[int]] = defaultdict(list)
-        for batch, answer in zip(self._asked, answers, strict=True):
+    def take(self, places: Places, answers: Iterable[tuple[Ask, Any]]) -> Numbers:
+        """Keep the answers; the places that other leaders must be asked for. `places` are those of this asking."""
+        again = [np.zeros(0, np.int64)]
+        for ask, answer in answers:
             if isinstance(answer, AsgardError):
                 if not isinstance(answer, errors.BrokerDown):
                     raise answer
-                for topic, indexes in batch.items():
-                    again[topic] += indexes.tolist()
+                again.append(self._own(places, ask.at))
                 continue
-            for found in answer:
-                self._take(found, again)
-        return {topic: np.array(indexes) for topic, indexes in again.items()}
+            at, good = self._own(places, answer.at), answer.errors == 0
+            self._offsets[at[good]], self._times[at[good]] = answer.offsets[good], answer.times[good]
+            if good.all():
+                continue
+            moved = np.isin(answer.errors, _MOVED)
+            again.append(at[moved])
+            for code in np.unique(answer.errors[~good & ~moved]).tolist():
+                for topic in places.named(answer.at[answer.errors == code]):
+                    doing, needs = f"list the offsets of topic {topic}", f"DESCRIBE on topic {topic}"
+                    error = self._wire.outcome(code, None, doing, needs)
+                    self._problems[topic] = error.what if error else ""
+        return np.concatenate(again)
 
-    def _take(self, found: codecs.Found, again: dict[str, list[int]]) -> None:
-        offsets, times = self.listed.offsets[found.topic], self.listed.times[found.topic]
-        if not found.errors.any():
-            offsets[found.partitions], times[found.partitions] = found.offsets, found.times
-            return
-        good = found.errors == 0
-        offsets[found.partitions[good]], times[found.partitions[good]] = found.offsets[good], found.times[good]
-        for partition, code in zip(found.partitions[~good].tolist(), found.errors[~good].tolist(), strict=True):
-            if code in _MOVED:
-                again[found.topic].append(partition)
-            else:
-                doing = f"list the offsets of topic {found.topic}"
-                error = self.wire.outcome(code, None, doing, f"DESCRIBE on topic {found.topic}")
-                self.listed.problems[found.topic] = error.what if error else ""
+    def _own(self, places: Places, at: Numbers) -> Numbers:
+        """Places of an asking in the order of the first one."""
+        if places is self._places:
+            return at
+        shift = np.array([self._places.begin[name] - places.begin[name] for name in places.topics], np.int64)
+        return at + shift[np.searchsorted(np.array(list(places.begin.values())), at, "right") - 1]
 
-
-def by_leader(layout: Layout, wanted: Mapping[str, Numbers]) -> dict[int, dict[str, Numbers]]:
-    """Leader to topic to partitions; those without a leader, or that the layout does not have, are left out."""
-    found: dict[int, dict[str, Numbers]] = defaultdict(dict)
-    for topic, indexes in wanted.items():
-        there = layout.topics.get(topic)
-        if there is None or not len(indexes):
-            continue
-        indexes = indexes[indexes < len(there.leaders)]
-        leaders = there.leaders[indexes]
-        for leader in set(leaders.tolist()):
-            if leader >= 0:
-                found[leader][topic] = indexes[leaders == leader]
-    return found
-
-
-def _batches(topics: Mapping[str, Numbers], size: int) -> Iterable[dict[str, Numbers]]:
-    batch: dict[str, Numbers] = {}
-    total = 0
-    for topic, indexes in topics.items():
-        if batch and total + len(indexes) > size:
-            yield batch
-            batch, total = {}, 0
-        batch[topic] = indexes
-        total += len(indexes)
-    if batch:
-        yield batch
+    def listed(self, empty: ByPartition) -> Listed:
+        offsets, times = self._places.by_topic(self._offsets), self._places.by_topic(self._times)
+        return Listed(offsets | empty, times | empty, self._problems)
 
 
 def _fetch_jobs(layout: Layout, left: Mapping[tuple[str, int], int], batch: int, size: int) -> Iterable[Job]:

@@ -1,4 +1,4 @@
-"""The four messages that carry most of what monitoring reads, to and from arrays: Metadata, ListOffsets, OffsetFetch, Fetch.
+"""Messages that carry most of what monitoring reads, to and from arrays: Metadata, OffsetFetch, Fetch, DescribeLogDirs (see `listing` too).
 
 Their repeated parts have a fixed size (with Kafka's usual empty metadata), so that numpy reads thousands of them in one step; where they do not,
 they are read one by one.
@@ -15,13 +15,10 @@ from numpy.typing import NDArray
 
 from asgard.kafka.admin.raw import RawRequest, Reader, array, text
 
-_METADATA, _LIST_OFFSETS, _OFFSET_FETCH, _FETCH = 3, 2, 9, 1
+_METADATA, _OFFSET_FETCH, _FETCH, _LOG_DIRS = 3, 9, 1, 35
 _NO_TAGS = b"\x00"
 
-_ASKED = np.dtype([("partition", ">i4"), ("epoch", ">i4"), ("timestamp", ">i8"), ("tags", "u1")])
-_FOUND = np.dtype(
-    [("partition", ">i4"), ("error", ">i2"), ("time", ">i8"), ("offset", ">i8"), ("e", ">i4"), ("tags", "u1")]
-)
+_REPLICA = np.dtype([("partition", ">i4"), ("size", ">i8"), ("lag", ">i8"), ("future", "u1"), ("tags", "u1")])
 _PLACE = struct.Struct(">hiii")
 _COMMIT = struct.Struct(">iqi")
 
@@ -47,22 +44,20 @@ class ClusterMeta(NamedTuple):
     topics: list[TopicMeta]
 
 
-class Found(NamedTuple):
-    """A topic of a ListOffsets answer, as arrays of the same length."""
-
-    topic: str
-    partitions: Numbers
-    errors: Numbers
-    times: Numbers
-    offsets: Numbers
-
-
 class Commits(NamedTuple):
     """A group of an OffsetFetch answer: topic to partitions and offsets."""
 
     group: str
     error: int
     topics: dict[str, tuple[Numbers, Numbers]]
+
+
+class Replicas(NamedTuple):
+    """A DescribeLogDirs answer: places (see `log_dirs`) and bytes of the replicas of one broker."""
+
+    error: int
+    at: Numbers
+    sizes: Numbers
 
 
 class Fetched(NamedTuple):
@@ -118,31 +113,6 @@ def _place(r: Reader) -> tuple[int, int, int, int]:
         counts.append(count)
     r.tags()
     return partition, leader, counts[0], counts[1]
-
-
-def list_offsets(partitions: Mapping[str, Numbers], timestamp: int, *, committed_only: bool = False) -> RawRequest:
-    """Offsets by timestamp (ms), or -1: end, -2: start, -3: the record with the newest time. `committed_only`: read_committed."""
-    parts = [struct.pack(">ib", -1, int(committed_only)), array(len(partitions))]
-    for topic, indexes in partitions.items():
-        rows = np.zeros(len(indexes), _ASKED)
-        rows["partition"], rows["epoch"], rows["timestamp"] = indexes, -1, timestamp
-        parts += [text(topic), array(len(indexes)), rows.tobytes(), _NO_TAGS]
-    return RawRequest(_LIST_OFFSETS, 7, b"".join([*parts, _NO_TAGS]), _list_offsets)
-
-
-def _list_offsets(r: Reader) -> list[Found]:
-    r.skip(4)
-    found = []
-    for _ in range(r.count()):
-        topic, count = r.text(), r.count()
-        rows = np.frombuffer(r.data, _FOUND, count, r.at)
-        if rows["tags"].any():
-            raise ValueError("ListOffsets answers with tagged fields")
-        r.skip(count * _FOUND.itemsize)
-        r.tags()
-        columns = (rows[name].astype(np.int64) for name in ("partition", "error", "time", "offset"))
-        found.append(Found(topic, *columns))
-    return found
 
 
 def offset_fetch(groups: Iterable[str]) -> RawRequest:
@@ -221,3 +191,36 @@ def _fetch(r: Reader) -> list[Fetched]:
             found.append(Fetched(topic, partition, error, log_start, records))
         r.tags()
     return found
+
+
+def log_dirs(begin: Mapping[str, int]) -> RawRequest:
+    """All replicas of a broker. A replica's place is where its topic begins, and its partition; other topics are left out."""
+    return RawRequest(_LOG_DIRS, 4, b"\x00" + _NO_TAGS, lambda r: _log_dirs(r, begin))
+
+
+def _log_dirs(r: Reader, begin: Mapping[str, int]) -> Replicas:
+    where, counts, begins = [], [], []
+    r.skip(4)
+    error = r.i16()
+    for _ in range(r.count()):
+        r.skip(2)
+        r.raw()
+        for _ in range(r.count()):
+            topic, count = r.text(), r.count()
+            if topic in begin:
+                where.append(r.at)
+                counts.append(count)
+                begins.append(begin[topic])
+            r.skip(count * _REPLICA.itemsize)
+            r.tags()
+        r.skip(16)
+        r.tags()
+    each = np.array(counts, np.int64)
+    within = np.arange(each.sum()) - np.repeat(np.cumsum(each) - each, each)
+    at = np.repeat(np.array(where, np.int64), each) + within * _REPLICA.itemsize
+    rows = np.frombuffer(r.data, np.uint8)[at[:, None] + np.arange(_REPLICA.itemsize)].view(_REPLICA).ravel()
+    if rows["tags"].any():
+        raise ValueError("DescribeLogDirs answers with tagged fields")
+    kept = rows["future"] == 0
+    places = np.repeat(np.array(begins, np.int64), each) + rows["partition"]
+    return Replicas(error, places[kept], rows["size"][kept].astype(np.int64))

@@ -121,9 +121,11 @@ class _Header:
 
 
 class RawRequest:
-    """A request with its body in bytes, and what reads the answer. The connection takes it for one of kafka-python's."""
+    """A request with its body in bytes, or what makes them, and what reads the answer. The connection takes it for one of kafka-python's."""
 
-    def __init__(self, api_key: int, version: int, body: bytes, decode: Callable[[Reader], Any]) -> None:
+    def __init__(
+        self, api_key: int, version: int, body: bytes | Callable[[], bytes], decode: Callable[[Reader], Any]
+    ) -> None:
         self.API_KEY = api_key
         self.API_VERSION = version
         self.header: _Header | None = None
@@ -141,4 +143,5 @@ class RawRequest:
         self._head = head + name + b"\x00"
 
     def encode(self, *, framed: bool = False, header: bool = False) -> bytes:
-        return _I32.pack(len(self._head) + len(self._body)) + self._head + self._body
+        body = self._body if isinstance(self._body, bytes) else self._body()
+        return _I32.pack(len(self._head) + len(body)) + self._head + body
