@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,38 +51,67 @@ Until = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Reading:
+    """The options that `tail` and `peek` share: which records, and how they are shown."""
+
+    key: Key = None
+    header: Header = None
+    where: Where = None
+    limit: Limit = None
+    format_: Format = "auto"
+    schema: SchemaFile = None
+    registry: Registry = None
+    masks: MasksPath = None
+    context: Context = None
+    bootstrap_server: BootstrapServer = None
+    command_config: CommandConfig = None
+
+    def target(self) -> Target:
+        from asgard.kafka import target
+
+        return target.pick(self.context, self.bootstrap_server, self.command_config)
+
+    def shown(self, chosen: Target) -> Shown:
+        """What makes lines of records; None of those that are not wanted."""
+        from asgard.heimdall.tail import filters
+        from asgard.heimdall.tail import masks as masking
+        from asgard.heimdall.tail.show import Shown
+
+        wanted = filters.parse(self.key, self.header or [], self.where or [])
+        masks = masking.read(self.masks) if self.masks else masking.Masks()
+        return Shown(self._decoder(chosen), wanted, masks)
+
+    def _decoder(self, chosen: Target) -> Decoder:
+        from typing import get_args
+
+        from asgard.heimdall.tail import decode, registry
+
+        if self.format_ not in get_args(decode.Format):
+            raise WrongUsage(f"--format is {self.format_!r}; allowed are {', '.join(get_args(decode.Format))}")
+        url = self.registry or chosen.connection.properties.get(registry.URL)
+        schema_of = registry.schemas(url, chosen.connection.properties) if url else None
+        return decode.Decoder(self.format_, decode.read_schema(self.schema) if self.schema else None, schema_of)  # type: ignore[arg-type]
+
+
 @command(app, example="asgard heimdall tail orders --where status=refused --masks masks.yaml --json")
 def tail(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic to follow.")],
     last: Annotated[
         int, typer.Option("--last", min=0, metavar="N", help="Start with this many existing records.")
     ] = 10,
-    key: Key = None,
-    header: Header = None,
-    where: Where = None,
-    limit: Limit = None,
-    format_: Format = "auto",
-    schema: SchemaFile = None,
-    registry: Registry = None,
-    masks: MasksPath = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Show the newest records of a topic and then each new one, until Ctrl-C. With --json: JSON lines that can be read back."""
     from asgard.heimdall.tail import read
-    from asgard.kafka import target
 
-    chosen = target.pick(context, bootstrap_server, command_config)
-    show = _shown(chosen, key, header, where, format_, schema, registry, masks)
-    control = chosen.connect()
-    try:
+    chosen = reading.target()
+    show = reading.shown(chosen)
+    with closing(chosen.connect()) as control:
         offsets = read.spans(control, [topic], read.Stretch(last=last))
-    finally:
-        control.close()
     before = read.newest(chosen.connection, offsets, last) if last else []
-    left = limit
-    left = _emit(show, before, left)
+    left = _emit(show, before, reading.limit)
     if left != 0:
         for record in read.follow(chosen.connection, {place: span.end for place, span in offsets.items()}):
             if (left := _emit(show, [record], left)) == 0:
@@ -98,33 +129,20 @@ def peek(
     ] = None,
     from_: From = None,
     until: Until = None,
-    key: Key = None,
-    header: Header = None,
-    where: Where = None,
-    limit: Limit = None,
-    format_: Format = "auto",
-    schema: SchemaFile = None,
-    registry: Registry = None,
-    masks: MasksPath = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Show records that are in a topic and stop. With --json: JSON lines that can be read back.
 
     --last counts before the filters: it shows the records that match among the newest N.
     """
     from asgard.heimdall.tail import read
-    from asgard.kafka import target
 
-    chosen = target.pick(context, bootstrap_server, command_config)
-    show = _shown(chosen, key, header, where, format_, schema, registry, masks)
+    chosen = reading.target()
+    show, limit = reading.shown(chosen), reading.limit
     count = last if last is not None or from_ else 10
-    control = chosen.connect()
-    try:
+    with closing(chosen.connect()) as control:
         offsets = read.spans(control, [topic], _stretch(from_, until, count))
-    finally:
-        control.close()
     if count is not None:
         _emit(show, read.newest(chosen.connection, offsets, count), limit)
         return
@@ -171,13 +189,10 @@ def trace(
 
     asked = query.parse(wanted, by)
     chosen = target.pick(context, bootstrap_server, command_config)
-    control = chosen.connect()
-    try:
+    with closing(chosen.connect()) as control:
         stretch = _stretch(from_, until, None)
         found = find.find(control, chosen.connection, topics, asked, stretch, everywhere=everywhere)
         cluster = control.cluster().cluster_id
-    finally:
-        control.close()
     seen = ways(found.records)
     _show_ways(seen, found)
     if otlp and seen:
@@ -193,37 +208,6 @@ def _stretch(from_: str | None, until: str | None, last: int | None) -> Any:
     now = time.time()
     start, end = (None if text is None else round(parse_since(text, now) * 1000) for text in (from_, until))
     return Stretch(start, end, last)
-
-
-def _shown(
-    chosen: Target,
-    key: str | None,
-    header: list[str] | None,
-    where: list[str] | None,
-    format_: str,
-    schema: Path | None,
-    registry: str | None,
-    masks: Path | None,
-) -> Shown:
-    from asgard.heimdall.tail import filters
-    from asgard.heimdall.tail import masks as masking
-    from asgard.heimdall.tail.show import Shown
-
-    wanted = filters.parse(key, header or [], where or [])
-    return Shown(_decoder(chosen, format_, schema, registry), wanted, masking.read(masks) if masks else masking.Masks())
-
-
-def _decoder(chosen: Target, format_: str, schema: Path | None, registry: str | None) -> Decoder:
-    from typing import get_args
-
-    from asgard.heimdall.tail import decode
-    from asgard.heimdall.tail import registry as registries
-
-    if format_ not in get_args(decode.Format):
-        raise WrongUsage(f"--format is {format_!r}; allowed are {', '.join(get_args(decode.Format))}")
-    url = registry or chosen.connection.properties.get(registries.URL)
-    schema_of = registries.schemas(url, chosen.connection.properties) if url else None
-    return decode.Decoder(format_, decode.read_schema(schema) if schema else None, schema_of)  # type: ignore[arg-type]
 
 
 def _emit(show: Shown, records: Any, limit: int | None) -> int | None:
