@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from asgard.core.database import Database
-    from asgard.heimdall.alerts.model import Evaluation, Loss
+    from asgard.heimdall.alerts.model import Evaluation
+    from asgard.heimdall.audit.missing import Missing
     from asgard.heimdall.lag.model import Thresholds
     from asgard.heimdall.owners import Owners
     from asgard.heimdall.picture import Picture
@@ -99,7 +100,7 @@ class Watch:
             store=Store(self.store, taken.cluster_id),
             alerts=self.alerts,
             events=lambda since: events.read(self.journal, events.Filter(since=since)),
-            audit=lambda: self._losses(taken),
+            audit=lambda: self._losses(taken.cluster_id),
         )
         self.evaluation = alert_store.check(
             self.alerts, settings.rules, settings.receivers, settings.subscriptions, seen, settings.owners
@@ -116,13 +117,12 @@ class Watch:
 
         return deliver.deliver(self.alerts, cluster_id, self.settings.receivers, self.settings.mail, self.journal)
 
-    def _losses(self, taken: Picture) -> list[Loss]:
-        from asgard.heimdall.alerts import sight
-        from asgard.heimdall.audit.store import open_store as open_audits
+    def _losses(self, cluster_id: str) -> list[Missing]:
+        from asgard.heimdall.audit import missing
 
         if self.audits is None:
-            self.audits = open_audits()
-        return sight.losses(self.audits, taken.cluster_id, taken.at - sight.LOSSES_S)
+            self.audits = missing.opened()
+        return [] if self.audits is None else missing.of_cluster(self.audits, cluster_id)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
 from asgard.cli.heimdall import app
+from asgard.cli.heimdall.report import SettingsFile
 from asgard.cli.moments import parse_since, utc
 from asgard.core import console
 from asgard.core.console import Table
@@ -43,6 +45,7 @@ def audit(
         str | None, typer.Option(metavar="WHEN", help="Show windows since then (2h, 7d, or a date or time, UTC).")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Keep reading until Ctrl-C.")] = False,
+    settings: SettingsFile = None,
     context: Context = None,
     bootstrap_server: BootstrapServer = None,
     command_config: CommandConfig = None,
@@ -53,23 +56,22 @@ def audit(
     """
     import time
 
-    from asgard.compose.audit_alerts import Alerts
+    from asgard.compose.audit_alerts import alerting
+    from asgard.heimdall import settings as reading
     from asgard.heimdall.audit import run, store
     from asgard.journal.store.database import open_journal
     from asgard.kafka import target
 
-    plan = _plan(topics or [], file, name)
+    plan, given = _plan(topics or [], file, name), reading.load(settings)
     chosen = target.pick(context, bootstrap_server, command_config)
     from_s = parse_since(since, time.time()) if since else None
-    control = chosen.connect()
-    try:
-        with store.open_store() as database, open_journal() as journal:
-            kept = store.Store(database, control.cluster().cluster_id, plan)
-            tell, alerts = _teller(journal, plan, aloud=follow), Alerts(journal, kept, control.cluster().cluster_id)
+    with closing(chosen.connect()) as control, store.open_store() as database, open_journal() as journal:
+        cluster_id = control.cluster().cluster_id
+        kept = store.Store(database, cluster_id, plan)
+        tell = _teller(journal, plan, aloud=follow)
+        with alerting(given, database, journal, cluster_id, chosen.name) as alerts:
             done = run.audit(kept, chosen.connection, control, follow=follow, tell=tell, looked=alerts.update)
-            found = kept.report(from_s)
-    finally:
-        control.close()
+        found = kept.report(from_s)
     _show(plan, done, found)
     return int(ExitCode.FAILED if any(row.troubled for row in found) else ExitCode.OK)
 

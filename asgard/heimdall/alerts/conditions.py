@@ -139,19 +139,16 @@ def full_in_s(samples: Sequence[Volume]) -> float | None:
 def _audit_loss(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
     if seen.losses is None:
         return NOTHING_KNOWN
-    lost: dict[tuple[str, str], int] = {}
-    for loss in seen.losses:
-        if _matches(loss.topic, rule.topics):
-            lost[loss.audit, loss.topic] = lost.get((loss.audit, loss.topic), 0) + loss.lost
     found = [
         Finding(
-            f"{audit}/{topic}",
-            f"audit {audit}: {count:,} records of {topic} did not reach the next tier",
-            float(count),
-            {"topic": topic, "owner": owners.of_topic(topic), "audit": audit},
+            f"{one.audit}/{one.topic}",
+            f"audit {one.audit}: {one.lost:,} records are missing in {one.topic}",
+            float(one.lost),
+            {"topic": one.topic, "owner": owners.of_topic(one.topic), "audit": one.audit},
+            {"from": one.from_s, "until": one.until_s, "lost": one.lost},
         )
-        for (audit, topic), count in sorted(lost.items())
-        if count > (rule.above or 0)
+        for one in seen.losses
+        if one.lost > (rule.above or 0) and _matches(one.topic, rule.topics)
     ]
     return Verdicts(tuple(found))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from math import inf
 
 from asgard.heimdall.alerts import conditions
 from asgard.heimdall.alerts.model import (
@@ -61,12 +62,25 @@ def evaluate(rules: Sequence[Rule], seen: Seen, former: States, owners: Owners, 
 def _held(rule: Rule, finding: Finding, before: State | None, silent: bool, now: float) -> tuple[State, bool]:
     """The state of an alert whose rule holds, and whether it is raised just now."""
     labels = {**finding.labels, **rule.labels, "rule": rule.name, "kind": rule.kind, "severity": rule.severity}
-    state = State(rule.name, finding.subject, "pending", now, finding.text, finding.value, labels)
+    state = State(
+        rule.name, finding.subject, "pending", now, finding.text, finding.value, labels, extent=finding.extent
+    )
     if before is not None:
         state = replace(before, text=finding.text, value=finding.value, labels=labels, well_since=None)
+        if not _covers(before.extent, finding.extent):
+            state = replace(state, extent=finding.extent)
+            if state.phase == "raised":
+                return replace(state, raised_at=now), True
     if state.phase == "pending" and not silent and now - state.since >= rule.for_s:
         return replace(state, phase="raised", raised_at=now), True
     return state, False
+
+
+def _covers(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
+    """Whether what was said says all that there is to say: it begins no later, ends no earlier, and is no less."""
+    return all(
+        before.get(name, inf) <= now[name] if name == "from" else before.get(name, -inf) >= now[name] for name in now
+    )
 
 
 def _not_held(rule: Rule, state: State, verdicts: Verdicts, now: float) -> tuple[State | None, bool]:

@@ -100,7 +100,8 @@ def _plain(change: Transition) -> dict[str, Any]:
 
 def _journal(change: Transition, seen: Seen) -> dict[str, Any]:
     plain = _plain(change)
-    about = {**plain["labels"], "text": plain["text"], "value": plain["value"], "cluster_id": seen.cluster_id}
+    about = {**plain["labels"], **change.state.extent, "text": plain["text"], "value": plain["value"]}
+    about["cluster_id"] = seen.cluster_id
     return {
         "kind": f"heimdall.alert.{change.what}",
         "subject": change.state.subject,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from asgard.core.schema.alerts import ReceiverKind, RuleKind, Severity
+from asgard.heimdall.audit.missing import Missing
 from asgard.heimdall.lag.model import GroupLag
 from asgard.heimdall.volume.model import Compared
 
@@ -30,6 +31,15 @@ class Rule:
     silent_in_drills: bool = False
 
 
+AUDIT_LOSS = Rule("audit-loss", "audit-loss")
+"""In force without being written down: what an audit misses is always told."""
+
+
+def in_force(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """The rules of the file, and the one for losses of audits if it has none."""
+    return tuple(rules) if any(rule.kind == "audit-loss" for rule in rules) else (*rules, AUDIT_LOSS)
+
+
 @dataclass(frozen=True)
 class Volume:
     """A log directory's volume at a moment."""
@@ -37,16 +47,6 @@ class Volume:
     at: float
     used_bytes: int
     capacity_bytes: int
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What an audit lost in a closed window, by topic."""
-
-    audit: str
-    topic: str
-    start_s: int
-    lost: int
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,23 @@ class Seen:
     offline: int | None = None
     disks: Mapping[str, Sequence[Volume]] | None = None
     volume: tuple[Compared, ...] | None = None
-    losses: tuple[Loss, ...] | None = None
+    losses: tuple[Missing, ...] | None = None
     canary: Mapping[str, str] | None = None
     drill: str | None = None
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule holds for a subject. `value` is the figure that it was judged by."""
+    """A rule holds for a subject. `value` is the figure that it was judged by.
+
+    `extent` says how far it goes (`from`, `until`, `lost`): an alert that is raised is raised again if it goes further.
+    """
 
     subject: str
     text: str
     value: float
     labels: Mapping[str, str] = field(default_factory=dict)
+    extent: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class State:
     labels: Mapping[str, str]
     raised_at: float | None = None
     well_since: float | None = None
+    extent: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from asgard.heimdall.alerts import store as alert_store
-from asgard.heimdall.alerts.model import Loss, Rule, Seen
+from asgard.heimdall.alerts.model import Rule, Seen, in_force
+from asgard.heimdall.audit.missing import Missing
 from asgard.heimdall.picture import Picture
 from asgard.heimdall.store.read import HourCount, Store
 from asgard.heimdall.store.tables import HOUR
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 WEEK_S = 7 * 86400
 RECENT_H = 3
 """Hours that volume is judged by: those that were counted last."""
-LOSSES_S = 86400.0
+RECENT_S = 86400.0
+"""News of the canary and of drills that are older say nothing of now."""
 _DRILLS = {"loki.drill.started": "loki.drill.finished", "loki.experiment.started": "loki.experiment.ended",
            "loki.fault.injected": "loki.fault.ended"}  # fmt: skip
 _CANARY = ("heimdall.canary.failed", "heimdall.canary.recovered")
@@ -36,12 +36,12 @@ def seen(
     store: Store,
     alerts: Database,
     events: Callable[[float], Sequence[Event]],
-    audit: Callable[[], Iterable[Loss]],
+    audit: Callable[[], Iterable[Missing]],
 ) -> Seen:
     """Everything that these rules need, and nothing else is read. `events` gives the journal's since a time."""
-    kinds = {rule.kind for rule in rules}
+    kinds = {rule.kind for rule in in_force(rules)}
     now = picture.at
-    happened = events(now - LOSSES_S) if rules else []
+    happened = events(now - RECENT_S)
     return Seen(
         at=now,
         cluster_id=picture.cluster_id,
@@ -117,17 +117,3 @@ def drill(events: Iterable[Event], cluster_id: str) -> str | None:
         elif event.kind in ends:
             running.pop((ends[event.kind], event.subject, event.correlation), None)
     return next(iter(running.values()), None)
-
-
-def losses(database: Database, cluster_id: str, since: float) -> list[Loss]:
-    """What audits of the cluster lost in windows that closed; reads the audits' tables without taking any audit over."""
-    from asgard.heimdall.audit import tables
-
-    a, w = tables.audits.c, tables.windows.c
-    query = (
-        sa.select(a.name, w.topic, w.start_s, w.lost)
-        .join(tables.windows, w.audit == a.id)
-        .where(a.cluster_id == cluster_id, w.state == "closed", w.start_s >= since, w.lost > 0)
-    )
-    with database.read() as connection:
-        return [Loss(r.name, r.topic, r.start_s, r.lost) for r in connection.execute(query)]

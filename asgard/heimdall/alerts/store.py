@@ -13,9 +13,20 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from asgard.core.database import Database
+from asgard.core.schema.alerts import RuleKind
 from asgard.heimdall.alerts import messages, tables
 from asgard.heimdall.alerts.evaluate import evaluate, receivers_of
-from asgard.heimdall.alerts.model import Evaluation, Receiver, Rule, Seen, State, Subscription, Transition, Volume
+from asgard.heimdall.alerts.model import (
+    Evaluation,
+    Receiver,
+    Rule,
+    Seen,
+    State,
+    Subscription,
+    Transition,
+    Volume,
+    in_force,
+)
 from asgard.heimdall.owners import Owners
 from asgard.kafka.model import Broker
 
@@ -34,11 +45,17 @@ def check(
     subscriptions: Sequence[Subscription],
     seen: Seen,
     owners: Owners,
+    *,
+    only: RuleKind | None = None,
 ) -> Evaluation:
-    """Evaluate the rules, keep how alerts stand now, and put what changed into the outbox."""
+    """Evaluate the rules, keep how alerts stand now, and put what changed into the outbox.
+
+    `only`: the rules of this kind; alerts of others stay as they are.
+    """
     with database.write() as connection:
         _lock(connection)
-        former = {s.key: s for s in states(connection, seen.cluster_id)}
+        former = {s.key: s for s in states(connection, seen.cluster_id) if only is None or s.labels.get("kind") == only}
+        rules = [rule for rule in in_force(rules) if only is None or rule.kind == only]
         done = evaluate(rules, seen, former, owners, seen.at)
         _write(connection, seen.cluster_id, former, done.states)
         kinds = {r.name: r for r in receivers}
@@ -57,7 +74,18 @@ def states(connection: Connection, cluster_id: str) -> list[State]:
     """The alerts of a cluster that are about to be raised, or are; the oldest first."""
     query = sa.select(tables.states).where(_s.cluster_id == cluster_id).order_by(_s.since)
     return [
-        State(r.rule, r.subject, r.phase, r.since, r.text, r.value, json.loads(r.labels), r.raised_at, r.well_since)
+        State(
+            r.rule,
+            r.subject,
+            r.phase,
+            r.since,
+            r.text,
+            r.value,
+            json.loads(r.labels),
+            r.raised_at,
+            r.well_since,
+            json.loads(r.extent),
+        )
         for r in connection.execute(query)
     ]
 
@@ -130,7 +158,7 @@ def _write(
     rows = [
         {"cluster_id": cluster_id, "rule": s.rule, "subject": s.subject, "phase": s.phase, "since": s.since,
          "text": s.text, "value": s.value, "labels": json.dumps(dict(s.labels)), "raised_at": s.raised_at,
-         "well_since": s.well_since}
+         "well_since": s.well_since, "extent": json.dumps(dict(s.extent))}
         for s in changed
     ]  # fmt: skip
     if rows:

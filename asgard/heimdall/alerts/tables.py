@@ -22,6 +22,7 @@ states = sa.Table(
     sa.Column("labels", sa.Text, nullable=False),
     sa.Column("raised_at", sa.Double),
     sa.Column("well_since", sa.Double),
+    sa.Column("extent", sa.Text, nullable=False),
 )
 
 notifications = sa.Table(
@@ -55,7 +56,7 @@ SCHEMA = Schema(
     noun="store of alerts",
     metadata=metadata,
     meta=meta,
-    version=1,
+    version=2,
     variable=STORE_VARIABLE,
     file="alerts.db",
     lost="which alerts are raised and what is still to be sent",

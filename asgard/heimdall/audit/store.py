@@ -109,14 +109,6 @@ class Store:
             query = sa.select(tables.windows).where(w.audit == self.id, w.state == "closed", ~w.told, wrong)
             return [_row(self.counts.plan, found) for found in connection.execute(query.order_by(w.start_s)).mappings()]
 
-    def lost(self, since_s: float) -> list[Row]:
-        """Closed windows from then on whose records have not all reached the next tier."""
-        w = tables.windows.c
-        mine = (w.audit == self.id, w.state == "closed", w.lost > 0, w.start_s >= since_s)
-        with self.database.read() as connection:
-            query = sa.select(tables.windows).where(*mine).order_by(w.start_s)
-            return [_row(self.counts.plan, found) for found in connection.execute(query).mappings()]
-
     def told(self, given: Iterable[Row]) -> None:
         """These rows are in the journal."""
         w = tables.windows.c
@@ -142,20 +134,25 @@ class Store:
 
 def _take(connection: Connection, cluster_id: str, plan: Plan) -> tuple[int, int]:
     a = tables.audits.c
-    text = json.dumps({**asdict(plan), "name": None, "lateness_s": None}, sort_keys=True)
+    text = json.dumps({**asdict(plan), "name": None}, sort_keys=True)
     here = (a.cluster_id == cluster_id, a.name == plan.name)
     known = connection.execute(sa.select(tables.audits).where(*here)).mappings().first()
     if known is None:
         values = {"cluster_id": cluster_id, "name": plan.name, "plan": text, "fence": 1, "closed_until_s": 0}
         return insert(connection, tables.audits, **values), 1
-    if known["plan"] != text:
+    if _identity(known["plan"]) != _identity(text):
         raise Refused(
             f"the audit {plan.name!r} was begun with other tiers or another window",
             "Give it another name (--name, or `name:` in the file); the old one's counts stay.",
         )
     fence = int(known["fence"]) + 1
-    connection.execute(sa.update(tables.audits).where(a.id == known["id"]).values(fence=fence))
+    connection.execute(sa.update(tables.audits).where(a.id == known["id"]).values(fence=fence, plan=text))
     return int(known["id"]), fence
+
+
+def _identity(plan: str) -> object:
+    """What may not change from run to run: tiers and windows, not for how long late records are waited for."""
+    return {**json.loads(plan), "lateness_s": None}
 
 
 def _load(connection: Connection, audit: int, plan: Plan) -> Counts:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from asgard.heimdall.alerts import conditions, messages
 from asgard.heimdall.alerts.evaluate import evaluate, receivers_of
-from asgard.heimdall.alerts.model import Loss, Rule, Seen, Subscription, Volume
+from asgard.heimdall.alerts.model import Rule, Seen, Subscription, Volume
+from asgard.heimdall.audit.missing import Missing
 from asgard.heimdall.lag.model import GroupLag
 from asgard.heimdall.volume.model import Compared, Count
 from asgard.heimdall.volume.windows import Window
@@ -51,7 +52,7 @@ def compared(topic: str, verdict: str, records: int | None = 0) -> Compared:
         (Rule("r", "under-replicated", above=5), {"under_replicated": 2, "offline": 1}, ["cluster"], []),
         (Rule("r", "disk-full", within_s=86400), {"disks": {"full": growing(0, capacity=40), "grows": growing(1.0), "slowly": growing(0.1), "shrinks": growing(-1.0), "new": growing(9, hours=0)}}, ["full"], ["new"]),
         (Rule("r", "disk-full", within_s=2 * 86400), {"disks": {"grows": growing(1.0), "slowly": growing(0.1)}}, ["grows"], []),
-        (Rule("r", "audit-loss", above=2), {"losses": (Loss("a", "t", 0, 2), Loss("a", "t", 600, 1), Loss("a", "u", 0, 2))}, ["a/t"], []),
+        (Rule("r", "audit-loss", above=2), {"losses": (Missing("a", "t", 0, 60, 3), Missing("a", "u", 0, 60, 2))}, ["a/t"], []),
         (Rule("r", "canary"), {"canary": {"broker 1": "", "broker 2": "clients can't produce"}}, ["broker 2"], []),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which alerts an audit's losses raise and clear."""
+"""Which alerts an audit's losses raise and clear, whoever evaluates them."""
 
 from __future__ import annotations
 
@@ -6,45 +6,95 @@ from dataclasses import replace
 
 import pytest
 
-from asgard.compose.audit_alerts import Missing, changes, missing
-from asgard.heimdall.audit.judge import Row
+from asgard.compose.audit_alerts import Alerts
+from asgard.heimdall.alerts import store
+from asgard.heimdall.alerts.model import Rule, Seen
+from asgard.heimdall.alerts.tables import open_alerts
+from asgard.heimdall.audit import missing as missings
+from asgard.heimdall.audit.missing import Missing, missing
 from asgard.heimdall.audit.plan import Plan, Tier
+from asgard.heimdall.owners import Owners
+from asgard.heimdall.settings import Settings
+from asgard.journal import events
+from asgard.journal.store.database import open_journal
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An ASGARD_HOME of the test's own."""
+    monkeypatch.setenv("ASGARD_HOME", str(tmp_path))
+
 
 PLAN = Plan("a", (Tier("raw", ("r",)), Tier("next", ("n1", "n2"))), window_s=60, lateness_s=30)
-ROW = Row(0, "raw", "r", "closed", 9, 0, 0, 3, 0, None, 0, None, None, None, None)
 
 
 @pytest.mark.parametrize(
-    ("rows", "lost"),
+    ("lost", "found"),
     [
-        pytest.param([], {}, id="nothing"),
-        pytest.param([replace(ROW, lost=0), replace(ROW, state="open"), replace(ROW, state="partial")], {}, id="no loss"),
+        pytest.param([], [], id="nothing"),
         pytest.param(
-            [ROW, replace(ROW, start_s=120, lost=2)],
-            {"n1": Missing("n1", 0, 210, 5), "n2": Missing("n2", 0, 210, 5)},
+            [(0, 0, 3), (0, 120, 2)],
+            [Missing("a", "n1", 0, 210, 5), Missing("a", "n2", 0, 210, 5)],
             id="from the first window to the last one's lateness, in each topic of the next tier",
         ),
     ],
-)  # fmt: skip
-def test_records_are_missing_in_the_tier_after_the_one_that_has_them(rows, lost):
-    assert missing(PLAN, rows) == lost
+)
+def test_records_are_missing_in_the_tier_after_the_one_that_has_them(lost, found):
+    assert missing(PLAN, lost) == found
 
 
-OLD = Missing("t", 0, 60, 5)
+OLD = Missing("a", "t", 100, 160, 5)
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "raised", "cleared"),
+    ("before", "now", "told"),
     [
-        pytest.param([], [OLD], ["t"], [], id="new"),
-        pytest.param([OLD], [OLD], [], [], id="the same"),
-        pytest.param([OLD], [replace(OLD, lost=2)], [], [], id="some of it came"),
-        pytest.param([OLD], [replace(OLD, lost=6)], ["t"], [], id="more of it"),
-        pytest.param([OLD], [replace(OLD, until_s=120)], ["t"], [], id="another window too"),
-        pytest.param([OLD], [], [], ["t"], id="all of it came"),
-        pytest.param([OLD], [Missing("u", 0, 60, 1)], ["u"], ["t"], id="another topic"),
+        pytest.param([], [OLD], ["raised t"], id="new"),
+        pytest.param([OLD], [OLD], [], id="the same"),
+        pytest.param([OLD], [replace(OLD, lost=2)], [], id="some of it came"),
+        pytest.param([OLD], [replace(OLD, lost=6)], ["raised t"], id="more of it"),
+        pytest.param([OLD], [replace(OLD, until_s=220)], ["raised t"], id="a later window too"),
+        pytest.param([OLD], [replace(OLD, from_s=40)], ["raised t"], id="an earlier window too"),
+        pytest.param([OLD], [], ["cleared t"], id="all of it came"),
+        pytest.param([OLD], [Missing("a", "u", 0, 60, 1)], ["cleared t", "raised u"], id="another topic"),
     ],
 )
-def test_an_alert_is_raised_when_more_is_missing_and_cleared_when_nothing_is(before, now, raised, cleared):
-    found = changes({m.topic: m for m in before}, {m.topic: m for m in now})
-    assert ([m.topic for m in found[0]], [m.topic for m in found[1]]) == (raised, cleared)
+def test_an_alert_is_raised_when_more_is_missing_and_cleared_when_nothing_is(home, monkeypatch, before, now, told):
+    with open_alerts() as alerts, open_journal() as journal:
+        watched = Alerts(Settings(), alerts, alerts, journal, "c", "test")
+        for lost in (before, now):
+            at = len(events.read(journal, events.Filter(kind="heimdall.alert.*")))
+            monkeypatch.setattr(missings, "of_cluster", lambda database, cluster, lost=lost: lost)
+            watched.update()
+        seen = events.read(journal, events.Filter(kind="heimdall.alert.*"))[at:]
+        assert sorted(f"{e.kind.rpartition('.')[2]} {e.data['topic']}" for e in seen) == told
+        for event in seen:
+            if event.kind.endswith("raised"):
+                (one,) = [m for m in now if m.topic == event.data["topic"]]
+                assert event.subject == f"a/{one.topic}"
+                keys = ("audit", "from", "until", "lost", "rule", "cluster_id")
+                assert [event.data[k] for k in keys] == ["a", one.from_s, one.until_s, one.lost, "audit-loss", "c"]
+
+
+def test_a_loss_that_a_server_and_an_audit_see_is_told_once_and_other_alerts_stay_as_they_are(home, monkeypatch):
+    rules = (Rule("replicas", "under-replicated"),)
+    monkeypatch.setattr(missings, "of_cluster", lambda database, cluster: [OLD])
+    with open_alerts() as alerts, open_journal() as journal:
+        seen = Seen(1000.0, "c", "test", under_replicated=3, offline=0, losses=(OLD,))
+        first = store.check(alerts, rules, (), (), seen, Owners())
+        assert sorted(t.state.rule for t in first.transitions) == ["audit-loss", "replicas"]
+        Alerts(Settings(rules=rules), alerts, alerts, journal, "c", "test").update()
+        raised = store.raised(alerts, "c")
+        assert sorted(state.rule for state in raised) == ["audit-loss", "replicas"]
+        told = events.read(journal, events.Filter(kind="heimdall.alert.raised"))
+        assert sorted(event.data["rule"] for event in told) == ["audit-loss", "replicas"], "each once, by the outbox"
+
+
+def test_a_rule_of_the_file_takes_the_place_of_the_one_that_is_always_in_force(home, monkeypatch):
+    own = Rule("losses", "audit-loss", above=9, severity="critical")
+    monkeypatch.setattr(missings, "of_cluster", lambda database, cluster: [OLD, replace(OLD, topic="u", lost=10)])
+    with open_alerts() as alerts, open_journal() as journal:
+        Alerts(Settings(rules=(own,)), alerts, alerts, journal, "c", "test").update()
+        assert [(s.rule, s.subject, s.labels["severity"]) for s in store.raised(alerts, "c")] == [
+            ("losses", "a/u", "critical")
+        ]
