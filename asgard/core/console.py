@@ -10,6 +10,7 @@ import contextvars
 import dataclasses
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -109,6 +110,19 @@ def emit_line(document: Any, text: str) -> None:
     current().emitted = True
     as_json = current().output in (OutputFormat.JSON, OutputFormat.YAML)
     print_out(json.dumps(to_plain(document), ensure_ascii=False) if as_json else text)
+
+
+def emit_frame(document: Any, text: str) -> None:
+    """A view that is refreshed: drawn over the one before on a terminal, one after the other elsewhere."""
+    if current().output is not OutputFormat.TABLE or not sys.stdout.isatty():
+        emit_line(document, text)
+        return
+    lines, height = text.splitlines(), shutil.get_terminal_size().lines - 1
+    if len(lines) > height:
+        lines = [*lines[: height - 1], f"… {len(lines) - height + 1} more lines"]
+    current().emitted = True
+    sys.stdout.write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
+    sys.stdout.flush()
 
 
 def print_out(text: str) -> None:

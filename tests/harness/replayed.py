@@ -205,7 +205,7 @@ class Cluster:
         rows = [row(broker_id=n, host="127.0.0.1", port=port, rack=None) for n, port in enumerate(self.ports)]
         answer = DescribeClusterResponse(
             throttle_time_ms=0, error_code=0, error_message=None, endpoint_type=1, cluster_id=CLUSTER_ID,
-            controller_id=0, brokers=rows, cluster_authorized_operations=-(2**31),
+            controller_id=0, brokers=rows,
         )  # fmt: skip
         return bytes(answer.encode(version=1))
 

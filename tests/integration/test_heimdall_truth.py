@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -224,3 +228,23 @@ def test_the_commands_give_one_document(
     assert json.loads(capfd.readouterr().out)["basis"] == "1 sample and one taken now", "the store's is used"
     assert main(["heimdall", "lag", "there-is-none", *where]) == 2
     assert "there is no group there-is-none" in capfd.readouterr().err
+
+
+def test_a_watched_group_is_shown_again_and_again_until_ctrl_c(
+    secured_cluster: RealCluster, planted: str, own_home: Path
+) -> None:
+    commit(secured_cluster, "truth-watched", {0: 1}, planted)
+    command = [str(Path(sys.executable).with_name("asgard")), "heimdall", "lag", "truth-watched", "--watch", "--json"]
+    where = ["--bootstrap-server", secured_cluster.bootstrap_servers]
+    where += ["--command-config", str(secured_cluster.client_properties), "--apart", "200ms"]
+    environment = {**os.environ, "ASGARD_HOME": str(own_home)}
+    with subprocess.Popen([*command, *where], stdout=subprocess.PIPE, text=True, env=environment) as watching:
+        assert watching.stdout is not None
+        first = json.loads(watching.stdout.readline())
+        commit(secured_cluster, "truth-watched", {0: 11}, planted)
+        lags = [first["groups"][0]["lag"]]
+        while len(lags) < 20 and lags[-1] == lags[0]:
+            lags.append(json.loads(watching.stdout.readline())["groups"][0]["lag"])
+        watching.send_signal(signal.SIGINT)
+        watching.stdout.read()
+    assert (lags[-1], watching.returncode) == (lags[0] - 10, 130)

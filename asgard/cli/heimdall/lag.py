@@ -13,7 +13,7 @@ import typer
 from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
 from asgard.cli.heimdall import app
 from asgard.core import console, units
-from asgard.core.errors import ExitCode, WrongUsage
+from asgard.core.errors import ExitCode, Unreachable, WrongUsage
 
 if TYPE_CHECKING:
     from asgard.heimdall.lag.model import GroupLag, LagReport, Sample
@@ -58,15 +58,22 @@ def lag(
     names = [group] if group else None
     with closing(target.pick(context, bootstrap_server, command_config).connect()) as control:
         window: Sequence[Sample] = recent.window(control.cluster().cluster_id, names, time.time())
+        report: LagReport | None = None
         while True:
-            report = ask.report(
-                control, names, thresholds=given, apart_s=apart_s, history=window, shown=_ALL if group else 1
-            )
-            _show(report, group, watch)
+            try:
+                report = ask.report(
+                    control, names, thresholds=given, apart_s=apart_s, history=window, shown=_ALL if group else 1
+                )
+            except Unreachable as error:
+                if not watch or report is None:
+                    raise
+                console.warn(error.what)
+            else:
+                _show(report, group, watch)
+                window = report.window[-KEPT:]
             if not watch:
                 worst = report.groups[0].status if report.groups else "ok"
                 return int(ExitCode.FAILED if group and worst != "ok" else ExitCode.OK)
-            window = report.window[-KEPT:]
             time.sleep(apart_s)
 
 
@@ -79,7 +86,8 @@ def _show(report: LagReport, group: str | None, watch: bool) -> None:
     document = {"at": report.at, "basis": report.basis, "window_s": report.window_s, "groups": report.groups}
     document["requests_by_broker"] = report.requests
     if watch:
-        console.emit_line(document, "\n\n".join([*map(console.render, tables), _basis(report), ""]))
+        at = time.strftime("%H:%M:%SZ", time.gmtime(report.at))
+        console.emit_frame(document, "\n".join([f"{at}  {_basis(report)}", "", *map(console.render, tables)]))
     else:
         console.emit(document, *tables, text=_basis(report))
 
