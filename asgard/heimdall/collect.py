@@ -109,9 +109,9 @@ def _judge(
     now: float,
 ) -> dict[str, GroupLag]:
     lags = {name: group_lags(samples, name) for name in look.groups}
-    measured = times.measure(control.bulk(), look.layout, lags, now)
     behind = {lag.topic for found in lags.values() for lag in found if (lag.lag > 0).any()}
     retention = lag_ask.retention_of(control, behind)
+    measured = times.measure(control.bulk(), look.layout, lags, retention, now)
     span = samples[-1].at - samples[0].at
     return {
         name: judge.judge_group(

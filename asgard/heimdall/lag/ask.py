@@ -108,10 +108,10 @@ def _judged(
     members, refused = control.describe_groups(now.groups.values()) if detailed else ({}, {})
     problems |= refused
     lags = {name: group_lags(window, name) for name in now.groups}
-    measured = times.measure(control.bulk(), now.layout, lags, clock())
-    problems |= measured.problems
     behind = {lag.topic for found in lags.values() for lag in found if (lag.lag > 0).any()}
     retention = retention_of(control, behind)
+    measured = times.measure(control.bulk(), now.layout, lags, retention, clock())
+    problems |= measured.problems
     window_s = window[-1].at - window[0].at
     judged: list[GroupLag] = []
     for name, group in now.groups.items():

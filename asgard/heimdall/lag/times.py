@@ -2,25 +2,28 @@
 
 A fetch of the next record answers exactly, one batch a partition. Where too many groups stand at too many places for that, the
 time index answers first: for a few ages, where the first record of at most that age is (one ListOffsets a leader and age, for all
-groups together). That bounds every partition from both sides; then the oldest of each group are fetched.
+groups together). That bounds every partition from both sides; then the oldest of each group are fetched. Where retention may be near, the
+index answers for ages just before it too, so that data which is about to be lost is never taken for younger than it is by much.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asgard.heimdall.lag.model import TopicLag
+from asgard.heimdall.lag.model import Retention, TopicLag
 
 if TYPE_CHECKING:
     from asgard.kafka.groups import ByPartition, Layout
     from asgard.kafka.ports import Bulk
 
 AGES_S = (10, 60, 300, 1800, 7200, 43200, 172800, 604800)
+NEAR_S = (86400, 43200, 21600, 10800, 3600, 900)
+"""So long before retention the index is asked, for topics with unread records that may be as old as the first of these."""
 FETCHES = 5_000
 ROUNDS = 8
 A_GROUP = 3
@@ -40,17 +43,16 @@ class Times:
     problems: dict[str, str]
 
 
-def measure(bulk: Bulk, layout: Layout, lags: Lags, now: float) -> Times:
+def measure(bulk: Bulk, layout: Layout, lags: Lags, retention: Mapping[str, Retention], now: float) -> Times:
     """Ask Kafka how old the next unread records are."""
     places = {place for found in lags.values() for lag in found for place in unread(lag, FETCHES)}
     count = sum(int((lag.lag > 0).sum()) for found in lags.values() for lag in found)
     at_most: dict[str, float] = {}
     if count > FETCHES or len(rounds(places)) > ROUNDS:
-        topics = {lag.topic: lag for found in lags.values() for lag in found if (lag.lag > 0).any()}
-        wanted = {topic: np.arange(len(layout.topics[topic].leaders)) for topic in topics if topic in layout.topics}
-        stamps = [int((now - age) * 1000) for age in AGES_S]
-        listed = [found.offsets for found in bulk.list_offsets_at(layout, stamps, wanted)]
-        lags = {group: [bounded(lag, listed) for lag in found] for group, found in lags.items()}
+        topics = {lag.topic for found in lags.values() for lag in found if (lag.lag > 0).any()}
+        lags = _bounded(bulk, layout, lags, topics, AGES_S, now)
+        for near, some in near_retention(lags, retention).items():
+            lags = _bounded(bulk, layout, lags, some, near, now)
         chosen = {group: oldest(found, A_GROUP) for group, found in lags.items()}
         at_most = {group: bound for group, found in lags.items() if (bound := upper_bound(found)) is not None}
         places = {place for some in chosen.values() for place in some}
@@ -102,16 +104,44 @@ def aged(lag: TopicLag, ages: Mapping[Place, float]) -> TopicLag:
     return replace(lag, time_lag_s=time_lag, exact=exact)
 
 
-def bounded(lag: TopicLag, listed: Sequence[ByPartition]) -> TopicLag:
-    """The lag with the age that each oldest unread record has at least; `listed` is where records of at most `AGES_S` begin."""
-    age = np.where(lag.lag > 0, 0.0, lag.time_lag_s)
-    for seconds, offsets in zip(AGES_S, listed, strict=True):
+def _bounded(
+    bulk: Bulk, layout: Layout, lags: Lags, topics: Collection[str], ages: Sequence[float], now: float
+) -> dict[str, list[TopicLag]]:
+    wanted = {topic: np.arange(len(layout.topics[topic].leaders)) for topic in topics if topic in layout.topics}
+    stamps = [int((now - age) * 1000) for age in ages]
+    listed = [found.offsets for found in bulk.list_offsets_at(layout, stamps, wanted)]
+    return {
+        group: [bounded(lag, listed, ages) if lag.topic in wanted else lag for lag in found]
+        for group, found in lags.items()
+    }
+
+
+def near_retention(lags: Lags, retention: Mapping[str, Retention]) -> dict[tuple[float, ...], set[str]]:
+    """Ages to ask for, with the topics that they concern: those with unread records that retention may reach within a day."""
+    asked: dict[tuple[float, ...], set[str]] = defaultdict(set)
+    for found in lags.values():
+        for lag in found:
+            keeps = retention.get(lag.topic, Retention()).ms
+            if keeps is None or keeps <= 0 or not (lag.lag > 0).any():
+                continue
+            least = float(np.nanmax(np.where(lag.lag > 0, lag.time_lag_s, 0.0)))
+            most = next((float(age) for age in AGES_S if age > least), np.inf)
+            if most > keeps / 1000 - NEAR_S[0]:
+                asked[tuple(keeps / 1000 - near for near in NEAR_S if keeps / 1000 > near)].add(lag.topic)
+    asked.pop((), None)
+    return asked
+
+
+def bounded(lag: TopicLag, listed: Sequence[ByPartition], ages: Sequence[float] = AGES_S) -> TopicLag:
+    """The lag with the age that each oldest unread record has at least; `listed` is where records of at most these ages begin."""
+    age = np.where(lag.lag > 0, np.nan_to_num(lag.time_lag_s), lag.time_lag_s)
+    for seconds, offsets in zip(ages, listed, strict=True):
         at = offsets.get(lag.topic)
         if at is None:
             return lag
         begin = at[lag.partitions]
         older = (lag.lag > 0) & ((begin < 0) | (lag.position < begin))
-        age[older] = seconds
+        age[older] = np.maximum(age[older], seconds)
     return replace(lag, time_lag_s=age)
 
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from asgard.heimdall.lag import times
 from asgard.heimdall.lag.ask import retention
 from asgard.heimdall.lag.evaluate import group_lags
-from asgard.heimdall.lag.model import Retention, Sample, Thresholds
+from asgard.heimdall.lag.judge import judge_group
+from asgard.heimdall.lag.model import Asked, Retention, Sample, Thresholds
+from asgard.kafka.groups import ListedGroup
 from tests.harness.burrow import CASES, Case, judged, line, window
 
 
@@ -99,6 +101,28 @@ def test_ages_are_bounded_by_the_time_index_from_both_sides():
     assert times.oldest([bounded], 3) == [("t", 0, 100)]
     aged = times.aged(bounded, {("t", 0, 100): 2345.0})
     assert (aged.time_lag_s.tolist(), aged.exact.tolist()) == ([2345.0], [True])
+
+
+def test_near_retention_the_index_is_asked_for_ages_just_before_it():
+    (lag,) = group_lags(window([100, 100], [700, 700]), "g")
+    day = 86400
+    listed = [
+        {"t": np.array([at])} for at in (-1, -1, -1, 650, 600, 500, 300, 0)
+    ]  # older than two days, not than seven
+    bounded = times.bounded(lag, listed)
+    assert bounded.time_lag_s.tolist() == [2 * day]
+    keeps = {"t": Retention(7 * day * 1000)}
+    ((ages, topics),) = times.near_retention({"g": [bounded]}, keeps).items()
+    assert (ages[0], ages[2], ages[-1], topics) == (6 * day, 7 * day - 21600, 7 * day - 900, {"t"})
+    assert not times.near_retention({"g": [bounded]}, {"t": Retention(30 * day * 1000)}), "far from it"
+    assert not times.near_retention({"g": [bounded]}, {"t": Retention()})
+    listed = [{"t": np.array([at])} for at in (290, 200, 150, 80, 40, 10)]  # position 100 is older than 7 d less 6 h
+    closer = times.bounded(bounded, listed, ages)
+    assert closer.time_lag_s.tolist() == [7 * day - 21600]
+    assert (
+        judge_group(Asked(ListedGroup("g", "classic", "Stable", 1), Thresholds()), [closer], 10, keeps).loses_data_in_s
+        == 21600
+    )
 
 
 def test_a_round_of_fetches_has_each_partition_once():
