@@ -17,6 +17,8 @@ from asgard.kafka.admin.topics import NAMES_A_REQUEST, TopicCalls
 from asgard.kafka.admin.wire import Wire, chunks
 from asgard.kafka.model import ConfigChange
 
+KEYED_A_REQUEST = 5_000
+"""Topics a request where only a few of their configs are asked for."""
 _TYPE = {"topic": 2, "broker": 4}
 _SET, _DELETE = 0, 1
 _FROM_TOPIC, _FROM_BROKER, _FROM_CLUSTER = 1, 2, 3
@@ -52,7 +54,7 @@ class ConfigCalls(TopicCalls):
                 ),
                 None,
             )
-            for batch in chunks(sorted(set(names)), NAMES_A_REQUEST)
+            for batch in chunks(sorted(set(names)), NAMES_A_REQUEST if keys is None else KEYED_A_REQUEST)
         ):
             for topic in answer.results:
                 if topic.error_code == errors.UNKNOWN_TOPIC:
