@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from asgard.heimdall.lag import ask as lag_ask
 from asgard.kafka.admin import AdminClient, codecs, connect
 from asgard.kafka.admin.batches import first_timestamp
 from asgard.kafka.admin.raw import Reader
@@ -18,6 +19,7 @@ from asgard.kafka.data import Record, Writer
 from asgard.kafka.model import NewTopic
 from tests.harness import RealCluster
 from tests.harness.javatool import SHARE_CONSUMER, java_tool
+from tests.harness.streams_member import StreamsMember
 
 PARTITIONS = 5
 HOUR_MS = 3_600_000
@@ -126,6 +128,22 @@ def test_classic_and_consumer_groups_with_members_and_offsets(
         assert offsets["bulk-classic"][topic].tolist() == [-1, 11, -1, -1, 44]
         assert offsets["bulk-consumer"][topic].tolist() == [-1, 11, -1, -1, 44]
         assert offsets["bulk-idle"][topic].tolist() == [7]
+
+
+def test_a_streams_group_its_tasks_and_its_offsets(control: AdminClient, topic: str) -> None:
+    member = StreamsMember(control, "bulk-streams", topic, PARTITIONS)
+    member.join()
+    member.commit({0: 100, 3: 120})
+    group = control.groups().listed["bulk-streams"]
+    assert (group.type, group.active) == ("streams", True)
+    described, problems = control.describe_groups([group])
+    assert problems == {} and [m.assignment for m in described[group.name].members] == [{"<0>": (0, 1, 2, 3, 4)}]
+    found = lag_ask.report(control, [group.name], apart_s=0.2, shown=PARTITIONS).groups[0]
+    assert (found.type, found.lag, found.uncommitted) == ("streams", 20, 3)
+    age = found.time_lag_s
+    assert age is not None and abs(time.time() - age - (BEGIN_MS / 1000 + 100 * PARTITIONS * 60)) < 60
+    member.leave()
+    eventually(lambda: not control.groups().listed["bulk-streams"].active, "the member is still there")
 
 
 def test_a_share_group_and_its_start_offsets(control: AdminClient, secured_cluster: RealCluster, topic: str) -> None:
