@@ -59,6 +59,7 @@ def logs(control: ControlPlane, topics: Collection[str] | None = None) -> Logs:
 def counted(known: Logs, windows: Sequence[Window], now: float) -> list[Count]:
     """Records of each topic in each window; a request a leader for each boundary."""
     at = known.bulk.list_offsets_at(known.layout, [int(e * 1000) for e in counts.boundaries(windows)])
+    before = counts.offsets_before(known.start.offsets, known.end.offsets, [listed.offsets for listed in at])
     found: list[Count] = []
     for name in known.layout.topics:
         offsets = TopicOffsets(
@@ -66,7 +67,7 @@ def counted(known: Logs, windows: Sequence[Window], now: float) -> list[Count]:
             start=known.start.offsets[name],
             end=known.end.offsets[name],
             first_ms=known.first.times[name],
-            at=[listed.offsets[name] for listed in at],
+            before=before[name],
             size_bytes=known.sizes.get(name),
         )
         found += counts.count(offsets, windows, known.signs[name], now)

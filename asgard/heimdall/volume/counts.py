@@ -6,7 +6,7 @@ start. That is exact where every offset holds one record, in order of time, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,14 +34,14 @@ class Signs:
 class TopicOffsets:
     """Of one topic, by partition: first and next offset, and the time (ms) of the first record.
 
-    `at` holds for each boundary the first offset whose record is not older (-1: none is). -1 elsewhere: not known.
+    `before` holds for each boundary the sum over partitions of `offsets_before`. -1 elsewhere: not known.
     """
 
     topic: str
     start: Numbers
     end: Numbers
     first_ms: Numbers
-    at: Sequence[Numbers]
+    before: Sequence[int]
     size_bytes: int | None = None
 
 
@@ -50,14 +50,32 @@ def boundaries(windows: Sequence[Window]) -> list[float]:
     return sorted({edge for window in windows for edge in (window.start, window.end)})
 
 
+def offsets_before(
+    start: Mapping[str, Numbers], end: Mapping[str, Numbers], at: Sequence[Mapping[str, Numbers]]
+) -> dict[str, list[int]]:
+    """By topic and boundary the sum of the offsets that records from then on begin at, over partitions whose ends are known.
+
+    `at` holds for each boundary, by topic and partition, the first offset whose record is not older (-1: none is). All topics at once.
+    """
+    if not start:
+        return {}
+    sizes = np.array([len(start[name]) for name in start])
+    ends = np.cumsum(sizes)
+    first, last = (np.concatenate([offsets[name] for name in start]) for offsets in (start, end))
+    known = (first >= 0) & (last >= 0)
+    sums = np.zeros((len(start), len(at)), np.int64)
+    for n, offsets in enumerate(at):
+        here = np.concatenate([offsets[name] for name in start])
+        total = np.concatenate([[0], np.cumsum(np.where(known, np.where(here < 0, last, np.maximum(here, first)), 0))])
+        sums[:, n] = total[ends] - total[ends - sizes]
+    return dict(zip(start, sums.tolist(), strict=True))
+
+
 def count(found: TopicOffsets, windows: Sequence[Window], signs: Signs, now: float) -> list[Count]:
     """The topic's records in each window."""
     known = (found.start >= 0) & (found.end >= 0)
     measured = bool(known.any())
-    before = {
-        edge: int(np.where(offsets < 0, found.end, np.maximum(offsets, found.start))[known].sum())
-        for edge, offsets in zip(boundaries(windows), found.at, strict=True)
-    }
+    before = dict(zip(boundaries(windows), found.before, strict=True))
     total = int((found.end - found.start)[known].sum())
     mean = found.size_bytes / total if found.size_bytes is not None and total else None
     log, gone = reasons(found, signs, known), deleted(found, known)

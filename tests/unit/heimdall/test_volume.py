@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from asgard.core.errors import WrongUsage
 from asgard.heimdall.volume import windows
 from asgard.heimdall.volume.compare import compare
-from asgard.heimdall.volume.counts import Signs, TopicOffsets, boundaries, count
+from asgard.heimdall.volume.counts import Signs, TopicOffsets, boundaries, count, offsets_before
 from asgard.heimdall.volume.model import Count
 from asgard.heimdall.volume.windows import Window, of_day, same_hours
 
@@ -59,15 +59,9 @@ HOURS = [Window(n * 3600.0, (n + 1) * 3600.0, f"{n}") for n in range(3)]
 
 
 def topic(at, *, start=(0,), end=(30,), first_ms=(0,), size=None):
-    ends = np.array(end)
-    return TopicOffsets(
-        "t",
-        np.array(start),
-        ends,
-        np.array(first_ms),
-        [np.array(a) for a in at],
-        size,
-    )
+    starts, ends = {"a": np.array([7]), "t": np.array(start)}, {"a": np.array([9]), "t": np.array(end)}
+    before = offsets_before(starts, ends, [{"a": np.array([8]), "t": np.array(a)} for a in at])
+    return TopicOffsets("t", starts["t"], ends["t"], np.array(first_ms), before["t"], size)
 
 
 def test_records_of_each_hour():
