@@ -159,7 +159,7 @@ def _prepared(
         "filtered": bool(order.wanted),
         "target_ends": [[p, o.end] for (name, p), o in sorted(held.items()) if name == to],
     }
-    objections = _against(control, made, target, create, held_there, limits, now)
+    objections = _against(control, made, life, target, create, held_there, limits, now)
     return Prepared(
         life, to, made, files, document, held_there.records, held_there.bytes, finished,
         unfinished.last_at if unfinished else None, create, brought, tuple(objections),
@@ -189,6 +189,7 @@ def _is_brought(
 def _against(
     control: ControlPlane,
     made: plan.Plan,
+    life: Life,
     target: Topic | None,
     create: NewTopic | None,
     held_there: restore.Holds,
@@ -207,11 +208,18 @@ def _against(
         for config, before in checks.too_old_before(configs.get(route.to, {}), round(now * 1000)).items()
     }
     sizes = {key: held_there.bytes // max(1, len(made.window)) for key in made.window}
-    largest = {route.topic: held_there.largest + header.ROOM} if held_there.largest else {}
+    largest = {route.topic: _largest(life, held_there)}
     facts = checks.Facts(topics, configs, brokers, older, sizes, largest)
     # To bring a topic back to itself is what an archive is for.
     elsewhere = replace(made, source_cluster=f"archive of {made.source_cluster}")
     return checks.object_to(elsewhere, facts, limits, round(now * 1000))
+
+
+def _largest(life: Life, held_there: restore.Holds) -> int:
+    """How many bytes a record may have in a topic: those of the largest one before compression, but no more than it could hold; 0: not known."""
+    limits = [head.facts.max_message_bytes for head in life.heads.values()]
+    known = [held_there.largest + header.ROOM] if held_there.largest else []
+    return min([*known, *([max(limits)] if all(limits) else [])], default=0)
 
 
 def refuse(prepared: list[Prepared], *, accept_loss: bool) -> None:

@@ -91,11 +91,15 @@ class Page:
 
 @dataclass(frozen=True)
 class TopicFacts:
-    """What a topic needs to be created again: the settings that were made on it, not the defaults it found."""
+    """What a topic needs to be created again: the settings that were made on it, not the defaults it found.
+
+    `max_message_bytes` is the limit that was in force, wherever it was set; 0: not known.
+    """
 
     partitions: int
     replication: int
     config: dict[str, str] = field(default_factory=dict)
+    max_message_bytes: int = 0
 
 
 @dataclass(frozen=True)

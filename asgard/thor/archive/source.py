@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 QUEUED_KBYTES = 32 * 1024
 BATCH_BYTES = 8 * 1024 * 1024
 MOST_MESSAGES = 4000
+_POLICY, _LIMIT = "cleanup.policy", "max.message.bytes"
 Key = tuple[str, int]
 """Topic and partition."""
 
@@ -61,12 +62,20 @@ def look(control: ControlPlane, names: Collection[str]) -> Topics:
     """What is known of these topics."""
     topics = control.topics(names, moves=False)
     set_here = control.topic_configs(names)
-    in_force = control.effective_topic_configs(names, ["cleanup.policy"])
+    in_force = control.effective_topic_configs(names, [_POLICY, _LIMIT])
     return Topics(
         control.cluster().cluster_id,
         {(t.name, p.partition): Shard(t.name, t.id, p.partition) for t in topics.values() for p in t.partitions},
-        {t.name: TopicFacts(len(t.partitions), t.replication, set_here.get(t.name, {})) for t in topics.values()},
-        {name: configs.get("cleanup.policy", "delete") for name, configs in in_force.items()},
+        {
+            t.name: TopicFacts(
+                len(t.partitions),
+                t.replication,
+                set_here.get(t.name, {}),
+                int(in_force.get(t.name, {}).get(_LIMIT, 0)),
+            )
+            for t in topics.values()
+        },
+        {name: configs.get(_POLICY, "delete") for name, configs in in_force.items()},
         groups_of(control, names),
     )
 
