@@ -1,7 +1,8 @@
 """Are the pages fit to be shown, at their sizes and in both colour schemes? And how fast is a long table there?
 
 Reports of loads and drills, charts of plans (1,000 brokers), and a page with every part, each text of which has 249 characters, are opened in Chromium at
-390, 1280 and 1600 pixels, light and dark: console, requests, axe's rules, overflow, size. A table of 2,000 topics is drawn and sorted.
+390, 1280 and 1600 pixels, light and dark: console, requests, axe's rules, overflow, size. So are all pages of Heimdall's server. A table of
+2,000 topics is drawn and sorted, and Heimdall's page of 2,000 topics is asked for and drawn.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from typing import Any
 
 from asgard.core.pages.parts import Cell, Column, Table
 from asgard.core.pages.render import render
+from asgard.heimdall.web.app import create_app
 from asgard.loki.load.outcome import Row
 from asgard.loki.load.page import page as load_page
 from asgard.loki.load.verdict import judge
 from asgard.thor.plan import planner
 from asgard.thor.plan.chart import page as plan_page
 from tests.benchmarks.thor_clusters import cluster_for
-from tests.harness.chromium import SCHEMES, SIZES, browser, opened, write
+from tests.harness.chromium import SCHEMES, SIZES, browser, opened, serving, write
+from tests.harness.heimdall_site import NOW, Site, picture
 from tests.unit.loki import test_load_result as loads
+from tests.unit.pages.test_heimdall_in_chromium import PATHS
 from tests.unit.pages.test_pages import everything
 from tests.unit.pages.test_reports_in_chromium import LONG, reports
 
@@ -45,24 +49,54 @@ def prove() -> tuple[dict[str, object], list[str]]:
                 wrong.append(f"{name}: {found[name]:,} bytes")
             for size in (*SIZES, (1600, 1000)):
                 for scheme in SCHEMES:
-                    with opened(chromium, url, size, scheme) as seen:
-                        looks += 1
-                        faults = [*seen.complaints, *seen.asked]
-                        # axe takes a minute for ten thousand cells: a long page is gone through once.
-                        faults += seen.violations() if found[name] < LONG_BYTES or (size, scheme) == FIRST else []
-                        faults += [f"{seen.overflow()} pixels too wide"] if seen.overflow() > 0 else []
-                        wrong += [f"{name} at {size[0]} pixels, {scheme}: {fault}" for fault in faults]
+                    # axe takes a minute for ten thousand cells: a long page is gone through once.
+                    axe = found[name] < LONG_BYTES or (size, scheme) == FIRST
+                    wrong += _faults(chromium, name, url, size, scheme, axe=axe)
+                    looks += 1
+        served = _served(chromium, wrong)
         drawn, sorted_s = _table(chromium, Path(folder))
-    if drawn >= DRAWN_S:
-        wrong.append(f"a table of {TOPICS:,} topics took {drawn} s to be drawn")
+        topics_s = _served_topics(chromium)
+    for what, took in (("a table", drawn), ("Heimdall's page", topics_s)):
+        if took >= DRAWN_S:
+            wrong.append(f"{what} of {TOPICS:,} topics took {took} s to be drawn")
     figures = {
         "pages_bytes": found,
         "most_bytes": max(found.values()),
         "looks": looks,
         "rows_of_the_long_load": LONG_LOAD_ROWS,
+        "looks_at_heimdalls_pages": served,
+        f"heimdalls_page_of_{TOPICS}_topics": {"drawn_s": topics_s, "times": TIMES, "of_them": "median"},
         f"table_of_{TOPICS}_topics": {"drawn_s": drawn, "sorted_s": sorted_s, "times": TIMES, "of_them": "median"},
     }
     return figures, wrong
+
+
+def _faults(chromium: Any, name: str, url: str, size: tuple[int, int], scheme: str, *, axe: bool = True) -> list[str]:
+    with opened(chromium, url, size, scheme) as seen:
+        faults = [*seen.complaints, *seen.asked]
+        faults += seen.violations() if axe else []
+        faults += [f"{seen.overflow()} pixels too wide"] if seen.overflow() > 0 else []
+    return [f"{name} at {size[0]} pixels, {scheme}: {fault}" for fault in faults]
+
+
+def _served(chromium: Any, wrong: list[str]) -> int:
+    """Look at all of Heimdall's pages; how many looks."""
+    looks = [(path, size, scheme) for path in PATHS for size in (*SIZES, (1600, 1000)) for scheme in SCHEMES]
+    with serving(create_app(Site(), now=lambda: NOW)) as url:
+        for path, size, scheme in looks:
+            wrong += _faults(chromium, f"heimdall /{path}", url + path, size, scheme)
+    return len(looks)
+
+
+def _served_topics(chromium: Any) -> float:
+    """Seconds from the request until Heimdall's page of 2,000 topics is drawn."""
+    site, drawn = Site(picture([f"orders.{i}.created" for i in range(TOPICS)])), []
+    with serving(create_app(site, now=lambda: NOW)) as url:
+        for _ in range(TIMES):
+            with opened(chromium, url + "topics") as seen:
+                assert seen.page.locator("tbody tr").count() >= TOPICS
+                drawn.append(seen.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") / 1000)
+    return round(statistics.median(drawn), 2)
 
 
 def _pages() -> dict[str, str]:
