@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asgard.core.pages.draw import draw, trend
-from asgard.core.pages.parts import Chart, Link, Part, Section
+from asgard.core.pages.parts import Cell, Chart, Column, Link, Part, Section
 
 if TYPE_CHECKING:
     from flask import Blueprint, Flask
@@ -96,6 +96,9 @@ def environment() -> Environment:
     return made
 
 
+_LONG, _SHORT = 40, 24
+
+
 def blueprint() -> Blueprint:
     """For Flask: the templates (`{% extends "asgard/served.html" %}`), and the stylesheet and script below `/asgard-pages/`."""
     from flask import Blueprint
@@ -131,7 +134,15 @@ def asset(name: str) -> Markup:
 
 
 def _globals() -> dict[str, Any]:
-    return {"draw": draw, "trend": trend}
+    return {"draw": draw, "trend": trend, "looks": looks}
+
+
+def looks(row: Sequence[str | Cell], columns: Sequence[Column]) -> Iterator[tuple[str | Cell, str]]:
+    """Cells with their classes: numbers stand at the right, short texts are not broken, long ones get room."""
+    for cell, column in zip(row, columns, strict=True):
+        text, tone = (cell, "plain") if isinstance(cell, str) else (cell.text, cell.tone)
+        width = "n" if column.number else "long" if len(text) > _LONG else "short" if len(text) <= _SHORT else ""
+        yield cell, width if tone == "plain" else f"{width} {tone}".strip()
 
 
 def _hash(text: str) -> str:
