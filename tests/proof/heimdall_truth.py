@@ -252,7 +252,7 @@ def _share(control: AdminClient, cluster: RealCluster) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while True:
             groups = [g for g in control.groups().listed.values() if g.name == "is-share"]
             starts, _, _ = control.bulk().share_starts(groups)
