@@ -13,12 +13,13 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from asgard.cluster import health
-from asgard.core.errors import AsgardError, Failed, Interrupted, Refused
+from asgard.core.errors import AsgardError, Busy, Failed, Interrupted, Refused
 from asgard.kafka.model import Partition, Quorum, Topic
 from asgard.kafka.ports import ControlPlane, NodeControl
 
 _QUORUM_LAG = 1000
 """Records that a voter may be behind its leader (it appends a few a second when idle) and count as caught up."""
+_WHOLE_POLL_S = 0.5
 _ELECTED_WITHIN_S = 15.0
 """Seconds after which Kafka, which elects a moment after a node is up, will not elect a leader any more."""
 
@@ -71,6 +72,33 @@ def restart_one(
     _wait_until_back(control, nodes, node, deadline_s, poll_s)
     if tell:
         tell(Step(node, "back", time.monotonic() - started))
+
+
+def wait_until_whole(control: ControlPlane, node: int | None, give_up: float) -> None:
+    """Wait until no partition of the cluster lacks a replica, apart from those on the node that is next: it may be down because a run
+    was killed. `give_up` is by `time.monotonic`. Raises Refused before a node is stopped, Failed after the last one."""
+    while True:
+        try:
+            lacking = [
+                f"{p.topic}-{p.partition}"
+                for t in control.topics().values()
+                for p in t.partitions
+                if health.offline(p) or set(health.missing(p)) - {node}
+            ]
+        except (Busy, Refused, Interrupted):
+            raise
+        except AsgardError as error:  # no broker answers at this moment
+            lacking = [error.what]
+        if not lacking:
+            return
+        if time.monotonic() > give_up:
+            shown = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
+            what = "the nodes were restarted, but" if node is None else f"node {node} was not restarted:"
+            raise (Failed if node is None else Refused)(
+                f"{what} {len(lacking)} partitions are under-replicated ({shown})",
+                "Heal that first, then run it again: nodes that were restarted already are left alone.",
+            )
+        time.sleep(_WHOLE_POLL_S)
 
 
 def order(ids: Collection[int], controller: int) -> list[int]:

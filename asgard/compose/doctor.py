@@ -10,7 +10,7 @@ from asgard.machines.local.doctor import Check, check_machine
 
 def checks() -> list[Check]:
     """All checks; nothing is fetched or changed."""
-    return [*check_machine(), check_engine(), check_journal()]
+    return [*check_machine(), check_engine(), check_journal(), *check_certificates()]
 
 
 def check_engine() -> Check:
@@ -28,6 +28,14 @@ def check_engine() -> Check:
             "Put the folder of the asgard command on PATH: the Pulumi CLI finds the provider there.",
         )
     return Check("engine", True, found)
+
+
+def check_certificates() -> list[Check]:
+    """Whether the certificates of nodes on AWS are good for long enough, for each stack that has such nodes."""
+    from asgard.odin.lifecycle import certificates
+    from asgard.odin.resources.local import now
+
+    return [Check("certificates", not held.due(now()), held.sentence(now())) for held in certificates.everywhere()]
 
 
 def check_journal() -> Check:

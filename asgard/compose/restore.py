@@ -16,7 +16,7 @@ from asgard.core.errors import AsgardError, Failed, Refused
 from asgard.kafka.model import NewTopic, Offsets, Topic
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
-from asgard.thor.archive import read, restore, translate
+from asgard.thor.archive import read, restore, thaw, translate
 from asgard.thor.archive.restore import Life, Source
 from asgard.thor.archive.storage import open_storage
 from asgard.thor.replay import checks, filters, header, history, plan, routes
@@ -49,6 +49,7 @@ class Order:
     skip_damaged: bool = False
     accept_loss: bool = False
     again: bool = False
+    thaw: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,14 @@ class Restored:
 def prepare(control: ControlPlane, order: Order, journal: Database, limits: Limits, now: float) -> list[Prepared]:
     """What would come back, and what speaks against it. Reads manifests and sizes, no record.
 
-    Raises Failed where a file or manifest of the window is damaged or missing, unless `skip_damaged`.
+    Raises Failed where a file or manifest of the window is damaged or missing, unless `skip_damaged`. Files in cold storage are
+    asked for with `thaw`, which raises Busy until they are there; without it Refused.
     """
-    files = read.plan(open_storage(order.archive, order.endpoint_url), read.Window(order.topics, order.from_ms, order.until_ms))  # fmt: skip
+    storage = open_storage(order.archive, order.endpoint_url)
+    thaw.ask(thaw.frozen(storage, ["manifests/"]), allowed=order.thaw)
+    files = read.plan(storage, read.Window(order.topics, order.from_ms, order.until_ms))
+    needed = {file.name for of_shard in files.files.values() for file in of_shard}
+    thaw.ask(thaw.frozen(storage, [f"data/{shard.path}/" for shard in files.files], needed), allowed=order.thaw)
     read.refuse_damaged(files, allowed=order.skip_damaged)
     lives = restore.lives(files)
     to = {topic: (order.to or "{topic}").replace("{topic}", topic) for topic in lives}

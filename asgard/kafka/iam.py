@@ -11,14 +11,16 @@ from collections.abc import Callable
 
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
-from asgard.core.errors import WrongUsage
+from asgard.core.errors import Unreachable, WrongUsage
 
 
 def token(region: str | None) -> tuple[str, float]:
-    """A token and when it ends (s since 1970). Raises WrongUsage where the signer, a region or credentials are missing."""
+    """A token and when it ends (s since 1970). Raises WrongUsage where the signer or a region is missing, Unreachable
+    where credentials are."""
     try:
         from aws_msk_iam_sasl_signer import MSKAuthTokenProvider
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, NoCredentialsError
+        from botocore.session import get_session
     except ImportError as error:
         raise WrongUsage(
             "a login by AWS identities needs the package aws-msk-iam-sasl-signer-python, which is not installed",
@@ -28,9 +30,12 @@ def token(region: str | None) -> tuple[str, float]:
     if not where:
         raise WrongUsage("no AWS region is known to sign a login for", "Set asgard.aws.region or AWS_DEFAULT_REGION.")
     try:
+        # The signer fails in its own way where there are none.
+        if get_session().get_credentials() is None:
+            raise NoCredentialsError
         signed, ends_ms = MSKAuthTokenProvider.generate_auth_token(where)
     except (BotoCoreError, ValueError) as error:
-        raise WrongUsage(
+        raise Unreachable(
             f"no AWS credentials were found for the login ({error})",
             "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role.",
         ) from error

@@ -41,6 +41,10 @@ class Target(Protocol):
         """The brokers of a stack whose log directories this machine can read."""
         ...
 
+    def outdated(self, stack: str) -> Sequence[int]:
+        """Nodes whose machine was made from an older description than the stack has now: `replace` gives them the new one."""
+        ...
+
 
 class External:
     """A cluster that somebody else runs: Asgard reaches its brokers only through Kafka."""
@@ -52,6 +56,10 @@ class External:
         return None
 
     def disks(self, stack: str) -> Sequence[LogDisk]:
+        """None."""
+        return ()
+
+    def outdated(self, stack: str) -> Sequence[int]:
         """None."""
         return ()
 

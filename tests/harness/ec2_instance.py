@@ -41,12 +41,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *a): pass
 http.server.ThreadingHTTPServer(("169.254.169.254", 80), Handler).serve_forever()
 """
+SECRET_VERSION = "11111111-2222-3333-4444-555555555555"
+"""The only version of the secret that `aws` gives out."""
 _AWS = """\
 #!/bin/sh
 # Stands in for AWS: the bucket is /bucket, the secret /secret.json, the volume the loop device in /volume-device.
 case "$1 $2" in
   "s3 cp") for a; do case "$a" in s3://*) from=$a;; /*) to=$a;; esac; done; cp "/bucket/$(basename "$from")" "$to" ;;
-  "secretsmanager get-secret-value") cat /secret.json ;;
+  "secretsmanager get-secret-value")
+    case "$*" in *"--version-id 11111111-2222-3333-4444-555555555555 "*) cat /secret.json ;; *) echo "aws: another version" >&2; exit 1 ;; esac ;;
   "ec2 attach-volume")
     while [ $# -gt 0 ]; do [ "$1" = --volume-id ] && volume=$2; shift; done
     mkdir -p /dev/disk/by-id

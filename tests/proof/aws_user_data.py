@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,10 +20,11 @@ from asgard.machines.local.spec import random_uuid
 from asgard.odin.spec.aws import NodePlan
 from asgard.odin.targets.aws import distribution
 from asgard.odin.targets.aws.user_data import Boot, Voter, cloud_config, script
-from tests.harness.ec2_instance import Instance, Volume, debian_root, missing_tools
+from tests.harness.ec2_instance import SECRET_VERSION, Instance, Volume, debian_root, missing_tools
 
 HOST = "node-1.orders.kafka.internal"
 SIZE = 1024**3
+HEAP_BYTES = 256 * 1024**2
 PASSWORD = "correct-horse"
 TOPIC, RECORDS = "orders.created", 200
 _CLIENT = f"""\
@@ -32,25 +36,55 @@ ssl.truststore.location=/var/lib/kafka/secrets/truststore.pem
 """
 
 
+@dataclass
+class Lab:
+    """The root that instances boot in, what they are handed, and what came of it."""
+
+    root: Path
+    here: Path
+    text: str
+    archive: Path
+    secret: str
+    figures: dict[str, Any] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def booted(self, name: str, volume: Volume) -> Iterator[tuple[Instance, subprocess.CompletedProcess[str]]]:
+        """A new instance with that volume, after its first run of the script; it is killed afterwards."""
+        where = self.here / name
+        where.mkdir(exist_ok=True)
+        with volume.attached() as device:
+            instance = Instance(self.root, where, f"127.0.0.1 {HOST}\n", self.secret, self.archive, device)
+            try:
+                yield instance, instance.boot(self.text)
+            finally:
+                instance.close()
+
+    def comes_up(self, name: str, instance: Instance, done: subprocess.CompletedProcess[str]) -> bool:
+        """Note how a boot went; whether Kafka serves after it."""
+        self.figures[name] = {"exit_code": done.returncode, "said": _said(done)}
+        up = done.returncode == 0 and _serves(instance)
+        if not up:
+            self.wrong.append(f"Kafka did not come up after the {name}: {done.stderr[-500:]} {_log(instance)}")
+        return up
+
+
 def prove() -> tuple[dict[str, Any], list[str]]:
     """The figures, and what went wrong."""
     if missing := missing_tools():
         return {"skipped": f"this machine lacks {', '.join(missing)}"}, [f"not run: {', '.join(missing)} missing"]
-    figures: dict[str, Any] = {}
-    wrong: list[str] = []
     with TemporaryDirectory(prefix="asgard-ec2-") as temporary:
         here = Path(temporary)
         boot, archive, secret = _prepared(here)
-        root = debian_root(paths.cache())
-        text = script(boot)
-        figures["user_data_bytes"] = len(text)
+        lab = Lab(debian_root(paths.cache()), here, script(boot), archive, secret)
+        lab.figures["user_data_bytes"] = len(lab.text)
         volume = Volume.create(here / "volume.img", SIZE)
-        _first_boot(root, here / "first", text, volume, archive, secret, figures, wrong)
-        _second_boot(root, here / "second", text, volume, archive, secret, figures, wrong)
-        _never_formatted(root, here, text, archive, secret, figures, wrong)
-    figures["shellcheck"] = _clean(["shellcheck", "-"], text, wrong)
-    figures["cloud_init_schema"] = _schema(boot, wrong)
-    return figures, wrong
+        _first_boot(lab, volume)
+        _second_boot(lab, volume)
+        _never_formatted(lab)
+    lab.figures["shellcheck"] = _clean(["shellcheck", "-"], lab.text, lab.wrong)
+    lab.figures["cloud_init_schema"] = _schema(boot, lab.wrong)
+    return lab.figures, lab.wrong
 
 
 def _prepared(here: Path) -> tuple[Boot, Path, str]:
@@ -68,11 +102,12 @@ def _prepared(here: Path) -> tuple[Boot, Path, str]:
         volume="vol-0test",
         interface="eni-0test",
         secret="arn:aws:secretsmanager:eu-central-1:123456789012:secret:orders-1",
+        secret_version=SECRET_VERSION,
         distribution=f"s3://orders/distribution/{archive.name}",
         distribution_sha256=digest,
         voters=(Voter(1, HOST, directory),),
         admin_user=FIRST_USER,
-        heap_bytes=256 * 1024**2,
+        heap_bytes=HEAP_BYTES,
         replication=1,
     )
     authority = Authority(here / "tls")
@@ -86,98 +121,58 @@ def _prepared(here: Path) -> tuple[Boot, Path, str]:
     return boot, archive, json.dumps(held)
 
 
-def _first_boot(
-    root: Path,
-    where: Path,
-    text: str,
-    volume: Volume,
-    archive: Path,
-    secret: str,
-    figures: dict[str, Any],
-    wrong: list[str],
-) -> None:
-    where.mkdir()
-    with volume.attached() as device:
-        instance = Instance(root, where, f"127.0.0.1 {HOST}\n", secret, archive, device)
-        try:
-            done = instance.boot(text)
-            figures["first_boot"] = {"exit_code": done.returncode, "said": _said(done)}
-            if done.returncode or not _serves(instance):
-                wrong.append(f"the first boot did not bring Kafka up: {done.stderr[-500:]} {_log(instance)}")
-                return
-            again = instance.boot(text)
-            if again.returncode or "kept" not in again.stderr or not _serves(instance):
-                wrong.append(f"running the script again did harm: {again.stderr[-500:]}")
-            _tool(instance, "TopicCommand", "--create", "--topic", TOPIC, "--partitions", "1")
-            lines = "".join(f"order-{i}\n" for i in range(RECORDS))
-            _tool(instance, "ConsoleProducer", "--topic", TOPIC, "--command-property", "acks=all", text=lines)
-            arguments = instance.run(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).stdout
-            if PASSWORD in arguments:
-                wrong.append("a password stands among a process's arguments")
-            left = instance.run(
-                ["sh", "-c", "ls /var/lib/kafka/secrets; stat -c '%a %U' /etc/kafka/server.properties"]
-            ).stdout
-            figures["secrets_on_disk"] = left.split("\n")[:-1]
-            if "node.json" in left or "add-scram" in left or "600 kafka" not in left:
-                wrong.append(f"secrets were left behind: {left}")
-        finally:
-            instance.close()
+def _first_boot(lab: Lab, volume: Volume) -> None:
+    with lab.booted("first_boot", volume) as (instance, done):
+        if not lab.comes_up("first_boot", instance, done):
+            return
+        again = instance.boot(lab.text)
+        if again.returncode or "kept" not in again.stderr or not _serves(instance):
+            lab.wrong.append(f"running the script again did harm: {again.stderr[-500:]}")
+        _tool(instance, "TopicCommand", "--create", "--topic", TOPIC, "--partitions", "1")
+        lines = "".join(f"order-{i}\n" for i in range(RECORDS))
+        _tool(instance, "ConsoleProducer", "--topic", TOPIC, "--command-property", "acks=all", text=lines)
+        arguments = instance.run(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).stdout
+        if PASSWORD in arguments:
+            lab.wrong.append("a password stands among a process's arguments")
+        if f"-Xmx{HEAP_BYTES}" not in arguments:
+            lab.wrong.append("Kafka does not run with the heap that was asked for")
+        left = instance.run(
+            ["sh", "-c", "ls /var/lib/kafka/secrets; stat -c '%a %U' /etc/kafka/server.properties"]
+        ).stdout
+        lab.figures["secrets_on_disk"] = left.split("\n")[:-1]
+        if "node.json" in left or "add-scram" in left or "600 kafka" not in left:
+            lab.wrong.append(f"secrets were left behind: {left}")
 
 
-def _second_boot(
-    root: Path,
-    where: Path,
-    text: str,
-    volume: Volume,
-    archive: Path,
-    secret: str,
-    figures: dict[str, Any],
-    wrong: list[str],
-) -> None:
+def _second_boot(lab: Lab, volume: Volume) -> None:
     """Another instance with the same volume, after the first was killed."""
-    where.mkdir()
-    with volume.attached() as device:
-        instance = Instance(root, where, f"127.0.0.1 {HOST}\n", secret, archive, device)
-        try:
-            done = instance.boot(text)
-            figures["second_boot"] = {"exit_code": done.returncode, "said": _said(done)}
-            if done.returncode or not _serves(instance):
-                wrong.append(f"the successor did not come up: {done.stderr[-500:]} {_log(instance)}")
-                return
-            read = _tool(
-                instance, "ConsoleConsumer", "--topic", TOPIC, "--from-beginning", "--max-messages", str(RECORDS),
-                "--timeout-ms", "60000",
-            )  # fmt: skip
-            kept = [line for line in read.stdout.split("\n") if line.startswith("order-")]
-            figures["records_kept"] = f"{len(kept)} of {RECORDS}"
-            if kept != [f"order-{i}" for i in range(RECORDS)]:
-                wrong.append(f"the successor has {len(kept)} of {RECORDS} records: {read.stderr[-300:]}")
-        finally:
-            instance.close()
+    with lab.booted("second_boot", volume) as (instance, done):
+        if not lab.comes_up("second_boot", instance, done):
+            return
+        read = _tool(
+            instance, "ConsoleConsumer", "--topic", TOPIC, "--from-beginning", "--max-messages", str(RECORDS),
+            "--timeout-ms", "60000",
+        )  # fmt: skip
+        kept = [line for line in read.stdout.split("\n") if line.startswith("order-")]
+        lab.figures["records_kept"] = f"{len(kept)} of {RECORDS}"
+        if kept != [f"order-{i}" for i in range(RECORDS)]:
+            lab.wrong.append(f"the successor has {len(kept)} of {RECORDS} records: {read.stderr[-300:]}")
 
 
-def _never_formatted(
-    root: Path, here: Path, text: str, archive: Path, secret: str, figures: dict[str, Any], wrong: list[str]
-) -> None:
+def _never_formatted(lab: Lab) -> None:
     """Volumes that hold something else: the script stops, and not a byte of them changes."""
     refusals: dict[str, str] = {}
     for name in ("ext4", "partition-table", "bytes-without-a-file-system", "xfs-of-another-cluster"):
-        where = here / name
-        where.mkdir()
-        volume = Volume.create(where / "volume.img", SIZE)
+        volume = Volume.create(lab.here / f"{name}.img", SIZE)
         _fill(volume, name)
         before = _digest(volume.file) if name != "xfs-of-another-cluster" else ""
-        with volume.attached() as device:
-            instance = Instance(root, where, f"127.0.0.1 {HOST}\n", secret, archive, device)
-            try:
-                done = instance.boot(text)
-            finally:
-                instance.close()
+        with lab.booted(name, volume) as (_, done):
+            pass
         refusals[name] = _said(done)[-1] if _said(done) else ""
         unchanged = name == "xfs-of-another-cluster" or _digest(volume.file) == before
         if done.returncode == 0 or not unchanged:
-            wrong.append(f"a volume with {name} was not left alone: {done.stderr[-300:]}")
-    figures["refused"] = refusals
+            lab.wrong.append(f"a volume with {name} was not left alone: {done.stderr[-300:]}")
+    lab.figures["refused"] = refusals
 
 
 def _fill(volume: Volume, name: str) -> None:

@@ -2,7 +2,8 @@
 
 A host is `asgard thor watch` with a home, a host name and a boot id of its own (UTS and mount namespaces), so no host can tell
 by looking whether another's process lives; the brokers are reachable from all three, as machines in a cloud are. They share one
-journal on PostgreSQL. What happened to leases is written down by a trigger in the database, apart from what Asgard says of them.
+journal on PostgreSQL. What happened to leases is written down by a trigger in the database, and how often a broker was started by
+Kafka's own log, both apart from what Asgard says of them.
 """
 
 from __future__ import annotations
@@ -98,9 +99,10 @@ class Journal:
             connection.exec_driver_sql(_TRIGGER)
 
     def healings(self) -> list[dict[str, Any]]:
-        """Events of healings, oldest first."""
+        """Events of healings and of brokers that are back, oldest first."""
         return self._rows(
-            "SELECT id, at, kind, actor, correlation, data FROM asgard_events WHERE kind LIKE 'thor.heal.%%' ORDER BY id"
+            "SELECT id, at, kind, actor, correlation, data FROM asgard_events "
+            "WHERE kind LIKE 'thor.heal.%%' OR kind = 'thor.broker.returned' ORDER BY id"
         )
 
     def grants(self) -> list[dict[str, Any]]:
@@ -189,7 +191,7 @@ def _fail(
     what, broker = source.choice(("kill", "stop")), source.choice((1, 2, 3, 4))
     victim = source.choice([*HOSTS, None])
     delay = source.uniform(0, 8)
-    before = len(journal.healings())
+    before, started = len(journal.healings()), _starts(context, broker)
     (context.cluster.kill if what == "kill" else context.cluster.pause)(broker)
     was_healing = False
     if victim is not None:
@@ -198,14 +200,16 @@ def _fail(
         else:
             time.sleep(delay)
         hosts[victim].kill()
-    started = lambda: any(_is_end(row, broker) for row in journal.healings()[before:])  # noqa: E731
-    context.until(started, f"the end of a healing of broker {broker}")
+    context.until(lambda: _starts(context, broker) > started, f"a healing of broker {broker}")
     context.until(lambda: not context.fenced() and context.whole(), "every partition in sync")
+    context.until(lambda: not _incomplete(journal.healings()), "the end of every incident in the journal")
     time.sleep(3)  # a second healing would begin now
     if victim is not None:
         hosts[victim].start()
-    ended = [row for row in journal.healings()[before:] if _is_end(row, broker)]
-    wrong = [] if len(ended) == 1 else [f"failure {number} ({what} of broker {broker}) was healed {len(ended)} times"]
+    times = _starts(context, broker) - started
+    wrong = [] if times == 1 else [f"failure {number} ({what} of broker {broker}) was healed {times} times"]
+    begun = [row for row in journal.healings()[before:] if _begins(row, broker)]
+    wrong += [] if begun else [f"failure {number} ({what} of broker {broker}) is not in the journal"]
     print(
         f"{number}: {what} of broker {broker}, host killed: {victim}: {wrong or 'healed once'}",
         file=sys.stderr,
@@ -225,13 +229,18 @@ def _wait_for_start(journal: Journal, before: int, host: Host) -> bool:
     return False
 
 
-def _is_end(row: dict[str, Any], broker: int) -> bool:
+def _starts(context: HealContext, broker: int) -> int:
+    """How often the broker was started, by what it logs when it serves."""
+    logs = context.cluster.run_dir(broker).logs.glob("server*.log")
+    return sum(log.read_text(errors="replace").count("Kafka Server started") for log in logs)
+
+
+def _begins(row: dict[str, Any], broker: int) -> bool:
     import json
 
     data = json.loads(row["data"])
-    return (
-        row["kind"] == "thor.heal.finished" and data["decision"] in ("restart", "replace") and broker in data["brokers"]
-    )
+    restarts = row["kind"] == "thor.heal.started" and data["decision"] in ("restart", "replace")
+    return restarts and broker in data["brokers"]
 
 
 def _twice_held(grants: list[dict[str, Any]]) -> list[str]:
@@ -251,7 +260,8 @@ def _twice_held(grants: list[dict[str, Any]]) -> list[str]:
 
 
 def _incomplete(healings: list[dict[str, Any]]) -> list[str]:
-    """Incidents that the journal begins and never ends. One that a killed host began is ended by its successor."""
+    """Incidents that the journal begins and never ends. One that a killed host began is ended by its successor, which heals, or sees
+    that the broker is back."""
     begun = {row["correlation"] for row in healings if row["kind"] == "thor.heal.started"}
-    ended = {row["correlation"] for row in healings if row["kind"] in ("thor.heal.finished", "thor.heal.failed")}
+    ended = {row["correlation"] for row in healings if row["kind"] != "thor.heal.started"}
     return [f"incident {incident} has no end in the journal" for incident in sorted(begun - ended)]

@@ -21,12 +21,17 @@ app.add_typer(engine_app, name="engine", help="The Pulumi CLI, for targets that 
 def check(file: File = DEFAULT_FILE, sets: Sets = None) -> int:
     """Check every resource that a stack on AWS declares: guardrails and monthly cost. Needs no account and no network.
 
-    Exits with 1 if a guardrail is broken; `up` refuses such a stack.
+    Exits with 1 if a guardrail is broken; `up` refuses such a stack. Warns when the certificates of its nodes are due.
     """
-    from asgard.odin.lifecycle import guardrails
+    from asgard.odin.lifecycle import certificates, guardrails
+    from asgard.odin.resources.local import now
     from asgard.odin.targets.aws import cost
 
-    found = guardrails.review(load_stack(file, sets))
+    spec = load_stack(file, sets)
+    found = guardrails.review(spec)
+    held = certificates.of_stack(spec.name)
+    if held is not None:
+        (console.warn if held.due(now()) else console.say)(held.sentence(now()))
     broken = {breach.rule for breach in found.breaches}
     rows: list[list[object]] = []
     for rule, about in found.rules.items():
@@ -49,6 +54,7 @@ def check(file: File = DEFAULT_FILE, sets: Sets = None) -> int:
         "guardrails": found.rules,
         "waived": found.waived,
         "breaches": found.breaches,
+        "certificates": None if held is None else {"renew_from": held.renew_from, "expires": held.expires},
         "cost": {"usd_a_month": round(cost.total(found.cost), 2), "prices_of": cost.AS_OF, "parts": found.cost},
     }
     console.emit(document, *tables)

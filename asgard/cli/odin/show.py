@@ -22,13 +22,21 @@ def approve(question: str, *, agreed: bool = False) -> Any:
 
         notes(outcome)
         if outcome.result.ok or display.changes(outcome.result):
-            console.say(display.text(outcome.result, outcome.losses))
+            console.say(plan(outcome))
         if not outcome.result.ok:
             raise _impossible(outcome)
-        if outcome.result.has_changes and not agreed:
+        if outcome.changes and not agreed:
             console.ask(question)
 
     return approve
+
+
+def plan(outcome: Outcome) -> str:
+    """What would be done: the changes, what they lose, and the nodes that get new machines."""
+    from asgard.odin.lifecycle import display, roll
+
+    text = display.text(outcome.result, outcome.losses)
+    return f"{text}\n{roll.sentence(outcome.replaced)}" if outcome.replaced else text
 
 
 def _impossible(outcome: Outcome) -> AsgardError:

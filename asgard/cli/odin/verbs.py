@@ -32,7 +32,7 @@ def init(
     file: File = DEFAULT_FILE,
     yes: Yes = False,
 ) -> None:
-    """Write a stack file to start from. Templates: local-dev, local-ha, external-topics."""
+    """Write a stack file to start from. Templates: local-dev, local-ha, external-topics, aws-ec2, aws-msk."""
     from asgard.odin.spec import templates
 
     chosen = templates.template(template)
@@ -86,10 +86,11 @@ def preview(
 
     outcome = apply.preview(load_stack(file, sets), options(allow_data_loss, None, engine), leftovers())
     show.notes(outcome)
-    console.emit(display.document(outcome.result, outcome.losses), text=display.text(outcome.result, outcome.losses))
+    document = display.document(outcome.result, outcome.losses) | {"new_machines": sorted(outcome.replaced)}
+    console.emit(document, text=show.plan(outcome))
     if not outcome.result.ok:
         return show.failed(outcome)
-    return ExitCode.FAILED if expect_no_changes and outcome.result.has_changes else ExitCode.OK
+    return ExitCode.FAILED if expect_no_changes and outcome.changes else ExitCode.OK
 
 
 @command(app, example="asgard odin up --yes")
@@ -127,9 +128,11 @@ def up(
     else:
         show.warnings(outcome)
     text = display.counts(outcome.result, done=True)
+    if outcome.replaced:
+        text += f", {len(outcome.replaced)} machines replaced"
     if outcome.result.ok and not outcome.quick:
         text += f"\nNext: asgard odin outputs --stack {spec.name}"
-    document = display.document(outcome.result, outcome.losses)
+    document = display.document(outcome.result, outcome.losses) | {"new_machines": sorted(outcome.replaced)}
     if outcome.gate is not None:
         document["gate"] = figures_of(outcome.gate)
         text += "\n" + show.gate(outcome.gate)

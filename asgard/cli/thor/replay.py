@@ -116,6 +116,12 @@ def replay(
     skip_damaged: Annotated[
         bool, typer.Option("--skip-damaged", help="With --from-archive: skip damaged or missing files.")
     ] = False,
+    thaw: Annotated[
+        bool,
+        typer.Option(
+            "--thaw", help="With --from-archive: ask S3 for files in Glacier or Deep Archive; exits with 75 meanwhile."
+        ),
+    ] = False,
     dry_run: DryRun = False,
     limits: LimitsPath = None,
     context: Context = None,
@@ -143,7 +149,7 @@ def replay(
     if from_archive is not None:
         from asgard.cli.thor import restore
 
-        where = restore.Where(from_archive, endpoint_url, groups=groups, skip_damaged=skip_damaged)
+        where = restore.Where(from_archive, endpoint_url, groups=groups, skip_damaged=skip_damaged, thaw=thaw)
         asked = restore.Asked(
             tuple(topics or ()), to, (begin, until), wanted, create=create, accept_loss=accept_loss, again=again
         )
@@ -151,9 +157,11 @@ def replay(
             raise WrongUsage("--from-archive has one cluster", "Name the target with --context or --bootstrap-server.")
         into = target.pick(context, bootstrap_server, command_config)
         return restore.run(where, asked, into, given, pace, confirm, now, dry_run=dry_run)
-    if not topics or endpoint_url or groups or skip_damaged:
+    if not topics or endpoint_url or groups or skip_damaged or thaw:
         raise WrongUsage(
-            "no topic is named" if not topics else "--endpoint-url, --groups and --skip-damaged go with --from-archive",
+            "no topic is named"
+            if not topics
+            else "--endpoint-url, --groups, --skip-damaged and --thaw go with --from-archive",
             "As in: asgard thor replay orders --to orders.replayed --from 2h",
         )
     request = replaying.Request(

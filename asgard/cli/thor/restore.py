@@ -27,6 +27,7 @@ class Where:
     endpoint_url: str | None
     groups: bool
     skip_damaged: bool
+    thaw: bool
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def run(
         where.skip_damaged,
         asked.accept_loss,
         asked.again,
+        where.thaw,
     )
     with open_journal() as journal, closing(target.connect()) as control:
         prepared = restore.prepare(control, order, journal, limits, now)

@@ -45,6 +45,16 @@ class AwsVolume(Model):
     )
 
 
+class AwsGuardrails(Model):
+    """What a team demands of its stacks beside Asgard's own guardrails."""
+
+    tags: Annotated[Texts, EmptyList] = Field(default_factory=list, description="tags that every resource must have")
+    regions: Annotated[Texts, EmptyList] = Field(default_factory=list, description="allowed regions; all by default")
+    instance_types: Annotated[Texts, EmptyList] = Field(
+        default_factory=list, description="allowed instance types, * is any: m7g.*; all by default"
+    )
+
+
 class AwsSection(Model):
     """A cluster on AWS: `target: aws-ec2` or `target: aws-msk`."""
 
@@ -64,6 +74,9 @@ class AwsSection(Model):
         default=30, description="days until archives in the bucket move to cheaper storage"
     )
     tags: Annotated[dict[str, Text], EmptyMapping] = Field(default_factory=dict, description="of every resource")
+    guardrails: Annotated[AwsGuardrails, EmptyMapping] = Field(
+        default_factory=AwsGuardrails, description="what a team demands beside Asgard's own guardrails"
+    )
     waive: Annotated[dict[str, Text], EmptyMapping] = Field(
         default_factory=dict, description="guardrails to leave out, each with a reason that is printed"
     )

@@ -45,7 +45,10 @@ class KafkaSection(Model):
     racks: Annotated[int | None, Given, Field(ge=1, le=64)] = Field(
         default=None, description="how many racks the brokers are spread over; none by default"
     )
-    heap: Annotated[Size | None, Given] = Field(default=None, description="Java heap of each node; 256MiB by default")
+    heap: Annotated[Size | None, Given] = Field(
+        default=None,
+        description="Java heap of each node; 256MiB by default; aws-ec2: half of the memory of a broker's instance, 6GiB at most",
+    )
     log_dirs: Annotated[int | None, Given, Field(ge=1, le=16)] = Field(
         default=None, description="log directories of each node; 1 by default"
     )
@@ -74,6 +77,20 @@ class SecuritySection(Model):
     )
     authorizer: Annotated[bool | None, Given] = Field(
         default=None, description="ACLs count; true by default where there is SASL"
+    )
+
+
+class EngineSection(Model):
+    """The Pulumi CLI makes the stack, with its state in a backend that a team shares."""
+
+    backend: OptionalText = Field(
+        default=None,
+        description="a directory, s3://BUCKET/PREFIX?region=REGION, or https://api.pulumi.com/ORGANIZATION; "
+        "below ASGARD_HOME by default",
+    )
+    secrets: Text = Field(
+        default="passphrase",
+        description="what secrets in the backend are encrypted with: passphrase, or awskms://KEY?region=REGION",
     )
 
 
@@ -197,6 +214,9 @@ class StackFile(Model):
     kafka: Annotated[KafkaSection, EmptyMapping] = Field(default_factory=KafkaSection)
     cluster: Annotated[ClusterSection | None, Given] = Field(default=None, description="an external cluster")
     aws: Annotated[AwsSection | None, Given] = Field(default=None, description="a cluster on AWS")
+    engine: Annotated[EngineSection | None, Given] = Field(
+        default=None, description="where the Pulumi CLI keeps the stack's state"
+    )
     security: Annotated[SecuritySection, EmptyMapping] = Field(default_factory=SecuritySection)
     topics: Annotated[list[TopicEntry], EmptyList] = Field(default_factory=list)
     external_topics: Texts = Field(

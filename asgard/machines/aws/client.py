@@ -54,10 +54,12 @@ def errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError) as error:
-        raise WrongUsage(
+        raise Unreachable(
             f"{doing}: no AWS credentials were found ({error})",
             "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role; cron starts without your shell's environment.",
         ) from error
+    except (aws.SSOError, aws.TokenRetrievalError) as error:
+        raise Unreachable(f"{doing}: the login of this profile has run out ({error})", "Run: aws sso login") from error
     except aws.NoRegionError as error:
         raise WrongUsage(
             f"{doing}: no AWS region is known", "Name one with `region:` in the file, or set AWS_DEFAULT_REGION."
@@ -82,7 +84,9 @@ def _of_answer(doing: str, answer: dict[str, Any]) -> AsgardError:
     if code in _DENIED:
         return Refused(what, "Give this identity the permission: docs/loki-monkey.md lists what is needed.")
     if code in _LOGIN:
-        return WrongUsage(what, "The credentials are wrong or have run out: get new ones, look at the machine's clock.")
+        return Unreachable(
+            what, "The credentials are wrong or have run out: get new ones, look at the machine's clock."
+        )
     if code in _SLOWED:
         return Unreachable(what, "AWS slows this account's calls down: run it again later, or less often.")
     if code == "OperationNotPermitted":

@@ -18,6 +18,8 @@ from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.kafka.model import Node
 from asgard.machines.aws import client as aws
 
+TEMPLATE_TAG = "aws:ec2launchtemplate:version"
+"""AWS writes on each instance which version of its launch template made it."""
 STACK_TAG, NODE_TAG, ROLES_TAG, VOLUME_TAG = "asgard:stack", "asgard:node", "asgard:roles", "asgard:volume"
 COMMAND_S = 330.0
 """How long a command on an instance may take: a controlled shutdown has five minutes."""
@@ -27,7 +29,10 @@ SUCCESSOR_S = 900.0
 
 @dataclass(frozen=True)
 class _Place:
-    """A node's group and what lives in it now; `instance` None while the group has none."""
+    """A node's group and what lives in it now; `instance` None while the group has none.
+
+    `version` of the launch template made the instance, `wanted` would make its successor.
+    """
 
     group: str
     node: int
@@ -35,6 +40,8 @@ class _Place:
     zone: str | None
     instance: str | None
     state: str
+    version: str | None
+    wanted: str | None
 
 
 class Ec2Nodes:
@@ -52,6 +59,11 @@ class Ec2Nodes:
             Node(p.node, "running" if p.state == "running" else "stopped", p.zone, p.roles)
             for p in sorted(self._places().values(), key=lambda p: p.node)
         ]
+
+    def outdated(self) -> list[int]:
+        """Nodes whose instance was made from an older version of its launch template than the group has now, by id."""
+        places = self._places().values()
+        return sorted(p.node for p in places if p.version and p.wanted and p.wanted.isdigit() and p.version != p.wanted)
 
     def start(self, node: int) -> None:
         """Start the instance where it is stopped, then the broker process."""
@@ -139,18 +151,19 @@ class Ec2Nodes:
             )
             groups = [g for page in pages for g in page["AutoScalingGroups"]]
             wanted = [i["InstanceId"] for g in groups for i in g["Instances"]]
-            states = self._states(wanted)
-        return {place.node: place for place in (_place(g, states) for g in groups) if place is not None}
+            alive = self._instances(wanted)
+        return {place.node: place for place in (_place(g, alive) for g in groups) if place is not None}
 
-    def _states(self, wanted: list[str]) -> dict[str, str]:
+    def _instances(self, wanted: list[str]) -> dict[str, Mapping[str, Any]]:
         if not wanted:
             return {}
         pages = self._client("ec2").get_paginator("describe_instances").paginate(InstanceIds=wanted)
         return {
-            i["InstanceId"]: str(i["State"]["Name"])
+            i["InstanceId"]: i
             for page in pages
             for r in page["Reservations"]
             for i in r["Instances"]
+            if i["State"]["Name"] not in _GONE
         }
 
     def _of(self, node: int) -> _Place:
@@ -199,20 +212,23 @@ class Ec2Nodes:
         return self._clients[service]
 
 
-def _place(group: Mapping[str, Any], states: Mapping[str, str]) -> _Place | None:
+def _place(group: Mapping[str, Any], alive: Mapping[str, Mapping[str, Any]]) -> _Place | None:
     tags = {t["Key"]: t["Value"] for t in group.get("Tags", ())}
     if not tags.get(NODE_TAG, "").isdigit():
         return None
-    alive = [i for i in group["Instances"] if states.get(i["InstanceId"], "terminated") not in _GONE]
-    instance = alive[0] if alive else None
-    zone = instance["AvailabilityZone"] if instance else next(iter(group.get("AvailabilityZones", ())), None)
+    member = next((i for i in group["Instances"] if i["InstanceId"] in alive), None)
+    zone = member["AvailabilityZone"] if member else next(iter(group.get("AvailabilityZones", ())), None)
+    instance = alive[member["InstanceId"]] if member else None
+    written = {} if instance is None else {t["Key"]: t["Value"] for t in instance.get("Tags", ())}
     return _Place(
         group["AutoScalingGroupName"],
         int(tags[NODE_TAG]),
         tuple(tags.get(ROLES_TAG, "broker").split("+")),
         zone,
         None if instance is None else instance["InstanceId"],
-        "none" if instance is None else states[instance["InstanceId"]],
+        "none" if instance is None else str(instance["State"]["Name"]),
+        written.get(TEMPLATE_TAG),
+        group.get("LaunchTemplate", {}).get("Version"),
     )
 
 

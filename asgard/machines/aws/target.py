@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Never
+from typing import TYPE_CHECKING, Never
 
 from asgard.core import paths
-from asgard.kafka.ports import NodeControl
+
+if TYPE_CHECKING:
+    from asgard.machines.aws.nodes import Ec2Nodes
 
 
 class Aws:
@@ -22,7 +24,7 @@ class Aws:
     def __init__(self, *, on_instances: bool) -> None:
         self._on_instances = on_instances
 
-    def nodes(self, stack: str) -> NodeControl | None:
+    def nodes(self, stack: str) -> Ec2Nodes | None:
         """The stack's instances; None where it has none. AWS is asked when one of them is."""
         region = _region(stack) if self._on_instances else None
         if region is None:
@@ -30,6 +32,11 @@ class Aws:
         from asgard.machines.aws.nodes import Ec2Nodes
 
         return Ec2Nodes(stack, region)
+
+    def outdated(self, stack: str) -> Sequence[int]:
+        """Instances of an older version of their launch template: an Auto Scaling group of one replaces none by itself."""
+        nodes = self.nodes(stack)
+        return () if nodes is None else nodes.outdated()
 
     def disks(self, stack: str) -> Sequence[Never]:
         """None: volumes are on other machines."""

@@ -138,15 +138,23 @@ class Authority:
 
 def validity(file: Path) -> tuple[datetime, datetime] | None:
     """From when until when the certificate in a PEM file is good; None if the file holds none."""
-    from cryptography import x509
-
     try:
-        content = file.read_bytes()
-        at = content.index(b"-----BEGIN CERTIFICATE-----")
-        found = x509.load_pem_x509_certificate(content[at:])
+        return life_of(file.read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def life_of(pem: bytes) -> tuple[datetime, datetime]:
+    """From when until when the first certificate in PEM text is good, also behind a key. Raises ValueError if there is none."""
+    from cryptography import x509
+
+    found = x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE-----") :])
     return found.not_valid_before_utc, found.not_valid_after_utc
+
+
+def renew_from(begin: datetime, end: datetime) -> datetime:
+    """When a certificate is due for renewal: a third of its life is left."""
+    return end - (end - begin) / 3
 
 
 def due(file: Path, now: datetime | None = None) -> bool:
@@ -154,8 +162,7 @@ def due(file: Path, now: datetime | None = None) -> bool:
     known = validity(file)
     if known is None:
         return True
-    begin, end = known
-    return (now or datetime.now(UTC)) > end - (end - begin) / 3
+    return (now or datetime.now(UTC)) > renew_from(*known)
 
 
 def _builder(name: str, days: float) -> x509.CertificateBuilder:

@@ -1,7 +1,7 @@
 """The other engine: the real Pulumi CLI, driven through the Automation API, on the same program and the same state of record.
 
 A run imports the state of record into a private file backend below the stack's directory, lets the CLI work, and takes the
-checkpoint back. The CLI starts providers itself, as plugins found on PATH. If the run is killed, the CLI's own checkpoint is
+checkpoint back. With a shared backend (`backends`) the CLI works on what is there, and this machine's state is a copy of it. The CLI starts providers itself, as plugins found on PATH. If the run is killed, the CLI's own checkpoint is
 what knows best: `StateStore.load` reads it, whichever engine comes next, and the next save removes it.
 """
 
@@ -22,13 +22,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from asgard.core.errors import AsgardError, Refused, Unreachable
+from asgard.core.errors import Refused, Unreachable
 from asgard.core.paths import private_dir, write_atomic
 from asgard.odin.engine import installed
+from asgard.odin.engine.backends import PASSPHRASE, PRIVATE, Backend, settings_of
+from asgard.odin.engine.cli_errors import locked, plain_errors
 from asgard.odin.engine.deployment import PARALLEL
 from asgard.odin.engine.run import Passphrase, light
+from asgard.odin.engine.secrets import Vault
 from asgard.odin.engine.stack import StackRef
-from asgard.odin.engine.state import State, StateStore
+from asgard.odin.engine.state import State, StateStore, parse
 from asgard.odin.engine.steps import Event, Failure, OnEvent, Op, Result, Step
 from asgard.odin.engine.values import SECRET_SIGNATURE, SIGNATURE, UNKNOWN_TEXT
 
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
     from asgard.odin.engine.monitor import Program
 
+BACKEND = "backend"
+"""In the state's own data: the shared backend that it is a copy of, and as of when."""
 _TRACEBACK = re.compile(r":?\n\s*File \".*", re.DOTALL)
 
 
@@ -58,18 +63,29 @@ class CliEngine:
     passphrase: Passphrase
     on_event: OnEvent = _quiet
     environment: Mapping[str, str] = field(default_factory=dict)
+    backend: Backend = PRIVATE
 
     def preview(self, program: Program, keep: Iterable[str] = ()) -> Result:
         """What `up` would do. `keep` has to be empty: the CLI deletes what a program leaves out."""
         _refuse_keeping(keep)
-        return self._run(program, lambda stack, **how: stack.preview(**how), after=False, writing=False)
+        return self._run(
+            program, lambda stack, **how: stack.preview(refresh=self._refresh, **how), after=False, writing=False
+        )
 
     def up(self, program: Program, keep: Iterable[str] = ()) -> Result:
         """Make what is there what the program says. `keep` has to be empty, as in `preview`."""
         _refuse_keeping(keep)
         return self._run(
-            program, lambda stack, **how: stack.up(continue_on_error=True, **how), after=True, writing=True
+            program,
+            lambda stack, **how: stack.up(refresh=self._refresh, continue_on_error=True, **how),
+            after=True,
+            writing=True,
         )
+
+    @property
+    def _refresh(self) -> bool:
+        """A private backend gets the state as it was seen; in a shared one the CLI has to look itself."""
+        return self.backend.url is not None
 
     def refresh(self, *, dry_run: bool = False) -> Result:
         """Read everything in the state; with `dry_run` only say what has changed."""
@@ -101,21 +117,60 @@ class CliEngine:
             self.store.save(state)
         result = Result(warnings=list(self.store.warnings))
         with self._workspace(program, state, writing) as stack, light():
+            assert stack is not None
             with _interruptible(result):
                 self._follow(stack, act, after, result)
-            if writing:
+            if writing and self.backend.url is not None:
+                self.store.save(self._copy_of(_exported(stack), state))
+            elif writing:
                 self._take_back(state)
         return result
 
+    def pull(self) -> State:
+        """This machine's copy of a stack in a shared backend, brought up to date but not saved. Raises Unreachable, Failed."""
+        state = self.store.load()
+        with self._workspace(_nothing, state, writing=False, pulling=True) as stack, plain_errors(preparing=True):
+            return self._copy_of(None if stack is None else _exported(stack), state)
+
+    def _copy_of(self, deployment: dict[str, Any] | None, before: State) -> State:
+        """What a shared backend holds, as this machine keeps it: secrets under the stack's passphrase, Asgard's own data as before
+        unless somebody else changed the stack."""
+        held = before.meta.get(BACKEND) or {}
+        if deployment is None:
+            if held.get("url") != self.backend.url:
+                return before  # It moves there with the next `up`.
+            deployment = {}
+        at = (deployment.get("manifest") or {}).get("time")
+        if held == self._held(at):
+            return before
+        state = parse({"version": 3, "deployment": {**deployment, "secrets_providers": None}}, str(self.backend.url))
+        for record in state:
+            _forget_places(record)
+        vault = Vault(before.salt, self.passphrase)
+        state.live = {urn: vault.sealed(record) for urn, record in state.live.items()}
+        state.retired = [vault.sealed(record) for record in state.retired]
+        state.salt = vault.salt if vault.was_opened else before.salt
+        kept = {key: value for key, value in before.meta.items() if key not in ("fingerprint", "marks")}
+        state.meta = {**kept, BACKEND: self._held(at)}
+        state.serial = before.serial
+        return state
+
+    def _held(self, at: object) -> dict[str, object]:
+        return {"url": self.backend.url, "secrets": self.backend.secrets, "at": at}
+
     @contextmanager
-    def _workspace(self, program: Program, state: State, writing: bool = True) -> Iterator[automation.Stack]:
-        """A private backend with the state of record in it; removed afterwards, unless the process dies."""
+    def _workspace(
+        self, program: Program, state: State, writing: bool = True, *, pulling: bool = False
+    ) -> Iterator[automation.Stack | None]:
+        """A private backend with the state of record in it, or a shared one; the workplace is removed afterwards, unless the
+        process dies. None where a stack that is pulled is not there."""
 
         if available() is None:
             raise Unreachable(
                 "the Pulumi CLI is not on PATH",
                 "`asgard odin engine install` gets it; local and external stacks need none (--engine embedded)",
             )
+        self.backend.check()
         # A preview stays away from what a killed run may have left in the stack's own place.
         home = self.store.backend if writing else Path(tempfile.mkdtemp(prefix="asgard-"))
         shutil.rmtree(home, ignore_errors=True)
@@ -125,37 +180,55 @@ class CliEngine:
         # A preview of a stack without secrets needs no passphrase that is kept.
         write_atomic(secret_file, self.passphrase() if writing or state.salt else secrets.token_hex())
         try:
-            with _plain_errors(preparing=True):
-                stack = self._prepared(program, state, home, secret_file)
+            with plain_errors(preparing=True):
+                stack = self._prepared(program, state, home, secret_file, create=not pulling)
             yield stack
         finally:
             shutil.rmtree(home, ignore_errors=True)
 
-    def _prepared(self, program: Program, state: State, home: Path, secret_file: Path) -> automation.Stack:
-        """The stack in its private backend, with the state of record."""
+    def _prepared(
+        self, program: Program, state: State, home: Path, secret_file: Path, *, create: bool
+    ) -> automation.Stack | None:
+        """The stack in its backend: a private one gets the state of record, and so does a shared one that is empty."""
         from pulumi import automation
+
+        shared, name = self.backend.url is not None, self.backend.stack_name(self.stack.project, self.stack.name)
+        moving = bool(state.live or state.retired)
+        settings = settings_of(None, state.salt) if moving else None
 
         workspace = automation.LocalWorkspace(
             work_dir=str(home),
             program=program,
             project_settings=automation.ProjectSettings(self.stack.project, "python"),
-            stack_settings={self.stack.name: automation.StackSettings(encryption_salt=state.salt)}
-            if state.salt
-            else None,
-            secrets_provider="passphrase",
+            stack_settings={name: settings} if settings else None,
+            # A state that is here already is under the passphrase until it is there.
+            secrets_provider=PASSPHRASE if moving else self.backend.secrets,
             env_vars={
                 "PATH": os.pathsep.join(
                     [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), installed.search_path()]
                 ),
-                "PULUMI_BACKEND_URL": f"file://{home / 'backend'}",
+                "PULUMI_BACKEND_URL": self.backend.login if shared else f"file://{home / 'backend'}",
                 "PULUMI_CONFIG_PASSPHRASE_FILE": str(secret_file),
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
                 **self.environment,
             },
         )
-        stack = automation.Stack.create_or_select(self.stack.name, workspace)
-        if state.live or state.retired:
+        if shared:
+            try:
+                stack = automation.Stack.select(name, workspace)
+            except automation.StackNotFoundError:
+                if not create:
+                    return None
+            else:
+                if found := settings_of(_exported(stack), None):
+                    workspace.save_stack_settings(name, found)
+                return stack
+        stack = automation.Stack.create_or_select(name, workspace)
+        if moving:
             stack.import_stack(automation.Deployment(version=3, deployment=state.deployment()))
+        if moving and self.backend.secrets != PASSPHRASE:
+            command = ["stack", "change-secrets-provider", self.backend.secrets, "--stack", name, "--non-interactive"]
+            workspace.pulumi_command.run(command, workspace.work_dir, workspace.env_vars)
         return stack
 
     def _follow(self, stack: automation.Stack, act: Callable[..., Any], after: bool, result: Result) -> None:
@@ -166,8 +239,10 @@ class CliEngine:
             self._note(event, result, after)
 
         try:
-            with _plain_errors():
+            with plain_errors():
                 done = act(stack, on_event=on_event, parallel=PARALLEL, color="never", suppress_progress=True)
+        except automation.ConcurrentUpdateError as error:
+            raise locked(self.backend, stack.name) from error
         except automation.CommandError as error:
             if not result.errors and not result.interrupted:
                 result.errors.append(Failure("", _failed(str(error))))
@@ -204,53 +279,20 @@ class CliEngine:
         if state is None:
             return
         for record in state:
-            record.pop("sourcePosition", None)
-            record.pop("stackTrace", None)
+            _forget_places(record)
         state.meta, state.serial = before.meta, before.serial
         self.store.save(state)
 
 
-@contextmanager
-def _plain_errors(*, preparing: bool = False) -> Iterator[None]:
-    """What goes wrong in the CLI, or on the way to it, is no defect of Asgard: a sentence, and exit 3. The failure of a command
-    is the run's own result, unless it only prepares the run."""
-    import subprocess
-
-    import grpc
-    from pulumi import automation
-
-    try:
-        yield
-    except automation.CommandError as error:
-        if preparing:
-            raise _unusable(error) from error
-        raise
-    except AsgardError:
-        raise
-    except automation.InvalidVersionError as error:
-        raise Unreachable(
-            f"the version of the Pulumi CLI can't be used: {_first_line(error)}",
-            "Install a release from pulumi.com, or use --engine embedded.",
-        ) from error
-    except (OSError, subprocess.SubprocessError, grpc.RpcError, ValueError, RuntimeError) as error:
-        raise _unusable(error) from error
-    except Exception as error:
-        # The Automation API raises bare exceptions too; those of this program are Asgard's own.
-        if type(error) is not Exception:
-            raise
-        raise _unusable(error) from error
+def _forget_places(record: dict[str, Any]) -> None:
+    record.pop("sourcePosition", None)
+    record.pop("stackTrace", None)
 
 
-def _unusable(error: Exception) -> Unreachable:
-    return Unreachable(
-        f"the Pulumi CLI failed: {_first_line(error)}",
-        "`pulumi about` says whether it works by itself; --engine embedded needs none.",
-    )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{type(error).__name__}: {lines[0][:300]}"
+def _exported(stack: automation.Stack) -> dict[str, Any] | None:
+    """What the backend holds, secrets in the clear: it comes through a pipe and stays in memory."""
+    found = stack.export_stack().deployment
+    return None if found is None else dict(found)
 
 
 @contextmanager

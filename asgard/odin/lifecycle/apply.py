@@ -18,7 +18,7 @@ from asgard.odin import program as programs
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import OnEvent, Result
 from asgard.odin.lifecycle import gate as gates
-from asgard.odin.lifecycle import register
+from asgard.odin.lifecycle import register, roll, shared
 from asgard.odin.lifecycle.credentials import check_credentials, passwords_of
 from asgard.odin.lifecycle.display import one_way
 from asgard.odin.lifecycle.drift import Drift, Look, look
@@ -42,13 +42,19 @@ if TYPE_CHECKING:
 @dataclass
 class Outcome:
     """What was planned or done. `quick`: nothing was to do, and that was seen without running the program.
-    `gate`: what came of the load, where it was due."""
+    `gate`: what came of the load, where it was due. `replaced`: the nodes that get new machines after the program."""
 
     result: Result
     losses: list[Loss] = field(default_factory=list)
     seen: Look | None = None
     quick: bool = False
     gate: GateVerdict | None = None
+    replaced: frozenset[int] = frozenset()
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is to change outside of the state."""
+        return self.result.has_changes or bool(self.replaced)
 
 
 Approve = Callable[[Outcome], None]
@@ -58,6 +64,7 @@ def preview(spec: StackSpec, options: Options, leftovers: Leftovers) -> Outcome:
     """What `up` would do."""
     options = options.fitting(spec)
     with reading(spec.name, spec) as session:
+        shared.pull(session, spec, writing=False)
         planned = _plan(session, spec, options)
         session.report(leftovers, session.store.load())
         return planned
@@ -79,6 +86,7 @@ def up(
     options = options.fitting(spec)
     with changing(spec.name, spec, doing=f"odin up {spec.name}", leftovers=leftovers) as session:
         register.check_protection(session, options.confirm)
+        shared.pull(session, spec, writing=True)
         planned = _plan(session, spec, options)
         if planned.quick:
             return _gated(session, spec, planned, gatekeeper)
@@ -109,6 +117,7 @@ def destroy(
 ) -> Outcome:
     """Delete everything that the stack's state holds, then the state. Naming the stack allows the loss of its records."""
     with changing(name, doing=f"odin destroy {name}", leftovers=leftovers) as session:
+        shared.pull(session, None, writing=True)
         state = session.store.load()
         options = options.fitting(None, (record["type"] for record in state.live.values()))
         planned = Outcome(engine(session, options, state).destroy(dry_run=True))
@@ -122,7 +131,7 @@ def destroy(
         session.forget_connection()
         register.say_never_ready(session, state)
         outcome = Outcome(
-            engine(session, options.allowing(everything), state, on_event).destroy(), losses=planned.losses
+            engine(session, options.allowing(everything), state, on_event=on_event).destroy(), losses=planned.losses
         )
         register.destroyed(session, cluster_id, outcome.result)
         return outcome
@@ -131,6 +140,7 @@ def destroy(
 def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
     """Bring the state up to what is there; the cluster stays as it is."""
     with changing(name, spec, doing=f"odin refresh {name}", leftovers=leftovers) as session:
+        shared.pull(session, spec, writing=True)
         state = session.store.load()
         seen = _look(session, state)
         if seen.drifts:
@@ -141,6 +151,7 @@ def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
 def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
     """What is not as the state says."""
     with reading(name, spec) as session:
+        shared.pull(session, spec, writing=False)
         state = session.store.load()
         seen = _look(session, state)
         session.report(leftovers, state)
@@ -187,7 +198,8 @@ def _look(session: Session, state: State) -> Look:
 def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
     state = session.store.load()
     seen = _look(session, state) if state.live else Look((), state)
-    if _nothing_to_do(session, spec, state, seen):
+    outdated = roll.outdated(spec) if state.live else set()
+    if not outdated and _nothing_to_do(session, spec, state, seen):
         return Outcome(register.unchanged(state), seen=seen, quick=True)
     register.check_owners(session, spec, state)
     kept = _kept(session, spec, options, state, seen)
@@ -196,14 +208,15 @@ def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
 
         guardrails.refuse(spec)
     program = programs.program(spec, passwords_of(spec, state, seen.state), session.external, kept)
-    result = engine(session, options, seen.state, previewing=True).preview(program, kept.values())
+    result = engine(session, options, seen.state, spec, previewing=True).preview(program, kept.values())
     result.errors += refused_removals(result, session, state)
-    return Outcome(result, losses_of(result, session, seen.state, spec), seen)
+    replaced = frozenset(outdated | roll.planned(result.steps, spec.name))
+    return Outcome(result, losses_of(result, session, seen.state, spec), seen, replaced=replaced)
 
 
 def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: Look) -> bool:
     same = state.meta.get("fingerprint") == programs.fingerprint(spec, session.external)
-    return same and not seen.drifts and not state.pending and not state.retired
+    return same and not seen.drifts and not state.pending and not state.retired and roll.LEVELS_DUE not in state.meta
 
 
 def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome, on_event: OnEvent) -> Outcome:
@@ -212,16 +225,20 @@ def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome
     passwords = passwords_of(spec, state, planned.seen.state)
     if planned.seen.drifts:
         state = planned.seen.state
-    if gates.reopen(planned.result, state) or planned.seen.drifts:
+    levels_due = roll.raises_levels(planned.result.steps)
+    if levels_due:
+        state.meta[roll.LEVELS_DUE] = True
+    if gates.reopen(planned.result, state) or planned.seen.drifts or levels_due:
         session.store.save(state)
     session.forget_connection()
     kept = _kept(session, spec, options, state, planned.seen)
     program = programs.program(spec, passwords, session.external, kept)
-    result = engine(session, options, state, on_event).up(program, kept.values())
+    result = engine(session, options, state, spec, on_event).up(program, kept.values())
     register.applied(session, spec, result)
+    replaced = frozenset(roll.roll(session, spec)) if result.ok else frozenset()
     if result.ok and not wait_for_access(lambda: session.control(session.store.load()), result):
         result.warnings.append("not every broker knows the new users yet: their first login may be refused")
-    return Outcome(result, planned.losses, planned.seen)
+    return Outcome(result, planned.losses, planned.seen, replaced=replaced)
 
 
 def _gated(session: Session, spec: StackSpec, outcome: Outcome, gatekeeper: gates.Gatekeeper | None) -> Outcome:
@@ -245,17 +262,6 @@ def _refuse_losses(losses: list[Loss], options: Options) -> None:
         )
 
 
-class _Seen(StateStore):
-    """The state as it would be after a refresh, for a preview that writes nothing."""
-
-    def __init__(self, store: StateStore, state: State) -> None:
-        super().__init__(store.directory)
-        self._state = state
-
-    def load(self) -> State:
-        return self._state
-
-
 def _kept(session: Session, spec: StackSpec, options: Options, state: State, seen: Look) -> dict[tuple[str, str], str]:
     """What the program leaves out and the engine keeps. The Pulumi CLI has to be told of everything."""
     if options.engine == "pulumi":
@@ -264,11 +270,17 @@ def _kept(session: Session, spec: StackSpec, options: Options, state: State, see
 
 
 def engine(
-    session: Session, options: Options, state: State, on_event: OnEvent | None = None, *, previewing: bool = False
+    session: Session,
+    options: Options,
+    state: State,
+    spec: StackSpec | None = None,
+    on_event: OnEvent | None = None,
+    *,
+    previewing: bool = False,
 ) -> Engine | CliEngine:
     """The engine that the options name, on the session's stack. `state` is the recorded one; `previewing`: it is taken in its
     place, as it would be after a refresh."""
-    store = _Seen(session.store, state) if previewing else session.store
+    store = shared.Copied(session.store, state) if previewing else session.store
     events = on_event or (lambda event: None)
     phrase = partial(passphrase, session.name, create=state.salt is None)
     if options.engine == "pulumi":
@@ -278,7 +290,7 @@ def engine(
             "ASGARD_ALLOW_DATA_LOSS": ",".join(sorted(options.allow_data_loss)),
             **session.writes.environment(),
         }
-        return CliEngine(session.ref, store, phrase, events, environment)
+        return CliEngine(session.ref, store, phrase, events, environment, shared.backend_of(spec, state))
     return _embedded(session, options, store, phrase, events)
 
 

@@ -13,7 +13,7 @@ from asgard.core.units import format_size
 from asgard.odin.engine.steps import Result, Step
 from asgard.odin.resources.checks import release_of
 from asgard.odin.resources.dataloss import Loss
-from asgard.odin.resources.kinds import CLUSTER
+from asgard.odin.resources.kinds import CLUSTER, READY
 
 _SIGNS: dict[str, tuple[str, str, str]] = {
     "create": ("+", "green", "to create"),
@@ -32,6 +32,8 @@ _DONE = {
     "read": "read",
 }
 _SHOWN = 200
+_TYPE, _WIDEST = 22, 60
+"""Columns of a type: at least, and at most."""
 
 
 def changes(result: Result) -> list[Step]:
@@ -42,7 +44,8 @@ def changes(result: Result) -> list[Step]:
 def text(result: Result, losses: Sequence[Loss] = (), *, done: bool = False) -> str:
     """The changes for people, one block each, then what they lose, then the counts."""
     steps = changes(result)
-    lines = [line for step in steps[:_SHOWN] for line in block(step)]
+    width = min(_WIDEST, max([_TYPE, *(len(step.type) for step in steps[:_SHOWN])]))
+    lines = [line for step in steps[:_SHOWN] for line in block(step, width)]
     if len(steps) > _SHOWN:
         lines.append(f"  … and {len(steps) - _SHOWN} more (--json shows all)")
     for sentence in [*map(loss_sentence, losses), *one_way(result)]:
@@ -65,7 +68,8 @@ def one_way(result: Result) -> list[str]:
     found = []
     for step in result.steps:
         old, new = (str((values or {}).get("version")) for values in (step.old, step.new))
-        if step.type == CLUSTER and step.op == "update" and release_of(old) != release_of(new):
+        later = step.type == READY and (step.new or {}).get("raisesLevels") is False
+        if (step.type == CLUSTER or later) and step.op == "update" and release_of(old) != release_of(new):
             found.append(
                 f"the feature levels of {step.name} (metadata.version and others) rise to those of Kafka {new}: "
                 f"there is no way back from there to {old}"
@@ -79,10 +83,10 @@ def one_way(result: Result) -> list[str]:
     return found
 
 
-def block(step: Step) -> list[str]:
+def block(step: Step, width: int = _TYPE) -> list[str]:
     """One change: its sign, type and name, and each property that changes."""
     sign, colour, _ = _SIGNS[step.op]
-    lines = [style(f"{sign:>3} {step.type:<22} {step.name}", colour)]
+    lines = [style(f"{sign:>3} {step.type:<{width}} {step.name}", colour)]
     if step.op in ("update", "replace"):
         for path, kind in step.diff.items():
             old, new = lookup(step.old, path), lookup(step.new, path)
@@ -90,6 +94,8 @@ def block(step: Step) -> list[str]:
                 old, new = False, True
             elif path == "certificate":
                 old, new = "due", "valid"
+            elif path == "userData":  # base64 of a compressed script
+                old, new = "a script", "another script"
             forces = "  (forces a replacement)" if kind.endswith("replace") else ""
             lines.append(
                 f"      {_SIGNS.get(kind.removesuffix('-replace'), ('~',))[0]} {path}: {_value(old)} → {_value(new)}{forces}"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from importlib.metadata import entry_points
 
 from asgard.core import events
-from asgard.core.errors import Refused, WrongUsage
+from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.odin import program as programs
 from asgard.odin.spec.model import StackSpec
 from asgard.odin.targets.aws import cost, guardrails
 from asgard.odin.targets.aws.declare import declare
-from asgard.odin.targets.aws.guardrails import Breach
+from asgard.odin.targets.aws.guardrails import Breach, Declared, Rule
+
+GROUP = "asgard.odin.guardrails"
+"""Of the entry points by which a package adds rules: each is a `Rule`."""
 
 
 @dataclass(frozen=True)
@@ -31,29 +37,64 @@ def review(spec: StackSpec) -> Review:
         raise WrongUsage(
             f"stack {spec.name} is not on AWS (target: {spec.target})", "Guardrails look at AWS's resources."
         )
-    unknown = sorted(set(given.waived) - set(guardrails.RULES))
+    rules = guardrails.RULES | guardrails.of_team(given.team) | installed()
+    unknown = sorted(set(given.waived) - set(rules))
     if unknown:
-        raise WrongUsage(
-            f"aws.waive names {unknown[0]!r}, which is no guardrail", f"There are: {', '.join(guardrails.RULES)}."
-        )
+        raise WrongUsage(f"aws.waive names {unknown[0]!r}, which is no guardrail", f"There are: {', '.join(rules)}.")
     # A program with the same inputs each time: no passwords, and an archive of Kafka that nobody packs.
     program = programs.program(spec, {}, None, (), lambda version: (__file__, "0" * 64))
     declared = declare(program, given.region)
-    stack = guardrails.Stack(
-        given.environment, spec.kafka.min_insync_replicas, {topic.name: topic.replication for topic in spec.topics}
-    )
+    factors = {topic.name: topic.replication for topic in spec.topics}
+    stack = guardrails.Stack(given.environment, spec.kafka.min_insync_replicas, factors, spec.name, given.region)
     lines = (
         cost.msk(given, spec.kafka.brokers, len(spec.users))
         if spec.target == "aws-msk"
         else cost.ec2(given, spec.kafka.brokers, spec.kafka.controllers)
     )
     return Review(
-        {name: (rule.__doc__ or "").strip() for name, rule in guardrails.RULES.items()},
-        guardrails.review(declared, stack, waived=given.waived),
+        {name: (rule.__doc__ or "").strip().partition("\n")[0] for name, rule in rules.items()},
+        guardrails.review(declared, stack, rules=rules, waived=given.waived),
         dict(given.waived),
         len(declared),
         lines,
     )
+
+
+def installed() -> dict[str, Rule]:
+    """The rules that packages of this environment bring, by the name of their entry point in the group `asgard.odin.guardrails`.
+
+    Raises Failed where one can't be loaded: a stack is then not changed unchecked.
+    """
+    found: dict[str, Rule] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        package = entry.dist.name if entry.dist is not None else entry.value
+        if entry.name in guardrails.RULES or entry.name in found:
+            raise Failed(f"the guardrail {entry.name} of {package} has a name that is taken", "Give it another name.")
+        try:
+            rule = entry.load()
+        except Exception as error:
+            raise Failed(
+                f"the guardrail {entry.name} of {package} can't be loaded: {type(error).__name__}: {error}",
+                f"Mend the package, or remove it: pip uninstall {package}",
+            ) from error
+        found[entry.name] = _named(entry.name, package, rule)
+    return found
+
+
+def _named(name: str, package: str, rule: Rule) -> Rule:
+    """The rule; what goes wrong in it names it."""
+
+    @wraps(rule)
+    def asked(resources: Sequence[Declared], stack: guardrails.Stack) -> Iterator[tuple[str, str]]:
+        try:
+            yield from rule(resources, stack)
+        except Exception as error:
+            raise Failed(
+                f"the guardrail {name} of {package} failed: {type(error).__name__}: {error}",
+                "Nothing was changed. Mend the package, or waive the guardrail by name: aws.waive.",
+            ) from error
+
+    return asked
 
 
 def refuse(spec: StackSpec) -> None:

@@ -21,10 +21,10 @@ class Options:
     engine: EngineName = "embedded"
 
     def fitting(self, spec: StackSpec | None, types: Iterable[str] = ()) -> Options:
-        """The same, with the engine that the stack needs: resources of AWS are made by the Pulumi CLI only. `types` are those
-        of the state, where there is no stack file."""
-        on_aws = spec is not None and spec.aws is not None
-        return replace(self, engine="pulumi") if on_aws or any(t.startswith("aws:") for t in types) else self
+        """The same, with the engine that the stack needs: resources of AWS, and a stack file with `engine`, are for the Pulumi CLI
+        only. `types` are those of the state, where there is no stack file."""
+        needs = spec is not None and (spec.aws is not None or spec.engine is not None)
+        return replace(self, engine="pulumi") if needs or any(t.startswith("aws:") for t in types) else self
 
     def allowing(self, topics: frozenset[str]) -> Options:
         """The same, and these topics may lose records too."""

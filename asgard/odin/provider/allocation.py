@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,13 +39,14 @@ class Allocations:
 
 
 def allocate(wanted: Values, before: Values) -> Values:
-    """The outputs. What is there (`before`) stays as it is for nodes that keep their name."""
+    """The outputs. What is there (`before`) stays as it is for nodes that keep their name, until a certificate is due."""
     admin = before.get("adminPassword") or secrets.token_urlsafe(24)
     directories = {
         node: before.get("directoryIds", {}).get(node) or random_uuid(secrets.token_bytes)
         for node in wanted["controllers"]
     }
     ca, key, certificates = _certificates(wanted, before)
+    renew_from, expires = _life([ca, *certificates.values()])
     properties = scram_properties(FIRST_USER, admin, tls=True)
     properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": ca}
     return {
@@ -53,6 +56,9 @@ def allocate(wanted: Values, before: Values) -> Values:
         "adminPassword": admin,
         "controllerPassword": before.get("controllerPassword") or secrets.token_urlsafe(24),
         "certificates": certificates,
+        "renewFrom": renew_from,
+        "expires": expires,
+        "certificate": "valid",
         "userPasswords": {
             user: before.get("userPasswords", {}).get(user) or secrets.token_urlsafe(24)
             for user in wanted.get("users") or ()
@@ -76,10 +82,25 @@ def _certificates(wanted: Values, before: Values) -> tuple[str, str, dict[str, s
         kept = {
             node: pem
             for node, pem in before.get("certificates", {}).items()
-            if before.get("hosts", {}).get(node) == wanted["hosts"].get(node)
+            if before.get("hosts", {}).get(node) == wanted["hosts"].get(node) and not _due(pem)
         }
         made = {
             node: kept.get(node) or authority.node(host, [host], days=CERTIFICATE_DAYS).store
             for node, host in wanted["hosts"].items()
         }
         return ca, authority.key_file.read_text(), made
+
+
+def _due(pem: str) -> bool:
+    from asgard.machines.local.certificates import life_of, renew_from
+
+    return datetime.now(UTC) >= renew_from(*life_of(pem.encode()))
+
+
+def _life(pems: Iterable[str]) -> tuple[str, str]:
+    """When the first of these certificates is due, and when the first expires (RFC 3339, UTC)."""
+    from asgard.machines.local.certificates import life_of, renew_from
+
+    lives = [life_of(pem.encode()) for pem in pems]
+    due = min(renew_from(begin, end) for begin, end in lives)
+    return due.isoformat(timespec="seconds"), min(end for _, end in lives).isoformat(timespec="seconds")

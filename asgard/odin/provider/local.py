@@ -175,7 +175,7 @@ class Readiness:
     async def update(self, old: Values, new: Values) -> Values:
         """Wait until all brokers serve, new ones too; with another version, raise the feature levels to it."""
         outputs = await asyncio.to_thread(self._wait, new)
-        if new.get("version") and new["version"] != old.get("version"):
+        if new.get("version") and new["version"] != old.get("version") and new.get("raisesLevels", True):
             await asyncio.to_thread(self._raise_features, new)
         return outputs
 

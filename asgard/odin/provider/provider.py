@@ -275,6 +275,9 @@ def _foreseen(kind: Kind, old: Values, new: Values) -> Values:
     if kind.token == CLUSTER and not _unknown(new):
         return allocate(new, old)
     kept = {field.name: old[field.name] for field in kind.fields if field.output and field.name in old}
+    if kind.token == ALLOCATION and old.get("certificate") == "due":
+        # What nodes get is known once it is made: the preview shows what that changes of them.
+        kept |= {"certificates": UNKNOWN, "certificate": "valid"}
     if kind.token == BROKER:
         kept |= {"running": True, **({"certificate": "valid"} if "certificate" in kept else {})}
     return {**new, **kept}

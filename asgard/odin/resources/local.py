@@ -13,6 +13,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,11 @@ def running(cluster: str, node: int) -> bool | None:
 
     directory = run_dir(cluster, node)
     return nodes.status(directory).state == "running" if directory.exists else None
+
+
+def now() -> str:
+    """The time (RFC 3339, UTC)."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def certificate(cluster: str, node: int) -> str:

@@ -17,6 +17,7 @@ from asgard.kafka.ports import ControlPlane
 from asgard.odin.resources import configs, identity, local
 from asgard.odin.resources.kinds import (
     ACL,
+    ALLOCATION,
     BROKER,
     CONFIG,
     KINDS,
@@ -42,7 +43,8 @@ class Observed:
     """What the cluster holds, each kind read once and then kept. Safe to ask from several threads.
 
     `control` is called when Kafka is first needed; `running` tells of a local node, by cluster name and node id. `names`: the
-    only topics that are looked at (a cluster may hold thousands that are somebody else's); None: all of them.
+    only topics that are looked at (a cluster may hold thousands that are somebody else's); None: all of them. `now` tells the time
+    (RFC 3339, UTC).
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class Observed:
         running: Callable[[str, int], bool | None] = local.running,
         names: Collection[str] | None = None,
         certificate: Callable[[str, int], str] = local.certificate,
+        now: Callable[[], str] = local.now,
     ) -> None:
         self._control = control
         self._names = names
         self._running = running
         self._certificate = certificate
+        self.now = now
         self._kept: dict[str, Any] = {}
         self._stale: set[str] = set()
         self._expected: dict[str, dict[Hashable, tuple[float, Callable[[Any], bool]]]] = {}
@@ -164,6 +168,8 @@ def observe(token: str, recorded: Values, observed: Observed) -> Values | None:
         if (recorded.get("tls") or "off") != "off":
             found["certificate"] = observed.certificate(recorded["cluster"], recorded["nodeId"])
         return found
+    if token == ALLOCATION and recorded.get("hosts"):
+        return {**recorded, "certificate": "due" if observed.now() >= str(recorded.get("renewFrom", "")) else "valid"}
     return recorded
 
 
@@ -204,7 +210,7 @@ def difference(token: str, old: Values, new: Values) -> Differences:
             found[field.name] = (before, after)
     if token == BROKER and "running" not in new and old.get("running") is False:
         found["running"] = (False, True)
-    if token == BROKER and "certificate" not in new and old.get("certificate") == "due":
+    if token in (BROKER, ALLOCATION) and "certificate" not in new and old.get("certificate") == "due":
         found["certificate"] = ("due", "valid")
     return found
 

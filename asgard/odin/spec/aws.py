@@ -47,6 +47,15 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True)
+class TeamRules:
+    """What a team demands beside Asgard's own guardrails; nothing where a list is empty. `*` in an instance type is any text."""
+
+    tags: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    instance_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class AwsSettings:
     """A stack's `aws:` section. `tags` are put on every resource, with the stack's name and environment.
     `waived`: guardrails that are left out, by name, with the reason."""
@@ -65,6 +74,7 @@ class AwsSettings:
     storage_max_bytes: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     waived: Mapping[str, str] = field(default_factory=dict)
+    team: TeamRules = TeamRules()
 
     @property
     def architecture(self) -> Literal["arm64", "x86_64"]:
@@ -127,4 +137,9 @@ def settings_of(section: AwsSection) -> AwsSettings:
         storage_max_bytes=volume.max_size,
         tags=dict(section.tags),
         waived=dict(section.waive),
+        team=TeamRules(
+            tuple(section.guardrails.tags),
+            tuple(section.guardrails.regions),
+            tuple(section.guardrails.instance_types),
+        ),
     )

@@ -16,7 +16,7 @@ from asgard.odin.resources import configs
 from asgard.odin.resources.config_names import meant
 from asgard.odin.spec import acls as access
 from asgard.odin.spec import check_access as access_checks
-from asgard.odin.spec import check_aws, names
+from asgard.odin.spec import check_aws, check_engine, names
 from asgard.odin.spec.check_access import Found, makes_brokers
 from asgard.odin.spec.resolve import authorizer_of
 
@@ -38,6 +38,7 @@ def review(document: Document, checked: Checked[StackFile]) -> tuple[list[Proble
         _cluster,
         _security,
         check_aws.review,
+        check_engine.review,
         _topics,
         lambda f: access_checks.users(f, known),
         access_checks.acls,

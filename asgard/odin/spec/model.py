@@ -23,7 +23,7 @@ class KafkaSpec:
     """The cluster. `static_config` goes into server.properties, `dynamic_config` to the cluster-wide default (broker `""`).
 
     On an external cluster only `dynamic_config` and, where it was given, `version` say anything; `brokers` is 0 there.
-    `racks` 0: no rack is set. `min_insync_replicas` None: Kafka's default is left alone.
+    `racks` 0: no rack is set. `heap_bytes` 0: chosen on the instance by its memory. `min_insync_replicas` None: Kafka's default is left alone.
     """
 
     version: str | None
@@ -141,6 +141,15 @@ class GateSpec:
 
 
 @dataclass(frozen=True)
+class EngineSpec:
+    """The Pulumi CLI makes the stack. `backend` is a URL (file, s3, https); None: a private place on this machine. `secrets` is
+    Pulumi's name of a secrets provider."""
+
+    backend: str | None = None
+    secrets: str = "passphrase"
+
+
+@dataclass(frozen=True)
 class StackSpec:
     """A whole stack. `warnings` are worth saying, but nothing is wrong."""
 
@@ -156,6 +165,7 @@ class StackSpec:
     limits: LimitsSpec = LimitsSpec()
     external: ExternalSpec | None = None
     aws: AwsSettings | None = None
+    engine: EngineSpec | None = None
     gate: GateSpec | None = None
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
 

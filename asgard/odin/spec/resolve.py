@@ -6,14 +6,16 @@ from pathlib import Path
 
 from asgard.core.errors import Problem
 from asgard.core.schema.gate import GateSection
-from asgard.core.schema.stack import ConnectEntry, QuotaEntry, QuotaFields, StackFile
+from asgard.core.schema.stack import ConnectEntry, EngineSection, QuotaEntry, QuotaFields, StackFile
 from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues
 from asgard.odin.resources import configs
 from asgard.odin.spec.acls import CLUSTER_RESOURCE
 from asgard.odin.spec.aws import settings_of
+from asgard.odin.spec.check_engine import backend_url
 from asgard.odin.spec.model import (
     SCRAM,
     ConnectSpec,
+    EngineSpec,
     ExternalSpec,
     GateSpec,
     KafkaSpec,
@@ -80,6 +82,7 @@ def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -
         limits=LimitsSpec(None if file.limits.throttle is None else int(file.limits.throttle)),
         external=_external(file, folder) if file.target == "external" else None,
         aws=None if file.aws is None else settings_of(file.aws),
+        engine=None if file.engine is None else _engine(file.engine, folder),
         gate=None if file.gate is None else _gate(file.gate),
         warnings=warnings,
     )
@@ -152,7 +155,7 @@ def _kafka(file: StackFile) -> KafkaSpec:
         brokers=brokers,
         controllers=k.controllers or default_controllers(brokers),
         racks=k.racks or 0,
-        heap_bytes=k.heap or DEFAULT_HEAP_BYTES,
+        heap_bytes=k.heap or (0 if file.target == "aws-ec2" else DEFAULT_HEAP_BYTES),
         static_config=static,
         dynamic_config=dynamic,
         min_insync_replicas=k.min_insync_replicas,
@@ -165,6 +168,10 @@ def _external(file: StackFile, folder: Path) -> ExternalSpec:
     c = file.cluster
     properties = None if c.client_properties is None else str(folder / Path(c.client_properties).expanduser())
     return ExternalSpec(c.bootstrap_servers, properties, c.cluster_id, c.context)
+
+
+def _engine(engine: EngineSection, folder: Path) -> EngineSpec:
+    return EngineSpec(None if engine.backend is None else backend_url(engine.backend, folder), engine.secrets)
 
 
 def _gate(gate: GateSection) -> GateSpec:

@@ -28,6 +28,8 @@ _AGAIN = "Run it again: nothing is lost, it goes on from the manifest."
 _TIMES_TRIED = 3
 _CUT = {"EntityTooSmall", "InvalidPart", "BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "NoSuchUpload", "InvalidRequest"}  # fmt: skip
 """What a service says of an upload that did not arrive as it was sent."""
+_COLD = ("GLACIER", "DEEP_ARCHIVE")
+"""Storage classes whose objects can't be read before they are restored."""
 _REFUSED = {"AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403", "PermanentRedirect", "AuthorizationHeaderMalformed", "InvalidClientTokenId", "AuthFailure", "UnrecognizedClientException"}  # fmt: skip
 
 
@@ -183,6 +185,31 @@ class Bucket:
                 for found in page.get("Contents", ()):
                     yield Entry(found["Key"].removeprefix(self._prefix), int(found["Size"]))
 
+    def cold(self, prefix: str) -> Iterator[Entry]:
+        """See `thaw.Cold`."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
+        with self._told():
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    if found.get("StorageClass") in _COLD:
+                        yield Entry(found["Key"].removeprefix(self._prefix), int(found["Size"]))
+
+    def restored(self, name: str) -> bool | None:
+        with self._told(name):
+            said = self._s3.head_object(Bucket=self._bucket, Key=self._prefix + name).get("Restore")
+        return None if said and 'ongoing-request="true"' in said else bool(said)
+
+    def thaw(self, name: str, days: int) -> None:
+        from botocore.exceptions import ClientError
+
+        wanted = {"Days": days, "GlacierJobParameters": {"Tier": "Standard"}}
+        with self._told(name):
+            try:
+                self._s3.restore_object(Bucket=self._bucket, Key=self._prefix + name, RestoreRequest=wanted)
+            except ClientError as error:
+                if _code(error) != "RestoreAlreadyInProgress":
+                    raise
+
     def delete(self, names: Collection[str]) -> None:
         keys = [{"Key": self._prefix + name} for name in names]
         for i in range(0, len(keys), 1000):
@@ -222,6 +249,11 @@ class Bucket:
         code, text = _code(error), error.response.get("Error", {}).get("Message", "") or str(error)
         if code in ("NoSuchKey", "404") and name is not None:
             return Missing(f"{self.url}/{name} is missing")
+        if code == "InvalidObjectState":
+            return Refused(
+                f"{self.url}/{name} is in cold storage",
+                "`asgard thor replay --from-archive … --thaw` asks S3 for a copy.",
+            )
         if code == "NoSuchBucket":
             return Unreachable(f"there is no bucket {self._bucket}", "Create it, or check its name and the endpoint.")
         if code in _REFUSED:

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from asgard.cluster import health, rolling
-from asgard.core.errors import AsgardError, Busy, Failed, Interrupted, Refused, WrongUsage
+from asgard.cluster import rolling
+from asgard.core.errors import Failed, WrongUsage
 from asgard.core.units import format_duration
 from asgard.kafka.model import Node
 from asgard.kafka.ports import ControlPlane, NodeControl
@@ -20,7 +20,6 @@ from asgard.kafka.ports import ControlPlane, NodeControl
 BEGUN, RESTARTED = "thor.restart.begun", "thor.broker.restarted"
 NODE_S = 180.0
 """How long a node may take to be back in all ISRs, and the cluster to be whole before the next one."""
-_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def restart(
             raise Failed(
                 f"the time was over before node {node} was restarted", "Run it again: it goes on with that node."
             )
-        _wait_until_whole(control, node, time.monotonic() + left_s)
+        rolling.wait_until_whole(control, node, time.monotonic() + left_s)
         pid = next((n.pid for n in nodes.nodes() if n.id == node), None)
 
         def begin(node: int, pid: int | None = pid) -> None:
@@ -81,30 +80,4 @@ def restart(
         note(RESTARTED, {"node": node, "seconds": round(took_s, 1)})
         tell(f"node {node} is back after {format_duration(took_s)} ({number} of {len(ids)})")
     # One that a killed run had just started again may still be catching up.
-    _wait_until_whole(control, None, time.monotonic() + min(NODE_S, max(1.0, deadline - time.monotonic())))
-
-
-def _wait_until_whole(control: ControlPlane, node: int | None, give_up: float) -> None:
-    """Wait until no partition lacks a replica, apart from those on the node that is next: it may be down because a run was killed."""
-    while True:
-        try:
-            lacking = [
-                f"{p.topic}-{p.partition}"
-                for t in control.topics().values()
-                for p in t.partitions
-                if health.offline(p) or set(health.missing(p)) - {node}
-            ]
-        except (Busy, Refused, Interrupted):
-            raise
-        except AsgardError as error:  # no broker answers at this moment
-            lacking = [error.what]
-        if not lacking:
-            return
-        if time.monotonic() > give_up:
-            shown = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
-            what = "the nodes were restarted, but" if node is None else f"node {node} was not restarted:"
-            raise (Failed if node is None else Refused)(
-                f"{what} {len(lacking)} partitions are under-replicated ({shown})",
-                "Heal that first, then run it again: nodes that were restarted already are left alone.",
-            )
-        time.sleep(_POLL_S)
+    rolling.wait_until_whole(control, None, time.monotonic() + min(NODE_S, max(1.0, deadline - time.monotonic())))

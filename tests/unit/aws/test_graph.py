@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from asgard.odin.spec.aws import GIB, AwsSettings, NetworkSettings, VolumeSettings
+from asgard.odin.spec.aws import AwsSettings, NetworkSettings
 from asgard.odin.targets.aws import guardrails
 from asgard.odin.targets.aws.declare import declare
 from asgard.odin.targets.aws.guardrails import Declared
@@ -23,12 +23,6 @@ VARIANTS = {
     "small": BASE,
     "dedicated": replace(BASE, dedicated_controllers=True),
     "clients": replace(BASE, network=NetworkSettings(clients=("10.1.0.0/16", "sg-0abc"))),
-    "existing-vpc": replace(
-        BASE, network=NetworkSettings(vpc_id="vpc-1", subnet_ids=("subnet-a", "subnet-b", "subnet-c"))
-    ),
-    "fast-volumes": replace(BASE, volume=VolumeSettings(500 * GIB, 6000, 250 * 1024**2)),
-    "intel": replace(BASE, instance_type="m6i.large"),
-    "own-image": replace(BASE, image="ami-1", alarm_topic="arn:aws:sns:eu-central-1:1:oncall"),
 }
 
 
@@ -84,18 +78,9 @@ def of(found: list[Declared], kind: str) -> list[Declared]:
     return [r for r in found if r.type.endswith(f":{kind}")]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_every_resource_of_a_cluster_on_instances_keeps_every_guardrail(name: str) -> None:
-    found = ec2_program(VARIANTS[name])
-    assert len(of(found, "Group")) == (6 if name == "dedicated" else 3)
-    assert guardrails.review(found, STACK) == []
-
-
-@pytest.mark.parametrize("serverless", [False, True])
-def test_every_resource_of_msk_keeps_every_guardrail(serverless: bool) -> None:
-    found = msk_program(replace(BASE, serverless=serverless, instance_type="m7g.large"))
-    assert of(found, "ServerlessCluster" if serverless else "Cluster")
-    assert guardrails.review(found, STACK) == []
+def test_each_node_has_a_group_of_its_own() -> None:
+    assert len(of(ec2_program(BASE), "Group")) == 3
+    assert len(of(ec2_program(VARIANTS["dedicated"]), "Group")) == 6
 
 
 def test_nodes_are_dealt_to_zones_and_keep_volume_address_and_name() -> None:

@@ -14,7 +14,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from asgard.core.errors import AsgardError, ExitCode, Refused, WrongUsage
+from asgard.core.errors import AsgardError, ExitCode, Refused, Unreachable, WrongUsage
 from asgard.loki.chaos.faults import machines
 from asgard.loki.monkey.choose import Past, choose
 from asgard.loki.monkey.config import Group, Monkey
@@ -202,8 +202,9 @@ def test_a_monkey_takes_instances_until_the_minimum_is_reached_and_no_other(clou
         ("UnauthorizedOperation", "You are not authorized. Encoded authorization failure message: xyz", ExitCode.REFUSED),
         ("AccessDenied", "User is not authorized to perform", ExitCode.REFUSED),
         ("OperationNotPermitted", "The instance may not be terminated", ExitCode.REFUSED),
-        ("AuthFailure", "AWS was not able to validate the provided access credentials", ExitCode.USAGE),
-        ("RequestExpired", "Request has expired.", ExitCode.USAGE),
+        ("AuthFailure", "AWS was not able to validate the provided access credentials", ExitCode.UNREACHABLE),
+        ("RequestExpired", "Request has expired.", ExitCode.UNREACHABLE),
+        ("ExpiredTokenException", "The security token included in the request is expired", ExitCode.UNREACHABLE),
         ("RequestLimitExceeded", "Request limit exceeded.", ExitCode.UNREACHABLE),
         ("Throttling", "Rate exceeded", ExitCode.UNREACHABLE),
         ("InternalError", "", ExitCode.FAILED),
@@ -235,7 +236,7 @@ def test_without_credentials_it_is_said_where_they_are_looked_for(monkeypatch: p
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, "/dev/null")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(WrongUsage, match="listing EC2 instances: no AWS credentials were found") as caught:
+    with pytest.raises(Unreachable, match="listing EC2 instances: no AWS credentials were found") as caught:
         ec2.members(CHAOS, REGION)
     assert "AWS_PROFILE" in str(caught.value.hint)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)

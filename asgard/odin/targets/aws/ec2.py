@@ -160,7 +160,7 @@ def _node(shared: _Shared, node: NodePlan) -> aws.autoscaling.Group:
         opts=options(),
     )
     volume = _volume(shared, node, tags)
-    secret = _secret(shared, node, tags)
+    secret, content = _secret(shared, node, tags)
     policy = pulumi.Output.all(
         bucket=shared.bucket.bucket.arn,
         key=shared.key.arn,
@@ -169,7 +169,7 @@ def _node(shared: _Shared, node: NodePlan) -> aws.autoscaling.Group:
         interface=interface.arn,
     ).apply(lambda arns: json.dumps(access.node_policy(stack=shared.cluster.name, node=node.id, **arns)))
     profile = access.instance_profile(shared.cluster.name, node.id, policy, shared.tags, options)
-    template = _template(shared, node, tags, profile, _user_data(shared, node, volume, interface, secret))
+    template = _template(shared, node, tags, profile, _user_data(shared, node, volume, interface, content))
     return aws.autoscaling.Group(
         name,
         name=name,
@@ -209,7 +209,10 @@ def _volume(shared: _Shared, node: NodePlan, tags: Mapping[str, str]) -> aws.ebs
     )
 
 
-def _secret(shared: _Shared, node: NodePlan, tags: Mapping[str, str]) -> aws.secretsmanager.Secret:
+def _secret(
+    shared: _Shared, node: NodePlan, tags: Mapping[str, str]
+) -> tuple[aws.secretsmanager.Secret, aws.secretsmanager.SecretVersion]:
+    """The node's secret, and its content: a version of its own, which the node's user data names."""
     name, a = shared.name(node), shared.allocation
     secret = aws.secretsmanager.Secret(
         name,
@@ -227,8 +230,8 @@ def _secret(shared: _Shared, node: NodePlan, tags: Mapping[str, str]) -> aws.sec
         truststore=a.ca,
     ).apply(lambda values: json.dumps(dict(values)))
     text: pulumi.Output[str] = pulumi.Output.secret(held)
-    aws.secretsmanager.SecretVersion(name, secret_id=secret.id, secret_string=text, opts=shared.options())
-    return secret
+    version = aws.secretsmanager.SecretVersion(name, secret_id=secret.id, secret_string=text, opts=shared.options())
+    return secret, version
 
 
 def _user_data(
@@ -236,15 +239,17 @@ def _user_data(
     node: NodePlan,
     volume: aws.ebs.Volume,
     interface: aws.ec2.NetworkInterface,
-    secret: aws.secretsmanager.Secret,
+    secret: aws.secretsmanager.SecretVersion,
 ) -> pulumi.Output[str]:
+    # Another certificate is another version of the secret, so another launch template: nodes are then replaced one by one.
     cluster = shared.cluster
     known = pulumi.Output.all(
         cluster_id=shared.allocation.cluster_id,
         directories=shared.allocation.directory_ids,
         volume=volume.id,
         interface=interface.id,
-        secret=secret.arn,
+        secret=secret.secret_arn,
+        secret_version=secret.version_id,
         bucket=shared.bucket.bucket.bucket,
         key=shared.upload.key,
         rack=shared.net.zone_ids[node.zone],
@@ -267,11 +272,13 @@ def _user_data(
                 volume=v["volume"],
                 interface=v["interface"],
                 secret=v["secret"],
+                secret_version=v["secret_version"],
                 distribution=f"s3://{v['bucket']}/{v['key']}",
                 distribution_sha256=cluster.distribution_sha256,
                 voters=voters,
                 admin_user=cluster.admin_user,
-                heap_bytes=cluster.heap_bytes,
+                # Controllers on machines of their own are smaller: half of their memory is theirs.
+                heap_bytes=cluster.heap_bytes if "broker" in node.roles else 0,
                 replication=min(3, cluster.brokers),
                 config=cluster.config,
             )

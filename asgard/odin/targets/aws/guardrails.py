@@ -1,7 +1,7 @@
 """Rules that every resource of a program has to keep before `up` touches anything: `odin check` and each `up` ask them. Pure.
 
-A rule is a function from all declared resources to what breaks it; `RULES` is the list. A stack file waives one only by its name and with
-a reason, which is printed.
+A rule is a function from all declared resources to what breaks it; `RULES` are Asgard's own. A team adds its own in the stack file
+(`of_team`) or in a package (`odin.lifecycle.guardrails`). A stack file waives one only by its name and with a reason, which is printed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asgard.odin.spec.aws import TeamRules
 
 ANYWHERE = ("0.0.0.0/0", "::/0")
 REQUIRED_TAGS = ("asgard:stack", "asgard:environment")
@@ -46,6 +50,8 @@ class Stack:
     environment: str
     min_insync_replicas: int | None
     replication: Mapping[str, int]
+    name: str = ""
+    region: str = ""
 
 
 Rule = Callable[[Sequence[Declared], Stack], Iterator[tuple[str, str]]]
@@ -181,9 +187,15 @@ def tags(resources: Sequence[Declared], stack: Stack) -> Iterator[tuple[str, str
     """What costs money or holds data says which stack and environment it belongs to."""
     for r in resources:
         if r.type in _TAGGED:
-            missing = [t for t in REQUIRED_TAGS if t not in (r.inputs.get("tags") or {})]
+            missing = [t for t in REQUIRED_TAGS if t not in tags_of(r)]
             if missing:
                 yield r.name, f"lacks the tag {', '.join(missing)}"
+
+
+def tags_of(resource: Declared) -> set[str]:
+    """The names of a resource's tags; an Auto Scaling group has a list of them."""
+    given = resource.inputs.get("tags") or {}
+    return set(given) if isinstance(given, Mapping) else {str(tag["key"]) for tag in given}
 
 
 RULES: dict[str, Rule] = {
@@ -197,6 +209,37 @@ RULES: dict[str, Rule] = {
     "tagged": tags,
 }
 """Name to rule; `rule.__doc__` is what `odin check` prints for it."""
+
+
+def of_team(team: TeamRules) -> dict[str, Rule]:
+    """The rules that a stack file's `aws.guardrails` ask for."""
+
+    def team_tags(resources: Sequence[Declared], stack: Stack) -> Iterator[tuple[str, str]]:
+        for r in resources:
+            if "tags" in r.inputs and (missing := [tag for tag in team.tags if tag not in tags_of(r)]):
+                yield r.name, f"lacks the tag {', '.join(missing)}; set it under aws.tags"
+
+    def team_regions(resources: Sequence[Declared], stack: Stack) -> Iterator[tuple[str, str]]:
+        if stack.region not in team.regions:
+            yield "aws.region", f"is {stack.region}; allowed are {', '.join(team.regions)}"
+
+    def team_types(resources: Sequence[Declared], stack: Stack) -> Iterator[tuple[str, str]]:
+        for r in resources:
+            kind = r.inputs.get("instanceType") or (r.inputs.get("brokerNodeGroupInfo") or {}).get("instanceType")
+            if kind and not any(fnmatchcase(kind.removeprefix("kafka."), allowed) for allowed in team.instance_types):
+                yield r.name, f"is of type {kind}; allowed are {', '.join(team.instance_types)}"
+
+    team_tags.__doc__ = f"Every resource has the tags {', '.join(team.tags)}."
+    team_regions.__doc__ = f"The region is one of {', '.join(team.regions)}."
+    team_types.__doc__ = f"Instances are of the types {', '.join(team.instance_types)}."
+    found: dict[str, Rule] = {}
+    if team.tags:
+        found["team-tags"] = team_tags
+    if team.regions:
+        found["team-regions"] = team_regions
+    if team.instance_types:
+        found["team-instance-types"] = team_types
+    return found
 
 
 def review(

@@ -77,7 +77,7 @@ def _ec2(
         here,
         outputs=(
             *("clusterId", "directoryIds", "adminPassword", "controllerPassword", "certificates"),
-            *("caKey", "caCertificate", "clientProperties"),
+            *("caKey", "caCertificate", "clientProperties", "renewFrom", "expires", "certificate"),
         ),
     )
     allocation = ec2.Allocation(
@@ -100,7 +100,7 @@ def _ec2(
             kafka.brokers,
             kafka.controllers,
             config,
-            0,
+            kafka.heap_bytes,
             FIRST_USER,
             archive,
             digest,
@@ -118,6 +118,8 @@ def _ec2(
             "bootstrapServers": made.bootstrap_servers,
             "clientProperties": pulumi.get(identity, "clientProperties"),
             "version": kafka.version,
+            # Brokers run a new version once their machines are replaced, after the program.
+            "raisesLevels": False,
             "patience": BOOT_S,
         },
         here,

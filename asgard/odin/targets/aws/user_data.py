@@ -35,7 +35,8 @@ class Voter:
 
 @dataclass(frozen=True)
 class Boot:
-    """All that a node needs to know to come up. Nothing in it is secret; `secret` is the ARN of what is.
+    """All that a node needs to know to come up. Nothing in it is secret; `secret` is the ARN of what is, `secret_version` the id
+    of its version.
 
     `distribution` is an s3:// URL with its SHA-256; `heap_bytes` 0 leaves the choice to the script: half of the memory,
     6 GiB at most, since the page cache serves Kafka better than a large heap.
@@ -50,6 +51,7 @@ class Boot:
     volume: str
     interface: str
     secret: str
+    secret_version: str
     distribution: str
     distribution_sha256: str
     voters: tuple[Voter, ...]
