@@ -141,6 +141,10 @@ def groups(control: AdminClient, cluster: RealCluster, wrong: list[str]) -> dict
             producer.produce(f"g-{name}", b"v", partition=0, timestamp=int((oldest + n) * 1000))
     producer.flush()
     _share_from_the_beginning(control, "is-share")
+    _share(control, cluster)
+    for n in range(250):
+        producer.produce("g-share", b"v", partition=0, timestamp=int((oldest + 1000 + n) * 1000))
+    producer.flush()
     with contextlib.ExitStack() as open_:
         readers = {
             name: open_.enter_context(_reading(cluster, name)) for name in ("stalled", "slow", "bursty", "rewound")
@@ -154,10 +158,6 @@ def groups(control: AdminClient, cluster: RealCluster, wrong: list[str]) -> dict
         _delete(cluster.connection, "g-overtaken", 400)
         streams = StreamsMember(control, "is-streams", "g-streams", 1)
         streams.join()
-        _share(control, cluster)
-        for n in range(250):
-            producer.produce("g-share", b"v", partition=0, timestamp=int((oldest + 1000 + n) * 1000))
-        producer.flush()
         samples = []
         for n in range(SAMPLES):
             for name, at in (("stalled", 100), ("slow", 100 + n), ("rewound", 900 if n < SAMPLES - 5 else 500)):
