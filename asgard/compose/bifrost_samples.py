@@ -48,6 +48,6 @@ def sample(gate: Bifrost, who: Actor, name: str, environment: str | None = None,
         chosen = {name: set(range(MOST_PARTITIONS))}
         offsets = read.spans(control, [name], read.Stretch(last=count), chosen)
     with open_journal() as journal:
-        journalled.record(journal, "bifrost.sample.shown", name, {"environment": where.name}, actor=who.name)
+        journalled.record(journal, "bifrost.records.viewed", name, {"environment": where.name}, actor=who.name)
     shown = [line for r in read.newest(connection, offsets, count) if (line := Shown(masks=masks)(r)) is not None]
     return Sample(name, where.name, rule.masks is not None, len(offsets), tuple(line.document for line in shown))

@@ -34,6 +34,8 @@ class OpenId:
     def begin(self, url: str) -> None:
         """Serve at this address."""
         from Cryptodome.PublicKey import RSA
+        from cryptography.hazmat.primitives import serialization as pem
+        from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
         from jwkest.jwk import RSAKey
         from jwkest.jws import JWS
         from pyop.authz_state import AuthorizationState
@@ -42,7 +44,14 @@ class OpenId:
         from pyop.userinfo import Userinfo
 
         self.url = url.rstrip("/")
-        mine, other = (RSAKey(key=RSA.generate(2048), alg="RS256", kid="k", use="sig") for _ in range(2))
+
+        def key() -> Any:
+            # OpenSSL makes one at once; in Python it takes seconds.
+            made = generate_private_key(65537, 2048)
+            text = made.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption())
+            return RSAKey(key=RSA.import_key(text), alg="RS256", kid="k", use="sig")
+
+        mine, other = key(), key()
         self._keys = mine, other
         configuration = {
             "issuer": "https://localhost",
