@@ -8,15 +8,20 @@ measured size counts as the mean of its topic, else of the cluster; what has no 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 
 from asgard.cluster.directories import Directories
 from asgard.cluster.limits import Limits
 from asgard.cluster.plan import BrokerLoad, Unmet, brokers_named
+from asgard.cluster.sizes import sizes
 from asgard.kafka.model import Broker, ClusterSnapshot, Partition
 
+_TOPIC = attrgetter("topic")
 _KEEPING = ("not answering", "excluded", "cordoned")
 """Why a broker gets nothing new and keeps what it has."""
 
@@ -41,7 +46,7 @@ class Placement:
         self.brokers: list[Broker] = sorted(snapshot.brokers, key=lambda b: b.id)
         self.ids = [b.id for b in self.brokers]
         self.index = {b: i for i, b in enumerate(self.ids)}
-        self.parts: list[Partition] = sorted(snapshot.partitions, key=lambda p: (p.topic, p.partition))
+        self.parts: list[Partition] = sorted(snapshot.partitions, key=attrgetter("topic", "partition"))
         self.notes: list[str] = []
         self.unmet: list[Unmet] = []
         self.edits = 0
@@ -72,6 +77,7 @@ class Placement:
         self.up = [b.state == "up" for b in self.brokers]
         self.draining = [b.id in draining for b in self.brokers]
         self.hurt = [any(d.offline for d in b.log_dirs) for b in self.brokers]
+        self.sound = all(self.up) and not any(self.hurt)  # no replica is lost
         self.refusal = [self._refuses(b) for b in self.brokers]
         self.accepts = [not r for r in self.refusal]
         self.rack_accepting = [0] * self.rack_count
@@ -103,8 +109,8 @@ class Placement:
             if part.adding or part.removing:
                 self.moving.add(p)
                 replicas = part.target_replicas
-            self.before.append(tuple([index[r] for r in replicas]))
-        self.reps: list[list[int]] = [list(r) for r in self.before]
+            self.before.append(tuple(map(index.__getitem__, replicas)))
+        self.reps: list[list[int]] = list(map(list, self.before))
         self.offline = {p for p, part in enumerate(self.parts) if part.leader < 0}
         verdict: dict[str, bool] = {}
         self.excluded: set[int] = set()
@@ -119,61 +125,41 @@ class Placement:
 
     def _take_loads(self) -> None:
         n = len(self.brokers)
-        self.size = self._sizes()
+        self.size, unmeasured = sizes(self.parts)
+        if unmeasured:
+            self.notes.append(
+                f"{unmeasured} partitions have no measured size; they count as the mean of their topic or of the cluster"
+            )
         self.rate_in = [p.bytes_in_per_s or 0.0 for p in self.parts]
         self.rate_out = [
             (p.bytes_out_per_s or 0.0) + (p.bytes_in_per_s or 0.0) * (len(self.before[i]) - 1)
             for i, p in enumerate(self.parts)
         ]
-        self.on: list[set[int]] = [set() for _ in range(n)]
-        self.disk = [0] * n
+        on: list[list[int]] = [[] for _ in range(n)]
+        self.disk = disk = [0] * n
         self.leads = [0] * n
-        self.bytes_in = [0.0] * n
+        self.bytes_in = bytes_in = [0.0] * n
         self.bytes_out = [0.0] * n
-        self.lead: list[int] = []
-        self.topic_number: list[int] = []
-        numbers: dict[str, int] = {}
-        topic_on: list[int] = []
-        whole = not all(self.up) or any(self.hurt)
-        for p, part in enumerate(self.parts):
-            size, rate, t = self.size[p], self.rate_in[p], numbers.setdefault(part.topic, len(numbers))
-            self.topic_number.append(t)
-            for b in self.before[p]:
-                self.on[b].add(p)
-                self.disk[b] += size
-                self.bytes_in[b] += rate
-                topic_on.append(t * n + b)
-            lead = self.before[p][0]
-            if whole and self.lost(p, lead):
-                lead = self.index.get(part.leader, -1)
-            self.lead.append(lead)
+        for p, (replicas, size, rate) in enumerate(zip(self.before, self.size, self.rate_in, strict=True)):
+            for b in replicas:
+                on[b].append(p)
+                disk[b] += size
+                bytes_in[b] += rate
+        self.on = list(map(set, on))
+        self.lead = [replicas[0] for replicas in self.before]
+        if not self.sound:
+            for p, part in enumerate(self.parts):
+                if self.lost(p, self.lead[p]):
+                    self.lead[p] = self.index.get(part.leader, -1)
+        for lead, rate in zip(self.lead, self.rate_out, strict=True):
             if lead >= 0:
                 self.leads[lead] += 1
-                self.bytes_out[lead] += self.rate_out[p]
+                self.bytes_out[lead] += rate
         self.dirs = Directories(self.brokers, self.limits)
         self.dirs.take(self.brokers, self.parts, self.size)
         self.split = [b in self.dirs.of for b in range(n)]  # whether a broker is judged by its directories, too
-        self.count = [len(s) for s in self.on]
-        self._topic_on = Counter(topic_on)
-
-    def _sizes(self) -> list[int]:
-        unknown = [i for i, p in enumerate(self.parts) if p.size_bytes is None]
-        sizes = [p.size_bytes or 0 for p in self.parts]
-        if not unknown:
-            return sizes
-        known: dict[str, list[int]] = defaultdict(list)
-        for p in self.parts:
-            if p.size_bytes is not None:
-                known[p.topic].append(p.size_bytes)
-        means = {topic: sum(s) // len(s) for topic, s in known.items()}
-        of_all = [s for group in known.values() for s in group]
-        mean = sum(of_all) // len(of_all) if of_all else 0
-        for i in unknown:
-            sizes[i] = means.get(self.parts[i].topic, mean)
-        self.notes.append(
-            f"{len(unknown)} partitions have no measured size; they count as the mean of their topic or of the cluster"
-        )
-        return sizes
+        self.count = list(map(len, self.on))
+        self._topic_on: dict[str, Counter[int]] = {}
 
     def _take_caps(self) -> None:
         self.capacity: list[int | None] = []
@@ -247,7 +233,13 @@ class Placement:
         """Whether a plan that nothing forces may touch the partition: it is led, whole, at rest and not excluded."""
         if p in self.moving or p in self.offline or p in self.excluded:
             return False
-        return not any(self.lost(p, b) for b in self.reps[p])
+        return self.sound or not any(self.lost(p, b) for b in self.reps[p])
+
+    def immovable(self) -> set[int]:
+        """All partitions that are not `movable`."""
+        broken = [b for b in range(len(self.brokers)) if not self.up[b] or self.hurt[b]]
+        lost = {p for b in broken for p in self.on[b] if self.lost(p, b)}
+        return lost | self.moving | self.offline | self.excluded
 
     def fits(self, p: int, b: int) -> bool:
         """Whether broker `b` may get a replica of `p` (racks and leadership apart)."""
@@ -293,7 +285,17 @@ class Placement:
 
     def topic_on(self, p: int, b: int) -> int:
         """How many replicas of the partition's topic broker `b` has."""
-        return self._topic_on[self.topic_number[p] * len(self.brokers) + b]
+        topic = self.parts[p].topic
+        found = self._topic_on.get(topic)
+        if found is None:  # counted when it is first asked for: most topics of a large cluster never are
+            first = bisect_left(self.parts, topic, key=_TOPIC)
+            last = bisect_right(self.parts, topic, key=_TOPIC)
+            found = self._topic_on[topic] = Counter(chain.from_iterable(self.reps[first:last]))
+        return found.get(b, 0)
+
+    def _on_topic(self, p: int, b: int, more: int) -> None:
+        if (found := self._topic_on.get(self.parts[p].topic)) is not None:
+            found[b] += more
 
     # What is done -------------------------------------------------------------------------------------------------
 
@@ -363,7 +365,7 @@ class Placement:
         self.bytes_in[b] -= self.rate_in[p]
         if self.split[b]:
             self.dirs.take_away(p, b, self.size[p])
-        self._topic_on[self.topic_number[p] * len(self.brokers) + b] -= 1
+        self._on_topic(p, b, -1)
 
     def _give(self, p: int, b: int) -> None:
         self.edits += 1
@@ -373,7 +375,7 @@ class Placement:
         self.bytes_in[b] += self.rate_in[p]
         if self.split[b]:
             self.dirs.give(p, b, self.size[p])
-        self._topic_on[self.topic_number[p] * len(self.brokers) + b] += 1
+        self._on_topic(p, b, 1)
 
     # What is said -------------------------------------------------------------------------------------------------
 

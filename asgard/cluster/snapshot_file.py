@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -115,26 +116,21 @@ def _completed(snapshot: ClusterSnapshot, file: str) -> ClusterSnapshot:
     known = {b.id for b in snapshot.brokers}
     if len(known) != len(snapshot.brokers):
         raise _invalid(file, "names a broker twice", "brokers")
-    seen: set[tuple[str, int]] = set()
-    missing: set[int] = set()
     for i, p in enumerate(snapshot.partitions):
-        replicas = set(p.replicas)
-        if not replicas or len(replicas) != len(p.replicas):
-            wrong = "has a broker twice" if replicas else "is empty"
+        if not p.replicas or len(set(p.replicas)) != len(p.replicas):
+            wrong = "has a broker twice" if p.replicas else "is empty"
             raise _invalid(
                 file, f"{wrong} ({_name(p)}); allowed is a list of different brokers", f"partitions[{i}].replicas"
             )
         if p.log_dirs and len(p.log_dirs) != len(p.replicas):
             what = f"has {len(p.log_dirs)} directories ({_name(p)}); allowed is one for each replica, or none"
             raise _invalid(file, what, f"partitions[{i}].log_dirs")
-        for what in ("size_bytes", "bytes_in_per_s", "bytes_out_per_s"):
-            if (getattr(p, what) or 0) < 0:
-                raise _invalid(file, f"is below 0 ({_name(p)}); allowed is 0 or more", f"partitions[{i}].{what}")
-        seen.add((p.topic, p.partition))
-        if not replicas <= known:
-            missing |= replicas - known
-    if len(seen) != len(snapshot.partitions):
+        if (p.size_bytes or 0) < 0 or (p.bytes_in_per_s or 0) < 0 or (p.bytes_out_per_s or 0) < 0:
+            what = next(f for f in ("size_bytes", "bytes_in_per_s", "bytes_out_per_s") if (getattr(p, f) or 0) < 0)
+            raise _invalid(file, f"is below 0 ({_name(p)}); allowed is 0 or more", f"partitions[{i}].{what}")
+    if len({(p.topic, p.partition) for p in snapshot.partitions}) != len(snapshot.partitions):
         raise _invalid(file, "names a partition twice", "partitions")
+    missing = set(chain.from_iterable([p.replicas for p in snapshot.partitions])) - known
     if not missing:
         return snapshot
     return replace(snapshot, brokers=(*snapshot.brokers, *(Broker(b, state="missing") for b in sorted(missing))))

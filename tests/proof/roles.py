@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from asgard.core import paths
@@ -105,7 +105,7 @@ def _forget(running: RealCluster, name: str) -> None:
 
 
 def _word_count(connection: Connection, app: str) -> str | None:
-    """Count the words of `lines` into `counts`, exactly once."""
+    """Count the words of `lines` into `counts`, exactly once. One consumer reads both topics, as that of Streams does."""
     conf = {**connection.for_librdkafka(), "log_level": 0}
     repartition, changelog = f"{app}-words-repartition", f"{app}-words-changelog"
     group = {
@@ -113,6 +113,7 @@ def _word_count(connection: Connection, app: str) -> str | None:
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
+        "topic.metadata.refresh.interval.ms": 1000,
     }
     consumer = Consumer({**conf, **group})
     try:
@@ -121,22 +122,18 @@ def _word_count(connection: Connection, app: str) -> str | None:
             made.result(20)
         producer = Producer({**conf, "transactional.id": f"{app}-0-1"})
         producer.init_transactions(20)
-        consumer.subscribe(["lines"])
+        consumer.subscribe(["lines", repartition])
         producer.begin_transaction()
-        for line in _take(consumer, len(LINES)):
+        for line in _take(consumer, "lines", len(LINES)):
             for word in line.split():
                 producer.produce(repartition, word)
-        positions = consumer.position(consumer.assignment())
-        producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), 20)
-        producer.commit_transaction(20)
-        consumer.unsubscribe()
-        consumer.assign([TopicPartition(repartition, 0, 0)])
+        _commit(producer, consumer)
         producer.begin_transaction()
-        counts = Counter(_take(consumer, sum(WORDS.values())))
+        counts = Counter(_take(consumer, repartition, sum(WORDS.values())))
         for word, count in counts.items():
             producer.produce(changelog, str(count), word)
             producer.produce("counts", str(count), word)
-        producer.commit_transaction(20)
+        _commit(producer, consumer)
         for deleted in admin.delete_records([TopicPartition(repartition, 0, len(counts))]).values():
             deleted.result(20)
         return None if counts == WORDS else f"it counted {counts}"
@@ -146,18 +143,30 @@ def _word_count(connection: Connection, app: str) -> str | None:
         consumer.close()
 
 
-def _take(consumer: Consumer, count: int) -> list[str]:
+def _commit(producer: Producer, consumer: Consumer) -> None:
+    """Output and the offsets of what it came from, together."""
+    positions = [at for at in consumer.position(consumer.assignment()) if at.offset >= 0]
+    producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), 20)
+    producer.commit_transaction(20)
+
+
+def _take(consumer: Consumer, topic: str, count: int) -> list[str]:
+    """The values of so many records of one topic. A topic that was just created may be unknown to a broker for a moment."""
     found: list[str] = []
-    until = time.monotonic() + 20
+    until = time.monotonic() + WAIT_S
     while len(found) < count:
         if time.monotonic() > until:
-            raise TimeoutError(f"{len(found)} of {count} records came")
+            raise TimeoutError(f"{len(found)} of {count} records of {topic} came")
         message = consumer.poll(0.5)
         if message is None:
             continue
-        if message.error():
-            raise KafkaException(message.error())
-        found.append((message.value() or b"").decode())
+        error = message.error()
+        if error and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            continue
+        if error:
+            raise KafkaException(error)
+        if message.topic() == topic:
+            found.append((message.value() or b"").decode())
     return found
 
 

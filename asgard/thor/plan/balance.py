@@ -59,7 +59,8 @@ def fill(placement: Placement, new: list[int]) -> int:
     many = Heaviest([b for b in placement.active if b not in new], lambda b: placement.count[b])
     for b in sorted(new):
         even.draw_count(b, many)
-    balance_leaders(placement, only=placement.log)
+    if placement.log:
+        balance_leaders(placement)
     _name_uneven(placement, even, new)
     return bound
 

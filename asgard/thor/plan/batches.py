@@ -28,10 +28,8 @@ class Step:
     lead_from: int = -1
     lead_to: int = -1
 
-    @property
-    def bytes_moved(self) -> int:
-        """Of all replicas that are copied."""
-        return self.size * len(self.gains)
+    def __post_init__(self) -> None:
+        self.bytes_moved = self.size * len(self.gains)  # of all replicas that are copied
 
 
 class Scheduler:
@@ -48,12 +46,14 @@ class Scheduler:
         self.bytes_out = list(start.bytes_out)
         self.rate = placement.limits.rate_bytes_per_s
         self.dirs = placement.dirs.start()
+        self._smallest: dict[int, int] = {}
 
     def order(self, steps: list[Step]) -> tuple[list[list[Step]], list[Step]]:
         """The batches, and what fits into none."""
         queues: dict[int, deque[Step]] = defaultdict(deque)
         for step in sorted(steps, key=lambda s: (s.urgency, -s.size, s.p), reverse=True):
             queues[step.gains[0] if step.gains else -1].append(step)
+        self._smallest = {key: min([step.size for step in queue]) for key, queue in queues.items()}
         batches: list[list[Step]] = []
         while any(queues.values()):
             batch = self._fill(queues)
@@ -74,15 +74,19 @@ class Scheduler:
 
         def taken(step: Step) -> bool:
             nonlocal total
-            heavy = step.bytes_moved
-            slots = [*step.gains, step.source] if step.gains else []
-            if (
-                any(into[b] and into[b] + step.size > most for b in step.gains)
-                or (heavy and out[step.source] and out[step.source] + heavy > most)
-                or (total and limits.batch_bytes and heavy and total + heavy > limits.batch_bytes)
-                or any(limits.moves_per_broker and moves[b] >= limits.moves_per_broker for b in slots)
-                or not self._within(step)
-            ):
+            heavy, source = step.bytes_moved, step.source
+            if heavy:
+                for b in step.gains:
+                    if into[b] and into[b] + step.size > most:
+                        return False
+                if out[source] and out[source] + heavy > most:
+                    return False
+                if total and limits.batch_bytes and total + heavy > limits.batch_bytes:
+                    return False
+            slots = [*step.gains, source] if step.gains else []
+            if limits.moves_per_broker and any(moves[b] >= limits.moves_per_broker for b in slots):
+                return False
+            if not self._within(step):
                 return False
             batch.append(step)
             total += heavy
@@ -96,10 +100,12 @@ class Scheduler:
 
         for key in sorted(queues, key=lambda k: (k < 0, k)):
             queue = queues[key]
+            full = most - self._smallest[key]
             # The most urgent and largest first; small ones fill what is left of the minute.
             for take, put_back in ((queue.pop, queue.extend), (queue.popleft, queue.extendleft)):
                 passed: list[Step] = []
-                while queue and len(passed) < _LOOK_AHEAD:
+                # Once the minute of the receiver is full, none of its queue is worth a look.
+                while queue and len(passed) < _LOOK_AHEAD and not (key >= 0 and into[key] and into[key] > full):
                     step = take()
                     if not taken(step):
                         passed.append(step)

@@ -1,13 +1,14 @@
 """Healing and draining: every replica on a broker that is dead or to be emptied goes to another one.
 
-Each such replica is copied once and nothing else moves, so the bytes are the least there can be. The largest go first, to
+Each such replica is copied once and no other is, so the bytes are the least there can be. A healing that moves anything spreads
+the leaders of the whole cluster, too: that copies nothing, and the dead broker's leaders crowd the brokers that took over. The largest go first, to
 the lightest broker of the least crowded rack: greedy, longest first (Graham, 1969), keeps the brokers even.
 """
 
 from __future__ import annotations
 
 from asgard.cluster.placement import Placement
-from asgard.thor.plan.leaders import lead_from
+from asgard.thor.plan.leaders import balance_leaders, lead_from
 from asgard.thor.plan.place import Failures, Lightest, bring_back, by_disk_and_count, destination, nowhere
 
 
@@ -15,7 +16,10 @@ def heal(placement: Placement) -> int:
     """Move every lost replica; the bytes that must move come back."""
     dead = [b for b in range(len(placement.brokers)) if not placement.up[b] or placement.hurt[b]]
     touched = {p for b in dead for p in placement.on[b] if placement.lost(p, b)}
-    return _evacuate(placement, touched, "heal")
+    bound = _evacuate(placement, touched, "heal")
+    if placement.log:
+        balance_leaders(placement)
+    return bound
 
 
 def drain(placement: Placement) -> int:

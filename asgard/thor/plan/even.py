@@ -15,7 +15,7 @@ from math import ceil, floor, inf
 from asgard.cluster.placement import Placement
 from asgard.thor.plan.place import Lightest
 
-_CANDIDATES = 2
+_CANDIDATES = 1
 _SOURCES = 12
 _SCAN = 60
 _AIM = 0.995
@@ -36,12 +36,18 @@ class Evener:
         self.count_low = min(floor(mean), ceil(mean * (1 - tolerance)))
         self.by_disk = Lightest(placement, placement.active, placement.x)
         self.by_count = Lightest(placement, placement.active, lambda b: placement.count[b])
-        movable = [placement.movable(p) for p in range(len(placement.parts))]
+        self.fixed = placement.immovable()
         self.gap = {b: d for b in placement.active if (d := self.deficit(b)) > 0}
         self.gaps = sorted((d, b) for b, d in self.gap.items())
-        self.held: list[list[tuple[int, int]]] = [[] for _ in placement.brokers]
-        for b in placement.active:
-            self.held[b] = sorted((placement.size[p], p) for p in placement.on[b] if movable[p])
+        self._held: dict[int, list[tuple[int, int]]] = {}
+        self._lighter: set[int] = set()
+
+    def held(self, b: int) -> list[tuple[int, int]]:
+        """What the broker may give away: (size, partition), the smallest first. Sorted when it is first asked for."""
+        if (found := self._held.get(b)) is None:
+            size = self.placement.size
+            found = self._held[b] = sorted([(size[p], p) for p in self.placement.on[b] - self.fixed])
+        return found
 
     # How far off ---------------------------------------------------------------------------------------------------
 
@@ -97,32 +103,40 @@ class Evener:
         found = light.pick(racks, fits, _CANDIDATES)
         if not found:
             return None
+        if len(found) == 1:
+            return found[0]
         size = placement.size[p]
-        return min(
-            found,
-            key=lambda b: (
-                round(20 * (placement.disk[b] + size) / (placement.share[b] or 1)),
-                placement.count[b],
-                placement.topic_on(p, b),
-                b,
-            ),
-        )
+        ranked = [
+            (round(20 * (placement.disk[b] + size) / (placement.share[b] or 1)), placement.count[b], b) for b in found
+        ]
+        best = min(ranked)[:2]
+        tied = [b for *rank, b in ranked if tuple(rank) == best]
+        return tied[0] if len(tied) == 1 else min(tied, key=lambda b: (placement.topic_on(p, b), b))
 
     def move(self, p: int, src: int, dst: int, why: str) -> None:
         """Move, and keep the books."""
         placement = self.placement
         entry = (placement.size[p], p)
         placement.move(p, src, dst, why)
+        disk, low, gap = placement.disk, self.low, self.gap
         for b in (src, dst):
-            if b in self.gap:
-                del self.gaps[bisect_left(self.gaps, (self.gap.pop(b), b))]
-            if (deficit := self.deficit(b)) > 0:
-                self.gap[b] = deficit
-                insort(self.gaps, (deficit, b))
-        del self.held[src][bisect_left(self.held[src], entry)]
-        insort(self.held[dst], entry)
-        self.by_disk.lighter(src)
-        self.by_count.lighter(src)
+            if b in gap:
+                del self.gaps[bisect_left(self.gaps, (gap.pop(b), b))]
+            if disk[b] < low[b]:
+                gap[b] = low[b] - disk[b]
+                insort(self.gaps, (gap[b], b))
+        if (held := self._held.get(src)) is not None:
+            del held[bisect_left(held, entry)]
+        if (held := self._held.get(dst)) is not None:
+            insort(held, entry)
+        self._lighter.add(src)
+
+    def _settle(self) -> None:
+        """Let the heaps know which brokers lost weight: once a broker, not once a move, as none takes while it gives."""
+        for b in sorted(self._lighter):
+            self.by_disk.lighter(b)
+            self.by_count.lighter(b)
+        self._lighter.clear()
 
     def gain(self, size: int, src: int, dst: int) -> float:
         """Bytes out of tolerance that the move puts right, for each byte of it."""
@@ -137,19 +151,22 @@ class Evener:
 
     def shed(self, src: int) -> None:
         """Move what is above the tolerance: into the gaps of brokers below it, one filled after the other, the rest to the lightest."""
-        self._shed(src, self._gap_for)
-        self._shed(src, self._disk_taker)
+        self._settle()
+        self._shed(src, self._gap_for, lambda: self.gaps[-1][0] if self.gaps else 0)
+        self._shed(src, self._disk_taker, lambda: inf)
 
-    def _shed(self, src: int, taker: Callable[[int, int], int | None]) -> None:
+    def _shed(self, src: int, taker: Callable[[int, int], int | None], largest: Callable[[], float]) -> None:
         placement = self.placement
-        left = list(self.held[src])
+        left = list(self.held(src))
         why = f"broker {placement.ids[src]} holds more than its share"
         while (excess := self.excess(src)) > 0 and left:
             ideal = excess / self._pieces(
                 placement.count[src] - placement.mean_count, excess, placement.disk[src] - placement.share[src]
             )
-            i = max(0, bisect_right(left, (ideal, inf)) - 1)
-            size, p = left.pop(i)
+            most = largest()
+            if left[0][0] > most:
+                return
+            size, p = left.pop(max(0, bisect_right(left, (min(ideal, most), inf)) - 1))
             if size == 0:
                 continue
             dst = taker(p, src)
@@ -201,7 +218,7 @@ class Evener:
 
     def _piece(self, src: int, dst: int, ideal: float, need: float) -> int | None:
         """A replica on `src` that `dst` may take: the largest up to the ideal size, else the smallest above it."""
-        held = self.held[src]
+        held = self.held(src)
         at = bisect_right(held, (ideal, inf))
         for size, p in (*reversed(held[max(0, at - _SCAN) : at]), *held[at : at + _SCAN]):
             if not size or self.placement.disk[dst] + size > self.high[dst] or size > need * 1.05 > self._smallest(src):
@@ -211,7 +228,8 @@ class Evener:
         return None
 
     def _smallest(self, src: int) -> int:
-        return self.held[src][0][0] if self.held[src] else 0
+        held = self.held(src)
+        return held[0][0] if held else 0
 
     # Replicas ------------------------------------------------------------------------------------------------------
 
@@ -219,7 +237,10 @@ class Evener:
         """Move the smallest replicas away until their number is within the tolerance; the disk stays within it."""
         placement = self.placement
         why = f"broker {placement.ids[src]} has more replicas than its share"
-        for size, p in list(self.held[src]):
+        if placement.count[src] <= self.count_high[src]:
+            return
+        self._settle()
+        for size, p in list(self.held(src)):
             if placement.count[src] <= self.count_high[src]:
                 return
             if placement.disk[src] - size < self.low[src]:
@@ -252,7 +273,7 @@ class Evener:
 
     def _smallest_for(self, src: int, dst: int) -> int | None:
         placement = self.placement
-        for size, p in self.held[src][:_SCAN]:
+        for size, p in self.held(src)[:_SCAN]:
             if placement.disk[dst] + size > self.high[dst] or placement.disk[src] - size < self.low[src]:
                 return None
             if self.allowed(p, src, dst):
@@ -262,8 +283,11 @@ class Evener:
     def relieve(self, src: int) -> None:
         """Move replicas away until the broker is within its limit of bytes in: those that bring most a byte first."""
         placement = self.placement
+        if placement.bytes_in[src] <= placement.in_cap[src]:
+            return
+        self._settle()
         why = f"broker {placement.ids[src]} is over its limit of bytes in"
-        by_rate = sorted(self.held[src], key=lambda e: (-placement.rate_in[e[1]] / (e[0] + 1), e[1]))
+        by_rate = sorted(self.held(src), key=lambda e: (-placement.rate_in[e[1]] / (e[0] + 1), e[1]))
         for _, p in by_rate:
             if placement.bytes_in[src] <= placement.in_cap[src]:
                 return

@@ -22,7 +22,7 @@ def finish(
 ) -> Plan:
     """The plan that brings the placement about.
 
-    `urgent`: partitions with the fewest replicas in sync go first. `limited`: the limits hold while it runs.
+    `urgent`: partitions with the fewest replicas in sync go first, and those that only change their leader last. `limited`: the limits hold while it runs.
     """
     steps = [
         _step(placement, p, urgent)
@@ -30,7 +30,12 @@ def finish(
         if tuple(placement.reps[p]) != placement.before[p]
     ]
     scheduler = Scheduler(placement, limited=limited)
-    batches, stuck = scheduler.order(steps)
+    copies, orders = [s for s in steps if s.gains], [s for s in steps if not s.gains]
+    batches, stuck = scheduler.order(copies if urgent else steps)
+    if urgent and (stuck or orders):
+        # Leaders are spread once nothing is missing a replica any more.
+        more, stuck = scheduler.order(stuck + orders)
+        batches += more
     # Where only the change of leaders stands in the way, the replicas go without it.
     keeping = [s for s in stuck if s.lead_from in placement.reps[s.p]]
     kept = Failures("order of leaders", required=False)
@@ -158,7 +163,7 @@ def limits_as_plain(limits: Limits) -> dict[str, object]:
 
 def _step(placement: Placement, p: int, urgent: bool) -> Step:
     part = placement.parts[p]
-    held = {placement.index[r] for r in part.replicas}
+    held = {placement.index[r] for r in part.replicas} if p in placement.moving else placement.before[p]
     now = placement.reps[p]
     lead = placement.before[p][0]
     if placement.lost(p, lead):
@@ -179,7 +184,8 @@ def _step(placement: Placement, p: int, urgent: bool) -> Step:
 
 
 def _why(placement: Placement, step: Step) -> str:
-    reasons = list(dict.fromkeys(why for _, _, why in placement.log.get(step.p, ())))
+    moved = placement.log.get(step.p, [])
+    reasons = [moved[0][2]] if len(moved) == 1 else list(dict.fromkeys([why for _, _, why in moved]))
     if not reasons and step.lead_to >= 0:
         reasons = [
             f"broker {placement.ids[step.lead_to]} leads fewer partitions than broker {placement.ids[step.lead_from]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from math import ceil, floor
 
 from asgard.cluster.placement import Placement
@@ -26,11 +25,9 @@ def lead_from(placement: Placement, p: int, candidates: list[int]) -> None:
     placement.put_first(p, best)
 
 
-def balance_leaders(placement: Placement, only: Iterable[int] | None = None) -> None:
+def balance_leaders(placement: Placement) -> None:
     """Bring the number of leaders of each broker within the tolerance, with few changes, then the traffic of leaders."""
-    free = [p for p in (range(len(placement.parts)) if only is None else sorted(only)) if placement.movable(p)]
-    free = [p for p in free if placement.lead[p] == placement.reps[p][0]]
-    shift = _Shift(placement, free)
+    shift = _Shift(placement)
     shift.counts()
     shift.traffic()
 
@@ -67,14 +64,28 @@ def lower_leads(placement: Placement) -> int:
 class _Shift:
     """Passes leadership along chains of partitions: from a broker that leads many to one that leads few."""
 
-    def __init__(self, placement: Placement, free: list[int]) -> None:
+    def __init__(self, placement: Placement) -> None:
         self.placement = placement
-        self.led: list[set[int]] = [set() for _ in placement.brokers]
-        self.followed: list[set[int]] = [set() for _ in placement.brokers]
-        for p in free:
-            self.led[placement.lead[p]].add(p)
-            for b in placement.reps[p][1:]:
-                self.followed[b].add(p)
+        self._fixed = placement.immovable()
+        self._of: dict[int, tuple[set[int], set[int]]] = {}
+
+    def _split(self, b: int) -> tuple[set[int], set[int]]:
+        """The partitions that the broker leads and those that it follows, of those whose leader may change."""
+        found = self._of.get(b)
+        if found is None:
+            placement = self.placement
+            lead, reps = placement.lead, placement.reps
+            free = [p for p in placement.on[b] - self._fixed if lead[p] == reps[p][0]]
+            found = self._of[b] = {p for p in free if lead[p] == b}, {p for p in free if lead[p] != b}
+        return found
+
+    def led(self, b: int) -> set[int]:
+        """What it leads; looked up when it is first asked for, as a cluster in balance asks for none."""
+        return self._split(b)[0]
+
+    def followed(self, b: int) -> set[int]:
+        """What it follows."""
+        return self._split(b)[1]
 
     def counts(self) -> None:
         placement = self.placement
@@ -114,7 +125,7 @@ class _Shift:
         queue = deque([start])
         while queue:
             b = queue.popleft()
-            for p in sorted(self.led[b] if forward else self.followed[b]):
+            for p in sorted(self.led(b) if forward else self.followed(b)):
                 following = placement.reps[p][1:] if forward else (placement.lead[p],)
                 for f in following:
                     if f in came or not placement.accepts[f] or (forward and not placement.may_lead(p, f)):
@@ -137,10 +148,11 @@ class _Shift:
         """Make `b` the leader of `p`."""
         placement = self.placement
         old = placement.lead[p]
-        self.led[old].discard(p)
-        self.followed[old].add(p)
-        self.followed[b].discard(p)
-        self.led[b].add(p)
+        for broker, gets in ((old, False), (b, True)):
+            if broker in self._of:
+                led, followed = self._of[broker]
+                (led if gets else followed).add(p)
+                (followed if gets else led).discard(p)
         placement.put_first(p, b)
 
     def traffic(self) -> None:
@@ -152,7 +164,9 @@ class _Shift:
             return
         for b in sorted(placement.active, key=lambda b: (-placement.bytes_out[b], b)):
             cap = min(bar, placement.out_cap[b])
-            for p in sorted(self.led[b], key=lambda p: (-placement.rate_out[p], p)):
+            if placement.bytes_out[b] <= cap:
+                continue
+            for p in sorted(self.led(b), key=lambda p: (-placement.rate_out[p], p)):
                 if placement.bytes_out[b] <= cap or placement.leads[b] <= low:
                     break
                 rate = placement.rate_out[p]

@@ -39,6 +39,9 @@ class Lightest:
             heap = self.heaps.get(rack)
             if not heap:
                 continue
+            if most == 1 and heap[0][0] == self.weigh(heap[0][1]) and fits(heap[0][1]):
+                found.append(heap[0][1])  # the usual case: nothing has to be taken out and put back
+                continue
             aside: dict[int, float] = {}
             taken = 0
             while heap and taken < most:

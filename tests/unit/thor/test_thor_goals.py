@@ -11,8 +11,11 @@ from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition
 from asgard.thor.plan import planner
 from tests.benchmarks.thor_clusters import cluster_for, generate, without
-from tests.benchmarks.thor_plans import GOAL_RATIO, GOAL_SPREAD
+from tests.benchmarks.thor_plans import GOAL_HEALED_DISK, GOAL_SPREAD
 from tests.unit.thor.rules import applied, broken_rules
+
+COARSE = 1.02
+"""Bytes over the least: with fewer partitions a broker than in the benchmarks the last pieces are coarser."""
 
 
 @pytest.fixture(scope="module")
@@ -33,23 +36,43 @@ def test_healing_moves_the_bytes_of_the_dead_broker_and_no_more(even: ClusterSna
     plan = planner.heal(dead)
     assert plan.bytes_moved == sum(p.size_bytes or 0 for p in even.partitions if 7 in p.replicas)
     assert plan.unmet == ()
-    assert plan.spread_after.disk <= plan.spread_before.disk
+    stay = [b for b in plan.brokers if not b.note]
+    fullest = max(b.before.bytes for b in stay) / (sum(b.after.bytes for b in stay) / len(stay))
+    assert plan.spread_after.disk == pytest.approx(fullest, abs=1e-4), "no receiver becomes the fullest broker"
+
+
+def test_a_healing_spreads_leaders_without_a_byte_and_after_all_copies() -> None:
+    plan = planner.heal(without(generate(50, 5000), 7))
+    assert plan.bytes_moved == plan.lower_bound_bytes
+    assert plan.spread_after.leaders <= GOAL_SPREAD < plan.spread_before.leaders
+    copies = max(c.batch for c in plan.changes if c.bytes_moved)
+    orders = [c for c in plan.changes if not c.bytes_moved]
+    assert orders and all(set(c.before) == set(c.after) and c.batch > copies for c in orders)
+
+
+def test_a_healing_of_a_balanced_cluster_leaves_it_balanced() -> None:
+    cluster = generate(50, 5000)
+    plan = planner.heal(without(applied(cluster, planner.balance(cluster)), 7))
+    assert plan.bytes_moved == plan.lower_bound_bytes
+    assert plan.spread_after.disk <= GOAL_HEALED_DISK
+    assert plan.spread_after.leaders <= GOAL_SPREAD
 
 
 def test_filling_brings_new_brokers_to_the_lower_limit_and_hardly_more() -> None:
     snapshot = generate(30, 3000, empty=3)
     plan = planner.fill(snapshot, [27, 28, 29])
     assert plan.lower_bound_bytes is not None
-    assert plan.lower_bound_bytes <= plan.bytes_moved <= GOAL_RATIO * plan.lower_bound_bytes
+    assert plan.lower_bound_bytes <= plan.bytes_moved <= COARSE * plan.lower_bound_bytes
     mean = sum(b.after.bytes for b in plan.brokers) / 30
     assert all(b.after.bytes >= 0.9 * mean for b in plan.brokers if b.id >= 27)
+    assert plan.spread_after.leaders <= GOAL_SPREAD < plan.spread_before.leaders
 
 
 def test_a_balance_reaches_the_tolerance_with_hardly_more_than_the_least_bytes() -> None:
     snapshot, _ = cluster_for("balance", 50, 5000)
     plan = planner.balance(snapshot)
     assert plan.lower_bound_bytes is not None
-    assert plan.bytes_moved <= GOAL_RATIO * plan.lower_bound_bytes
+    assert plan.bytes_moved <= COARSE * plan.lower_bound_bytes
     assert plan.spread_after.disk <= GOAL_SPREAD
     assert plan.spread_after.leaders <= GOAL_SPREAD
     assert broken_rules(snapshot, plan, Limits()) == []
@@ -104,7 +127,9 @@ def test_a_full_disk_is_never_filled_further() -> None:
     assert plan.changes == ()
     assert "disk limit of 80%" in plan.unmet[0].why
     roomy = planner.heal(without(cluster, 1), Limits(disk=0.8, brokers={3: BrokerLimit(disk=1.0, capacity_bytes=300)}))
-    assert len(roomy.changes) == 1, "one of two fits; it is moved although the other can't be"
+    copied = [c for c in roomy.changes if c.bytes_moved]
+    assert len(copied) == 1, "one of two fits; it is moved although the other can't be"
+    assert all(set(c.before) == set(c.after) for c in roomy.changes if c not in copied), "leaders alone"
     assert roomy.failed
 
 
