@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from asgard.kafka.data import Record, Writer
-from tests.harness.placing import eventually, placed
+from asgard.kafka.model import ConfigChange, Move
+from tests.harness.placing import eventually, filled, placed, replicas_of, throttles
 from tests.harness.watched import TOPIC, HealContext, watched
 
 pytestmark = pytest.mark.kafka
@@ -175,3 +176,43 @@ def test_an_unclean_leader_is_elected_only_for_who_says_so_and_it_is_told_whom_t
     context.cluster.start_node(4)
     context.until(lambda: not context.fenced(), "broker 4")
     context.control.delete_topics([topic])
+
+
+def test_moves_of_another_tool_to_a_broker_that_died_are_told_of_or_ended(context: HealContext) -> None:
+    topic = f"{TOPIC}.foreign"
+    before = [(1, 2, 3), (2, 3, 1)]
+    placed(context.control, topic, before, min_insync_replicas="2")
+    filled(context.cluster.connection, topic, 2, 4)
+    # What `kafka-reassign-partitions --throttle` sets: rates of brokers, marks on the topic; then it asks for the moves.
+    rate = {"leader.replication.throttled.rate": "1000"}
+    marks = {"leader.replication.throttled.replicas": "*", "follower.replication.throttled.replicas": "0:4,1:4"}
+    changes = [ConfigChange("broker", str(b), rate) for b in (1, 2, 3)]
+    context.control.alter_configs([*changes, ConfigChange("topic", topic, marks)])
+    eventually(lambda: throttles(context.control, (1, 2, 3)).keys() >= {"1", "2", "3", topic})
+    try:
+        asked = [Move(topic, 0, (1, 2, 4)), Move(topic, 1, (2, 3, 4))]
+        assert set(context.control.reassign(asked).values()) == {None}
+        context.cluster.kill(4)
+        context.until(lambda: 4 in context.fenced(), "broker 4 fenced")
+        assert {p.partition for p in context.control.reassignments()} == {0, 1}, "4 MB at 1 kB/s are on their way"
+        _, status = context.run("thor", "status")
+        found = next(f for f in status["findings"] if f["kind"] == "move-stuck")
+        assert (found["subject"], found["brokers"]) == ("broker 4", [4])
+
+        context.policy(f"grace: 0s, foreign_moves: tell, {NO_RESTARTS}")
+        code, told = context.run("thor", "heal", "--yes")
+        assert code == 1 and "Another tool is moving" in told["cause"] and "foreign_moves: tell" in told["cause"]
+        assert len(context.control.reassignments()) == 2
+
+        context.policy(f"grace: 0s, {NO_RESTARTS}")
+        healed(context, "healed")
+        assert context.control.reassignments() == []
+        assert all(4 not in p.replicas for p in context.partitions())
+        assert [set(r) for r in replicas_of(context.control, topic)] == [set(r) for r in before]
+        _, noted = context.run("journal", "events", "--kind", "thor.moves.ended")
+        ended = {(t, n): (was, wanted) for t, n, was, wanted in noted[-1]["data"]["moves"]}
+        assert ended == {(m.topic, m.partition): (list(before[m.partition]), list(m.replicas)) for m in asked}
+    finally:
+        context.control.alter_configs([ConfigChange("broker", str(b), unset=tuple(rate)) for b in (1, 2, 3)])
+        context.control.delete_topics([topic])
+    context.until(context.whole, "every partition in sync")

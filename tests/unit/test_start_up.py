@@ -48,3 +48,18 @@ def test_help_of_every_service_imports_nothing_heavy() -> None:
     loaded: dict[str, list[str]] = json.loads(done.stdout)
     assert len(loaded) == len(asked)
     assert {words: found for words, names in loaded.items() if (found := sorted(HEAVY.intersection(names)))} == {}
+
+
+CLIENT = """
+import sys
+import asgard.kafka.admin
+print("kafka.protocol" in sys.modules, "kafka.producer" in sys.modules)
+from kafka import KafkaProducer
+import kafka
+print(KafkaProducer.__name__, bool(kafka.__version__), "kafka.producer" in sys.modules)
+"""
+
+
+def test_the_control_plane_imports_of_kafka_python_what_it_uses_and_others_get_all_of_it() -> None:
+    done = subprocess.run([sys.executable, "-c", CLIENT], capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.split() == ["True", "False", "KafkaProducer", "True", "True"], done.stderr

@@ -4,6 +4,7 @@
 things answer for each of them. Imports kafka-python: import it inside the command that needs it.
 """
 
+from asgard.kafka import protocol_only  # noqa: F401  (before anything that imports kafka)
 from asgard.kafka.admin.client import AdminClient, check_login, connect
 from asgard.kafka.admin.errors import BrokerDown, KafkaRefused, LoginRefused, NotAuthorised
 

@@ -70,7 +70,7 @@ def refusal(code: int, message: str | None, doing: str, *, user: str | None, nee
 
 def reason(code: int, message: str | None) -> str:
     """Kafka's own words where it gave some, else the name of the code in words."""
-    from kafka import errors
+    import kafka.errors as errors
 
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", errors.for_code(code).__name__.removesuffix("Error")).lower()
     return f"{message.rstrip('.')} ({name})" if message else f"{name} (Kafka's error {code})"
