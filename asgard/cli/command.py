@@ -6,12 +6,15 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from asgard.core import console, events
 from asgard.core.console import OutputFormat
+
+if TYPE_CHECKING:
+    from asgard.kafka.target import Target
 
 Context = Annotated[
     str | None,
@@ -32,6 +35,22 @@ Confirm = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Which:
+    """Which cluster: three options of every command that works with one."""
+
+    context: Context = None
+    bootstrap_server: BootstrapServer = None
+    command_config: CommandConfig = None
+
+    def pick(self) -> Target:
+        """The cluster. Raises what `kafka.target.pick` raises."""
+        from asgard.kafka import target
+
+        return target.pick(self.context, self.bootstrap_server, self.command_config)
+
 
 _COMMON = {
     "output": (OutputFormat, OutputFormat.TABLE, ("--output", "-o"), "Output format."),

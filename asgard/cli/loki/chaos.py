@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command, group
+from asgard.cli.command import Confirm, Which, Yes, command, group
 from asgard.cli.loki import app, chaos_words
+from asgard.cli.loki.chaos_options import ChaosFlags
 from asgard.core import console
 from asgard.core.console import Table
-from asgard.core.errors import ExitCode, InvalidFile, WrongUsage
+from asgard.core.errors import ExitCode, InvalidFile
 
 if TYPE_CHECKING:
     from asgard.loki.chaos.experiment import Experiment
@@ -33,7 +33,6 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Set a value of its configuration, as in --set broker=2."),
 ]
-_LIMITS = "Blast radius (an experiment can't lift it)"
 
 
 @command(chaos_app, name="list", example="asgard loki chaos list\nasgard loki chaos list --functions")
@@ -113,76 +112,8 @@ def run(
     experiment: Name,
     experiments: Folders = None,
     sets: Sets = None,
-    seed: Annotated[
-        int | None,
-        typer.Option("--seed", metavar="N", help="Seed of the random choices; the same seed makes the same choices."),
-    ] = None,
-    timeout: Annotated[
-        str | None,
-        typer.Option("--timeout", metavar="TIME", help="End the run after this time, as in 10m, and undo everything."),
-    ] = None,
-    record: Annotated[
-        Path | None,
-        typer.Option(
-            "--record", metavar="FILE", help="Write the run record to this file (Chaos Toolkit's journal format)."
-        ),
-    ] = None,
-    max_brokers: Annotated[
-        int | None,
-        typer.Option(
-            "--max-brokers",
-            metavar="N",
-            min=0,
-            rich_help_panel=_LIMITS,
-            help="Brokers down at a time; default: one, or those of one rack.",
-        ),
-    ] = None,
-    min_in_sync: Annotated[
-        int,
-        typer.Option(
-            "--min-in-sync",
-            metavar="N",
-            min=0,
-            rich_help_panel=_LIMITS,
-            help="Minimum in-sync replicas that every partition must keep.",
-        ),
-    ] = 1,
-    allow_quorum_loss: Annotated[
-        bool,
-        typer.Option(
-            "--allow-quorum-loss", rich_help_panel=_LIMITS, help="Allow stopping a majority of the controllers."
-        ),
-    ] = False,
-    max_processes: Annotated[
-        int,
-        typer.Option(
-            "--max-processes",
-            metavar="N",
-            min=0,
-            rich_help_panel=_LIMITS,
-            help="Processes other than brokers, per action.",
-        ),
-    ] = 0,
-    max_machines: Annotated[
-        int,
-        typer.Option(
-            "--max-machines",
-            metavar="N",
-            min=0,
-            rich_help_panel=_LIMITS,
-            help="Instances and containers, per action.",
-        ),
-    ] = 0,
-    allow_provider: Annotated[
-        bool,
-        typer.Option(
-            "--allow-provider",
-            help="Allow calls of other Python modules, programs and web addresses; no limit applies to them.",
-        ),
-    ] = False,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    flags: ChaosFlags = ChaosFlags(),
+    which: Which = Which(),
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
@@ -193,23 +124,19 @@ def run(
     changes things cleans up after it.
     """
     from asgard.compose import chaos
-    from asgard.kafka import target
-    from asgard.loki.chaos import BlastRadius, library, read
+    from asgard.loki.chaos import library, read
 
     chosen = read.read(library.find(experiment, experiments or ()), sets or ())
-    cluster = target.pick(context, bootstrap_server, command_config)
-    limits = BlastRadius(max_brokers, min_in_sync, not allow_quorum_loss, max_processes, max_machines)
-    options = chaos.Options(
-        secrets.randbits(31) if seed is None else seed, limits, allow_provider, _seconds(timeout), confirm
-    )
-    chaos.allow(chosen, allow_provider)
+    cluster = which.pick()
+    options = flags.options(confirm)
+    chaos.allow(chosen, flags.allow_provider)
     for line in chaos_words.preview(chosen):
         console.say(line)
     console.ask(f"Run this on {cluster.name}?")
     if chosen.foreign():
         console.warn("some of it is not Loki's: no blast radius applies, and it is not undone")
     outcome = chaos.run(chosen, cluster, options)
-    path = _keep(outcome.record, record)
+    path = _keep(outcome.record, flags.record)
     asgard = outcome.record["asgard"]
     verdict = "held: the steady state is as it was" if outcome.reason is None else f"not held: {outcome.reason}"
     console.emit(outcome.record, chaos_words.steps(outcome.record), text=verdict)
@@ -241,17 +168,6 @@ def recover(confirm: Confirm = None, yes: Yes = False) -> int:
     document = [{"subject": s.operation.subject, "settled": s.done, "outcome": s.outcome} for s in settled]
     console.emit(document, Table(["broken", "put back", "outcome"], rows))
     return ExitCode.OK if all(s.done for s in settled) else ExitCode.FAILED
-
-
-def _seconds(text: str | None) -> float | None:
-    from asgard.core.units import parse_duration
-
-    if text is None:
-        return None
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise WrongUsage(f"--timeout {error}") from error
 
 
 def _keep(record: dict[str, Any], path: Path | None) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.loki import app
 from asgard.core import console
 from asgard.core.console import Table
@@ -52,9 +52,7 @@ def drill(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Write report.html, result.json and junit.xml to this folder."),
     ] = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
@@ -65,18 +63,17 @@ def drill(
     """
     from asgard.compose import drill as drills
     from asgard.core import contexts, paths
-    from asgard.kafka import target
     from asgard.loki.drill import report
     from asgard.loki.drill.preview import preview
     from asgard.loki.drill.verdict import added_up
 
-    if not bootstrap_server and not contexts.load().by_name:
+    if not which.bootstrap_server and not contexts.load().by_name:
         raise WrongUsage(
             "no cluster to break",
             "`asgard odin init local-ha` and `asgard odin up` create one; then run this "
             "again. `asgard demo` shows a drill on its own cluster.",
         )
-    picked = target.pick(context, bootstrap_server, command_config)
+    picked = which.pick()
     order = drills.Order(
         scenario,
         drills.any_seed() if seed is None else seed,

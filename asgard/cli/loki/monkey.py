@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command, group
+from asgard.cli.command import Confirm, Context, Which, Yes, command, group
 from asgard.cli.loki import app
 from asgard.core import console
 from asgard.core.console import Table
@@ -47,9 +47,7 @@ def run(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, metavar="N", help="Repeat the random choice of an earlier run.")
     ] = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> None:
@@ -58,11 +56,10 @@ def run(
     Exits with 0 even if nothing was stopped, and says why; 75 if another command changes, heals or breaks the cluster.
     """
     from asgard.compose import monkey as composed
-    from asgard.kafka import target
     from asgard.loki.monkey import act, config, look
 
     given = config.read(file)
-    picked = target.pick(context, bootstrap_server, command_config)
+    picked = which.pick()
     ran = composed.run(
         picked,
         given,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, Yes, command, group
+from asgard.cli.command import Which, Yes, command, group
 from asgard.cli.odin import app
 from asgard.cli.odin.options import DEFAULT_FILE, File, Stack, named
 from asgard.core import console
@@ -51,9 +51,7 @@ def import_(
         list[str] | None,
         typer.Option("--topic", metavar="PATTERN", help="Only topics that match this pattern (orders.*); repeatable."),
     ] = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     yes: Yes = False,
 ) -> int:
     """Read a cluster that Asgard did not make: write its stack file, and a state whose next preview is empty."""
@@ -62,7 +60,9 @@ def import_(
 
     if file.exists():
         console.ask(f"{file} exists. Replace it?")
-    result = adopt.take_over(stack, file, tuple(topic or ()), context, bootstrap_server, command_config, leftovers())
+    result = adopt.take_over(
+        stack, file, tuple(topic or ()), which.context, which.bootstrap_server, which.command_config, leftovers()
+    )
     text = f"{display.counts(result, done=True)}\n{file}: say who owns what, then `asgard odin preview -f {file}`"
     console.emit({"file": file, **display.document(result)}, text=text)
     return result.exit_code

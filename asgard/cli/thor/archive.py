@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command, group
+from asgard.cli.command import Which, command, group
 from asgard.cli.moments import parse_since, utc
 from asgard.cli.thor import app
 from asgard.cli.thor.common import ByteRate, LimitsPath, limits_of, rate_of
@@ -55,16 +55,13 @@ def run(
     rate: ByteRate = None,
     endpoint_url: EndpointUrl = None,
     limits: LimitsPath = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> None:
     """Archive topics: a window, everything since the last run, or continuously with --follow.
 
     Records count as archived once a manifest lists them. If a run is killed, start it again: nothing is lost or archived twice.
     """
     from asgard.compose import archive
-    from asgard.kafka import target
     from asgard.thor.archive.model import CODECS
 
     if follow and (from_ or until):
@@ -84,7 +81,7 @@ def run(
         rate_of(rate, None, limits_of(limits).rate_bytes_per_s),
     )
     began = time.monotonic()
-    done = archive.archive(target.pick(context, bootstrap_server, command_config), order, follow=follow)
+    done = archive.archive(which.pick(), order, follow=follow)
     console.emit(done, text=_told(done, to, time.monotonic() - began))
 
 

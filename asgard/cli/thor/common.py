@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asgard.cli.command import Which
 from asgard.core import console, units
 from asgard.core.errors import WrongUsage
 
@@ -69,9 +70,7 @@ def window_seconds(text: str | None) -> float:
 
 def snapshot_of(
     path: Path | None,
-    context: str | None,
-    bootstrap_server: str | None,
-    command_config: str | None,
+    which: Which,
     window: str | None = None,
 ) -> ClusterSnapshot:
     """The snapshot of a file, else of the cluster that the options name.
@@ -79,16 +78,15 @@ def snapshot_of(
     Raises WrongUsage for options that contradict each other, and what reading or looking raises.
     """
     if path is not None:
-        if bootstrap_server or command_config or window:
+        if which.bootstrap_server or which.command_config or window:
             raise WrongUsage("--snapshot replaces the cluster", "Give either --snapshot or the options of a cluster.")
         from asgard.cluster import snapshot_file
 
         return snapshot_file.read(path)
     from asgard.cluster import look
-    from asgard.kafka import target
 
     seconds = window_seconds(window)
-    control = target.pick(context, bootstrap_server, command_config).connect(deadline_s=CALL_DEADLINE_S)
+    control = which.pick().connect(deadline_s=CALL_DEADLINE_S)
     try:
         return look.take(control, window_s=seconds)
     finally:

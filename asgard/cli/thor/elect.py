@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.thor import app
 from asgard.core import console
 from asgard.core.console import Table
@@ -35,9 +35,7 @@ def elect(
         bool,
         typer.Option("--allow-data-loss", help="With --unclean: accept losing records that only stopped brokers have."),
     ] = False,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
@@ -47,14 +45,13 @@ def elect(
     back first. Exits with 1 if an election was refused.
     """
     from asgard.compose import elect as electing
-    from asgard.kafka import target
 
     names = partitions or []
     if unclean and not names:
         raise WrongUsage("--unclean requires partitions", "Name them, as in: asgard thor elect --unclean orders-3")
     if allow_data_loss and not unclean:
         raise WrongUsage("--allow-data-loss goes with --unclean")
-    picked = target.pick(context, bootstrap_server, command_config)
+    picked = which.pick()
     if unclean:
         done = electing.unclean(picked, names, allow_data_loss=allow_data_loss, agree=_agree, confirm=confirm)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.command import Confirm, Context, Which, Yes, command
 from asgard.cli.thor import app
 from asgard.cli.thor.common import limits_of
 from asgard.core import console, units
@@ -39,9 +39,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done
 
 @command(app, example="asgard thor heal --yes\nasgard thor heal --dry-run --grace 0")
 def heal(
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     policy: PolicyPath = None,
     grace: Grace = None,
     dry_run: DryRun = False,
@@ -54,10 +52,9 @@ def heal(
     or failed, 75 if another command is healing it.
     """
     from asgard.compose import heal as healing
-    from asgard.kafka import target
 
     given, limits = _policy(policy, grace, dry_run)
-    picked = target.pick(context, bootstrap_server, command_config)
+    picked = which.pick()
     with console.progress("healing") as show:
         turn = healing.once(picked, given, limits, _manner(confirm, show, _agree))
     healed = turn.healed
@@ -68,9 +65,7 @@ def heal(
 
 @command(app, example="asgard thor watch --yes\nasgard thor watch --every 10s --policy thor.yaml --yes")
 def watch(
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two full looks.")] = "2s",
     policy: PolicyPath = None,
     grace: Grace = None,
@@ -89,7 +84,6 @@ def watch(
     from asgard.compose import heal as healing
     from asgard.core.errors import AsgardError, Interrupted
     from asgard.core.process import stay_small
-    from asgard.kafka import target
     from asgard.thor.heal.once import CutShort
 
     stay_small()
@@ -97,7 +91,7 @@ def watch(
     if every_s < 0.1:
         raise WrongUsage(f"--every is {every!r}; allowed is 100ms or more, as in 2s")
     given, limits = _policy(policy, grace, dry_run)
-    picked = target.pick(context, bootstrap_server, command_config)
+    picked = which.pick()
     if not given.dry_run:
         console.ask(f"Heal {picked.name} without asking again?")
     told = _Told()

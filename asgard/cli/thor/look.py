@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.command import Which, command
 from asgard.cli.thor import app
 from asgard.cli.thor.common import (
     CALL_DEADLINE_S,
@@ -32,16 +32,14 @@ def snapshot(
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="Write it to this file; gzipped if the name ends in .gz.")
     ],
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     window: Window = None,
 ) -> None:
     """Write a snapshot of a cluster, for planning, tests and bug reports. It contains no records and no secrets."""
     from asgard.cluster import snapshot_file
 
     with snapshot_file.without_collector():
-        taken = snapshot_of(None, context, bootstrap_server, command_config, window)
+        taken = snapshot_of(None, which, window)
         say_silent(taken)
         snapshot_file.write(taken, out)
     document = {
@@ -57,9 +55,7 @@ def snapshot(
 
 @command(app, example="asgard thor status\nasgard thor status --window 10s --limits thor.yaml --json")
 def status(
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     snapshot: SnapshotPath = None,
     window: Window = None,
     limits: LimitsPath = None,
@@ -75,24 +71,21 @@ def status(
     given = limits_of(limits)
     with snapshot_file.without_collector():
         if snapshot is not None:
-            found, activity = snapshot_of(snapshot, context, bootstrap_server, command_config, window), None
+            found, activity = snapshot_of(snapshot, which, window), None
         else:
-            found, activity = _look(context, bootstrap_server, command_config, window)
+            found, activity = _look(which, window)
         judged = judge(found, given, activity)
     console.emit(judged, *status_words.tables(judged), text=status_words.text(judged))
     return int(ExitCode.OK if judged.healthy else ExitCode.FAILED)
 
 
-def _look(
-    context: str | None, bootstrap_server: str | None, command_config: str | None, window: str | None
-) -> tuple[ClusterSnapshot, Activity]:
+def _look(which: Which, window: str | None) -> tuple[ClusterSnapshot, Activity]:
     """A snapshot of the cluster, and what is being done to it."""
     from asgard.cluster import activity, look
     from asgard.journal.store.database import open_journal
-    from asgard.kafka import target
 
     seconds = window_seconds(window)
-    control = target.pick(context, bootstrap_server, command_config).connect(deadline_s=CALL_DEADLINE_S)
+    control = which.pick().connect(deadline_s=CALL_DEADLINE_S)
     try:
         found = look.take(control, window_s=seconds)
         asked = [b.id for b in found.brokers if b.state == "up" and b.id not in found.silent]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.thor import app
 from asgard.cli.thor.common import CALL_DEADLINE_S, LimitsPath, Throttle, limits_of
 from asgard.core import console, units
@@ -32,9 +32,7 @@ def apply(
     ],
     throttle: Throttle = None,
     limits: LimitsPath = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
@@ -44,11 +42,10 @@ def apply(
     work took over.
     """
     from asgard.cluster.plan import Plan
-    from asgard.kafka import target
     from asgard.thor.plan import file as plan_file
 
     found, given = plan_file.read_any(plan), limits_of(limits)
-    picked = target.pick(context, bootstrap_server, command_config)
+    picked = which.pick()
     if not isinstance(found, Plan):
         return _take_over(picked, plan, found, given, throttle, confirm)
     return carry_out(picked, found, given, throttle, confirm)
@@ -121,9 +118,7 @@ def report(done: Executed) -> int:
 
 @command(app, example="asgard thor cancel --context orders")
 def cancel(
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
@@ -132,9 +127,8 @@ def cancel(
     Finished moves stay; `asgard thor plan undo PLAN` plans the way back.
     """
     from asgard.compose import apply as applying
-    from asgard.kafka import target
 
-    picked = target.pick(context, bootstrap_server, command_config)
+    picked = which.pick()
     console.ask(f"Cancel the moves in flight in {picked.name}?")
     done = applying.cancel(picked, confirm)
     if not done.of:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.thor import app
 from asgard.cli.thor.common import LimitsPath, SnapshotPath, Throttle, Window, limits_of, say_silent, snapshot_of
 from asgard.cli.thor.move import carry_out
@@ -54,9 +54,7 @@ asgard thor plan undo drain.json --snapshot cluster.json.gz"""
 def plan_(
     kind: Annotated[Kind, typer.Argument(metavar="KIND", help="What the plan is for.")],
     what: What = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     snapshot: SnapshotPath = None,
     window: Window = None,
     limits: LimitsPath = None,
@@ -91,7 +89,7 @@ def plan_(
     make = planner_of(kind, what or ())
     given = limits_of(limits, None if apply and throttle in ("auto", "none") else throttle)
     with snapshot_file.without_collector():
-        found = snapshot_of(snapshot, context, bootstrap_server, command_config, window)
+        found = snapshot_of(snapshot, which, window)
         say_silent(found)
         plan = make(found, given)
         # A broker without replicas is drained, too: it is cordoned.
@@ -113,9 +111,7 @@ def plan_(
         elif not apply or not to_do:
             emit_plan(plan)
     if apply and to_do:
-        from asgard.kafka import target
-
-        picked = target.pick(context, bootstrap_server, command_config)
+        picked = which.pick()
         return carry_out(picked, plan, given, throttle, confirm, shown=summary(plan))
     return int(ExitCode.FAILED if plan.failed else ExitCode.OK)
 

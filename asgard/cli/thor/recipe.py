@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command, group
+from asgard.cli.command import Confirm, Which, Yes, command, group
 from asgard.cli.thor import app
 from asgard.cli.thor.common import limits_of
 from asgard.core import console
@@ -115,9 +115,7 @@ def run(
         bool, typer.Option("--fresh", help="Start over, even if an earlier run was interrupted or failed.")
     ] = False,
     allow_run: AllowRun = False,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
@@ -128,7 +126,6 @@ def run(
     """
     console.current().times = not sys.stderr.isatty()
     from asgard.compose import recipes as composed
-    from asgard.kafka import target
     from asgard.thor.heal import policy as policies
     from asgard.thor.recipes import library, read
 
@@ -136,7 +133,7 @@ def run(
     file = _limits_file(limits)
     policy = policies.read(file) if file else policies.Policy()
     options = composed.Options(limits_of(file), policy, confirm, on_event, allow_run, fresh)
-    cluster = target.pick(context, bootstrap_server, command_config)
+    cluster = which.pick()
 
     def tell(text: str) -> None:
         console.say(f"{chosen.name}: {text}")
@@ -170,9 +167,7 @@ def crontab(
     ] = None,
     limits: LimitsPath = None,
     allow_run: AllowRun = False,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> None:
     """Print crontab lines: full paths, the cluster, the answers to questions, and a log file per recipe."""
     from asgard.compose import recipes as composed
@@ -194,7 +189,7 @@ def crontab(
     file = _limits_file(limits)
     given += ["--limits", str(file.absolute())] if file else []
     given += ["--allow-run"] if allow_run else []
-    cluster = _cluster(context, bootstrap_server, command_config)
+    cluster = _cluster(which)
     lines: list[tab.Line] = []
     for path in files:
         recipe = read.read(path, sets or (), examples=not names)
@@ -223,14 +218,13 @@ def crontab(
     )
 
 
-def _cluster(context: str | None, bootstrap_server: str | None, command_config: str | None) -> list[str]:
+def _cluster(which: Which) -> list[str]:
     """The options that name the cluster, and confirm changes of it where its context is protected."""
     from asgard.core import contexts
-    from asgard.kafka import target
 
-    chosen = target.pick(context, bootstrap_server, command_config)
+    chosen = which.pick()
     if chosen.context is None:
-        config = ["--command-config", str(Path(command_config).absolute())] if command_config else []
+        config = ["--command-config", str(Path(which.command_config).absolute())] if which.command_config else []
         return ["--bootstrap-server", chosen.connection.bootstrap_servers, *config]
     protected = any(c.protected and c.cluster_id == chosen.context.cluster_id for c in contexts.load().by_name.values())
     return ["--context", chosen.name, *(["--confirm", chosen.name] if protected or chosen.context.protected else [])]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.thor import app
 from asgard.cli.thor.common import CALL_DEADLINE_S, ByteRate, LimitsPath, limits_of, rate_of
 from asgard.cli.thor.replay import DryRun, Fields, HeaderFilters, Keys, RecordRate
@@ -51,9 +51,7 @@ def redrive(
     records: RecordRate = None,
     dry_run: DryRun = False,
     limits: LimitsPath = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
@@ -62,7 +60,6 @@ def redrive(
     A second redrive sends what is new, and what stayed. Exits with 1 if a dead letter can't be sent.
     """
     from asgard.journal.store.database import open_journal
-    from asgard.kafka import target
     from asgard.thor.redrive import letters as reading
     from asgard.thor.redrive import redrive as redriving
     from asgard.thor.replay import filters
@@ -73,7 +70,7 @@ def redrive(
         chosen = reading.chosen_of(letters or ())
     except ValueError as error:
         raise WrongUsage(f"a dead letter {error}") from error
-    picked = target.pick(context, bootstrap_server, command_config)
+    picked = which.pick()
     with open_journal() as journal, closing(picked.connect(deadline_s=CALL_DEADLINE_S)) as control:
         prepared = redriving.prepare(
             picked,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.moments import parse_since, utc
 from asgard.cli.thor import app
 from asgard.cli.thor.common import CALL_DEADLINE_S, ByteRate, LimitsPath, limits_of, rate_of
@@ -124,9 +124,7 @@ def replay(
     ] = False,
     dry_run: DryRun = False,
     limits: LimitsPath = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
@@ -155,7 +153,7 @@ def replay(
         )
         if to_context or to_bootstrap_server:
             raise WrongUsage("--from-archive has one cluster", "Name the target with --context or --bootstrap-server.")
-        into = target.pick(context, bootstrap_server, command_config)
+        into = which.pick()
         return restore.run(where, asked, into, given, pace, confirm, now, dry_run=dry_run)
     if not topics or endpoint_url or groups or skip_damaged or thaw:
         raise WrongUsage(
@@ -175,7 +173,7 @@ def replay(
         create,
         accept_loss,
     )
-    source = target.pick(context, bootstrap_server, command_config)
+    source = which.pick()
     elsewhere = to_context or to_bootstrap_server
     goal = target.pick(to_context, to_bootstrap_server, to_command_config) if elsewhere else source
     with (

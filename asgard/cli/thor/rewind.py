@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Confirm, Context, Yes, command
+from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.moments import parse_since
 from asgard.cli.thor import app
 from asgard.cli.thor.common import CALL_DEADLINE_S
@@ -47,9 +47,7 @@ def rewind(
         list[str] | None, typer.Option("--topic", metavar="PATTERN", help="Only these topics; * and ? are wild.")
     ] = None,
     dry_run: DryRun = False,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     confirm: Confirm = None,
     yes: Yes = False,
 ) -> int:
@@ -58,12 +56,11 @@ def rewind(
     Refused while the group is active. Works for groups of the classic and the new protocol.
     """
     from asgard.journal.store.database import open_journal
-    from asgard.kafka import target
     from asgard.thor.rewind import rewind as rewinding
 
     if sum(given is not None for given in (to, like, by)) + undo != 1:
         raise WrongUsage("one goal is needed", "Give one of --to, --like, --by and --undo.")
-    picked = target.pick(context, bootstrap_server, command_config)
+    picked = which.pick()
     with open_journal() as journal, closing(picked.connect(deadline_s=CALL_DEADLINE_S)) as control:
         if undo:
             prepared = rewinding.prepare_undo(control, group, journal)
