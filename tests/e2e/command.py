@@ -20,7 +20,7 @@ from asgard.machines import local as nodes
 from asgard.machines.local import RunDir
 
 ASGARD = Path(sys.executable).with_name("asgard")
-PATIENCE_S = 300
+PATIENCE_S = 900
 """Long enough for any command on a busy machine: reached only when something hangs."""
 
 

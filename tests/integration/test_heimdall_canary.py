@@ -74,7 +74,8 @@ def told(broker: int) -> list[str]:
 def test_a_hung_broker_is_seen_from_both_sides_and_only_that_one_and_nothing_is_lost(
     cluster: RealCluster, own_home: Path, topic_name: str
 ) -> None:
-    running = Running(cluster, Settings(0.2, 1.0, f"{topic_name}-canary"))
+    # A healthy broker on a busy machine answers within 3 s; a hung one is known before Kafka fences it (9 s).
+    running = Running(cluster, Settings(0.2, 3.0, f"{topic_name}-canary"))
     with connect(cluster.connection) as control:
         wait_for("the topic", lambda: len(leaders(control, f"{topic_name}-canary")) == 3)
         wait_for("leaders", lambda: sorted(leaders(control, f"{topic_name}-canary").values()) == [1, 2, 3])
