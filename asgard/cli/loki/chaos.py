@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asgard.cli import files
 from asgard.cli.command import Confirm, Which, Yes, command, group
 from asgard.cli.loki import app, chaos_words
 from asgard.cli.loki.chaos_options import ChaosFlags
 from asgard.core import console
 from asgard.core.console import Table
-from asgard.core.errors import ExitCode, InvalidFile
+from asgard.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from asgard.loki.chaos.experiment import Experiment
@@ -49,12 +50,7 @@ def list_(
         document, table = chaos_words.functions()
         console.emit(document, table)
         return
-    known: list[Experiment] = []
-    for path in library.files(experiments or ()).values():
-        try:
-            known.append(read.read(path))
-        except InvalidFile as error:
-            console.warn(f"{error.problems[0]}")
+    known = files.readable(library.files(experiments or ()).values(), read.read)
     rows = [[e.name, e.title, ", ".join(e.configuration) or None] for e in known]
     console.emit([_document(e) for e in known], Table(["experiment", "what it asks", "configuration"], rows))
 
@@ -83,14 +79,7 @@ def validate(
     from asgard.loki.chaos import library, read
 
     paths = [library.find(n, experiments or ()) for n in names or ()] or list(library.files(experiments or ()).values())
-    valid, problems = [], []
-    for path in paths:
-        try:
-            valid.append(read.read(path))
-        except InvalidFile as error:
-            problems += error.problems
-    if problems:
-        raise InvalidFile(problems)
+    valid = files.all_valid(paths, read.read)
     rows = [[e.name, len(e.method), "yes" if e.foreign() else "no", e.file] for e in valid]
     console.emit([_document(e) for e in valid], Table(["valid", "steps", "needs --allow-provider", "file"], rows))
 

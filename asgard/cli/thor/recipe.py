@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asgard.cli import files
 from asgard.cli.command import Confirm, Which, Yes, command, group
 from asgard.cli.thor import app
 from asgard.cli.thor.common import limits_of
 from asgard.core import console
 from asgard.core.console import Table
-from asgard.core.errors import AsgardError, InvalidFile, WrongUsage
+from asgard.core.errors import WrongUsage
 
 if TYPE_CHECKING:
     from asgard.thor.recipes.model import Recipe
@@ -52,12 +54,7 @@ def list_(recipes: Folders = None) -> None:
     """List the recipes that ship with Asgard, and those of your own folders."""
     from asgard.thor.recipes import library, read
 
-    known: list[Recipe] = []
-    for path in library.files(recipes or ()).values():
-        try:
-            known.append(read.read(path, examples=True))
-        except AsgardError as error:
-            console.warn(f"{path} is left out: {error.what.splitlines()[0]}")
+    known = files.readable(library.files(recipes or ()).values(), partial(read.read, examples=True))
     columns = ["recipe", "trigger", "parameters", "what it is for"]
     rows = [[r.name, r.trigger, ", ".join(_parameter(r, p) for p in r.parameters) or None, r.about] for r in known]
     console.emit([_document(r) for r in known], Table(columns, rows))
@@ -85,14 +82,7 @@ def validate(
     from asgard.thor.recipes import library, read
 
     paths = [library.find(name, recipes or ()) for name in names or ()] or list(library.files(recipes or ()).values())
-    valid, problems = [], []
-    for path in paths:
-        try:
-            valid.append(read.read(path, examples=True))
-        except InvalidFile as error:
-            problems += error.problems
-    if problems:
-        raise InvalidFile(problems)
+    valid = files.all_valid(paths, partial(read.read, examples=True))
     rows = [[r.name, r.trigger, len(r.steps), r.file] for r in valid]
     console.emit([_document(r) for r in valid], Table(["valid", "trigger", "steps", "file"], rows))
 
