@@ -29,7 +29,7 @@ def test_every_shipped_experiment_is_named() -> None:
 
 
 def test_every_limit_is_an_option_of_the_command() -> None:
-    text = (Path(__file__).parents[3] / "asgard" / "cli" / "loki" / "chaos.py").read_text()
+    text = (Path(__file__).parents[3] / "asgard" / "cli" / "loki" / "chaos_options.py").read_text()
     options = set(re.findall(r'"(--(?:max|min|allow)-[a-z-]+)"', text)) - {"--allow-provider"}
     (table,) = re.findall(r"\| option \| default \|.*?\n\n", PAGE, re.DOTALL)
     assert options == set(re.findall(r"`(--[a-z-]+)", table))
