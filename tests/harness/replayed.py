@@ -2,8 +2,8 @@
 
     python -m tests.harness.replayed BROKERS PARTITIONS GROUPS [one]
 
-Each broker is a port of 127.0.0.1. The answers have the bytes of a real broker's: the parts that repeat (a partition, a commit, a batch)
-are those of a small real cluster, with other numbers. With `one`, all groups read the first topic; else each reads some topics of its own.
+Each broker is a port of 127.0.0.1. The answers are made up, in the versions of Kafka's protocol that Asgard speaks. With `one`, all groups read
+the first topic; else each reads some topics of its own.
 Prints its first port as soon as it listens, and on SIGTERM its requests as JSON: broker to kind of request to count.
 """
 
