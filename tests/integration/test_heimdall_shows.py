@@ -74,3 +74,56 @@ def test_a_real_cluster_is_reported_watched_and_served(
             control.commit_offsets(group, {(topic_name, 0): 60, (topic_name, 1): 60})
         watch.look()
         assert [c.what for c in watch.evaluation.transitions] == ["cleared"]
+
+
+def test_the_terminal_shows_the_figures_of_the_lag_command(
+    plain_broker: RealCluster, topic_name: str, own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import asyncio
+
+    from textual.widgets import DataTable, Static
+
+    from asgard.compose import heimdall_top
+    from asgard.heimdall.top.app import Top
+
+    group = f"{topic_name}-late"
+    with connect(plain_broker.connection) as control:
+        control.create_topics([NewTopic(topic_name, 1, 1)])
+        with Writer(plain_broker.connection) as writer:
+            for n in range(30):
+                writer.send(Record(topic_name, b"%d" % n, partition=0, timestamp_ms=int(time.time() * 1000) - 3_600_000))  # fmt: skip
+        control.commit_offsets(group, {(topic_name, 0): 7})
+    where = ["--bootstrap-server", plain_broker.bootstrap_servers]
+    assert main(["heimdall", "lag", group, "--json", "--apart", "200ms", *where]) == 1
+    (told,) = json.loads(capsys.readouterr().out)["groups"]
+    assert told["lag"] == 23
+    seen: list[str] = []
+
+    async def look() -> None:
+        with heimdall_top.feeding(target.pick(None, plain_broker.bootstrap_servers), reading.Settings(), 1.0) as feed:
+            app = Top(feed, "plain")
+            async with app.run_test(size=(160, 40)) as pilot:
+                await pilot.press("3", "slash", *group, "enter")
+                while feed.known is None or group not in feed.known.picture.groups:
+                    await pilot.pause(0.1)
+                await pilot.pause(0.5)
+                table = app.query_one("#table", DataTable)
+                seen.extend(cell.plain for cell in table.get_row_at(0))
+                await pilot.press("escape", "2", "slash", *topic_name, "enter", "enter")
+                await pilot.pause(0.5)
+                seen.append(str(app.query_one("#heading", Static).render()))
+
+    asyncio.run(asyncio.wait_for(look(), 60))
+    assert (seen[0], seen[2], seen[4]) == (group, told["status"], "23")
+    assert seen[3].startswith("1 h") and told["time_lag_s"] >= 3600
+    assert seen[-1].startswith(f"topic {topic_name}") and "held 30 records" in seen[-1]
+
+
+def test_without_a_cluster_the_terminal_view_is_a_sentence(monkeypatch: pytest.MonkeyPatch, own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    import sys
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert main(["heimdall", "top", "--bootstrap-server", "127.0.0.1:1"]) == 3
+    err = capsys.readouterr().err
+    assert "127.0.0.1:1" in err and "Traceback" not in err
