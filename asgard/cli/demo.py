@@ -25,7 +25,8 @@ def demo(
     events: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many ride bookings to write.")] = 100_000,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running.")] = False,
 ) -> None:
-    """Create a real, secured Kafka as code, send records through it, kill brokers, heal it, count every record, and run a drill.
+    """Create a real, secured Kafka as code, send records through it, kill brokers, heal it, count every record, run a drill,
+    and write the day's page.
 
     Everything is stopped and removed at the end, also after Ctrl-C, unless --keep.
     """
@@ -57,6 +58,7 @@ def _rows(report: Report) -> list[list[object]]:
         ["lost, duplicated, damaged", f"{report.lost}, {report.duplicated}, {report.corrupted}"],
         ["a user without permission", report.refused],
         *(_drill(report.drill) if report.drill else ()),
+        ["the day's page, the drill marked on it", str(report.day)],
     ]
 
 
@@ -110,4 +112,4 @@ def _next(report: Report) -> str:
             "  asgard odin preview",
             "  asgard odin up",
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, f"The day's page, with the drill marked on it: {report.day}"])

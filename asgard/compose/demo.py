@@ -5,7 +5,7 @@ topic and has it (`demo_bifrost`); several producers
 write ride bookings with a user's own credentials; a user without the permission is refused; two brokers are killed under traffic
 and Thor heals the cluster (`demo_heal`); a topic is emptied by mistake and comes back from the archive (`demo_archive`); everything is
 read back and checked record by record against its stamp; a disaster drill
-puts a load on the cluster and ends with a page (`demo_drill`).
+puts a load on the cluster and ends with a page (`demo_drill`); the day's report shows all of it (`demo_day`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asgard.compose import demo_archive, demo_bifrost, demo_drill, demo_heal
+from asgard.compose import demo_archive, demo_bifrost, demo_day, demo_drill, demo_heal
 from asgard.compose import demo_records as records
 from asgard.compose.demo_archive import Saved
 from asgard.compose.demo_bifrost import Asked
@@ -70,6 +70,7 @@ class Report:
     refused: str
     drill: Drilled | None
     saved: Saved | None
+    day: Path
     kept: bool = False
     file: Path | None = None
 
@@ -134,6 +135,8 @@ def _acts(spec: StackSpec, file: Path, events: int, on_event: OnEvent, say: Call
         raise Failed(f"{sum(tally.failed for tally in tallies)} records were refused: {failures[0]}")
     say("a disaster drill: a broker hangs while Loki's load runs …")
     drill = demo_drill.act(cluster, paths.home() / "demo" / "drill", say)
+    owners = {t.name: t.owner for t in spec.topics} | {asked.topic: asked.team}
+    day = demo_day.act(cluster, owners, paths.home() / "demo" / "day", say)
     return Report(
         stack=STACK,
         brokers=spec.kafka.brokers,
@@ -154,6 +157,7 @@ def _acts(spec: StackSpec, file: Path, events: int, on_event: OnEvent, say: Call
         refused=refused,
         drill=drill,
         saved=saved,
+        day=day,
     )
 
 

@@ -1,0 +1,35 @@
+"""The last act of the demo: the day's page, as an analyst opens it in the morning, with what broke and what healed it marked on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from asgard.compose import heimdall
+from asgard.kafka.target import Target
+
+UTC = ZoneInfo("UTC")
+
+
+def act(target: Target, owners: Mapping[str, str | None], directory: Path, say: Callable[[str], None]) -> Path:
+    """Write the report of today (UTC); its page. `owners` by topic."""
+    from asgard.heimdall import collect
+    from asgard.heimdall.lag.model import Thresholds
+    from asgard.heimdall.owners import Owners
+    from asgard.heimdall.report import files
+    from asgard.heimdall.report.sentences import headline
+    from asgard.heimdall.store.tables import open_store
+    from asgard.heimdall.volume.windows import parse_date
+
+    say("the day's page: what arrived, what is missing, who lagged, what broke and what healed it …")
+    with closing(target.connect()) as control, open_store() as store:
+        collect.once(control, store)
+    day = heimdall.daily(
+        target, parse_date("today", time.time(), UTC), UTC, owners=Owners(topic_owner=owners.get),
+        thresholds=lambda group: Thresholds(),
+    )  # fmt: skip
+    say(f"  {headline(day)}")
+    return files.write(day, directory)[0]
