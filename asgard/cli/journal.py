@@ -92,7 +92,7 @@ def operations(
     from asgard.journal.store.database import open_journal
 
     with open_journal() as journal:
-        unfinished = {u.operation.id: u.abandoned for u in journal_operations.unfinished(journal)}
+        unfinished = {u.operation.id: u for u in journal_operations.unfinished(journal)}
         listed = (
             journal_operations.history(journal, last=last)
             if all_
@@ -100,7 +100,9 @@ def operations(
         )
     document = []
     for operation in listed:
-        state = "finished" if operation.ended_at else "abandoned" if unfinished.get(operation.id, True) else "running"
+        known = unfinished.get(operation.id)
+        lost = known is None or known.abandoned
+        state = "finished" if operation.ended_at else "kept" if operation.kept else "abandoned" if lost else "running"
         document.append(
             {
                 "id": operation.id,

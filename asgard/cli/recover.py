@@ -14,7 +14,8 @@ app = single()
 def recover(confirm: Confirm = None, yes: Yes = False) -> int:
     """Revert temporary changes that interrupted commands left behind, such as a throttle. Commands that change things do it too.
 
-    Exits with 1 if something could not be reverted; it stays recorded for the next try.
+    What is kept on purpose, such as a raised retention, is reverted once it is time. Exits with 1 if something else could not be
+    reverted; it stays recorded for the next try.
     """
     from asgard.compose import settle
     from asgard.journal.store.database import open_journal
@@ -25,7 +26,8 @@ def recover(confirm: Confirm = None, yes: Yes = False) -> int:
             console.emit([], text="Nothing was left behind.")
             return ExitCode.OK
         for operation in left:
-            console.say(f"left behind: {operation.kind} in {operation.subject}, by {operation.actor}")
+            lead = "kept until it is time" if operation.kept else "left behind"
+            console.say(f"{lead}: {operation.kind} in {operation.subject}, by {operation.actor}")
         console.ask(f"Revert {'it' if len(left) == 1 else f'these {len(left)}'}?")
         settled = settle.recover(journal, confirm)
     document = [
@@ -40,4 +42,4 @@ def recover(confirm: Confirm = None, yes: Yes = False) -> int:
     ]
     columns = ["id", "kind", "subject", "settled", "outcome"]
     console.emit(document, Table(columns, [[entry[c] for c in columns] for entry in document]))
-    return ExitCode.OK if all(s.done for s in settled) else ExitCode.FAILED
+    return ExitCode.OK if all(s.done or (s.waits and s.operation.kept) for s in settled) else ExitCode.FAILED

@@ -53,7 +53,7 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
 
     given = attempt.step.given
     assert isinstance(given, schema.Restore)
-    alert = _alert(attempt)
+    alert = alert_of(attempt)
     topics = tuple(given.topics) or ((str(alert["topic"]),) if alert.get("topic") else ())
     if not topics:
         raise WrongUsage(
@@ -87,7 +87,7 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
     return Done("done", f"{', '.join(done.topics)}: {done.records} records brought back{groups}")
 
 
-def _alert(attempt: Attempt) -> Mapping[str, Any]:
+def alert_of(attempt: Attempt) -> Mapping[str, Any]:
     """What the event says that triggered this run; empty where it was started by hand or by the clock."""
     from asgard.journal import events
     from asgard.thor.recipes import memory

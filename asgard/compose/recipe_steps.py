@@ -12,7 +12,7 @@ from asgard.cluster import leaders, look
 from asgard.cluster.limits import Limits
 from asgard.compose import data_steps, holding, settle
 from asgard.core import program
-from asgard.core.errors import Failed, Refused
+from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.core.schema import recipe as schema
 from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.kafka.target import Target
@@ -65,6 +65,7 @@ class Steps:
             "archive": lambda attempt: data_steps.run_archive(self.target, attempt, self.limits),
             "restore": lambda attempt: data_steps.run_restore(self.target, attempt, self.limits, self.confirm),
             "move-coordinator": self.move_coordinator,
+            "raise-retention": self.raise_retention,
         }
 
     @contextlib.contextmanager
@@ -187,6 +188,18 @@ class Steps:
         with self.change(attempt) as held:
             return data_steps.move_coordinator(held, attempt)
 
+    def raise_retention(self, attempt: Attempt) -> Done:
+        """Keep what a group has not read."""
+        from asgard.compose import keeping
+
+        given = attempt.step.given
+        assert isinstance(given, schema.RaiseRetention)
+        group = given.group or data_steps.alert_of(attempt).get("group")
+        if not group:
+            raise WrongUsage("no group is named, and no alert that names one has triggered this", "Give --set group=billing.")  # fmt: skip
+        with self.change(attempt) as held:
+            return keeping.raise_retention(held, attempt, self.limits, str(group))
+
     def notify(self, attempt: Attempt) -> Done:
         """Tell whom the step names, else whom the policy names; what was told stands in the journal."""
         from asgard.thor.heal import notify
@@ -259,6 +272,7 @@ def priorities() -> dict[str, Priority]:
         "elect": Priority.BALANCE,
         "rolling-restart": Priority.CHANGE,
         "move-coordinator": Priority.HEAL,
+        "raise-retention": Priority.HEAL,
     }
 
 

@@ -15,7 +15,7 @@ from asgard.cluster.limits import Limits
 from asgard.compose import settle
 from asgard.compose.recipe_steps import Steps, priorities
 from asgard.core import contexts, program
-from asgard.core.errors import Refused
+from asgard.core.errors import Busy, Refused
 from asgard.kafka.target import Target
 from asgard.thor.heal.policy import Policy
 from asgard.thor.recipes import memory
@@ -57,6 +57,7 @@ def run(
             if options.on_event and found.resumes is None:
                 trigger = memory.next_trigger(journal, recipe, steps.cluster_id)
                 if trigger is None:
+                    _put_back_what_is_due(steps, journal)
                     return Report(recipe.name, target.name, found.run, "nothing", f"no new event {recipe.event}")
             _refuse_if_taken(journal, recipe, steps.cluster_id)
             world = World(steps.facts, steps.actions())
@@ -112,6 +113,25 @@ def _priority(recipe: Recipe) -> Priority:
     from asgard.journal.leases import Priority
 
     return next((priorities()[s.action] for s in recipe.steps if s.action in priorities()), Priority.BALANCE)
+
+
+def _put_back_what_is_due(steps: Steps, journal: Database) -> None:
+    """A recipe that waits for its event looks every minute: what earlier runs kept until now, or left, is put back by it."""
+    from asgard.compose import holding
+    from asgard.journal import operations
+    from asgard.journal.leases import Priority
+
+    left = operations.unfinished(journal, under=f"cluster/{steps.cluster_id}/")
+    if not any(u.unheld for u in left):
+        return
+    try:
+        with holding.to_change(
+            steps.target, priority=Priority.BALANCE, doing=f"putting back what {steps.recipe.name} kept",
+            confirm=steps.confirm, control=steps.control, journal=journal,
+        ):  # fmt: skip
+            pass
+    except Busy:
+        return  # whoever changes the cluster has done it
 
 
 def _refuse_if_taken(journal: Database, recipe: Recipe, cluster_id: str) -> None:

@@ -25,6 +25,7 @@ SCRATCH_TOPICS = "asgard.scratch-topics/v1"
 FAULT = "asgard.fault/v1"
 COPY_QUOTA = "asgard.copy-quota/v1"
 COORDINATOR = "asgard.coordinator/v1"
+KEPT_RETENTION = "asgard.kept-retention/v1"
 RECOVER_WAIT_S = 120.0
 """How long `asgard recover` waits for moves that a dead run submitted: about two batches."""
 
@@ -73,6 +74,12 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
         with _reached(operation, lease, control) as cluster:
             return coordinator.put_back(cluster, operation.undo)
 
+    def kept_retention(operation: Operation, lease: Lease) -> str:
+        from asgard.compose import keeping
+
+        with _reached(operation, lease, control) as cluster:
+            return keeping.settle(cluster, operation, lease)
+
     return {
         COPY_QUOTA: copy_quota,
         REASSIGNMENT: executed,
@@ -80,6 +87,7 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
         SCRATCH_TOPICS: scratch_topics,
         FAULT: fault,
         COORDINATOR: coordinator_moved,
+        KEPT_RETENTION: kept_retention,
     }
 
 
@@ -107,11 +115,11 @@ def recover(journal: Database, confirm: str | None = None) -> list[Settled]:
 
 
 def abandoned(journal: Database, under: str = "") -> list[Operation]:
-    """What dead runs left in leases of that beginning; for commands that only report it."""
+    """What dead runs left in leases of that beginning, and what is kept until it is time; for commands that only report it."""
     from asgard.compose import strays
     from asgard.journal import operations
 
-    left = [left.operation for left in operations.unfinished(journal, under=under) if left.abandoned]
+    left = [left.operation for left in operations.unfinished(journal, under=under) if left.unheld]
     return left + [stray for stray in strays.found() if stray.lease.startswith(under)]
 
 
@@ -138,7 +146,7 @@ def report_known(stack: str, context: str | None = None) -> None:
 
 def say_settled(settled: Settled) -> None:
     """Tell the user what was put back, or why it could not be."""
-    lead = "settled" if settled.done else "still open"
+    lead = "settled" if settled.done else "not yet" if settled.waits else "still open"
     console.say(f"{lead}: {settled.operation.kind} {settled.operation.subject}: {settled.outcome}")
 
 

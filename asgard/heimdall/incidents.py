@@ -80,6 +80,12 @@ _PAIRS = (
         "thor.recipe.failed",
     ),
     _Pair(
+        "healing",
+        "thor.retention.raised",
+        ("thor.retention.restored",),
+        lambda e: _said(e, "text") or f"{e.subject} keeps its records longer",
+    ),
+    _Pair(
         "alert",
         "heimdall.alert.raised",
         ("heimdall.alert.cleared",),

@@ -33,6 +33,8 @@ from asgard.journal.store import tables
 from asgard.journal.store.database import Database, insert
 
 _o = tables.operations.c
+KEPT = "asgard.kept-"
+"""Kinds that begin so stay set after their command has ended: their handler raises Busy until it is time."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +52,33 @@ class Operation:
     ended_at: float | None = None
     outcome: str | None = None
 
+    @property
+    def kept(self) -> bool:
+        """Whether it stays on purpose after its command has ended, until it is time."""
+        return self.kind.startswith(KEPT)
+
 
 @dataclass(frozen=True)
 class Unfinished:
-    """An operation that is not finished; `abandoned` where whoever began it no longer holds its lease."""
+    """An operation that is not finished; `unheld`: whoever began it no longer holds its lease."""
 
     operation: Operation
-    abandoned: bool
+    unheld: bool
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether a run that was cut short left it; what is kept on purpose is not abandoned."""
+        return self.unheld and not self.operation.kept
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of an abandoned operation: `outcome` says what was done, or why it is still open."""
+    """What became of an operation: `outcome` says what was done, or why it is still open; `waits`: it is not yet time."""
 
     operation: Operation
     done: bool
     outcome: str
+    waits: bool = False
 
 
 Handler = Callable[[Operation, Lease], str]
@@ -116,7 +129,7 @@ def unfinished(journal: Database, *, under: str = "") -> list[Unfinished]:
     if not operations:
         return []
     held = {s.name: s.fence for s in listed(journal) if not s.is_free(now, process.is_dead)}
-    return [Unfinished(o, abandoned=held.get(o.lease) != o.fence) for o in operations]
+    return [Unfinished(o, unheld=held.get(o.lease) != o.fence) for o in operations]
 
 
 def settle(
@@ -128,14 +141,14 @@ def settle(
     priority: Priority = Priority.CHANGE,
     timing: Timing = TIMING,
 ) -> list[Settled]:
-    """Put back what abandoned operations left, the newest first, and say what became of each.
+    """Put back what abandoned operations left, and what was kept until now, the newest first, and say what became of each.
 
     `handlers` by kind; an operation whose kind has none, whose handler fails, or whose lease somebody else got meanwhile
     stays open. `held` are the leases that the caller has already; others are taken for the time it needs them.
     """
     results = []
     for entry in reversed(unfinished(journal, under=under)):
-        if not entry.abandoned:
+        if not entry.unheld:
             continue
         operation = entry.operation
         handler = handlers.get(operation.kind)
@@ -148,8 +161,8 @@ def settle(
                 finish(journal, operation, lease, outcome)
         except LeaseLost:
             raise
-        except (Busy, AsgardError) as error:
-            results.append(Settled(operation, False, error.what))
+        except AsgardError as error:
+            results.append(Settled(operation, False, error.what, waits=isinstance(error, Busy)))
         else:
             results.append(Settled(operation, True, outcome))
     return results

@@ -114,9 +114,12 @@ def _around(around: Activity) -> Iterator[str]:
         yield f"throttle: replicas are marked in {len(t.topics)} {'topic' if len(t.topics) == 1 else 'topics'} ({shown})"
     if not t:
         yield "throttles: none"
+    from asgard.journal.operations import KEPT
+
     for o in around.operations:
         if not o.abandoned:
-            yield f"running: {o.subject} ({o.kind}), by {o.actor} since {o.began}"
+            lead = "kept" if o.kind.startswith(KEPT) else "running"
+            yield f"{lead}: {o.subject} ({o.kind}), by {o.actor} since {o.began}"
     for lease in around.leases:
         kind = lease.name.rpartition("/")[2]
         yield f"lease: {kind} is held by {lease.doing} ({lease.actor}, {lease.process}) since {lease.since}"

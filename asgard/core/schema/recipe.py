@@ -228,6 +228,16 @@ class MoveCoordinator(StepModel):
     wait: Seconds = Field(default=60, description="how long the group may take")
 
 
+class RaiseRetention(StepModel):
+    """Keep a group's unread data that is about to expire until the group has read it, then put the retention back."""
+
+    group: Optional = Field(default=None, description="which; by default that of the alert")
+    extra: Seconds = Field(default=86400, description="how much longer the topics keep their records")
+    at_most: Seconds = Field(
+        default=7 * 86400, description="never longer than this, whether the group has caught up or not"
+    )
+
+
 ACTIONS: dict[str, type[StepModel]] = {
     "heal": Heal,
     "drain": Drain,
@@ -245,6 +255,7 @@ ACTIONS: dict[str, type[StepModel]] = {
     "archive": Archive,
     "restore": Restore,
     "move-coordinator": MoveCoordinator,
+    "raise-retention": RaiseRetention,
 }
 """What a step can do, and what it is made of."""
 
@@ -259,6 +270,7 @@ SHORT = {
     "run": "command",
     "restore": "archive",
     "move-coordinator": "group",
+    "raise-retention": "group",
 }
 """The key that a step means where its action is followed by something that is no mapping of its keys."""
 

@@ -79,7 +79,13 @@ class Session:
     def observed(self, state: State) -> Observed:
         """One look at what the state names, in the cluster and among the processes of its nodes."""
         topics = {record["outputs"]["name"] for record in state.live.values() if record["type"] == TOPIC}
-        return Observed(lambda: self.control(state), local.running, topics)
+        from asgard.cluster import kept
+
+        def held_for_now() -> dict[str, kept.Kept]:
+            found = kept.found(self.journal, self.control(state).cluster().cluster_id)
+            return {topic: one for topic, (_, one) in found.items()}
+
+        return Observed(lambda: self.control(state), local.running, topics, kept=held_for_now)
 
     def cluster_id(self, state: State) -> str | None:
         """The id of the stack's cluster where the state tells it, or the cluster of an external stack does."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any
 
+from asgard.cluster.kept import Kept, own
 from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, Topic
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.resources import configs, identity, local
@@ -44,7 +45,7 @@ class Observed:
 
     `control` is called when Kafka is first needed; `running` tells of a local node, by cluster name and node id. `names`: the
     only topics that are looked at (a cluster may hold thousands that are somebody else's); None: all of them. `now` tells the time
-    (RFC 3339, UTC).
+    (RFC 3339, UTC), `kept` of configs that are set until it is time to put them back: they are nobody's drift.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class Observed:
         names: Collection[str] | None = None,
         certificate: Callable[[str, int], str] = local.certificate,
         now: Callable[[], str] = local.now,
+        kept: Callable[[], Mapping[str, Kept]] = dict,
     ) -> None:
         self._control = control
         self._names = names
         self._running = running
         self._certificate = certificate
         self.now = now
+        self._held = kept
         self._kept: dict[str, Any] = {}
         self._stale: set[str] = set()
         self._expected: dict[str, dict[Hashable, tuple[float, Callable[[Any], bool]]]] = {}
@@ -96,9 +99,12 @@ class Observed:
 
     def topic_configs(self) -> dict[str, dict[str, str]]:
         """The configs set on each topic itself."""
-        found: dict[str, dict[str, str]] = self._get(
-            "topic_configs", lambda control: control.topic_configs(self._names)
-        )
+
+        def read(control: ControlPlane) -> dict[str, dict[str, str]]:
+            found, held = control.topic_configs(self._names), self._held()
+            return {topic: own(configs, held[topic]) if topic in held else configs for topic, configs in found.items()}
+
+        found: dict[str, dict[str, str]] = self._get("topic_configs", read)
         return found
 
     def users(self, *, fresh: bool = True) -> dict[str, tuple[str, ...]]:

@@ -58,7 +58,8 @@ class Recipe:
     def trigger(self) -> str:
         """What starts it, in words."""
         found = [f"cron {self.schedule}"] if self.schedule else []
-        found += [f"event {self.event}"] if self.event else []
+        only = ", ".join(f"{name}: {' or '.join(values)}" for name, values in self.event_where.items())
+        found += [f"event {self.event}" + (f" ({only})" if only else "")] if self.event else []
         return ", ".join(found) or "by hand"
 
     @property

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asgard.core.errors import Unreachable
+from asgard.core.errors import Busy, Unreachable
 from asgard.journal import leases, operations
 from asgard.journal.leases import LeaseLost, Priority
 from asgard.journal.rules import TIMING
@@ -116,3 +116,23 @@ def test_moves_in_flight_are_handed_to_the_next_holder(journal):
 def test_an_undo_that_names_a_secret_is_refused(journal):
     with hold(journal) as lease, pytest.raises(ValueError, match="names a secret"):
         operations.begin(journal, "config", "broker 1", {"listener.sasl.jaas.config": "x"}, lease)
+
+
+def test_what_is_kept_on_purpose_is_not_abandoned_and_is_put_back_when_it_is_time(journal):
+    kept = leave(journal, "asgard.kept-retention/v1")
+    left = leave(journal)
+    assert [(u.operation.kept, u.unheld, u.abandoned) for u in operations.unfinished(journal)] == [
+        (True, True, False),
+        (False, True, True),
+    ]
+    told = []
+    handlers = {"throttle": lambda *_: "removed", kept.kind: lambda *_: "put back"}
+    operations.Leftovers(handlers, told.append, told.append).report(journal, under=[UNDER])
+    assert [[o.id for o in found] for found in told] == [[left.id]], "a command that only reads says nothing of it"
+
+    def not_yet(*_):
+        raise Busy("billing has not read it")
+
+    settled = operations.settle(journal, {**handlers, kept.kind: not_yet}, under=UNDER)
+    assert [(s.operation.id, s.done, s.waits) for s in settled] == [(left.id, True, False), (kept.id, False, True)]
+    assert [s.done for s in operations.settle(journal, handlers, under=UNDER)] == [True]

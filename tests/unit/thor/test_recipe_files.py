@@ -48,7 +48,7 @@ def test_every_recipe_that_ships_is_valid_and_runs_no_program(name: str) -> None
 
 def test_the_shipped_recipes_are_those_that_the_docs_tell_of() -> None:
     assert set(SHIPPED) == {
-        "archive-nightly", "broker-failure", "decommission", "disk-nearly-full", "leader-imbalance", "new-brokers",
+        "archive-nightly", "broker-failure", "decommission", "disk-nearly-full", "leader-imbalance", "new-brokers", "raise-retention",
         "replay-window", "restore-topic", "rolling-restart", "stuck-group",
     }  # fmt: skip
 
