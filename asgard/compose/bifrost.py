@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from asgard.odin.lifecycle.apply import Outcome
 
 __all__ = [
-    "Applied", "Preview", "apply_queue", "carried_out", "decide", "losses", "losses_of_draft", "preview", "send_draft", "submit", "weigh",
+    "Applied", "Preview", "apply_queue", "carried_out", "changes", "decide", "losses", "losses_of_draft", "preview", "send_draft", "submit", "weigh",
 ]  # fmt: skip
 
 
@@ -54,25 +54,23 @@ def preview(gate: Bifrost, who: Actor, ask: Ask) -> Preview:
     judged = weigh(gate, who, ask)
     ask = service.completed(gate, who, ask)
     prices = gate.directory.costs
-    changes: tuple[str, ...] = ()
-    impossible = None
-    if judged.outcome != "deny":
-        try:
-            changes = _changes(gate, who, ask)
-        except AsgardError as error:
-            impossible = error.what
+    lines, impossible = changes(gate, who, ask) if judged.outcome != "deny" else ((), None)
     month = round(cost(judged.usage, prices), 2)
-    return Preview(judged, changes, judged.usage.storage, month, prices.currency, impossible, ask)
+    return Preview(judged, lines, judged.usage.storage, month, prices.currency, impossible, ask)
 
 
-def _changes(gate: Bifrost, who: Actor, ask: Ask) -> tuple[str, ...]:
+def changes(gate: Bifrost, who: Actor, ask: Ask) -> tuple[tuple[str, ...], str | None]:
+    """Odin's preview of a completed request: a line for each change, and why it can't be made as it is."""
     from asgard.odin.lifecycle import display
 
-    outcome = _outcome(gate, who, ask)
+    try:
+        outcome = _outcome(gate, who, ask)
+    except AsgardError as error:
+        return (), error.what
     lines = [line for step in display.changes(outcome.result) for line in display.block(step)]
     lines += [display.loss_sentence(loss) for loss in outcome.losses]
     lines += [f"{failure.name}: {failure.message}" for failure in outcome.result.errors]
-    return tuple(lines)
+    return tuple(lines), None
 
 
 def losses(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:

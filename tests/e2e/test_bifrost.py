@@ -83,7 +83,9 @@ def test_the_change_is_in_git_with_the_requester_as_author(ready):
 def test_access_by_consent_works_and_ends_on_time(ready):
     world, orders, _ = ready
     topic, user = world.name("payments.created"), world.name("orders.api")
-    asked = world.run("linus", "request", "access", topic, "--user", user, "--for", "8s").json
+    answer = world.run("linus", "request", "access", topic, "--user", user, "--for", "8s")
+    asked = answer.json
+    assert "asgard:kafka:Acl" in answer.err, "what approval would change is shown"
     assert asked["state"] == "pending" and asked["waits_for"] == ["team:payments"]
     for person in ("linus", "ada", "edgar", "audrey"):
         world.run(person, "approve", asked["id"], code=4)

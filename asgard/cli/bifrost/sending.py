@@ -77,7 +77,8 @@ def send(wanted: Ask, how: Sending, question: str | None = None) -> int:
             for line in _estimate(sent.judgement.usage.storage, cost(sent.judgement.usage, prices), prices.currency):
                 console.say(line)
         if request.state == "pending":
-            for line in bifrost.preview(gate, who, wanted).changes:
+            lines, impossible = bifrost.changes(gate, who, request.ask)
+            for line in (*lines, *([f"it can't be made as requested: {impossible}"] if impossible else ())):
                 console.say(line)
         if request.state in ("approved", "applying") and not how.no_wait:
             request = bifrost.carried_out(gate, who, request.id)
