@@ -261,11 +261,11 @@ def world_of(gate: Bifrost, connection: Connection, ask: Ask, who: Actor) -> Wor
         row.name: UserFacts(row.name, row.team, row.origin == "bifrost")
         for _, row in rows.users(connection, ask.environment, names=people)
     }
-    for kind, name, taker in rows.taken_names(connection, ask.environment, names | people):
+    for kind, name, taker, certain in rows.taken_names(connection, ask.environment, names | people):
         if kind == "topic":
-            topics.setdefault(name, TopicFacts(name, taker))
+            topics.setdefault(name, TopicFacts(name, taker, certain=certain))
         else:
-            users.setdefault(name, UserFacts(name, taker))
+            users.setdefault(name, UserFacts(name, taker, certain=certain))
     team = gate.directory.by_name[ask.team]
     spaces = {prefix: other.name for other in gate.directory.teams for prefix in other.namespaces}
     used = rows.used(connection, ask.team, ask.environment) + stored.reserved(connection, ask.team, ask.environment)

@@ -88,6 +88,17 @@ def waiting(gate: Bifrost, environment: Environment) -> bool:
         return bool(queue.dirty(connection, environment.name)) or bool(queue.due(connection, environment.name, now))
 
 
+def publish_rest(gate: Bifrost) -> None:
+    """The same where no queue runs: moves of people, and those of a run that was killed before it could."""
+    from asgard.journal.store.database import open_journal
+
+    with gate.store.read() as connection:
+        if not stored.unjournalled(connection):
+            return
+    with open_journal() as journal:
+        publish(gate, journal)
+
+
 def publish(gate: Bifrost, journal: Journal) -> None:
     """Write the moves of requests into the journal that are not there yet; after a kill -9 perhaps one of them twice."""
     from asgard.bifrost.states import VERBS

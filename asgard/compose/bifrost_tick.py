@@ -87,6 +87,7 @@ def tick(gate: Bifrost) -> Ticked:
             pass  # somebody else is at it
         except AsgardError as error:
             done.troubles.append(f"{environment.name}: {error.what}")
+    bifrost_queue.publish_rest(gate)
     done.digests = digest.weekly(gate)
     done.told = notices.deliver(gate)
     return done

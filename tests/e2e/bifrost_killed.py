@@ -13,9 +13,9 @@ from tests.e2e.bifrost_world import PEOPLE, World
 from tests.e2e.command import cluster
 
 
-def moments(world: World, trace: Path) -> list[str]:
+def moments(world: World, trace: Path, *, again: bool = False) -> list[str]:
     """The moments of a request that runs through."""
-    assert run(world, 0, trace, world.name("orders.m0")) == 0
+    assert run(world, 0, trace, world.name("orders.m1" if again else "orders.m0")) == 0
     return trace.read_text().splitlines()
 
 

@@ -184,7 +184,10 @@ def _kills(folder: Path, cluster: RealCluster) -> tuple[dict[str, Any], list[str
     )
     world.write("bifrost.yaml", text)
     trace = folder / "trace"
-    found = killed.moments(world, trace)
+    killed.moments(
+        world, trace
+    )  # the first request of all has a moment more: what stands in the stack file is taken over
+    found = killed.moments(world, trace, again=True)
     wrong = [bad for n in range(1, len(found) + 1) if (bad := killed.wrong_after_kill(world, n, trace))]
     if bad := killed.wrong_after_cut_hand_over(world, world.name("orders.k1-u")):
         wrong.append(bad)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from asgard.bifrost.ask import AccessWant, Ask, ChangeWant, DeleteWant, Item, TopicWant, UserWant
 from asgard.bifrost.estimate import storage_bytes
@@ -16,7 +17,9 @@ PREFIX_ENDS = (".", "-", "_", "*")
 
 @dataclass(frozen=True)
 class TopicFacts:
-    """A topic that exists, or is on its way. `team` None: nobody owns it; `readers`: other teams that may read it."""
+    """A topic that exists, or is on its way. `team` None: nobody owns it; `readers`: other teams that may read it; `certain` False: its
+    request waits for somebody, or failed: the name is taken, and nothing can be built on it.
+    """
 
     name: str
     team: str | None = None
@@ -28,15 +31,17 @@ class TopicFacts:
     tags: frozenset[str] = frozenset()
     readers: int = 0
     managed: bool = True
+    certain: bool = True
 
 
 @dataclass(frozen=True)
 class UserFacts:
-    """A user that exists, or is on its way."""
+    """A user that exists, or is on its way: `certain` as of topics."""
 
     name: str
     team: str | None = None
     managed: bool = True
+    certain: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def facts_of(item: Item, ask: Ask, world: World) -> tuple[str, dict[str, Value]]
             facts |= {"owner": ask.team, "own": True}
         case ChangeWant():
             kind, name = "change", item.topic
-            known = world.topics.get(name)
+            known = _there(world.topics.get(name))
             facts |= {"exists": known is not None, **_ownership(name, ask, world)}
             facts["managed"] = known is None or known.managed
             if known is not None:
@@ -126,30 +131,37 @@ def facts_of(item: Item, ask: Ask, world: World) -> tuple[str, dict[str, Value]]
             new = {topic.name: topic for topic in ask.topics}
             facts |= {"operation": item.operation, "user": item.user, "prefix": is_prefix(name)}
             facts["for"] = math.inf if ask.lasts_s is None else ask.lasts_s * 1000
-            known_user = world.users.get(item.user)
+            known_user = _there(world.users.get(item.user))
             mine = any(user.name == item.user for user in ask.users)
             facts["own_user"] = mine or (known_user is not None and known_user.team == ask.team)
             if name in new:
                 facts |= {"owner": ask.team, "own": True, "tags": frozenset(new[name].tags), "exists": True}
             else:
-                there = bool(covered(name, world)) or any(
+                there = any(t.certain for t in covered(name, world)) or any(
                     t.startswith(name.removesuffix("*")) for t in new if is_prefix(name)
                 )
                 facts |= {"exists": there, **_ownership(name, ask, world)}
         case DeleteWant():
             kind, name = "delete", item.name
             if item.what == "topic":
-                known = world.topics.get(name)
+                known = _there(world.topics.get(name))
                 facts |= {"exists": known is not None, **_ownership(name, ask, world)}
                 facts["readers"] = float(known.readers if known else 0)
                 facts["managed"] = known is None or known.managed
             else:
-                user = world.users.get(name)
+                user = _there(world.users.get(name))
                 owner = user.team if user else None
                 facts |= {"exists": user is not None, "owner": owner or "", "own": owner == ask.team}
                 facts["managed"] = user is None or user.managed
                 facts |= {"tags": frozenset(), "readers": 0.0}
     return kind, facts | {"kind": kind, "name": name, "in_namespace": world.team.owns_name(name)}
+
+
+Known = TypeVar("Known", TopicFacts, UserFacts)
+
+
+def _there(known: Known | None) -> Known | None:
+    return known if known is not None and known.certain else None
 
 
 def is_prefix(name: str) -> bool:

@@ -186,13 +186,12 @@ def give_names_back(connection: Connection, request: str) -> None:
     connection.execute(sa.delete(tables.names).where(tables.names.c.request == request))
 
 
-def taken_names(connection: Connection, environment: str, names: Collection[str]) -> list[tuple[str, str, str]]:
-    """Kind, name and team of what open requests will make, of these names."""
-    c = tables.names.c
-    rows = connection.execute(
-        sa.select(c.kind, c.name, c.team).where(c.environment == environment, c.name.in_(list(names)))
-    ).all()
-    return [(row.kind, row.name, row.team) for row in rows]
+def taken_names(connection: Connection, environment: str, names: Collection[str]) -> list[tuple[str, str, str, bool]]:
+    """Kind, name and team of what open requests will make, of these names; and whether it is certain: the request is approved."""
+    c, r = tables.names.c, tables.requests.c
+    query = sa.select(c.kind, c.name, c.team, r.state).join_from(tables.names, tables.requests, c.request == r.id)
+    rows = connection.execute(query.where(c.environment == environment, c.name.in_(list(names)))).all()
+    return [(row.kind, row.name, row.team, row.state in ("approved", "applying")) for row in rows]
 
 
 def value(connection: Connection, name: str) -> str | None:

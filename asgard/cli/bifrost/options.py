@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.core.errors import Refused, WrongUsage
+from asgard.core.errors import AsgardError, Refused, WrongUsage
 
 if TYPE_CHECKING:
     from asgard.bifrost.gate import Bifrost
@@ -50,7 +50,22 @@ def session(config: Path | None, *, on_time: bool = True) -> Iterator[tuple[Bifr
                 from asgard.compose import bifrost_tick
 
                 bifrost_tick.on_time(gate)
-        yield gate, who
+        try:
+            yield gate, who
+        finally:
+            with suppress(AsgardError):  # the next command does it
+                _publish_moves(gate)
+
+
+def _publish_moves(gate: Bifrost) -> None:
+    from asgard.bifrost.store import requests
+
+    with gate.store.read() as connection:
+        left = requests.unjournalled(connection)
+    if left:
+        from asgard.compose import bifrost_queue
+
+        bifrost_queue.publish_rest(gate)
 
 
 def text_of(file: Path) -> tuple[str, str]:

@@ -196,3 +196,15 @@ def test_guesses_of_other_teams_things_are_answered_like_what_is_not_there(
             said[action] = text
         told.append(said)
     assert told[0] == told[1]
+
+
+def test_what_somebody_decided_is_in_the_journal_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from asgard.journal import events
+    from asgard.journal.store.database import open_journal
+
+    it = world.things("orders")
+    monkeypatch.setattr(identity, "caller", lambda: identity.Caller("edgar", delegated=True))
+    COMMANDS.main(["reject", it.request.id], standalone_mode=False)
+    with open_journal() as journal:
+        told = [(e.kind, e.actor) for e in events.read(journal, events.Filter()) if e.correlation == it.request.id]
+    assert told[-1] == ("bifrost.request.rejected", "edgar")

@@ -226,3 +226,15 @@ def test_a_request_keeps_which_records_it_was_said_to_delete(gate):
     assert service.submit(gate, linus, topic("orders.y")).request.losses == (), "nobody looked: nothing may be deleted"
     draft = service.submit(looking, linus, topic("orders.z"), draft=True).request
     assert service.submit_draft(gate, linus, draft.id).request.losses == (), "what a draft was told is not what is sent"
+
+
+def test_nothing_is_built_on_what_only_waits(gate):
+    linus = person(gate, "linus")
+    waits = service.submit(gate, linus, topic("orders.big", partitions=48)).request
+    reads = request_of({"users": [{"name": "orders.u", "consume": ["orders.big"]}]})
+    assert waits.state == "pending"
+    judged = service.submit(gate, linus, reads).judgement
+    assert (judged.outcome, judged.rule) == ("deny", "must-exist")
+    assert service.submit(gate, linus, topic("orders.big")).judgement.rule == "name-is-free", "and the name stays taken"
+    service.decide(gate, person(gate, "edgar"), waits.id, approve=True)
+    assert service.submit(gate, linus, reads).request.state == "approved", "both are made in one run"
