@@ -203,6 +203,7 @@ def test_a_backend_that_cant_be_reached_is_a_sentence_and_exit_3(
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, "/dev/null")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials that it saw first
     with pytest.raises(Unreachable, match="looking at the backend s3://team-state: no AWS credentials were found"):
         bucket.check()
     with pytest.raises(Unreachable, match=f"the backend file://{tmp_path}/gone is no directory that can be written to"):
