@@ -98,3 +98,31 @@ def test_a_rule_of_the_file_takes_the_place_of_the_one_that_is_always_in_force(h
         assert [(s.rule, s.subject, s.labels["severity"]) for s in store.raised(alerts, "c")] == [
             ("losses", "a/u", "critical")
         ]
+
+
+def test_what_audits_miss_is_read_from_their_tables_with_the_lateness_of_the_last_run(home):
+    import sqlalchemy as sa
+
+    from asgard.heimdall.audit import tables
+    from asgard.heimdall.audit.store import Store, open_store
+
+    day = 86400
+    assert missings.opened() is None, "there never was an audit, and none is created"
+    with open_store() as database:
+        Store(database, "c", PLAN)
+        kept = Store(database, "c", replace(PLAN, lateness_s=90))
+        row = {"audit": kept.id, "tier": 0, "topic": "r", "state": "closed", "told": False, "records": 9, "unstamped": 0,
+               "duplicates": 0, "late": 0, "gaps": 0, "unmatched": 0, "examples": "[]", "latency": ""}  # fmt: skip
+        rows = [(60, 4), (2 * day, 3), (2 * day + 60, 0), (2 * day + 120, 2)]
+        with database.write() as connection:
+            for start_s, lost in rows:
+                connection.execute(sa.insert(tables.windows).values(**row, start_s=start_s, lost=lost))
+            connection.execute(sa.update(tables.audits).values(closed_until_s=2 * day + 180))
+        until = 2 * day + 120 + 60 + 90
+        found = [Missing("a", topic, 2 * day, until, 5) for topic in ("n1", "n2")]
+        assert missings.of_cluster(database, "c") == found, "not of windows that are older than a day"
+        assert missings.of_cluster(database, "another") == []
+    opened = missings.opened()
+    assert opened is not None
+    with opened:
+        assert missings.of_cluster(opened, "c") == found
