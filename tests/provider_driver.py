@@ -1,27 +1,19 @@
-"""Drives the provider in process as an engine would: plain properties in, plain properties out."""
+"""Drives the provider in process as an engine would, without secrets marked."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from asgard.kafka.connection import Connection
-from asgard.odin.provider import sdk
 from asgard.odin.provider.provider import AsgardProvider
-from asgard.odin.provider.values import plain_map, wrapped
-from asgard.odin.resources.kinds import Values
+from asgard.odin.resources.values import Values, reveal
 from tests.harness import RealCluster
 
 
 def urn_of(token: str, name: str) -> str:
     """The URN that an engine would give."""
     return f"urn:pulumi:test::test::{token}::{name}"
-
-
-def properties(values: Mapping[str, Any]) -> dict[str, sdk.PropertyValue]:
-    """Plain values as Pulumi's."""
-    return {name: wrapped(value) for name, value in values.items()}
 
 
 class Driver:
@@ -39,12 +31,12 @@ class Driver:
         }
         if cluster_id:
             values["clusterId"] = cluster_id
-        await self.provider.configure(sdk.ConfigureRequest({}, properties(values), True, False))
+        await self.provider.configure(values)
 
     async def check(self, token: str, name: str, inputs: Values) -> tuple[Values, list[str]]:
         """Inputs with defaults, and what is wrong with them."""
-        answer = await self.provider.check(sdk.CheckRequest(urn_of(token, name), {}, properties(inputs), b""))
-        return plain_map(answer.inputs or {}), [failure.reason for failure in answer.failures or []]
+        answer = await self.provider.check(urn_of(token, name), {}, inputs)
+        return reveal(answer.inputs), [reason for _, reason in answer.wrong]
 
     async def up(self, token: str, name: str, inputs: Values, *, preview: bool = False) -> str:
         """Check, diff and do what follows: `create`, `update`, `replace` or `same`."""
@@ -55,46 +47,44 @@ class Driver:
             await self._create(urn, values, preview)
             return "create"
         known, outputs = self.state[urn]
-        diff = await self.provider.diff(sdk.DiffRequest(urn, known, properties(outputs), properties(values), []))
+        diff = await self.provider.diff(urn, known, outputs, values, [])
         if diff.replaces:
-            if diff.delete_before_replace:
+            if diff.delete_first:
                 await self.delete(token, name)
                 await self._create(urn, values, preview)
             else:
                 await self._create(urn, values, preview)
-                await self.provider.delete(sdk.DeleteRequest(urn, known, properties(outputs), 0))
+                await self.provider.delete(urn, known, outputs)
             return "replace"
-        if not diff.changes:
+        if not diff.changed:
             return "same"
-        answer = await self.provider.update(
-            sdk.UpdateRequest(urn, known, properties(outputs), properties(values), 0, [], preview)
-        )
+        changed = await self.provider.update(urn, known, outputs, values, preview=preview)
         if not preview:
-            self.state[urn] = (known, plain_map(answer.properties))
+            self.state[urn] = (known, reveal(changed))
         return "update"
 
     async def _create(self, urn: str, values: Values, preview: bool) -> None:
-        answer = await self.provider.create(sdk.CreateRequest(urn, properties(values), 0, preview))
+        made = await self.provider.create(urn, values, preview=preview)
         if not preview:
-            assert answer.resource_id
-            self.state[urn] = (answer.resource_id, plain_map(answer.properties))
+            assert made.id
+            self.state[urn] = (made.id, reveal(made.outputs))
 
     async def read(self, token: str, name: str) -> Values | None:
         """The resource as it is now; the state follows."""
         urn = urn_of(token, name)
         known, outputs = self.state[urn]
-        answer = await self.provider.read(sdk.ReadRequest(urn, known, properties(outputs), {}))
-        if not answer.resource_id:
+        found = await self.provider.read(urn, known, outputs, {})
+        if found is None:
             del self.state[urn]
             return None
-        self.state[urn] = (known, plain_map(answer.properties))
+        self.state[urn] = (known, reveal(found.outputs))
         return self.state[urn][1]
 
     async def delete(self, token: str, name: str) -> None:
         """Delete it."""
         urn = urn_of(token, name)
         known, outputs = self.state[urn]
-        await self.provider.delete(sdk.DeleteRequest(urn, known, properties(outputs), 0))
+        await self.provider.delete(urn, known, outputs)
         del self.state[urn]
 
 

@@ -17,7 +17,8 @@ from asgard.core.console import to_plain
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import Acl
 from asgard.odin.resources import identity
-from asgard.odin.resources.kinds import ACL, BROKER, CLUSTER, CONFIG, QUOTA, QUOTA_NAMES, READY, TOPIC, USER, Values
+from asgard.odin.resources.kinds import ACL, BROKER, CLUSTER, CONFIG, QUOTA, QUOTA_NAMES, READY, TOPIC, USER
+from asgard.odin.resources.values import Values
 from asgard.odin.spec.model import QuotaSpec, StackSpec
 
 if TYPE_CHECKING:

@@ -12,11 +12,10 @@ import yaml
 
 from asgard.kafka.admin import check_login
 from asgard.kafka.connection import Connection, scram_properties
-from asgard.odin.provider import sdk
 from asgard.odin.provider.provider import AsgardProvider
 from asgard.odin.resources.kinds import KINDS
 from tests.harness import leaked_processes
-from tests.provider_driver import Driver, properties, urn_of
+from tests.provider_driver import Driver, urn_of
 
 pytestmark = pytest.mark.kafka
 PAGE = (Path(__file__).parents[2] / "docs" / "pulumi.md").read_text()
@@ -57,7 +56,7 @@ def test_the_program_makes_a_cluster_a_topic_and_a_user_who_may_write(own_home: 
             for name, resource in program["resources"].items():
                 inputs = resolved(resource["properties"], known)
                 if resource["type"] == PROVIDER:
-                    await driver.provider.configure(sdk.ConfigureRequest({}, properties(inputs), True, False))
+                    await driver.provider.configure(inputs)
                     known[name] = inputs
                     continue
                 done.append(await driver.up(resource["type"], name, inputs))

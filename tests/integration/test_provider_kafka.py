@@ -21,7 +21,8 @@ from asgard.kafka.model import Acl, ConfigChange, NewTopic, QuotaEntity, ScramCr
 from asgard.kafka.throttle import RATES
 from asgard.odin.provider.former import Former
 from asgard.odin.provider.moves import left_behind
-from asgard.odin.resources.kinds import ACL, CONFIG, QUOTA, TOPIC, UNKNOWN, USER, Values
+from asgard.odin.resources.kinds import ACL, CONFIG, QUOTA, TOPIC, USER
+from asgard.odin.resources.values import UNKNOWN, Values
 from tests.harness import AckedProducer, RealCluster
 from tests.harness.placing import eventually
 from tests.provider_driver import Driver, driving, urn_of
@@ -174,13 +175,10 @@ def test_a_preview_changes_nothing_and_leaves_what_it_cannot_know_unknown(
     secured_cluster: RealCluster, topic_name: str
 ) -> None:
     async def story(d: Driver) -> None:
-        from asgard.odin.provider import sdk
-        from asgard.odin.provider.values import plain_map
-        from tests.provider_driver import properties
 
         urn = urn_of(TOPIC, "t")
-        answer = await d.provider.create(sdk.CreateRequest(urn, properties(topic(topic_name)), 0, True))
-        assert plain_map(answer.properties)["topicId"] is UNKNOWN
+        planned = await d.provider.create(urn, topic(topic_name), preview=True)
+        assert planned.outputs["topicId"] is UNKNOWN
         with connect(secured_cluster.connection) as control:
             assert not control.topics([topic_name])
 

@@ -16,9 +16,10 @@ from asgard.kafka.admin import connect
 from asgard.kafka.connection import Connection
 from asgard.odin.provider.provider import AsgardProvider
 from asgard.odin.resources import local
-from asgard.odin.resources.kinds import BROKER, CLUSTER, READY, TOPIC, Values
+from asgard.odin.resources.kinds import BROKER, CLUSTER, READY, TOPIC
+from asgard.odin.resources.values import Values
 from tests.harness import AckedProducer
-from tests.provider_driver import Driver, properties, urn_of
+from tests.provider_driver import Driver, urn_of
 
 pytestmark = pytest.mark.kafka
 QUICK = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
@@ -76,10 +77,7 @@ class Stack:
 
 async def told(provider: AsgardProvider, stack: Stack) -> None:
     """Tell the provider where the cluster is."""
-    from asgard.odin.provider import sdk
-
-    values = {name: stack.plan[name] for name in ("bootstrapServers", "clientProperties", "clusterId")}
-    await provider.configure(sdk.ConfigureRequest({}, properties(values), True, False))
+    await provider.configure({name: stack.plan[name] for name in ("bootstrapServers", "clientProperties", "clusterId")})
 
 
 def test_a_local_cluster_from_first_to_last(own_home: Path) -> None:

@@ -33,7 +33,7 @@ from asgard.odin.engine.secrets import Vault
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore, parse
 from asgard.odin.engine.steps import Event, Failure, OnEvent, Op, Result, Step
-from asgard.odin.engine.values import SECRET_SIGNATURE, SIGNATURE, UNKNOWN_TEXT
+from asgard.odin.resources.values import SECRET_SIGNATURE, SIGNATURE, UNKNOWN_TEXT
 
 if TYPE_CHECKING:
     from pulumi import automation

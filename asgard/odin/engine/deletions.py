@@ -14,9 +14,7 @@ from asgard.odin.engine import graph
 from asgard.odin.engine.deployment import Deployment, Skipped, step
 from asgard.odin.engine.graph import Record
 from asgard.odin.engine.steps import PROVIDER_PREFIX, Op
-from asgard.odin.engine.values import UNKNOWN, Properties
-from asgard.odin.engine.wire import from_properties, to_properties
-from asgard.odin.provider.sdk import CreateRequest, DeleteRequest, DiffRequest
+from asgard.odin.resources.values import UNKNOWN, Values
 
 
 def protected(urn: str, what: str) -> Refused:
@@ -55,15 +53,14 @@ async def claimed(run: Deployment) -> list[Record]:
             continue
         try:
             provider = await run.provider(graph.provider_urn(begun))
-            answer = await provider.create(CreateRequest(urn, to_properties(run.inputs(begun)), 0.0, False))
+            made = await provider.create(urn, run.inputs(begun), preview=False)
         except Refused:
             run.record({"do": "settled", "urn": urn})
             continue
         except Exception as error:
             run.fail(urn, error)
             continue
-        outputs = run.vault.encode(urn, from_properties(answer.properties))
-        found.append({**begun, "id": answer.resource_id, "outputs": outputs})
+        found.append({**begun, "id": made.id, "outputs": run.vault.encode(urn, made.outputs)})
         run.record({"do": "put", "resource": found[-1]})
     return found
 
@@ -121,7 +118,7 @@ async def _call(run: Deployment, record: Record) -> None:
     provider = await run.provider(graph.provider_urn(record))
     await run.intend("deleting", record)
     try:
-        await provider.delete(DeleteRequest(record["urn"], record["id"], to_properties(run.outputs(record)), 0.0))
+        await provider.delete(record["urn"], record["id"], run.outputs(record))
     except Exception:
         run.record({"do": "settled", "urn": record["urn"]})
         raise
@@ -161,13 +158,10 @@ async def _replaced_with(run: Deployment, root: Record) -> list[tuple[Record, li
         if not touched or record["type"].startswith(PROVIDER_PREFIX):
             continue
         provider = await run.provider(graph.provider_urn(record))
-        inputs: Properties = {**run.inputs(record), **dict.fromkeys(touched, UNKNOWN)}
-        state = to_properties(run.outputs(record))
-        request = DiffRequest(
-            record["urn"], record["id"], state, to_properties(inputs), record.get("ignoreChanges", [])
-        )
-        answer = await provider.diff(request)
-        if answer.replaces:
-            found.append((record, list(answer.replaces)))
+        inputs: Values = {**run.inputs(record), **dict.fromkeys(touched, UNKNOWN)}
+        ignored = record.get("ignoreChanges", [])
+        differs = await provider.diff(record["urn"], record["id"], run.outputs(record), inputs, ignored)
+        if differs.replaces:
+            found.append((record, list(differs.replaces)))
             replaced.add(record["urn"])
     return found

@@ -18,10 +18,10 @@ from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State
 from asgard.odin.engine.steplog import StepLog
 from asgard.odin.engine.steps import Event, Failure, OnEvent, Op, Result, Step
-from asgard.odin.engine.values import Properties, display
+from asgard.odin.resources.values import Values, display
 
 if TYPE_CHECKING:
-    from asgard.odin.provider.sdk import Provider
+    from asgard.odin.provider.protocol import Provider
 
 PARALLEL: Final = 512
 """How many calls that change something may be under way at once; providers coalesce them."""
@@ -69,14 +69,14 @@ class Deployment:
         """Does this run only look?"""
         return self.log is None
 
-    def inputs(self, record: Record) -> Properties:
+    def inputs(self, record: Record) -> Values:
         """A record's inputs, secrets opened."""
-        properties: Properties = self.vault.decode(record["urn"], record.get("inputs") or {})
+        properties: Values = self.vault.decode(record["urn"], record.get("inputs") or {})
         return properties
 
-    def outputs(self, record: Record) -> Properties:
+    def outputs(self, record: Record) -> Values:
         """A record's outputs, secrets opened."""
-        properties: Properties = self.vault.decode(record["urn"], record.get("outputs") or {})
+        properties: Values = self.vault.decode(record["urn"], record.get("outputs") or {})
         return properties
 
     def record(self, entry: dict[str, Any]) -> None:
@@ -125,6 +125,6 @@ class Deployment:
             self.result.errors.append(Failure.of(urn, error))
 
 
-def step(op: Op, urn: str, old: Properties | None = None, new: Properties | None = None, **more: Any) -> Step:
+def step(op: Op, urn: str, old: Values | None = None, new: Values | None = None, **more: Any) -> Step:
     """A step with its inputs as people may see them."""
     return Step(op, urn, None if old is None else display(old), None if new is None else display(new), **more)

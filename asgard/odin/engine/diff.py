@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from asgard.odin.engine.values import UNKNOWN, Properties, Secret, Value
+from asgard.odin.resources.values import UNKNOWN, Secret, Value, Values
 
 Path = tuple[str | int, ...]
 _PLAIN = re.compile(r"[A-Za-z_$][\w$-]*")
@@ -40,7 +40,7 @@ def parse(text: str) -> Path:
     return tuple(parts)
 
 
-def differences(old: Properties, new: Properties) -> dict[str, str]:
+def differences(old: Values, new: Values) -> dict[str, str]:
     """Path -> `add`, `update` or `delete`, as deep as maps and lists go; that a value became secret is no difference."""
     found: dict[str, str] = {}
     _compare(old, new, (), found)
@@ -89,7 +89,7 @@ def covers(pattern: str, path: str) -> bool:
     return len(wanted) <= len(given) and all(w in ("*", g) for w, g in zip(wanted, given, strict=False))
 
 
-def keep_old(new: Properties, old: Properties, ignored: Iterable[str]) -> Properties:
+def keep_old(new: Values, old: Values, ignored: Iterable[str]) -> Values:
     """The new properties with each ignored path as it was before."""
     result: Any = new
     for text in ignored:

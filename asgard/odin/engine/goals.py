@@ -8,7 +8,7 @@ from typing import Any, Literal
 from asgard.odin.engine.deployment import Deployment
 from asgard.odin.engine.graph import Record
 from asgard.odin.engine.steps import PROVIDER_PREFIX
-from asgard.odin.engine.values import Properties
+from asgard.odin.resources.values import Values
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Goal:
     urn: str
     type: str
     custom: bool
-    inputs: Properties
+    inputs: Values
     parent: str = ""
     provider: str = ""
     """Reference `urn::id` of its provider resource."""
@@ -45,7 +45,7 @@ class Registered:
 
     urn: str
     id: str = ""
-    outputs: Properties = field(default_factory=dict)
+    outputs: Values = field(default_factory=dict)
     outcome: Literal["done", "failed", "skipped"] = "done"
 
 
@@ -61,7 +61,7 @@ def skeleton(goal: Goal) -> Record:
 
 
 def record_of(
-    run: Deployment, goal: Goal, inputs: Properties, outputs: Properties | None, id: str | None, old: Record | None
+    run: Deployment, goal: Goal, inputs: Values, outputs: Values | None, id: str | None, old: Record | None
 ) -> Record:
     """The resource as the state holds it: Pulumi's keys, in Pulumi's order, nothing that is empty."""
     encode = run.vault.encode if not run.preview else _unencoded
@@ -87,5 +87,5 @@ def record_of(
     return record
 
 
-def _unencoded(urn: str, properties: Properties) -> Properties:
+def _unencoded(urn: str, properties: Values) -> Values:
     return properties

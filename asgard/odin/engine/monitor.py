@@ -17,8 +17,8 @@ from asgard.odin.engine.deployment import PARALLEL, Deployment
 from asgard.odin.engine.goals import Goal, Registered
 from asgard.odin.engine.register import register
 from asgard.odin.engine.steps import PROVIDER_PREFIX, Event
-from asgard.odin.engine.values import Properties, display, has_unknown, reveal
-from asgard.odin.engine.wire import from_struct, to_struct
+from asgard.odin.provider.wire import from_struct, to_struct
+from asgard.odin.resources.values import Values, display, has_unknown, reveal
 
 if TYPE_CHECKING:
     from pulumi.runtime.proto import resource_pb2
@@ -185,13 +185,13 @@ class Monitor:
         if key not in self._defaults:
             name = "default" + (f"_{version.replace('.', '_')}" if version else "")
             type = PROVIDER_PREFIX + package
-            inputs: Properties = {"version": version} if version else {}
+            inputs: Values = {"version": version} if version else {}
             goal = Goal(self._run.stack.child("", type, name), type, True, inputs)
             self._defaults[key] = asyncio.ensure_future(register(self._run, goal))
         made = await self._defaults[key]
         return f"{made.urn}::{made.id}"
 
-    def _keep_outputs(self, urn: str, outputs: Properties) -> None:
+    def _keep_outputs(self, urn: str, outputs: Values) -> None:
         run = self._run
         if urn == run.stack.urn:
             run.result.outputs = {key: display(value) for key, value in outputs.items()}

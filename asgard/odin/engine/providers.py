@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
 from asgard.odin.engine.steps import PROVIDER_PREFIX
-from asgard.odin.engine.values import UNKNOWN, Properties, Value, display, reveal
-from asgard.odin.engine.wire import to_properties
-from asgard.odin.provider.sdk import Provider
+from asgard.odin.provider.protocol import Provider, type_of
+from asgard.odin.resources.values import Values
 
 ProviderFactory = Callable[[str, frozenset[str]], Provider]
 """Makes a provider for a package name; the URNs are creations that an earlier run began and whose end nobody saw: such a name
-may be adopted where it matches. A provider may have `async def close()`, awaited at the end of the run."""
+may be adopted where it matches."""
 
 
 class Providers:
@@ -36,42 +33,28 @@ class Providers:
         self._made.append(provider)
         return provider
 
-    async def configure(self, urn: str, inputs: Properties) -> Provider:
+    async def configure(self, urn: str, inputs: Values) -> Provider:
         """Make and configure the provider of a provider resource; again, where its inputs have changed."""
         self._ready[urn] = asyncio.ensure_future(self._configure(urn, inputs))
         return await self._ready[urn]
 
-    async def get(self, urn: str, inputs: Callable[[], Properties]) -> Provider:
+    async def get(self, urn: str, inputs: Callable[[], Values]) -> Provider:
         """The provider; configured with what `inputs` gives (its inputs in the state) where this run has not done it yet."""
         if urn not in self._ready:
             self._ready[urn] = asyncio.ensure_future(self._configure(urn, inputs()))
         return await self._ready[urn]
 
-    async def _configure(self, urn: str, inputs: Properties) -> Provider:
-        from asgard.odin.provider.sdk import ConfigureRequest
-
-        package = package_of(urn)
-        provider = self.bare(package)
-        arguments = {
-            key: value for key, value in inputs.items() if key not in ("version", "__internal", "pluginDownloadURL")
-        }
-        variables = {
-            f"{package}:config:{key}": _text(value) for key, value in arguments.items() if reveal(value) is not UNKNOWN
-        }
-        await provider.configure(ConfigureRequest(variables, to_properties(arguments), True, True))
+    async def _configure(self, urn: str, inputs: Values) -> Provider:
+        provider = self.bare(package_of(urn))
+        not_its_own = ("version", "__internal", "pluginDownloadURL")
+        await provider.configure({key: value for key, value in inputs.items() if key not in not_its_own})
         return provider
 
     async def close(self) -> None:
         """Let go of what the providers hold."""
-        closing: list[Awaitable[Any]] = [provider.close() for provider in self._made if hasattr(provider, "close")]
-        await asyncio.gather(*closing)
+        await asyncio.gather(*(provider.close() for provider in self._made))
 
 
 def package_of(urn: str) -> str:
     """The package that a provider resource's URN names."""
-    return urn.split("::")[2].rpartition("$")[2].removeprefix(PROVIDER_PREFIX)
-
-
-def _text(value: Value) -> str:
-    plain = reveal(value)
-    return plain if isinstance(plain, str) else json.dumps(display(plain))
+    return type_of(urn).removeprefix(PROVIDER_PREFIX)

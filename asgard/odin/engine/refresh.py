@@ -9,9 +9,7 @@ from asgard.odin.engine.deployment import Deployment, step
 from asgard.odin.engine.graph import Record
 from asgard.odin.engine.state import now
 from asgard.odin.engine.steps import PROVIDER_PREFIX
-from asgard.odin.engine.values import secret
-from asgard.odin.engine.wire import from_properties, to_properties
-from asgard.odin.provider.sdk import ReadRequest
+from asgard.odin.resources.values import secret
 
 
 async def refresh_all(run: Deployment) -> None:
@@ -37,25 +35,23 @@ async def _refresh(run: Deployment, record: Record) -> None:
     urn, id = record["urn"], record["id"]
     inputs, outputs = run.inputs(record), run.outputs(record)
     provider = await run.provider(graph.provider_urn(record))
-    answer = await provider.read(ReadRequest(urn, id, to_properties(outputs), to_properties(inputs)))
-    if not answer.resource_id:
+    there = await provider.read(urn, id, outputs, inputs)
+    if there is None:
         run.done(step("delete", urn, inputs, id=id))
         run.record({"do": "drop", "urn": urn})
         return
-    found = from_properties(answer.properties)
-    for key in record.get("additionalSecretOutputs", ()):
-        if key in found:
-            found[key] = secret(found[key])
+    found = there.outputs
+    hidden = {key: secret(found[key]) for key in record.get("additionalSecretOutputs", ()) if key in found}
+    found = {**found, **hidden}
     changed = diff.differences(outputs, found)
     if not changed:
         run.done(step("same", urn, id=id))
         return
     fresh = dict(record)
     fresh["outputs"] = found if run.preview else run.vault.encode(urn, found)
-    fresh["id"] = answer.resource_id
-    if answer.inputs:
-        read = from_properties(answer.inputs)
-        fresh["inputs"] = read if run.preview else run.vault.encode(urn, read)
+    fresh["id"] = there.id
+    if there.inputs:
+        fresh["inputs"] = there.inputs if run.preview else run.vault.encode(urn, there.inputs)
     fresh["modified"] = now()
     run.done(step("refresh", urn, outputs, found, diff=changed, id=id))
     run.record({"do": "put", "resource": fresh})

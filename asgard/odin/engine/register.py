@@ -17,26 +17,8 @@ from asgard.odin.engine.graph import Record, dependencies
 from asgard.odin.engine.providers import package_of
 from asgard.odin.engine.state import now
 from asgard.odin.engine.steps import Op
-from asgard.odin.engine.values import Properties, has_unknown, secret
-from asgard.odin.engine.wire import from_properties, to_properties
-from asgard.odin.provider.sdk import (
-    CheckRequest,
-    CreateRequest,
-    DiffRequest,
-    DiffResponse,
-    PropertyValue,
-    Provider,
-    ReadRequest,
-    UpdateRequest,
-)
-
-
-@dataclass
-class Checked:
-    """Inputs as the provider completed them, in the engine's form and in the provider's."""
-
-    inputs: Properties
-    wire: dict[str, PropertyValue]
+from asgard.odin.provider.protocol import Difference, Provider
+from asgard.odin.resources.values import Values, has_unknown, secret
 
 
 @dataclass
@@ -76,24 +58,24 @@ async def _register(run: Deployment, goal: Goal) -> Registered:
     if recreated is None and (import_id := _import_id(run, goal, old)):
         return await _import(run, goal, provider, import_id)
     if recreated is not None and old is not None:
-        checked = await check(provider, goal, {}, goal.inputs)
+        inputs = await check(provider, goal, {}, goal.inputs)
         run.replaced.add(goal.urn)
-        run.done(step("replace", goal.urn, run.inputs(old), checked.inputs, replace_keys=recreated))
-        return await _create(run, goal, provider, checked, "create-replacement", old, Plan(True, {}, recreated))
+        run.done(step("replace", goal.urn, run.inputs(old), inputs, replace_keys=recreated))
+        return await _create(run, goal, provider, inputs, "create-replacement", old, Plan(True, {}, recreated))
     if old is None:
         if run.imports is not None and not goal.is_provider:
             raise Refused("it isn't among what is imported, and an import creates nothing")
-        checked = await check(provider, goal, {}, goal.inputs)
-        return await _create(run, goal, provider, checked, "create", None, Plan())
+        inputs = await check(provider, goal, {}, goal.inputs)
+        return await _create(run, goal, provider, inputs, "create", None, Plan())
     old_inputs = run.inputs(old)
     wanted = diff.keep_old(goal.inputs, old_inputs, goal.ignore_changes) if goal.ignore_changes else goal.inputs
-    checked = await check(provider, goal, old_inputs, wanted)
-    plan = await _diff(run, goal, provider, old, old_inputs, checked)
+    inputs = await check(provider, goal, old_inputs, wanted)
+    plan = await _diff(run, goal, provider, old, old_inputs, inputs)
     if plan.replace_keys or old.get("pendingReplacement"):
         return await _replace(run, goal, provider, old, old_inputs, plan)
     if plan.changed:
-        return await _update(run, goal, provider, old, old_inputs, checked, plan)
-    return await _same(run, goal, old, checked.inputs)
+        return await _update(run, goal, provider, old, old_inputs, inputs, plan)
+    return await _same(run, goal, old, inputs)
 
 
 def _component(run: Deployment, goal: Goal, old: Record | None) -> Registered:
@@ -112,49 +94,46 @@ async def _provider(run: Deployment, goal: Goal) -> Provider:
     return await run.provider(goal.provider.rpartition("::")[0])
 
 
-async def check(provider: Provider, goal: Goal, old: Properties, new: Properties) -> Checked:
+async def check(provider: Provider, goal: Goal, old: Values, new: Values) -> Values:
     """The inputs with the provider's defaults; raises WrongUsage with everything that it found wrong."""
-    wire = to_properties(new)
-    request = CheckRequest(goal.urn, to_properties(old), wire, b"")
-    answer = await (provider.check_config(request) if goal.is_provider else provider.check(request))
-    if answer.failures:
-        raise WrongUsage("; ".join(f"{f.property}: {f.reason}" if f.property else f.reason for f in answer.failures))
-    if answer.inputs is None or answer.inputs is wire:
-        return Checked(new, wire)
-    return Checked(from_properties(answer.inputs), answer.inputs)
+    answer = await (provider.check_config(new) if goal.is_provider else provider.check(goal.urn, old, new))
+    if answer.wrong:
+        raise WrongUsage("; ".join(f"{name}: {reason}" if name else reason for name, reason in answer.wrong))
+    return answer.inputs
 
 
 async def _diff(
-    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Properties, checked: Checked
+    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Values, inputs: Values
 ) -> Plan:
     if goal.deleted_with and goal.deleted_with in run.replaced:
         return Plan(True, {}, ["deletedWith"])
-    state = to_properties(run.outputs(old))
-    request = DiffRequest(goal.urn, old.get("id", ""), state, checked.wire, goal.ignore_changes)
-    answer = await (provider.diff_config(request) if goal.is_provider else provider.diff(request))
-    return plan_of(answer, old_inputs, checked.inputs, goal.replace_on_changes)
+    outputs = run.outputs(old)
+    if goal.is_provider:
+        answer = await provider.diff_config(outputs, inputs)
+    else:
+        answer = await provider.diff(goal.urn, old.get("id", ""), outputs, inputs, goal.ignore_changes)
+    return plan_of(answer, old_inputs, inputs, goal.replace_on_changes)
 
 
-def plan_of(answer: DiffResponse, old_inputs: Properties, inputs: Properties, replace_on_changes: list[str]) -> Plan:
+def plan_of(answer: Difference, old_inputs: Values, inputs: Values, replace_on_changes: list[str]) -> Plan:
     """The provider's answer as a plan; where it can't tell, the inputs decide."""
-    detail = {path: found.kind.name.lower().replace("_", "-") for path, found in answer.detailed_diff.items()}
-    changed = answer.changes
+    detail, changed = dict(answer.detail), answer.changed
     if changed is None:
         detail = diff.differences(old_inputs, inputs)
         changed = bool(detail)
     if not changed:
         return Plan()
     if not detail:
-        detail = diff.differences(old_inputs, inputs) or dict.fromkeys(answer.diffs, "update")
+        detail = diff.differences(old_inputs, inputs) or dict.fromkeys(answer.names, "update")
     replaces = list(answer.replaces)
     for path, kind in detail.items():
         if any(diff.covers(pattern, path) for pattern in replace_on_changes) and not kind.endswith("-replace"):
             detail[path] = f"{kind}-replace"
     replaces += diff.top(path for path, kind in detail.items() if kind.endswith("-replace"))
-    return Plan(True, detail, list(dict.fromkeys(replaces)), answer.delete_before_replace)
+    return Plan(True, detail, list(dict.fromkeys(replaces)), answer.delete_first)
 
 
-async def _same(run: Deployment, goal: Goal, old: Record, inputs: Properties) -> Registered:
+async def _same(run: Deployment, goal: Goal, old: Record, inputs: Values) -> Registered:
     if goal.is_provider:
         await run.providers.configure(goal.urn, inputs)
     outputs = run.outputs(old)
@@ -168,9 +147,8 @@ async def _same(run: Deployment, goal: Goal, old: Record, inputs: Properties) ->
 
 
 async def _create(
-    run: Deployment, goal: Goal, provider: Provider, checked: Checked, op: Op, old: Record | None, plan: Plan
+    run: Deployment, goal: Goal, provider: Provider, inputs: Values, op: Op, old: Record | None, plan: Plan
 ) -> Registered:
-    inputs = checked.inputs
     what = step(
         op, goal.urn, run.inputs(old) if old else None, inputs, diff=plan.detail, replace_keys=plan.replace_keys
     )
@@ -181,17 +159,17 @@ async def _create(
         else:
             # In a real run too: the provider's look whether the name is free comes before the intent is on disk, so that a
             # run killed in between leaves no claim on a thing that is somebody else's.
-            answer = await provider.create(CreateRequest(goal.urn, checked.wire, 0.0, True))
+            made = await provider.create(goal.urn, inputs, preview=True)
             if not run.preview:
                 _refuse_unknown(inputs)
                 await run.intend("creating", record_of(run, goal, inputs, None, None, None))
                 try:
-                    answer = await provider.create(CreateRequest(goal.urn, checked.wire, 0.0, False))
+                    made = await provider.create(goal.urn, inputs, preview=False)
                 except (Refused, WrongUsage):
                     # Surely not made. After any other error it may have been (a time-out): the claim stays for the next run.
                     run.record({"do": "settled", "urn": goal.urn})
                     raise
-            id, outputs = answer.resource_id or "", _outputs(goal, from_properties(answer.properties))
+            id, outputs = made.id, _outputs(goal, made.outputs)
             if not id and not run.preview:
                 raise Failed("the provider made it and gave it no id")
         what.id = id or None
@@ -204,9 +182,8 @@ async def _create(
 
 
 async def _update(
-    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Properties, checked: Checked, plan: Plan
+    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Values, inputs: Values, plan: Plan
 ) -> Registered:
-    inputs = checked.inputs
     id: str = old.get("id", "")
     what = step("update", goal.urn, old_inputs, inputs, diff=plan.detail, id=id)
     async with run.working(what):
@@ -217,14 +194,12 @@ async def _update(
             if not run.preview:
                 _refuse_unknown(inputs)
                 await run.intend("updating", old)
-            olds = to_properties(run.outputs(old))
-            request = UpdateRequest(goal.urn, id, olds, checked.wire, 0.0, goal.ignore_changes, run.preview)
             try:
-                answer = await provider.update(request)
+                outputs = await provider.update(goal.urn, id, run.outputs(old), inputs, preview=run.preview)
             except Exception:
                 run.record({"do": "settled", "urn": goal.urn})
                 raise
-            outputs = _outputs(goal, from_properties(answer.properties))
+            outputs = _outputs(goal, outputs)
         record = record_of(run, goal, inputs, outputs, id, old)
         record.update({"created": old["created"]} if "created" in old else {}, modified=now())
         _put(run, record, None)
@@ -232,31 +207,31 @@ async def _update(
 
 
 async def _replace(
-    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Properties, plan: Plan
+    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Values, plan: Plan
 ) -> Registered:
     if old.get("protect") and goal.protect:
         raise deletions.protected(goal.urn, f"replaced (because of {', '.join(plan.replace_keys)})")
-    checked = await check(provider, goal, {}, goal.inputs)
+    inputs = await check(provider, goal, {}, goal.inputs)
     first = plan.delete_first if goal.delete_before_replace is None else goal.delete_before_replace
     replace = step(
         "replace",
         goal.urn,
         old_inputs,
-        checked.inputs,
+        inputs,
         diff=plan.detail,
         replace_keys=plan.replace_keys,
         id=old.get("id"),
     )
     run.replaced.add(goal.urn)
     if not first and not old.get("pendingReplacement"):
-        made = await _create(run, goal, provider, checked, "create-replacement", old, plan)
+        made = await _create(run, goal, provider, inputs, "create-replacement", old, plan)
         run.done(replace)
         return made
     if not old.get("pendingReplacement"):
         await deletions.delete_first(run, old)
     run.gone[goal.urn] = plan.replace_keys
     run.done(replace)
-    return await _create(run, goal, provider, checked, "create-replacement", old, plan)
+    return await _create(run, goal, provider, inputs, "create-replacement", old, plan)
 
 
 def _import_id(run: Deployment, goal: Goal, old: Record | None) -> str:
@@ -270,35 +245,32 @@ def _import_id(run: Deployment, goal: Goal, old: Record | None) -> str:
 async def _import(run: Deployment, goal: Goal, provider: Provider, id: str) -> Registered:
     what = step("import", goal.urn, None, goal.inputs, id=id)
     async with run.working(what):
-        answer = await provider.read(ReadRequest(goal.urn, id, {}, {}))
-        if not answer.resource_id:
+        there = await provider.read(goal.urn, id, {}, {})
+        if there is None:
             raise Failed(f"there is no {goal.type} {id!r} to import")
-        found, read_inputs = _outputs(goal, from_properties(answer.properties)), from_properties(answer.inputs)
-        checked = await check(provider, goal, read_inputs, goal.inputs)
-        inputs = checked.inputs
-        request = DiffRequest(goal.urn, answer.resource_id, to_properties(found), checked.wire, goal.ignore_changes)
-        plan = plan_of(await provider.diff(request), read_inputs, inputs, [])
+        found = _outputs(goal, there.outputs)
+        inputs = await check(provider, goal, there.inputs, goal.inputs)
+        differs = await provider.diff(goal.urn, there.id, found, inputs, goal.ignore_changes)
+        plan = plan_of(differs, there.inputs, inputs, [])
         if plan.changed:
             raise Refused(
                 f"what is there differs from what is asked for in {', '.join(sorted(plan.detail))}",
                 "make the stack file say what is there, import, and change it afterwards",
             )
-        what.new, what.id = step("import", goal.urn, None, inputs).new, answer.resource_id
-        record = record_of(run, goal, inputs, found, answer.resource_id, None)
+        what.new, what.id = step("import", goal.urn, None, inputs).new, there.id
+        record = record_of(run, goal, inputs, found, there.id, None)
         record["importID"] = id
         record["created"] = record["modified"] = now()
         _put(run, record, None)
-    return Registered(goal.urn, answer.resource_id, found)
+    return Registered(goal.urn, there.id, found)
 
 
-def _outputs(goal: Goal, outputs: Properties) -> Properties:
-    for key in goal.additional_secret_outputs:
-        if key in outputs:
-            outputs[key] = secret(outputs[key])
-    return outputs
+def _outputs(goal: Goal, outputs: Values) -> Values:
+    hidden = {key: secret(outputs[key]) for key in goal.additional_secret_outputs if key in outputs}
+    return {**outputs, **hidden} if hidden else outputs
 
 
-def _refuse_unknown(inputs: Properties) -> None:
+def _refuse_unknown(inputs: Values) -> None:
     for key, value in inputs.items():
         if has_unknown(value):
             raise Failed(f"{key} is not known, though everything it depends on is done")

@@ -17,7 +17,7 @@ from hashlib import pbkdf2_hmac
 from typing import Any, Final
 
 from asgard.core.errors import Failed
-from asgard.odin.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret, Value
+from asgard.odin.resources.values import SECRET_SIGNATURE, SIGNATURE, Secret, Value
 
 ROUNDS: Final = 1_000_000
 _PROOF: Final = "pulumi"

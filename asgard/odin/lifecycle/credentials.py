@@ -77,7 +77,7 @@ def _user_records(state: State) -> list[Record]:
 
 
 def _password(vault: Vault, record: Record) -> str | None:
-    from asgard.odin.engine.values import reveal
+    from asgard.odin.resources.values import reveal
 
     value = record["inputs"].get("password")
     return None if value is None else str(reveal(vault.decode(record["urn"], value)))

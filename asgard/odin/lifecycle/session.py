@@ -148,8 +148,8 @@ def recorded_external(stack: str, state: State) -> Connection | None:
 
 
 def _opened(stack: str, state: State, urn: str, secret: Any) -> dict[str, str]:
-    from asgard.odin.engine.values import reveal
     from asgard.odin.lifecycle.credentials import vault_of
+    from asgard.odin.resources.values import reveal
 
     found: dict[str, str] = reveal(vault_of(stack, state).decode(urn, secret))
     return found

@@ -9,8 +9,9 @@ from asgard.kafka.model import ScramCredential, ScramMechanism
 from asgard.odin.provider.cluster import Cluster
 from asgard.odin.provider.permits import Permits, exists_already
 from asgard.odin.resources import identity
-from asgard.odin.resources.kinds import QUOTA_NAMES, Values
+from asgard.odin.resources.kinds import QUOTA_NAMES
 from asgard.odin.resources.observe import Observed
+from asgard.odin.resources.values import Values
 
 
 class Users:

@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 
 from asgard.core import paths
 from asgard.kafka.connection import FIRST_USER, scram_properties
-from asgard.odin.resources.kinds import Values
 from asgard.odin.resources.local import random_uuid
 from asgard.odin.resources.observe import Observed
+from asgard.odin.resources.values import Values
 
 CERTIFICATE_DAYS = 825
 """Of a node's certificate: the most that common TLS clients accept of a server."""

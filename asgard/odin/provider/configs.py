@@ -7,8 +7,8 @@ from asgard.odin.provider.cluster import Cluster
 from asgard.odin.provider.former import Former
 from asgard.odin.provider.permits import Permits
 from asgard.odin.resources import configs
-from asgard.odin.resources.kinds import Values
 from asgard.odin.resources.observe import Observed
+from asgard.odin.resources.values import Values
 
 NEVER_UNSET = frozenset({"min.insync.replicas"})
 """Kafka refuses to remove it from the cluster-wide default where eligible leader replicas are on."""

@@ -27,8 +27,8 @@ from asgard.odin.provider.batching import Batcher
 from asgard.odin.provider.former import Former
 from asgard.odin.resources import local
 from asgard.odin.resources.checks import holds_replicas
-from asgard.odin.resources.kinds import Values
 from asgard.odin.resources.observe import Observed
+from asgard.odin.resources.values import Values
 
 if TYPE_CHECKING:
     from asgard.machines.local import NodeSpec, RunDir

@@ -9,8 +9,8 @@ from asgard.odin.provider.moves import Factor
 from asgard.odin.provider.permits import Permits, exists_already, loses_records
 from asgard.odin.resources import configs
 from asgard.odin.resources.checks import fewer_partitions
-from asgard.odin.resources.kinds import Values
 from asgard.odin.resources.observe import TEMPORARY_CONFIGS, Observed
+from asgard.odin.resources.values import Values
 
 
 class Topics:

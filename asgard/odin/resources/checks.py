@@ -16,12 +16,11 @@ from asgard.odin.resources.kinds import (
     QUOTA,
     QUOTA_NAMES,
     TOPIC,
-    UNKNOWN,
     USER,
     Field,
     Kind,
-    Values,
 )
+from asgard.odin.resources.values import UNKNOWN, Values
 
 Wrong = tuple[str, str]
 """Property and what is wrong with it."""

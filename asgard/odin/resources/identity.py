@@ -18,8 +18,8 @@ from asgard.odin.resources.kinds import (
     RESOURCE_TYPES,
     TOPIC,
     USER,
-    Values,
 )
+from asgard.odin.resources.values import Values
 
 _ACL_ID = re.compile(
     rf"({'|'.join(RESOURCE_TYPES)}):(.+):(LITERAL|PREFIXED):([A-Za-z]+:.+):({'|'.join(OPERATIONS)}):(ALLOW|DENY):(.+)"

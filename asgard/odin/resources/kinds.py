@@ -6,10 +6,8 @@ The provider's checks, its diffs, the drift report and the Pulumi schema are all
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
-
-Values = dict[str, Any]
-"""Property name to plain value: str, bool, int, float, list, dict, None or UNKNOWN."""
 
 TOPIC = "asgard:kafka:Topic"
 USER = "asgard:kafka:User"
@@ -21,15 +19,6 @@ BROKER = "asgard:local:Broker"
 READY = "asgard:local:Ready"
 ALLOCATION = "asgard:aws:Allocation"
 
-
-class Unknown:
-    """A value that only the run itself will tell: in previews, what comes from a resource that isn't there yet."""
-
-    def __repr__(self) -> str:
-        return "<unknown>"
-
-
-UNKNOWN = Unknown()
 
 FieldType = Literal["string", "integer", "number", "boolean", "map", "strings", "integers", "nodes"]
 
@@ -70,6 +59,11 @@ class Kind:
     def inputs(self) -> tuple[Field, ...]:
         """What a program sets."""
         return tuple(field for field in self.fields if not field.output)
+
+    @cached_property
+    def secrets(self) -> frozenset[str]:
+        """The properties that never leave the process in the clear."""
+        return frozenset(field.name for field in self.fields if field.secret)
 
     def field(self, name: str) -> Field | None:
         """The property of that name."""

@@ -21,7 +21,7 @@ from asgard.core import paths
 from asgard.core.errors import Failed, WrongUsage
 from asgard.core.units import parse_size
 from asgard.kafka.connection import FIRST_USER, scram_properties, trust_properties
-from asgard.odin.resources.kinds import Values
+from asgard.odin.resources.values import Values
 
 if TYPE_CHECKING:
     from asgard.machines.local import Credentials, NodeSpec, RunDir, Voter

@@ -16,19 +16,8 @@ from asgard.cluster.kept import Kept, own
 from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, Topic
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.resources import configs, identity, local
-from asgard.odin.resources.kinds import (
-    ACL,
-    ALLOCATION,
-    BROKER,
-    CONFIG,
-    KINDS,
-    QUOTA,
-    QUOTA_NAMES,
-    TOPIC,
-    UNKNOWN,
-    USER,
-    Values,
-)
+from asgard.odin.resources.kinds import ACL, ALLOCATION, BROKER, CONFIG, KINDS, QUOTA, QUOTA_NAMES, TOPIC, USER
+from asgard.odin.resources.values import UNKNOWN, Values
 
 Differences = dict[str, tuple[Any, Any]]
 """Path of a property (`partitions`, `config["retention.ms"]`) to its old and its new value; None: not there."""

@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from asgard.odin.engine.values import UNKNOWN, UNKNOWN_TEXT, has_unknown, reveal, secret
-from asgard.odin.engine.wire import from_properties, to_properties
-from asgard.odin.provider import sdk
+from asgard.odin.provider.protocol import Checked, Difference, Made
+from asgard.odin.resources.values import UNKNOWN, Values, has_unknown, reveal, secret
 
 SCHEMA = {
     "name": "example",
@@ -27,7 +26,7 @@ SCHEMA = {
 REPLACE = {"zone": False, "slot": True}
 
 
-class ExampleProvider(sdk.Provider):
+class ExampleProvider:
     """Keeps what it made in a file; remembers the calls it got."""
 
     def __init__(self, adopting: frozenset[str] = frozenset()) -> None:
@@ -48,84 +47,85 @@ class ExampleProvider(sdk.Provider):
         assert self.path is not None
         self.path.write_text(json.dumps(things))
 
-    async def get_schema(self, request: sdk.GetSchemaRequest) -> sdk.GetSchemaResponse:
-        return sdk.GetSchemaResponse(schema=json.dumps(SCHEMA))
+    def schema(self) -> str:
+        return json.dumps(SCHEMA)
 
-    async def configure(self, request: sdk.ConfigureRequest) -> sdk.ConfigureResponse:
-        path = from_properties(request.args).get("path", os.environ.get("EXAMPLE_PATH", UNKNOWN))
+    async def check_config(self, inputs: Values) -> Checked:
+        return Checked(inputs)
+
+    async def diff_config(self, old: Values, new: Values) -> Difference:
+        return Difference(None)
+
+    async def configure(self, inputs: Values) -> None:
+        path = inputs.get("path", os.environ.get("EXAMPLE_PATH", UNKNOWN))
         self.path = None if path is UNKNOWN else Path(path)
-        return await super().configure(request)
 
-    async def check(self, request: sdk.CheckRequest) -> sdk.CheckResponse:
-        inputs = from_properties(request.new_inputs)
-        failures = []
-        if inputs.get("size") == -1:
-            failures.append(sdk.CheckFailure("size", "must not be negative"))
-        inputs.setdefault("size", 1)
-        return sdk.CheckResponse(_wire(inputs), failures)
+    async def close(self) -> None:
+        pass
 
-    async def diff(self, request: sdk.DiffRequest) -> sdk.DiffResponse:
-        self.owned[request.urn] = request.resource_id
-        old, new = reveal(from_properties(request.old_state)), reveal(from_properties(request.new_inputs))
-        detailed = {}
+    async def check(self, urn: str, old: Values, new: Values) -> Checked:
+        return Checked({"size": 1, **new}, [("size", "must not be negative")] if new.get("size") == -1 else [])
+
+    async def diff(self, urn: str, id: str, outputs: Values, inputs: Values, ignored: Collection[str]) -> Difference:
+        self.owned[urn] = id
+        old, new = reveal(outputs), reveal(inputs)
+        detail = {}
         for key in sorted({*old, *new} - {"address"}):
-            if old.get(key) == new.get(key) or key in request.ignore_changes:
+            if old.get(key) == new.get(key) or key in ignored:
                 continue
-            kind = "ADD" if key not in old else "DELETE" if key not in new else "UPDATE"
-            detailed[key] = sdk.PropertyDiff(sdk.PropertyDiffKind[f"{kind}_REPLACE" if key in REPLACE else kind], True)
-        return sdk.DiffResponse(
-            changes=bool(detailed),
-            replaces=[key for key in detailed if key in REPLACE],
-            delete_before_replace=any(REPLACE.get(key) for key in detailed),
-            diffs=list(detailed),
-            detailed_diff=detailed,
+            kind = "add" if key not in old else "delete" if key not in new else "update"
+            detail[key] = f"{kind}-replace" if key in REPLACE else kind
+        return Difference(
+            bool(detail),
+            list(detail),
+            [key for key in detail if key in REPLACE],
+            any(REPLACE.get(key) for key in detail),
+            detail,
         )
 
-    def _outputs(self, inputs: dict[str, Any], id: str | None) -> dict[str, sdk.PropertyValue]:
+    def _outputs(self, inputs: Values, id: str) -> Values:
         outputs = dict(inputs)
         if "password" in outputs:
             outputs["password"] = secret(outputs["password"])
         name = inputs.get("name")
-        outputs["address"] = UNKNOWN_TEXT if id is None or has_unknown(name) else f"{name}.example"
-        return _wire(outputs)
+        outputs["address"] = f"{name}.example" if id and not has_unknown(name) else UNKNOWN
+        return outputs
 
-    async def create(self, request: sdk.CreateRequest) -> sdk.CreateResponse:
-        inputs = from_properties(request.properties)
+    async def create(self, urn: str, inputs: Values, *, preview: bool) -> Made:
         name = inputs.get("name")
         id = f"{name}@{inputs.get('zone', '')}"
         if not has_unknown(name) and self.path is not None:
-            mine = request.urn in self.adopting or self.owned.get(request.urn) == id
+            mine = urn in self.adopting or self.owned.get(urn) == id
             if id in self._read() and not mine:
                 raise RuntimeError(f"{name} exists already")
-        if request.preview:
-            return sdk.CreateResponse(None, self._outputs(inputs, None))
+        if preview:
+            return Made("", self._outputs(inputs, ""))
         await self._work(f"create {name}")
         if name == "broken":
             raise RuntimeError("broken can't be made")
         self._write({**self._read(), id: reveal(inputs)})
-        return sdk.CreateResponse(id, self._outputs(inputs, id))
+        return Made(id, self._outputs(inputs, id))
 
-    async def update(self, request: sdk.UpdateRequest) -> sdk.UpdateResponse:
-        inputs = from_properties(request.news)
-        if not request.preview:
-            await self._work(f"update {inputs['name']}")
-            self._write({**self._read(), request.resource_id: reveal(inputs)})
-        return sdk.UpdateResponse(self._outputs(inputs, request.resource_id))
+    async def update(self, urn: str, id: str, old: Values, new: Values, *, preview: bool) -> Values:
+        if not preview:
+            await self._work(f"update {new['name']}")
+            self._write({**self._read(), id: reveal(new)})
+        return self._outputs(new, id)
 
-    async def delete(self, request: sdk.DeleteRequest) -> None:
-        await self._work(f"delete {request.resource_id}")
+    async def delete(self, urn: str, id: str, outputs: Values) -> None:
+        await self._work(f"delete {id}")
         things = self._read()
-        things.pop(request.resource_id, None)
+        things.pop(id, None)
         self._write(things)
 
-    async def read(self, request: sdk.ReadRequest) -> sdk.ReadResponse:
-        await self._work(f"read {request.resource_id}")
-        thing = self._read().get(request.resource_id)
+    async def read(self, urn: str, id: str, outputs: Values, inputs: Values) -> Made | None:
+        await self._work(f"read {id}")
+        thing = self._read().get(id)
         if thing is None:
-            return sdk.ReadResponse(None)
+            return None
         if "password" in thing:
             thing["password"] = secret(thing["password"])
-        return sdk.ReadResponse(request.resource_id, self._outputs(thing, request.resource_id), to_properties(thing))
+        return Made(id, self._outputs(thing, id), thing)
 
     async def _work(self, what: str) -> None:
         self.calls.append(what)
@@ -137,12 +137,7 @@ class ExampleProvider(sdk.Provider):
             self.in_flight -= 1
 
 
-def _wire(outputs: dict[str, Any]) -> dict[str, sdk.PropertyValue]:
-    """Unknowns as the text that also travels over gRPC (the SDK's server can't send a `Computed`)."""
-    return to_properties({key: UNKNOWN_TEXT if has_unknown(value) else value for key, value in outputs.items()})
-
-
 if __name__ == "__main__":
-    from pulumi.provider.experimental.server import main
+    from asgard.odin.provider.serve import serve
 
-    main(sys.argv[1:], "1.2.3", ExampleProvider())
+    asyncio.run(serve(ExampleProvider()))

@@ -18,7 +18,8 @@ from asgard.odin.engine.run import Engine
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import StateStore
 from asgard.odin.engine.steps import Event, Result
-from asgard.odin.provider import sdk
+from asgard.odin.provider.protocol import Made
+from asgard.odin.resources.values import Values
 from tests.unit.engine.example import ExampleProvider
 from tests.unit.engine.programs import Group, Main, Thing, build
 
@@ -381,22 +382,22 @@ class Killed(ExampleProvider):
         if cls.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    async def create(self, request: sdk.CreateRequest) -> sdk.CreateResponse:
+    async def create(self, urn: str, inputs: Values, *, preview: bool) -> Made:
         self.point()
-        answer = await super().create(request)
+        made = await super().create(urn, inputs, preview=preview)
         self.point()
-        return answer
+        return made
 
-    async def delete(self, request: sdk.DeleteRequest) -> None:
+    async def delete(self, urn: str, id: str, outputs: Values) -> None:
         self.point()
-        await super().delete(request)
+        await super().delete(urn, id, outputs)
         self.point()
 
-    async def update(self, request: sdk.UpdateRequest) -> sdk.UpdateResponse:
+    async def update(self, urn: str, id: str, old: Values, new: Values, *, preview: bool) -> Values:
         self.point()
-        answer = await super().update(request)
+        changed = await super().update(urn, id, old, new, preview=preview)
         self.point()
-        return answer
+        return changed
 
 
 def killed_at(world: World, point: int, act: Callable[[], object]) -> bool:

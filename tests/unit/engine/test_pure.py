@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgard.odin.engine import diff, graph
-from asgard.odin.engine.values import UNKNOWN, Secret
+from asgard.odin.resources.values import UNKNOWN, Secret
 from tests.unit.engine.test_secrets import plain
 
 maps = st.dictionaries(st.text(max_size=4), plain, max_size=4)

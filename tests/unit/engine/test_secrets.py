@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from asgard.core.errors import Failed
 from asgard.odin.engine.secrets import Vault
-from asgard.odin.engine.values import Secret, display
+from asgard.odin.resources.values import Secret, display
 from tests.harness.examples import examples
 from tests.unit.engine.record import DATA
 

@@ -26,11 +26,10 @@ from asgard.odin.resources.kinds import (
     READY,
     RESOURCE_TYPES,
     TOPIC,
-    UNKNOWN,
     USER,
-    Values,
 )
 from asgard.odin.resources.observe import Observed, difference, observe
+from asgard.odin.resources.values import UNKNOWN, Values
 
 CLUSTER_INPUTS: Values = {"name": "demo", "version": "4.3.1", "brokers": 3, "controllers": 3, "racks": 3}
 ACL_INPUTS: Values = {"principal": "User:a", "resourceType": "topic", "resourceName": "t", "operation": "read"}

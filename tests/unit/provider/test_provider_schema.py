@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgard.odin.provider.provider import AsgardProvider
 from asgard.odin.provider.schema import schema, schema_text
-from asgard.odin.provider.sdk import PropertyValue
-from asgard.odin.provider.values import plain, wrapped, wrapped_map
-from asgard.odin.resources.kinds import KINDS, UNKNOWN, USER
+from asgard.odin.provider.wire import from_struct, to_struct
+from asgard.odin.resources.kinds import TOPIC, USER
+from asgard.odin.resources.values import OUTPUT_SIGNATURE, SIGNATURE, UNKNOWN, Secret, normal
+from tests.provider_driver import urn_of
 
 
 def references(document: Any) -> set[str]:
@@ -57,21 +61,27 @@ plain_values = st.recursive(
 )
 
 
-@given(plain_values)
-def test_values_come_back_as_they_went(value: Any) -> None:
-    assert plain(wrapped(value)) == value
-    assert plain(wrapped(value, secret=True)) == value
+@given(st.dictionaries(st.text(max_size=5), plain_values | plain_values.map(Secret), max_size=4))
+def test_values_come_back_as_they_went(values: dict[str, Any]) -> None:
+    assert from_struct(to_struct(values)) == normal(values)
 
 
-def test_outputs_are_secret_where_the_type_or_the_input_says_so() -> None:
-    given = {
-        "name": PropertyValue("u", is_secret=True),
-        "password": PropertyValue("p"),
-        "mechanism": PropertyValue("m"),
-    }
-    found = wrapped_map(KINDS[USER], {"name": "u", "password": "p", "mechanism": "n"}, given)
-    assert {name: value.is_secret for name, value in found.items()} == {
-        "name": True,
-        "password": True,
-        "mechanism": False,
-    }
+def test_what_pulumi_marks_is_understood_and_what_nothing_can_hold_is_refused() -> None:
+    known = {SIGNATURE: OUTPUT_SIGNATURE, "value": "v", "secret": True, "dependencies": ["urn"]}
+    struct = to_struct({"later": {SIGNATURE: OUTPUT_SIGNATURE}, "known": known, "twice": Secret(Secret("s"))})
+    assert from_struct(struct) == {"later": UNKNOWN, "known": Secret("v"), "twice": Secret("s")}
+    with pytest.raises(TypeError, match="holds a set"):
+        normal({"a": {1}})
+
+
+def test_inputs_stay_secret_where_the_type_or_the_program_says_so() -> None:
+    async def story() -> None:
+        given = {"name": Secret("u"), "password": "p"}
+        checked = await AsgardProvider().check(urn_of(USER, "u"), {}, given)
+        assert checked.inputs == {"name": Secret("u"), "password": Secret("p"), "mechanism": "SCRAM-SHA-512"}
+        topic = {"name": "t", "partitions": 1.0, "replication": 1, "config": {"a": Secret("b"), "c": "d"}}
+        checked = await AsgardProvider().check(urn_of(TOPIC, "t"), {}, topic)
+        assert checked.inputs == topic
+        assert isinstance(checked.inputs["partitions"], int)
+
+    asyncio.run(story())

@@ -1,17 +1,19 @@
-"""Property values in the engine's own form.
+"""Property values, in the one form that Odin's engine, provider and resources share.
 
-Inside the engine a value is plain Python: None, bool, int, float, str, list, dict, a `Secret` around one of them, or `UNKNOWN`.
-`wire.py` translates to and from the SDK's and the provider's forms, `secrets.py` to and from the state's JSON (secrets as
-ciphertext); `display` makes what people may see. Nothing here imports the SDK.
+A value is plain Python: None, bool, int, float, str, list, dict, a `Secret` around one of them, or `UNKNOWN`. `provider/wire.py`
+translates to and from Pulumi's messages, `engine/secrets.py` to and from the state's JSON (secrets as ciphertext); `display` makes
+what people may see. Nothing here imports the SDK.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 Value = Any
-Properties = dict[str, Any]
+Values = dict[str, Any]
+"""Property name to value."""
 
 # Marks of Pulumi's wire and state format (sdk/go/common/resource/properties.go and sig.go).
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -21,10 +23,11 @@ UNKNOWN_TEXT: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
 class Unknown:
-    """A value that only the real run will know; there is one, `UNKNOWN`."""
+    """A value that only the run itself will tell: in previews, what comes from a resource that isn't there yet. There is one,
+    `UNKNOWN`."""
 
     def __repr__(self) -> str:
-        return "UNKNOWN"
+        return "<unknown>"
 
 
 UNKNOWN: Final = Unknown()
@@ -43,7 +46,7 @@ def secret(value: Value) -> Value:
 
 
 def reveal(value: Value) -> Value:
-    """The value with every secret opened: for comparisons, never for output."""
+    """The value with every secret opened: for comparisons and for Kafka, never for output."""
     if isinstance(value, Secret):
         return reveal(value.value)
     if isinstance(value, list):
@@ -51,6 +54,19 @@ def reveal(value: Value) -> Value:
     if isinstance(value, dict):
         return {key: reveal(item) for key, item in value.items()}
     return value
+
+
+def normal(value: Value) -> Value:
+    """The value as it would come back from Pulumi's messages and from the state: lists, and numbers as `whole` writes them."""
+    if isinstance(value, float):
+        return whole(value)
+    if isinstance(value, list | tuple):
+        return [normal(item) for item in value]
+    if isinstance(value, dict):
+        return {key: normal(item) for key, item in value.items()}
+    if value is None or value is UNKNOWN or isinstance(value, str | bool | int | Secret):
+        return value
+    raise TypeError(f"no property of Asgard holds a {type(value).__name__}")
 
 
 def display(value: Value) -> Value:
@@ -70,11 +86,16 @@ def has_unknown(value: Value) -> bool:
     """Is any part of the value unknown?"""
     if isinstance(value, Secret):
         return has_unknown(value.value)
-    if isinstance(value, list):
-        return any(has_unknown(item) for item in value)
-    if isinstance(value, dict):
-        return any(has_unknown(item) for item in value.values())
-    return value is UNKNOWN
+    return value is UNKNOWN or any(has_unknown(item) for item in _parts(value))
+
+
+def has_secret(value: Value) -> bool:
+    """Is any part of the value secret?"""
+    return isinstance(value, Secret) or any(has_secret(item) for item in _parts(value))
+
+
+def _parts(value: Value) -> Iterable[Value]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def whole(number: float) -> int | float:
