@@ -1,24 +1,29 @@
 """A stack as a Pulumi program: which resources there are, what each is made of and what depends on what.
 
 `program(spec, …)` gives a function for Pulumi's runtime; the same spec and passwords register the same resources, whichever
-engine runs it. Nothing here talks to a cluster.
+engine runs it. What lives in Kafka (`declared`) depends on nothing but the cluster before it, and all of its inputs are known: the
+Pulumi CLI gets it from the program like the rest, the embedded engine as a list of goals (`goals`), because Pulumi's SDK would
+spend a millisecond on each of thousands of topics to hand back what it was given. Nothing here talks to a cluster.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asgard import __version__
 from asgard.core.console import to_plain
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import Acl
+from asgard.odin.engine.goals import Goal
+from asgard.odin.engine.stack import StackRef
+from asgard.odin.engine.steps import PROVIDER_PREFIX
 from asgard.odin.resources import identity
 from asgard.odin.resources.kinds import ACL, BROKER, CLUSTER, CONFIG, QUOTA, QUOTA_NAMES, READY, TOPIC, USER
-from asgard.odin.resources.values import Values
+from asgard.odin.resources.values import Secret, Values
 from asgard.odin.spec.model import QuotaSpec, StackSpec
 
 if TYPE_CHECKING:
@@ -30,8 +35,16 @@ PROVIDER = "kafka"
 PROJECT = "asgard"
 """The Pulumi project of every stack."""
 
-Declared = tuple[str, str, Values]
-"""Type, name and inputs of a resource."""
+
+class Declared(NamedTuple):
+    """A resource in Kafka; passwords among its inputs are secrets."""
+
+    type: str
+    name: str
+    inputs: Values
+    protect: bool = False
+
+
 Pack = Callable[[str], tuple[str, str]]
 
 
@@ -43,28 +56,50 @@ def fingerprint(spec: StackSpec, external: Connection | None) -> str:
 
 
 def program(
-    spec: StackSpec,
-    passwords: Mapping[str, str | None],
-    external: Connection | None = None,
-    leave_out: Collection[tuple[str, str]] = (),
-    pack: Pack | None = None,
+    spec: StackSpec, within: Iterable[Declared] = (), external: Connection | None = None, pack: Pack | None = None
 ) -> Callable[[], None]:
-    """The program of a stack.
+    """The program of a stack: its cluster, and what is `within` it.
 
-    `passwords` by user; None leaves the credential as it is (a user that was imported). `external` is the cluster of a stack
-    whose target is external. `leave_out`: resources, by type and name, that the engine is told to keep (`lifecycle.unchanged`).
-    `pack` gives the archive of a Kafka version for machines on AWS, and its SHA-256.
+    `external` is the cluster of a stack whose target is external. `pack` gives the archive of a Kafka version for machines on
+    AWS, and its SHA-256.
     """
 
     def register() -> None:
         if external is not None:
-            _on_external_cluster(spec, passwords, external, leave_out)
+            _on_external_cluster(spec, within, external)
         elif spec.aws is not None:
-            _on_aws(spec, passwords, leave_out, pack)
+            _on_aws(spec, within, pack)
         else:
-            _on_local_cluster(spec, passwords, leave_out)
+            _on_local_cluster(spec, within)
 
     return register
+
+
+def goals(spec: StackSpec, within: Iterable[Declared], ref: StackRef) -> list[Goal]:
+    """The same resources in a cluster as `program` would register, without Pulumi's SDK."""
+    ready = ref.child(ref.urn, READY, spec.name) if spec.target == "local" else ""
+    found: list[Goal] = []
+    first: list[str] = []
+    for thing in within:
+        urn = ref.child(ref.urn, thing.type, thing.name)
+        found.append(
+            Goal(
+                urn,
+                thing.type,
+                True,
+                thing.inputs,
+                parent=ref.urn,
+                provider=f"{ref.child(ref.urn, f'{PROVIDER_PREFIX}asgard', PROVIDER)}::",
+                dependencies=first,
+                property_dependencies={name: [] for name in thing.inputs},
+                protect=thing.protect,
+                deleted_with=ready,
+            )
+        )
+        if thing.type == CONFIG:
+            # Topics are made under the defaults that the stack sets for them.
+            first = [urn]
+    return found
 
 
 def cluster_config(spec: StackSpec) -> dict[str, str]:
@@ -76,10 +111,11 @@ def cluster_config(spec: StackSpec) -> dict[str, str]:
 
 
 def declared(spec: StackSpec, passwords: Mapping[str, str | None]) -> Iterator[Declared]:
-    """Everything of a stack that lives in Kafka, in the order of the file. Passwords are plain text here."""
+    """Everything of a stack that lives in Kafka, in the order of the file. `passwords` by user; None leaves the credential as
+    it is (a user that was imported)."""
     config = cluster_config(spec)
     if config:
-        yield CONFIG, "cluster", {"broker": "", "config": config}
+        yield Declared(CONFIG, "cluster", {"broker": "", "config": config})
     for topic in spec.topics:
         values: Values = {
             "name": topic.name,
@@ -89,7 +125,7 @@ def declared(spec: StackSpec, passwords: Mapping[str, str | None]) -> Iterator[D
         }
         if spec.limits.throttle_bytes_per_s is not None:
             values["throttle"] = spec.limits.throttle_bytes_per_s
-        yield TOPIC, topic.name, values
+        yield Declared(TOPIC, topic.name, values, topic.protect)
     for user in spec.users:
         mechanisms = spec.mechanisms_of(user)
         if not mechanisms:
@@ -98,13 +134,13 @@ def declared(spec: StackSpec, passwords: Mapping[str, str | None]) -> Iterator[D
         if mechanisms[1:]:
             values["otherMechanisms"] = list(mechanisms[1:])
         if (password := passwords.get(user.name)) is not None:
-            values["password"] = password
-        yield USER, user.name, values
+            values["password"] = Secret(password)
+        yield Declared(USER, user.name, values)
     for acl in spec.all_acls():
-        yield ACL, acl_name(acl), identity.acl_values(acl)
+        yield Declared(ACL, acl_name(acl), identity.acl_values(acl))
     for quota in spec.all_quotas():
         values = quota_values(quota)
-        yield QUOTA, identity.resource_id(QUOTA, values), values
+        yield Declared(QUOTA, identity.resource_id(QUOTA, values), values)
 
 
 def acl_name(acl: Acl) -> str:
@@ -119,9 +155,7 @@ def quota_values(quota: QuotaSpec) -> Values:
     return values | {ours: quota.values[kafka] for ours, kafka in QUOTA_NAMES.items() if kafka in quota.values}
 
 
-def _on_external_cluster(
-    spec: StackSpec, passwords: Mapping[str, str | None], cluster: Connection, leave_out: Collection[tuple[str, str]]
-) -> None:
+def _on_external_cluster(spec: StackSpec, within: Iterable[Declared], cluster: Connection) -> None:
     import pulumi
 
     inputs: dict[str, Any] = {"bootstrapServers": cluster.bootstrap_servers}
@@ -129,16 +163,11 @@ def _on_external_cluster(
         inputs["clientProperties"] = pulumi.Output.secret(dict(cluster.properties))
     if spec.external is not None and spec.external.cluster_id is not None:
         inputs["clusterId"] = spec.external.cluster_id
-    _register_kafka(spec, passwords, pulumi.ProviderResource("asgard", PROVIDER, inputs), None, leave_out)
+    _register_kafka(within, pulumi.ProviderResource("asgard", PROVIDER, inputs), None)
     pulumi.export("bootstrapServers", cluster.bootstrap_servers)
 
 
-def _on_aws(
-    spec: StackSpec,
-    passwords: Mapping[str, str | None],
-    leave_out: Collection[tuple[str, str]],
-    pack: Pack | None,
-) -> None:
+def _on_aws(spec: StackSpec, within: Iterable[Declared], pack: Pack | None) -> None:
     import pulumi
 
     from asgard.odin.targets.aws import distribution
@@ -149,14 +178,12 @@ def _on_aws(
     inputs: dict[str, Any] = {"bootstrapServers": reached.servers, "clientProperties": reached.properties}
     if reached.cluster_id is not None:
         inputs["clusterId"] = reached.cluster_id
-    _register_kafka(spec, passwords, pulumi.ProviderResource("asgard", PROVIDER, inputs), reached.ready, leave_out)
+    _register_kafka(within, pulumi.ProviderResource("asgard", PROVIDER, inputs), reached.ready)
     pulumi.export("bootstrapServers", reached.servers)
     pulumi.export("clientProperties", reached.properties)
 
 
-def _on_local_cluster(
-    spec: StackSpec, passwords: Mapping[str, str | None], leave_out: Collection[tuple[str, str]]
-) -> None:
+def _on_local_cluster(spec: StackSpec, within: Iterable[Declared]) -> None:
     import pulumi
 
     here = pulumi.ProviderResource("asgard", "here", {})
@@ -204,8 +231,7 @@ def _on_local_cluster(
         lambda v: v[0]
     )
     _register_kafka(
-        spec,
-        passwords,
+        within,
         pulumi.ProviderResource(
             "asgard",
             PROVIDER,
@@ -216,7 +242,6 @@ def _on_local_cluster(
             },
         ),
         ready,
-        leave_out,
     )
     pulumi.export("bootstrapServers", servers)
     pulumi.export("clusterId", pulumi.get(cluster, "clusterId"))
@@ -280,24 +305,15 @@ def initial_controllers(nodes: list[Values], port: str = "controllerPort") -> st
 
 
 def _register_kafka(
-    spec: StackSpec,
-    passwords: Mapping[str, str | None],
-    provider: pulumi.ProviderResource,
-    goes_with: pulumi.Resource | None,
-    leave_out: Collection[tuple[str, str]],
+    within: Iterable[Declared], provider: pulumi.ProviderResource, goes_with: pulumi.Resource | None
 ) -> None:
-    """Everything that lives in Kafka. Where the cluster itself is the stack's, it goes with `goes_with`, without a call."""
+    """What lives in Kafka. Where the cluster itself is the stack's, it goes with `goes_with`, without a call."""
     import pulumi
 
-    protected = {topic.name for topic in spec.topics if topic.protect}
     first: list[pulumi.Resource] = []
-    for token, name, values in declared(spec, passwords):
-        if (token, name) in leave_out:
-            continue
-        if "password" in values:
-            values["password"] = pulumi.Output.secret(values["password"])
-        protect = token == TOPIC and name in protected
-        made = _resource(token, name, values, provider, protect=protect, depends_on=first, deleted_with=goes_with)
+    for token, name, values, protect in within:
+        inputs = {k: pulumi.Output.secret(v.value) if isinstance(v, Secret) else v for k, v in values.items()}
+        made = _resource(token, name, inputs, provider, protect=protect, depends_on=first, deleted_with=goes_with)
         if token == CONFIG:
             # Topics are made under the defaults that the stack sets for them.
             first = [made]

@@ -14,6 +14,8 @@ from asgard.journal.store.database import open_journal
 from asgard.kafka.admin import connect
 from asgard.kafka.model import ConfigChange
 from asgard.odin import program as programs
+from asgard.odin.engine.goals import Goal
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.lifecycle import apply
 from asgard.odin.lifecycle.options import EngineName, Options
 from asgard.odin.spec.model import StackSpec
@@ -66,13 +68,13 @@ def stack(tmp_path: Path, plain_broker: RealCluster, topic_name: str, monkeypatc
 
 def test_one_topic_more_registers_that_one_only(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     registered: list[str] = []
-    resource = programs._resource
+    goals = programs.goals
 
-    def noting(token: str, name: str, *arguments: object, **options: object) -> object:
-        registered.append(name.removeprefix(stack.prefix + "-"))
-        return resource(token, name, *arguments, **options)  # type: ignore[arg-type]
+    def noting(spec: StackSpec, within: list[programs.Declared], ref: StackRef) -> list[Goal]:
+        registered.extend(thing.name.removeprefix(stack.prefix + "-") for thing in within)
+        return goals(spec, within, ref)
 
-    monkeypatch.setattr(programs, "_resource", noting)
+    monkeypatch.setattr(programs, "goals", noting)
 
     def told(spec: StackSpec) -> tuple[list[str], set[str]]:
         registered.clear()

@@ -16,7 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from asgard.odin.engine import installed
 from asgard.odin.engine.backends import PASSPHRASE, PRIVATE, Backend, settings_of
 from asgard.odin.engine.cli_errors import locked, plain_errors
 from asgard.odin.engine.deployment import PARALLEL
+from asgard.odin.engine.goals import Goal, Program
 from asgard.odin.engine.run import Passphrase, light
 from asgard.odin.engine.secrets import Vault
 from asgard.odin.engine.stack import StackRef
@@ -37,8 +38,6 @@ from asgard.odin.resources.values import SECRET_SIGNATURE, SIGNATURE, UNKNOWN_TE
 
 if TYPE_CHECKING:
     from pulumi import automation
-
-    from asgard.odin.engine.monitor import Program
 
 BACKEND = "backend"
 """In the state's own data: the shared backend that it is a copy of, and as of when."""
@@ -65,16 +64,16 @@ class CliEngine:
     environment: Mapping[str, str] = field(default_factory=dict)
     backend: Backend = PRIVATE
 
-    def preview(self, program: Program, keep: Iterable[str] = ()) -> Result:
-        """What `up` would do. `keep` has to be empty: the CLI deletes what a program leaves out."""
-        _refuse_keeping(keep)
+    def preview(self, program: Program, goals: Sequence[Goal] = (), keep: Collection[str] = ()) -> Result:
+        """What `up` would do. `goals` and `keep` have to be empty: the CLI deletes what the program leaves out."""
+        _refuse_beyond(goals, keep)
         return self._run(
             program, lambda stack, **how: stack.preview(refresh=self._refresh, **how), after=False, writing=False
         )
 
-    def up(self, program: Program, keep: Iterable[str] = ()) -> Result:
-        """Make what is there what the program says. `keep` has to be empty, as in `preview`."""
-        _refuse_keeping(keep)
+    def up(self, program: Program, goals: Sequence[Goal] = (), keep: Collection[str] = ()) -> Result:
+        """Make what is there what the program says. `goals` and `keep` have to be empty, as in `preview`."""
+        _refuse_beyond(goals, keep)
         return self._run(
             program,
             lambda stack, **how: stack.up(refresh=self._refresh, continue_on_error=True, **how),
@@ -320,9 +319,9 @@ def _interruptible(result: Result) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _refuse_keeping(keep: Iterable[str]) -> None:
-    if any(True for _ in keep):
-        raise ValueError("the Pulumi CLI can't keep resources that the program leaves out")
+def _refuse_beyond(goals: Sequence[Goal], keep: Collection[str]) -> None:
+    if goals or keep:
+        raise ValueError("the Pulumi CLI can't make or keep resources that the program leaves out")
 
 
 def _nothing() -> None:

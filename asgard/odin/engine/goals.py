@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from asgard.odin.engine.deployment import Deployment
 from asgard.odin.engine.graph import Record
 from asgard.odin.engine.steps import PROVIDER_PREFIX
 from asgard.odin.resources.values import Values
+
+if TYPE_CHECKING:
+    from asgard.odin.engine.deployment import Deployment
 
 
 @dataclass
@@ -37,6 +40,19 @@ class Goal:
     def is_provider(self) -> bool:
         """Is it the configuration of a provider rather than a thing of its own?"""
         return self.type.startswith(PROVIDER_PREFIX)
+
+
+Program = Callable[[], Awaitable[None] | None]
+"""A Pulumi program: a function that makes resources."""
+
+
+class Wanted(NamedTuple):
+    """What a stack is to be: a program; `goals` beyond it, whose inputs are all known and whose providers are the program's (their
+    references may lack the id); and `keep`, URNs of the state which the caller knows to be right and which are not named again."""
+
+    program: Program
+    goals: Sequence[Goal] = ()
+    keep: Collection[str] = ()
 
 
 @dataclass

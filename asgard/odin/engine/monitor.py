@@ -8,13 +8,13 @@ monitor returns. Anything else that uses the executor (a provider's blocking cal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from asgard.core.errors import Failed
 from asgard.odin.engine.deployment import PARALLEL, Deployment
-from asgard.odin.engine.goals import Goal, Registered
+from asgard.odin.engine.goals import Goal, Program, Registered
 from asgard.odin.engine.register import register
 from asgard.odin.engine.steps import PROVIDER_PREFIX, Event
 from asgard.odin.provider.wire import from_struct, to_struct
@@ -23,8 +23,10 @@ from asgard.odin.resources.values import Values, display, has_unknown, reveal
 if TYPE_CHECKING:
     from pulumi.runtime.proto import resource_pb2
 
-Program = Callable[[], Awaitable[None] | None]
-"""A Pulumi program: a function that makes resources."""
+
+SDKS_CALLS = "pulumi.runtime._context"
+"""Where the SDK's functions come from that it hands to the executor. The one private name of the SDK that the engine knows: if it
+changes, those calls take a thread each, and `tests/unit/engine/test_program.py` fails."""
 
 
 async def run_program(run: Deployment, program: Program) -> None:
@@ -60,7 +62,7 @@ class InlineExecutor(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """The future of the call; for a call to the monitor the task that answers it, which `run_in_executor` awaits as it is."""
-        if getattr(fn, "__module__", "") != "pulumi.runtime._context":
+        if getattr(fn, "__module__", "") != SDKS_CALLS:
             return super().submit(fn, *args, **kwargs)
         future: Future[Any] = Future()
         try:

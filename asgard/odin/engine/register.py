@@ -6,19 +6,21 @@ update, or replacement with the old one deleted before (`delete_before_replace`)
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.odin.engine import deletions, diff
-from asgard.odin.engine.deployment import Deployment, Skipped, step
+from asgard.odin.engine.deployment import PARALLEL, Deployment, Skipped, step
 from asgard.odin.engine.goals import Goal, Registered, record_of, skeleton
 from asgard.odin.engine.graph import Record, dependencies
 from asgard.odin.engine.providers import package_of
 from asgard.odin.engine.state import now
 from asgard.odin.engine.steps import Op
 from asgard.odin.provider.protocol import Difference, Provider
-from asgard.odin.resources.values import Values, has_unknown, secret
+from asgard.odin.resources.values import UNKNOWN_TEXT, Values, has_unknown, secret
 
 
 @dataclass
@@ -47,6 +49,32 @@ async def register(run: Deployment, goal: Goal) -> Registered:
     except Exception as error:
         run.fail(goal.urn, error)
         return Registered(goal.urn, outcome="failed")
+
+
+async def register_all(run: Deployment, goals: Sequence[Goal]) -> None:
+    """Deal with many resources side by side, each after those among them that it depends on."""
+    mine = {goal.urn for goal in goals}
+    waiting = list(goals)
+    while waiting:
+        ready = [goal for goal in waiting if mine.isdisjoint(goal.dependencies)]
+        queue = iter(ready)
+        await asyncio.gather(*(_register_from(run, queue) for _ in range(min(PARALLEL, len(ready)))))
+        mine -= {goal.urn for goal in ready}
+        waiting = [goal for goal in waiting if goal.urn in mine]
+
+
+async def _register_from(run: Deployment, queue: Iterator[Goal]) -> None:
+    for goal in queue:
+        await register(run, _with_provider(run, goal))
+
+
+def _with_provider(run: Deployment, goal: Goal) -> Goal:
+    """The goal with the id of its provider, which the program has registered by now. Without one it waits for another run."""
+    provider, _, id = goal.provider.rpartition("::")
+    record = run.new.get(provider)
+    if record is None:
+        run.failed.add(provider)
+    return goal if id or record is None else replace(goal, provider=f"{provider}::{record.get('id') or UNKNOWN_TEXT}")
 
 
 async def _register(run: Deployment, goal: Goal) -> Registered:

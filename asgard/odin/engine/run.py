@@ -13,22 +13,20 @@ import gc
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from asgard.odin.engine.deletions import claimed, delete_all, delete_unnamed
 from asgard.odin.engine.deployment import Deployment, step
+from asgard.odin.engine.goals import Goal, Program, Wanted
 from asgard.odin.engine.providers import ProviderFactory
 from asgard.odin.engine.refresh import refresh_all
+from asgard.odin.engine.register import register_all
 from asgard.odin.engine.secrets import Vault
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steplog import StepLog
 from asgard.odin.engine.steps import Event, Failure, OnEvent, Result
-
-if TYPE_CHECKING:
-    from asgard.odin.engine.monitor import Program
 
 Passphrase = Callable[[], str]
 Work = Callable[[Deployment], Awaitable[None]]
@@ -48,24 +46,25 @@ class Engine:
     passphrase: Passphrase
     on_event: OnEvent = _quiet
 
-    def preview(self, program: Program, keep: Iterable[str] = ()) -> Result:
+    def preview(self, program: Program, goals: Sequence[Goal] = (), keep: Collection[str] = ()) -> Result:
         """What `up` would do. Changes nothing, neither there nor on disk."""
-        return self._run(_program(program, keep), writing=False)
+        return self._run(_made(Wanted(program, goals, keep)), writing=False)
 
-    def up(self, program: Program, keep: Iterable[str] = ()) -> Result:
-        """Make what is there what the program says. Errors are in the result; what was done is in the state in any case.
-
-        `keep`: URNs of the state which the caller knows to be right and which the program leaves out, to save time: they count
-        as `same`.
-        """
-        return self._run(_program(program, keep), writing=True)
+    def up(self, program: Program, goals: Sequence[Goal] = (), keep: Collection[str] = ()) -> Result:
+        """Make what is there what is wanted. Errors are in the result; what was done is in the state in any case."""
+        return self._run(_made(Wanted(program, goals, keep)), writing=True)
 
     def import_resources(
-        self, program: Program, imports: Mapping[tuple[str, str], str], *, dry_run: bool = False
+        self,
+        program: Program,
+        imports: Mapping[tuple[str, str], str],
+        *,
+        goals: Sequence[Goal] = (),
+        dry_run: bool = False,
     ) -> Result:
-        """Take over what exists: the program's resources, by (type, name) -> id. Each must be there and be as the program says;
-        a resource of the program that is neither in the state nor among `imports` is an error. Nothing is created or deleted."""
-        return self._run(_program(program, (), deleting=False), writing=not dry_run, imports=imports)
+        """Take over what exists: the wanted resources, by (type, name) -> id. Each must be there and be as it is wanted;
+        a resource that is neither in the state nor among `imports` is an error. Nothing is created or deleted."""
+        return self._run(_made(Wanted(program, goals), deleting=False), writing=not dry_run, imports=imports)
 
     def refresh(self, *, dry_run: bool = False) -> Result:
         """Read everything in the state. With `dry_run` only the result says what has changed (`drift`)."""
@@ -103,15 +102,16 @@ class Engine:
         return run.result
 
 
-def _program(program: Program, keep: Iterable[str], deleting: bool = True) -> Work:
+def _made(wanted: Wanted, deleting: bool = True) -> Work:
     async def work(run: Deployment) -> None:
         from asgard.odin.engine.monitor import run_program
 
         try:
-            await run_program(run, program)
+            await run_program(run, wanted.program)
         except Exception as error:
             run.result.errors.append(Failure.of("", error))
-        for urn in keep:
+        await register_all(run, wanted.goals)
+        for urn in wanted.keep:
             if urn in run.old and urn not in run.seen:
                 run.seen.add(urn)
                 run.done(step("same", urn, id=run.old[urn].get("id")))

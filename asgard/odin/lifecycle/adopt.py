@@ -77,13 +77,10 @@ def adopt(spec: StackSpec, leftovers: Leftovers) -> Result:
     """Take everything that a stack file names, and that exists, into a new state. Changes nothing in the cluster."""
     with changing(spec.name, spec, doing=f"odin import {spec.name}", leftovers=leftovers) as session:
         register.claim_all(session, spec)
-        passwords = {user.name: None for user in spec.users}
-        program = programs.program(spec, passwords, session.external)
-        ids = {
-            (token, name): identity.resource_id(token, values)
-            for token, name, values in programs.declared(spec, passwords)
-        }
-        result = apply.embedded(session, Options()).import_resources(program, ids)
+        declared = list(programs.declared(spec, dict.fromkeys(user.name for user in spec.users)))
+        ids = {(token, name): identity.resource_id(token, values) for token, name, values, _ in declared}
+        program, goals = programs.program(spec, external=session.external), programs.goals(spec, declared, session.ref)
+        result = apply.embedded(session, Options()).import_resources(program, ids, goals=goals)
         if not result.ok:
             register.forget(session, session.cluster_id(session.store.load()))
             raise Failed(f"{result.errors[0].name}: {result.errors[0].message}", "Nothing was changed in the cluster.")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from asgard.core.errors import Refused, Unreachable
 from asgard.odin import program as programs
+from asgard.odin.engine.goals import Wanted
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import OnEvent, Result
 from asgard.odin.lifecycle import gate as gates
@@ -42,11 +43,13 @@ if TYPE_CHECKING:
 @dataclass
 class Outcome:
     """What was planned or done. `quick`: nothing was to do, and that was seen without running the program.
-    `gate`: what came of the load, where it was due. `replaced`: the nodes that get new machines after the program."""
+    `wanted`: what a plan is about. `gate`: what came of the load, where it was due. `replaced`: the nodes that get new machines
+    after the program."""
 
     result: Result
     losses: list[Loss] = field(default_factory=list)
     seen: Look | None = None
+    wanted: Wanted | None = None
     quick: bool = False
     gate: GateVerdict | None = None
     replaced: frozenset[int] = frozenset()
@@ -202,16 +205,15 @@ def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
     if not outdated and _nothing_to_do(session, spec, state, seen):
         return Outcome(register.unchanged(state), seen=seen, quick=True)
     register.check_owners(session, spec, state)
-    kept = _kept(session, spec, options, state, seen)
     if spec.aws is not None:
         from asgard.odin.lifecycle import guardrails
 
         guardrails.refuse(spec)
-    program = programs.program(spec, passwords_of(spec, state, seen.state), session.external, kept)
-    result = engine(session, options, seen.state, spec, previewing=True).preview(program, kept.values())
+    wanted = _wanted(session, spec, options, state, seen)
+    result = engine(session, options, seen.state, spec, previewing=True).preview(*wanted)
     result.errors += refused_removals(result, session, state)
     replaced = frozenset(outdated | roll.planned(result.steps, spec.name))
-    return Outcome(result, losses_of(result, session, seen.state, spec), seen, replaced=replaced)
+    return Outcome(result, losses_of(result, session, seen.state, spec), seen, wanted, replaced=replaced)
 
 
 def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: Look) -> bool:
@@ -221,8 +223,8 @@ def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: Look) 
 
 def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome, on_event: OnEvent) -> Outcome:
     assert planned.seen is not None
+    assert planned.wanted is not None
     state = session.store.load()
-    passwords = passwords_of(spec, state, planned.seen.state)
     if planned.seen.drifts:
         state = planned.seen.state
     levels_due = roll.raises_levels(planned.result.steps)
@@ -231,9 +233,7 @@ def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome
     if gates.reopen(planned.result, state) or planned.seen.drifts or levels_due:
         session.store.save(state)
     session.forget_connection()
-    kept = _kept(session, spec, options, state, planned.seen)
-    program = programs.program(spec, passwords, session.external, kept)
-    result = engine(session, options, state, spec, on_event).up(program, kept.values())
+    result = engine(session, options, state, spec, on_event).up(*planned.wanted)
     register.applied(session, spec, result)
     replaced = frozenset(roll.roll(session, spec)) if result.ok else frozenset()
     if result.ok and not wait_for_access(lambda: session.control(session.store.load()), result):
@@ -262,11 +262,16 @@ def _refuse_losses(losses: list[Loss], options: Options) -> None:
         )
 
 
-def _kept(session: Session, spec: StackSpec, options: Options, state: State, seen: Look) -> dict[tuple[str, str], str]:
-    """What the program leaves out and the engine keeps. The Pulumi CLI has to be told of everything."""
+def _wanted(session: Session, spec: StackSpec, options: Options, state: State, seen: Look) -> Wanted:
+    """What the stack is to be: for the Pulumi CLI all of it is in the program; Asgard's own engine gets what lives in the cluster
+    as goals, without what is certainly as it should be."""
+    declared = list(programs.declared(spec, passwords_of(spec, state, seen.state)))
     if options.engine == "pulumi":
-        return {}
-    return untouched(spec, session.external, session.ref, state, seen.drifts)
+        return Wanted(programs.program(spec, declared, session.external))
+    kept = untouched(spec, session.external, session.ref, state, seen.drifts)
+    rest = [thing for thing in declared if (thing.type, thing.name) not in kept]
+    program = programs.program(spec, external=session.external)
+    return Wanted(program, programs.goals(spec, rest, session.ref), list(kept.values()))
 
 
 def engine(

@@ -42,7 +42,7 @@ def review(spec: StackSpec) -> Review:
     if unknown:
         raise WrongUsage(f"aws.waive names {unknown[0]!r}, which is no guardrail", f"There are: {', '.join(rules)}.")
     # A program with the same inputs each time: no passwords, and an archive of Kafka that nobody packs.
-    program = programs.program(spec, {}, None, (), lambda version: (__file__, "0" * 64))
+    program = programs.program(spec, programs.declared(spec, {}), None, lambda version: (__file__, "0" * 64))
     declared = declare(program, given.region)
     factors = {topic.name: topic.replication for topic in spec.topics}
     stack = guardrails.Stack(given.environment, spec.kafka.min_insync_replicas, factors, spec.name, given.region)

@@ -24,7 +24,7 @@ Thing = tuple[str, str]
 def things(spec: StackSpec) -> list[Thing]:
     """What a stack owns in its cluster, as (kind, name). Of configs each key is a thing of its own."""
     found: list[Thing] = []
-    for token, name, values in programs.declared(spec, {}):
+    for token, name, values, _ in programs.declared(spec, {}):
         kind = _kind(token)
         if token == CONFIG:
             found += [(kind, key) for key in values["config"]]

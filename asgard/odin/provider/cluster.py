@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -25,7 +26,7 @@ from asgard.odin.provider.batching import Batcher
 from asgard.odin.provider.moves import Factor, Replication
 from asgard.odin.provider.writes import Writes
 from asgard.odin.resources.dataloss import RELEVANT, Loss, config_losses, topic_defaults
-from asgard.odin.resources.observe import Observed
+from asgard.odin.resources.observe import NotRead, Observed
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -58,6 +59,7 @@ class Cluster:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-admin")
         self._last_shown = 0.0
         self.observed = Observed(self._control)
+        self._known = self.observed.known()
         self._replication = Replication(self._control, writes)
         self._describe: Batcher[str, None, Topic | None] = Batcher(self._described, self._thread)
         self._topic_configs: Batcher[str, None, dict[str, str]] = Batcher(self._configs_of, self._thread)
@@ -149,6 +151,8 @@ class Cluster:
 
     async def look(self, call: Callable[[Observed], T]) -> T:
         """Something from this run's snapshot, which is read now where it wasn't yet."""
+        with contextlib.suppress(NotRead):
+            return call(self._known)
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(self.observed))
 
     async def id(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from asgard.core.errors import Refused, WrongUsage
@@ -39,7 +39,7 @@ from asgard.odin.resources.kinds import (
 )
 from asgard.odin.resources.local import allocate
 from asgard.odin.resources.observe import Observed, difference, observe
-from asgard.odin.resources.values import UNKNOWN, Secret, Value, Values, has_secret, has_unknown, normal, reveal
+from asgard.odin.resources.values import UNKNOWN, Secret, Values, has_secret, has_unknown, normal, reveal
 
 
 class Effects(Protocol):
@@ -256,10 +256,13 @@ def _change(pair: tuple[object, object], replaces: bool) -> str:
     return f"{'add' if old is None else 'delete' if new is None else 'update'}{'-replace' if replaces else ''}"
 
 
-def _marked(kind: Kind, values: Values, like: Mapping[str, Value]) -> Values:
+def _marked(kind: Kind, values: Values, like: Values) -> Values:
     """Properties of a resource, secret where its kind says so or where what came in (`like`) was secret."""
+    values = normal(values)
+    if not kind.secrets and not has_secret(like):
+        return values
     found = {}
-    for name, value in normal(values).items():
+    for name, value in values.items():
         given = like.get(name)
         hidden = has_secret(given)
         if hidden and reveal(given) == value:

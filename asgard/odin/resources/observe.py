@@ -73,6 +73,10 @@ class Observed:
                     time.sleep(0.02)
             return self._kept[kind]
 
+    def known(self) -> Observed:
+        """The same look, without its reads: what was not read yet, or was written since, raises NotRead."""
+        return _Known(self)
+
     def wrote(self, kind: str, key: Hashable, shows: Callable[[Any], bool]) -> None:
         """Something was written: read this kind again when it is next asked for, until the read `shows` it (5 s at most).
 
@@ -123,6 +127,20 @@ class Observed:
     def certificate(self, cluster: str, node: int) -> str:
         """Whether the certificate of a local node is `valid` for long enough, or `due`. Never kept."""
         return self._certificate(cluster, node)
+
+
+class NotRead(Exception):
+    """Only the cluster could tell."""
+
+
+class _Known(Observed):
+    def __init__(self, whole: Observed) -> None:
+        self.__dict__.update(whole.__dict__)
+
+    def _get(self, kind: str, read: Callable[[ControlPlane], Any], fresh: bool = True) -> Any:
+        if kind not in self._kept or (fresh and kind in self._stale):
+            raise NotRead
+        return self._kept[kind]
 
 
 def observe(token: str, recorded: Values, observed: Observed) -> Values | None:

@@ -47,23 +47,23 @@ def secret(value: Value) -> Value:
 
 def reveal(value: Value) -> Value:
     """The value with every secret opened: for comparisons and for Kafka, never for output."""
-    if isinstance(value, Secret):
-        return reveal(value.value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return {key: item if isinstance(item, str) else reveal(item) for key, item in value.items()}
     if isinstance(value, list):
         return [reveal(item) for item in value]
-    if isinstance(value, dict):
-        return {key: reveal(item) for key, item in value.items()}
-    return value
+    return reveal(value.value) if isinstance(value, Secret) else value
 
 
 def normal(value: Value) -> Value:
     """The value as it would come back from Pulumi's messages and from the state: lists, and numbers as `whole` writes them."""
+    if isinstance(value, dict):
+        return {key: item if isinstance(item, str) else normal(item) for key, item in value.items()}
     if isinstance(value, float):
         return whole(value)
     if isinstance(value, list | tuple):
         return [normal(item) for item in value]
-    if isinstance(value, dict):
-        return {key: normal(item) for key, item in value.items()}
     if value is None or value is UNKNOWN or isinstance(value, str | bool | int | Secret):
         return value
     raise TypeError(f"no property of Asgard holds a {type(value).__name__}")
@@ -86,16 +86,20 @@ def has_unknown(value: Value) -> bool:
     """Is any part of the value unknown?"""
     if isinstance(value, Secret):
         return has_unknown(value.value)
-    return value is UNKNOWN or any(has_unknown(item) for item in _parts(value))
+    if isinstance(value, dict | list):
+        return any(not isinstance(item, str) and has_unknown(item) for item in _parts(value))
+    return value is UNKNOWN
 
 
 def has_secret(value: Value) -> bool:
     """Is any part of the value secret?"""
-    return isinstance(value, Secret) or any(has_secret(item) for item in _parts(value))
+    if isinstance(value, dict | list):
+        return any(not isinstance(item, str) and has_secret(item) for item in _parts(value))
+    return isinstance(value, Secret)
 
 
-def _parts(value: Value) -> Iterable[Value]:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+def _parts(value: Values | list[Value]) -> Iterable[Value]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def whole(number: float) -> int | float:

@@ -37,7 +37,7 @@ def recorded(wanted: StackSpec) -> State:
     from asgard.odin.program import declared
 
     state = State()
-    for token, name, values in declared(wanted, {}):
+    for token, name, values, _ in declared(wanted, {}):
         record: dict[str, Any] = {
             "urn": urn(name, token),
             "type": token,
