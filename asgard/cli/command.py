@@ -89,14 +89,13 @@ def command(
             output = OutputFormat.JSON if given.pop("json_") else given.pop("output", OutputFormat.TABLE)
             given.pop("output", None)
             console.begin(console.Settings(output=output, yes=bool(given.get("yes")), debug=given.pop("debug")))
-            renderer = console.Renderer()
-            with events.listening(renderer.show):
+            with events.listening(console.Renderer().show):
                 try:
                     for name, kind in shared.items():
                         given[name] = kind(**{f.name: given.pop(f.name) for f in dataclasses.fields(kind)})
                     return function(**given)
                 finally:
-                    renderer.clear()
+                    console.clear_line()
 
         parameters = [p for parameter in signature.parameters.values() for p in _options_of(parameter)]
         for common, (kind, default, flags, help_text) in _COMMON.items():

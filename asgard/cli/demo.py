@@ -34,9 +34,8 @@ def demo(
     from asgard.kafka.distribution.home import ensure_kafka
     from asgard.kafka.distribution.jars import DEFAULT_VERSION
 
-    with console.progress("fetching Kafka") as update:
-        ensure_kafka(DEFAULT_VERSION, progress=lambda done, total: update(f"{100 * done // max(1, total)} %"))
-    report = acts.run(events, keep=keep, on_event=lambda event: None, say=console.say)
+    ensure_kafka(DEFAULT_VERSION)
+    report = acts.run(events, keep=keep)
     console.emit(report, Table(["what", "figure"], _rows(report)), text=_next(report))
 
 

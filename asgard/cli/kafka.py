@@ -9,7 +9,6 @@ import typer
 from asgard.cli.command import command, group
 from asgard.core import console
 from asgard.core.console import Table
-from asgard.core.units import format_size
 
 app = group()
 
@@ -30,12 +29,7 @@ def fetch(
     from asgard.kafka.distribution.jars import DEFAULT_VERSION
     from asgard.kafka.distribution.java import find_java
 
-    with console.progress("fetching Kafka") as update:
-        found = ensure_kafka(
-            version or DEFAULT_VERSION,
-            verify=verify,
-            progress=lambda done, total: update(f"{format_size(done)} of {format_size(total)}"),
-        )
+    found = ensure_kafka(version or DEFAULT_VERSION, verify=verify)
     for jar in found.mended:
         console.warn(f"{jar} was damaged in the cache and was downloaded again")
     java = find_java()

@@ -24,35 +24,6 @@ _ELECTED_WITHIN_S = 15.0
 """Seconds after which Kafka, which elects a moment after a node is up, will not elect a leader any more."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """What just happened: a node is about to be restarted (`restarting`), or is back (`back`, after `seconds`)."""
-
-    node: int
-    what: str
-    seconds: float = 0.0
-
-
-def restart_all(
-    control: ControlPlane,
-    nodes: NodeControl,
-    ids: Collection[int],
-    *,
-    deadline_s: float = 120,
-    poll_s: float = 0.2,
-    tell: Callable[[Step], None] | None = None,
-    restart: Callable[[int], None] | None = None,
-) -> None:
-    """Restart these nodes one by one. `deadline_s` is for each node to be back in all ISRs; `restart` replaces the default.
-
-    Raises Refused before anything is stopped that must not be (partitions that would lose availability, a quorum without a
-    majority), and Failed where a node does not come back, or sooner where a partition that it holds is left without a leader
-    for good. Partitions that are short of replicas at the start are waited for.
-    """
-    for node in order(ids, control.quorum().leader):
-        restart_one(control, nodes, node, deadline_s=deadline_s, poll_s=poll_s, tell=tell, restart=restart)
-
-
 def restart_one(
     control: ControlPlane,
     nodes: NodeControl,
@@ -60,18 +31,20 @@ def restart_one(
     *,
     deadline_s: float = 120,
     poll_s: float = 0.2,
-    tell: Callable[[Step], None] | None = None,
     restart: Callable[[int], None] | None = None,
-) -> None:
-    """Restart one node once that is safe, and wait until it is back in all ISRs. Callers take turns: one node at a time."""
+) -> float:
+    """Restart one node once that is safe, and wait until it is back in all ISRs; how many seconds that took.
+
+    Callers take turns, one node at a time in the `order`. `deadline_s` is for the node to be back; `restart` replaces the default.
+    Raises Refused before anything is stopped that must not be (partitions that would lose availability, a quorum without a
+    majority), and Failed where the node does not come back, or sooner where a partition that it holds is left without a leader
+    for good. Partitions that are short of replicas at the start are waited for.
+    """
     _wait_until_safe(control, nodes, node, deadline_s, poll_s)
-    if tell:
-        tell(Step(node, "restarting"))
     started = time.monotonic()
     (restart or nodes.restart)(node)
     _wait_until_back(control, nodes, node, deadline_s, poll_s)
-    if tell:
-        tell(Step(node, "back", time.monotonic() - started))
+    return time.monotonic() - started
 
 
 def wait_until_whole(control: ControlPlane, node: int | None, give_up: float) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from asgard.core import console, units
+from asgard.core import events, units
 from asgard.core.errors import WrongUsage
 from asgard.kafka.target import Target
 
 if TYPE_CHECKING:
     from asgard.cluster.limits import Limits
-    from asgard.cluster.moves import Cancelled, Executed, Progress
+    from asgard.cluster.moves import Cancelled, Executed
     from asgard.cluster.plan import Plan
     from asgard.kafka.ports import ControlPlane
 
@@ -48,7 +47,6 @@ def apply(
     confirm: str | None = None,
     wait_s: float = 0.0,
     control: ControlPlane | None = None,
-    progress: Callable[[Progress], None] = lambda _: None,
 ) -> Executed:
     """Carry out a plan. Raises what `compose.holding.to_change` and `cluster.moves.run` raise."""
     from asgard.cluster import moves
@@ -68,13 +66,11 @@ def apply(
             dead = {b.id for b in held.control.cluster().brokers if b.state != "up"}
             inherited = moves.inherit(held, dead)
             if inherited.from_whom:
-                console.say(str(inherited))
+                events.note(str(inherited))
             ended = moves.end_stuck(held, dead)
             if ended.moves:
-                console.say(str(ended))
-        return moves.run(
-            held, plan, limits, replan=replan.again, throttle=throttle, progress=progress, tell=console.say
-        )
+                events.note(str(ended))
+        return moves.run(held, plan, limits, replan=replan.again, throttle=throttle)
 
 
 def cancel(target: Target, confirm: str | None = None) -> Cancelled:

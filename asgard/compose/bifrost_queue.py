@@ -254,7 +254,7 @@ def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applie
     applied.ups += 1
     events.step(f"odin up {spec.name} for {len(batch)} requests")
     options = Options(frozenset(may_lose), where.confirm)
-    outcome = composed.up(spec, options, approve, on_event=lambda event: None, skip_gate=True)
+    outcome = composed.up(spec, options, approve, skip_gate=True)
     if outcome.result.interrupted:
         raise Unreachable("it was interrupted")
     if not outcome.result.ok:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asgard.compose import holding, settle
-from asgard.core import console, contexts
+from asgard.core import contexts
 from asgard.core.errors import Refused
 from asgard.kafka.target import Target
 from asgard.loki.chaos import BlastRadius, variables
@@ -42,9 +41,7 @@ def allow(experiment: Experiment, allow_provider: bool) -> None:
         )
 
 
-def run(
-    experiment: Experiment, target: Target, options: Options, *, say: Callable[[str], None] = console.say
-) -> Outcome:
+def run(experiment: Experiment, target: Target, options: Options) -> Outcome:
     """Run an experiment. Raises Refused and Busy before anything is broken, Unreachable, and InvalidFile."""
     from asgard.loki.chaos import run as runs
 
@@ -58,7 +55,6 @@ def run(
         seed=options.seed,
         confirm=options.confirm,
         limits=options.limits,
-        say=say,
     ) as site:
         return runs.run(site, experiment, values, seed=options.seed, timeout_s=options.timeout_s)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgard.cluster.limits import Limits
 from asgard.compose import archive, restore
+from asgard.core import events as news
 from asgard.core.errors import Failed, WrongUsage
 from asgard.core.schema import recipe as schema
 from asgard.core.units import format_duration, format_size
@@ -77,7 +78,7 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
         if all(one.finished for one in prepared) and not given.groups:
             return Done("nothing", f"{', '.join(topics)}: nothing is missing that the archive has")
         for one in prepared:
-            attempt.tell(f"{one.plan.words}: {one.records} records at most")
+            news.note(f"{one.plan.words}: {one.records} records at most")
         rate = Rate(given.rate or limits.rate_bytes_per_s)
         done = restore.run(prepared, order, (target, control), journal, rate, confirm)
     groups = f", {done.groups} group offsets set" if done.groups else ""
@@ -137,7 +138,7 @@ def move_coordinator(held: HeldCluster, attempt: Attempt) -> Done:
     after = coordinator.turned(p)
     operation = operations.begin(held.journal, coordinator.KIND, f"coordinator of {given.group}", undo, held.lease)
     leaders.order(control, {(coordinator.TOPIC, p.partition): after})
-    attempt.tell(f"{coordinator.TOPIC}-{p.partition} is led by broker {after[0]} in place of {p.leader}")
+    news.note(f"{coordinator.TOPIC}-{p.partition} is led by broker {after[0]} in place of {p.leader}")
     try:
         told = _watch(held, attempt, given, after[0])
     finally:

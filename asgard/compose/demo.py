@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,13 +23,13 @@ from asgard.compose.demo_bifrost import Asked
 from asgard.compose.demo_drill import Drilled
 from asgard.compose.demo_heal import Healing
 from asgard.compose.settle import leftovers
-from asgard.core import console, contexts, paths
+from asgard.core import contexts, paths
+from asgard.core import events as news
 from asgard.core.errors import AsgardError, Failed
 from asgard.kafka import target
 from asgard.kafka.connection import Connection
 from asgard.machines import targets
 from asgard.odin.engine.state import StateStore
-from asgard.odin.engine.steps import OnEvent
 from asgard.odin.lifecycle import apply
 from asgard.odin.lifecycle.credentials import client_properties
 from asgard.odin.lifecycle.options import Options
@@ -75,7 +74,7 @@ class Report:
     file: Path | None = None
 
 
-def run(events: int, *, keep: bool, on_event: OnEvent, say: Callable[[str], None]) -> Report:
+def run(events: int, *, keep: bool) -> Report:
     """All acts. Whatever happens, the stack is destroyed again unless `keep`. Raises Failed where a record is missing."""
     file = paths.private_dir(paths.home() / "demo") / "asgard.yaml"
     # One more than a partition has replicas: a broker that is lost for good can be done without.
@@ -84,11 +83,11 @@ def run(events: int, *, keep: bool, on_event: OnEvent, say: Callable[[str], None
     paths.write_atomic(file, f"# Of `asgard demo`; to change it: asgard odin up -f {file.name}\n{text}")
     spec = load(file)
     try:
-        report = _acts(spec, file, events, on_event, say)
+        report = _acts(spec, file, events)
     finally:
         if not keep:
-            say("removing the cluster …")
-            _remove(on_event)
+            news.step("removing the cluster")
+            _remove()
             file.unlink(missing_ok=True)
             demo_bifrost.forget(file)
     report.kept, report.file = keep, file if keep else None
@@ -99,32 +98,32 @@ def run(events: int, *, keep: bool, on_event: OnEvent, say: Callable[[str], None
     return report
 
 
-def _acts(spec: StackSpec, file: Path, events: int, on_event: OnEvent, say: Callable[[str], None]) -> Report:
-    say(f"creating a cluster of {spec.kafka.brokers} brokers, secured, with {len(spec.topics)} topics …")
+def _acts(spec: StackSpec, file: Path, events: int) -> Report:
+    news.step(f"creating a cluster of {spec.kafka.brokers} brokers, secured, with {len(spec.topics)} topics")
     began = time.monotonic()
-    outcome = apply.up(spec, Options(), _agreed, leftovers=leftovers(), on_event=on_event)
+    outcome = apply.up(spec, Options(), _agreed, leftovers=leftovers())
     up_s = time.monotonic() - began
     if outcome.result.interrupted:
         raise KeyboardInterrupt
     if not outcome.result.ok:
         raise outcome.result.errors[0].error or Failed(outcome.result.errors[0].message)
-    asked = demo_bifrost.act(file, (OUTSIDER, _as(OUTSIDER)), say)
-    say(f"writing {events:,} ride bookings with {records.PRODUCERS} producers as {WRITER} …")
+    asked = demo_bifrost.act(file, (OUTSIDER, _as(OUTSIDER)))
+    news.step(f"writing {events:,} ride bookings with {records.PRODUCERS} producers as {WRITER}")
     run_id = secrets.token_bytes(16)
     began = time.monotonic()
     written = records.write(_as(WRITER), events, run_id)
     write_s = time.monotonic() - began
-    say(f"writing to rides.booked as {OUTSIDER}, who may not …")
+    news.step(f"writing to rides.booked as {OUTSIDER}, who may not")
     refused = records.refusal(_as(OUTSIDER), OUTSIDER)
     cluster = target.of_context(contexts.load().pick(STACK))
     with records.traffic(_as(WRITER), run_id) as meanwhile:
-        healings = demo_heal.act(cluster, say)
-    say("starting the broker again that was lost …")
+        healings = demo_heal.act(cluster)
+    news.step("starting the broker again that was lost")
     nodes = targets.nodes_of(STACK)
     assert nodes is not None, "the demo's brokers are processes of this machine"
     nodes.start(healings[-1].broker)
-    saved = demo_archive.act(cluster, paths.home() / "demo" / "archive", say)
-    say(f"reading everything back as {READER} and checking each record …")
+    saved = demo_archive.act(cluster, paths.home() / "demo" / "archive")
+    news.step(f"reading everything back as {READER} and checking each record")
     tallies = [*written, *meanwhile]
     began = time.monotonic()
     rides = {t.name: t.partitions for t in spec.topics if t.name.startswith("rides.")}
@@ -133,10 +132,10 @@ def _acts(spec: StackSpec, file: Path, events: int, on_event: OnEvent, say: Call
     acknowledged = sum(tally.acked for tally in tallies)
     if failures := [failure for tally in tallies for failure in tally.failures]:
         raise Failed(f"{sum(tally.failed for tally in tallies)} records were refused: {failures[0]}")
-    say("a disaster drill: a broker hangs while Loki's load runs …")
-    drill = demo_drill.act(cluster, paths.home() / "demo" / "drill", say)
+    news.step("a disaster drill: a broker hangs while Loki's load runs")
+    drill = demo_drill.act(cluster, paths.home() / "demo" / "drill")
     owners = {t.name: t.owner for t in spec.topics} | {asked.topic: asked.team}
-    day = demo_day.act(cluster, owners, paths.home() / "demo" / "day", say)
+    day = demo_day.act(cluster, owners, paths.home() / "demo" / "day")
     return Report(
         stack=STACK,
         brokers=spec.kafka.brokers,
@@ -174,17 +173,17 @@ def _as(user: str) -> Connection:
     return Connection(cluster.bootstrap_servers, client_properties(STACK, state, user, cluster))
 
 
-def _remove(on_event: OnEvent) -> None:
+def _remove() -> None:
     if not StateStore(directory(STACK)).exists():
         return
     why = "it was interrupted"
     try:
-        result = apply.destroy(STACK, Options(confirm=STACK), _agreed, leftovers=leftovers(), on_event=on_event).result
+        result = apply.destroy(STACK, Options(confirm=STACK), _agreed, leftovers=leftovers()).result
         if result.ok:
             return
         if result.errors:
             why = result.errors[0].message
     except AsgardError as error:
         why = error.what
-    console.warn(f"the demo's cluster could not be removed: {why}")
-    console.say(f"Try: asgard odin destroy --stack {STACK} --confirm {STACK} --yes")
+    news.warn(f"the demo's cluster could not be removed: {why}")
+    news.note(f"Try: asgard odin destroy --stack {STACK} --confirm {STACK} --yes")

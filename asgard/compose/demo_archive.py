@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from asgard.cluster.limits import Limits
 from asgard.compose import archive, restore
-from asgard.core import console, events
+from asgard.core import events
+from asgard.core import events as news
 from asgard.core.errors import Failed
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
@@ -31,22 +31,22 @@ class Saved:
     restore_s: float
 
 
-def act(target: Target, directory: Path, say: Callable[[str], None]) -> Saved | None:
+def act(target: Target, directory: Path) -> Saved | None:
     """Archive the rides, empty a topic, bring it back; None, with a word, where the packages of archives are not installed."""
     from asgard.kafka import data
 
     try:
         import fastavro
     except ImportError:
-        console.warn("fastavro is not installed: the archive is left out. pip install 'asgard-kafka[archive]'")
+        news.warn("fastavro is not installed: the archive is left out. pip install 'asgard-kafka[archive]'")
         return None
     del fastavro
-    say(f"archiving the rides to {directory} …")
+    news.step(f"archiving the rides to {directory}")
     began = time.monotonic()
     with events.silence():
         done = archive.archive(target, archive.Order(("rides.*",), str(directory)))
     archive_s = time.monotonic() - began
-    say(f"emptying {TOPIC} by mistake, and bringing it back from the archive …")
+    news.step(f"emptying {TOPIC} by mistake, and bringing it back from the archive")
     with closing(target.connect()) as control:
         partitions = [(TOPIC, p.partition) for p in control.topics([TOPIC])[TOPIC].partitions]
         held = control.offsets(partitions)
@@ -54,7 +54,7 @@ def act(target: Target, directory: Path, say: Callable[[str], None]) -> Saved | 
         if wrong := [error for error in answers.values() if error is not None]:
             raise Failed(f"{TOPIC} could not be emptied: {wrong[0].what}")
         restored, restore_s = _bring_back(target, directory, control)
-    say(f"  {restored.records:,} records are back, each once, in {restore_s:.1f} s")
+    news.note(f"  {restored.records:,} records are back, each once, in {restore_s:.1f} s")
     emptied = sum(o.records for o in held.values())
     return Saved(done.records, done.bytes, archive_s, emptied, restored.records, restore_s)
 

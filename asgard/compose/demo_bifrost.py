@@ -6,7 +6,6 @@ The demo keeps requests in a store of its own, beside its stack file: the user's
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from asgard.bifrost.store.tables import open_store
 from asgard.compose import bifrost, bifrost_credentials
 from asgard.compose import demo_records as records
 from asgard.core import events, paths
+from asgard.core import events as news
 from asgard.core.errors import Failed
 from asgard.kafka.connection import Connection
 from asgard.odin.spec.parts import part_path
@@ -50,7 +50,7 @@ class Asked:
     stranger: str
 
 
-def act(stack_file: Path, stranger: tuple[str, Connection], say: Callable[[str], None]) -> Asked:
+def act(stack_file: Path, stranger: tuple[str, Connection]) -> Asked:
     """Ask as a member of a team, use what was made, and try the same as `stranger` (a user's name and connection)."""
     folder = stack_file.parent
     for name, text in _FILES.items():
@@ -62,7 +62,7 @@ def act(stack_file: Path, stranger: tuple[str, Connection], say: Callable[[str],
             "topics": [{"name": TOPIC, "partitions": 6, "retention": "7d"}],
             "users": [{"name": USER, "produce": [TOPIC], "consume": [TOPIC]}],
         }
-        say(f"maya of team surge asks Bifrost for the topic {TOPIC} and a user of its own …")
+        news.step(f"maya of team surge asks Bifrost for the topic {TOPIC} and a user of its own")
         began = time.monotonic()
         sent = bifrost.submit(gate, maya, read.request_of(wanted))
         if sent.request.state != "approved" or sent.judgement is None:
@@ -72,10 +72,10 @@ def act(stack_file: Path, stranger: tuple[str, Connection], say: Callable[[str],
         seconds = time.monotonic() - began
         if made.state != "ready":
             raise Failed(f"the request is {made.state}: {made.reason}")
-        say(f"  allowed by rule {sent.judgement.rule}, made by Odin in {seconds:.1f} s; nobody had to approve it")
+        news.note(f"  allowed by rule {sent.judgement.rule}, made by Odin in {seconds:.1f} s; nobody had to approve it")
         with bifrost_credentials.handing_over(gate, maya, None, USER, "shown") as secret:
             connection = secret.connection
-    say(f"writing to {TOPIC} with the team's own credentials, then as {stranger[0]}, a stranger …")
+    news.step(f"writing to {TOPIC} with the team's own credentials, then as {stranger[0]}, a stranger")
     produced = records.prove_writable(connection, TOPIC, RECORDS)
     refused = records.refusal(stranger[1], stranger[0], TOPIC)
     return Asked("surge", TOPIC, sent.judgement.rule or "", seconds, produced, refused)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from asgard.compose import heimdall
+from asgard.core import events as news
 from asgard.kafka.target import Target
 
 UTC = ZoneInfo("UTC")
 
 
-def act(target: Target, owners: Mapping[str, str | None], directory: Path, say: Callable[[str], None]) -> Path:
+def act(target: Target, owners: Mapping[str, str | None], directory: Path) -> Path:
     """Write the report of today (UTC); its page. `owners` by topic."""
     from asgard.heimdall import collect
     from asgard.heimdall.lag.model import Thresholds
@@ -24,12 +25,12 @@ def act(target: Target, owners: Mapping[str, str | None], directory: Path, say: 
     from asgard.heimdall.store.tables import open_store
     from asgard.heimdall.volume.windows import parse_date
 
-    say("the day's page: what arrived, what is missing, who lagged, what broke and what healed it …")
+    news.step("the day's page: what arrived, what is missing, who lagged, what broke and what healed it")
     with closing(target.connect()) as control, open_store() as store:
         collect.once(control, store)
     day = heimdall.daily(
         target, parse_date("today", time.time(), UTC), UTC, owners=Owners(topic_owner=owners.get),
         thresholds=lambda group: Thresholds(),
     )  # fmt: skip
-    say(f"  {headline(day)}")
+    news.note(headline(day))
     return files.write(day, directory)[0]

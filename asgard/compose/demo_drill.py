@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from asgard.core import console
+from asgard.core import events as news
 from asgard.core.errors import Failed
 from asgard.core.units import format_duration
 from asgard.kafka.target import Target
@@ -31,7 +30,7 @@ class Drilled:
     report: Path
 
 
-def act(target: Target, directory: Path, say: Callable[[str], None]) -> Drilled | None:
+def act(target: Target, directory: Path) -> Drilled | None:
     """Run it and write its report; None, with a word, where the packages of a load are not installed."""
     from asgard.compose import drill
     from asgard.loki.drill import report
@@ -41,14 +40,15 @@ def act(target: Target, directory: Path, say: Callable[[str], None]) -> Drilled 
     try:
         runs.check_installed()
     except Failed as error:
-        console.warn(f"{error.what}: the drill is left out. {error.hint}")
+        news.warn(f"{error.what}: the drill is left out. {error.hint}")
         return None
     order = drill.Order(SCENARIO, SEED)
-    (run,) = drill.run(target, order, say=lambda text: None)
+    with news.silence():
+        (run,) = drill.run(target, order)
     page = report.write(added_up([run], target.name, run.command), directory)
     fault = run.faults[0]
     took = "not healed" if fault.healed_s is None else f"recovered {format_duration(fault.healed_s)} after it began"
-    say(f"  {fault.text}, {took}. {run.verdict}")
+    news.note(f"  {fault.text}, {took}. {run.verdict}")
     return Drilled(
         fault.text,
         fault.noticed_s,

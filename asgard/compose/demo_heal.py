@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from asgard.cluster import health
 from asgard.cluster.limits import Limits
 from asgard.compose import heal
+from asgard.core import events as news
 from asgard.core.errors import AsgardError, Failed, Unreachable
 from asgard.core.units import format_duration
 from asgard.kafka.ports import ControlPlane, NodeControl
@@ -59,7 +60,7 @@ class _Sight:
         self.trouble = error.what
 
 
-def act(target: Target, say: Callable[[str], None]) -> list[Healing]:
+def act(target: Target) -> list[Healing]:
     """Kill a broker that may be started again, then one for good. Raises Failed where one of them is not healed."""
     nodes = heal.node_control(target)
     assert nodes is not None, "the demo's brokers are processes of this machine"
@@ -67,10 +68,8 @@ def act(target: Target, say: Callable[[str], None]) -> list[Healing]:
     try:
         # Not the active controller: how long its replacement takes is another story.
         others = [n.id for n in nodes.nodes() if n.id != control.quorum().leader]
-        first = _lose(target, control, nodes, others[0], MAY_START, "started again by Thor", say)
-        second = _lose(
-            target, control, nodes, others[1], FOR_GOOD, "lost for good: its replicas moved to the others", say
-        )
+        first = _lose(target, control, nodes, others[0], MAY_START, "started again by Thor")
+        second = _lose(target, control, nodes, others[1], FOR_GOOD, "lost for good: its replicas moved to the others")
     finally:
         control.close()
     return [first, second]
@@ -83,11 +82,10 @@ def _lose(
     broker: int,
     policy: Policy,
     how: str,
-    say: Callable[[str], None],
 ) -> Healing:
     sight = _Sight(broker)
     with _watched(target, policy, sight):
-        say(f"killing broker {broker} with SIGKILL under traffic; thor watch is looking …")
+        news.step(f"killing broker {broker} with SIGKILL under traffic; thor watch is looking")
         began = time.time()
         nodes.kill(broker)
         while sight.seen_at is None or not whole(control):
@@ -95,7 +93,7 @@ def _lose(
                 raise Failed(f"broker {broker} was killed and not healed in {format_duration(PATIENCE_S)}", sight.trouble or None)  # fmt: skip
             time.sleep(_POLL_S)
         healed = Healing(broker, how, round(sight.seen_at - began, 1), round(time.time() - began, 1))
-    say(
+    news.note(
         f"  noticed after {format_duration(healed.seen_s)}, {how}, "
         f"all in sync {format_duration(healed.whole_s)} after the kill"
     )
@@ -106,7 +104,7 @@ def _lose(
 def _watched(target: Target, policy: Policy, sight: _Sight) -> Iterator[None]:
     """`thor watch`, in a thread of its own."""
     over = threading.Event()
-    manner = heal.Manner(lambda decision, details: None, lambda text: None)
+    manner = heal.Manner()
 
     def watch() -> None:
         heal.watch(

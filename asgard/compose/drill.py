@@ -17,7 +17,8 @@ from pathlib import Path
 from asgard.cluster import limits
 from asgard.cluster.limits import Limits
 from asgard.compose import drill_faults, heal, holding, settle
-from asgard.core import console, contexts
+from asgard.core import contexts
+from asgard.core import events as news
 from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import Partition
 from asgard.kafka.ports import ControlPlane
@@ -110,8 +111,6 @@ def run(
     target: Target,
     order: Order,
     *,
-    say: Callable[[str], None] = console.say,
-    progress: Callable[[str], None] = lambda text: None,
     approved: Plan | None = None,
     agree: Callable[[Plan], None] = lambda plan: None,
 ) -> Iterator[Drill]:
@@ -122,7 +121,7 @@ def run(
     """
     runs.check_installed()
     for number in range(order.runs):
-        yield _one(target, replace(order, seed=order.seed + number), say, progress, None if number else approved, agree)
+        yield _one(target, replace(order, seed=order.seed + number), None if number else approved, agree)
 
 
 def any_seed() -> int:
@@ -143,8 +142,6 @@ def command(target: Target, order: Order) -> str:
 def _one(
     target: Target,
     order: Order,
-    say: Callable[[str], None],
-    progress: Callable[[str], None],
     approved: Plan | None,
     agree: Callable[[Plan], None],
 ) -> Drill:
@@ -156,7 +153,7 @@ def _one(
         radius = BlastRadius(brokers=2, in_sync=0, quorum=False)
     doing = f"loki drill {order.scenario} (seed {order.seed})"
     with holding.to_break(
-        target, doing=doing, seed=order.seed, confirm=order.confirm, while_healing=True, limits=radius, say=say
+        target, doing=doing, seed=order.seed, confirm=order.confirm, while_healing=True, limits=radius
     ) as site:
         leases.refuse_if_held(site.journal, leases.cluster_change(site.cluster_id))
         looks = target.connect(deadline_s=LOOK_DEADLINE_S)
@@ -171,13 +168,13 @@ def _one(
                 events.record(site.journal, "loki.drill.started", target.name, about, correlation=site.run)
                 drawn = scenarios.aimed(drawn, _partitions(looks, topics), looks.quorum().leader)
                 with (
-                    drill_faults.watched(target, policy, within, order.confirm, say) as sights,
+                    drill_faults.watched(target, policy, within, order.confirm) as sights,
                     drill_faults.breaking(site, drawn, running, looks, sights) as breaker,
                 ):
                     for event in running.events():
                         if event["event"] == "progress":
-                            progress(f"{event['acked']:,}/s acknowledged, {event['read']:,}/s read")
-                progress("checking every record")
+                            news.progress("drill", f"{event['acked']:,}/s acknowledged, {event['read']:,}/s read")
+                news.progress("drill", "checking every record")
                 result = runs.finish(running, site.control, nodes=runs.disks_of(target))
         finally:
             looks.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from asgard.cluster import health
 from asgard.cluster.limits import Limits
 from asgard.compose import heal
+from asgard.core import events
 from asgard.core.errors import AsgardError, Interrupted
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
@@ -78,7 +79,6 @@ def look(control: ControlPlane) -> Look | None:
 class Sights:
     """What Thor saw and did, turn by turn: seconds since 1970 with the brokers that were not well, and what came of it."""
 
-    say: Callable[[str], None]
     seen: list[tuple[float, frozenset[int]]] = field(default_factory=list)
     done: list[tuple[float, tuple[int, ...], str]] = field(default_factory=list)
     trouble: str = ""
@@ -91,7 +91,7 @@ class Sights:
         if unwell:
             self.seen.append((case.now, frozenset(unwell)))
         if healed.state in ("healed", "failed"):
-            self.say(f"thor: {healed}")
+            events.note(f"thor: {healed}")
             if healed.decision in _REMEDIES:
                 self.done.append((case.now, healed.brokers, f"{healed.action}: {healed.outcome}"))
 
@@ -111,18 +111,14 @@ class Sights:
 
 
 @contextlib.contextmanager
-def watched(
-    target: Target, policy: Policy, limits: Limits, confirm: str | None, say: Callable[[str], None]
-) -> Iterator[Sights]:
-    """`thor watch` in a thread of its own, until the block ends."""
-    over, sights = threading.Event(), Sights(say)
-    manner = heal.Manner(None, lambda text: None, confirm, say=lambda text: None)
+def watched(target: Target, policy: Policy, limits: Limits, confirm: str | None) -> Iterator[Sights]:
+    """`thor watch` in a thread of its own, until the block ends; of its events only what `Sights` makes of a turn is told."""
+    over, sights = threading.Event(), Sights()
+    manner, report = heal.Manner(None, confirm), events.carried(sights.report)
 
     def watch() -> None:
         try:
-            heal.watch(
-                target, policy, limits, manner, every_s=1.0, over=over, report=sights.report, complain=sights.complain
-            )
+            heal.watch(target, policy, limits, manner, every_s=1.0, over=over, report=report, complain=sights.complain)
         except AsgardError as error:
             sights.complain(error)
 
@@ -273,7 +269,7 @@ class Breaker:
             if seen is not None and seen.whole and self._brokers <= seen.up:
                 return True
         if not self._over.is_set():
-            self._sights.say(f"{_not_back(self._brokers, seen)} after everything was put back; the drill ends here")
+            events.note(f"{_not_back(self._brokers, seen)} after everything was put back; the drill ends here")
         return False
 
 
@@ -296,7 +292,7 @@ def breaking(site: Site, plan: Plan, load: Load, control: ControlPlane, sights: 
             raise Interrupted("the drill ends")
 
     breaker = Breaker(replace(site, may_go_on=may_go_on), plan, load, control, sights, over)
-    thread = threading.Thread(target=breaker.run, name="drill faults")
+    thread = threading.Thread(target=events.carried(breaker.run), name="drill faults")
     thread.start()
     try:
         yield breaker

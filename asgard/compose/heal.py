@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
 from asgard.compose import holding, settle
-from asgard.core import console, contexts
+from asgard.core import contexts, events
 from asgard.core.errors import AsgardError
 from asgard.kafka.model import Healed
 from asgard.kafka.ports import ControlPlane, NodeControl
@@ -34,16 +34,16 @@ PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class Manner:
-    """How a healing behaves towards people: whom it asks (None: nobody), and who hears how far it is (often) and what happens.
+    """How a healing behaves towards people: whom it asks (None: nobody).
 
-    `confirm` names a protected context; `doing` is what others are told who want the cluster meanwhile.
+    `confirm` names a protected context; `doing` is what others are told who want the cluster meanwhile; `may_go_on` is asked while
+    replicas move, and raises where the healing is to end.
     """
 
     agree: Callable[[Decision, str], None] | None = None
-    progress: Callable[[str], None] = console.say
     confirm: str | None = None
     doing: str = DOING
-    say: Callable[[str], None] = console.say
+    may_go_on: Callable[[], None] = lambda: None
 
 
 def node_control(target: Target) -> NodeControl | None:
@@ -101,8 +101,7 @@ def reach(
             change,
             manner.agree,
             tell,
-            manner.progress,
-            manner.say,
+            manner.may_go_on,
             patience_s,
         )
 
@@ -115,7 +114,7 @@ def once(target: Target, policy: Policy, limits: Limits, manner: Manner, control
     from asgard.thor.heal.once import once as turn
 
     with (
-        Notifier(policy.notify, console.warn) as notifier,
+        Notifier(policy.notify) as notifier,
         open_journal() as journal,
         reach(target, policy, limits, manner, notifier.tell, journal, control) as context,
     ):
@@ -141,7 +140,7 @@ def watch(
 
     watching = replace(manner, doing="thor watch")
     # One journal for as long as it watches: SQLAlchemy keeps what it has compiled with each, until Python looks for cycles.
-    with Notifier(policy.notify, console.warn) as notifier, open_journal() as journal:
+    with Notifier(policy.notify) as notifier, open_journal() as journal:
         loop(
             lambda: reach(target, policy, limits, watching, notifier.tell, journal, patience_s=PATIENCE_S),
             every_s=every_s,
@@ -162,5 +161,5 @@ class LocalHealer:
 
     def heal(self) -> Healed:
         """One turn. Raises Busy, Unreachable, and Refused for a protected context."""
-        manner = Manner(None, lambda text: None, self.confirm, say=lambda text: None)
-        return once(self.target, self.policy, self.limits, manner).healed
+        with events.silence():
+            return once(self.target, self.policy, self.limits, Manner(None, self.confirm)).healed

@@ -6,12 +6,13 @@ import contextlib
 import os
 import random
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from asgard.cluster.held import HeldCluster
 from asgard.compose import settle
-from asgard.core import console, contexts
+from asgard.core import contexts
+from asgard.core import events as news
 from asgard.kafka.guarded import guarded
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target, pick
@@ -60,7 +61,7 @@ def to_change(
                 priority=priority,
                 doing=doing,
                 wait_s=wait_s,
-                on_wait=console.say,
+                on_wait=news.note,
             )
         )
         if not healing:
@@ -82,7 +83,6 @@ def to_break(
     confirm: str | None = None,
     while_healing: bool = False,
     limits: BlastRadius | None = None,
-    say: Callable[[str], None] = console.say,
 ) -> Iterator[Site]:
     """Hold a cluster in order to break it. What dead runs left there is settled first, and said; at the end all is put back.
 
@@ -117,7 +117,6 @@ def to_break(
             journal,
             lease,
             random.Random(seed),
-            say,
             stack=target.context.stack if target.context else None,
             run=f"chaos-{secrets.token_hex(4)}",
             limits=limits or BlastRadius(),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from asgard.compose import settle
 from asgard.compose.heal import node_control
+from asgard.core import events
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.loki.monkey import look
@@ -81,7 +82,6 @@ def run(
         seed=seed,
         confirm=confirm,
         limits=chaos.BlastRadius(machines=1),
-        say=lambda text: None,  # the choice says it
     ) as site:
         choice = _choice(target, site.control, monkey, past, site.journal.time(), seed)
         why = act.refusal(site, choice.victim) if choice.victim else ""
@@ -92,7 +92,8 @@ def run(
         look.record(site.journal, monkey, target.name, cluster_id, choice, seed, site.run)
         if choice.victim is None:
             return Run(choice, seed, False)
-        act.take(site, choice.victim)
+        with events.silence():  # the choice says it
+            act.take(site, choice.victim)
     return Run(choice, seed, True)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from asgard.cluster import leaders, look
 from asgard.cluster.limits import Limits
 from asgard.compose import data_steps, holding, settle
+from asgard.core import events as news
 from asgard.core import program
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.core.schema import recipe as schema
@@ -91,17 +92,14 @@ class Steps:
         planner = moves.planner_of(attempt.step)
         assert planner is not None and isinstance(given, schema.Moving)
 
-        def progress(how_far: execute.Progress) -> None:
-            attempt.check()
-
         with self.change(attempt) as held:
             plan = planner(look.take(held.control), self.limits)
             if plan is None or not (plan.moved or plan.kind == "drain"):
                 return Done("nothing", moves.summary(plan))
-            attempt.tell(moves.summary(plan))
+            news.note(moves.summary(plan))
             throttle = given.throttle or plan.throttle_bytes_per_s
             executed = execute.run(
-                held, plan, self.limits, replan=replan.again, throttle=throttle, progress=progress, tell=attempt.tell
+                held, plan, self.limits, replan=replan.again, throttle=throttle, may_go_on=attempt.check
             )
         if executed.handed_over:
             raise HandedOver(f"{executed}: {executed.handed_over}", "Run it again: it goes on from there.")
@@ -120,13 +118,7 @@ class Steps:
         assert isinstance(given, schema.Heal)
         policy = self.policy if given.grace is None else replace(self.policy, grace_s=given.grace)
 
-        def progress(text: str) -> None:
-            attempt.check()
-            attempt.tell(text)
-
-        manner = heal.Manner(
-            lambda decision, details: None, progress, self.confirm, f"thor recipe run {self.recipe.name}"
-        )
+        manner = heal.Manner(None, self.confirm, f"thor recipe run {self.recipe.name}", attempt.check)
         did: list[str] = []
         for _ in range(TURNS):
             attempt.check()
@@ -135,7 +127,7 @@ class Steps:
                 raise Failed(str(healed), "asgard thor status shows the cluster, asgard thor history what was tried.")
             if healed.state != "healed":
                 break
-            attempt.tell(str(healed))
+            news.note(str(healed))
             did.append(healed.outcome or healed.action)
         if did:
             return Done("done", "; ".join(did))
@@ -164,7 +156,7 @@ class Steps:
             ids = restart.chosen(there, given.brokers, known, held.control.quorum().leader)
             over = sorted(n.id for n in there if known.over(n))
             if over:
-                attempt.tell(f"node {', '.join(map(str, over))} was restarted before; --fresh restarts all")
+                news.note(f"node {', '.join(map(str, over))} was restarted before; --fresh restarts all")
                 for node in over if attempt.memory.resumes is None else ():
                     attempt.memory.note(restart.BEGUN, {"node": node, "pid": known.pids[node]})
 
@@ -174,7 +166,7 @@ class Steps:
                     raise HandedOver(f"hands over to {held.lease.wanted_by}", "Run it again: it goes on from there.")
 
             restart.restart(
-                held.control, nodes, ids, note=attempt.memory.note, tell=attempt.tell, may_go_on=may_go_on,
+                held.control, nodes, ids, note=attempt.memory.note, may_go_on=may_go_on,
                 deadline=attempt.deadline,
             )  # fmt: skip
         if not ids:

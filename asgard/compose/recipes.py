@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from asgard.cluster.limits import Limits
 from asgard.compose import settle
 from asgard.compose.recipe_steps import Steps, priorities
-from asgard.core import contexts, program
+from asgard.core import contexts, events, program
 from asgard.core.errors import Busy, Refused
 from asgard.kafka.target import Target
 from asgard.thor.heal.policy import Policy
@@ -40,9 +40,7 @@ class Options:
     fresh: bool = False
 
 
-def run(
-    recipe: Recipe, target: Target, options: Options, *, tell: Callable[[str], None], agree: Callable[[], None]
-) -> Report:
+def run(recipe: Recipe, target: Target, options: Options, *, agree: Callable[[], None]) -> Report:
     """Run a recipe. Raises Busy where it runs already or the cluster is taken, Refused, Unreachable; then nothing was done."""
     from asgard.journal import leases
     from asgard.journal.store.database import open_journal
@@ -61,21 +59,21 @@ def run(
                     return Report(recipe.name, target.name, found.run, "nothing", f"no new event {recipe.event}")
             _refuse_if_taken(journal, recipe, steps.cluster_id)
             world = World(steps.facts, steps.actions())
-            return runs.run(recipe, world, found, target.name, tell=tell, agree=agree, trigger=trigger)
+            return runs.run(recipe, world, found, target.name, agree=agree, trigger=trigger)
 
 
-def preview(recipe: Recipe, target: Target, options: Options, *, tell: Callable[[str], None]) -> Report:
+def preview(recipe: Recipe, target: Target, options: Options) -> Report:
     """What a run would do now. Changes nothing and tells nobody."""
     with _opened(recipe, target, options) as steps:
         facts = steps.facts()
         verdicts = facts.judge_all(recipe.when)
         for verdict in verdicts:
-            tell(str(verdict))
+            events.note(str(verdict))
         there = all(v.holds for v in verdicts)
         report = Report(recipe.name, target.name, "", "nothing", "this would be done" if there else "nothing to do now; else this would be done")  # fmt: skip
         for step in recipe.steps:
             text = steps.describe(step, facts)
-            tell(f"step {step.number}, {step.name}: {text}")
+            events.note(f"step {step.number}, {step.name}: {text}")
             report.steps.append(StepReport(step.number, step.action, step.name, "nothing", text, 0.0))
         return report
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from asgard.core import console, contexts
+from asgard.core import contexts, events
 from asgard.core.contexts import Context
 from asgard.core.errors import Refused
 
@@ -147,7 +147,7 @@ def report_known(stack: str, context: str | None = None) -> None:
 def say_settled(settled: Settled) -> None:
     """Tell the user what was put back, or why it could not be."""
     lead = "settled" if settled.done else "not yet" if settled.waits else "still open"
-    console.say(f"{lead}: {settled.operation.kind} {settled.operation.subject}: {settled.outcome}")
+    events.note(f"{lead}: {settled.operation.kind} {settled.operation.subject}: {settled.outcome}")
 
 
 def say_found(left: Sequence[Operation]) -> None:
@@ -155,7 +155,7 @@ def say_found(left: Sequence[Operation]) -> None:
     first, more = left[0], len(left) - 1
     what = first.kind.removeprefix("asgard.").partition("/")[0]
     also = f" (and {more} more)" if more else ""
-    console.warn(
+    events.warn(
         f"an interrupted run left something set: {what} of {first.subject}{also}; `asgard recover` puts it back"
     )
 

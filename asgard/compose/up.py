@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asgard.compose.settle import leftovers
-from asgard.odin.engine.steps import OnEvent
 from asgard.odin.lifecycle import apply
 from asgard.odin.lifecycle.options import Options
 from asgard.odin.spec.model import StackSpec
@@ -22,8 +20,6 @@ def up(
     options: Options,
     approve: Approve,
     *,
-    on_event: OnEvent,
-    on_load: Callable[[Mapping[str, Any]], None] | None = None,
     skip_gate: bool = False,
 ) -> Outcome:
     """Make the cluster what the stack file says, then run its gate where one is due. Raises as `odin.apply.up` and the gate do."""
@@ -33,6 +29,6 @@ def up(
         from asgard.kafka.target import Target
         from asgard.loki.load.gate import Gate
 
-        return Gate(Target(connection), leftovers=left, on_event=on_load)
+        return Gate(Target(connection), leftovers=left)
 
-    return apply.up(spec, options, approve, leftovers=left, on_event=on_event, gatekeeper=None if skip_gate else gate)
+    return apply.up(spec, options, approve, leftovers=left, gatekeeper=None if skip_gate else gate)

@@ -13,8 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from pathlib import Path
@@ -36,13 +35,15 @@ class OutputFormat(StrEnum):
 
 @dataclass
 class Settings:
-    """What the common options of this call say. `times`: lines for people begin with the time, as in a log."""
+    """What the common options of this call say. `times`: lines for people begin with the time, as in a log. `line_open`: a line
+    of progress stands on the terminal, for the next one to take its place."""
 
     output: OutputFormat = OutputFormat.TABLE
     yes: bool = False
     debug: bool = False
     emitted: bool = False
     times: bool = False
+    line_open: bool = False
 
 
 _settings: contextvars.ContextVar[Settings | None] = contextvars.ContextVar("asgard_settings", default=None)
@@ -127,6 +128,7 @@ def emit_frame(document: Any, text: str) -> None:
 
 def print_out(text: str) -> None:
     """Write a line to stdout now."""
+    clear_line()
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -188,6 +190,7 @@ def stamped(text: str) -> str:
 
 def say(text: str) -> None:
     """A line for people, on stderr."""
+    clear_line()
     sys.stderr.write(stamped(text) + "\n")
     sys.stderr.flush()
 
@@ -205,10 +208,19 @@ def ask(question: str) -> None:
         raise Refused(
             "this changes things and nobody is there to be asked", "Add --yes to go ahead without a question."
         )
+    clear_line()
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Refused("nothing was changed")
+
+
+def clear_line() -> None:
+    """Take away a progress line that stands on the terminal."""
+    if current().line_open:
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()
+        current().line_open = False
 
 
 class Renderer:
@@ -219,7 +231,6 @@ class Renderer:
     def __init__(self, *, every_s: float = 5.0) -> None:
         self._every_s = every_s
         self._last = time.monotonic()
-        self._open = False
 
     def show(self, event: events.Event) -> None:
         """Show one event."""
@@ -227,13 +238,10 @@ class Renderer:
             case events.Progress():
                 self._progress(event)
             case events.Warned():
-                self.clear()
                 warn(event.text)
             case events.Step():
-                self.clear()
                 say(f"{event.text} …")
             case _:
-                self.clear()
                 say(event.text)
 
     def _progress(self, event: events.Progress) -> None:
@@ -241,39 +249,7 @@ class Renderer:
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\033[K{line}")
             sys.stderr.flush()
-            self._open = True
+            current().line_open = True
         elif time.monotonic() - self._last >= self._every_s:
             self._last = time.monotonic()
             say(line)
-
-    def clear(self) -> None:
-        """Take away a progress line that stands on the terminal."""
-        if self._open:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
-            self._open = False
-
-
-@contextmanager
-def progress(what: str, *, every_s: float = 5.0) -> Iterator[Callable[[str], None]]:
-    """Progress of long work: a line that rewrites itself on a terminal, a line every few seconds in a log."""
-    terminal = sys.stderr.isatty()
-    last = time.monotonic()
-    shown = False
-
-    def update(text: str) -> None:
-        nonlocal last, shown
-        if terminal:
-            sys.stderr.write(f"\r\033[K{what}: {text}")
-            sys.stderr.flush()
-            shown = True
-        elif time.monotonic() - last >= every_s:
-            last = time.monotonic()
-            say(f"{what}: {text}")
-
-    try:
-        yield update
-    finally:
-        if terminal and shown:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -92,6 +92,23 @@ def listening(sink: Sink) -> Iterator[None]:
         yield
     finally:
         _sink.reset(token)
+
+
+@contextmanager
+def titled(title: str) -> Iterator[None]:
+    """The events of the block begin with `title`, as those of a step of something larger."""
+    outer = _sink.get()
+    if outer is None:
+        yield
+        return
+    with listening(lambda event: outer(replace(event, text=f"{title}: {event.text}"))):
+        yield
+
+
+def fall_back_to(sink: Sink) -> None:
+    """Send events to `sink` where nobody listens; for code that another program's threads call, and for as long as they live."""
+    if _sink.get() is None:
+        _sink.set(sink)
 
 
 @contextmanager

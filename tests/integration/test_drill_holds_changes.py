@@ -50,5 +50,4 @@ def up(file: Path) -> apply.Outcome:
         Options(),
         lambda planned: None,
         leftovers=leftovers(),
-        on_event=lambda event: None,
     )

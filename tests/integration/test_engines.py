@@ -51,7 +51,7 @@ class Stack:
 
     def up(self, spec: StackSpec, engine: EngineName = "embedded") -> list[str]:
         options = Options(engine=engine)
-        return self._changes(apply.up(spec, options, lambda _: None, leftovers=leftovers(), on_event=lambda _: None))
+        return self._changes(apply.up(spec, options, lambda _: None, leftovers=leftovers()))
 
     def _changes(self, outcome: apply.Outcome) -> list[str]:
         assert outcome.result.ok, outcome.result.errors
@@ -111,7 +111,7 @@ def test_preview_and_drift_tell_what_a_dead_run_left_in_the_cluster_and_up_settl
     assert (found, settled) == ([change], [])
     apply.drift(stack.prefix, spec, left)
     assert (found, settled) == ([change, change], [])
-    assert apply.up(spec, Options(), lambda _: None, leftovers=left, on_event=lambda _: None).quick
+    assert apply.up(spec, Options(), lambda _: None, leftovers=left).quick
     assert settled == [change]
 
 

@@ -161,7 +161,7 @@ def test_the_next_command_puts_back_what_a_killed_run_has_broken(
 
 
 def test_a_log_directory_fails_and_is_taken_in_again(story: ChaosStory, control: ControlPlane) -> None:
-    with holding.to_break(target.pick("orders"), doing="a test", seed=1, say=lambda text: None) as site:
+    with holding.to_break(target.pick("orders"), doing="a test", seed=1) as site:
         failed = inject(site, "fail_log_dir", broker=2)
         path = Path(str(failed.operation.undo["path"]))
         assert path.is_file()
@@ -182,7 +182,7 @@ def test_groups_quotas_and_leaders_are_put_back(story: ChaosStory, control: Cont
     replicas = replicas_of(control, story.topic)
     with (
         story.busy_group(),
-        holding.to_break(target.pick("orders"), doing="a test", seed=1, say=lambda text: None) as site,
+        holding.to_break(target.pick("orders"), doing="a test", seed=1) as site,
     ):
         squeezed = inject(site, "squeeze_quota", client_id="ledger", produce=1000, consume=2000)
         tight = {"producer_byte_rate": 1000.0, "consumer_byte_rate": 2000.0}
@@ -209,7 +209,7 @@ def test_groups_quotas_and_leaders_are_put_back(story: ChaosStory, control: Cont
 
 def test_faults_and_changes_exclude_each_other(cluster: RealCluster) -> None:
     orders = target.pick("orders")
-    with holding.to_break(orders, doing="loki chaos run x", seed=1, say=lambda text: None):
+    with holding.to_break(orders, doing="loki chaos run x", seed=1):
         with (
             pytest.raises(Busy, match="loki chaos run x"),
             holding.to_change(orders, priority=leases.Priority.CHANGE, doing="a change"),
@@ -227,9 +227,7 @@ def test_faults_and_changes_exclude_each_other(cluster: RealCluster) -> None:
 
 def test_a_majority_of_the_controllers_is_never_taken(story: ChaosStory) -> None:
     with (
-        holding.to_break(
-            target.pick("orders"), doing="a test", seed=1, limits=BlastRadius(brokers=2), say=lambda text: None
-        ) as site,
+        holding.to_break(target.pick("orders"), doing="a test", seed=1, limits=BlastRadius(brokers=2)) as site,
         pytest.raises(Refused, match="no majority"),
     ):
         inject(site, "kill_broker", broker=2)

@@ -22,6 +22,7 @@ from asgard.cluster import moves
 from asgard.cluster.limits import Limits
 from asgard.cluster.plan import Plan
 from asgard.compose import holding
+from asgard.core import events
 from asgard.journal import operations
 from asgard.journal.rules import Priority
 from asgard.journal.store.database import open_journal
@@ -376,15 +377,16 @@ def test_a_healing_takes_over_from_a_balance_and_is_not_throttled(bench: Bench, 
             assert heal.changes, "partitions that nobody was moving away from the dead broker"
             looks: list[set[str]] = []
 
-            def look(how_far: moves.Progress) -> None:
+            def look(event: events.Event) -> None:
                 found = throttles(bench.control, (1, 2, 4)).get(topic_name, {})
                 looks.append({mark.partition(":")[0] for marks in found.values() for mark in marks.split(",")})
-                if how_far.partitions_done == how_far.partitions:
+                if event.text.startswith(f"{len(heal.changes)} of {len(heal.changes)} partitions"):
                     # All is healed. What was taken over still crawls along: end it.
                     crawling = [Move(p.topic, p.partition, ()) for p in bench.control.reassignments()]
                     bench.control.reassign(crawling)
 
-            done = moves.run(held, heal, Limits(), replan=replan.again, progress=look)
+            with events.listening(look):
+                done = moves.run(held, heal, Limits(), replan=replan.again)
         assert done.exit_code == 0, done
         healed = {str(c.partition) for c in heal.changes if c.topic == topic_name}
         healed |= {str(f.partition) for f in inherited.freed if f.topic == topic_name}

@@ -62,7 +62,7 @@ def prove() -> tuple[dict[str, object], list[str]]:
                 picked = target.of_context(contexts.load().pick("drilled"))
                 with mock.patch.object(runs, "finish", count_first):
                     for order in orders:
-                        done += drills.run(picked, order, say=lambda text: None)
+                        done += drills.run(picked, order)
                         print(f"{order.scenario} {order.seed}: {done[-1].verdict}", file=sys.stderr, flush=True)
         finally:
             os.environ.pop("ASGARD_HOME") if before is None else os.environ.update(ASGARD_HOME=before)

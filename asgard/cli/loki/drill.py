@@ -9,7 +9,7 @@ import typer
 
 from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.loki import app
-from asgard.core import console
+from asgard.core import console, events
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
 
@@ -95,17 +95,16 @@ def drill(
         console.ask(f"Break {picked.name} like this instead?")
 
     done: list[Drill] = []
-    with console.progress("drill") as update:
-        try:
-            for run in drills.run(picked, order, progress=update, approved=approved, agree=agree):
-                done.append(run)
-                if runs > 1:
-                    console.say(f"seed {run.seed}: {run.verdict}")
-        finally:
-            # What several drills showed until one was interrupted is not thrown away.
-            if done:
-                series = added_up(done, picked.name, drills.command(picked, order))
-                page = report.write(series, out or paths.home() / "loki" / f"drill-{order.scenario}-{order.seed}")
+    try:
+        for run in drills.run(picked, order, approved=approved, agree=agree):
+            done.append(run)
+            if runs > 1:
+                events.note(f"seed {run.seed}: {run.verdict}")
+    finally:
+        # What several drills showed until one was interrupted is not thrown away.
+        if done:
+            series = added_up(done, picked.name, drills.command(picked, order))
+            page = report.write(series, out or paths.home() / "loki" / f"drill-{order.scenario}-{order.seed}")
     _show(series)
     console.say(f"again: {series.command}")
     console.say(f"report: {page}")

@@ -10,7 +10,7 @@ import typer
 from asgard.cli.command import Confirm, Which, Yes, command, group
 from asgard.cli.loki import app
 from asgard.cli.loki.load_options import LoadFlags, SiteFlags
-from asgard.core import console
+from asgard.core import console, events
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode
 
@@ -98,18 +98,15 @@ def _carry_out(
         console.ask("Put this load on the cluster?")
         if site.open:
             _say_open(site)
-        with (
-            runs.begin(picked, control, load, topics, run_id, leftovers=settle.leftovers(), site=site) as running,
-            console.progress("load") as update,
-        ):
+        with runs.begin(picked, control, load, topics, run_id, leftovers=settle.leftovers(), site=site) as running:
             for event in running.events():
                 if event["event"] == "progress":
-                    update(_progress(event))
+                    events.progress("load", _progress(event))
                 elif event["event"] == "worker-lost":
-                    console.warn(
+                    events.warn(
                         f"worker {event['index']} (pid {event['pid']} on {event['host']}) was lost: {event['why']}"
                     )
-            update("checking every record")
+            events.progress("load", "checking every record")
             result = runs.finish(running, control, nodes=runs.disks_of(picked))
     finally:
         control.close()

@@ -9,7 +9,7 @@ from asgard.core.errors import AsgardError, ExitCode
 
 if TYPE_CHECKING:
     from asgard.kafka.model import GateVerdict
-    from asgard.odin.engine.steps import Event, Failure
+    from asgard.odin.engine.steps import Failure
     from asgard.odin.lifecycle.apply import Outcome
     from asgard.odin.lifecycle.drift import Look
 
@@ -59,30 +59,6 @@ def notes(outcome: Outcome) -> None:
     if outcome.seen is not None:
         for line in drift_lines(outcome.seen):
             console.say(f"drift: {line}")
-
-
-def progress(update: Any) -> Any:
-    done = 0
-
-    def on_event(event: Event) -> None:
-        nonlocal done
-        if event.kind == "log":
-            console.say(event.message)
-        elif event.step is not None and event.step.op != "same":
-            done += event.kind == "done"
-            update(f"{done} done, {event.step.op} {event.step.name}")
-
-    return on_event
-
-
-def load(update: Any) -> Any:
-    """Tells how the gate's load goes."""
-
-    def on_load(event: Any) -> None:
-        if event["event"] == "progress":
-            update(f"gate: {event['acked']:,}/s acknowledged, {event['errors']:,} errors")
-
-    return on_load
 
 
 def gate(verdict: GateVerdict) -> str:

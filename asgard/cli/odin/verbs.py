@@ -114,15 +114,12 @@ def up(
     from asgard.odin.lifecycle.gate import figures_of
 
     spec = load_stack(file, sets)
-    with console.progress(f"odin up {spec.name}") as progress:
-        outcome = composed.up(
-            spec,
-            options(allow_data_loss, confirm, engine),
-            show.approve("Apply these changes?"),
-            on_event=show.progress(progress),
-            on_load=show.load(progress),
-            skip_gate=skip_gate,
-        )
+    outcome = composed.up(
+        spec,
+        options(allow_data_loss, confirm, engine),
+        show.approve("Apply these changes?"),
+        skip_gate=skip_gate,
+    )
     if outcome.quick:
         show.notes(outcome)
     else:
@@ -153,14 +150,12 @@ def destroy(
     from asgard.odin.lifecycle import apply, display
 
     name, _ = named(file, stack)
-    with console.progress(f"odin destroy {name}") as progress:
-        outcome = apply.destroy(
-            name,
-            options(None, confirm, engine),
-            show.approve(f"Destroy the stack {name}?", agreed=confirm == name),
-            leftovers=leftovers(),
-            on_event=show.progress(progress),
-        )
+    outcome = apply.destroy(
+        name,
+        options(None, confirm, engine),
+        show.approve(f"Destroy the stack {name}?", agreed=confirm == name),
+        leftovers=leftovers(),
+    )
     console.emit(display.document(outcome.result, outcome.losses), text=display.counts(outcome.result, done=True))
     return show.failed(outcome)
 

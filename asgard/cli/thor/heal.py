@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,6 @@ from asgard.core.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
     from asgard.cluster.limits import Limits
-    from asgard.compose.heal import Manner
     from asgard.thor.heal.once import Turn
     from asgard.thor.heal.policy import Policy
     from asgard.thor.heal.situation import Decision
@@ -55,8 +53,7 @@ def heal(
 
     given, limits = _policy(policy, grace, dry_run)
     picked = which.pick()
-    with console.progress("healing") as show:
-        turn = healing.once(picked, given, limits, _manner(confirm, show, _agree))
+    turn = healing.once(picked, given, limits, healing.Manner(_agree, confirm))
     healed = turn.healed
     document = {**console.to_plain(healed), "cluster": picked.name, "exit_code": int(turn.exit_code)}
     console.emit(document, text=str(healed))
@@ -113,17 +110,16 @@ def watch(
 
     console.current().times = True
     try:
-        with console.progress("healing") as show:
-            healing.watch(
-                picked,
-                given,
-                limits,
-                _manner(confirm, show, None),
-                every_s=every_s,
-                over=threading.Event(),
-                report=report,
-                complain=complain,
-            )
+        healing.watch(
+            picked,
+            given,
+            limits,
+            healing.Manner(None, confirm),
+            every_s=every_s,
+            over=threading.Event(),
+            report=report,
+            complain=complain,
+        )
     except CutShort:
         raise
     except (KeyboardInterrupt, Interrupted):
@@ -180,14 +176,6 @@ class _Told:
 
 def _took(seconds: float | None) -> str | None:
     return None if seconds is None else units.format_duration(seconds)
-
-
-def _manner(
-    confirm: str | None, progress: Callable[[str], None], agree: Callable[[Decision, str], None] | None
-) -> Manner:
-    from asgard.compose.heal import Manner
-
-    return Manner(agree, progress, confirm)
 
 
 def _agree(decision: Decision, details: str) -> None:

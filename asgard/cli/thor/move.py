@@ -97,8 +97,7 @@ def carry_out(
         or f"{what}: {plan.moved} {'partitions' if plan.changes else 'replicas'}, {units.format_size(plan.bytes_moved)} to copy"
     )
     console.ask(f"Carry it out in {target.name}, throttle: {fast}?")
-    with console.progress("moving") as show:
-        done = applying.apply(target, plan, limits, throttle=rate, confirm=confirm, progress=lambda p: show(str(p)))
+    done = applying.apply(target, plan, limits, throttle=rate, confirm=confirm)
     code = report(done)
     return int(ExitCode.FAILED) if code == ExitCode.OK and plan.failed else code
 

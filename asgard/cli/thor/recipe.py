@@ -14,7 +14,7 @@ from asgard.cli import files
 from asgard.cli.command import Confirm, Which, Yes, command, group
 from asgard.cli.thor import app
 from asgard.cli.thor.common import limits_of
-from asgard.core import console
+from asgard.core import console, events
 from asgard.core.console import Table
 from asgard.core.errors import WrongUsage
 
@@ -125,21 +125,19 @@ def run(
     options = composed.Options(limits_of(file), policy, confirm, on_event, allow_run, fresh)
     cluster = which.pick()
 
-    def tell(text: str) -> None:
-        console.say(f"{chosen.name}: {text}")
-
     def agree() -> None:
         if not console.current().yes:
             for step in chosen.steps:
                 console.say(f"  step {step.number}: {step.action}" + (f" ({step.name})" if step.given.name else ""))
         console.ask(f"Run {chosen.name} on {cluster.name}?")
 
-    if dry_run:
-        report = composed.preview(chosen, cluster, options, tell=tell)
-    else:
-        report = composed.run(chosen, cluster, options, tell=tell, agree=agree)
-    if report.hint:
-        tell(report.hint)
+    with events.titled(chosen.name):
+        if dry_run:
+            report = composed.preview(chosen, cluster, options)
+        else:
+            report = composed.run(chosen, cluster, options, agree=agree)
+        if report.hint:
+            events.note(report.hint)
     console.emit(report, text=console.stamped(f"{chosen.name} on {cluster.name}: {report.text}"))
     return int(report.exit_code)
 

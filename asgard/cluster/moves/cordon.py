@@ -6,7 +6,7 @@ Through the broker itself, so one that is down can be neither cordoned nor, late
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.moves import record
@@ -27,41 +27,37 @@ def key(broker: int) -> Key:
     return ("broker", str(broker), record.CORDON)
 
 
-def put(held: HeldCluster, ledger: Ledger, brokers: Iterable[int], tell: Callable[[str], None]) -> None:
-    """Cordon the brokers, on disk before it is done; where that is not possible it is said and the drain goes on without."""
+def put(held: HeldCluster, ledger: Ledger, brokers: Iterable[int]) -> Iterator[str]:
+    """Cordon the brokers, on disk before it is done, and say of each what came of it; where that is not possible the drain goes on
+    without."""
     wanted = sorted(brokers)
     if wanted and held.control.features().get("metadata.version", 0) < _METADATA_VERSION:
-        tell(
-            "the cluster is older than Kafka 4.3, which can't cordon brokers: new topics may still get replicas on those drained"
-        )
+        yield "the cluster is older than Kafka 4.3, which can't cordon brokers: new topics may still get replicas on those drained"
         return
     there = temporary.read(held.control, [key(b) for b in wanted])
     for broker in wanted:
         if key(broker) not in there:
-            tell(f"broker {broker} is down, so it can't be cordoned")
+            yield f"broker {broker} is down, so it can't be cordoned"
         elif there[key(broker)] != ALL:
             ledger.cordon([Setting(key(broker), (ALL,), there[key(broker)])])
             try:
                 temporary.write(held.control, {key(broker): ALL})
             except AsgardError as error:
-                tell(f"broker {broker} is not cordoned, new topics may still get replicas there: {error.what}")
+                yield f"broker {broker} is not cordoned, new topics may still get replicas there: {error.what}"
             else:
-                _wait_for(held, broker, tell)
+                yield _wait_for(held, broker)
 
 
-def _wait_for(held: HeldCluster, broker: int, tell: Callable[[str], None]) -> None:
+def _wait_for(held: HeldCluster, broker: int) -> str:
     give_up = time.monotonic() + _SEEN_WITHIN_S
     while not all(d.cordoned for d in held.control.log_dirs([broker]).get(broker, ())):
         if time.monotonic() > give_up:
-            tell(
-                f"broker {broker} was told that it is cordoned and does not say so: new topics may still get replicas there"
-            )
-            return
+            return f"broker {broker} was told that it is cordoned and does not say so: new topics may still get replicas there"
         time.sleep(0.1)
-    tell(f"broker {broker} is cordoned: it gets no new replicas")
+    return f"broker {broker} is cordoned: it gets no new replicas"
 
 
-def undo(held: HeldCluster, brokers: Iterable[int], tell: Callable[[str], None]) -> None:
+def undo(held: HeldCluster, brokers: Iterable[int]) -> Iterator[str]:
     """Take back the cordons that drains kept; one that no drain of this journal has set stays, and that is said."""
     kept = {
         s.key: s
@@ -73,11 +69,11 @@ def undo(held: HeldCluster, brokers: Iterable[int], tell: Callable[[str], None])
     for broker in brokers:
         where = key(broker)
         if where not in there:
-            tell(f"broker {broker} is down: if it is cordoned, it stays so")
+            yield f"broker {broker} is down: if it is cordoned, it stays so"
         elif there[where] != ALL:
             continue
         elif where in kept:
             temporary.write(held.control, {where: kept[where].before})
-            tell(f"broker {broker} is no longer cordoned")
+            yield f"broker {broker} is no longer cordoned"
         else:
-            tell(f"broker {broker} was cordoned by somebody else and stays so")
+            yield f"broker {broker} was cordoned by somebody else and stays so"

@@ -19,6 +19,7 @@ from asgard.cluster.moves.record import Flight, in_flight
 from asgard.cluster.moves.result import Executed, Progress
 from asgard.cluster.moves.watch import Tuner, Watch
 from asgard.cluster.plan import Change, Plan, Replan
+from asgard.core import events as news
 from asgard.core.errors import AsgardError
 from asgard.kafka.model import ClusterSnapshot, DirMove, Move, Partition
 from asgard.kafka.temporary import is_unknown_topic
@@ -51,7 +52,6 @@ class Execution:
         ledger: Ledger,
         replan: Replan,
         snapshot: Callable[[], ClusterSnapshot],
-        tell: Callable[[str], None],
         closed: Callable[[], str | None],
     ) -> None:
         self.held = held
@@ -68,7 +68,6 @@ class Execution:
         self.inherited_rate = ledger.rate
         self.progress = Progress(0, 0, 0, 0)
         self._snapshot = snapshot
-        self._tell = tell
         self._closed = closed
         self._missing_since: dict[TopicPartition, float] = {}
         self._landed: list[Change] = []
@@ -82,7 +81,7 @@ class Execution:
 
     def note(self, text: str) -> None:
         """Say something, and keep it for the end."""
-        self._tell(text)
+        news.note(text)
         self.tally.notes.append(text)
 
     def start(self, found: fit.Fit) -> None:
@@ -105,13 +104,14 @@ class Execution:
         self.tally.refused |= {c.name: "somebody else is moving it" for c in self.left if _key(c) in keys}
         self.left = [c for c in self.left if _key(c) not in keys]
 
-    def run(self, progress: Callable[[Progress], None], poll_s: float) -> Executed:
-        """To the end, or to where it must stop. Raises what the control plane raises, and LeaseLost."""
+    def run(self, may_go_on: Callable[[], None], poll_s: float) -> Executed:
+        """To the end, or to where it must stop. Raises what the control plane and `may_go_on` raise, and LeaseLost."""
         if self.plan.kind == "heal" and self.left:
             self.submit()  # a look at every partition takes its time in a large cluster
         while True:
             self.look()
-            progress(self.progress)
+            self.progress.tell()
+            may_go_on()
             step = decide.next_step(self.sight())
             match step:
                 case decide.Submit():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from asgard.core import events
 from asgard.core.errors import ExitCode
 from asgard.core.units import format_duration, format_size
 
@@ -21,6 +22,10 @@ class Progress:
     bytes_done: int
     rate_bytes_per_s: float | None = None
     throttle_bytes_per_s: float | None = None
+
+    def tell(self) -> None:
+        """As an event of the operation."""
+        events.progress("moving", str(self), done=self.bytes_done, total=self.bytes, unit="bytes")
 
     @property
     def seconds_left(self) -> float | None:

@@ -15,11 +15,12 @@ from asgard.cluster.moves.auto import AUTO
 from asgard.cluster.moves.execution import Execution
 from asgard.cluster.moves.fit import Fit
 from asgard.cluster.moves.ledger import DONE, Ledger, left_open, taken_over
-from asgard.cluster.moves.result import Executed, Progress
+from asgard.cluster.moves.result import Executed
 from asgard.cluster.moves.takeover import CANCEL
 from asgard.cluster.moves.watch import Tuner
 from asgard.cluster.moves.within import Within
 from asgard.cluster.plan import Plan, Replan
+from asgard.core import events as news
 from asgard.core import windows
 from asgard.core.errors import Interrupted, Refused
 from asgard.core.units import format_size
@@ -47,12 +48,12 @@ def run(
     *,
     replan: Replan,
     throttle: float | Literal["auto"] | None = None,
-    progress: Callable[[Progress], None] = lambda _: None,
-    tell: Callable[[str], None] = lambda _: None,
+    may_go_on: Callable[[], None] = lambda: None,
     poll_s: float = POLL_S,
 ) -> Executed:
     """Carry out the plan, or go on with it where an earlier run ended. `throttle` is bytes per second and broker, `auto`: by the
-    brokers' head-room, None: none. `replan` plans for the same goal again where the cluster has changed.
+    brokers' head-room, None: none. `replan` plans for the same goal again where the cluster has changed. `may_go_on` is asked at
+    each look, and raises where the run is to end.
 
     Raises Refused for a plan of another cluster or one that no longer fits, and where somebody else moves or throttles; what
     the control plane raises; LeaseLost; Interrupted. What was set stays written down until it is put back.
@@ -68,20 +69,19 @@ def run(
     up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
     mark = fingerprint(plan)
     if plan.dir_changes and not plan.changes:
-        return _within(held, plan, limits, throttle, mark, up, progress, tell, poll_s)
-    plan, found = fitting(held, plan, limits, up, replan, tell)
+        return _within(held, plan, limits, throttle, mark, up, may_go_on, poll_s)
+    plan, found = fitting(held, plan, limits, up, replan)
     moving = control.reassignments()
-    theirs = _others(held, moving, up, healing, tell)
+    theirs = _others(held, moving, up, healing)
     ledger = Ledger(held, plan.title, mark, moving, up)
     execution = Execution(
         held,
         plan,
         limits,
-        throttle=_tuner(control, limits, plan, tell) if throttle == AUTO else throttle,
+        throttle=_tuner(control, limits, plan) if throttle == AUTO else throttle,
         ledger=ledger,
         replan=replan,
         snapshot=lambda: _snapshot(control),
-        tell=tell,
         closed=lambda: None if healing else closed(limits, time.time()),
     )
     execution.start(found)
@@ -89,17 +89,19 @@ def run(
     try:
         if plan.kind == "drain":
             drained = [int(b) for b in plan.arguments if b.isdecimal() and int(b) in up]
-            cordon.put(held, ledger, drained, execution.note)
+            for what in cordon.put(held, ledger, drained):
+                execution.note(what)
         if plan.kind == "undo" and "drain" in plan.arguments:
-            cordon.undo(held, [int(b) for b in plan.arguments if b.isdecimal()], execution.note)
+            for what in cordon.undo(held, [int(b) for b in plan.arguments if b.isdecimal()]):
+                execution.note(what)
         _note(held, plan, "started", {"moves": len(found.todo)})
-        executed = execution.run(progress, poll_s)
+        executed = execution.run(may_go_on, poll_s)
         how = "stopped" if executed.stopped else "paused" if executed.handed_over else "finished"
         why = executed.stopped or executed.handed_over
         more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
         _note(held, plan, how, {**more, "refused": len(executed.refused), "why": why})
         if plan.dir_changes and how == "finished":
-            then = _within(held, plan, limits, throttle, mark, up, progress, tell, poll_s)
+            then = _within(held, plan, limits, throttle, mark, up, may_go_on, poll_s)
             return _joined(executed, then)
         return executed
     except Refused:
@@ -122,20 +124,19 @@ def _within(
     throttle: float | Literal["auto"] | None,
     mark: str,
     up: Collection[int],
-    progress: Callable[[Progress], None],
-    tell: Callable[[str], None],
+    may_go_on: Callable[[], None],
     poll_s: float,
 ) -> Executed:
     """The part of the plan that moves replicas between the log directories of their brokers."""
     if throttle == AUTO:
         throttle = limits.throttle_bytes_per_s or plan.throttle_bytes_per_s
-        tell(f"what disks carry can't be seen from outside: the throttle is {format_size(throttle)}/s")
+        news.note(f"what disks carry can't be seen from outside: the throttle is {format_size(throttle)}/s")
     ledger = Ledger(held, plan.title, mark, held.control.reassignments(), up)
-    work = Within(held, plan, ledger, throttle, lambda: closed(limits, time.time()), tell)
+    work = Within(held, plan, ledger, throttle, lambda: closed(limits, time.time()))
     try:
         work.start()
         _note(held, plan, "started", {"moves": len(work.left) + len(work.flying)})
-        executed = work.run(progress, poll_s)
+        executed = work.run(may_go_on, poll_s)
         why = executed.stopped or executed.handed_over
         how = "stopped" if executed.stopped else "paused" if executed.handed_over else "finished"
         more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
@@ -167,9 +168,7 @@ def _joined(first: Executed, then: Executed) -> Executed:
     )
 
 
-def fitting(
-    held: HeldCluster, plan: Plan, limits: Limits, up: Collection[int], replan: Replan, tell: Callable[[str], None]
-) -> tuple[Plan, Fit]:
+def fitting(held: HeldCluster, plan: Plan, limits: Limits, up: Collection[int], replan: Replan) -> tuple[Plan, Fit]:
     """The plan against the cluster as it is. One that was begun here before, or needs a broker that is down, is planned anew.
 
     Raises Refused where the cluster has changed since the plan was made.
@@ -187,7 +186,7 @@ def fitting(
     why = f"broker {min(down)} is down" if down else found.stale
     left = (*found.todo, *(c for c, _ in found.changed))
     made = replan(plan, left, _snapshot(held.control), limits)
-    tell(f"{why}: planned anew, {len(made.changes)} moves")
+    news.note(f"{why}: planned anew, {len(made.changes)} moves")
     return made, fit.compare(made.changes, held.control.topics({c.topic for c in made.changes}))
 
 
@@ -214,9 +213,7 @@ def closed(limits: Limits, now: float) -> str | None:
     return f"planned moves may only start in {', '.join(limits.windows)} UTC; next on {opens}"
 
 
-def _others(
-    held: HeldCluster, moving: Collection[Partition], up: Collection[int], healing: bool, tell: Callable[[str], None]
-) -> list[Partition]:
+def _others(held: HeldCluster, moving: Collection[Partition], up: Collection[int], healing: bool) -> list[Partition]:
     """Partitions that somebody else moves: a healing leaves them alone, everything else is refused (Refused)."""
     older = record.merged(record.parse(o.undo) for o in left_open(held))
     theirs = foreign.moves(moving, record.in_flight(older.flights, moving))
@@ -224,15 +221,15 @@ def _others(
         return theirs
     foreign.refuse_moves(theirs, up)
     for broker in foreign.refuse_throttles(held.control, up, older.settings):
-        tell(f"broker {broker} has a throttle of its own, which wins over this one")
+        news.note(f"broker {broker} has a throttle of its own, which wins over this one")
     return []
 
 
-def _tuner(control: ControlPlane, limits: Limits, plan: Plan, tell: Callable[[str], None]) -> Tuner:
+def _tuner(control: ControlPlane, limits: Limits, plan: Plan) -> Tuner:
     most = limits.throttle_bytes_per_s or plan.throttle_bytes_per_s
     own = [limits.of(b) for b in (-1, *limits.brokers)]
     if all(limit.bytes_in_per_s is None and limit.bytes_out_per_s is None for limit in own):
-        tell(
+        news.note(
             f"the limits name neither bytes_in nor bytes_out, so there is no head-room to follow: the throttle is {format_size(most)}/s"
         )
     return Tuner(control, limits, most)

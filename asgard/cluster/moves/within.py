@@ -36,7 +36,6 @@ class Within:
     ledger: Ledger
     rate: float | None
     closed: Callable[[], str | None]
-    tell: Callable[[str], None]
     left: list[DirChange] = field(default_factory=list)
     flying: dict[Replica, DirChange] = field(default_factory=dict)
     moved: dict[Replica, DirChange] = field(default_factory=dict)
@@ -81,11 +80,12 @@ class Within:
         if self.flying:
             self._throttle()
 
-    def run(self, progress: Callable[[Progress], None], poll_s: float) -> Executed:
-        """To the end, or to where it must stop. Raises what the control plane raises, and LeaseLost."""
+    def run(self, may_go_on: Callable[[], None], poll_s: float) -> Executed:
+        """To the end, or to where it must stop. Raises what the control plane and `may_go_on` raise, and LeaseLost."""
         while self.left or self.flying:
             self._look()
-            progress(self._progress())
+            self._progress().tell()
+            may_go_on()
             if wanted := self.held.lease.wanted_by:
                 return self._executed(handed_over=str(wanted))
             worse = self._watch.worse({(c.topic, c.partition) for c in (*self.flying.values(), *self.left)})

@@ -14,21 +14,20 @@ import os
 import re
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from asgard.core import paths
+from asgard.core import events, paths
 from asgard.core.errors import Failed, WrongUsage
+from asgard.core.units import format_size
 from asgard.kafka.distribution import jars
 from asgard.kafka.distribution.download import download
 from asgard.kafka.distribution.jars import Coordinate, Jar, Lock
 
-Progress = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes there will be, from one thread at a time."""
 
 _THREADS = 8
@@ -45,9 +44,7 @@ class Distribution:
     mended: tuple[str, ...] = ()
 
 
-def ensure_kafka(
-    version: str = jars.DEFAULT_VERSION, *, verify: bool = False, progress: Progress | None = None
-) -> Distribution:
+def ensure_kafka(version: str = jars.DEFAULT_VERSION, *, verify: bool = False) -> Distribution:
     """Kafka of that version, fetched where it is not here yet.
 
     `verify` hashes every jar, instead of trusting those whose size and time of change are as they were. Raises
@@ -63,7 +60,7 @@ def ensure_kafka(
     libs = _libs(version)
     with _alone(version):
         lock = jars.shipped(version) or jars.cached(version) or _first_lock(version, libs)
-        return _complete(lock, libs, verify, progress)
+        return _complete(lock, libs, verify)
 
 
 def find_kafka(version: str = jars.DEFAULT_VERSION) -> Distribution | None:
@@ -150,7 +147,7 @@ def _untouched(lock: Lock, libs: Path) -> bool:
         return False
 
 
-def _complete(lock: Lock, libs: Path, verify: bool, progress: Progress | None) -> Distribution:
+def _complete(lock: Lock, libs: Path, verify: bool) -> Distribution:
     libs.mkdir(parents=True, exist_ok=True)
     wanted = {jar.coordinate.file for jar in lock.jars}
     for stranger in libs.iterdir():
@@ -164,7 +161,7 @@ def _complete(lock: Lock, libs: Path, verify: bool, progress: Progress | None) -
             missing.append(jar)
         elif stamp.get(path.name) != _facts(path, jar) and _sha256(path) != jar.sha256:
             damaged.append(jar)
-    _fetch_all(missing + damaged, libs, lock.size_bytes, progress)
+    _fetch_all(missing + damaged, libs, lock.size_bytes)
     facts = {jar.coordinate.file: _facts(libs / jar.coordinate.file, jar) for jar in lock.jars}
     paths.write_atomic(_stamp_file(libs), json.dumps(facts), mode=0o644)
     return Distribution(
@@ -214,16 +211,14 @@ def _place(content: bytes, partial: Path, target: Path) -> None:
 # Fetching
 
 
-def _fetch_all(wanted: list[Jar], libs: Path, total: int, progress: Progress | None) -> None:
+def _fetch_all(wanted: list[Jar], libs: Path, total: int) -> None:
     if not wanted:
         return
     jars.repository()  # says what is missing before any thread starts
-    counter = threading.Lock()
     done = total - sum(jar.size_bytes for jar in wanted)
     with tempfile.TemporaryDirectory(dir=libs.parent, prefix=".partial-") as partial:
 
-        def fetch(jar: Jar) -> None:
-            nonlocal done
+        def fetch(jar: Jar) -> int:
             content = download(jar.coordinate)
             actual = hashlib.sha256(content).hexdigest()
             if actual != jar.sha256:
@@ -233,17 +228,16 @@ def _fetch_all(wanted: list[Jar], libs: Path, total: int, progress: Progress | N
                     "Ask for another repository with ASGARD_MAVEN_REPO, and tell the one who runs this one.",
                 )
             _place(content, Path(partial), libs / jar.coordinate.file)
-            with counter:
-                done += jar.size_bytes
-                if progress:
-                    progress(done, total)
+            return jar.size_bytes
 
         # The largest first, so that no thread ends with a long one.
         with ThreadPoolExecutor(_THREADS) as pool:
             futures = [pool.submit(fetch, jar) for jar in sorted(wanted, key=lambda j: -j.size_bytes)]
             try:
-                for future in futures:
-                    future.result()
+                for future in as_completed(futures):
+                    done += future.result()
+                    text = f"{format_size(done)} of {format_size(total)}"
+                    events.progress("fetching Kafka", text, done=done, total=total, unit="bytes")
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise

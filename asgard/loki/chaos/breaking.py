@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from asgard.core import events as news
 from asgard.core.errors import AsgardError, Failed, Refused, WrongUsage
 from asgard.loki.chaos.kind import Plan, Reach
 from asgard.loki.chaos.kinds import kind
@@ -54,7 +55,7 @@ def _break(site: Site, action: str, plan: Plan) -> Fault:
     except BaseException:
         put_back(site, fault)
         raise
-    site.say(plan.text)
+    news.note(plan.text)
     if not plan.lasts:
         put_back(site, fault)
     return fault
@@ -104,7 +105,7 @@ def put_all_back(site: Site) -> list[str]:
     for fault in reversed(open_faults(site)):
         try:
             outcomes.append(put_back(site, fault))
-            site.say(f"put back: {fault}: {outcomes[-1]}")
+            news.note(f"put back: {fault}: {outcomes[-1]}")
         except AsgardError as error:
             failed.append(f"{fault}: {error.what}")
     if failed:

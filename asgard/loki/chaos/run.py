@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from asgard.core import events as news
 from asgard.core.errors import AsgardError, ExitCode, Interrupted, Refused
 from asgard.journal.errors import LeaseLost
 from asgard.loki.chaos import breaking, providers, session, words
@@ -99,15 +100,15 @@ class _Running:
                 record.deviated, record.status = True, judged(record.after)
             record.status = record.status or "completed"
         except Stopped as stopped:
-            self.site.say(f"the run ends: {stopped.what}")
+            news.note(f"the run ends: {stopped.what}")
             record.status = "aborted"
         except LeaseLost as lost:
             self.over.end(lost.what)
-            self.site.say(f"the run ends: {lost.what}")
+            news.note(f"the run ends: {lost.what}")
             record.status = "aborted"
         except Refused as refused:
             self.refused = refused.what
-            self.site.say(f"the run ends: {refused.what}")
+            news.note(f"the run ends: {refused.what}")
             record.status = "aborted"
 
     def hypothesis(self) -> Run | None:
@@ -121,11 +122,11 @@ class _Running:
             well = done["status"] == "succeeded" and providers.within(probe.tolerance, done["output"], self.values)
             done["tolerance_met"] = well
             if not well:
-                self.site.say(f"not in the steady state: {probe.name}: {words.came(done)}")
+                news.note(f"not in the steady state: {probe.name}: {words.came(done)}")
                 state["steady_state_met"] = False
                 return state
         state["steady_state_met"] = True
-        self.site.say(f"in the steady state: {self.experiment.hypothesis}")
+        news.note(f"in the steady state: {self.experiment.hypothesis}")
         return state
 
     def method(self) -> None:
@@ -142,7 +143,9 @@ class _Running:
         if not activity.background:
             self.activity(activity, runs)
             return
-        thread = threading.Thread(target=self.quietly, args=(activity, runs), name=activity.name, daemon=True)
+        thread = threading.Thread(
+            target=news.carried(self.quietly), args=(activity, runs), name=activity.name, daemon=True
+        )
         thread.start()
         self.threads.append(thread)
 
@@ -169,7 +172,7 @@ class _Running:
     def activity(self, activity: Activity, runs: list[Run] | None = None) -> Run:
         """Carry one out, with its pauses. Raises Stopped, and Refused where the limits do not allow it."""
         self.pause(activity.before)
-        self.site.say(f"{activity.type}: {activity.name}")
+        news.note(f"{activity.type}: {activity.name}")
         began = time.monotonic()
         done: Run = {"activity": plain(activity.source), "output": None, "start": now(), "status": "failed"}
         if runs is not None:
@@ -184,7 +187,7 @@ class _Running:
             raise
         except Exception as error:  # whatever a function raises is a failed activity, as the form has it
             done["exception"] = _lines(error)
-            self.site.say(f"failed: {activity.name}: {done['exception'][-1].strip()}")
+            news.note(f"failed: {activity.name}: {done['exception'][-1].strip()}")
         finally:
             done["end"], done["duration"] = now(), time.monotonic() - began
         if runs is not None and done["status"] == "succeeded":
@@ -218,7 +221,7 @@ class _Running:
             except BaseException as error:
                 failure.append(error)
 
-        thread = threading.Thread(target=carry_out, name=activity.name, daemon=True)
+        thread = threading.Thread(target=news.carried(carry_out), name=activity.name, daemon=True)
         thread.start()
         while thread.is_alive():
             thread.join(_POLL_S)
@@ -235,10 +238,10 @@ class _Running:
             raise
         except AsgardError as error:
             done["asgard"] = {"produce": False, "consume": False, "why": error.what}
-            self.site.say(f"after it: {error.what}")
+            news.note(f"after it: {error.what}")
             return
         done["asgard"] = {"produce": beat.produce, "consume": beat.consume, "seconds": round(beat.seconds, 3)}
-        self.site.say(f"after it: {beat}")
+        news.note(f"after it: {beat}")
 
     def look(self, abort: Abort) -> tuple[bool, str]:
         """Whether an abort condition's probe is well, and what it found."""

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from asgard.core import events
 from asgard.core.errors import Failed
 from asgard.loki.chaos.site import Site
 
 if TYPE_CHECKING:
     from asgard.loki.chaos.pulse import Pulse
-
-_lock = threading.RLock()
-_here: _Here | None = None
 
 
 class _Here:
@@ -31,19 +32,24 @@ class _Here:
     def __init__(self, site: Site, stack: contextlib.ExitStack) -> None:
         self.site = site
         self.stack = stack
+        self.lock = threading.Lock()
         self.pulse: Pulse | None = None
+
+
+_run: ContextVar[_Here | None] = ContextVar("asgard_chaos_site", default=None)
+"""Of the run that this code is a part of; a thread gets it by `core.events.carried`."""
+_first = threading.Lock()
 
 
 @contextlib.contextmanager
 def using(site: Site) -> Iterator[None]:
     """The functions work on this site for the length of the block."""
-    global _here
     with contextlib.ExitStack() as stack:
-        before, _here = _here, _Here(site, stack)
+        token = _run.set(_Here(site, stack))
         try:
             yield
         finally:
-            _here = before
+            _run.reset(token)
 
 
 def site() -> Site:
@@ -55,23 +61,25 @@ def pulse() -> Pulse:
     """What looks whether records go in and come out; its scratch topic is made at the first call."""
     from asgard.loki.chaos.pulse import beating
 
-    with _lock:
-        here = _current()
+    here = _current()
+    with here.lock:
         if here.pulse is None:
             here.pulse = here.stack.enter_context(beating(here.site))
         return here.pulse
 
 
 def _current() -> _Here:
-    global _here
-    with _lock:
-        if _here is None:
-            _here = _own()
-        return _here
+    run = _run.get()
+    if run is not None:
+        return run
+    events.fall_back_to(lambda event: logging.getLogger("chaostoolkit").info(event.text))
+    with _first:
+        return _own()
 
 
+@cache
 def _own() -> _Here:
-    """A site for the rest of this process."""
+    """A site for the rest of this process, which belongs to another runner. What happens goes to that runner's log."""
     stack = contextlib.ExitStack()
     found = stack.enter_context(_entry_point()())
     # What is made for the site goes after everything is put back, and before the site does.

@@ -38,7 +38,6 @@ class Site:
     journal: Database
     lease: Lease
     rng: random.Random
-    say: Callable[[str], None]
     stack: str | None = None
     run: str = ""
     limits: BlastRadius = field(default_factory=BlastRadius)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from asgard.core import events
 from asgard.core.errors import AsgardError
 from asgard.loki.chaos.experiment import Abort
 
@@ -104,7 +105,7 @@ def watching(
     if not conditions and timeout_s is None:
         yield
         return
-    thread = threading.Thread(target=watch, name="abort conditions", daemon=True)
+    thread = threading.Thread(target=events.carried(watch), name="abort conditions", daemon=True)
     thread.start()
     try:
         yield

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from asgard.core import events
 from asgard.kafka.model import GateGoals, GateLoad, GateVerdict
 from asgard.kafka.target import Target
 from asgard.loki.load import report, scratch
 from asgard.loki.load import run as runs
-from asgard.loki.load.children import Event
 from asgard.loki.load.result import Result
 from asgard.loki.load.scenario import LoadTopic, Producers, Scenario, Slo, Stage, Values, usual_warm_up_s
 
@@ -21,14 +20,11 @@ TIMEOUT_S = 30.0
 
 
 class Gate:
-    """Runs gates on one cluster. `on_event` is told about the load's progress. Whoever runs one has the user's consent already."""
+    """Runs gates on one cluster. Whoever runs one has the user's consent already."""
 
-    def __init__(
-        self, target: Target, *, leftovers: Leftovers | None = None, on_event: Callable[[Event], None] | None = None
-    ) -> None:
+    def __init__(self, target: Target, *, leftovers: Leftovers | None = None) -> None:
         self._target = target
         self._leftovers = leftovers
-        self._on_event = on_event
 
     def run(self, load: GateLoad, goals: GateGoals) -> GateVerdict:
         """Run the load; the verdict. Raises as `LoadGate.run` says."""
@@ -38,8 +34,9 @@ class Gate:
             topics = scratch.plan(control, scenario, run)
             with runs.begin(self._target, control, scenario, topics, run, leftovers=self._leftovers) as running:
                 for event in running.events():
-                    if self._on_event is not None:
-                        self._on_event(event)
+                    if event["event"] == "progress":
+                        text = f"{event['acked']:,}/s acknowledged, {event['errors']:,} errors"
+                        events.progress("gate", text)
                 result = runs.finish(running, control, nodes=runs.disks_of(self._target))
         finally:
             control.close()

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from asgard.core import events
 from asgard.core.errors import Refused, Unreachable
 from asgard.odin import program as programs
 from asgard.odin.engine.goals import Wanted
 from asgard.odin.engine.state import State, StateStore
-from asgard.odin.engine.steps import OnEvent, Result
+from asgard.odin.engine.steps import Event, OnEvent, Result
 from asgard.odin.lifecycle import gate as gates
 from asgard.odin.lifecycle import register, roll, shared
 from asgard.odin.lifecycle.credentials import check_credentials, passwords_of
@@ -79,7 +80,6 @@ def up(
     approve: Approve,
     *,
     leftovers: Leftovers,
-    on_event: OnEvent,
     gatekeeper: gates.Gatekeeper | None = None,
 ) -> Outcome:
     """Make the cluster what the stack file says. Raises Refused where data would be lost that nobody allowed to lose.
@@ -97,14 +97,14 @@ def up(
         _refuse_losses(planned.losses, options)
         register.check_one_way(session, one_way(planned.result), options.confirm)
         register.claim_all(session, spec)
-        outcome = _apply(session, spec, options, planned, on_event)
+        outcome = _apply(session, spec, options, planned)
         if planned.seen is not None and planned.seen.unseen and outcome.result.ok:
             # Nodes were down, so the cluster could not be asked what became of the rest; now it can.
             again = _plan(session, spec, options)
             if not again.quick:
                 approve(again)  # nobody has seen these changes yet
                 _refuse_losses(again.losses, options)
-                later = _apply(session, spec, options, again, on_event)
+                later = _apply(session, spec, options, again)
                 later.result.steps = outcome.result.steps + [s for s in later.result.steps if s.op != "same"]
                 outcome = later
         return _gated(session, spec, outcome, gatekeeper)
@@ -116,7 +116,6 @@ def destroy(
     approve: Approve,
     *,
     leftovers: Leftovers,
-    on_event: OnEvent,
 ) -> Outcome:
     """Delete everything that the stack's state holds, then the state. Naming the stack allows the loss of its records."""
     with changing(name, doing=f"odin destroy {name}", leftovers=leftovers) as session:
@@ -134,7 +133,8 @@ def destroy(
         session.forget_connection()
         register.say_never_ready(session, state)
         outcome = Outcome(
-            engine(session, options.allowing(everything), state, on_event=on_event).destroy(), losses=planned.losses
+            engine(session, options.allowing(everything), state, on_event=_telling(f"odin destroy {name}")).destroy(),
+            losses=planned.losses,
         )
         register.destroyed(session, cluster_id, outcome.result)
         return outcome
@@ -221,7 +221,7 @@ def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: Look) 
     return same and not seen.drifts and not state.pending and not state.retired and roll.LEVELS_DUE not in state.meta
 
 
-def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome, on_event: OnEvent) -> Outcome:
+def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome) -> Outcome:
     assert planned.seen is not None
     assert planned.wanted is not None
     state = session.store.load()
@@ -233,7 +233,7 @@ def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome
     if gates.reopen(planned.result, state) or planned.seen.drifts or levels_due:
         session.store.save(state)
     session.forget_connection()
-    result = engine(session, options, state, spec, on_event).up(*planned.wanted)
+    result = engine(session, options, state, spec, _telling(f"odin up {spec.name}")).up(*planned.wanted)
     register.applied(session, spec, result)
     replaced = frozenset(roll.roll(session, spec)) if result.ok else frozenset()
     if result.ok and not wait_for_access(lambda: session.control(session.store.load()), result):
@@ -286,7 +286,7 @@ def engine(
     """The engine that the options name, on the session's stack. `state` is the recorded one; `previewing`: it is taken in its
     place, as it would be after a refresh."""
     store = shared.Copied(session.store, state) if previewing else session.store
-    events = on_event or (lambda event: None)
+    on_event = on_event or (lambda event: None)
     phrase = partial(passphrase, session.name, create=state.salt is None)
     if options.engine == "pulumi":
         from asgard.odin.engine.cli_engine import CliEngine
@@ -295,8 +295,23 @@ def engine(
             "ASGARD_ALLOW_DATA_LOSS": ",".join(sorted(options.allow_data_loss)),
             **session.writes.environment(),
         }
-        return CliEngine(session.ref, store, phrase, events, environment, shared.backend_of(spec, state))
-    return _embedded(session, options, store, phrase, events)
+        return CliEngine(session.ref, store, phrase, on_event, environment, shared.backend_of(spec, state))
+    return _embedded(session, options, store, phrase, on_event)
+
+
+def _telling(what: str) -> OnEvent:
+    """The engine's steps as events of this operation; the Pulumi CLI tells of them in a thread of its own."""
+    done = 0
+
+    def tell(event: Event) -> None:
+        nonlocal done
+        if event.kind == "log":
+            events.note(event.message)
+        elif event.step is not None and event.step.op != "same":
+            done += event.kind == "done"
+            events.progress(what, f"{done} done, {event.step.op} {event.step.name}", done=done, unit="resources")
+
+    return events.carried(tell)
 
 
 def embedded(session: Session, options: Options) -> Engine:

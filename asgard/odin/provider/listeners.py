@@ -54,15 +54,13 @@ def roll(
     if not due:
         return
     some = directories[min(due)]
-
-    def note(step: rolling.Step) -> None:
-        if step.what == "back":
-            done(directories[step.node])
-            if outcomes is not None:
-                outcomes[step.node] = None
-
+    nodes = LocalNodes(some.path.parent.parent)
     with contextlib.closing(connect(cluster_connection(some))) as control:
-        rolling.restart_all(control, LocalNodes(some.path.parent.parent), list(due), tell=note)
+        for node in rolling.order(due, control.quorum().leader):
+            rolling.restart_one(control, nodes, node)
+            done(directories[node])
+            if outcomes is not None:
+                outcomes[node] = None
 
 
 def switch(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from asgard.cluster import look
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
+from asgard.core import events as news
 from asgard.core.errors import Failed, Unreachable
 from asgard.core.units import format_duration, format_size
 from asgard.kafka.model import Broker, ClusterSnapshot, Move
@@ -36,8 +37,7 @@ class Work:
     situation: Situation
     decision: Decision
     nodes: NodeControl | None
-    progress: Callable[[str], None]
-    say: Callable[[str], None]
+    may_go_on: Callable[[], None]
 
 
 def details(situation: Situation, decision: Decision) -> str:
@@ -69,12 +69,12 @@ def prepare(work: Work) -> Plan | Decision | None:
 
         inherited = moves.inherit(work.held, decision.brokers)
         if inherited.from_whom:
-            work.say(str(inherited))
+            news.note(str(inherited))
         ended = moves.Ended()
         if situation.policy.foreign_moves == "end":
             ended = moves.end_stuck(work.held, decision.brokers)
         if ended.moves:
-            work.say(str(ended))
+            news.note(str(ended))
         if inherited.from_whom or ended.moves:
             snapshot = look.take(work.held.control)
         if ended.moves and not heal_plan(snapshot, situation.limits, decision.brokers).moved:
@@ -114,7 +114,7 @@ def end_hung(work: Work) -> list[int]:
         return []
     hung = [b for b in work.decision.brokers if (n := work.situation.node(b)) is not None and n.state == "paused"]
     for broker in hung:
-        work.say(f"the process of broker {broker} hangs: it is ended before its replicas go to others")
+        news.note(f"the process of broker {broker} hangs: it is ended before its replicas go to others")
         work.nodes.kill(broker)
     return hung
 
@@ -177,8 +177,7 @@ def _move(work: Work, plan: Plan) -> str:
         work.situation.limits,
         replan=replan.again,
         throttle=throttle,
-        progress=lambda progress: work.progress(str(progress)),
-        tell=work.say,
+        may_go_on=work.may_go_on,
     )
     why = done.stopped or done.handed_over
     if why or done.refused or done.left:

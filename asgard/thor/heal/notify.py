@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from asgard.core import post, program
+from asgard.core import events, post, program
 from asgard.core.errors import Failed
 from asgard.thor.heal.policy import Recipient
 
@@ -59,14 +59,13 @@ def send(recipient: Recipient, notice: Notice, *, pause: Callable[[float], objec
 
 
 class Notifier:
-    """Tells all recipients from a thread of its own; `complain` hears of those that could not be told. A context manager."""
+    """Tells all recipients from a thread of its own, and warns of those that could not be told. A context manager."""
 
-    def __init__(self, recipients: Collection[Recipient], complain: Callable[[str], None]) -> None:
+    def __init__(self, recipients: Collection[Recipient]) -> None:
         self._recipients = tuple(recipients)
-        self._complain = complain
         self._notices: queue.Queue[Notice | None] = queue.Queue(WAITING)
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="notify", daemon=True)
+        self._thread = threading.Thread(target=events.carried(self._work), name="notify", daemon=True)
         if self._recipients:
             self._thread.start()
 
@@ -83,7 +82,7 @@ class Notifier:
         try:
             self._notices.put_nowait(notice)
         except queue.Full:
-            self._complain(f"too many notices wait for a slow recipient; this one is dropped: {notice.text}")
+            events.warn(f"too many notices wait for a slow recipient; this one is dropped: {notice.text}")
 
     def close(self, within_s: float = LAST_WORDS_S) -> None:
         """Wait so long for what is queued; what is not told by then is dropped."""
@@ -95,7 +94,7 @@ class Notifier:
         self._thread.join(max(0.0, until - time.monotonic()))
         if self._thread.is_alive():
             self._over.set()
-            self._complain(f"gave up telling {', '.join(map(str, self._recipients))} after {within_s:.0f} s")
+            events.warn(f"gave up telling {', '.join(map(str, self._recipients))} after {within_s:.0f} s")
 
     def _work(self) -> None:
         while (notice := self._notices.get()) is not None:
@@ -105,7 +104,7 @@ class Notifier:
                 try:
                     send(recipient, notice, pause=self._over.wait)
                 except Failed as error:
-                    self._complain(error.what)
+                    events.warn(error.what)
 
 
 def _body(notice: Notice) -> dict[str, object]:

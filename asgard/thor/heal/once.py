@@ -48,7 +48,7 @@ class HealContext:
     """A cluster that is looked after, and what may be used for it. `nodes` is None where its machines are out of reach.
 
     `change(decision, wait_s)` holds the cluster; `agree(decision, details)` asks whoever must agree (None: nobody), and raises
-    where the answer is no; `tell` notifies; `progress` hears how far moves are, `say` what happens meanwhile.
+    where the answer is no; `tell` notifies; `may_go_on` is asked while replicas move, and raises where the turn is to end.
     Holding still is told to people once it has lasted for `patience_s`.
     """
 
@@ -62,8 +62,7 @@ class HealContext:
     change: Callable[[Decision, float], AbstractContextManager[HeldCluster]]
     agree: Callable[[Decision, str], None] | None
     tell: Callable[[Notice], None]
-    progress: Callable[[str], None]
-    say: Callable[[str], None]
+    may_go_on: Callable[[], None]
     patience_s: float = 0.0
 
 
@@ -242,7 +241,7 @@ def _act(
 ) -> Turn:
     incident = next((a.incident for b in decision.brokers if (a := situation.memory.absent.get(b))), None)
     extra: dict[str, object] = {"drill": drill} if (drill := _drill(context)) else {}
-    work = act.Work(held, situation, decision, context.nodes, context.progress, context.say)
+    work = act.Work(held, situation, decision, context.nodes, context.may_go_on)
     try:
         if decision.kind == "reassign" and (ended := act.end_hung(work)):
             # Now the controllers can say what moves already.

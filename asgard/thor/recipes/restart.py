@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from asgard.cluster import rolling
+from asgard.core import events as news
 from asgard.core.errors import Failed, WrongUsage
 from asgard.core.units import format_duration
 from asgard.kafka.model import Node
@@ -52,7 +53,6 @@ def restart(
     ids: Collection[int],
     *,
     note: Callable[[str, dict[str, object]], None],
-    tell: Callable[[str], None],
     may_go_on: Callable[[], None],
     deadline: float,
 ) -> None:
@@ -78,6 +78,6 @@ def restart(
         rolling.restart_one(control, nodes, node, deadline_s=left_s, restart=begin)
         took_s = time.monotonic() - began
         note(RESTARTED, {"node": node, "seconds": round(took_s, 1)})
-        tell(f"node {node} is back after {format_duration(took_s)} ({number} of {len(ids)})")
+        news.note(f"node {node} is back after {format_duration(took_s)} ({number} of {len(ids)})")
     # One that a killed run had just started again may still be catching up.
     rolling.wait_until_whole(control, None, time.monotonic() + min(NODE_S, max(1.0, deadline - time.monotonic())))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from asgard.core import events as news
 from asgard.core.condition import Condition
 from asgard.core.errors import AsgardError, Busy, ExitCode, Failed, Interrupted, Unreachable, WrongUsage
 from asgard.core.units import format_duration
@@ -57,7 +58,6 @@ class Attempt:
     memory: Memory
     deadline: float
     begun: bool
-    tell: Callable[[str], None]
     facts: Callable[[], Facts]
 
     @property
@@ -126,7 +126,6 @@ def run(
     memory: Memory,
     cluster: str,
     *,
-    tell: Callable[[str], None],
     agree: Callable[[], None],
     trigger: Event | None = None,
 ) -> Report:
@@ -138,7 +137,7 @@ def run(
     report = Report(recipe.name, cluster, memory.run, "done", "", resumed=memory.resumes is not None)
     if memory.resumes is not None:
         at = datetime.fromtimestamp(memory.resumes, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        tell(f"goes on with the run of {at}, which was cut short")
+        news.note(f"goes on with the run of {at}, which was cut short")
     else:
         verdicts = _judged(world, recipe.when)
         unknown = [v for v in verdicts if v.holds is None]
@@ -151,10 +150,10 @@ def run(
                 memory.note(journal_of.SKIPPED, {"event": trigger.id, "text": report.text})
             return report
         for verdict in verdicts:
-            tell(str(verdict))
+            news.note(str(verdict))
     agree()
     memory.start(trigger)
-    runner = _Runner(recipe, world, memory, report, tell, began + (recipe.timeout_s or math.inf), report.resumed)
+    runner = _Runner(recipe, world, memory, report, began + (recipe.timeout_s or math.inf), report.resumed)
     runner.all_steps()
     report.seconds = round(time.monotonic() - began, 1)
     if report.outcome == "failed":
@@ -171,7 +170,6 @@ class _Runner:
     world: World
     memory: Memory
     report: Report
-    tell: Callable[[str], None]
     deadline: float
     acted: bool = False
 
@@ -199,13 +197,13 @@ class _Runner:
         label = f"{'on failure' if on_failure else 'step'} {step.number}, {step.name}"
         began = time.monotonic()
         deadline = min(math.inf if on_failure else self.deadline, began + (step.given.timeout or math.inf))
-        tell: Callable[[str], None] = lambda text: self.tell(f"{label}: {text}")  # noqa: E731
-        attempt = Attempt(step, self.memory, deadline, self.acted, tell, self.world.facts)
+        attempt = Attempt(step, self.memory, deadline, self.acted, self.world.facts)
         result = StepReport(step.number, step.action, step.name, "failed", "", 0.0, on_failure=on_failure)
         for result.tries in range(1, step.given.retries + 2):
             try:
                 attempt.check()
-                done = self._patiently(attempt)
+                with news.titled(label):
+                    done = self._patiently(attempt)
                 result.outcome, result.text = done.outcome, done.text
                 break
             except Interrupted:
@@ -216,7 +214,7 @@ class _Runner:
                 if last or attempt.left_s <= step.given.retry_after:
                     self._failed(error, label, on_failure)
                     break
-                self.tell(f"{label}: {error.what}; tried again in {format_duration(step.given.retry_after)}")
+                news.note(f"{label}: {error.what}; tried again in {format_duration(step.given.retry_after)}")
                 time.sleep(step.given.retry_after)
         result.seconds = round(time.monotonic() - began, 1)
         self.acted |= result.outcome == "done" and step.action not in ("verify", "wait-until")
@@ -227,7 +225,7 @@ class _Runner:
         """Say and write down what became of a step."""
         lead = "on failure" if result.on_failure else "step"
         self.report.steps.append(result)
-        self.tell(f"{lead} {result.number}, {result.name}: {result.outcome}: {result.text}")
+        news.note(f"{lead} {result.number}, {result.name}: {result.outcome}: {result.text}")
         if result.outcome != "skipped" and not result.on_failure:
             kind = journal_of.STEP_FAILED if result.outcome == "failed" else journal_of.STEP_FINISHED
             about = {"number": result.number, "action": result.action, "outcome": result.outcome}
@@ -247,7 +245,7 @@ class _Runner:
                     raise
                 self.acted |= handed_over
                 attempt = replace(attempt, begun=self.acted)
-                attempt.tell(f"waits: {error.what}")
+                news.note(f"waits: {error.what}")
                 time.sleep(POLL_S)
 
     def _act(self, attempt: Attempt) -> Done:
@@ -289,7 +287,7 @@ def _wait_until(attempt: Attempt) -> Done:
         if not broken:
             return Done("done", f"{_all(conditions)} after {format_duration(time.monotonic() - began)}")
         if broken[0] != told:
-            attempt.tell(f"waits: {broken[0]}")
+            news.note(f"waits: {broken[0]}")
             told = broken[0]
         # A cluster that takes long to be looked at is looked at less often.
         pause = max(POLL_S, time.monotonic() - looked)

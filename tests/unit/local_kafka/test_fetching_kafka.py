@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from asgard.core import events
 from asgard.core.errors import ExitCode, Failed, Unreachable, WrongUsage
 from asgard.kafka.distribution import home, jars
 from asgard.kafka.distribution.jars import Coordinate, Jar, Lock
@@ -91,7 +92,8 @@ def assert_whole(libs):
 
 def test_the_first_use_fetches_everything_and_the_second_nothing(repository, libs):
     told = []
-    found = home.ensure_kafka(VERSION, progress=lambda done, total: told.append((done, total)))
+    with events.listening(lambda event: told.append((event.done, event.total))):
+        found = home.ensure_kafka(VERSION)
     assert (found.fetched, found.source, found.classpath) == (12, "cache", f"{libs}/*")
     assert told[-1] == (LOCK.size_bytes, LOCK.size_bytes)
     assert [done for done, _ in told] == sorted(done for done, _ in told)

@@ -80,7 +80,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def site(folder: Path, limits: BlastRadius = BlastRadius()) -> Iterator[Site]:
-    """A site whose lines for people are kept nowhere. What was done to its machines: `machines(site).done`."""
+    """A site. What was done to its machines: `machines(site).done`."""
     there = Machines()
     with (
         open_journal(f"sqlite:///{folder / 'journal.db'}") as journal,
@@ -88,7 +88,7 @@ def site(folder: Path, limits: BlastRadius = BlastRadius()) -> Iterator[Site]:
     ):
         yield Site(
             "orders", "c", cast(ControlPlane, Cluster(there)), there, Connection("nowhere:1"), journal, lease,
-            random.Random(1), lambda text: None, stack="orders", run="chaos-1", limits=limits,
+            random.Random(1), stack="orders", run="chaos-1", limits=limits,
         )  # fmt: skip
 
 

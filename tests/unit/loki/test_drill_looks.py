@@ -57,7 +57,7 @@ def test_a_look_that_nobody_answers_tells_nothing() -> None:
 
 
 def test_thor_noticed_a_fault_when_it_first_saw_its_broker_unwell_afterwards() -> None:
-    sights = Sights(say=lambda text: None)
+    sights = Sights()
     assert (sights.noticed(FAULT), sights.healing(FAULT)) == (None, "")
     sights.seen = [(90.0, frozenset({3})), (105.0, frozenset({1})), (109.3, frozenset({1, 3})), (110.0, frozenset({3}))]
     sights.done = [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from asgard.core import events as news
 from asgard.core.errors import Busy, Failed, Interrupted, Refused, Unreachable, WrongUsage
 from asgard.journal import events
 from asgard.journal.store.database import Database, open_journal
@@ -56,7 +57,8 @@ class Stage:
             self.facts, {name: self.action(name) for name in ("balance", "drain", "leaders", "notify", "run")}
         )
         found = memory.recall(self.journal, recipe, "c", fresh=fresh)
-        return run.run(recipe, world, found, "test", tell=self.told.append, agree=agree)
+        with news.listening(lambda event: self.told.append(event.text)):
+            return run.run(recipe, world, found, "test", agree=agree)
 
     def kinds(self) -> list[str]:
         return [e.kind for e in events.read(self.journal)]
@@ -247,7 +249,7 @@ def test_an_event_triggers_once(stage: Stage) -> None:
     world = World(stage.facts, {})
     run.run(
         recipe, world, memory.recall(stage.journal, recipe, "c"), "test",
-        tell=stage.told.append, agree=lambda: None, trigger=found,
+        agree=lambda: None, trigger=found,
     )  # fmt: skip
     assert stage.kinds()[-1] == "thor.recipe.skipped", "its condition did not hold: it is answered all the same"
     assert memory.next_trigger(stage.journal, recipe, "c") is None

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from asgard.core import events as news
 from asgard.core.errors import AsgardError, Failed, Interrupted, Refused, WrongUsage
 from asgard.loki.chaos.faults.brokers import bring_back, nodes_of, noted
 from asgard.loki.chaos.kind import Kind, Notes, Plan
 from asgard.loki.chaos.limits import refusal
 from asgard.loki.chaos.site import Site, state_now
 from asgard.loki.load import scratch
-
-if TYPE_CHECKING:
-    from asgard.cluster.rolling import Step
 
 PATIENCE_S = 90.0
 _POLL_S = 0.1
@@ -28,9 +25,6 @@ def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
     if not ids or set(ids) - known:
         raise WrongUsage(f"there is no broker {sorted(set(ids) - known)}", f"Brokers: {sorted(known)}.")
 
-    def tell(step: Step) -> None:
-        site.say(f"node {step.node} " + (f"is back after {step.seconds:.1f} s" if step.seconds else step.what))
-
     notes = Notes()
 
     def restart(node: int) -> None:
@@ -39,12 +33,15 @@ def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
         if why is not None:
             raise Refused(f"broker {node} is left alone: {why}", "The limits are the caller's: see --help.")
         notes.write(noted(nodes, [node], "stop"))
+        news.note(f"node {node} restarting")
         nodes.restart(node)
 
     def do() -> None:
         from asgard.cluster import rolling
 
-        rolling.restart_all(site.control, nodes, ids, deadline_s=PATIENCE_S, tell=tell, restart=restart)
+        for node in rolling.order(ids, site.control.quorum().leader):
+            took_s = rolling.restart_one(site.control, nodes, node, deadline_s=PATIENCE_S, restart=restart)
+            news.note(f"node {node} is back after {took_s:.1f} s")
 
     text = f"broker {', '.join(map(str, ids))} restarted one by one"
     return Plan(f"broker {', '.join(map(str, ids))}", text, do, {"nodes": ids}, lasts=False, notes=notes)
@@ -76,7 +73,7 @@ def chase_leader(site: Site, topic: str | None = None, partition: int = 0, times
             last = _next_leader(site, topic, partition, other_than=last)
             notes.write(noted(nodes, [last], "kill"))
             nodes.kill(last)
-            site.say(f"broker {last}, the leader of {named}, killed")
+            news.note(f"broker {last}, the leader of {named}, killed")
             try:
                 _next_leader(site, topic, partition, other_than=last, look=True)
             finally:
