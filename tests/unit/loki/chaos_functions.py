@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 state: dict[str, Any] = {"value": 0, "calls": []}
+did: list[str] = []
 
 
 def become(value: Any) -> None:
@@ -37,3 +38,22 @@ def with_configuration(configuration: dict[str, Any], secrets: dict[str, Any]) -
 def wait(seconds: float) -> None:
     """Take long."""
     time.sleep(seconds)
+
+
+def breaks() -> None:
+    """Something that is to be prevented."""
+    did.append("breaks")
+
+
+def refuses() -> None:
+    """Refuse, as a limit does."""
+    raise PermissionError("the blast radius does not allow it")
+
+
+def ends_the_run() -> None:
+    """End the run by the way that Chaos Toolkit's library has for it, once the background has begun."""
+    from chaoslib.exit import exit_gracefully
+
+    time.sleep(0.2)
+    exit_gracefully()
+    time.sleep(0.1)
