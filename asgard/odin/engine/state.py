@@ -10,11 +10,12 @@ the state is exported. Resources are kept as the JSON holds them, secrets as cip
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -50,6 +51,16 @@ class State:
     def __iter__(self) -> Iterator[Record]:
         yield from self.live.values()
         yield from self.retired
+
+    def copy(self) -> State:
+        """Another state with the same records."""
+        return replace(
+            self,
+            live=dict(self.live),
+            retired=list(self.retired),
+            pending=dict(self.pending),
+            meta=copy.deepcopy(self.meta),
+        )
 
     def apply(self, entry: dict[str, Any]) -> None:
         """One entry of the steps log."""
@@ -145,6 +156,8 @@ class StateStore:
         self.guard = guard or (lambda: None)
         self.warnings: list[str] = []
         """What was odd while reading, in sentences."""
+        self._known: tuple[tuple[int, ...], State] | None = None
+        """What `state.json` holds, and by what one sees that it is still that file: a large one takes its time to read."""
 
     def exists(self) -> bool:
         """Was anything ever recorded for this stack?"""
@@ -154,7 +167,10 @@ class StateStore:
         """`state.json` with the log replayed; an empty state for a new stack. Changes nothing on disk."""
         self.warnings = []
         state = State()
-        if self.path.exists():
+        if self._known is not None and self._known[0] == _mark(self.path):
+            state = self._known[1].copy()
+        elif self.path.exists():
+            mark = _mark(self.path)
             try:
                 document = json.loads(self.path.read_bytes())
             except ValueError as error:
@@ -162,6 +178,7 @@ class StateStore:
                     f"{self.path} is not JSON: {error}", "bring it back from a backup, or import an export"
                 ) from None
             state = parse(document, str(self.path))
+            self._known = (mark, state.copy())
         for entry in self._log_entries(state.serial):
             state.apply(entry)
         return self._left_by_cli(state)
@@ -173,6 +190,7 @@ class StateStore:
         state.serial += 1
         document = {**state.export(), "asgard": {**state.meta, "serial": state.serial}}
         write_atomic(self.path, json.dumps(document, separators=(",", ":"), ensure_ascii=False))
+        self._known = (_mark(self.path), parse(document, str(self.path)).copy())
         self.log_path.unlink(missing_ok=True)
         shutil.rmtree(self.backend, ignore_errors=True)
 
@@ -221,6 +239,14 @@ class StateStore:
             )
         if head["base"] == serial:
             yield from entries[1:]
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def now() -> str:

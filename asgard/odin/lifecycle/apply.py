@@ -217,8 +217,10 @@ def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
 
 
 def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: Look) -> bool:
-    same = state.meta.get("fingerprint") == programs.fingerprint(spec, session.external)
-    return same and not seen.drifts and not state.pending and not state.retired and roll.LEVELS_DUE not in state.meta
+    known = state.meta.get("fingerprint")
+    if known is None or seen.drifts or state.pending or state.retired or roll.LEVELS_DUE in state.meta:
+        return False
+    return bool(known == programs.fingerprint(spec, session.external))
 
 
 def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome) -> Outcome:

@@ -34,8 +34,8 @@ def check(token: str, new: Values) -> tuple[Values, list[Wrong]]:
     values: Values = {}
     wrong: list[Wrong] = []
     given = {name: value for name, value in new.items() if value is not None and not name.startswith("__")}
-    known = {field.name: field for field in kind.inputs}
-    for name in sorted(given.keys() - known.keys()):
+    known = [field.name for field in kind.inputs]
+    for name in sorted(given.keys() - known):
         wrong.append((name, f"is not a property of {token}; allowed are {', '.join(known)}"))
     for field in kind.inputs:
         if field.name not in given:
@@ -98,7 +98,7 @@ def _normal(field: Field, value: Any) -> tuple[Any, str | None]:
 
 
 def _choice(field: Field, text: str) -> tuple[str, str | None]:
-    if not field.among:
+    if not field.among or text in field.among:
         return text, None
     folded = {re.sub(r"[^a-z0-9]", "", allowed.lower()): allowed for allowed in field.among}
     match = folded.get(re.sub(r"[^a-z0-9]", "", text.lower()))

@@ -55,7 +55,7 @@ class Kind:
     about: str
     fields: tuple[Field, ...]
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Field, ...]:
         """What a program sets."""
         return tuple(field for field in self.fields if not field.output)
