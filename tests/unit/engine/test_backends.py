@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
+from asgard.odin.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret
 from moto import mock_aws
 
 from asgard.core.errors import InvalidFile, Unreachable
@@ -20,7 +21,6 @@ from asgard.odin.engine.cli_engine import CliEngine
 from asgard.odin.engine.secrets import Vault
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
-from asgard.odin.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret
 from asgard.odin.lifecycle import shared
 from asgard.odin.lifecycle.options import Options
 from asgard.odin.spec.read import load
