@@ -52,20 +52,21 @@ class Killer:
     def wrap(self, verb: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """The provider's method with the counter around it. Previews are no steps."""
 
-        async def counted(provider: AsgardProvider, request: Any) -> Any:
-            if getattr(request, "preview", False):
-                return await call(provider, request)
+        async def counted(provider: AsgardProvider, urn: str, *about: Any, preview: bool = False) -> Any:
+            more = {} if verb == "delete" else {"preview": preview}
+            if preview:
+                return await call(provider, urn, *about, **more)
             number = next(self._numbers)
             with self._trace.open("a") as file:
-                file.write(f"{number} {verb} {request.urn}\n")
+                file.write(f"{number} {verb} {urn}\n")
             chosen = number == self._step
             if chosen and self._phase == "before":
                 self.die()
-            answer = await call(provider, request)
+            answer = await call(provider, urn, *about, **more)
             if chosen and self._phase == "done":
                 self.die()
             if chosen and self._phase == "after":
-                self._urn = request.urn
+                self._urn = urn
             return answer
 
         return counted
