@@ -24,7 +24,7 @@ from asgard.kafka.target import Target
 from asgard.loki import chaos
 from asgard.loki.chaos import Fault, Site
 from asgard.loki.drill.result import Struck
-from asgard.loki.drill.scenarios import AFTER_S, HEAL_S, Plan, Step
+from asgard.loki.drill.scenarios import AFTER_S, HEAL_S, Plan, Strike
 from asgard.thor.heal.policy import Policy
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def watched(target: Target, policy: Policy, limits: Limits, confirm: str | None)
 class _Standing:
     """A fault that is not over for the drill, with what was seen of it (seconds since 1970)."""
 
-    step: Step
+    step: Strike
     fault: Fault
     struck: Struck
     shown_at: float | None = None
@@ -181,7 +181,7 @@ class Breaker:
             return
         self._over.wait(AFTER_S)
 
-    def _break(self, step: Step) -> float:
+    def _break(self, step: Strike) -> float:
         fault = chaos.inject(self._site, step.action, **step.arguments)
         assert self._load.began_us is not None
         struck = Struck(

@@ -19,14 +19,14 @@ _SLICE = re.compile(r"(-?[0-9]+)?:(-?[0-9]+)?(?::([1-9][0-9]*))?")
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of a path: what is taken of where it is (a name, an index, a slice, None: all); `deep`: at any depth."""
+class Segment:
+    """One segment of a path (RFC 9535): what is taken of where it is (a name, an index, a slice, None: all); `deep`: at any depth."""
 
     takes: tuple[str | int | slice | None, ...]
     deep: bool = False
 
 
-def parse(path: str) -> tuple[Step, ...]:
+def parse(path: str) -> tuple[Segment, ...]:
     """Read a path. Raises ValueError with what is wrong and what is allowed."""
     if not path.startswith("$"):
         raise ValueError(f"has the path {path!r}; allowed is a JSONPath that begins with $, as in $.brokers[0]")
@@ -46,7 +46,7 @@ def parse(path: str) -> tuple[Step, ...]:
                 takes, at = (match[0],), match.end()
             else:
                 raise _wrong(path, at)
-        steps.append(Step(takes, deep))
+        steps.append(Segment(takes, deep))
     return tuple(steps)
 
 
@@ -86,7 +86,7 @@ def _wrong(path: str, at: int) -> ValueError:
     )
 
 
-def find(steps: tuple[Step, ...], value: Any) -> list[Any]:
+def find(steps: tuple[Segment, ...], value: Any) -> list[Any]:
     """The values at the end of a path, in its order."""
     found = [value]
     for step in steps:
@@ -94,7 +94,7 @@ def find(steps: tuple[Step, ...], value: Any) -> list[Any]:
     return found
 
 
-def _deep(step: Step, value: Any) -> Iterator[Any]:
+def _deep(step: Segment, value: Any) -> Iterator[Any]:
     yield from _taken(step, value)
     for child in _children(value):
         yield from _deep(step, child)
@@ -104,7 +104,7 @@ def _children(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list | tuple) else []
 
 
-def _taken(step: Step, value: Any) -> Iterator[Any]:
+def _taken(step: Segment, value: Any) -> Iterator[Any]:
     for take in step.takes:
         if take is None:
             yield from _children(value)

@@ -53,7 +53,7 @@ def carry_out(target: Target) -> Callable[..., Result]:
         try:
             run = runs.new_run()
             topics = scratch.plan(control, load, run)
-            with runs.begin(target, control, load, topics, run, site=runs.Site(workers)) as running:
+            with runs.begin(target, control, load, topics, run, site=runs.Senders(workers)) as running:
                 for event in running.events():
                     if during is not None:
                         during(event, running)

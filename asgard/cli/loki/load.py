@@ -16,7 +16,7 @@ from asgard.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from asgard.loki.load.result import Result
-    from asgard.loki.load.run import Site
+    from asgard.loki.load.run import Senders
     from asgard.loki.load.scenario import Scenario
 
 load_app = group("Put load on a cluster, measure it, and check every record.")
@@ -70,7 +70,7 @@ def schema() -> None:
 
 def _carry_out(
     load: Scenario,
-    site: Site,
+    site: Senders,
     out: Path | None,
     which: Which,
     confirm: str | None,
@@ -121,7 +121,7 @@ def _carry_out(
     return ExitCode.OK if result.passed else ExitCode.FAILED
 
 
-def _say_open(site: Site) -> None:
+def _say_open(site: Senders) -> None:
     from asgard.loki.load.run import LOOPBACK
 
     if site.bind != LOOPBACK:

@@ -12,7 +12,7 @@ from asgard.core.errors import WrongUsage
 
 if TYPE_CHECKING:
     from asgard.core.document import Loc
-    from asgard.loki.load.run import Site
+    from asgard.loki.load.run import Senders
     from asgard.loki.load.scenario import Scenario
 
 _LOAD = "The load, instead of a scenario file"
@@ -192,11 +192,11 @@ class SiteFlags:
     worker: Annotated[str | None, _flag("--worker", "HOST:PORT", "Work for this master.", _WHERE)] = None
 
     @property
-    def site(self) -> Site:
+    def site(self) -> Senders:
         """Where a load runs that this process begins."""
-        from asgard.loki.load.run import Site
+        from asgard.loki.load.run import Senders
 
-        return Site(self.workers, self.master, self.bind, self.port)
+        return Senders(self.workers, self.master, self.bind, self.port)
 
 
 def _pair(text: str) -> tuple[str, Any]:

@@ -93,10 +93,10 @@ class GoOn:
     replan: bool
 
 
-Step = Submit | Wait | Finish | HandOver | Pause | Stop | GoOn
+NextStep = Submit | Wait | Finish | HandOver | Pause | Stop | GoOn
 
 
-def next_step(sight: Sight) -> Step:
+def next_step(sight: Sight) -> NextStep:
     """The step to take now."""
     if not (sight.flying or sight.left or sight.inherited):
         return Finish()

@@ -29,7 +29,7 @@ TopicPartition = tuple[str, int]
 
 
 @dataclass
-class Tally:
+class Results:
     """What became of the plan's changes so far."""
 
     moved: dict[TopicPartition, Change] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Execution:
         self._replan = replan
         self.watch = Watch(held.control)
         self._throttle = throttle
-        self.tally = Tally()
+        self.tally = Results()
         self.left: list[Change] = []
         self.flying: dict[TopicPartition, Change] = {}
         self.inherited: tuple[Flight, ...] = ledger.taken_over

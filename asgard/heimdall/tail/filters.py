@@ -17,7 +17,7 @@ from asgard.kafka.data import Read
 class FieldIs:
     """A field of the value, by its path, has this value."""
 
-    steps: tuple[jsonpath.Step, ...]
+    steps: tuple[jsonpath.Segment, ...]
     wanted: str
 
     def holds(self, decoded: Decoded) -> bool:
@@ -68,7 +68,7 @@ def parse(key: str | None, headers: Sequence[str], fields: Sequence[str]) -> Fil
     return Filter(key.encode() if key is not None else None, tuple(pairs), tuple(wanted))
 
 
-def path_of(text: str, option: str) -> tuple[jsonpath.Step, ...]:
+def path_of(text: str, option: str) -> tuple[jsonpath.Segment, ...]:
     """The steps of a path; `customer.id` is `$.customer.id`. Raises WrongUsage."""
     try:
         return jsonpath.parse(text if text.startswith("$") else f"$.{text}")

@@ -33,7 +33,7 @@ NO_OFFSET = -1
 Acks = Literal["0", "1", "all"]
 Via = Literal["subscribe", "assign", "last-read"]
 Isolation = Literal["read_committed", "read_uncommitted"]
-Outcome = Literal["begun", "committed", "aborted", "indeterminate"]
+Ending = Literal["begun", "committed", "aborted", "indeterminate"]
 Ints: TypeAlias = npt.NDArray[np.int64]
 _WIDTHS: tuple[type[np.signedinteger], ...] = (np.int8, np.int16, np.int32, np.int64)
 
@@ -152,7 +152,7 @@ class Transaction(msgspec.Struct, frozen=True):
     """
 
     producer: int
-    outcome: Outcome
+    outcome: Ending
     at_us: int
     ranges: dict[str, tuple[int, int]]
 

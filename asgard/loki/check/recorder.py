@@ -42,11 +42,11 @@ from asgard.loki.check.history import (
     Column,
     Consumer,
     End,
+    Ending,
     Failed,
     Foreign,
     Indeterminate,
     Isolation,
-    Outcome,
     Polled,
     Producer,
     Revoked,
@@ -215,13 +215,13 @@ class ProducerLog:
         """The answer to a commit did not come."""
         self._ended("indeterminate")
 
-    def _ended(self, outcome: Outcome) -> None:
+    def _ended(self, outcome: Ending) -> None:
         self.flush()  # so that a transaction that is known as committed has its acknowledgements in the file
         before, self._before = self._before or {}, None
         ranges = {topic: (before.get(topic, 0), until) for topic, until in self._next.items()}
         self._transaction(outcome, {topic: span for topic, span in ranges.items() if span[0] < span[1]})
 
-    def _transaction(self, outcome: Outcome, ranges: Mapping[str, tuple[int, int]]) -> None:
+    def _transaction(self, outcome: Ending, ranges: Mapping[str, tuple[int, int]]) -> None:
         self._recorder.write(Transaction(self._number, outcome, self._recorder.clock(), dict(ranges)))
 
     def flush(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asgard.core.units import format_duration, format_size
-from asgard.loki.drill.scenarios import PARTITIONS, SIZE_BYTES, Plan, Step
+from asgard.loki.drill.scenarios import PARTITIONS, SIZE_BYTES, Plan, Strike
 
 _WORDS = {
     "kill_broker": "broker {broker} is killed (SIGKILL)",
@@ -44,6 +44,6 @@ def _when(plan: Plan, number: int) -> str:
     return f"{after} after that began" if not plan.steps[number - 1].alone else f"{after} after that is healed"
 
 
-def _what(step: Step) -> str:
+def _what(step: Strike) -> str:
     text = _WORDS.get(step.action, step.action).format(**step.arguments) if step.role is None else _ROLES[step.role]
     return f"{text} for {format_duration(step.lasts_s)}" if step.lasts_s is not None else text

@@ -29,7 +29,7 @@ STEP_S = 0.25
 
 
 @dataclass(frozen=True)
-class Step:
+class Strike:
     """A fault: `after_s` from when the one before it was healed (or from the start of the load).
 
     `lasts_s`: the drill itself puts it back so long after it began; None: that is left to the healing. `alone` False: the next fault comes
@@ -87,7 +87,7 @@ class Kind:
     """A scenario that ships: `steps` draws its faults. `loses`: it is made to lose records, and says so."""
 
     about: str
-    steps: Callable[[random.Random, Cluster], list[Step]]
+    steps: Callable[[random.Random, Cluster], list[Strike]]
     safety: Safety = SAFE
     loses: bool = False
 
@@ -99,7 +99,7 @@ class Plan:
     scenario: str
     about: str
     seed: int
-    steps: tuple[Step, ...]
+    steps: tuple[Strike, ...]
     safety: Safety
     rate_per_s: float
     loses: bool = False
@@ -114,45 +114,45 @@ def _pause(source: random.Random) -> float:
     return round(source.uniform(3, 6), 2)
 
 
-def _broker_dies(source: random.Random, cluster: Cluster) -> list[Step]:
-    return [Step(_pause(source), "kill_broker", {"broker": source.choice(cluster.others)})]
+def _broker_dies(source: random.Random, cluster: Cluster) -> list[Strike]:
+    return [Strike(_pause(source), "kill_broker", {"broker": source.choice(cluster.others)})]
 
 
-def _broker_hangs(source: random.Random, cluster: Cluster) -> list[Step]:
-    return [Step(_pause(source), "pause_broker", {"broker": source.choice(cluster.others)})]
+def _broker_hangs(source: random.Random, cluster: Cluster) -> list[Strike]:
+    return [Strike(_pause(source), "pause_broker", {"broker": source.choice(cluster.others)})]
 
 
-def _controller_dies(source: random.Random, cluster: Cluster) -> list[Step]:
-    return [Step(_pause(source), "kill_controller")]
+def _controller_dies(source: random.Random, cluster: Cluster) -> list[Strike]:
+    return [Strike(_pause(source), "kill_controller")]
 
 
-def _rack_lost(source: random.Random, cluster: Cluster) -> list[Step]:
+def _rack_lost(source: random.Random, cluster: Cluster) -> list[Strike]:
     racks = cluster.racks
     if len(racks) < 3:
         raise Refused(
             f"the brokers stand in {len(racks)} racks, and a drill that takes one away needs three",
             "Give the stack `racks: 3`, or run another scenario.",
         )
-    return [Step(_pause(source), "lose_rack", {"rack": source.choice(sorted(racks))})]
+    return [Strike(_pause(source), "lose_rack", {"rack": source.choice(sorted(racks))})]
 
 
-def _rolling_restart(source: random.Random, cluster: Cluster) -> list[Step]:
-    return [Step(_pause(source), "rolling_restart", takes_s=RESTART_S * len(cluster.brokers))]
+def _rolling_restart(source: random.Random, cluster: Cluster) -> list[Strike]:
+    return [Strike(_pause(source), "rolling_restart", takes_s=RESTART_S * len(cluster.brokers))]
 
 
-def _everything(source: random.Random, cluster: Cluster) -> list[Step]:
+def _everything(source: random.Random, cluster: Cluster) -> list[Strike]:
     kinds = [_broker_dies, _broker_hangs, _controller_dies, _rolling_restart]
     kinds += [_rack_lost] if len(cluster.racks) >= 3 else []
     source.shuffle(kinds)
     return [step for kind in kinds for step in kind(source, cluster)]
 
 
-def _unclean(source: random.Random, cluster: Cluster) -> list[Step]:
+def _unclean(source: random.Random, cluster: Cluster) -> list[Strike]:
     """The follower hangs while the leader acknowledges alone; the leader dies, and the follower, which lacks those records, leads."""
     gap_s = round(source.uniform(2.5, 4), 2)
     return [
-        Step(_pause(source), "pause_broker", lasts_s=gap_s + 0.2, alone=False, role="follower"),
-        Step(gap_s, "kill_broker", role="leader"),
+        Strike(_pause(source), "pause_broker", lasts_s=gap_s + 0.2, alone=False, role="follower"),
+        Strike(gap_s, "kill_broker", role="leader"),
     ]
 
 

@@ -54,7 +54,7 @@ BESIDE_S = 180.0
 
 
 @dataclass(frozen=True)
-class Site:
+class Senders:
     """Which processes send: `workers` of this machine, or, where it is `open`, so many that come to `bind`:`port`."""
 
     workers: int = 1
@@ -64,7 +64,7 @@ class Site:
     wait_s: float = READY_S
 
 
-ALONE = Site()
+ALONE = Senders()
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Load:
     name: str
     connection: Connection
     scenario: Scenario
-    site: Site
+    site: Senders
     topics: Topics
     cluster_id: str
     run: bytes
@@ -230,7 +230,7 @@ def begin(
     run: bytes,
     *,
     leftovers: Leftovers | None = None,
-    site: Site = ALONE,
+    site: Senders = ALONE,
 ) -> Iterator[Load]:
     """A load that may start: its lease is held and its scratch topics exist, until the block is left.
 

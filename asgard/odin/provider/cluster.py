@@ -31,7 +31,7 @@ from asgard.odin.resources.observe import NotRead, Observed
 T = TypeVar("T")
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
-Outcome = AsgardError | None
+Answer = AsgardError | None
 
 VISIBLE_DEADLINE_S = 60.0
 """Seconds without any new topic that shows. A broker makes the logs of one batch before it tells of the next."""
@@ -65,36 +65,36 @@ class Cluster:
         self._topic_configs: Batcher[str, None, dict[str, str]] = Batcher(self._configs_of, self._thread)
         self._records: Batcher[str, Topic, int | None] = Batcher(self._counted, self._thread)
         self._lost: Batcher[str, ConfigChange, Loss | None] = Batcher(self._lost_by, self._thread)
-        self._create_topics: Batcher[str, NewTopic, Outcome] = self._writes(
+        self._create_topics: Batcher[str, NewTopic, Answer] = self._writes(
             lambda plane, items: plane.create_topics(list(items.values())),
             lambda name, _: ("topics", lambda topics: name in topics),
         )
-        self._delete_topics: Batcher[str, None, Outcome] = self._writes(
+        self._delete_topics: Batcher[str, None, Answer] = self._writes(
             lambda plane, items: plane.delete_topics(list(items)),
             lambda name, _: ("topics", lambda topics: name not in topics),
         )
-        self._create_partitions: Batcher[str, int, Outcome] = self._writes(
+        self._create_partitions: Batcher[str, int, Answer] = self._writes(
             lambda plane, items: plane.create_partitions(items),
             lambda name, total: ("topics", lambda topics: name in topics and len(topics[name].partitions) >= total),
         )
-        self._alter_configs: Batcher[tuple[str, str], ConfigChange, Outcome] = self._writes(
+        self._alter_configs: Batcher[tuple[str, str], ConfigChange, Answer] = self._writes(
             lambda plane, items: plane.alter_configs(list(items.values())), lambda _, change: _configs_show(change)
         )
-        self._upsert_users: Batcher[str, ScramCredential, Outcome] = self._writes(
+        self._upsert_users: Batcher[str, ScramCredential, Answer] = self._writes(
             lambda plane, items: plane.upsert_users(list(items.values())),
             lambda user, written: ("users", lambda users: written.mechanism in users.get(user, ())),
         )
-        self._delete_users: Batcher[str, tuple[str, ...], Outcome] = self._writes(
+        self._delete_users: Batcher[str, tuple[str, ...], Answer] = self._writes(
             lambda plane, items: plane.delete_users(items),
             lambda user, gone: ("users", lambda users: not set(gone) & set(users.get(user, ()))),
         )
-        self._create_acls: Batcher[Acl, None, Outcome] = self._writes(
+        self._create_acls: Batcher[Acl, None, Answer] = self._writes(
             lambda plane, items: plane.create_acls(list(items)), lambda acl, _: ("acls", lambda acls: acl in acls)
         )
-        self._delete_acls: Batcher[Acl, None, Outcome] = self._writes(
+        self._delete_acls: Batcher[Acl, None, Answer] = self._writes(
             lambda plane, items: plane.delete_acls(list(items)), lambda acl, _: ("acls", lambda acls: acl not in acls)
         )
-        self._alter_quotas: Batcher[QuotaEntity, Mapping[str, float | None], Outcome] = self._writes(
+        self._alter_quotas: Batcher[QuotaEntity, Mapping[str, float | None], Answer] = self._writes(
             lambda plane, items: plane.alter_quotas(items),
             lambda entity, values: ("quotas", lambda quotas: _holds(quotas.get(entity, {}), values)),
         )
@@ -130,12 +130,12 @@ class Cluster:
 
     def _writes(
         self,
-        call: Callable[[ControlPlane, dict[Key, Item]], Mapping[Key, Outcome]],
+        call: Callable[[ControlPlane, dict[Key, Item]], Mapping[Key, Answer]],
         shows: Callable[[Key, Item], tuple[str, Callable[[Any], bool]]],
-    ) -> Batcher[Key, Item, Outcome]:
+    ) -> Batcher[Key, Item, Answer]:
         """Batches of a writing call; `shows` says which kind of the snapshot it changes and how one sees that it did."""
 
-        def run(items: dict[Key, Item]) -> Mapping[Key, Outcome]:
+        def run(items: dict[Key, Item]) -> Mapping[Key, Answer]:
             outcomes = call(self._control(), items)
             for key, item in items.items():
                 if outcomes.get(key) is None:
@@ -221,7 +221,7 @@ class Cluster:
         )
         eligible.check([topic] if topic is not None else all_of_them.values())
 
-    async def create_topic(self, topic: NewTopic) -> Outcome:
+    async def create_topic(self, topic: NewTopic) -> Answer:
         """Create it; the reason where it didn't work."""
         return await self._create_topics.submit(topic.name, topic)
 
@@ -308,6 +308,6 @@ def open_control_plane(connection: Connection) -> ControlPlane:
     return connect(connection)
 
 
-def _raise(outcome: Outcome) -> None:
+def _raise(outcome: Answer) -> None:
     if outcome is not None:
         raise outcome

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asgard.loki.check.anomalies import Symptom
-from asgard.loki.check.history import NO_OFFSET, SUFFIX, Bounds, Isolation, Outcome, Transaction, Via
+from asgard.loki.check.history import NO_OFFSET, SUFFIX, Bounds, Ending, Isolation, Transaction, Via
 from asgard.loki.check.recorder import Recorder
 
 RUN = bytes(range(16))
@@ -26,7 +26,7 @@ class Sender:
     sent: int = 0
     acks: dict[int, tuple[int, int]] = field(default_factory=dict)  # sequence -> partition, offset
     failed: set[int] = field(default_factory=set)
-    transactions: list[tuple[Outcome, int, int]] = field(default_factory=list)
+    transactions: list[tuple[Ending, int, int]] = field(default_factory=list)
 
 
 @dataclass
