@@ -98,7 +98,9 @@ def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
 def resources_of(spec: StackSpec) -> list[Declared]:
     assert spec.aws is not None
     # The archive of a version has another digest.
-    program = programs.program(spec, {}, None, (), lambda version: (__file__, version.encode().hex().ljust(64, "0")))
+    program = programs.program(
+        spec, programs.declared(spec, {}), None, lambda version: (__file__, version.encode().hex().ljust(64, "0"))
+    )
     return declare(program, spec.aws.region)
 
 

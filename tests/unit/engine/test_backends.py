@@ -12,7 +12,6 @@ from typing import Any
 
 import boto3
 import pytest
-from asgard.odin.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret
 from moto import mock_aws
 
 from asgard.core.errors import InvalidFile, Unreachable
@@ -23,6 +22,7 @@ from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.lifecycle import shared
 from asgard.odin.lifecycle.options import Options
+from asgard.odin.resources.values import SECRET_SIGNATURE, SIGNATURE, Secret
 from asgard.odin.spec.read import load
 from tests.harness.fake_pulumi import FakePulumi
 
