@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from asgard.cluster import kept, look
 from asgard.cluster.kept import Kept
 from asgard.cluster.limits import Limits
+from asgard.core import events as news
 from asgard.core.errors import Busy, Refused
 from asgard.core.schema import recipe as schema
 from asgard.core.units import format_duration
@@ -110,7 +111,7 @@ def _raise(
     kept.change(held.control, topic, longer.values)
     text = retention.words(longer)
     _note(held, topic, group, text)
-    attempt.tell(text)
+    news.note(text)
     return text
 
 
