@@ -39,7 +39,10 @@ def linear(values: Sequence[float], unit: Unit, *, count: int = 4) -> Scale:
     if high - low < _LEAST:
         high = low + 1.0
     step = _step(high - low, count, unit)
-    bottom, top = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+    bottom = math.floor(low / step + 1e-9) * step
+    top = max(
+        math.ceil(high / step - 1e-9) * step, bottom + step
+    )  # at least one step, if all values are next to nothing
     return Scale(bottom, top, _multiples(bottom, top, step))
 
 

@@ -61,11 +61,15 @@ def test_both_read_the_same_records_and_find_the_same_damage(
     try:
         expected = theirs(damaged)
     except CorruptRecordError:
-        with pytest.raises(Damaged):
-            ours(tmp_path, damaged)
+        try:
+            found = ours(tmp_path, damaged)
+        except Damaged:
+            pass
+        else:  # the unused attributes of a record: a byte in Kafka's protocol, which kafka-python reads as a varint
+            assert found == theirs(batch)
     else:
         assert ours(tmp_path, damaged) == expected
-    assert not any(found.intact for found in segments.batches(tmp_path / "0.log"))
+    assert not any(read.intact for read in segments.batches(tmp_path / "0.log"))
 
 
 @pytest.mark.parametrize("cut", [5, 30, HEAD, HEAD + 1, -1])
