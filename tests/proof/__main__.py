@@ -41,6 +41,7 @@ PROOFS = {
     "aws-user-data": "tests.proof.aws_user_data",
     "multi-host": "tests.proof.multi_host",
     "heimdall-audit": "tests.proof.heimdall_audit",
+    "heimdall-retention": "tests.proof.heimdall_retention",
     "heimdall-store": "tests.proof.heimdall_store",
     "heimdall-truth": "tests.proof.heimdall_truth",
     "thor-replay": "tests.proof.thor_replay",
