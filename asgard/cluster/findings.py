@@ -133,10 +133,7 @@ def _offline(snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
         lead = f"{_partitions(partitions)} offline: nothing can be read or written there."
         if first is None:
             brokers = tuple(sorted({r for p in partitions for r in p.replicas}))
-            what = (
-                f"No replica is known to hold all records: bring back {brokers_named(brokers)}, all of them where it can be done,"
-                " before an unclean leader is thought of."
-            )
+            what = f"No replica is known to hold all records: bring back {brokers_named(brokers)}, all of them if you can, before you consider an unclean leader."
             yield _finding("partitions-offline", "without a safe replica", f"{lead} {what}", brokers, partitions)
             continue
         # The replicas that are just as good come next.
@@ -151,9 +148,9 @@ def _first_aid(first: int, state: dict[int, Broker]) -> str:
     broker = state.get(first)
     dirs = [d.path for d in broker.log_dirs if d.offline] if broker else []
     if broker is not None and broker.state == "up" and dirs:
-        return f"Mend the log directory {dirs[0]} of broker {first} first: it was in sync last."
+        return f"Repair the log directory {dirs[0]} of broker {first} first: it was in sync last."
     if broker is not None and broker.state == "up":
-        return f"Broker {first} is up and was in sync last: a leader should be elected at any moment."
+        return f"Broker {first} is up and was in sync last: Kafka should elect a leader at any moment."
     return f"Bring back broker {first} first: it was in sync last, so it has every acknowledged record."
 
 
@@ -174,7 +171,7 @@ def _under_min_isr(t: Tally) -> Iterable[Finding]:
     away = Counter(r for p in led for r in health.missing(p))
     brokers = tuple(b for b, _ in away.most_common())
     text = (
-        f"{_partitions(led)} under min.insync.replicas: producers with acks=all are refused."
+        f"{_partitions(led)} under min.insync.replicas: writes with acks=all are refused."
         f" Out of sync: {brokers_named(brokers)}."
     )
     yield _finding("under-min-isr", "min.insync.replicas", text, brokers, led)
@@ -188,10 +185,10 @@ def _broker(b: Broker, snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]
     if alone:
         lost += f"; {alone} {'partition has' if alone == 1 else 'partitions have'} a single replica in sync left"
     if b.state == "fenced":
-        text = f"{name} is fenced: the controller hears nothing of it. {lost}."
+        text = f"{name} is fenced: the controller gets no heartbeats from it. {lost}."
         yield _finding("broker-fenced", f"broker {b.id}", text, (b.id,), away)
     elif b.state == "missing":
-        text = f"{name} is not registered, but replica lists name it. {lost}."
+        text = f"{name} is not registered, but is in replica lists. {lost}."
         yield _finding("broker-missing", f"broker {b.id}", text, (b.id,), away)
     else:
         offline = [d.path for d in b.log_dirs if d.offline]
@@ -217,7 +214,7 @@ def _stuck(snapshot: ClusterSnapshot) -> Iterable[Finding]:
 
 def _silent(snapshot: ClusterSnapshot) -> Iterable[Finding]:
     for b in snapshot.silent:
-        text = f"broker {b} counts as up and did not answer in time: it hangs, or can't be reached from here."
+        text = f"broker {b} is registered as up but did not answer in time: it hangs, or this machine can't reach it."
         yield Finding("broker-silent", f"broker {b}", text, (b,))
 
 
@@ -249,7 +246,7 @@ def _unled(t: Tally, limits: Limits) -> Iterable[Finding]:
     partitions = [p for b in over for p in t.unled[b]]
     text = (
         f"{_partitions(partitions)} not led by the preferred leader, although it is up and in sync"
-        f" ({brokers_named(over)}): an election of preferred leaders brings them back."
+        f" ({brokers_named(over)}): an election of preferred leaders fixes that."
     )
     yield _finding("leader-imbalance", "preferred leaders", text, tuple(over), partitions)
 

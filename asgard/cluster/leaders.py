@@ -64,7 +64,7 @@ def parse(name: str) -> TopicPartition:
     """Topic and partition of `orders-3`. Raises WrongUsage."""
     topic, dash, number = name.rpartition("-")
     if not dash or not topic or not number.isdecimal():
-        raise WrongUsage(f"{name!r} is no partition", "Write it as TOPIC-PARTITION, as in orders-3.")
+        raise WrongUsage(f"{name!r} is not a partition", "Write it as TOPIC-PARTITION, as in orders-3.")
     return topic, int(number)
 
 
@@ -73,7 +73,9 @@ def find(topics: dict[str, Topic], wanted: Collection[TopicPartition]) -> list[P
     there = {(p.topic, p.partition): p for t in topics.values() for p in t.partitions}
     for topic, partition in wanted:
         if (topic, partition) not in there:
-            raise WrongUsage(f"there is no partition {topic}-{partition}", "asgard thor status shows what is offline.")
+            raise WrongUsage(
+                f"there is not a partition {topic}-{partition}", "asgard thor status shows what is offline."
+            )
     return [there[key] for key in wanted]
 
 
@@ -121,12 +123,12 @@ def danger(p: Partition, brokers: Collection[Broker], sizes: dict[tuple[int, str
     up = {b.id for b in brokers if b.state == "up"}
     safe = tuple(dict.fromkeys((*p.isr, *p.elr)))
     if p.leader >= 0:
-        raise Refused(f"{name} has a leader, broker {p.leader}", "Nothing needs to be elected there.")
+        raise Refused(f"{name} has a leader, broker {p.leader}", "It needs no election.")
     if up.intersection(safe):
         first = next(b for b in safe if b in up)
         raise Refused(
             f"broker {first} is up and has every acknowledged record of {name}",
-            "Kafka elects it by itself in a moment; an unclean election would be for nothing.",
+            "Kafka will elect it in a moment; an unclean election would gain nothing.",
         )
     candidates = tuple((b, sizes.get((b, p.topic, p.partition))) for b in p.replicas if b in up)
     if not candidates:

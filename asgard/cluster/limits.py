@@ -110,7 +110,7 @@ def read(path: Path | str) -> Limits:
     for key in section.brokers if section else ():
         if not key.isdecimal():
             problems.append(
-                document.problem(("limits", "brokers", key), "is no broker; allowed are broker ids", at_key=True)
+                document.problem(("limits", "brokers", key), "is not a broker id; allowed are broker ids", at_key=True)
             )
     if problems or section is None:
         raise InvalidFile(problems)

@@ -56,7 +56,7 @@ def _of(placement: Placement, b: int) -> Iterator[OverLimit]:
     if placement.count[b] > placement.count_cap[b]:
         yield OverLimit(broker, "replicas", str(placement.count[b]), f"{placement.count_cap[b]:.0f}", balance)
     if placement.leads[b] > placement.leads_cap[b]:
-        helps = "`asgard thor plan leaders` shows who could lead instead."
+        helps = "`asgard thor plan leaders` shows which brokers could lead instead."
         yield OverLimit(broker, "leaders", str(placement.leads[b]), f"{placement.leads_cap[b]:.0f}", helps)
     for what, value, cap in (
         ("bytes in", placement.bytes_in[b], placement.in_cap[b]),

@@ -263,7 +263,7 @@ class Placement:
         if self.refusal[b]:
             return self.refusal[b]
         if p in self.on[b]:
-            return "has a replica of it already"
+            return "already has a replica of it"
         if self.disk[b] + self.size[p] > self.disk_cap[b]:
             return f"over its disk limit of {(self.limits.of(self.ids[b]).disk or 1.0):.0%}"
         if self.split[b] and not self.dirs.room(b, self.size[p]):

@@ -32,10 +32,7 @@ def health(quorum: Quorum) -> QuorumHealth:
     """Judge a quorum as its leader described it."""
     count = len(quorum.voters)
     if quorum.leader < 0:
-        problem = (
-            "the metadata quorum has no leader: topics, configs and leaders can't change, and a broker that is started does not"
-            " get in. Bring back controllers until more than half of them are there."
-        )
+        problem = "the metadata quorum has no leader: topics, configs and leaders can't change, and a started broker can't join. Bring back controllers until more than half of them are up."
         return QuorumHealth(-1, count, (), -1, problem)
     seen = [v.last_fetch_ms for v in quorum.voters if v.last_fetch_ms is not None]
     now = max(seen, default=None)
@@ -48,7 +45,7 @@ def health(quorum: Quorum) -> QuorumHealth:
     problem = ""
     if down:
         names = ("controller " if len(down) == 1 else "controllers ") + ", ".join(map(str, down))
-        left = "no further one may be lost" if spare <= 0 else f"{spare} more may be lost"
+        left = "the loss of one more stops the quorum" if spare <= 0 else f"{spare} more may be lost"
         problem = (
             f"{names} of {count} no longer {'follows' if len(down) == 1 else 'follow'} the metadata quorum: {left}."
         )

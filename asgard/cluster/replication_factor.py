@@ -36,7 +36,7 @@ def with_replication(partitions: Sequence[Partition], brokers: Iterable[Broker],
             if not free:
                 raise Refused(
                     f"replication {factor} of {p.topic} needs {factor} live brokers; there are {len(alive)}",
-                    "Add brokers first, or heal those that are down.",
+                    "Add brokers first, or bring back those that are down.",
                 )
             held = Counter(racks.get(r) for r in replicas)
             chosen = min(free, key=lambda b: (held[racks[b]], load[b], b))

@@ -159,7 +159,7 @@ def _wait_until_back(control: ControlPlane, nodes: NodeControl, node: int, deadl
             raise Failed(
                 f"node {node} was restarted and is not back after {now - started:.0f} s: {found.what}",
                 found.hint
-                or f"Look at its log; the nodes after it were left alone. `asgard kafka nodes` shows node {node}.",
+                or f"Check its log; the nodes after it were not restarted. `asgard kafka nodes` shows node {node}.",
             )
         time.sleep(poll_s)
 
@@ -209,7 +209,7 @@ def behind(node: int, topics: Iterable[Topic], up: Collection[int]) -> Lack | No
             if safe
             else f"No replica is known to hold all its records: `asgard thor elect --unclean {name}` says what a leader would lack."
         )
-        return Lack(f"{name}{others} {has} no leader, and no node that is up may lead", passes=False, hint=hint)
+        return Lack(f"{name}{others} {has} no leader, and no live node may lead", passes=False, hint=hint)
     if late:
         named = f"{late[0].topic}-{late[0].partition}"
         waits = "waits" if len(late) == 1 else "wait"

@@ -65,7 +65,7 @@ def handing_over(gate: Bifrost, who: Actor, environment: str | None, user: str, 
     where = gate.environment(environment)
     row = user_of(gate, who, where, user, "credentials.take")
     if row.origin != "bifrost":
-        raise Refused(f"{user} stands in the stack file itself", "`asgard odin outputs --user` writes its credentials.")
+        raise Refused(f"{user} is in the stack file itself", "`asgard odin outputs --user` writes its credentials.")
     with gate.store.read() as connection:
         known = credentials.of_user(connection, where.name, user)
     if not known:
@@ -86,12 +86,12 @@ def handing_over(gate: Bifrost, who: Actor, environment: str | None, user: str, 
 
 
 def _handed(known: Credential) -> Refused:
-    hint = f"If they are lost, `asgard bifrost rotate {known.user}` makes new ones beside them."
+    hint = f"If they are lost, `asgard bifrost rotate {known.user}` makes new ones."
     if known.state == "opening":
         return Refused(
-            f"handing {known.principal} over to {known.handed_to} was cut short: they may have been seen", hint
+            f"handing {known.principal} over to {known.handed_to} was interrupted: they may have been seen", hint
         )
-    return Refused(f"the credentials of {known.principal} were handed over to {known.handed_to} already", hint)
+    return Refused(f"the credentials of {known.principal} were already handed over to {known.handed_to}", hint)
 
 
 def connection_as(where: Environment, principal: str) -> Connection:
@@ -126,7 +126,7 @@ def rotate(gate: Bifrost, who: Actor, environment: str | None, user: str, *, ove
     where = gate.environment(environment)
     row = user_of(gate, who, where, user, "credentials.rotate")
     if row.origin != "bifrost":
-        raise Refused(f"{user} stands in the stack file itself", "A data engineer renames it there.")
+        raise Refused(f"{user} is in the stack file itself", "A data engineer renames it there.")
     with gate.store.write() as connection:
         now = gate.store.now(connection)
         until = now + (gate.directory.overlap_s if overlap_s is None else overlap_s)

@@ -165,7 +165,7 @@ def _carry_out(
             if not bad:
                 half = left[len(left) // 2 :]
                 moved = queue.take_back(
-                    gate.store, where.name, [(r, "tried with others; one of them can't be made") for r in half],
+                    gate.store, where.name, [(r, "tried together with others; one of them can't be made") for r in half],
                     retry=True, retries=10**6,
                 )  # fmt: skip
                 _hurry(gate, moved)
@@ -209,7 +209,7 @@ def _write(gate: Bifrost, where: Environment, batch: list[Request], *, mend: boo
         subject = named[0] if len(named) == 1 else f"{len(named)} requests of {author}"
         stacks.commit_part(where, _author(gate, author), f"bifrost {subject}", [] if len(named) == 1 else named)
     stacks.write_part(gate, where, wanted)
-    stacks.commit_part(where, _author(gate, queue.WORKER), "bifrost: what ended or was taken back")
+    stacks.commit_part(where, _author(gate, queue.WORKER), "bifrost: grants that ended or were withdrawn")
 
 
 def _steps(final: Desired, batch: list[Request]) -> list[tuple[str, list[Request], Desired]]:
@@ -286,10 +286,10 @@ def _look_at_drift(outcome: Outcome, applied: Applied, *, mend: bool) -> None:
     if changed and not mend:
         raise Drifted(
             "changed by hand on the cluster: " + "; ".join(str(d) for d in changed[:5]),
-            "`asgard bifrost apply --mend` puts it back; to keep it, ask for it or write it into the stack file.",
+            "`asgard bifrost apply --mend` reverts it; to keep it, request it or add it to the stack file.",
         )
     for drift in outcome.seen.drifts:
-        events.warn(f"drift: {drift}; it is put back")
+        events.warn(f"drift: {drift}; reverting it")
         applied.drift.append(str(drift))
 
 

@@ -137,7 +137,7 @@ def refuse_hand_edits(gate: Bifrost, environment: Environment, wanted: str, *, m
     shown = "\n".join(list(lines)[2:12])
     raise Refused(
         f"{path.name} was changed by hand:\n{shown}",
-        "Ask for what is to stay with `asgard bifrost request …`, then `asgard bifrost apply --mend` writes the file anew.",
+        "Request what should stay with `asgard bifrost request …`; then `asgard bifrost apply --mend` rewrites the file.",
     )
 
 
@@ -181,9 +181,7 @@ def _git(folder: Path, *args: str) -> str:
             ["git", *args], cwd=folder, env=environment, capture_output=True, text=True, timeout=GIT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failed(f"git {args[0]} in {folder} did not work: {error}") from error
+        raise Failed(f"git {args[0]} in {folder} failed: {error}") from error
     if done.returncode != 0:
-        raise Failed(
-            f"git {args[0]} in {folder} did not work: {done.stderr.strip().splitlines()[-1:] or ['no reason']}"
-        )
+        raise Failed(f"git {args[0]} in {folder} failed: {done.stderr.strip().splitlines()[-1:] or ['no reason']}")
     return done.stdout

@@ -61,7 +61,7 @@ def on_time(gate: Bifrost) -> bool:
             try:
                 bifrost_queue.run_queue(gate, environment.name)
             except AsgardError as error:
-                events.warn(f"access that has ended is not withdrawn on the cluster yet: {error.what}")
+                events.warn(f"expired access could not be withdrawn on the cluster yet: {error.what}")
     return True
 
 
@@ -127,7 +127,7 @@ def look(gate: Bifrost, environment: Environment) -> list[str]:
         if missing:
             queue.mark_dirty(connection, environment.name)
     for name in missing:
-        events.warn(f"drift: {name} is missing on the cluster; it is made again")
+        events.warn(f"drift: {name} is missing on the cluster; creating it again")
     return missing
 
 

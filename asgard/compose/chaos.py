@@ -36,8 +36,8 @@ def allow(experiment: Experiment, allow_provider: bool) -> None:
     foreign = experiment.foreign()
     if foreign and not allow_provider:
         raise Refused(
-            f"{experiment.file} calls what is not Loki's: {', '.join(sorted({str(a.provider) for a in foreign}))}",
-            "It runs as you, no limit holds for it, and Loki can't put it back. To let it: --allow-provider.",
+            f"{experiment.file} calls code that is not Loki's: {', '.join(sorted({str(a.provider) for a in foreign}))}",
+            "It runs as you, without limits, and Loki can't undo it. To allow it: --allow-provider.",
         )
 
 

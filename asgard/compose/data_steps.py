@@ -57,9 +57,7 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
     alert = alert_of(attempt)
     topics = tuple(given.topics) or ((str(alert["topic"]),) if alert.get("topic") else ())
     if not topics:
-        raise WrongUsage(
-            "no topic is named, and no alert that names one has triggered this", "Give --set topics=orders."
-        )
+        raise WrongUsage("no topic was named, and no alert that names one triggered this", "Give --set topics=orders.")
     ends = _ends(given.from_time, given.until_time, alert)
     order = restore.Order(
         given.archive,
@@ -76,7 +74,7 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
     with open_journal() as journal, closing(target.connect()) as control:
         prepared = restore.prepare(control, order, journal, limits, now)
         if all(one.finished for one in prepared) and not given.groups:
-            return Done("nothing", f"{', '.join(topics)}: nothing is missing that the archive has")
+            return Done("nothing", f"{', '.join(topics)}: the archive has nothing that is missing")
         for one in prepared:
             news.note(f"{one.plan.words}: {one.records} records at most")
         rate = Rate(given.rate or limits.rate_bytes_per_s)
@@ -84,8 +82,8 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
     groups = f", {done.groups} group offsets set" if done.groups else ""
     if done.refused:
         group, why = next(iter(done.refused.items()))
-        raise Failed(f"{done.records} records are back, but offsets of {len(done.refused)} groups were not set: {group}: {why}")  # fmt: skip
-    return Done("done", f"{', '.join(done.topics)}: {done.records} records brought back{groups}")
+        raise Failed(f"{done.records} records were restored, but offsets of {len(done.refused)} groups were not set: {group}: {why}")  # fmt: skip
+    return Done("done", f"{', '.join(done.topics)}: {done.records} records restored{groups}")
 
 
 def alert_of(attempt: Attempt) -> Mapping[str, Any]:
@@ -120,7 +118,7 @@ def _moment(value: Any) -> float | None:
     try:
         when = datetime.fromisoformat(str(value))
     except ValueError as error:
-        raise WrongUsage(f"{value!r} is no time", "Write a date or time (UTC) as in 2026-11-24T09:00.") from error
+        raise WrongUsage(f"{value!r} is not a time", "Write a date or time (UTC) as in 2026-11-24T09:00.") from error
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
@@ -143,7 +141,7 @@ def move_coordinator(held: HeldCluster, attempt: Attempt) -> Done:
         told = _watch(held, attempt, given, after[0])
     finally:
         operations.finish(held.journal, operation, held.lease, coordinator.put_back(control, undo))
-    return Done("done", f"{told}; the coordinator is where it was before")
+    return Done("done", f"{told}; the coordinator is back on its former broker")
 
 
 def _watch(held: HeldCluster, attempt: Attempt, given: schema.MoveCoordinator, broker: int) -> str:

@@ -169,7 +169,7 @@ def _as(user: str) -> Connection:
     state = StateStore(directory(STACK)).load()
     cluster = local_connection(STACK, state)
     if cluster is None:
-        raise Failed("the demo's cluster has gone", "Did another command destroy it meanwhile?")
+        raise Failed("the demo's cluster is gone", "Did another command destroy it meanwhile?")
     return Connection(cluster.bootstrap_servers, client_properties(STACK, state, user, cluster))
 
 

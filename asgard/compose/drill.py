@@ -61,7 +61,7 @@ def plan(target: Target, order: Order) -> Plan:
         raise WrongUsage(f"there is no scenario {order.scenario}", f"There are {', '.join(scenarios.KINDS)}.")
     if heal.node_control(target) is None:
         raise Refused(
-            f"the brokers of {target.name} are not Asgard's to stop: a drill breaks those of local stacks",
+            f"Asgard can't stop the brokers of {target.name}: drills break only those of local stacks",
             "Make one with `asgard odin init local-ha` and `asgard odin up`, or `asgard demo --keep`.",
         )
     control = target.connect(deadline_s=runs.CALL_DEADLINE_S)
@@ -97,8 +97,8 @@ def _refuse_with_data(control: ControlPlane) -> None:
     theirs = sorted(name for name, topic in control.topics(moves=False).items() if not topic.internal)
     if theirs:
         raise Refused(
-            f"this scenario is made to lose records, and the cluster has topics that could lose some too ({_few(theirs)})",
-            "Run it where nobody's data is, or say --allow-data-loss.",
+            f"this scenario loses records on purpose, and other topics of the cluster could lose some too ({_few(theirs)})",
+            "Run it on a cluster without valuable data, or add --allow-data-loss.",
         )
 
 

@@ -275,7 +275,7 @@ class Breaker:
 
 def _not_back(brokers: frozenset[int], seen: Look | None) -> str:
     if seen is None:
-        return f"nobody answered within {BACK_S:.0f} s"
+        return f"no broker answered within {BACK_S:.0f} s"
     gone = sorted(brokers - seen.up)
     if gone:
         return f"broker {', '.join(map(str, gone))} is not up {BACK_S:.0f} s"

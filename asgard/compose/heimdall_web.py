@@ -80,5 +80,5 @@ class Site:
 
     def _cluster_id(self) -> str:
         picture = self._watch.picture
-        assert picture is not None, "pages ask for history once there is a picture"
+        assert picture is not None, "pages ask for history after the first sample"
         return picture.cluster_id

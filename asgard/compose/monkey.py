@@ -86,9 +86,9 @@ def run(
         choice = _choice(target, site.control, monkey, past, site.journal.time(), seed)
         why = act.refusal(site, choice.victim) if choice.victim else ""
         if choice.victim and (choice.victim.group, choice.victim.member.id) != (agreed.group, agreed.member.id):
-            why = "who is there has changed since it was shown"
+            why = "the members have changed since they were shown"
         if why:
-            choice = replace(choice, victim=None, why=f"nobody is taken: {why}")
+            choice = replace(choice, victim=None, why=f"nothing is stopped: {why}")
         look.record(site.journal, monkey, target.name, cluster_id, choice, seed, site.run)
         if choice.victim is None:
             return Run(choice, seed, False)

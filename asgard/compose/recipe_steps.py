@@ -102,7 +102,7 @@ class Steps:
                 held, plan, self.limits, replan=replan.again, throttle=throttle, may_go_on=attempt.check
             )
         if executed.handed_over:
-            raise HandedOver(f"{executed}: {executed.handed_over}", "Run it again: it goes on from there.")
+            raise HandedOver(f"{executed}: {executed.handed_over}", "Run it again: it continues from there.")
         if executed.stopped or executed.refused:
             why = executed.stopped or "; ".join(f"{p}: {w}" for p, w in list(executed.refused.items())[:3])
             raise Failed(f"{executed}: {why}", "asgard thor status shows the cluster.")
@@ -124,7 +124,9 @@ class Steps:
             attempt.check()
             healed = heal.once(self.target, policy, self.limits, manner, self.control).healed
             if healed.state == "failed":
-                raise Failed(str(healed), "asgard thor status shows the cluster, asgard thor history what was tried.")
+                raise Failed(
+                    str(healed), "asgard thor status shows the cluster, asgard thor history shows what was tried."
+                )
             if healed.state != "healed":
                 break
             news.note(str(healed))
@@ -163,14 +165,14 @@ class Steps:
             def may_go_on() -> None:
                 held.lease.check(settle.CALL_DEADLINE_S)
                 if held.lease.wanted_by is not None:
-                    raise HandedOver(f"hands over to {held.lease.wanted_by}", "Run it again: it goes on from there.")
+                    raise HandedOver(f"hands over to {held.lease.wanted_by}", "Run it again: it continues from there.")
 
             restart.restart(
                 held.control, nodes, ids, note=attempt.memory.note, may_go_on=may_go_on,
                 deadline=attempt.deadline,
             )  # fmt: skip
         if not ids:
-            return Done("nothing", "every node was restarted before")
+            return Done("nothing", "every node was already restarted")
         return Done(
             "done", f"{len(ids)} node{'s' if len(ids) > 1 else ''} restarted, one by one: {', '.join(map(str, ids))}"
         )
@@ -220,7 +222,7 @@ class Steps:
         }
         variables = program.environment({**own, **given.environment})
         said = program.run(given.command, variables, min(given.timeout or 3600.0, attempt.left_s))
-        return Done("done", f"{Path(given.command[0]).name} said: {said}" if said else f"{given.command[0]} ended well")
+        return Done("done", f"{Path(given.command[0]).name} said: {said}" if said else f"{given.command[0]} succeeded")
 
     def nodes(self) -> NodeControl:
         """The nodes of the target's stack. Raises Refused where Asgard does not run them."""
@@ -229,8 +231,8 @@ class Steps:
         found = node_control(self.target)
         if found is None:
             raise Refused(
-                f"the nodes of {self.target.name} are not Asgard's to restart: it runs those of local stacks only",
-                "Restart them with your own means, one by one; asgard thor status says when the next one may go.",
+                f"Asgard can't restart the nodes of {self.target.name}: it runs only those of local stacks",
+                "Restart them yourself, one by one; asgard thor status shows when it is safe to restart the next one.",
             )
         return found
 

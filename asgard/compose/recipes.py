@@ -70,7 +70,7 @@ def preview(recipe: Recipe, target: Target, options: Options) -> Report:
         for verdict in verdicts:
             events.note(str(verdict))
         there = all(v.holds for v in verdicts)
-        report = Report(recipe.name, target.name, "", "nothing", "this would be done" if there else "nothing to do now; else this would be done")  # fmt: skip
+        report = Report(recipe.name, target.name, "", "nothing", "this would be done" if there else "nothing to do now; otherwise this would be done")  # fmt: skip
         for step in recipe.steps:
             text = steps.describe(step, facts)
             events.note(f"step {step.number}, {step.name}: {text}")

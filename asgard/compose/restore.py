@@ -252,7 +252,7 @@ def run(
         ids.setdefault(one.to, set()).add(one.plan.id)
         ids[one.to] |= {k.id for k in history.known(journal, "restore") if [one.life.topic, one.to] in [r[:2] for r in k.plan["routes"]]}  # fmt: skip
         if one.finished:
-            events.note(f"{one.plan.words}: it was all brought back before")
+            events.note(f"{one.plan.words}: all of it was already restored")
         else:
             _bring(one, order, target, journal, rate, confirm, restored)
         if one.to not in restored.topics:
@@ -306,14 +306,14 @@ def _create(control: ControlPlane, new: NewTopic) -> bool:
     error = control.create_topics([new])[new.name]
     if error is not None:
         raise error
-    events.note(f"created {new.name} with {new.partitions} partitions and {len(new.config)} settings of its own")
+    events.note(f"created {new.name} with {new.partitions} partitions and {len(new.config)} settings from its source")
     give_up = time.monotonic() + 20
     while time.monotonic() < give_up:
         found = control.topics([new.name]).get(new.name)
         if found is not None and all(p.leader >= 0 for p in found.partitions):
             return True
         time.sleep(0.05)
-    raise Failed(f"{new.name} was created, and has no leaders yet", "Run it again once the cluster is well.")
+    raise Failed(f"{new.name} was created, but has no leaders yet", "Run it again once the cluster is healthy.")
 
 
 def _move_groups(one: Prepared, ids: frozenset[str], target: tuple[Target, ControlPlane], restored: Restored) -> None:

@@ -35,7 +35,7 @@ def settle(journal: Database, operation: Operation, handler: Handler | None) -> 
 
     try:
         if handler is None:
-            raise Failed(f"nothing here knows how to put {operation.kind} back")
+            raise Failed(f"this version can't put {operation.kind} back")
         doing = f"settling {operation.kind} of a Pulumi program"
         with leases.hold(journal, operation.lease, priority=leases.Priority.CHANGE, doing=doing) as lease:
             outcome = handler(operation, lease)

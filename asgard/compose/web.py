@@ -276,6 +276,6 @@ def check_address(host: str, url: str | None) -> None:
     """Raise Refused where sessions would travel in the clear over a network."""
     if host not in LOOPBACK and not (url or "").startswith("https://"):
         raise Refused(
-            f"the portal on {host} would send sessions in the clear over the network",
-            "Let a proxy with TLS stand before it, and name the address people use: --url https://…",
+            f"the portal on {host} would send sessions unencrypted over the network",
+            "Put a proxy with TLS in front of it, and give the address people use: --url https://…",
         )

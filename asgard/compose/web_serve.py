@@ -42,7 +42,7 @@ def serve(
         # Headers of a proxy are judged by the application, which knows whose they may be.
         server: Any = create_server(app, host=host, port=port, threads=THREADS, ident="asgard", clear_untrusted_proxy_headers=False)  # fmt: skip
     except OSError as error:
-        raise Failed(f"{host}:{port} can't be listened on: {error.strerror}", "Name another port: --port N.") from error
+        raise Failed(f"{host}:{port} can't be bound: {error.strerror}", "Name another port: --port N.") from error
     at = getattr(server, "effective_port", port)
     work.start(app.extensions[EXTENSION])
 

@@ -64,8 +64,8 @@ def _missing(connection: Connection, cluster_id: str, stack: str, things: Collec
         shown = ", ".join(f"{kind} {name} (stack {owner})" for kind, name, owner in taken[:_SHOWN])
         more = f" and {len(taken) - _SHOWN} more" if len(taken) > _SHOWN else ""
         raise Refused(
-            f"stack {stack} can't own what another stack of this cluster owns: {shown}{more}",
-            "Take it out of one of the two stack files; name a topic under external_topics to use it without owning it.",
+            f"stack {stack} can't own what another stack on this cluster owns: {shown}{more}",
+            "Remove it from one of the two stack files; name a topic under external_topics to use it without owning it.",
         )
     return [thing for thing in wanted if thing not in owned]
 

@@ -16,5 +16,5 @@ def lease_lost(name: str, why: str) -> LeaseLost:
     """The error of a write that may not be made any more."""
     return LeaseLost(
         f"the lease {name} is no longer ours: {why}",
-        "Nothing more was changed. Run the command again: it finds what is half done and goes on from there.",
+        "Nothing more was changed. Run the command again: it finds what is unfinished and continues from there.",
     )

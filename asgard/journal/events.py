@@ -90,9 +90,9 @@ def service_of(kind: str) -> str:
     """The service that a kind belongs to. Raises ValueError where it is no kind of event."""
     match = _KIND.fullmatch(kind)
     if not match or match[1] not in SERVICES:
-        raise ValueError(f"{kind!r} is no kind of event: write service.noun.verb with one of {', '.join(SERVICES)}")
+        raise ValueError(f"{kind!r} is not a kind of event: write service.noun.verb with one of {', '.join(SERVICES)}")
     if not match[2].endswith("ed") and match[2] not in _IRREGULAR:
-        raise ValueError(f"{kind!r}: an event is past, so its verb is too (provisioned, started, lost)")
+        raise ValueError(f"{kind!r}: the verb of an event is in the past tense (provisioned, started, lost)")
     return match[1]
 
 

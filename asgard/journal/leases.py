@@ -172,9 +172,9 @@ class Lease:
 
     def _lost_error(self) -> LeaseLost:
         if os.getpid() != self._pid:
-            why = "a child of the process that holds it asked for it"
+            why = "a child of the process that holds it requested it"
         else:
-            why = self._lost or "it could not be renewed in time"
+            why = self._lost or "it was not renewed in time"
         return lease_lost(self.name, why)
 
     def _renew(self) -> None:

@@ -153,7 +153,7 @@ def settle(
         operation = entry.operation
         handler = handlers.get(operation.kind)
         if handler is None:
-            results.append(Settled(operation, False, f"nothing here knows how to put {operation.kind} back"))
+            results.append(Settled(operation, False, f"this version can't put {operation.kind} back"))
             continue
         try:
             with _lease_of(journal, operation, held, priority, timing) as lease:

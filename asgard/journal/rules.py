@@ -95,7 +95,7 @@ class Blocked:
     def sentence(self, name: str, now: float) -> str:
         """Who holds it (or is next), since when, doing what."""
         since = datetime.fromtimestamp(self.by.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        verb = "is held by" if self.holds else "is free, and goes first to"
+        verb = "is held by" if self.holds else "is free, but reserved for"
         return f"{name} {verb} {self.by}, since {since} ({max(0.0, now - self.by.since):.0f} s)"
 
 

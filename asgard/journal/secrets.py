@@ -21,7 +21,7 @@ def _checked(value: object, where: str) -> object:
     if isinstance(value, Mapping):
         for key in value:
             if _NAME.search(str(key)):
-                raise ValueError(f"{where}{key} names a secret: the journal does not keep those")
+                raise ValueError(f"{where}{key} names a secret: the journal does not store secrets")
         return {str(key): _checked(inner, f"{where}{key}.") for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_checked(inner, where) for inner in value]

@@ -127,7 +127,7 @@ class Writer:
                 )
             except BufferError:
                 if time.monotonic() > give_up:
-                    raise self._too_late("the queue of records to send did not empty") from None
+                    raise self._too_late("the queue of records to send did not drain") from None
                 self._producer.poll(0.1)
             except KafkaException as error:
                 raise explain(error.args[0], self._connection) from error

@@ -23,12 +23,14 @@ def token(region: str | None) -> tuple[str, float]:
         from botocore.session import get_session
     except ImportError as error:
         raise WrongUsage(
-            "a login by AWS identities needs the package aws-msk-iam-sasl-signer-python, which is not installed",
+            "AWS IAM login needs the package aws-msk-iam-sasl-signer-python, which is not installed",
             "Install it with: pip install 'asgard-kafka[aws]'",
         ) from error
     where = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not where:
-        raise WrongUsage("no AWS region is known to sign a login for", "Set asgard.aws.region or AWS_DEFAULT_REGION.")
+        raise WrongUsage(
+            "the AWS region to sign the login for is unknown", "Set asgard.aws.region or AWS_DEFAULT_REGION."
+        )
     try:
         # The signer fails in its own way where there are none.
         if get_session().get_credentials() is None:

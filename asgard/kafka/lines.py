@@ -58,7 +58,7 @@ def parse(lines: Iterable[str], file: str, *, topic: str | None = None) -> Itera
             try:
                 yield _record(json.loads(text), topic)
             except (ValueError, TypeError, KeyError) as error:
-                raise InvalidFile([Problem(file, number, 1, "", f"is no record: {error}")]) from error
+                raise InvalidFile([Problem(file, number, 1, "", f"is not a record: {error}")]) from error
 
 
 def _record(found: Any, topic: str | None) -> Record:

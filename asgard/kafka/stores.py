@@ -61,9 +61,7 @@ def _identity(properties: Mapping[str, str]) -> tuple[str | None, str | None]:
     chain, key = (properties.get(name) for name in _INLINE["key"])
     key_password = properties.get("ssl.key.password")
     if (chain is None) != (key is None):
-        raise WrongUsage(
-            "ssl.keystore.certificate.chain and ssl.keystore.key belong together, and one of them is missing"
-        )
+        raise WrongUsage("ssl.keystore.certificate.chain and ssl.keystore.key must both be set, and one is missing")
     if chain is not None and key is not None:
         where = "ssl.keystore.key"
         return _pem_certificates(chain.encode(), "ssl.keystore.certificate.chain"), _pem_key(
@@ -100,14 +98,14 @@ def _store(properties: Mapping[str, str], prefix: str) -> tuple[str, str, bytes]
         content = Path(path).read_bytes()
     except FileNotFoundError:
         raise WrongUsage(
-            f"{name} names {path}, and there is no such file", "Mend the path in the client properties."
+            f"{name} names {path}, which does not exist", "Fix the path in the client properties."
         ) from None
     except OSError as error:
         raise WrongUsage(f"can't read {path}, which {name} names: {error.strerror}") from error
     found = _kind_of(content)
     # Java opens a store of either binary kind under either name.
     if not found or (kind and (kind == "PEM") != (found == "PEM")):
-        what = f"is no {kind} store" if kind else "is no store that Asgard can read"
+        what = f"is not a {kind} store" if kind else "is not a store that Asgard can read"
         raise WrongUsage(f"{path}, which {name} names, {what}", f"Asgard reads {', '.join(_TYPES)}.")
     return path, found, content
 
@@ -162,7 +160,7 @@ def _jks_certificates(content: bytes, where: str, password: str | None) -> list[
 
 def _locked(where: str, name: str, password: str | None) -> WrongUsage:
     if password is None:
-        return WrongUsage(f"{where} is locked with a password, or damaged, and none is given ({name})")
+        return WrongUsage(f"{where} has a password but none is given, or is damaged ({name})")
     return WrongUsage(f"{where} can't be opened: the password is wrong ({name}), or the file is damaged")
 
 

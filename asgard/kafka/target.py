@@ -45,7 +45,7 @@ def pick(context: str | None, bootstrap_server: str | None = None, command_confi
         properties = read_properties(Path(command_config)) if command_config else {}
         return Target(Connection(bootstrap_server, properties))
     if command_config:
-        raise WrongUsage("--command-config goes with --bootstrap-server")
+        raise WrongUsage("--command-config requires --bootstrap-server")
     return of_context(contexts.load().pick(context))
 
 

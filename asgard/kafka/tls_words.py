@@ -26,22 +26,28 @@ class Trouble:
 
 
 _RENEW = "Renew it: `asgard odin up` does that for a stack whose nodes run on this machine."
-_TRUST = "ssl.truststore.location must name the CA of that cluster (PEM, PKCS12 or JKS); without one, this machine's own CAs count."
+_TRUST = "ssl.truststore.location must name the CA of that cluster (PEM, PKCS12 or JKS); without it, this machine's own CAs are used."
 _TABLE = (
     ("certificate has expired", Trouble("the broker's certificate has expired", _RENEW)),
     (
         "certificate is not yet valid",
-        Trouble("the broker's certificate is not valid yet", "Is the clock right, here and there?"),
+        Trouble("the broker's certificate is not valid yet", "Are the clocks right, here and on the broker?"),
     ),
     (
         "unable to get local issuer",
-        Trouble("the broker's certificate is not signed by a CA that is trusted here", _TRUST),
+        Trouble("the broker's certificate is not signed by a CA that this machine trusts", _TRUST),
     ),
-    ("self-signed certificate", Trouble("the broker's certificate is not signed by a CA that is trusted here", _TRUST)),
-    ("self signed certificate", Trouble("the broker's certificate is not signed by a CA that is trusted here", _TRUST)),
+    (
+        "self-signed certificate",
+        Trouble("the broker's certificate is not signed by a CA that this machine trusts", _TRUST),
+    ),
+    (
+        "self signed certificate",
+        Trouble("the broker's certificate is not signed by a CA that this machine trusts", _TRUST),
+    ),
     (
         "certificate signature failure",
-        Trouble("the broker's certificate is not signed by a CA that is trusted here", _TRUST),
+        Trouble("the broker's certificate is not signed by a CA that this machine trusts", _TRUST),
     ),
     (
         "certificate required",

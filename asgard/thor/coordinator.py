@@ -43,7 +43,7 @@ def find(control: ControlPlane, group: str) -> Partition:
         raise Refused(f"{TOPIC}-{p.partition} is being moved", "Try again when that is done: asgard thor status.")
     if len([r for r in p.isr if r != p.leader]) == 0:
         raise Refused(
-            f"no other replica of {TOPIC}-{p.partition}, where {group} has its coordinator, is in sync",
+            f"no other replica of {TOPIC}-{p.partition} (the coordinator of {group}) is in sync",
             "Heal the cluster first, or raise the topic's replication: asgard thor plan set-rf.",
         )
     return p
@@ -66,12 +66,12 @@ def put_back(control: ControlPlane, undo: Mapping[str, Any]) -> str:
     before = tuple(int(r) for r in undo["replicas"])
     changed = leaders.order(control, {(TOPIC, int(undo["partition"])): before})
     name = f"{TOPIC}-{undo['partition']}"
-    return f"{name} has its order of before" if changed else f"the order of {name} is as it was before"
+    return f"{name} has its former replica order" if changed else f"{name} already had its former replica order"
 
 
 def health(control: ControlPlane, group: str) -> tuple[bool, str]:
     """Whether its coordinator answers and the group is not in the middle of a rebalance; and its state in words."""
     listed = control.groups().listed.get(group)
     if listed is None:
-        return False, f"{group} is not known to any coordinator"
+        return False, f"{group} is unknown to every coordinator"
     return listed.state in _WELL, f"{group} is {listed.state}, its coordinator is broker {listed.coordinator}"

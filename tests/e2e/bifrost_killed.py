@@ -94,7 +94,7 @@ def wrong_after_cut_hand_over(world: World, user: str) -> str | None:
     if done.returncode != -signal.SIGKILL:
         return f"the hand-over was not cut: {done.returncode} {done.stderr}"
     again = world.run("linus", "credentials", user, "--show", code=4)
-    if "was cut short: they may have been seen" not in again.err:
+    if "was interrupted: they may have been seen" not in again.err:
         return f"after a cut hand-over: {again.err}"
     world.run("linus", "rotate", user, "--overlap", "1h")
     if "password=" not in world.run("linus", "credentials", user, "--show").json["properties"]:

@@ -67,7 +67,7 @@ def test_records_that_acks_1_lost_are_reported_as_lost_in_kafka(
     assert found.traces == Traces(in_kafka=lost, left_on={died: lost})
     assert found.sentence.startswith(
         f"{lost} of {found.counts.acknowledged} acknowledged records are lost in Kafka "
-        f"(copies that nobody serves are left: {lost} on broker {died})."
+        f"(copies that no broker serves are left: {lost} on broker {died})."
     )
     assert (
         found.broken == () and f"acks=1, no idempotence, assign, unclean election): {lost} lost-write" in found.sentence

@@ -113,7 +113,7 @@ def test_a_load_by_flags_is_measured_checked_and_judged(
     assert (counts["acknowledged"], counts["consumed"], counts["read_back"], counts["foreign"]) == (1600, 1600, 1600, 0)
     met = {j["name"]: j["met"] for j in found["judged"]}
     assert met == {"p50": False, "errors": True, "records": True, "lost": True, "duplicates": True}
-    assert code == 1 and f"not passed: p50 was {found['judged'][0]['got']}, wanted is at most 1 ms" in words
+    assert code == 1 and f"not passed: p50 was {found['judged'][0]['got']}, the goal is at most 1 ms" in words
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["junit.xml", "report.html", "result.json"]
     assert json.loads((tmp_path / "out" / "result.json").read_text()) == found
     assert scratch_topics(secured_cluster) == []

@@ -83,7 +83,7 @@ def test_one_broker_that_has_opted_in_is_killed_and_no_second_one_while_under_re
     victim = int(shown["victim"]["id"])
     assert victim in (2, 3)
     why = {c["id"]: c["why"] for c in shown["considered"]}
-    assert why == {"1": "has not opted in", str(victim): "taken", str(5 - victim): "the dice took another one"}
+    assert why == {"1": "has not opted in", str(victim): "chosen", str(5 - victim): "the dice chose another one"}
 
     code, refused = monkey("--seed", "5")
     assert (code, running()) == (4, {1, 2, 3}), "nobody is there to be asked"
@@ -124,7 +124,7 @@ def test_one_broker_that_has_opted_in_is_killed_and_no_second_one_while_under_re
         until_every_broker_knows(takes_one=False)
         code, second = monkey("--seed", "5", "--yes")
         assert (code, second["taken"], running()) == (0, False, {1, 2, 3} - {victim})
-        assert "the cluster could not bear it: under-replicated: " in second["why"]
+        assert "the cluster could not take it: under-replicated: " in second["why"]
 
         looked = [e.data for e in events.read(journal, events.Filter(kind="loki.monkey.looked", after_id=before))]
         broken = events.read(journal, events.Filter(kind="loki.fault.injected", after_id=before))

@@ -51,7 +51,7 @@ def test_a_window_that_was_deleted_is_missed_by_the_audit_replayed_by_the_recipe
     assert len(gap) == DELETED_WINDOWS and -10 <= late <= 0 and sum(gap.values()) == sum(ends.values())
 
     report = recipe()
-    assert report["steps"][0]["text"] == f"{second}: {sum(ends.values())} records brought back"
+    assert report["steps"][0]["text"] == f"{second}: {sum(ends.values())} records restored"
     closed = audit(0)
     assert [row["lost"] for row in closed if row["topic"] == first and row["state"] == "closed"] == [0] * len(starts)
     assert recipe()["outcome"] == "nothing"

@@ -271,13 +271,13 @@ def test_recipes_archive_at_night_replay_what_an_alert_names_and_restore_a_topic
         events.record(journal, "heimdall.alert.raised", "volume missing", alert)
     report = recipe("replay-window", "--on-event")
     gone = sum(o.end // 2 for o in ends.values())
-    assert report["steps"][0]["text"] == f"{topic_name}: {gone} records brought back"
+    assert report["steps"][0]["text"] == f"{topic_name}: {gone} records restored"
     assert sorted(map(str, seen(connection, topic_name))) == sorted(map(str, sent))
     assert recipe("replay-window", "--on-event")["outcome"] == "nothing"
     with connect(connection) as control:
         control.delete_topics([topic_name])
     report = recipe("restore-topic", "--set", f"topic={topic_name}")
-    assert report["outcome"] == "done" and report["steps"][0]["text"] == f"{topic_name}: 600 records brought back"
+    assert report["outcome"] == "done" and report["steps"][0]["text"] == f"{topic_name}: 600 records restored"
     assert sorted(map(str, seen(connection, topic_name))) == sorted(map(str, sent))
 
 

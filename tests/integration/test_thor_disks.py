@@ -102,7 +102,7 @@ def test_a_full_directory_is_found_evened_under_kill_9_and_undone(
     assert bench.throttle() == "100000"
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert not bench.settled(), "the copies run on under their throttle"
+    assert not bench.settled(), "the copies continue under their throttle"
     assert bench.asgard("thor", "apply", plan, "--throttle", "none", "--yes", limits=False) == 0
     assert bench.throttle() is None
     assert sorted(bench.where(topic_name).values()) == [bench.first] * 4 + [bench.second] * 4

@@ -181,7 +181,7 @@ def test_a_broker_is_drained_under_traffic_and_what_an_operator_had_set_is_put_b
             "4": {"cordoned.log.dirs": "*"},
         }, "a drained broker gets no new replicas"
         assert bench.asgard("thor", "apply", file) == 0
-        assert f"{len(plan.changes)} were where they should be already" in capsys.readouterr().out
+        assert f"{len(plan.changes)} were already in place" in capsys.readouterr().out
         back = bench.planned(planner.undo, plan)[1]
         assert bench.asgard("thor", "apply", back) == 0
         assert "broker 4 is no longer cordoned" in capsys.readouterr().err
@@ -322,7 +322,7 @@ def test_a_drain_goes_on_without_a_broker_that_is_lost(bench: Bench, topic_name:
     bench.cluster.kill(down)
     try:
         out, err = process.communicate(timeout=120)
-        assert f"broker {down} was lost; the drain goes on without" in err
+        assert f"broker {down} was lost; the drain continues without it" in err
         # Three replicas find no place on two brokers: Kafka's own topic is named, and nothing else.
         refused = json.loads(out)["refused"]
         assert all(name.startswith("__consumer_offsets") for name in refused), out
@@ -478,14 +478,14 @@ def test_what_does_not_fit_is_refused_before_anything_is_changed(
     night = bench.home / "thor.yaml"
     hour = time.gmtime(time.time() + 7200).tm_hour
     night.write_text(f"limits: {{windows: ['{hour:02}:00-{hour:02}:30']}}")
-    refused("planned moves may only start in", "--limits", str(night))
+    refused("planned moves may start only in", "--limits", str(night))
     theirs = [
         ConfigChange("broker", "", {"leader.replication.throttled.rate": "5"}),
         ConfigChange("topic", topic_name, {"leader.replication.throttled.replicas": "0:1"}),
     ]
     bench.control.alter_configs(theirs)
     eventually(lambda: topic_name in bench.throttles() and "cluster" in bench.throttles())
-    refused("a throttle that is not Asgard's is on: leader.replication.throttled.replicas of topic")
+    refused("another tool has set a throttle: leader.replication.throttled.replicas of topic")
     bench.control.alter_configs([ConfigChange(c.resource_type, c.name, unset=tuple(c.set)) for c in theirs])
     eventually(lambda: bench.throttles() == {})
     document = json.loads(file.read_text())
@@ -495,4 +495,4 @@ def test_what_does_not_fit_is_refused_before_anything_is_changed(
     refused("the plan is for the cluster another", plan=another)
     cleared(bench.control)
     placed(bench.control, topic_name, [(1, 2), (2, 1)])
-    refused(f"{topic_name}-1 has the replicas [2, 1] now, the plan found [2, 3]")
+    refused(f"{topic_name}-1 has the replicas [2, 1] now, but the plan found [2, 3]")

@@ -106,7 +106,7 @@ def test_a_wrong_ca(secure: RealCluster, tmp_path: Path) -> None:
     wrong = {**secure.connection.properties, "ssl.truststore.location": str(other.certificate_file)}
     for properties in (wrong, {k: v for k, v in wrong.items() if not k.startswith("ssl.")}):
         for error in refusals(Connection(secure.bootstrap_servers, properties)):
-            assert "the broker's certificate is not signed by a CA that is trusted here" in error.what
+            assert "the broker's certificate is not signed by a CA that this machine trusts" in error.what
             assert "ssl.truststore.location" in (error.hint or "") and error.exit_code == 3
 
 

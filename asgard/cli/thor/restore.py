@@ -125,13 +125,13 @@ def _show(prepared: list[Prepared], accept_loss: bool) -> int:
 
 
 def _report(restored: Restored, prepared: list[Prepared]) -> int:
-    lines = [f"{', '.join(restored.topics) or 'nothing'}: {restored.records:,} records brought back, each once; {units.format_size(restored.bytes)} in {units.format_duration(restored.seconds)}"]  # fmt: skip
+    lines = [f"{', '.join(restored.topics) or 'nothing'}: {restored.records:,} records restored, each once; {units.format_size(restored.bytes)} in {units.format_duration(restored.seconds)}"]  # fmt: skip
     if all(one.finished for one in prepared):
-        lines = ["nothing is missing: it was all brought back before, or is still there"]
+        lines = ["nothing is missing: all of it was already restored, or is still there"]
     words = {
         "filtered": "not wanted by the filters",
         "loop": "copies of others",
-        "brought before": "brought back before",
+        "brought before": "restored before",
     }
     lines += [f"{count:,} records were {words.get(why, why)}" for why, count in sorted(restored.left.items())]
     if restored.groups:

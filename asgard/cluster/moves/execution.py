@@ -101,7 +101,7 @@ class Execution:
     def leave_out(self, theirs: Iterable[Partition]) -> None:
         """Partitions that somebody else moves stay as they are."""
         keys = {(p.topic, p.partition) for p in theirs}
-        self.tally.refused |= {c.name: "somebody else is moving it" for c in self.left if _key(c) in keys}
+        self.tally.refused |= {c.name: "another tool is moving it" for c in self.left if _key(c) in keys}
         self.left = [c for c in self.left if _key(c) not in keys]
 
     def run(self, may_go_on: Callable[[], None], poll_s: float) -> Executed:
@@ -188,7 +188,7 @@ class Execution:
                 self.tally.moved[key] = change
                 self._landed.append(change)
             elif overdue:
-                self.tally.refused[change.name] = "its move was cancelled, or it was moved elsewhere meanwhile"
+                self.tally.refused[change.name] = "its move was cancelled, or it was moved elsewhere in the meantime"
             else:
                 continue
             del self.flying[key], self._missing_since[key]
@@ -220,7 +220,7 @@ class Execution:
         found = fit.compare(chosen, control.topics({c.topic for c in chosen}))
         self.tally.already |= {_key(c): c for c in found.done}
         self._deleted(found.gone)
-        self.tally.refused |= {c.name: f"somebody else moved it to {list(now)}" for c, now in found.changed}
+        self.tally.refused |= {c.name: f"another tool moved it to {list(now)}" for c, now in found.changed}
         if not found.todo:
             return
         self.flying = {_key(c): c for c in found.todo}
@@ -290,12 +290,12 @@ class Execution:
         if changes:
             self.tally.gone |= {_key(c) for c in changes}
             names = ", ".join(sorted({c.topic for c in changes}))
-            self.note(f"{names} was deleted meanwhile: {len(changes)} of its moves are left out")
+            self.note(f"{names} was deleted in the meantime: {len(changes)} of its moves are skipped")
 
     def go_on(self, step: decide.GoOn) -> None:
         """Live with lost brokers: moves to them are taken back, and planned anew with the rest."""
         self.watch.excuse(step.without)
-        self.note(f"{step.why}; the {self.plan.kind} goes on without")
+        self.note(f"{step.why}; the {self.plan.kind} continues without it")
         if not step.replan:
             return
         hit = {_key(c): c for c in fit.onto(self.flying.values(), step.without)}
@@ -338,7 +338,7 @@ class Execution:
             self.ledger.lift_cordons()
         self.ledger.close(outcome)
         for setting in self.ledger.foreign:
-            self.note(f"{setting} was changed by somebody else meanwhile and stays")
+            self.note(f"{setting} was changed by another tool in the meantime and stays")
 
     def executed(self, **how: str) -> Executed:
         """What became of it."""

@@ -28,7 +28,7 @@ class Fit:
             return ""
         change, now = self.changed[0]
         more = f", and {len(self.changed) - 1} more partitions" if len(self.changed) > 1 else ""
-        return f"{change.name} has the replicas {list(now)} now, the plan found {list(change.before)}{more}"
+        return f"{change.name} has the replicas {list(now)} now, but the plan found {list(change.before)}{more}"
 
 
 def compare(changes: Iterable[Change], topics: Mapping[str, Topic]) -> Fit:

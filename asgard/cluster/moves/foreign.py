@@ -32,14 +32,14 @@ def refuse_moves(found: Collection[Partition], up: Collection[int]) -> None:
         name = min(stuck)
         others = f" and {len(stuck) - 1} more" if len(stuck) > 1 else ""
         raise Refused(
-            f"somebody else is moving {name}{others} to broker {stuck[name][0]}, which is gone: the move can't finish",
+            f"another tool is moving {name}{others} to broker {stuck[name][0]}, which is gone: the move can't finish",
             "`asgard thor heal` ends it (`foreign_moves` of its policy), or bring the broker back.",
         )
     if found:
         names = sorted(f"{p.topic}-{p.partition}" for p in found)
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         raise Refused(
-            f"somebody else is moving partitions in this cluster: {shown}",
+            f"another tool is moving partitions in this cluster: {shown}",
             "Wait until they are done, or cancel them (kafka-reassign-partitions.sh --cancel).",
         )
 
@@ -66,8 +66,8 @@ def refuse_throttles(control: ControlPlane, brokers: Iterable[int], ours: Iterab
                 marks = configs.get(key)
                 if marks and marks != "*" and marks not in _own(mine, ("topic", topic, key)):
                     raise Refused(
-                        f"a throttle that is not Asgard's is on: {key} of topic {topic} names single replicas",
-                        "Let its move end and lift it (kafka-reassign-partitions.sh --verify), or remove that config.",
+                        f"another tool has set a throttle: {key} of topic {topic} names single replicas",
+                        "Let its move finish and remove the throttle (kafka-reassign-partitions.sh --verify), or remove that config.",
                     )
     return [broker for broker, has in zip(ids, rated[1:], strict=True) if has]
 

@@ -49,9 +49,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Executed:
-    """What became of a plan. `moved` partitions with `bytes_moved`; `already` were where they should be; `gone` are deleted.
+    """What became of a plan. `moved` partitions with `bytes_moved`; `already` were where they should be; `gone` were deleted.
 
-    `left` are not moved, `flying` of them are on their way. `refused`: partition to why Kafka, or a look at it, says no.
+    `left` are not moved, `flying` of them are still moving. `refused`: partition to why Kafka, or a look at it, says no.
     `stopped`: health got worse, or nothing went on; `handed_over`: somebody more urgent has the cluster, or no move may start
     now. Both None: it ran to its end.
     """
@@ -82,10 +82,10 @@ class Executed:
             moved += f", {format_size(self.bytes_moved)} copied"
         parts = [f"{self.what}: {moved} in {format_duration(self.seconds)}"]
         for count, words in (
-            (self.already, "were where they should be already"),
-            (self.gone, "are deleted"),
+            (self.already, "were already in place"),
+            (self.gone, "were deleted"),
             (self.left - self.flying, "are left"),
-            (self.flying, "are on their way"),
+            (self.flying, "are still moving"),
         ):
             if count:
                 parts.append(f"{count} {words}")

@@ -65,7 +65,7 @@ def run(
         )
     control, healing = held.control, plan.kind == "heal"
     if not healing and (why := closed(limits, time.time())):
-        raise Refused(why, "Run it in a window, or with limits that have others.")
+        raise Refused(why, "Run it inside a window, or use limits with other windows.")
     up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
     mark = fingerprint(plan)
     if plan.dir_changes and not plan.changes:
@@ -110,10 +110,10 @@ def run(
         raise
     except (KeyboardInterrupt, Interrupted):
         flying = len(execution.flying)
-        on = f"{flying} moves run on under their throttle" if flying else "nothing is on its way"
+        on = f"{flying} moves continue under their throttle" if flying else "no move is in flight"
         raise Interrupted(
             f"{plan.title} was interrupted: {len(execution.tally.moved)} partitions are moved, {on}",
-            "The same command goes on with it; `asgard thor cancel` takes back what is on its way.",
+            "The same command continues it; `asgard thor cancel` takes back what is in flight.",
         ) from None
 
 
@@ -147,10 +147,10 @@ def _within(
             work.put_back("refused")
         raise
     except (KeyboardInterrupt, Interrupted):
-        on = f"{len(work.flying)} copies run on under their throttle" if work.flying else "nothing is on its way"
+        on = f"{len(work.flying)} copies continue under their throttle" if work.flying else "no move is in flight"
         raise Interrupted(
             f"{plan.title} was interrupted: {len(work.moved)} replicas are moved, {on}",
-            "The same command goes on with it; `asgard thor cancel` takes back what is on its way.",
+            "The same command continues it; `asgard thor cancel` takes back what is in flight.",
         ) from None
 
 
@@ -210,7 +210,7 @@ def closed(limits: Limits, now: float) -> str | None:
     if not limits.windows or windows.within(limits.windows, now):
         return None
     opens = time.strftime("%a %H:%M", time.gmtime(windows.next_opening(limits.windows, now)))
-    return f"planned moves may only start in {', '.join(limits.windows)} UTC; next on {opens}"
+    return f"planned moves may start only in {', '.join(limits.windows)} UTC; next on {opens}"
 
 
 def _others(held: HeldCluster, moving: Collection[Partition], up: Collection[int], healing: bool) -> list[Partition]:

@@ -30,12 +30,12 @@ class Ended:
 
     def __str__(self) -> str:
         if not self.moves:
-            return "no move had to be ended"
+            return "no move had to be cancelled"
         names = ", ".join(f.name for f in self.moves[:_NAMED]) + (", …" if len(self.moves) > _NAMED else "")
         count = "1 move" if len(self.moves) == 1 else f"{len(self.moves)} moves"
         told = f"ended {count} of another tool to a broker that is gone ({names})"
         if self.marks:
-            told += f"; it left a throttle, which is its own to lift: {', '.join(self.marks)}"
+            told += f"; it left a throttle that only it should remove: {', '.join(self.marks)}"
         return told
 
 

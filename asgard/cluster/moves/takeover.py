@@ -57,7 +57,7 @@ class Cancelled:
             f"took back {', '.join(self.of)}: {len(self.moves)} moves that were in flight, and what was set for them"
         ]
         lines += [f"still set, as its broker is down: {setting}; the next command lifts it" for setting in self.waiting]
-        return "\n".join([*lines, "What had moved before stays: `asgard thor plan undo PLAN` plans the way back."])
+        return "\n".join([*lines, "What had already moved stays: `asgard thor plan undo PLAN` plans the way back."])
 
 
 def inherit(held: HeldCluster, dead: Collection[int]) -> Inherited:
@@ -80,7 +80,7 @@ def inherit(held: HeldCluster, dead: Collection[int]) -> Inherited:
     running = tuple(f for f in kept if f.key not in away)
     ledger.throttle([*freed, *running], ledger.rate if any(f.throttled for f in running) else None)
     ledger.lift_cordons()
-    ledger.close("everything that was handed over is put back")
+    ledger.close("everything that was handed over is restored")
     return Inherited(ledger.took_over_from, back, freed, running)
 
 
@@ -135,14 +135,14 @@ def settle(control: ControlPlane, operation: Operation, lease: Lease, *, wait_s:
         if time.monotonic() >= give_up:
             _amend(operation, replace(left, flights=flights, settings=(*throttle, *waiting), dirs=dirs), lease)
             raise Busy(
-                f"{len(flights) + len(dirs)} moves of {left.what} run on; what is set for them is put back when they are done"
+                f"{len(flights) + len(dirs)} moves of {left.what} continue; their settings are restored when they are done"
             )
         time.sleep(0.5)
     back = temporary.put_back(control, throttle, up)
     if waiting:
         _amend(operation, replace(left, flights=(), settings=waiting, dirs=()), lease)
         names = ", ".join(sorted({s.key[1] for s in waiting}))
-        raise Busy(f"broker {names} is down; its cordon is lifted when it is back")
+        raise Busy(f"broker {names} is down; its cordon is removed when it is back")
     return _said(left, cordons, back)
 
 
@@ -152,16 +152,16 @@ def put_back(control: ControlPlane, document: Mapping[str, Any], *, wait_s: floa
     give_up = time.monotonic() + wait_s
     while flights := in_flight(left.flights, control.reassignments()):
         if time.monotonic() >= give_up:
-            raise Busy(f"{len(flights)} moves of {left.what} run on; their throttle stays on until they are done")
+            raise Busy(f"{len(flights)} moves of {left.what} continue; their throttle stays until they are done")
         time.sleep(0.5)
     return _said(left, temporary.put_back(control, left.settings))
 
 
 def _said(left: records.Record, *parts: PutBack) -> str:
     count = sum(part.restored for part in parts)
-    told = f"{count} settings of {left.what} are as they were before" if count else "nothing was left of it"
+    told = f"{count} settings of {left.what} are as they were before" if count else "nothing of it was left"
     foreign = ", ".join(str(setting) for part in parts for setting in part.foreign)
-    return told + (f"; {foreign} was changed by somebody else since and stays" if foreign else "")
+    return told + (f"; {foreign} was changed by another tool since and stays" if foreign else "")
 
 
 def _amend(operation: Operation, record: records.Record, lease: Lease) -> None:

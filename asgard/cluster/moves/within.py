@@ -65,10 +65,10 @@ class Within:
             if disk is None:
                 self.refused[c.name] = "its broker does not answer"
             elif where is None:
-                self.refused[c.name] = "it is not there any more"
+                self.refused[c.name] = "it no longer exists"
             elif future is not None and _key(c) not in ours:
                 raise Refused(
-                    f"somebody else is moving {c.name} to the log directory {future[0]}",
+                    f"another tool is moving {c.name} to the log directory {future[0]}",
                     "Wait until that is done, or cancel it by moving it to the directory it is in.",
                 )
             elif future is not None and future[0] == c.target:
@@ -91,7 +91,7 @@ class Within:
             worse = self._watch.worse({(c.topic, c.partition) for c in (*self.flying.values(), *self.left)})
             stalled = time.monotonic() - self._moved_at > _STALLED_AFTER_S
             if worse.offline or worse.lacking or worse.lost or (self.flying and stalled):
-                why = str(worse) if worse.offline or worse.lacking or worse.lost else "no copy made any progress"
+                why = str(worse) if worse.offline or worse.lacking or worse.lost else "no copy made progress"
                 self._cancel()
                 self.put_back(f"stopped: {why}")
                 return self._executed(stopped=why)
@@ -110,7 +110,7 @@ class Within:
         self.ledger.throttle((), None)
         self.ledger.close(outcome)
         for setting in self.ledger.foreign:
-            self.notes.append(f"{setting} was changed by somebody else meanwhile and stays")
+            self.notes.append(f"{setting} was changed by another tool in the meantime and stays")
 
     def _submit(self) -> None:
         """The next batch: on disk, under the throttle, then to the broker."""
@@ -150,7 +150,7 @@ class Within:
                 self._missing_since.pop(key, None)
             elif now - self._missing_since.setdefault(key, now) > _GONE_AFTER_S:
                 del self.flying[key]
-                self.refused[c.name] = "its move was cancelled, or it was moved elsewhere meanwhile"
+                self.refused[c.name] = "its move was cancelled, or it was moved elsewhere in the meantime"
         if lacking < self._bytes_left or not self._bytes_left:
             self._moved_at = now
         self._bytes_left = lacking

@@ -51,7 +51,7 @@ def refusal(code: int, message: str | None, doing: str, *, user: str | None, nee
     """The error of a code. `doing` reads like "create topic orders"; `needs` names the ACL, like "CREATE on topic orders"."""
     who = f"the user {user}" if user else "an anonymous client"
     if code in NOT_AUTHORISED:
-        hint = f"{who} needs {needs}." if needs else f"{who} needs an ACL for it, or another user must do it."
+        hint = f"{who} needs {needs}." if needs else f"{who} needs an ACL for it, or use another user."
         return NotAuthorised(f"not authorised to {doing}", hint[0].upper() + hint[1:], code=code)
     if code == SECURITY_DISABLED:
         return KafkaRefused(
@@ -61,7 +61,7 @@ def refusal(code: int, message: str | None, doing: str, *, user: str | None, nee
         )
     if code == UNSUPPORTED_VERSION:
         return KafkaRefused(
-            f"can't {doing}: {message or 'the cluster does not know this request'}",
+            f"can't {doing}: {message or 'the cluster does not support this request'}",
             "Asgard needs Kafka 3.9 or later.",
             code=code,
         )
@@ -82,7 +82,7 @@ def login_refused(error: Exception, servers: str, user: str | None, mechanism: s
         return LoginRefused(f"{servers} does not offer the SASL mechanism {mechanism}", code=33)
     return LoginRefused(
         f"{servers} refuses the login of the user {user} ({mechanism}): wrong password, or no such user",
-        "Check sasl.jaas.config in the client properties of the context; `asgard odin up` makes the users of a stack.",
+        "Check sasl.jaas.config in the client properties of the context; `asgard odin up` creates the users of a stack.",
         code=58,
     )
 
@@ -99,14 +99,14 @@ def no_answer(servers: str, problems: dict[str, Exception]) -> AsgardError:
     if "wrong_version_number" in lower or "record layer" in lower:
         hint = "That port does not speak TLS: security.protocol should be PLAINTEXT or SASL_PLAINTEXT."
     elif "frame length" in lower or "closed the connection" in lower:
-        hint = "That port wants another security.protocol (TLS or SASL) than the client properties name, or is no broker's."
+        hint = "That port requires another security.protocol (TLS or SASL) than the client properties have, or it is not a broker's."
     return Unreachable(f"no broker answers at {servers} ({text})", hint)
 
 
 def not_a_broker(server: str) -> AsgardError:
     """It speaks Kafka, but not a broker's part of it."""
     return Unreachable(
-        f"{server} is the listener of a controller, or of a Kafka that is too old",
+        f"{server} is a controller's listener, or its Kafka is too old",
         "Give the address of a broker (a listener that clients use); Asgard needs Kafka 3.9 or later.",
     )
 

@@ -42,11 +42,11 @@ class GroupCalls(OffsetCalls):
         identity = LeaveGroupRequest.MemberIdentity
         request = LeaveGroupRequest(
             group_id=group,
-            members=[identity(member_id=m, group_instance_id=None, reason="sent away by Asgard") for m in members],
+            members=[identity(member_id=m, group_instance_id=None, reason="removed by Asgard") for m in members],
             min_version=3,
         )
         answer = self._of_group(group, request, lambda a: int(a.error_code))
-        doing, needs = f"send the members of group {group} away", f"READ on group {group}"
+        doing, needs = f"remove the members of group {group}", f"READ on group {group}"
         self._wire.check(answer.error_code, None, doing, needs)
         for member in answer.members:
             if member.error_code not in _GONE:

@@ -44,7 +44,7 @@ def download(coordinate: Coordinate) -> bytes:
                 break
     raise Unreachable(
         f"can't fetch {coordinate} from {jars.repository()}: {problem}",
-        "Is the network there? Behind a proxy or a mirror: HTTPS_PROXY, SSL_CERT_FILE, ASGARD_MAVEN_REPO; offline: KAFKA_HOME.",
+        "Is the network up? Behind a proxy or a mirror: HTTPS_PROXY, SSL_CERT_FILE, ASGARD_MAVEN_REPO; offline: KAFKA_HOME.",
     )
 
 

@@ -104,12 +104,12 @@ def _from_home(version: str) -> Distribution:
     found = sorted((home / "libs").glob("kafka-clients-*.jar"))
     if not found:
         raise WrongUsage(
-            f"KAFKA_HOME is {home}, but there is no Kafka in {home / 'libs'}", "Mend KAFKA_HOME or unset it."
+            f"KAFKA_HOME is {home}, but there is no Kafka in {home / 'libs'}", "Fix KAFKA_HOME or unset it."
         )
     here = re.sub(r"^kafka-clients-|\.jar$", "", found[-1].name)
     if here != version:
         raise WrongUsage(
-            f"KAFKA_HOME ({home}) holds Kafka {here}, wanted is {version}",
+            f"KAFKA_HOME ({home}) holds Kafka {here}, but {version} is required",
             f"Unset KAFKA_HOME to let Asgard fetch {version}, or ask for {here} (`kafka.version` in a stack file).",
         )
     return Distribution(version, f"{home / 'libs'}/*", "KAFKA_HOME")
@@ -223,9 +223,9 @@ def _fetch_all(wanted: list[Jar], libs: Path, total: int) -> None:
             actual = hashlib.sha256(content).hexdigest()
             if actual != jar.sha256:
                 raise Failed(
-                    f"{jar.coordinate} from {jars.repository()} is not the jar that the lock file names: its SHA-256 is"
+                    f"{jar.coordinate} from {jars.repository()} is not the jar in the lock file: its SHA-256 is"
                     f" {actual}, not {jar.sha256}; it was not kept",
-                    "Ask for another repository with ASGARD_MAVEN_REPO, and tell the one who runs this one.",
+                    "Use another repository with ASGARD_MAVEN_REPO, and tell the operator of this one.",
                 )
             _place(content, Path(partial), libs / jar.coordinate.file)
             return jar.size_bytes

@@ -95,7 +95,7 @@ class Lock:
             return cls(str(document["kafka"]), jars)
         except (ValueError, KeyError, TypeError) as error:
             raise Failed(
-                f"{where} is not a lock file of Kafka's jars: {error}", "Remove it; it is made again."
+                f"{where} is not a lock file of Kafka's jars: {error}", "Remove it; Asgard creates it again."
             ) from error
 
 
@@ -130,7 +130,7 @@ def repository() -> str:
         from jgo.constants import MAVEN_CENTRAL_URL
     except ImportError as error:
         raise Unreachable(
-            "Kafka's jars are not in the cache, and the package that knows where they are published is not installed",
+            "Kafka's jars are not in the cache, and the package that finds them is not installed",
             "pip install 'asgard-kafka[local]', or set KAFKA_HOME to an unpacked Kafka, or ASGARD_MAVEN_REPO to a mirror.",
         ) from error
     return str(MAVEN_CENTRAL_URL).rstrip("/")
@@ -155,8 +155,8 @@ def resolve(version: str, roots: Iterable[str] = _ROOTS) -> list[Coordinate]:
         from jgo.maven import MavenContext, PythonResolver
     except ImportError as error:
         raise Unreachable(
-            f"no lock file for Kafka {version} is here, and jgo, which can make one, is not installed",
-            f"pip install 'asgard-kafka[local]', or use Kafka {DEFAULT_VERSION}, whose lock is in the package.",
+            f"there is no lock file for Kafka {version}, and jgo, which can create one, is not installed",
+            f"pip install 'asgard-kafka[local]', or use Kafka {DEFAULT_VERSION}, whose lock file is in the package.",
         ) from error
     # A POM cache of its own: jgo does not write its files atomically, and a torn one would stay for ever.
     parent = paths.private_dir(paths.cache() / "kafka" / version)

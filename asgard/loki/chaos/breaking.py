@@ -80,7 +80,7 @@ def put_back(site: Site, fault: Fault) -> str:
         still_open = {u.operation.id: u.operation for u in operations.unfinished(site.journal, under=site.lease.name)}
         operation = still_open.get(fault.operation.id)
         if operation is None:
-            return "it was put back before"
+            return "it was already put back"
         outcome = restore(Reach(lambda: site.control, site.nodes), operation.undo)
         operations.finish(site.journal, fault.operation, site.lease, outcome)
         ended(site.journal, fault.operation, outcome)
@@ -138,6 +138,6 @@ def refuse_beyond_limits(site: Site, plan: Plan) -> None:
         ("machines", plan.machines, limits.machines),
     ):
         if count > most:
-            why = f"it touches {count} {what} that are no brokers of Asgard's; allowed are {most}"
+            why = f"it touches {count} {what} that are not Asgard's brokers; at most {most} are allowed"
     if why is not None:
-        raise Refused(f"{plan.subject} is left alone: {why}", "The limits are the caller's: see --help.")
+        raise Refused(f"{plan.subject} is left alone: {why}", "The caller sets the limits: see --help.")

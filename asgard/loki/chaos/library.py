@@ -17,7 +17,7 @@ def files(folders: Iterable[Path] = ()) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in (*folders, shipped("experiments")):
         if not folder.is_dir():
-            raise WrongUsage(f"{folder} is no folder", "Name a folder of experiments with --experiments DIR.")
+            raise WrongUsage(f"{folder} is not a folder", "Name a folder of experiments with --experiments DIR.")
         for path in sorted(p for p in folder.iterdir() if p.suffix in _ENDINGS):
             found.setdefault(path.stem, path.absolute())
     return dict(sorted(found.items()))

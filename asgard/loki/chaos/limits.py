@@ -50,17 +50,17 @@ def refusal(limits: BlastRadius, taking: Iterable[int], state_now: ClusterState)
     if (most is None and len(down) > 1 and not one_rack) or (most is not None and len(down) > most):
         allowed = "one broker, or those of one rack" if most is None else str(most)
         already = f" ({_ids(state_now.down - taken)} already)" if state_now.down - taken else ""
-        return f"broker {_ids(down)} would be down at a time{already}; allowed is {allowed}"
+        return f"broker {_ids(down)} would be down at once{already}; allowed is {allowed}"
     if limits.quorum and state_now.voters & taken:
         left, needed = len(state_now.voters - down), len(state_now.voters) // 2 + 1
         if left < needed:
-            return f"{left} of {len(state_now.voters)} controllers would be left, which is no majority"
+            return f"{left} of {len(state_now.voters)} controllers would be left, which is not a majority"
     if limits.in_sync > 0:
         for p in state_now.partitions:
             left_in_sync = len(set(p.isr) - down)
             if taken.intersection(p.isr) and left_in_sync < limits.in_sync:
                 few = f"{left_in_sync} in-sync replica{'' if left_in_sync == 1 else 's'}"
-                return f"{p.topic}-{p.partition} would have {few} left; it keeps at least {limits.in_sync}"
+                return f"{p.topic}-{p.partition} would have {few} left; at least {limits.in_sync} must stay"
     return None
 
 

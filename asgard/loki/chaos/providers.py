@@ -106,7 +106,7 @@ def _process(provider: Provider, values: Values) -> Any:
 
 def _http(provider: Provider, values: Values) -> Any:
     if not provider.url.startswith(("http://", "https://")):
-        raise WrongUsage(f"{provider.url} is no address; allowed is http://… or https://…")
+        raise WrongUsage(f"{provider.url} is not an address; allowed is http://… or https://…")
     headers = {str(k): str(v) for k, v in provider.headers.items()}
     url, body = provider.url, None
     if provider.arguments and provider.method == "GET":

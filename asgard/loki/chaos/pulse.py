@@ -54,7 +54,7 @@ def beating(site: Site) -> Iterator[Pulse]:
         first = pulse.beat(WITHIN_S)
         if not first.produce:
             raise Failed(
-                f"nothing can be written to {name} although nothing is broken yet",
+                f"can't write to {name} although nothing is broken yet",
                 "asgard thor status shows the cluster.",
             )
         yield pulse

@@ -94,7 +94,7 @@ class _Checks:
                 yield self.document.problem(loc, f"has no {key}; it is required")
         looks = loc[0] in (_HYPOTHESIS, "asgard")
         if looks and "tolerance" not in entry.model_fields_set:
-            yield self.document.problem(loc, "has no tolerance; a probe that judges needs one")
+            yield self.document.problem(loc, "has no tolerance; a probe of the steady state needs one")
         if looks and entry.type == "action":
             yield self.document.problem((*loc, "type"), "is action; allowed is probe")
         if entry.provider is not None:
@@ -118,7 +118,7 @@ class _Checks:
             return
         arguments = entry.arguments if entry.arguments is not None else {}
         if not isinstance(arguments, dict):
-            yield self.document.problem((*loc, "arguments"), "is no mapping; allowed are arguments by their names")
+            yield self.document.problem((*loc, "arguments"), "is not a mapping; allowed are arguments by their names")
             return
         yield from self.arguments((*loc, "arguments"), function, arguments)
 
@@ -129,7 +129,7 @@ class _Checks:
             if name not in parameters:
                 allowed = f"allowed are {', '.join(parameters)}" if parameters else "it takes none"
                 yield self.document.problem(
-                    (*loc, name), f"is no argument of {function.__name__}; {allowed}", at_key=True
+                    (*loc, name), f"is not an argument of {function.__name__}; {allowed}", at_key=True
                 )
         for name, parameter in parameters.items():
             if parameter.default is parameter.empty and name not in arguments:

@@ -102,6 +102,6 @@ def _entry_point() -> Callable[[], AbstractContextManager[Site]]:
         opened: Callable[[], AbstractContextManager[Site]] = found.load()
         return opened
     raise Failed(
-        "this installation of Asgard does not say how Loki's functions get a cluster under another runner",
-        "Install asgard-kafka again with pip; or run the experiment with `asgard loki chaos run`.",
+        "this installation of Asgard lacks the entry point that gives Loki's functions a cluster under another runner",
+        "Reinstall asgard-kafka with pip, or run the experiment with `asgard loki chaos run`.",
     )

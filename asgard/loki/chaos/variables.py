@@ -54,7 +54,7 @@ def _value(where: str, entry: Any, environment: Mapping[str, str]) -> Any:
     try:
         return value if value is None else _TYPES[kind](value)
     except ValueError as error:
-        raise WrongUsage(f"{where} is {name} of the environment, which is no {kind}") from error
+        raise WrongUsage(f"{where} is {name} of the environment, which is not of type {kind}") from error
 
 
 class _Typed(Template):

@@ -31,8 +31,8 @@ class Symptom(Enum):
     """An anomaly, the circumstance, and what one of its count is."""
 
     LOST = (Anomaly.LOST_WRITE, "", "acknowledged records that the last read did not find")
-    UNSEEN = (Anomaly.UNSEEN, "", "acknowledged records that nobody read, and no last read decided about")
-    DUPLICATE = (Anomaly.DUPLICATE, "", "records that stand at more than one offset")
+    UNSEEN = (Anomaly.UNSEEN, "", "acknowledged records that no consumer read and no last read settled")
+    DUPLICATE = (Anomaly.DUPLICATE, "", "records stored at more than one offset")
     DISAGREEING_READERS = (
         Anomaly.INCONSISTENT_OFFSETS,
         "between readers",
@@ -41,47 +41,47 @@ class Symptom(Enum):
     TOLD_ELSEWHERE = (
         Anomaly.INCONSISTENT_OFFSETS,
         "sender and readers",
-        "offsets that a sender was told and where readers saw another record, or none while it stands elsewhere",
+        "offsets that a producer got for a record, but where consumers saw another one, or none because the record is elsewhere",
     )
     REFUSED_READ = (
         Anomaly.ABORTED_READ,
         "refused send",
-        "records that were read although their send had failed for sure",
+        "records that were read although their send had definitely failed",
     )
     ABORTED_READ = (
         Anomaly.ABORTED_READ,
         "aborted transaction",
-        "records of aborted transactions that a read_committed consumer was given",
+        "records of aborted transactions that a read_committed consumer received",
     )
     UNCOMMITTED_READ = (
         Anomaly.ABORTED_READ,
         "aborted transaction, read_uncommitted",
-        "times that a read_uncommitted consumer was given a record of an aborted transaction",
+        "times a read_uncommitted consumer received a record of an aborted transaction",
     )
     SKIP = (
         Anomaly.POLL_SKIP,
         "within an assignment",
-        "records that a consumer was not given although it was given later ones",
+        "records that a consumer did not receive although it received later ones",
     )
     SKIP_ACROSS = (
         Anomaly.POLL_SKIP,
         "across a rebalance",
-        "records between what a consumer was last given of a partition and what it was given when it got it again",
+        "records that a consumer missed between losing a partition and getting it again",
     )
     BACK = (
         Anomaly.NONMONOTONIC_POLL,
         "within an assignment",
-        "times that a consumer was given an offset again, or an earlier one",
+        "times a consumer received an offset again, or an earlier one",
     )
     BACK_ACROSS = (
         Anomaly.NONMONOTONIC_POLL,
         "across a rebalance",
-        "times that a consumer got a partition again and began at or before the offset where it had been",
+        "times a consumer got a partition again and started at or before the offset it had reached",
     )
     SENT_OUT_OF_ORDER = (
         Anomaly.NONMONOTONIC_SEND,
         "",
-        "records that stand behind one that the same producer sent later",
+        "records stored after one that the same producer sent later",
     )
     CORRUPTED = (Anomaly.CORRUPTED, "", "offsets whose value does not match the checksum it was sent with")
 

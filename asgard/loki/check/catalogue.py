@@ -70,7 +70,7 @@ class Catalogue:
         try:
             return self.consumers[file, consumer]
         except KeyError:
-            raise WrongUsage(f"the history has records of a consumer {consumer} that it never introduced") from None
+            raise WrongUsage(f"the history has records of a consumer {consumer} that it never declared") from None
 
 
 def look(source: Source) -> Catalogue:
@@ -81,7 +81,7 @@ def look(source: Source) -> Catalogue:
         match block:
             case Start():
                 if found.run and block.run != found.run:
-                    raise WrongUsage(f"{source.names[file]} is of another run than {source.names[0]}")
+                    raise WrongUsage(f"{source.names[file]} is from another run than {source.names[0]}")
                 found.run = block.run
                 found.killed.add(file)
             case End():
@@ -110,7 +110,7 @@ def look(source: Source) -> Catalogue:
     for producer, stood in begun.items():
         _never_ended(found, producer, stood)
     if unknown := {producer for _, producer in found.sent} - found.producers.keys():
-        raise WrongUsage(f"the history has records of a producer {min(unknown)} that it never introduced")
+        raise WrongUsage(f"the history has records of a producer {min(unknown)} that it never declared")
     return found
 
 

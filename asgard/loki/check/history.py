@@ -313,7 +313,7 @@ def _whole_until(path: Path) -> int:
         head = file.read(len(MAGIC))
         if head != MAGIC:
             version = f"version {head[-1]}" if head[:-1] == MAGIC[:-1] else "another format"
-            raise WrongUsage(f"{path} is no history that this Asgard reads ({version})", "It reads version 1.")
+            raise WrongUsage(f"{path} is not a history that this Asgard reads ({version})", "It reads version 1.")
         at = len(MAGIC)
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             length, checksum, _ = _HEAD.unpack(head)
@@ -322,7 +322,7 @@ def _whole_until(path: Path) -> int:
                 break
             if not length or int(google_crc32c.value(head[-1:] + file.read(length - 1))) != checksum:
                 if after < size:
-                    raise WrongUsage(f"{path} is damaged at byte {at}", "Was it copied while it was written?")
+                    raise WrongUsage(f"{path} is damaged at byte {at}", "Was it copied while it was being written?")
                 break
             at = after
     return at
@@ -332,4 +332,4 @@ def _decode(path: Path, kind: int, body: bytes) -> Block:
     try:
         return _DECODERS[kind].decode(body)
     except msgspec.MsgspecError as error:
-        raise WrongUsage(f"{path}: a block of kind {kind} is not what it should be: {error}") from error
+        raise WrongUsage(f"{path}: a block of kind {kind} is invalid: {error}") from error

@@ -73,7 +73,7 @@ def _behind(working: WorkingSet, where: Where, places: Ints, numbers: Ints, late
     def examples(wanted: int) -> Iterable[Example]:
         for number, other in zip(late[:wanted].tolist(), before[:wanted].tolist(), strict=True):
             offset = working.logs[where].places.offset(int(places[np.flatnonzero(numbers == number)[0]]))
-            note = f"it stands behind record {working.records[where[0]].name(other)[1]}, which was sent later"
+            note = f"it is stored after record {working.records[where[0]].name(other)[1]}, which was sent later"
             yield working.example(where, offset, number, note)
 
     working.tally.add(Symptom.SENT_OUT_OF_ORDER, len(late), examples)
@@ -87,7 +87,7 @@ def _copies(working: WorkingSet, topic: str, numbers: Ints) -> Iterable[Example]
             if where[0] == topic
             for place in np.flatnonzero(log.records == number + 1).tolist()
         ]
-        note = "it stands at " + ", ".join(f"{partition}:{offset}" for partition, offset in found)
+        note = "it is stored at " + ", ".join(f"{partition}:{offset}" for partition, offset in found)
         yield working.example((topic, found[0][0]), found[0][1], number, note + " (partition:offset)")
 
 

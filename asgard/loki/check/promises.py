@@ -68,12 +68,12 @@ class Promise(StrEnum):
     """What Kafka promises, in words for anybody."""
 
     DURABILITY = "an acknowledged record is kept"
-    ONCE = "a record is written once, although its producer tries again"
-    ONE_LOG = "an offset of a partition holds one record, the same for everybody"
-    TOLD_TRULY = "an acknowledged record stands at the offset that its producer was told"
+    ONCE = "a record is written once, even if its producer retries"
+    ONE_LOG = "an offset of a partition holds one record, the same for every consumer"
+    TOLD_TRULY = "an acknowledged record is at the offset that its producer got"
     ATOMICITY = "a record whose send failed, or whose transaction was aborted, is never seen"
-    NO_GAPS = "a consumer is given every record of its partitions, in the order of their offsets"
-    SEND_ORDER = "records of one producer stand in a partition in the order they were sent"
+    NO_GAPS = "a consumer receives every record of its partitions, in offset order"
+    SEND_ORDER = "records of one producer are stored in a partition in the order they were sent"
     INTEGRITY = "a record arrives as it was sent"
 
 
@@ -111,20 +111,17 @@ _WITHOUT_REPLICAS = (
     "only acks=all without unclean leader election keeps what was acknowledged when the leader dies; "
     "acks=1 trusts one replica, acks=0 none"
 )
-_UNCLEAN = (
-    "an unclean leader election takes records away that consumers may have seen, and gives their offsets to others"
-)
-_REBALANCED = "with subscribe a consumer begins where its group committed, not where it was itself"
+_UNCLEAN = "an unclean leader election removes records that consumers may have seen, and reuses their offsets"
+_REBALANCED = "with subscribe a consumer starts where its group committed, not where it stopped"
 
 TABLE: tuple[Rule, ...] = (
     Rule(Symptom.LOST, Promise.DURABILITY, _replicated, _WITHOUT_REPLICAS),
-    Rule(Symptom.UNSEEN, None, _never, "nobody looked yet: neither kept nor lost"),
+    Rule(Symptom.UNSEEN, None, _never, "not checked yet: neither kept nor lost"),
     Rule(
         Symptom.DUPLICATE,
         Promise.ONCE,
         _idempotent,
-        "without enable.idempotence a producer that tries again may write twice; so it may after an unclean leader "
-        "election, and once a send timed out and the client began anew",
+        "without enable.idempotence a retry may write a record twice; so may an unclean leader election, or a client that started over after a send timed out",
     ),
     Rule(Symptom.DISAGREEING_READERS, Promise.ONE_LOG, lambda mode: not mode.unclean_election, _UNCLEAN),
     Rule(Symptom.TOLD_ELSEWHERE, Promise.TOLD_TRULY, _replicated, _WITHOUT_REPLICAS),
@@ -133,7 +130,7 @@ TABLE: tuple[Rule, ...] = (
         Symptom.ABORTED_READ,
         Promise.ATOMICITY,
         lambda mode: not mode.unclean_election,
-        "an unclean leader election may take away the marker that says that a transaction was aborted",
+        "an unclean leader election may remove the marker of an aborted transaction",
     ),
     Rule(
         Symptom.UNCOMMITTED_READ,
@@ -149,8 +146,7 @@ TABLE: tuple[Rule, ...] = (
         Symptom.SENT_OUT_OF_ORDER,
         Promise.SEND_ORDER,
         _idempotent,
-        "without enable.idempotence a retry may be overtaken, as several requests are in flight; so it may after an unclean "
-        "leader election, and once a send timed out and the client began anew",
+        "without enable.idempotence a retry may be overtaken by another request in flight; so may a record after an unclean leader election, or after a send timed out and the client started over",
     ),
     Rule(Symptom.CORRUPTED, Promise.INTEGRITY, _always, ""),
 )

@@ -61,7 +61,7 @@ def _told(working: WorkingSet, block: Acked, numbers: Ints, offsets: Ints, befor
 
     def note(row: int) -> str:
         if not here[row]:
-            return "it stands elsewhere in the log"
+            return "it is elsewhere in the log"
         producer, sequence = working.records[block.topic].name(int(here[row]) - 1)
         return f"readers saw record {sequence} of producer {producer} there"
 

@@ -147,9 +147,9 @@ def _fate(result: Result, traces: Traces | None) -> str:
     if lost:
         return f"{lost:,} of {all_of_them} {_are(lost)} lost{_place(lost, traces)}."
     if not result.last_read:
-        return f"There was no last read, so nothing is proved about the {all_of_them}."
+        return f"There was no last read, so nothing is proven about the {all_of_them}."
     if unseen:
-        return f"None of {all_of_them} is known to be lost, but {unseen:,} could not be looked for."
+        return f"None of {all_of_them} is known to be lost, but {unseen:,} could not be checked."
     gone = f"; {counts.removed:,} of them were deleted by retention meanwhile" if counts.removed else ""
     return f"All {all_of_them} are accounted for{gone}."
 
@@ -163,7 +163,7 @@ def _place(lost: int, traces: Traces | None) -> str:
     if traces.on_the_way:
         parts.append("on the way" if traces.on_the_way == lost else f"{traces.on_the_way:,} on the way")
     left = ", ".join(f"{count:,} on broker {broker}" for broker, count in sorted(traces.left_on.items()))
-    copies = f" (copies that nobody serves are left: {left})" if left else ""
+    copies = f" (copies that no broker serves are left: {left})" if left else ""
     return " " + ", ".join(parts) + copies if parts else ""
 
 
@@ -178,7 +178,7 @@ def _promises(findings: tuple[Finding, ...], mode: Mode, outcome: Outcome) -> tu
         told.append("No promise was broken." if outcome is Outcome.KEPT else "No broken promise was seen.")
     if allowed:
         found = ", ".join(f"{finding.count:,} {finding.name}" for finding in allowed)
-        told.append(f"Found, but not promised otherwise in this mode ({mode}): {found}.")
+        told.append(f"Found, but this mode does not promise otherwise ({mode}): {found}.")
     return tuple(told)
 
 
@@ -191,7 +191,7 @@ def _notes(result: Result, traces: Traces | None, left: tuple[str, ...]) -> tupl
             f"{counts.indeterminate:,} sends ended without an answer; {arrived}. They count as neither kept nor lost."
         )
     if result.killed:
-        notes.append(f"{result.killed} of {result.processes} processes of the load ended in the midst of it.")
+        notes.append(f"{result.killed} of {result.processes} load processes ended before the load did.")
     if counts.unknown:
         notes.append(f"{counts.unknown:,} records carry this run's stamp, but no producer in the history sent them.")
     if left:

@@ -104,7 +104,7 @@ def _run(chapter: Path) -> bytes:
     except ValueError:
         found = b""
     if len(found) != 16:
-        raise WrongUsage(f"{path} does not hold 16 bytes in hex", "Move the directory away to begin anew.")
+        raise WrongUsage(f"{path} does not hold 16 bytes in hex", "Move the directory away to start over.")
     return found
 
 

@@ -97,7 +97,7 @@ def verdict(series: Series) -> Verdict:
     told = [_broke(series, shown)]
     told += [f"Did not hold: {promise.words} ({promise.seen})." for promise in broken if promise.name != "kept"]
     if shown.loses:
-        told.append("This scenario is made to lose records: it uses acks=1 and lets a broker without them take over.")
+        told.append("This scenario loses records on purpose: it uses acks=1 and lets a broker without them take over.")
     tone: Tone = "good" if series.passed else "warn" if not lost and acknowledged else "bad"
     return Verdict("Passed" if series.passed else "Failed", headline, tone, told)
 
@@ -194,8 +194,8 @@ def _tables(series: Series, shown: Drill) -> list[Part]:
 def _known(run: Drill) -> list[str]:
     """The story in words: it names what was checked, and why something happened."""
     told = [
-        "Records were sent at a constant rate to all partitions, whatever became of those before. Every record carries a number; a fresh "
-        "consumer then read the topic from its beginning and compared it with what producers had been told."
+        "Records were sent at a constant rate to all partitions, whether or not earlier ones were acknowledged. Every record carries a number; a fresh "
+        "consumer then read the topic from its beginning and compared it with the acknowledgements of the producers."
     ]
     return [*told, *run.story]
 

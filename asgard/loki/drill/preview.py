@@ -13,7 +13,7 @@ _WORDS = {
     "rolling_restart": "every broker is restarted, one after the other",
 }
 _ROLES = {
-    "follower": "a broker that follows hangs (SIGSTOP)",
+    "follower": "a follower hangs (SIGSTOP)",
     "leader": "the broker that leads its partitions is killed (SIGKILL)",
 }
 
@@ -27,7 +27,7 @@ def preview(plan: Plan, cluster: str, runs: int) -> list[str]:
         f"partitions, {safety.replication} replicas, min.insync.replicas={safety.min_isr}; deleted afterwards"
     )
     lines += [f"  {_when(plan, i)}: {_what(step)}" for i, step in enumerate(plan.steps)]
-    lines.append("  Thor heals; what it leaves is put back by the drill; then every record is looked for")
+    lines.append("  Thor heals; the drill puts back what Thor leaves; then every record is checked")
     if plan.loses:
         lines.append(
             "  this scenario is made to lose records of its topic; any other topic that trusts one replica may lose some too"

@@ -17,5 +17,5 @@ def write(series: Series, directory: Path) -> Path:
 
 
 def _suite(run: Drill) -> Suite:
-    cases = [(p.words, None if p.kept else f"this was not kept: {p.words} ({p.seen})") for p in run.promises]
+    cases = [(p.words, None if p.kept else f"promise not kept: {p.words} ({p.seen})") for p in run.promises]
     return Suite(f"drill {run.scenario}, seed {run.seed}", run.load.began_at, run.load.seconds, cases)

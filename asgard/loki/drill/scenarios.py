@@ -130,7 +130,7 @@ def _rack_lost(source: random.Random, cluster: Cluster) -> list[Strike]:
     racks = cluster.racks
     if len(racks) < 3:
         raise Refused(
-            f"the brokers stand in {len(racks)} racks, and a drill that takes one away needs three",
+            f"the brokers are in {len(racks)} racks, and a drill that kills a rack needs three",
             "Give the stack `racks: 3`, or run another scenario.",
         )
     return [Strike(_pause(source), "lose_rack", {"rack": source.choice(sorted(racks))})]
@@ -158,13 +158,13 @@ def _unclean(source: random.Random, cluster: Cluster) -> list[Strike]:
 
 KINDS = {
     "broker-dies": Kind("a broker is killed", _broker_dies),
-    "broker-hangs": Kind("a broker hangs: its process is there and answers nobody", _broker_hangs),
+    "broker-hangs": Kind("a broker hangs: its process is alive but answers no requests", _broker_hangs),
     "controller-dies": Kind("the broker that leads the metadata quorum is killed", _controller_dies),
     "rack-lost": Kind("all brokers of one rack are killed at once", _rack_lost),
-    "rolling-restart": Kind("every broker is restarted under load, one after the other", _rolling_restart),
-    "everything": Kind("all of these in turn, in an order that the seed gives", _everything),
+    "rolling-restart": Kind("every broker is restarted under load, one by one", _rolling_restart),
+    "everything": Kind("all of these in turn, in an order set by the seed", _everything),
     "acks1-unclean": Kind(
-        "made to lose records: acks=1, two replicas, and a leader elected that lacks what the dead one acknowledged",
+        "loses records on purpose: acks=1, two replicas, and a new leader that lacks what the dead one acknowledged",
         _unclean,
         UNSAFE,
         loses=True,
@@ -202,7 +202,7 @@ def aimed(plan: Plan, partitions: Iterable[Partition], controller: int) -> Plan:
     if not shared:
         raise Refused(
             f"every partition of the drill's topic has a replica on broker {controller}, the active controller",
-            "Run it again: Kafka spreads the replicas anew each time.",
+            "Run it again: Kafka places the replicas differently each time.",
         )
     most = max(shared.values())
     leader, follower = random.Random(plan.seed).choice(sorted(pair for pair, count in shared.items() if count == most))

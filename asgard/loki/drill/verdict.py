@@ -91,12 +91,12 @@ def _promises(faults: Sequence[Struck], load: Result) -> list[Promise]:
             "kept",
             "every record that the cluster acknowledged is still there",
             decided and not lost,
-            f"{lost:,} lost" if decided else "not all of them could be looked for",
+            f"{lost:,} lost" if decided else "not all of them could be checked",
         ),
         Promise("once", "no record is duplicated", decided and not duplicates, f"{duplicates:,} duplicated"),
         Promise(
             "order",
-            "records are whole, in their order, and no reader was given others",
+            "records are intact, in order, and the same for every consumer",
             decided and not broken,
             "; ".join(broken) or "nothing wrong was found",
         ),
@@ -137,7 +137,7 @@ def _verdict(drill: Drill) -> str:
     if not drill.acknowledged:
         return "The cluster acknowledged no record at all."
     if not by_name["kept"].kept:
-        return f"Whether all {records} are still there could not be found out."
+        return f"It is unknown whether all {records} are still there."
     safe = f"Nothing was lost: all {records} are still there"
     broken = [promise for promise in drill.promises if not promise.kept]
     if drill.loses:
@@ -154,28 +154,27 @@ def _story(drill: Drill) -> list[str]:
     waited = [
         f"{who} {_for(seconds)}"
         for who, seconds in (
-            ("some who write had to wait", drill.producers_waited_s),
-            ("some who read got nothing new", drill.consumers_waited_s),
+            ("some producers were blocked", drill.producers_waited_s),
+            ("some consumers got nothing new", drill.consumers_waited_s),
         )
         if seconds
     ]
     if waited:
         told.append(
-            f"Meanwhile {' and '.join(waited)}; the longest wait of a record was {milliseconds(drill.worst_s)} until it was "
-            f"acknowledged, {milliseconds(drill.worst_end_to_end_s)} until it was read."
+            f"Meanwhile {' and '.join(waited)}; the slowest record took {milliseconds(drill.worst_s)} to be acknowledged and {milliseconds(drill.worst_end_to_end_s)} to be read."
         )
     else:
-        told.append(f"Nobody who writes or reads had to wait for longer than {times.ALLOWED_S:g} s.")
+        told.append(f"No producer or consumer was blocked for longer than {times.ALLOWED_S:g} s.")
     if drill.loses:
         told.append(
             "With acks=1 a record is acknowledged when one broker has it. The broker that should have copied these hung, the one that "
             "had them died, and the other one took over without them. acks=all with min.insync.replicas=2 and without unclean "
-            "leader election is what prevents it; the other scenarios show that."
+            "leader election prevents this, as the other scenarios show."
         )
     if drill.duplicates and not drill.loses:
         told.append(
-            "A record can stand twice although its producer is idempotent: when leaders change, librdkafka may begin a new epoch and "
-            "send again what had arrived already (its issue 4953). Readers that must not count twice need keys or transactions."
+            "A record can be duplicated although its producer is idempotent: when leaders change, librdkafka may begin a new epoch and "
+            "resend what had already arrived (its issue 4953). Readers that must not count twice need keys or transactions."
         )
     if drill.load.check:
         told.append(f"The check of every record says: {drill.load.check.sentence}")
@@ -188,7 +187,7 @@ def _fault(fault: Struck) -> str:
     if fault.noticed_s is not None:
         first += f" Noticed after {format_duration(fault.noticed_s)}."
     elif fault.kafka_s is not None and fault.heals:
-        first += f" Kafka noticed after {format_duration(fault.kafka_s)}; the healing did not see it."
+        first += f" Kafka noticed after {format_duration(fault.kafka_s)}; Thor did not."
     if fault.healed_s is None:
         return f"{first} Not healed within {format_duration(HEAL_S)}{f' ({fault.healing})' if fault.healing else ''}; the drill put it back."
     how = f" ({fault.healing})" if fault.healing else ""
@@ -207,4 +206,4 @@ def _of_all(runs: Sequence[Drill]) -> str:
     if good == len(runs):
         return f"All {len(runs)} drills passed: {fate}."
     first = next(run for run in runs if not run.passed)
-    return f"{len(runs) - good} of {len(runs)} drills did not pass: {fate}. The first was that with seed {first.seed}: {first.verdict}"
+    return f"{len(runs) - good} of {len(runs)} drills did not pass: {fate}. The first one had seed {first.seed}: {first.verdict}"

@@ -88,7 +88,7 @@ class Children:
                 who, event = self._lines.get(timeout=max(give_up - time.monotonic(), 0.01))
             except queue.Empty:
                 raise Failed(
-                    f"the load did not end within {within_s:.0f} s and was ended", self._last_words(name)
+                    f"the load did not end within {within_s:.0f} s and was stopped", self._last_words(name)
                 ) from None
             if event is None:
                 if who == name or not began:
@@ -119,7 +119,7 @@ class Children:
 
     def _last_words(self, name: str) -> str | None:
         lines = (self.directory / f"{name}.log").read_text(errors="replace").strip().splitlines()
-        return f"Its last words: {lines[-1][:300]}" if lines else None
+        return f"Its last output: {lines[-1][:300]}" if lines else None
 
 
 def _failure(event: Event) -> AsgardError:

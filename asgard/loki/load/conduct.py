@@ -219,7 +219,7 @@ class Conductor:
             for name in list(self.workers):
                 client = self.runner.clients.get(name)
                 if self.workers[name].state == "running" and (client is None or client.state == STATE_MISSING):
-                    self._lost(name, "sent no heartbeat any more")
+                    self._lost(name, "stopped sending heartbeats")
 
     def _lost(self, name: str, why: str) -> None:
         worker = self.workers[name]
@@ -240,7 +240,7 @@ class Conductor:
 
 
 def _stopped() -> AsgardError:
-    return Failed("stopped before it began")
+    return Failed("stopped before it started")
 
 
 class Shape(LoadTestShape):
@@ -279,7 +279,7 @@ def shape_of(load: Scenario) -> Shape | None:
     path, _, name = load.shape.rpartition(":")
     spec = importlib.util.spec_from_file_location("loki_shape", path)
     if spec is None or spec.loader is None:
-        raise Failed(f"{path} is no Python file")
+        raise Failed(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -287,7 +287,7 @@ def shape_of(load: Scenario) -> Shape | None:
     except Exception as error:
         raise Failed(f"the shape {load.shape} can't be made: {type(error).__name__}: {error}") from error
     if not isinstance(made, LoadTestShape):
-        raise Failed(f"{name} of {path} is no LoadTestShape of Locust")
+        raise Failed(f"{name} of {path} is not a Locust LoadTestShape")
     consumers, producers = sum(c.users for c in load.consumers), sum(p.users for p in load.producers)
     return Shape(made, consumers=consumers, most=producers)
 

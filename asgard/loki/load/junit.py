@@ -21,7 +21,7 @@ class Suite:
 
 def junit(result: Result) -> str:
     """The document of a load. One without any goal has one case, that it was carried out."""
-    cases = [(j.name, None if j.met else f"{j.name} was {j.got}, wanted is {j.wanted}") for j in result.judged]
+    cases = [(j.name, None if j.met else f"{j.name} was {j.got}, the goal is {j.wanted}") for j in result.judged]
     return document([Suite(f"load {result.name}", result.began_at, result.seconds, cases or [("carried out", None)])])
 
 

@@ -219,8 +219,7 @@ def _evidence(result: Result) -> Evidence:
     ]
     if result.check:
         told.append(
-            "Every record carries a number. After the load, a fresh consumer read the topic from its beginning and compared it with "
-            "what producers had been told and what consumers had been given."
+            "Every record carries a number. After the load, a fresh consumer read the topic from its beginning and compared it with what producers and consumers had recorded."
         )
     return Evidence(told, EVIDENCE)
 

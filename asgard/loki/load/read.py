@@ -179,15 +179,15 @@ def _problems(document: Document, file: LoadFile, folder: Path) -> list[Problem]
         for loc, message in _of_producers(producers, file.duration):
             wrong(("producers", i, *loc), message)
         if producers.name in names:
-            wrong(("producers", i, "name"), "is the name of other producers too; allowed is a name of its own")
+            wrong(("producers", i, "name"), "is also the name of other producers; allowed is a unique name")
         names |= {producers.name} if producers.name else set()
     written = {p.topic for p in file.producers}
     for i, consumers in enumerate(file.consumers):
         if consumers.topic not in written:
-            wrong(("consumers", i, "topic"), f"is written by no producer; allowed is {', '.join(sorted(written))}")
+            wrong(("consumers", i, "topic"), f"has no producer; allowed is {', '.join(sorted(written))}")
     for i, topic in enumerate(file.topics):
         if topic.name not in written:
-            wrong(("topics", i, "name"), f"is written by no producer; allowed is {', '.join(sorted(written))}")
+            wrong(("topics", i, "name"), f"has no producer; allowed is {', '.join(sorted(written))}")
         if topic.name in {t.name for t in file.topics[:i]}:
             wrong(("topics", i, "name"), "is given twice")
         if topic.in_place and (topic.partitions or topic.replication or topic.config):
@@ -202,14 +202,14 @@ def _problems(document: Document, file: LoadFile, folder: Path) -> list[Problem]
         if not path.endswith(".py") or not name.isidentifier():
             wrong(("shape",), f"is {file.shape!r}; allowed is FILE.py:CLASS")
         elif not (folder / path).is_file():
-            wrong(("shape",), f"names {path}, which is not there")
+            wrong(("shape",), f"names {path}, which does not exist")
     return found
 
 
 def _of_producers(given: LoadProducers, duration_s: float | None) -> list[tuple[Loc, str]]:
     found: list[tuple[Loc, str]] = []
     if given.rate is not None and given.stages:
-        found.append((("rate",), "stands beside stages; allowed is one of the two"))
+        found.append((("rate",), "is given together with stages; allowed is one of the two"))
     if given.in_flight is not None and (given.rate is not None or given.stages):
         found.append((("in_flight",), "is for a closed loop; an open loop sends what is due"))
     for j, stage in enumerate(given.stages):

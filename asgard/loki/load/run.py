@@ -188,7 +188,7 @@ def work_for(master: str, target: Target, cluster_id: str, *, wait_s: float = RE
     check_installed()
     host, _, port = master.rpartition(":")
     if not host or not port.isdecimal():
-        raise WrongUsage(f"{master!r} is no master", "Write it as HOST:PORT, as in 10.0.0.7:5557.")
+        raise WrongUsage(f"{master!r} is not the address of a master", "Write it as HOST:PORT, as in 10.0.0.7:5557.")
     directory = paths.private_dir(paths.home() / "loki" / f"worker-{secrets.token_hex(4)}")
     servers, properties = target.connection.bootstrap_servers, dict(target.connection.properties)
     order = Order(

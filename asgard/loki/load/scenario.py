@@ -194,5 +194,5 @@ def from_json(text: str | bytes) -> Scenario:
         return msgspec.json.decode(text, type=Scenario)
     except msgspec.MsgspecError as error:
         raise Failed(
-            f"this is not a load scenario that this Asgard reads: {error}", "Do master and worker have one version?"
+            f"this Asgard can't read the load scenario: {error}", "Do the master and the worker have the same version?"
         ) from error

@@ -59,7 +59,7 @@ def plan(control: ControlPlane, load: Scenario, run: bytes) -> Topics:
         if like is None and (wanted.in_place or name not in given):
             raise WrongUsage(
                 f"the cluster has no topic {name}",
-                "Name one that is there, or say what a scratch topic is to be like (--partitions 6).",
+                "Name an existing topic, or describe the scratch topic (--partitions 6).",
             )
         if wanted.in_place:
             in_place.append(name)
@@ -102,7 +102,7 @@ def made(control: ControlPlane, journal: Database, lease: Lease, topics: Topics)
         refused = {name: error for name, error in control.create_topics(topics.new).items() if error is not None}
         if refused:
             name, error = next(iter(refused.items()))
-            raise Failed(f"the scratch topic {name} can't be made: {error.what}", error.hint)
+            raise Failed(f"the scratch topic {name} can't be created: {error.what}", error.hint)
         _wait_for_leaders(control, topics.new)
         yield
     finally:
@@ -116,7 +116,7 @@ def remove(control: ControlPlane, undo: Mapping[str, Any]) -> str:
     for name, error in control.delete_topics(there).items():
         if error is not None:
             raise Failed(f"the scratch topic {name} can't be deleted: {error.what}", error.hint)
-    return f"deleted {', '.join(there)}" if there else "the scratch topics are gone already"
+    return f"deleted {', '.join(there)}" if there else "the scratch topics are already gone"
 
 
 def _wait_for_leaders(control: ControlPlane, topics: tuple[NewTopic, ...]) -> None:

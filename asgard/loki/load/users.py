@@ -134,7 +134,7 @@ class ConsumerUser(KafkaUser):
             breathe(SLICE_S)
             if time.monotonic() > give_up:
                 raise Unreachable(
-                    f"the group {self.of.group or work.group} gave its consumer nothing in {PREPARE_S:g} s"
+                    f"the group {self.of.group or work.group} assigned its consumer no partition in {PREPARE_S:g} s"
                 )
         work.prepared(self)
         if work.start_ns is not None:

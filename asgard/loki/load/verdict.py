@@ -14,7 +14,7 @@ def judge(result: Result, checked: Iterable[Judged] = ()) -> Result:
     """The result with its verdict; `checked` is what the check of every record adds."""
     judged = [*_basics(result), *_goals(result, result.scenario.slo), *checked]
     missed = [j for j in judged if not j.met]
-    reason = "; ".join(f"{j.name} was {j.got}, wanted is {j.wanted}" for j in missed) or None
+    reason = "; ".join(f"{j.name} was {j.got}, the goal is {j.wanted}" for j in missed) or None
     return dataclasses.replace(result, judged=judged, passed=not missed, reason=reason)
 
 

@@ -81,7 +81,7 @@ class Work:
     def _take_plan(self, plan: dict[str, Any]) -> None:
         if plan["cluster_id"] != self._cluster_id:
             raise Refused(
-                f"a worker was told to use cluster {self._cluster_id}, and the load is for {plan['cluster_id']}",
+                f"a worker uses cluster {self._cluster_id}, but the load is for {plan['cluster_id']}",
                 "Name the same cluster on every machine (--context or --bootstrap-server).",
             )
         self.scenario = load = scenario.from_json(plan["scenario"])

@@ -52,7 +52,7 @@ def take(site: Site, victim: Victim) -> Fault:
     name, arguments = action(victim)
     fault = chaos.inject(site, name, **arguments)
     if fault.operation.id in {open_.operation.id for open_ in chaos.open_faults(site)}:
-        operations.finish(site.journal, fault.operation, site.lease, "left to whoever heals")
+        operations.finish(site.journal, fault.operation, site.lease, "left for healing")
     return fault
 
 

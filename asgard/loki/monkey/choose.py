@@ -171,7 +171,7 @@ def _forbidden(monkey: Monkey, hours: Hours, teams: list[_Team], health: Health,
     if closed:
         return closed
     if health.because:
-        return "the cluster could not bear it: " + "; ".join(health.because)
+        return "the cluster could not take it: " + "; ".join(health.because)
     if past.taken_at is not None and now - past.taken_at < UNSEEN_S:
         ago = units.format_duration(max(0.0, now - past.taken_at))
         return f"something was broken {ago} ago, and the cluster may not show it yet"
@@ -184,9 +184,9 @@ def _forbidden(monkey: Monkey, hours: Hours, teams: list[_Team], health: Health,
 def _too_few(team: _Team) -> str:
     """Why nobody of this team may be taken; empty where somebody may."""
     if not team.members:
-        return "nobody has opted in" if not team.size else "nobody is there"
+        return "no member has opted in" if not team.size else "no members found"
     if not team.fit:
-        return "nobody is healthy"
+        return "no member is healthy"
     if team.gone >= team.group.at_most:
         return f"{team.gone} of {team.size} gone already, and at most {team.group.at_most} may be"
     least = team.group.least(team.size)
@@ -216,14 +216,14 @@ def _considered(
     team: _Team, member: Member, victim: Victim | None, picked: _Team | None, why: str, bars: Mapping[str, str]
 ) -> Considered:
     if victim is not None and picked is team and member is victim.member:
-        return Considered(team.name, member, True, "taken")
+        return Considered(team.name, member, True, "chosen")
     if why:
         return Considered(team.name, member, False, why)
     if not member.healthy:
         return Considered(team.name, member, False, f"is not healthy ({member.state})")
     if _key(member) in bars:
         return Considered(team.name, member, False, bars[_key(member)])
-    other = "the dice took another one" if picked is team else "one run takes one member, and another group came first"
+    other = "the dice chose another one" if picked is team else "one run stops one member, and another group came first"
     return Considered(team.name, member, False, other)
 
 
@@ -234,4 +234,4 @@ def _sentence(victim: Victim | None, picked: _Team | None, no: str, thrown: list
             f"{victim.group.action} {victim.member}, one of {picked.name}: the dice showed {throw.dice:.3g}, below {throw.chance:.3g}; "
             f"{throw.healthy - 1} of {throw.size} stay healthy"
         )
-    return f"nobody is taken: {no or '; '.join(f'{t.group}: {t.why}' for t in thrown)}"
+    return f"nothing is stopped: {no or '; '.join(f'{t.group}: {t.why}' for t in thrown)}"

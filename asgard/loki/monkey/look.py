@@ -47,7 +47,7 @@ def _members(group: Group, info: ClusterInfo, nodes: NodeControl | None, stack: 
         case "broker":
             if nodes is None or stack is None:
                 raise Refused(
-                    f"group {group.name}: the brokers of {cluster} are no processes of a stack on this machine",
+                    f"group {group.name}: the brokers of {cluster} are not processes of a stack on this machine",
                     "Name the context of a local stack, or take instances (ec2, asg) or containers.",
                 )
             return brokers.members(nodes.nodes(), {b.id: b.state for b in info.brokers}, stack)

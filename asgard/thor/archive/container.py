@@ -175,7 +175,7 @@ def check(path: Path, name: str, file: File) -> None:
     with path.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != file.sha256:
-        raise Damaged(name, "is damaged: its SHA-256 is not the one that its manifest says")
+        raise Damaged(name, "is damaged: its SHA-256 is not the one in its manifest")
 
 
 def records(path: Path, topic: str, file: File) -> Iterator[Read]:

@@ -99,11 +99,11 @@ class Directory:
         except FileNotFoundError as error:
             if name is not None:
                 raise Missing(f"{self._root / name} is missing") from error
-            raise Unreachable(f"the archive {self._root} has gone: {error.strerror}") from error
+            raise Unreachable(f"the archive {self._root} is gone: {error.strerror}") from error
         except PermissionError as error:
-            raise Failed(f"{error.filename or self._root} can't be used: {error.strerror}", "Give this user the rights to the archive.") from error  # fmt: skip
+            raise Failed(f"{error.filename or self._root} can't be used: {error.strerror}", "Give this user read and write access to the archive.") from error  # fmt: skip
         except OSError as error:
-            raise Unreachable(f"the archive {self._root} does not take it: {error.strerror}", "Run it again once that is put right: nothing is lost, it goes on from the manifest.") from error  # fmt: skip
+            raise Unreachable(f"can't write to the archive {self._root}: {error.strerror}", "Fix that, then run it again: nothing is lost, it continues from the manifest.") from error  # fmt: skip
 
 
 def _sync(path: Path) -> None:

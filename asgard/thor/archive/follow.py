@@ -136,7 +136,7 @@ class _Follower:
             KafkaError._UNKNOWN_TOPIC,
             KafkaError._UNKNOWN_PARTITION,
         ):
-            events.warn(f"{error.str()}: it is archived no further until it is there again")
+            events.warn(f"{error.str()}: archiving it continues when it is back")
         elif not error.retriable() and error.code() not in (KafkaError._MAX_POLL_EXCEEDED, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):  # fmt: skip
             raise explain(error, self.connection)
 
@@ -209,7 +209,7 @@ class _Follower:
     def assigned(self, consumer: Consumer, partitions: list[Position]) -> None:
         keys = [(p.topic, p.partition) for p in partitions]
         if keys:
-            events.note(f"{len(keys)} partitions are this process's")
+            events.note(f"this process archives {len(keys)} partitions")
         self.guarded(lambda: self.start(keys))
 
     def revoked(self, consumer: Consumer, partitions: list[Position]) -> None:

@@ -106,7 +106,9 @@ def write(storage: Storage, head: Head) -> Head:
     """
     created = storage.create(manifest.head_name(head.shard, head.seq), manifest.encode_head(head))
     if not created or index_of(storage, head.shard)[-1] != head.seq:
-        raise Fenced(f"another process archives {head.shard} now", "It goes on from the manifest; nothing is lost.")
+        raise Fenced(
+            f"another process is archiving {head.shard} now", "It continues from the manifest; nothing is lost."
+        )
     # The one before stays: should this one be damaged, there is something to go back to.
     if head.seq > 2:
         storage.delete([manifest.head_name(head.shard, head.seq - 2)])

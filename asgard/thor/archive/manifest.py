@@ -102,9 +102,11 @@ def decode_head(name: str, data: bytes) -> Head:
             }
         )
     except (KeyError, TypeError) as error:
-        raise Damaged(name, f"is of another version: {error}", "Read it with the Asgard that wrote it.") from error
+        raise Damaged(
+            name, f"has another version: {error}", "Read it with the version of Asgard that wrote it."
+        ) from error
     if head_name(head.shard, head.seq) != name:
-        raise Damaged(name, f"is the manifest {head.seq} of {head.shard}, under another's name")
+        raise Damaged(name, f"is the manifest {head.seq} of {head.shard}, under another name")
     return head
 
 
@@ -116,7 +118,7 @@ def encode_page(shard: Shard, files: tuple[File, ...]) -> bytes:
 def decode_page(shard: Shard, page: Page, data: bytes) -> tuple[File, ...]:
     """The files of a page. Raises Damaged."""
     if hashlib.sha256(data).hexdigest() != page.sha256:
-        raise Damaged(page.name, _why(data) if not data.endswith(b"}\n") else "is not the one that the manifest names")
+        raise Damaged(page.name, _why(data) if not data.endswith(b"}\n") else "is not the one the manifest names")
     return tuple(File(**f) for f in decode("page", page.name, data)["files"])
 
 

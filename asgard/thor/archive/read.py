@@ -101,9 +101,9 @@ def plan(storage: Storage, window: Window) -> Plan:
         what = (
             f"the archive {storage.url} has no topic {', '.join(window.topics)}"
             if window.topics
-            else f"{storage.url} is no archive, or an empty one"
+            else f"{storage.url} is not an archive, or it is empty"
         )
-        raise WrongUsage(what, f"asgard thor archive list {storage.url} shows what it has.")
+        raise WrongUsage(what, f"asgard thor archive list {storage.url} lists its topics.")
     files: dict[Shard, tuple[File, ...]] = {}
     for shard, head in found.items():
         try:
@@ -113,7 +113,7 @@ def plan(storage: Storage, window: Window) -> Plan:
             continue
         if wrong := unexplained(head, named):
             start, end = wrong[0]
-            damaged.append(Damaged(str(shard), f"does not say where the offsets {start} to {end - 1} are"))
+            damaged.append(Damaged(str(shard), f"does not say where offsets {start} to {end - 1} are"))
         files[shard] = tuple(f for f in named if window.may_have(f))
         sizes = {e.name: e.bytes for e in storage.list(f"data/{shard.path}/")}
         other = {f.name: why for f in files[shard] if (why := _other_size(f, sizes.get(f.name)))}

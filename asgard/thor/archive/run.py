@@ -56,7 +56,7 @@ def archive(
     shards = Shards(storage, topics, options, source.heads_of(control))
     parts = _parts(control, list(topics.shards), from_ms, until_ms)
     for key in topics.shards.keys() - parts.keys():
-        events.warn(f"{topics.shards[key]} has no leader and is left out")
+        events.warn(f"{topics.shards[key]} has no leader and is skipped")
     heads = {
         key: head if head.seq else fresh(head.shard, topics.cluster_id, parts[key].start)
         for key, head in shards.heads(parts).items()
@@ -176,7 +176,7 @@ def _read(reading: _Reading) -> None:
                 (topic, partition), end = min(reading.ends.items())
                 raise Unreachable(
                     f"{topic}-{partition} sent nothing for {SILENCE_S:.0f} s, and has records up to offset {end}",
-                    "Run it again once the cluster is well: it goes on from the manifest.",
+                    "Run it again once the cluster is healthy: it continues from the manifest.",
                 )
     finally:
         consumer.close()

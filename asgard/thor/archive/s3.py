@@ -24,7 +24,7 @@ from asgard.thor.archive.storage import Entry, Missing
 PART_BYTES = 8 * 1024 * 1024
 """S3 wants 5 MiB at least, and 10,000 parts at most: 80 GB a file."""
 CONNECT_S, READ_S, TRIES = 5.0, 30.0, 8
-_AGAIN = "Run it again: nothing is lost, it goes on from the manifest."
+_AGAIN = "Run it again: nothing is lost, it continues from the manifest."
 _TIMES_TRIED = 3
 _CUT = {"EntityTooSmall", "InvalidPart", "BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "NoSuchUpload", "InvalidRequest"}  # fmt: skip
 """What a service says of an upload that did not arrive as it was sent."""
@@ -123,8 +123,8 @@ class Bucket:
             self._conditional = self._knows_conditions()
         if not self._conditional:
             raise Refused(
-                f"{self._endpoint or 'the endpoint'} overwrites objects although it is told not to (If-None-Match)",
-                "Two writers could not be told apart there. Use an endpoint that knows conditional writes, or a directory.",
+                f"{self._endpoint or 'the endpoint'} ignores If-None-Match and overwrites objects",
+                "Two writers could overwrite each other there. Use an endpoint that supports conditional writes, or a directory.",
             )
         return self._create(name, content)
 
@@ -238,12 +238,12 @@ class Bucket:
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.NoRegionError) as error:
             raise Unreachable(
                 f"no AWS credentials for {self.url}: {error}",
-                "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role gives them (and AWS_REGION).",
+                "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run it on a machine whose role has them (and set AWS_REGION).",
             ) from error
         except exceptions.ClientError as error:
             raise self._explained(error, name) from error
         except (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError) as error:
-            raise Unreachable(f"{self.url} does not answer as it should: {error}", _AGAIN) from error
+            raise Unreachable(f"{self.url} does not answer: {error}", _AGAIN) from error
 
     def _explained(self, error: Any, name: str | None) -> AsgardError:
         code, text = _code(error), error.response.get("Error", {}).get("Message", "") or str(error)
@@ -259,9 +259,9 @@ class Bucket:
         if code in _REFUSED:
             return Unreachable(
                 f"the bucket {self._bucket} refuses these credentials ({code}: {text})",
-                "Is it yours? They need s3:ListBucket, GetObject, PutObject, DeleteObject and AbortMultipartUpload on it.",
+                "Is the bucket yours? They need s3:ListBucket, GetObject, PutObject, DeleteObject and AbortMultipartUpload on it.",
             )
-        return Unreachable(f"{self.url} refuses it ({code}: {text})", _AGAIN)
+        return Unreachable(f"{self.url} refused the request ({code}: {text})", _AGAIN)
 
 
 def _code(error: Any) -> str:

@@ -53,7 +53,7 @@ def chosen(control: ControlPlane, names: Collection[str]) -> list[str]:
     for name in names:
         matching = {t for t, topic in topics.items() if t == name or (not topic.internal and fnmatchcase(t, name))}
         if not matching:
-            raise WrongUsage(f"there is no topic {name}", "asgard thor status --topics shows what there is.")
+            raise WrongUsage(f"there is no topic {name}", "asgard thor status --topics lists the topics.")
         found |= matching
     return sorted(found)
 

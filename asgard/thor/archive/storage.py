@@ -74,14 +74,14 @@ def open_storage(url: str, endpoint_url: str | None = None) -> Storage:
     if separator and scheme == "s3":
         bucket, _, prefix = rest.partition("/")
         if not bucket:
-            raise WrongUsage(f"{url} names no bucket", "Write it as s3://bucket/prefix.")
+            raise WrongUsage(f"{url} has no bucket", "Write it as s3://bucket/prefix.")
         from asgard.thor.archive.s3 import Bucket
 
         return Bucket(bucket, prefix.strip("/"), endpoint_url)
     if endpoint_url:
-        raise WrongUsage("--endpoint-url goes with s3://bucket/prefix")
+        raise WrongUsage("--endpoint-url requires s3://bucket/prefix")
     if separator and scheme != "file":
-        raise WrongUsage(f"{url} is no archive", "Archives are kept in a directory or in s3://bucket/prefix.")
+        raise WrongUsage(f"{url} is not an archive", "Allowed is a directory, or s3://bucket/prefix.")
     from asgard.thor.archive.directory import Directory
 
     return Directory(Path(rest if separator else url).expanduser().absolute())

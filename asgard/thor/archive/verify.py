@@ -48,8 +48,7 @@ def verify(storage: Storage, topics: Sequence[str] = ()) -> Verdict:
             continue
         verdict.manifests += len(head.pages)
         wrong += [
-            Damaged(str(shard), f"does not say where the offsets {a} to {b - 1} are")
-            for a, b in unexplained(head, named)
+            Damaged(str(shard), f"does not say where offsets {a} to {b - 1} are") for a, b in unexplained(head, named)
         ]
         files |= {file.name: file for file in named}
     wrong += _partitions_without(heads)

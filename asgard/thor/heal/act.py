@@ -43,7 +43,7 @@ class Work:
 def details(situation: Situation, decision: Decision) -> str:
     """What carrying it out means, in a sentence; for whoever is asked."""
     if decision.kind == "replace":
-        return f"The data of {named(decision.brokers)} is deleted and fetched again from the other replicas."
+        return f"The data of {named(decision.brokers)} is deleted and copied again from the other replicas."
     plan = _plan(situation.snapshot, situation, decision)
     if plan is None or not plan.moved:
         return ""
@@ -86,10 +86,7 @@ def prepare(work: Work) -> Plan | Decision | None:
         return plan
     if decision.kind == "resume":
         return None
-    why = (
-        " ".join(f"{u}; what would help: {u.would_help}." for u in plan.unmet)
-        or "There is nothing that could be moved."
-    )
+    why = " ".join(f"{u}; what would help: {u.would_help}." for u in plan.unmet) or "Nothing can be moved."
     return nowhere(decision.brokers, why)
 
 
@@ -131,7 +128,7 @@ def carry_out(work: Work, plan: Plan | None) -> str:
         case "settle":
             return _settled(work)
         case "reassign":
-            return "moves of another tool that could not finish are ended; nothing else had to move"
+            return "ended another tool's moves that could not finish; nothing else had to move"
         case _:
             return _elect(work)
 
@@ -207,7 +204,9 @@ def _replace(work: Work) -> str:
         work.nodes.replace(broker)
     _wait_up(work, work.situation.policy.restart.wait_s)
     took = format_duration(time.monotonic() - began)
-    return f"{named(work.decision.brokers)} {_is(work)} back, empty, after {took}, and fetches its replicas from the others"
+    return (
+        f"{named(work.decision.brokers)} {_is(work)} back, empty, after {took}, and copies its replicas from the others"
+    )
 
 
 def _wait_up(work: Work, deadline_s: float) -> None:

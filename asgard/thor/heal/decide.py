@@ -43,7 +43,9 @@ def _log_dirs(situation: Situation) -> Decision | None:
         return nowhere(brokers, f"{why} {stuck}")
     if situation.failed_lately("reassign"):
         return stand_by(f"{why} The last healing failed.", f"log-dirs {ids(brokers)}", brokers)
-    return Decision("reassign", f"giving the replicas on offline disks of {named(brokers)} to others", why, brokers)
+    return Decision(
+        "reassign", f"moving the replicas on offline disks of {named(brokers)} to other brokers", why, brokers
+    )
 
 
 def _returned(situation: Situation) -> Decision | None:
@@ -54,12 +56,12 @@ def _returned(situation: Situation) -> Decision | None:
             continue
         if flaps := situation.flaps(b):
             window = format_duration(situation.policy.flapping.within_s)
-            why = f"broker {b} was lost {flaps} times in {window}; it is up now, and gets nothing to do until it has stayed"
+            why = f"broker {b} was lost {flaps} times in {window}; it is up now, but gets no work until it stays up"
             later.append(stand_by(why, f"flapping {b}", (b,)))
             continue
         behind = len(situation.tally.lacking.get(b, ()))
         if behind and situation.now - situation.memory.returned[b] < max(situation.policy.grace_s, CATCH_UP_S):
-            why = f"broker {b} is back and catches up with {counted(behind)}"
+            why = f"broker {b} is back and is catching up on {counted(behind)}"
             later.append(Decision("wait", "waiting", why, (b,)))
         elif not behind and not situation.failed_lately("resume") and (resume := _resume(situation, b)):
             return resume
@@ -68,12 +70,12 @@ def _returned(situation: Situation) -> Decision | None:
 
 def _resume(situation: Situation, broker: int) -> Decision | None:
     if broker in situation.memory.emptied:
-        why = f"broker {broker} is back, and its replicas had been given to others"
+        why = f"broker {broker} is back; its replicas were moved to other brokers"
         return None if situation.closed else Decision("resume", f"filling broker {broker}", why, (broker,))
     unled = situation.tally.unled.get(broker, ())
     if not unled or situation.now - situation.memory.returned[broker] > LEAD_AGAIN_S:
         return None
-    why = f"broker {broker} is back and in sync, and should lead {counted(len(unled))} that others lead"
+    why = f"broker {broker} is back and in sync, but does not lead {counted(len(unled))} that it should"
     partitions = tuple((p.topic, p.partition) for p in unled)
     return Decision("resume", f"letting broker {broker} lead again", why, (broker,), partitions=partitions)
 
@@ -81,7 +83,7 @@ def _resume(situation: Situation, broker: int) -> Decision | None:
 def _left_behind(situation: Situation) -> Decision | None:
     if not situation.left_behind or situation.failed_lately("settle"):
         return None
-    why = f"{counted(situation.left_behind, 'operation')} of runs that were cut short"
+    why = f"{counted(situation.left_behind, 'operation')} left by interrupted runs"
     return Decision("settle", "putting back what was left behind", why)
 
 
@@ -118,7 +120,7 @@ def _limits(situation: Situation) -> Decision | None:
     brokers = tuple(dict.fromkeys(b for f in found for b in f.brokers))
     reason = "the policy does not heal limits" if not situation.policy.limits else situation.closed
     if not reason and situation.failed_lately("balance"):
-        reason = "the last balance could not put it right"
+        reason = "the last balance could not fix it"
     if reason:
         return stand_by(f"{why} Nothing is moved: {reason}.", f"limits {ids(brokers)}", brokers)
     return Decision("balance", "balancing", why, brokers)
@@ -133,7 +135,7 @@ def _directories(situation: Situation) -> Decision | None:
     brokers = tuple(dict.fromkeys(b for f in found for b in f.brokers))
     reason = "the policy does not heal limits" if not situation.policy.limits else situation.closed
     if not reason and situation.failed_lately("disks"):
-        reason = "the last try could not put it right"
+        reason = "the last try could not fix it"
     if reason:
         return stand_by(f"{why} Nothing is moved: {reason}.", f"log-dirs over limits {ids(brokers)}", brokers)
     return Decision("disks", f"evening the log directories of {named(brokers)}", why, brokers)

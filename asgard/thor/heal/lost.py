@@ -34,10 +34,7 @@ def outage(situation: Situation) -> Decision | None:
     most = situation.policy.most_dead(brokers)
     if len(dead) <= most:
         return None
-    why = (
-        f"{len(dead)} of {brokers} brokers are gone at once ({ids(b.id for b in dead)}), and the policy heals {most} at most:"
-        f" that is an outage of {_larger(situation, dead)}. {_first_aid(situation, dead)}"
-    )
+    why = f"{len(dead)} of {brokers} brokers are gone at once ({ids(b.id for b in dead)}), and the policy heals at most {most}: this is an outage of {_larger(situation, dead)}. {_first_aid(situation, dead)}"
     return stand_by(why, "outage", tuple(b.id for b in dead))
 
 
@@ -46,7 +43,7 @@ def _larger(situation: Situation, dead: Sequence[Broker]) -> str:
     racks = {b.rack for b in dead}
     rack = racks.pop() if len(racks) == 1 else None
     if rack is not None and {b.id for b in situation.snapshot.brokers if b.rack == rack} == {b.id for b in dead}:
-        return f"rack {rack}: every broker there is gone, and only those; look at that rack or zone"
+        return f"rack {rack}: all of its brokers are gone, and no others; check that rack or zone"
     return "something else (power, network, a zone)"
 
 
@@ -75,7 +72,7 @@ def _together(situation: Situation, steps: Sequence[Decision]) -> Decision:
     what = {
         "restart": f"restarting the node of {named(brokers)}",
         "replace": f"replacing the node of {named(brokers)}",
-        "reassign": f"giving the replicas of {named(brokers)} to others",
+        "reassign": f"moving the replicas of {named(brokers)} to other brokers",
     }[kind]
     return Decision(kind, what, why, brokers)
 
@@ -89,7 +86,7 @@ def _remedy(situation: Situation, broker: Broker) -> Decision | None:
     grace = _grace_left(situation, b, flaps)
     alive = _alive(situation, b)
     if alive and (left := max(grace, absence.since + ALIVE_GRACE_S - situation.now)) > 0:
-        told = f"{why}; it follows the controllers: it is starting, or recovers its log"
+        told = f"{why}; it follows the controllers: it is starting, or recovering its log"
         return Decision("wait", "waiting", told, (b,), left)
     if situation.holder and Priority.CHANGE <= situation.holder.priority < Priority.HEAL and grace > 0:
         told = f"{why}, while {situation.holder.name} changes the cluster: it may have stopped the broker itself"
@@ -102,7 +99,7 @@ def _remedy(situation: Situation, broker: Broker) -> Decision | None:
             "wait", "waiting", f"{why}; its grace is {format_duration(situation.policy.grace_s)}", (b,), grace
         )
     if absence.failed_at and (left := absence.failed_at + _pause(absence) - situation.now) > 0:
-        told = f"{why}; healing it failed {counted(absence.failures, 'time')}, it is tried again"
+        told = f"{why}; healing it failed {counted(absence.failures, 'time')}; trying again soon"
         return Decision("wait", "waiting", told, (b,), left)
     if situation.policy.replace and situation.node(b) is not None and not absence.replaced and not flaps:
         alone = _alone_on(situation, b)
@@ -122,14 +119,14 @@ def _restart(situation: Situation, broker: int, absence: Absence, why: str) -> D
     if node.state == "running":
         left = max(absence.since, absence.restarted_at) + HUNG_AFTER_S - situation.now
         if may and left > 0:
-            return Decision("wait", "waiting", f"{why}; its process runs, and may just be starting", (broker,), left)
-        state = "its process runs and is not heard of: it hangs"
+            return Decision("wait", "waiting", f"{why}; its process runs and may still be starting", (broker,), left)
+        state = "its process runs but does not answer: it hangs"
     else:
         state = "its process hangs" if node.state == "paused" else "its process is gone"
     if not may:
         return None
     if absence.restarts and (left := absence.restarted_at + RETRY_S - situation.now) > 0:
-        return Decision("wait", "waiting", f"{why}; {state}, it is started again", (broker,), left)
+        return Decision("wait", "waiting", f"{why}; {state}, starting it again", (broker,), left)
     return Decision("restart", "", f"{why}, and {state}", (broker,))
 
 
@@ -156,7 +153,7 @@ def _alone_on(situation: Situation, broker: int) -> str:
     """Partitions whose only replica in sync is there: an empty node would lose them. Empty where there is none."""
     others = set(situation.up) - {broker}
     alone = sum(1 for p in situation.snapshot.partitions if broker in p.replicas and others.isdisjoint(p.isr))
-    return f"{counted(alone)} would lose the last replica in sync" if alone else ""
+    return f"{counted(alone)} would lose the last in-sync replica" if alone else ""
 
 
 def _first_aid(situation: Situation, dead: Sequence[Broker]) -> str:
@@ -165,7 +162,7 @@ def _first_aid(situation: Situation, dead: Sequence[Broker]) -> str:
     if offline:
         return " ".join(f.text for f in offline)
     first = max(dead, key=lambda b: (len(situation.tally.lacking.get(b.id, ())), -b.id))
-    return f"Bring back {label(first)} first: most partitions lack it."
+    return f"Bring back {label(first)} first: most partitions need it."
 
 
 def _also(situation: Situation) -> str:

@@ -50,11 +50,11 @@ def send(recipient: Recipient, notice: Notice, *, pause: Callable[[float], objec
                 program.run(recipient.command, _environment(notice), recipient.timeout_s)
             return
         except post.Denied as refused:
-            raise Failed(f"{recipient} does not take the notice: {refused.what}", refused.hint) from None
+            raise Failed(f"{recipient} rejected the notice: {refused.what}", refused.hint) from None
         except Failed as error:
             if attempt == recipient.retries:
                 tries = f" ({attempt + 1} tries)" if attempt else ""
-                raise Failed(f"{recipient} was not told{tries}: {error.what}", error.hint) from error
+                raise Failed(f"{recipient} was not notified{tries}: {error.what}", error.hint) from error
         pause(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt))
 
 

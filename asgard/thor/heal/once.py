@@ -91,7 +91,7 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
     decision = decide(situation)
     if decision.kind != "healthy" and situation.holder is not None and situation.holder.priority >= Priority.HEAL:
         raise Busy(
-            f"{context.name} is held by {situation.holder.name}", "It heals already; look again when it is done."
+            f"{context.name} is held by {situation.holder.name}", "It is healing already; check again when it is done."
         )
     if not decision.acts:
         return _told(context, situation, decision)
@@ -227,7 +227,7 @@ def _told(context: HealContext, situation: Situation, decision: Decision) -> Tur
 
 def _changed(situation: Situation, before: Decision, now: Decision) -> Turn:
     """Something else is to be done than what was agreed to: the next turn does it."""
-    outcome = f"meanwhile something else is to be done: {now}"
+    outcome = f"the situation has changed; to do now: {now}"
     return Turn(_healed("waiting", before, outcome), situation, situation.memory)
 
 
@@ -261,7 +261,7 @@ def _act(
         data = {**extra, "outcome": what, "seconds": round(time.monotonic() - began, 2)}
         _note(context, remembered.FAILED, decision, data, incident)
         if isinstance(error, KeyboardInterrupt | Interrupted):
-            hint = "What was begun is recorded; the next healing goes on from there."
+            hint = "What was started is recorded; the next healing continues from there."
             raise CutShort(f"interrupted while {decision.what}", hint) from error
         if error.exit_code == ExitCode.BUSY:
             raise
@@ -309,9 +309,9 @@ def _note(
 def sentence(kind: str, decision: Decision, data: dict[str, object]) -> str:
     """What people are told."""
     if kind == remembered.RECOVERED:
-        return f"all is well again: {decision.why}"
+        return f"healthy again: {decision.why}"
     if kind == remembered.KILLED:
-        return f"the process that hangs is ended before {decision}"
+        return f"killing the hanging process before {decision}"
     verb = {remembered.STARTED: "", remembered.FINISHED: "done: ", remembered.FAILED: "failed: "}.get(kind, "")
     outcome = f" -> {data['outcome']}" if "outcome" in data else ""
     return f"{verb}{decision}{outcome}"

@@ -103,7 +103,7 @@ class Situation:
         if quiet:
             return f"these are quiet hours ({quiet} UTC)"
         if self.limits.windows and not windows.within(self.limits.windows, self.now):
-            return f"moves may only start in {', '.join(self.limits.windows)} UTC"
+            return f"moves may start only in {', '.join(self.limits.windows)} UTC"
         return ""
 
 

@@ -71,7 +71,7 @@ def _name_uneven(placement: Placement, even: Evener, only: list[int] | None = No
     limited = [b for b in over if placement.disk[b] > placement.disk_cap[b]]
     over = [b for b in over if b not in limited]
     under = [b for b in brokers if even.below(b) > 0]
-    why = "none of its replicas may go anywhere else within the racks, the limits and the least gain of a move"
+    why = "none of its replicas can move elsewhere within the racks, the limits and the minimum gain of a move"
     placement.unmet += _unmet(
         placement, "disk limit", limited, why, "more room on other brokers, or a higher limit", True
     )
@@ -82,7 +82,7 @@ def _name_uneven(placement: Placement, even: Evener, only: list[int] | None = No
         why,
         "smaller partitions (more of them), brokers in other racks, a lower min_gain",
     )
-    why = "no replica of the heavier brokers may go there within the racks, the limits and the least gain of a move"
+    why = "no replica of the heavier brokers can move there within the racks, the limits and the minimum gain of a move"
     placement.unmet += _unmet(
         placement,
         "disk within tolerance",
@@ -111,7 +111,7 @@ def _name_left_alone(placement: Placement) -> None:
                 tuple(f"broker {b}" for b in dead[:5]),
                 len(dead),
                 "they have replicas on brokers that are not up",
-                "`thor plan heal` first, or the brokers back",
+                "run `thor plan heal` first, or bring the brokers back",
                 required=False,
             )
         )

@@ -101,9 +101,7 @@ def _verdict(plan: Plan) -> Verdict:
         copies = f"copies {units.format_size(plan.bytes_moved)}" if plan.bytes_moved else "copies nothing"
         headline = f"Changes {count}, {copies}, and takes about {units.format_duration(plan.seconds)}."
     if plan.failed:
-        return Verdict(
-            "Goals not met", headline, "bad", ["Not everything that was asked for can be planned; see below."]
-        )
+        return Verdict("Goals not met", headline, "bad", ["Some goals can't be met; see below."])
     return Verdict("Plan", headline, "warn" if plan.unmet else "info")
 
 

@@ -32,14 +32,14 @@ def even(placement: Placement, brokers: Collection[int]) -> tuple[list[tuple[Mad
     stuck, uneven = Failures("disk limit"), Failures("disk within tolerance", required=False)
     for b in sorted(brokers):
         if why := _closed(placement, b):
-            stuck.add(f"broker {placement.ids[b]}", why, "`thor plan heal`, or the directory back")
+            stuck.add(f"broker {placement.ids[b]}", why, "run `thor plan heal`, or bring the directory back")
             continue
         work = _Even(placement, b)
         least = work.lower_bound()
         made += work.run()
         bound += least - work.lower_bound()
         for d, over in work.left():
-            why = "no replica of the broker is of a size that would help"
+            why = "no replica of the broker has a size that would help"
             (stuck if over else uneven).add(f"{d.path} of broker {placement.ids[b]}", why, _MORE_ROOM)
     placement.unmet += [*stuck.unmet(), *uneven.unmet()]
     return made, bound
@@ -62,7 +62,7 @@ def empty(placement: Placement, wanted: Iterable[tuple[int, int]]) -> tuple[list
             if why_closed or p in placement.moving or not fitting:
                 why = why_closed or "it is being reassigned" if why_closed or p in placement.moving else ""
                 why = why or f"no other log directory of broker {placement.ids[b]} has room for it"
-                stuck.add(placement.name(p), why, _MORE_ROOM if not fitting else "trying again once that is over")
+                stuck.add(placement.name(p), why, _MORE_ROOM if not fitting else "try again when that is done")
                 bound -= size
                 continue
             to = min(fitting, key=lambda i: (dirs[i].weight(size), dirs[i].count, i))
@@ -112,14 +112,14 @@ def undone(placement: Placement, changes: Iterable[DirChange]) -> list[tuple[Mad
         p, b = at.get((c.topic, c.partition)), placement.index.get(c.broker)
         there = placement.dirs.at.get((p, b)) if p is not None and b is not None else None
         if p is None or b is None or there is None:
-            stuck.add(c.name, "it is not there any more", "nothing: it was deleted, or moved to another broker")
+            stuck.add(c.name, "it no longer exists", "nothing: it was deleted, or moved to another broker")
             continue
         dirs = placement.dirs.of[b]
         back = next((i for i, d in enumerate(dirs) if d.path == c.source), None)
         if there == back:
             continue
         if back is None or dirs[back].offline:
-            stuck.add(c.name, f"the log directory {c.source} is gone or offline", "the directory back")
+            stuck.add(c.name, f"the log directory {c.source} is gone or offline", "bring the directory back")
         elif (capacity := dirs[back].capacity) is not None and dirs[back].used + placement.size[p] > capacity:
             stuck.add(c.name, f"the log directory {c.source} has no room for it", "room in it")
         else:

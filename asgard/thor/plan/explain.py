@@ -80,7 +80,7 @@ def _verdict(placement: Placement, p: int, b: int, after: tuple[int, ...]) -> st
     crowd = sum(1 for r in after if placement.rack[placement.index[r]] == placement.rack[b])
     came = [placement.index[r] for r in after if placement.index[r] not in placement.reps[p]]
     if not came:
-        return "possible; nothing had to come"
+        return "possible; no replica had to move here"
     least = min(sum(1 for r in after if placement.rack[placement.index[r]] == placement.rack[c]) - 1 for c in came)
     if crowd > least:
         return f"its rack has {crowd} already"

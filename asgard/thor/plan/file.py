@@ -118,14 +118,14 @@ def read_any(path: Path | str) -> Plan | tuple[given.Wanted, ...]:
     except msgspec.MsgspecError as error:
         raise _invalid(path, f"is not JSON of a plan: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _invalid(path, f"is no plan of Asgard ({FORMAT}): {error}") from error
+        raise _invalid(path, f"is not an Asgard plan ({FORMAT}): {error}") from error
 
 
 def _given(root: dict[str, Any], path: Path) -> tuple[given.Wanted, ...]:
     try:
         return given.parse(root)
     except ValueError as error:
-        raise _invalid(path, f"is no plan of Asgard and no reassignment of Kafka: {error}") from error
+        raise _invalid(path, f"is neither an Asgard plan nor a Kafka reassignment: {error}") from error
 
 
 Row = tuple[str, int, tuple[int, ...], tuple[str, ...]]
@@ -165,7 +165,7 @@ def _plan(root: dict[str, Any]) -> Plan:
     back_to = {(u["topic"], u["partition"]): _paths(u) for u in part["undo"]["partitions"]}
     within = tuple(DirChange(**{**c, "replicas": tuple(c["replicas"])}) for c in part.get("directory_moves", ()))
     if {(m["topic"], m["partition"]) for m in part["moves"]} | {(c.topic, c.partition) for c in within} != after.keys():
-        raise ValueError("its partitions and moves do not agree")
+        raise ValueError("its partitions and moves disagree")
     changes = tuple(
         Change(
             m["topic"],

@@ -41,8 +41,8 @@ def finish(
     kept = Failures("order of leaders", required=False)
     for step in keeping:
         placement.put_first(step.p, step.lead_from)
-        why = "no order of the moves keeps every broker within its limits at every moment: the leader stays"
-        kept.add(placement.name(step.p), why, "`thor plan leaders` once this plan has been run")
+        why = "no order of the moves keeps every broker within its limits at all times: the leader stays"
+        kept.add(placement.name(step.p), why, "`thor plan leaders` after this plan")
     placement.unmet += kept.unmet()
     again = [_step(placement, s.p, urgent) for s in keeping if tuple(placement.reps[s.p]) != placement.before[s.p]]
     more, stuck = scheduler.order(again + [s for s in stuck if s not in keeping])
@@ -51,7 +51,7 @@ def finish(
     for step in stuck:
         blocked.add(
             placement.name(step.p),
-            "no order of the moves keeps every broker within its limits at every moment",
+            "no order of the moves keeps every broker within its limits at all times",
             "a higher limit, or more room on any broker",
         )
         placement.revert(step.p)

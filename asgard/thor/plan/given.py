@@ -33,7 +33,7 @@ def parse(root: Mapping[str, Any]) -> tuple[Wanted, ...]:
         raise ValueError(f"version is {root.get('version')!r}; allowed is 1")
     rows = root.get("partitions")
     if not isinstance(rows, list) or not rows:
-        raise ValueError("partitions is empty or no list; allowed is a list of topic, partition and replicas")
+        raise ValueError("partitions is empty or not a list; allowed is a list of topic, partition and replicas")
     found = [_wanted(row, f"partitions[{i}]") for i, row in enumerate(rows)]
     seen: set[tuple[str, int]] = set()
     for w in found:
@@ -71,11 +71,11 @@ def reassign(placement: Placement, wanted: Iterable[Wanted]) -> tuple[list[tuple
         name = f"{w.topic}-{w.partition}"
         unknown = next((r for r in w.replicas if r not in placement.index), None)
         if p is None:
-            stuck.add(name, "there is no such partition", "another file, or the topic")
+            stuck.add(name, "there is no such partition", "use another file, or create the topic")
         elif unknown is not None:
-            stuck.add(name, f"broker {unknown} is not in the cluster", "the broker")
+            stuck.add(name, f"broker {unknown} is not in the cluster", "bring the broker back")
         elif p in placement.offline and {*w.replicas} - {*placement.parts[p].target_replicas}:
-            stuck.add(name, "it is offline: no replica can be copied", "its leader back")
+            stuck.add(name, "it is offline: no replica can be copied", "bring its leader back")
         else:
             chosen.append((p, w, [placement.index[r] for r in w.replicas]))
     # What leaves makes room first: the batches see to it that this holds while they run.

@@ -42,7 +42,9 @@ def planner_of(kind: str, what: Sequence[str] = ()) -> Planner:
     match kind:
         case Kind.DRAIN if any(":" in w for w in what):
             if plain := [w for w in what if ":" not in w]:
-                raise WrongUsage(f"{plain[0]} is no log directory", "Drain either brokers or directories of brokers.")
+                raise WrongUsage(
+                    f"{plain[0]} is not a log directory", "Drain either brokers or directories of brokers."
+                )
             return lambda snapshot, limits: planner.drain_directories(snapshot, what, limits)
         case Kind.DISKS:
             evened = _brokers(kind, what) if what else []
@@ -55,7 +57,7 @@ def planner_of(kind: str, what: Sequence[str] = ()) -> Planner:
             return lambda snapshot, limits: planner.fill(snapshot, filled, limits)
         case Kind.SET_RF:
             if not what:
-                raise WrongUsage("set-rf needs to know which topics", "Write them as TOPIC=N, as in orders=3.")
+                raise WrongUsage("set-rf requires topics", "Write them as TOPIC=N, as in orders=3.")
             wanted = dict(map(_factor, what))
             return lambda snapshot, limits: planner.set_rf(snapshot, wanted, limits)
         case Kind.UNDO:
@@ -70,7 +72,7 @@ def planner_of(kind: str, what: Sequence[str] = ()) -> Planner:
         Kind.RACK_REPAIR: planner.rack_repair,
     }
     if kind not in simple:
-        raise WrongUsage(f"{kind!r} is no kind of plan", f"Allowed are {', '.join(Kind)}.")
+        raise WrongUsage(f"{kind!r} is not a kind of plan", f"Allowed are {', '.join(Kind)}.")
     if what:
         raise WrongUsage(f"{kind} is for the whole cluster; it takes no {what[0]!r}", "drain and fill take brokers.")
     return simple[kind]
@@ -84,7 +86,7 @@ def planned(kind: str, what: Sequence[str], snapshot: ClusterSnapshot, limits: L
 def _brokers(kind: str, what: Sequence[str]) -> list[int]:
     wrong = next((w for w in what if not w.isdecimal()), None)
     if wrong is not None or not what:
-        found = f"{wrong!r} is no broker" if wrong is not None else f"{kind} needs to know which brokers"
+        found = f"{wrong!r} is not a broker id" if wrong is not None else f"{kind} requires brokers"
         raise WrongUsage(found, f"Name one or more broker ids, as in {kind} 3.")
     return [int(w) for w in what]
 
@@ -92,5 +94,7 @@ def _brokers(kind: str, what: Sequence[str]) -> list[int]:
 def _factor(text: str) -> tuple[str, int]:
     topic, equals, factor = text.rpartition("=")
     if not equals or not topic or not factor.isdecimal():
-        raise WrongUsage(f"{text!r} is no topic with a replication factor", "Write it as TOPIC=N, as in orders=3.")
+        raise WrongUsage(
+            f"{text!r} does not give a topic its replication factor", "Write it as TOPIC=N, as in orders=3."
+        )
     return topic, int(factor)

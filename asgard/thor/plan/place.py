@@ -132,12 +132,12 @@ def nowhere(placement: Placement, p: int, src: int) -> tuple[str, str]:
     if floor is None:
         return (
             why,
-            f"one broker more that is up (it needs {len(placement.reps[p])}), or fewer replicas (`thor plan set-rf`)",
+            f"one more live broker (it needs {len(placement.reps[p])}), or fewer replicas (`thor plan set-rf`)",
         )
     if any(r.startswith(("over its", "without a log directory")) for r in reasons):
         rack = "" if placement.rack_count == 1 else ", in a rack with few replicas of it"
-        return why, f"a higher limit, or a further broker{rack}"
-    return why, "a further broker, in a rack with few replicas of it"
+        return why, f"a higher limit, or one more broker{rack}"
+    return why, "one more broker, in a rack with few replicas of it"
 
 
 def bring_back(placement: Placement, p: int) -> tuple[str, str]:

@@ -155,7 +155,7 @@ def _known(snapshot: ClusterSnapshot, brokers: Collection[int]) -> None:
         listed = ", ".join(map(str, sorted(known)[:20])) + (", …" if len(known) > 20 else "")
         raise WrongUsage(f"broker {unknown[0]} is not in the snapshot", f"Its brokers are {listed}.")
     if not brokers:
-        raise WrongUsage("no broker is named", "Name one or more broker ids.")
+        raise WrongUsage("no broker was named", "Name one or more broker ids.")
 
 
 def _named(brokers: Collection[int]) -> tuple[str, ...]:

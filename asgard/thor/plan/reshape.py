@@ -28,11 +28,11 @@ def set_replication(placement: Placement, wanted: Mapping[str, int]) -> int:
             stuck.add(placement.name(p), *bring_back(placement, p))
             continue
         if p in placement.moving:
-            stuck.add(placement.name(p), "it is being reassigned", "trying again once that is over")
+            stuck.add(placement.name(p), "it is being reassigned", "try again when that is done")
             continue
         while len(placement.reps[p]) > factor:
             gone = _least_needed(placement, p)
-            placement.remove(p, gone, f"{factor} replicas are wanted")
+            placement.remove(p, gone, f"{factor} replicas were requested")
             if placement.accepts[gone]:
                 light.lighter(gone)
         while len(placement.reps[p]) < factor:
@@ -42,7 +42,7 @@ def set_replication(placement: Placement, wanted: Mapping[str, int]) -> int:
                 stuck.add(placement.name(p), why, would_help)
                 break
             bound += placement.size[p]
-            placement.add(p, dst, f"{factor} replicas are wanted")
+            placement.add(p, dst, f"{factor} replicas were requested")
         if placement.lost(p, placement.reps[p][0]):
             lead_from(placement, p, [b for b in placement.reps[p] if not placement.lost(p, b)])
     placement.unmet += stuck.unmet()
@@ -78,7 +78,7 @@ def repair_racks(placement: Placement) -> int:
     for p in sorted(crowded, key=lambda p: (-placement.size[p], p)):
         if not placement.movable(p):
             why = "it is being reassigned, offline, or has replicas on brokers that are not up"
-            stuck.add(placement.name(p), why, "trying again once it is whole (`thor plan heal`)")
+            stuck.add(placement.name(p), why, "run `thor plan heal` first, then try again")
             continue
         while (src := _from_where(placement, p)) is not None:
             dst = destination(placement, light, p, src)
@@ -88,7 +88,7 @@ def repair_racks(placement: Placement) -> int:
             if placement.lead[p] == src and not placement.may_lead(p, dst):
                 lead_from(placement, p, [b for b in placement.reps[p] if b != src])
             bound += placement.size[p]
-            placement.move(p, src, dst, f"rack {placement.brokers[src].rack} has more replicas of it than it must")
+            placement.move(p, src, dst, f"rack {placement.brokers[src].rack} has more replicas of it than it needs")
             if placement.accepts[src]:
                 light.lighter(src)
     placement.unmet += stuck.unmet()

@@ -19,11 +19,11 @@ def undo(placement: Placement, plan: Plan) -> int:
     for change in sorted(plan.changes, key=lambda c: (-c.bytes_moved, c.topic, c.partition)):
         p = at.get((change.topic, change.partition))
         if p is None:
-            stuck.add(change.name, "it is not there any more", "nothing: it was deleted")
+            stuck.add(change.name, "it no longer exists", "nothing: it was deleted")
             continue
         unknown = [b for b in change.before if b not in placement.index]
         if unknown:
-            stuck.add(change.name, f"broker {unknown[0]} is not in the cluster", "the broker back")
+            stuck.add(change.name, f"broker {unknown[0]} is not in the cluster", "bring the broker back")
             continue
         wanted = [placement.index[b] for b in change.before]
         for b, path in zip(wanted, change.log_dirs_before, strict=False):
@@ -50,13 +50,13 @@ def undo(placement: Placement, plan: Plan) -> int:
 
 def _obstacle(placement: Placement, p: int, wanted: list[int]) -> tuple[str, str] | None:
     if p in placement.offline:
-        return "it is offline: no replica can be copied", "its leader back"
+        return "it is offline: no replica can be copied", "bring its leader back"
     for b in wanted:
         if b in placement.reps[p] and not placement.lost(p, b):
             continue
         # The cordon is that of the drain which is undone; it is lifted with it.
         if placement.refusal[b] and placement.refusal[b] != "cordoned":
-            return f"broker {placement.ids[b]} is {placement.refusal[b]}", "the broker back"
+            return f"broker {placement.ids[b]} is {placement.refusal[b]}", "bring the broker back"
         capacity = placement.capacity[b]
         if capacity is not None and placement.disk[b] + placement.base[b] + placement.size[p] > capacity:
             return f"the disk of broker {placement.ids[b]} has no room for it", "room on its disk"

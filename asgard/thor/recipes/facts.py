@@ -52,7 +52,7 @@ class Verdict:
             shown = ", ".join(text for text, _ in self.parts[:_NAMED])
             more = f" and {len(self.parts) - _NAMED} more" if len(self.parts) > _NAMED else ""
             return f"none of {shown}{more} holds"
-        verb = {True: "holds", False: "does not hold", None: "can't be told"}[self.holds]
+        verb = {True: "holds", False: "does not hold", None: "is unknown"}[self.holds]
         return "; ".join(f"{text} {verb} ({figures})" for text, figures in self.parts)
 
 
@@ -107,7 +107,7 @@ class Facts:
             return _COMPARE[c.operator](found, c.value), f"{found:.0f} found"
         value = self.cluster(c.fact)
         if value is None:
-            return None, "it was not measured"
+            return None, "not measured"
         return _COMPARE[c.operator](value, c.value), f"it is {_shown(value, c.unit)}"
 
     def _compare_brokers(self, c: Comparison) -> tuple[bool | None, str]:

@@ -15,7 +15,7 @@ def files(folders: Iterable[Path] = ()) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in (*folders, shipped("recipes")):
         if not folder.is_dir():
-            raise WrongUsage(f"{folder} is no folder", "Name a folder of recipes with --recipes DIR.")
+            raise WrongUsage(f"{folder} is not a folder", "Name a folder of recipes with --recipes DIR.")
         for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
             found.setdefault(path.stem, path.absolute())
     return dict(sorted(found.items()))

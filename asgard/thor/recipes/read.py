@@ -37,7 +37,7 @@ def read(path: Path, settings: Sequence[str] = (), *, examples: bool = False) ->
     if missing and not examples:
         wanted = "; ".join(f"{name}: {parameters[name].about}" for name in missing)
         example = " ".join(f"--set {name}={_as_text(parameters[name].example)}" for name in missing)
-        raise WrongUsage(f"the recipe {path.stem} wants to be told {wanted}", f"Add {example}, with your own value.")
+        raise WrongUsage(f"the recipe {path.stem} requires {wanted}", f"Add {example}, with your own value.")
     values = {n: given.get(n, p.example if p.default is None else p.default) for n, p in parameters.items()}
     used = _fill_in(document, values, given)
     checked = check(document, RecipeFile)
@@ -84,7 +84,9 @@ def _parameters(document: Document) -> dict[str, Parameter]:
 def _assignment(setting: str) -> tuple[str, Any]:
     name, equals, text = setting.partition("=")
     if not equals or not name:
-        raise WrongUsage(f"--set {setting}: is no assignment", "Write it as --set NAME=VALUE, as in --set broker=3.")
+        raise WrongUsage(
+            f"--set {setting}: is not an assignment", "Write it as --set NAME=VALUE, as in --set broker=3."
+        )
     return name.strip(), yaml.read_text(text, f"--set {name}").root if text[:1] in ("[", "{") else scalar(text)
 
 
@@ -140,11 +142,11 @@ def _problems_of_parameters(
     for name, parameter in parameters.items():
         loc = ("parameters", name)
         if not _NAME.match(name):
-            yield document.problem(loc, "is no name; allowed are small letters, digits and _", at_key=True)
+            yield document.problem(loc, "is not a name; allowed are small letters, digits and _", at_key=True)
         elif name not in used:
-            yield document.problem(loc, f"is not used; it would stand in the recipe as ${name}", at_key=True)
+            yield document.problem(loc, f"is not used; a step would use it as ${name}", at_key=True)
         if parameter.default is None and parameter.example is None:
-            yield document.problem(loc, "has neither default nor example; give the one or the other", at_key=True)
+            yield document.problem(loc, "has neither a default nor an example; give one of them", at_key=True)
 
 
 def _steps(document: Document, section: str) -> tuple[tuple[Step, ...], list[Problem]]:
@@ -163,7 +165,7 @@ def _steps(document: Document, section: str) -> tuple[tuple[Step, ...], list[Pro
         if action not in ACTIONS:
             problems.append(
                 document.problem(
-                    loc, f"is no action: {action}{nearest(action, ACTIONS)}; allowed are {', '.join(ACTIONS)}"
+                    loc, f"is not an action: {action}{nearest(action, ACTIONS)}; allowed are {', '.join(ACTIONS)}"
                 )
             )
             continue

@@ -74,8 +74,8 @@ class Attempt:
         """Raise Failed where the deadline has passed."""
         if time.monotonic() > self.deadline:
             raise Failed(
-                f"{self.step.name} was not done in its time",
-                "What it had begun is recorded; run the recipe again, or give the step a longer timeout.",
+                f"{self.step.name} timed out",
+                "What it started is recorded; run the recipe again, or give the step a longer timeout.",
             )
 
 
@@ -142,7 +142,7 @@ def run(
         verdicts = _judged(world, recipe.when)
         unknown = [v for v in verdicts if v.holds is None]
         if unknown:
-            raise Failed(f"whether there is something to do can't be told: {unknown[0]}", "asgard thor status says what does not answer.")  # fmt: skip
+            raise Failed(f"can't tell whether there is anything to do: {unknown[0]}", "asgard thor status shows what does not answer.")  # fmt: skip
         broken = [v for v in verdicts if not v.holds]
         if broken:
             report.outcome, report.text = "nothing", f"nothing to do: {broken[0]}"
@@ -177,7 +177,7 @@ class _Runner:
         over = self.memory.finished_steps()
         for step in self.recipe.steps:
             if step.number in over:
-                self.note(StepReport(step.number, step.action, step.name, "skipped", "done before", 0.0))
+                self.note(StepReport(step.number, step.action, step.name, "skipped", "done already", 0.0))
                 continue
             done = self.step(step)
             if done.outcome == "failed":

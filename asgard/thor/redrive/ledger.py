@@ -64,8 +64,8 @@ class Ledger:
         text = ",".join(parts)
         if len(text) > _ROOM:
             raise Failed(
-                f"{len(self.pending) + len(self.ahead)} dead letters that are scattered over a partition are too many to keep account of",
-                "Redrive with fewer filters, so that fewer of them stay.",
+                f"{len(self.pending) + len(self.ahead)} dead letters scattered over a partition are too many to keep track of",
+                "Redrive with fewer filters, so that fewer stay.",
             )
         return text
 

@@ -83,6 +83,6 @@ def chosen_of(texts: Collection[str]) -> dict[int, set[int]]:
         if not colon or not partition.isdecimal() or not low.isdecimal() or (dash and not high.isdecimal()):
             raise ValueError(f"is {text!r}; allowed is PARTITION:OFFSET or PARTITION:FIRST-LAST, as in 0:17 or 0:17-20")
         if dash and not 0 <= int(high) - int(low) < 100_000:
-            raise ValueError(f"is {text!r}; a range goes upwards and names 100,000 offsets at most")
+            raise ValueError(f"is {text!r}; a range goes upwards and has at most 100,000 offsets")
         found.setdefault(int(partition), set()).update(range(int(low), int(high if dash else low) + 1))
     return found

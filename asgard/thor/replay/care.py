@@ -55,7 +55,7 @@ def _healing(journal: Database, cluster_id: str) -> str | None:
     name, now = leases.cluster_change(cluster_id), journal.time()
     for state in leases.listed(journal):
         if state.name == name and state.holder is not None and not state.is_free(now, process.is_dead):
-            return f"{state.holder.doing} is at work" if state.holder.priority >= leases.Priority.HEAL else None
+            return f"{state.holder.doing} is running" if state.holder.priority >= leases.Priority.HEAL else None
     return None
 
 

@@ -84,7 +84,7 @@ def copy(
             if time.monotonic() - last_commit > patience_s:
                 raise unreachable(why, patience_s) from undone
             done.redone += 1
-            events.note(f"undone and tried again: {why}")
+            events.note(f"rolled back, trying again: {why}")
             time.sleep(min(0.2 * done.redone, 2.0))
         else:
             done.seconds = time.monotonic() - began

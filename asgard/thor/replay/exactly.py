@@ -249,8 +249,8 @@ class ExactlyOnce:
         """What an error of librdkafka means for the caller."""
         if error.code() in _FENCES:
             return Busy(
-                f"another run of {self.name} took over, or this one stood still for more than {TRANSACTION_TIMEOUT_S:.0f} s",
-                "What was committed stays. If no other run is at work, run the same command again: it goes on from there.",
+                f"another run of {self.name} took over, or this one was stopped for more than {TRANSACTION_TIMEOUT_S:.0f} s",
+                "What was committed stays. If no other run is active, run the same command again: it continues from there.",
             )
         if error.code() in _LOGIN:
             return explain(error, self._connection)
@@ -267,8 +267,8 @@ class ExactlyOnce:
             return Failed(f"not authorised to use the group {self.name}", "The user needs READ on it.")
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return Failed(
-                f"{what or 'a record'} is larger than the target takes",
-                "Raise max.message.bytes of the target topic, and run the same command again: it goes on from there.",
+                f"{what or 'a record'} is larger than the target accepts",
+                "Raise max.message.bytes of the target topic, and run the same command again: it continues from there.",
             )
         said = explain(error, self._connection)
         return Failed(f"{what or 'the target'}: {said.what}", said.hint)

@@ -98,7 +98,7 @@ def targets_of(topics: Sequence[str], to: str | None, *, same_cluster: bool) -> 
     """Source topic to target topic: `to` may hold `{topic}`. Raises WrongUsage where several would meet in one."""
     if to is None and same_cluster:
         raise WrongUsage(
-            "no target is named", "Give --to TOPIC, or another cluster with --to-context or --to-bootstrap-server."
+            "no target was named", "Give --to TOPIC, or another cluster with --to-context or --to-bootstrap-server."
         )
     pattern = to or "{topic}"
     if len(topics) > 1 and "{topic}" not in pattern:

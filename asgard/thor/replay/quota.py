@@ -34,7 +34,7 @@ def guard(control: ControlPlane, lease: Lease, client_id: str, bytes_per_s: floa
     answer = control.alter_quotas({QuotaEntity(client_id=client_id): dict.fromkeys(_NAMES, bytes_per_s)})
     refused = next((error for error in answer.values() if error is not None), None)
     if refused is not None:
-        events.note(f"no quota as a second guard of the rate: {refused.what}")
+        events.note(f"can't set a quota as a second limit on the rate: {refused.what}")
     try:
         yield
     finally:

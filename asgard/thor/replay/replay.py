@@ -78,7 +78,7 @@ def prepare(
         if done and not request.again:
             if request.begin.relative or (request.stop.relative and request.asked[1] is not None):
                 raise Refused(
-                    f"the same was replayed before, as {done[-1].id}, and what --from and --until say moves with the time",
+                    f"the same was already replayed as {done[-1].id}, and --from and --until are relative to now",
                     "Write dates in place of ages, or add --again to replay this window too.",
                 )
             made, standing = plan.read(done[-1].id, done[-1].plan), "finished"
@@ -173,7 +173,7 @@ def _plan(
     if len(offsets) < len(keys):
         lost = min(set(keys) - offsets.keys())
         raise Failed(
-            f"{lost[0]}-{lost[1]} has no leader, so nobody can say what it holds", "`asgard thor status` says why."
+            f"{lost[0]}-{lost[1]} has no leader, so what it holds is unknown", "`asgard thor status` says why."
         )
     found = window.between(offsets, request.begin, request.stop, lambda at: source.offsets_at(keys, at))
     counts = {name: len(topic.partitions) for name, topic in topics.items()}

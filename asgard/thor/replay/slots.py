@@ -47,7 +47,7 @@ def parse(source: TopicPartition, offset: int, text: str) -> Saved:
     if name != f"{source[0]}/{source[1]}" or not sent.isdecimal():
         raise Refused(
             f"the saved progress of {source[0]}-{source[1]} belongs to something else: {text[:80]!r}",
-            "Somebody else commits offsets in this group; give the copy another id.",
+            "Another client commits offsets in this group; give the copy another id.",
         )
     return Saved(offset, int(sent), note)
 

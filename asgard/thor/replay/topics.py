@@ -208,6 +208,6 @@ class Topics:
         (topic, partition), end = min(ends.items())
         why = f" (last problem: {problems[-1].str()})" if problems else ""
         return Unreachable(
-            f"no record of {len(ends)} partitions came for {STALL_S:.0f} s{why}",
+            f"no record of {len(ends)} partitions arrived for {STALL_S:.0f} s{why}",
             f"Among them is {topic}-{partition}, up to offset {end}: it has no leader, was deleted, or an unclean election cut it short.",
         )

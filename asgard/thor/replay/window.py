@@ -58,7 +58,7 @@ def between(
     for bound, option in ((begin, "--from"), (stop, "--until")):
         missing = bound.offsets.keys() - {partition for _, partition in offsets}
         if missing:
-            raise WrongUsage(f"{option} names partition {min(missing)}, and no such topic has it")
+            raise WrongUsage(f"{option} names partition {min(missing)}, which no topic has")
     found = {}
     for key, known in sorted(offsets.items()):
         low = _place(begin, key, known, first)

@@ -55,7 +55,7 @@ def prepare(control: ControlPlane, group: str, goal: Goal, topics: Collection[st
     elif goal.kind == "by" or not topics:
         keys = [key for key in keys if key in committed]
     if not keys:
-        raise WrongUsage(f"group {group} has no offsets of such topics", "Name topics that exist with --topic.")
+        raise WrongUsage(f"group {group} has no offsets of these topics", "Name topics that exist with --topic.")
     at = control.offsets_at(keys, goal.at_ms) if goal.kind == "time" else {}
     made = changes(goal, committed, _holds(control, keys), at)
     return Prepared(group, control.cluster().cluster_id, goal.words, made, type=listed.type if listed else "classic")
@@ -66,7 +66,7 @@ def prepare_undo(control: ControlPlane, group: str, journal: Database) -> Prepar
     cluster_id = control.cluster().cluster_id
     event = _last(journal, group, cluster_id)
     if event is None:
-        raise WrongUsage(f"no rewind of group {group} is left to take back")
+        raise WrongUsage(f"no rewind of group {group} is left to undo")
     listed = inactive(control, group)
     committed = offsets_of(control, group)
     before: dict[TopicPartition, int | None] = {(topic, p): old for topic, p, old, _ in event.data["changes"]}
@@ -94,7 +94,7 @@ def inactive(control: ControlPlane, group: str) -> ListedGroup | None:
         more = f" and {len(members) - 3} more" if len(members) > 3 else ""
         raise Refused(
             f"group {group} is active ({listed.state}): {who}{more}",
-            "Stop its consumers first: they would go on from their own offsets, and overwrite these.",
+            "Stop its consumers first: they would continue from their own offsets and overwrite these.",
         )
     return listed
 

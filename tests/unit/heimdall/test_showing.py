@@ -198,5 +198,5 @@ def test_lines_of_other_tools_hold_key_and_value():
 
 @pytest.mark.parametrize("bad", ["[1]", "{", '{"value": 1}', '{"topic": "t", "encoding": "avro", "value": 1}'])
 def test_a_line_that_is_no_record_is_named(bad):
-    with pytest.raises(InvalidFile, match=r"records\.jsonl:2:1: is no record"):
+    with pytest.raises(InvalidFile, match=r"records\.jsonl:2:1: is not a record"):
         list(lines.parse(["", bad], "records.jsonl"))

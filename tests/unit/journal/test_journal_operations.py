@@ -89,7 +89,7 @@ def test_what_can_not_be_settled_stays_open_and_says_why(journal):
     settled = operations.settle(journal, {"throttle": unreachable}, under=UNDER)
     assert [(s.done, s.outcome) for s in settled] == [
         (False, "no broker answers at 127.0.0.1:9092"),
-        (False, "nothing here knows how to put unknown-kind back"),
+        (False, "this version can't put unknown-kind back"),
     ]
     assert len(operations.unfinished(journal)) == 2
     leases.refuse_if_held(journal, CHANGE)

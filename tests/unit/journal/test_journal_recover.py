@@ -95,7 +95,9 @@ def test_a_stack_is_told_nothing_of_what_was_left_in_another_cluster(capsys, tmp
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("kind", "why"), [(OLD_FORMAT, "no context names"), ("asgard.later/v9", "nothing here knows")])
+@pytest.mark.parametrize(
+    ("kind", "why"), [(OLD_FORMAT, "no context names"), ("asgard.later/v9", "this version can't put")]
+)
 def test_what_can_not_be_settled_is_named_and_kept(capsys, kind, why):
     leave("cluster/c9/change", kind)
     assert main(["recover", "--yes", "--json"]) == 1

@@ -50,7 +50,7 @@ def test_the_sentence_says_who_since_when_doing_what():
     assert Blocked(claimant(), holds=True).sentence("cluster/x/change", NOW) == (
         "cluster/x/change is held by odin up orders (ann, pid 2 on h), since 1970-01-01 00:15:40 UTC (60 s)"
     )
-    assert "is free, and goes first to" in Blocked(claimant(), holds=False).sentence("l", NOW)
+    assert "is free, but reserved for" in Blocked(claimant(), holds=False).sentence("l", NOW)
 
 
 def test_priorities_stand_in_the_order_of_urgency():

@@ -85,14 +85,14 @@ def test_without_a_store_this_machines_cas_count() -> None:
 @pytest.mark.parametrize(
     ("properties", "words"),
     [
-        (trust("gone.pem"), r"ssl\.truststore\.location names .*gone\.pem, and there is no such file"),
-        (key("gone.pem"), r"ssl\.keystore\.location names .*gone\.pem, and there is no such file"),
+        (trust("gone.pem"), r"ssl\.truststore\.location names .*gone\.pem, which does not exist"),
+        (key("gone.pem"), r"ssl\.keystore\.location names .*gone\.pem, which does not exist"),
         (trust("trust.jks", **{"ssl.truststore.password": "wrong"}), "the store's password is wrong"),
         (trust("trust.p12", **{"ssl.truststore.password": "wrong"}), "the password is wrong"),
-        (trust("trust.p12"), "locked with a password"),
+        (trust("trust.p12"), "has a password but none is given"),
         (trust("ca.pem", **{"ssl.truststore.type": "JKS"}), "is no JKS store"),
         (trust("trust.jks", **{"ssl.truststore.type": "PEM"}), "is no PEM store"),
-        (trust("../../conftest.py"), "is no store that Asgard can read"),
+        (trust("../../conftest.py"), "is not a store that Asgard can read"),
         (trust("trust.jks", **{"ssl.truststore.type": "BCFKS"}), "Asgard reads PEM, PKCS12, JKS"),
         (key("key.jks", **OPENS), "ssl.key.password"),
         (key("key.jks"), "needs a password for its key"),

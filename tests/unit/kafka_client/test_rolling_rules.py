@@ -76,14 +76,14 @@ def test_a_leader_that_kafka_is_about_to_elect_is_waited_for() -> None:
 def test_a_single_replica_that_nobody_elects_is_named_with_the_way_out() -> None:
     found = behind(2, _topic(Partition("t", 0, (2,), (), -1), Partition("t", 1, (2,), (), -1)), ALL)
     assert found is not None and not found.passes
-    assert found.what == "t-0 and 1 more have no leader, and no node that is up may lead"
+    assert found.what == "t-0 and 1 more have no leader, and no live node may lead"
     assert "asgard thor elect --unclean t-0" in found.hint
 
 
 def test_a_partition_whose_last_replica_in_sync_is_down_wants_that_node() -> None:
     found = behind(2, _topic(Partition("t", 0, (1, 2), (), -1, elr=(1,))), {2, 3})
     assert found is not None and not found.passes
-    assert found.what == "t-0 has no leader, and no node that is up may lead"
+    assert found.what == "t-0 has no leader, and no live node may lead"
     assert found.hint.startswith("Start node 1: it was in sync last")
 
 

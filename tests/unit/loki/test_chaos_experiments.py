@@ -76,7 +76,7 @@ def test_chaos_toolkit_finds_it_valid_too() -> None:
         ("title: Does it hold?\n", "", "mine.yaml:1:1: title: is missing"),
         ("method:", "methods:", "mine.yaml:9:1: methods: is not a known key; did you mean method?"),
         ("func: kill_broker", "func: kil_broker", "mine.yaml:12:71: method[0].provider.func: is 'kil_broker'; did you mean kill_broker?"),
-        ('{broker: "${broker}"}', "{node: 2}", "is no argument of kill_broker; allowed are broker"),
+        ('{broker: "${broker}"}', "{node: 2}", "is not an argument of kill_broker; allowed are broker"),
         ("{ref: writes}", "{ref: write}", "no activity has that name"),
         ("tolerance: true", "tolerance: 0.5", "allowed are true, false, a whole number"),
         ("tolerance: [1, 3]", "tolerance: {type: rnge}", "has the type 'rnge'; allowed are probe, regex, jsonpath, range"),

@@ -32,7 +32,7 @@ def four(down: tuple[int, ...] = (), *partitions: Partition) -> ClusterState:
         (BlastRadius(brokers=1), [1, 4], four(), "allowed is 1"),
         (BlastRadius(brokers=2), [2, 4], four(), None),
         (BlastRadius(brokers=0), [2], four(), "allowed is 0"),
-        (BlastRadius(brokers=2), [2, 3], four(), "no majority"),
+        (BlastRadius(brokers=2), [2, 3], four(), "not a majority"),
         (BlastRadius(brokers=2, quorum=False), [2, 3], four(), None),
         (BlastRadius(), [2], four((), partition((2,))), "0 in-sync replicas left"),
         (BlastRadius(), [2], four((), partition((1, 3))), None),

@@ -189,7 +189,7 @@ def test_beyond_the_limits_the_run_ends_and_all_is_put_back(site: Site, folder: 
     two = with_brokers(own("a", "kill_broker", {"broker": 2}), own("b", "kill_broker", {"broker": 3}), never)
     found = run(two, site, folder)
     assert (found.record["status"], found.exit_code) == ("aborted", ExitCode.REFUSED)
-    assert "broker 2, 3 would be down at a time" in str(found.reason)
+    assert "broker 2, 3 would be down at once" in str(found.reason)
     assert machines(site).done == ["kill 2", "start 2"]
     assert chaos_functions.state["calls"] == []
 

@@ -215,7 +215,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b.history").unlink()
     with Recorder(tmp_path / "c.history", bytes(16)):
         pass
-    with pytest.raises(WrongUsage, match=r"c\.history is of another run than a\.history"):
+    with pytest.raises(WrongUsage, match=r"c\.history is from another run than a\.history"):
         check(HistoryFiles(tmp_path))
 
 

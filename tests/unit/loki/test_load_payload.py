@@ -45,7 +45,7 @@ def test_other_keys_may_be_asked_for(tmp_path):
     [
         (None, WrongUsage, "can't be read"),
         ("", WrongUsage, "holds no record"),
-        (LINES + "oops\n", InvalidFile, r"records\.jsonl:4:1: is no record"),
+        (LINES + "oops\n", InvalidFile, r"records\.jsonl:4:1: is not a record"),
     ],
 )
 def test_a_file_that_holds_no_records_is_refused_before_anything_is_sent(tmp_path, lines, error, words):

@@ -68,13 +68,13 @@ def test_the_rate_of_an_open_loop_is_the_planned_one_unless_the_last_answers_wer
     [
         (Slo(), {}, None),
         (Slo(p50_s=0.01, p99_s=0.5, errors=0, rate_per_s=10, end_to_end_s=0.01), {}, None),
-        (Slo(p99_s=0.25), {}, "p99 was 300 ms, wanted is at most 250 ms"),
-        (Slo(rate_per_s=11), {}, "rate was 10/s, wanted is at least 11/s"),
-        (Slo(end_to_end_s=0.001), {}, "end-to-end p99 of loki-g was 5 ms, wanted is at most 1 ms"),
-        (Slo(errors=0), {"failed": 1}, "errors was 1 of 100, wanted is none"),
+        (Slo(p99_s=0.25), {}, "p99 was 300 ms, the goal is at most 250 ms"),
+        (Slo(rate_per_s=11), {}, "rate was 10/s, the goal is at least 11/s"),
+        (Slo(end_to_end_s=0.001), {}, "end-to-end p99 of loki-g was 5 ms, the goal is at most 1 ms"),
+        (Slo(errors=0), {"failed": 1}, "errors was 1 of 100, the goal is none"),
         (Slo(errors=0.05), {"failed": 3, "unknown": 2}, None),
-        (Slo(), {"acked": 0, "failed": 100}, "acknowledged was none, wanted is some records"),
-        (Slo(), {"unsent": 3}, "sending was 3 records too late to be sent at all, wanted is all that was due"),
+        (Slo(), {"acked": 0, "failed": 100}, "acknowledged was none, the goal is some records"),
+        (Slo(), {"unsent": 3}, "sending was 3 records too late to be sent at all, the goal is all that was due"),
     ],
 )
 def test_a_goal_that_is_missed_is_told_in_one_line(slo: Slo, how: dict[str, int], reason: str | None) -> None:
@@ -83,9 +83,9 @@ def test_a_goal_that_is_missed_is_told_in_one_line(slo: Slo, how: dict[str, int]
 
 
 def test_a_lost_worker_fails_the_load_and_is_named() -> None:
-    lost = Worker(1, "h2", 77, "lost", 40, 0, None, 4.2, "sent no heartbeat any more")
+    lost = Worker(1, "h2", 77, "lost", 40, 0, None, 4.2, "stopped sending heartbeats")
     judged = judge(result(workers=[Worker(0, "h", 1, "done"), lost]), [])
-    assert judged.reason == "workers was worker 1 (pid 77 on h2) lost after 4.2 s, wanted is 2 to the end"
+    assert judged.reason == "workers was worker 1 (pid 77 on h2) lost after 4.2 s, the goal is 2 to the end"
     assert judged.marks == [Mark(4.2, "worker 1 lost")]
 
 

@@ -63,7 +63,7 @@ def test_a_file_is_read_with_its_defaults(file: Path) -> None:
 def test_a_scenario_travels_whole(file: Path) -> None:
     load = read.read_file(file)
     assert scenario.from_json(scenario.to_json(load)) == load
-    with pytest.raises(Failed, match="one version"):
+    with pytest.raises(Failed, match="the same version"):
         scenario.from_json('{"name": 3}')
 
 
@@ -85,16 +85,16 @@ consumers: [{topic: elsewhere}]
 """
     assert wrong(tmp_path, text) == [
         "bad.yaml:2:10: warm_up: is not shorter than the duration, so nothing would be measured",
-        "bad.yaml:3:8: shape: names nowhere.py, which is not there",
-        "bad.yaml:4:17: topics[0].name: is written by no producer; allowed is t",
+        "bad.yaml:3:8: shape: names nowhere.py, which does not exist",
+        "bad.yaml:4:17: topics[0].name: has no producer; allowed is t",
         "bad.yaml:4:45: topics[1].in_place: writes to the topic as it is; partitions, replication and config are not set",
-        "bad.yaml:6:22: producers[0].rate: stands beside stages; allowed is one of the two",
+        "bad.yaml:6:22: producers[0].rate: is given together with stages; allowed is one of the two",
         "bad.yaml:6:36: producers[0].stages: take 9 s together, more than the duration of 5 s",
         "bad.yaml:6:37: producers[0].stages[0]: needs either `rate` (holds it) or `to` (leads there)",
         "bad.yaml:7:39: producers[1].in_flight: is for a closed loop; an open loop sends what is due",
         "bad.yaml:7:64: producers[1].idempotence: needs acks all, and acks is 1",
         "bad.yaml:7:77: producers[1].value: has more than one of size, largest, events and file; allowed is one",
-        "bad.yaml:8:21: consumers[0].topic: is written by no producer; allowed is t",
+        "bad.yaml:8:21: consumers[0].topic: has no producer; allowed is t",
     ]
 
 

@@ -114,7 +114,7 @@ def test_an_experiment_kills_one_of_those_with_a_label_and_starts_it_again(engin
 
 def test_an_experiment_names_one_container_or_labels(engine: Engine) -> None:
     site: Any = SimpleNamespace(rng=random.Random(4))
-    with pytest.raises(WrongUsage, match="no container was named, or in two ways"):
+    with pytest.raises(WrongUsage, match="name the container in one way"):
         machines.kill_container(site)
     with pytest.raises(Refused, match="no healthy container has the labels"):
         machines.kill_container(site, labels={"chaos": "yes"}, socket=str(engine.socket))

@@ -87,7 +87,7 @@ def test_those_that_are_listed_no_more_are_missing_where_the_size_is_known() -> 
 def test_nobody_is_taken_while_the_cluster_could_not_bear_it() -> None:
     choice = run(SURE, [member("a")], health=Health(("under-replicated: 1 partition (t-0)",)))
     assert choice.victim is None
-    assert choice.why == "nobody is taken: the cluster could not bear it: under-replicated: 1 partition (t-0)"
+    assert choice.why == "nothing is stopped: the cluster could not take it: under-replicated: 1 partition (t-0)"
     assert [c.why for c in choice.considered] == [choice.groups[0].why]
 
 
@@ -104,7 +104,7 @@ def test_at_most_so_many_are_gone_in_all_groups_together() -> None:
         monkey = Monkey("m", groups, hours=ALWAYS, at_most=at_most)
         return choose(monkey, found, WELL, Past(), NOON, random.Random(1))
 
-    assert choice(1).why == "nobody is taken: 1 gone already, and at most 1 may be"
+    assert choice(1).why == "nothing is stopped: 1 gone already, and at most 1 may be"
     assert taken(choice(2)) in ("b", "c")
 
 
@@ -115,7 +115,7 @@ def test_one_run_takes_one_member_also_where_two_groups_are_due() -> None:
     choices = [choose(monkey, found, WELL, Past(), NOON, random.Random(seed)) for seed in range(40)]
     assert {taken(c) for c in choices} == {"a", "b"}, "no group is always first"
     assert all(sum(c.taken for c in choice.considered) == 1 for choice in choices)
-    assert "one run takes one member" in next(c.why for c in choices[0].considered if not c.taken)
+    assert "one run stops one member" in next(c.why for c in choices[0].considered if not c.taken)
 
 
 def test_who_is_in_two_groups_must_be_one_too_many_in_both() -> None:

@@ -109,9 +109,9 @@ def test_a_run_takes_one_and_writes_down_whom_and_why_before_it_does(cloud: Any)
     assert looked.data["victim"]["id"] in injected.subject
     assert looked.data["seed"] == 1
     assert sorted(c["why"] for c in looked.data["considered"]) == [
-        "taken",
-        "the dice took another one",
-        "the dice took another one",
+        "chosen",
+        "the dice chose another one",
+        "the dice chose another one",
     ]
     assert [e.kind for e in rest] == ["loki.fault.ended"], "what is terminated is over at once"
 
@@ -129,7 +129,7 @@ def test_a_stopped_instance_stays_stopped_and_is_nothing_for_the_next_command_to
     assert states(cloud).count("stopped") == 1
     with open_journal() as journal:
         assert operations.unfinished(journal) == []
-        assert operations.history(journal)[-1].outcome == "left to whoever heals"
+        assert operations.history(journal)[-1].outcome == "left for healing"
 
 
 def test_a_dry_run_leaves_nothing_behind(cloud: Any) -> None:
@@ -187,5 +187,5 @@ def test_outside_its_hours_a_run_asks_nobody_and_leaves_nothing_behind(
 
 def test_brokers_of_a_cluster_that_is_not_on_this_machine_are_not_the_monkeys(cloud: Any) -> None:
     brokers = Group("b", "broker", {"node": ("1",)}, 0, "kill", probability=1.0)
-    with pytest.raises(Refused, match="no processes of a stack on this machine"):
+    with pytest.raises(Refused, match="not processes of a stack on this machine"):
         run(replace(ALWAYS, groups=(brokers,)))

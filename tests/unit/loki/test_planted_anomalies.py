@@ -206,7 +206,7 @@ def test_a_loss_that_nobody_promised_to_prevent_is_reported_all_the_same(tmp_pat
     verdict = Load(acks="1", idempotence=False, last=without_4).verdict(tmp_path)
     assert (verdict.outcome, verdict.lost, verdict.broken) == (Outcome.KEPT, 1, ())
     assert verdict.sentence == (
-        "1 of 10 acknowledged records is lost. Found, but not promised otherwise in this mode "
+        "1 of 10 acknowledged records is lost. Found, but this mode does not promise otherwise "
         "(acks=1, no idempotence, assign): 1 lost-write."
     )
     assert "acks=1 trusts one replica" in verdict.findings[0].because
@@ -234,7 +234,7 @@ def test_without_a_last_read_nothing_is_proved(tmp_path: Path) -> None:
     verdict = Load(last=None, polls=given(0, 1, 2)).verdict(tmp_path)
     assert (verdict.outcome, verdict.lost, verdict.unseen) == (Outcome.UNDECIDED, 0, 7)
     assert verdict.sentence.startswith(
-        "There was no last read, so nothing is proved about the 10 acknowledged records."
+        "There was no last read, so nothing is proven about the 10 acknowledged records."
     )
 
 
@@ -272,7 +272,7 @@ def test_a_killed_producer_accuses_nobody(tmp_path: Path) -> None:
         other.bounds(Bounds(T, 0, 0, 4, complete=True))
     verdict = judge(check(HistoryFiles(tmp_path)))
     assert (verdict.lost, verdict.counts.sent, verdict.counts.acknowledged) == (0, 4, 4)
-    assert verdict.notes == ("1 of 2 processes of the load ended in the midst of it.",)
+    assert verdict.notes == ("1 of 2 load processes ended before the load did.",)
 
 
 @pytest.mark.parametrize("case", [Symptom.DUPLICATE, Symptom.SENT_OUT_OF_ORDER])

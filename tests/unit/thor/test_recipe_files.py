@@ -111,7 +111,7 @@ def test_a_value_that_was_given_wrongly_is_named_as_what_was_given(tmp_path: Pat
     assert problems(tmp_path, PARAMETERS, "brokers=three")[:1] == [
         "--set brokers: steps[0].drain: is 'three'; allowed are broker ids, as in 3 or [3, 4]"
     ]
-    with pytest.raises(WrongUsage, match=r"wants to be told brokers: which\nAdd --set brokers=3"):
+    with pytest.raises(WrongUsage, match=r"requires brokers: which\nAdd --set brokers=3"):
         recipe(tmp_path, PARAMETERS)
     with pytest.raises(WrongUsage, match=r"has no parameter 'broker'; did you mean brokers\?"):
         recipe(tmp_path, PARAMETERS, "broker=3")
@@ -124,7 +124,7 @@ def test_a_value_that_was_given_wrongly_is_named_as_what_was_given(tmp_path: Pat
     [
         ("steps: []\n", ["3:8: steps: is a list; allowed is too short"]),
         ("stps: [balance]\n", ["1:1: steps: is missing; it is required", "3:1: stps: is not a known key; did you mean steps?"]),
-        ("steps:\n  - balance\n  - dance\n", ["5:5: steps[1]: is no action: dance; did you mean balance?"]),
+        ("steps:\n  - balance\n  - dance\n", ["5:5: steps[1]: is not an action: dance; did you mean balance?"]),
         ("steps:\n  - drain: {broker: 3}\n", ["4:12: steps[0].drain.brokers: is missing", "4:13: steps[0].drain.broker: is not a known key; did you mean brokers?"]),
         ("steps:\n  - drain: 3\n    verify: x\n", ["4:5: steps[0]: is a mapping of 2 keys (drain, verify); allowed is one action"]),
         ("steps:\n  - balance: 3\n", ["4:14: steps[0].balance: is 3; balance takes a mapping, or nothing"]),
@@ -135,12 +135,12 @@ def test_a_value_that_was_given_wrongly_is_named_as_what_was_given(tmp_path: Pat
         ("trigger: {schedule: hourly}\nsteps: [balance]\n", ["3:21: trigger.schedule: has 1 fields; allowed are five"]),
         ("trigger: {event: fire}\nsteps: [balance]\n", ["3:18: trigger.event: is 'fire'; allowed is a kind of event"]),
         ("parameters: {a: {about: x, default: 1}}\nsteps: [balance]\n", ["3:14: parameters.a: is not used"]),
-        ("parameters: {a: {about: x}}\nsteps: [{drain: $a}]\n", ["3:14: parameters.a: has neither default nor example"]),
+        ("parameters: {a: {about: x}}\nsteps: [{drain: $a}]\n", ["3:14: parameters.a: has neither a default nor an example"]),
         ("steps: [{notify: to $whom}]\n", ["3:18: steps[0].notify: names $whom; parameters are none, and $$ is a plain $"]),
         ("steps: [{run: {command: [/bin/true], environment: {a-b: 1}}}]\n", ["3:51: steps[0].run.environment: has the variable 'a-b'"]),
         ("steps: [{run: rm -rf /}]\n", ["3:15: steps[0].run: is 'rm -rf /'; allowed is a list: the program and its arguments"]),
         ("steps: [{notify: {text: x, webhook: ftp://x}}]\n", ["3:37: steps[0].notify.webhook: is no address of a web hook"]),
-        ("on_failure: [dance]\nsteps: [balance]\n", ["3:14: on_failure[0]: is no action: dance"]),
+        ("on_failure: [dance]\nsteps: [balance]\n", ["3:14: on_failure[0]: is not an action: dance"]),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, said: list[str]) -> None:
@@ -157,7 +157,7 @@ def test_a_recipe_is_called_what_its_file_is_called(tmp_path: Path) -> None:
     assert library.find(str(file)) == file
     with pytest.raises(WrongUsage, match=r"there is no recipe 'broker-failur'; did you mean broker-failure\?"):
         library.find("broker-failur")
-    with pytest.raises(WrongUsage, match="is no folder"):
+    with pytest.raises(WrongUsage, match="is not a folder"):
         library.files([tmp_path / "none"])
 
 
@@ -263,7 +263,7 @@ def test_list_show_and_validate_need_no_cluster(tmp_path: Path, capsys: pytest.C
     assert {"mine", "rolling-restart"} <= {r["recipe"] for r in json.loads(told.out)}
     assert "broken.yaml is left out" in told.err
     assert main(["thor", "recipe", "validate", "--recipes", str(tmp_path)]) == 2
-    assert "broken.yaml:3:9: steps[0]: is no action: dance" in capsys.readouterr().err
+    assert "broken.yaml:3:9: steps[0]: is not an action: dance" in capsys.readouterr().err
     assert main(["thor", "recipe", "validate"]) == 0
     capsys.readouterr()
     assert main(["thor", "recipe", "show", "mine", "--recipes", str(tmp_path)]) == 0

@@ -112,7 +112,7 @@ def test_grace_runs_from_now_where_nobody_has_seen_it_before() -> None:
 def test_after_the_grace_its_replicas_go_to_others() -> None:
     decision = decided(cluster(gone=[3]), gone(ago=300))
     assert (decision.kind, decision.brokers, decision.priority) == ("reassign", (3,), Priority.HEAL)
-    assert decision.what == "giving the replicas of broker 3 to others"
+    assert decision.what == "moving the replicas of broker 3 to other brokers"
 
 
 def test_without_any_grace_they_go_at_once() -> None:
@@ -216,7 +216,7 @@ def test_a_node_with_the_last_replica_in_sync_is_never_replaced_by_an_empty_one(
     last = tuple(replace(p, isr=(3,), leader=-1) if p.partition == 0 else p for p in snapshot.partitions)
     decision = decided(replace(snapshot, partitions=last), gone(ago=400), replace(NO_RESTARTS, replace=True), nodes={3: "stopped"})  # fmt: skip
     assert decision.kind == "reassign"
-    assert "its node can't be replaced by an empty one: 1 partition would lose the last replica in sync" in decision.why
+    assert "its node can't be replaced by an empty one: 1 partition would lose the last in-sync replica" in decision.why
     assert "Bring back broker 3 first: it was in sync last" in decision.why
 
 
@@ -239,8 +239,8 @@ def test_many_brokers_gone_at_once_are_an_outage_of_something_else() -> None:
         decision = decided(cluster(gone=[2, 3]), memory, policy, nodes={2: "stopped", 3: "stopped"})
         assert (decision.kind, decision.key) == ("hold", "outage")
         assert decision.why.startswith(
-            "2 of 4 brokers are gone at once (2, 3), and the policy heals 1 at most:"
-            " that is an outage of something else (power, network, a zone). "
+            "2 of 4 brokers are gone at once (2, 3), and the policy heals at most 1:"
+            " this is an outage of something else (power, network, a zone). "
         )
 
 
@@ -251,9 +251,9 @@ def test_a_rack_that_is_gone_as_a_whole_is_named() -> None:
 
     decision = decided(racked(2, 5))
     assert (decision.kind, decision.key) == ("hold", "outage")
-    assert "that is an outage of rack az2: every broker there is gone, and only those" in decision.why
+    assert "this is an outage of rack az2: all of its brokers are gone, and no others" in decision.why
     for others in ((2, 3), (2, 3, 5)):
-        assert "that is an outage of something else" in decided(racked(*others)).why
+        assert "this is an outage of something else" in decided(racked(*others)).why
 
 
 def test_of_many_it_names_the_broker_to_bring_back_first() -> None:
@@ -261,7 +261,7 @@ def test_of_many_it_names_the_broker_to_bring_back_first() -> None:
     assert decision.kind == "hold"
     assert "Bring back broker 4 first: it was in sync last, so it has every acknowledged record." in decision.why
     decision = decided(cluster(gone=[5, 6], brokers=12))
-    assert "Bring back broker 5 (r5) first: most partitions lack it." in decision.why
+    assert "Bring back broker 5 (r5) first: most partitions need it." in decision.why
 
 
 def test_with_a_higher_cap_several_are_healed_together_those_whose_grace_is_over() -> None:
@@ -315,7 +315,7 @@ def test_where_replicas_had_nowhere_to_go_it_holds_still_until_a_broker_comes() 
 
 def test_a_broker_that_is_back_catches_up_then_leads_again() -> None:
     decision = decided(cluster(behind=[3]), back())
-    assert (decision.kind, decision.why) == ("wait", "broker 3 is back and catches up with 6 partitions")
+    assert (decision.kind, decision.why) == ("wait", "broker 3 is back and is catching up on 6 partitions")
     decision = decided(cluster(unled=[3]), back())
     assert (decision.kind, decision.what) == ("resume", "letting broker 3 lead again")
     assert decision.partitions == (("t", 2), ("t", 6))
@@ -343,7 +343,7 @@ def test_a_broker_that_is_back_but_does_not_answer_yet_is_not_filled() -> None:
 
 def test_what_dead_runs_left_is_put_back_once_all_is_quiet() -> None:
     decision = decided(cluster(), left_behind=1)
-    assert (decision.kind, decision.why) == ("settle", "1 operation of runs that were cut short")
+    assert (decision.kind, decision.why) == ("settle", "1 operation left by interrupted runs")
     assert decided(cluster(gone=[3]), left_behind=1).kind == "wait"
     assert decided(cluster(), Memory(failed={"settle": NOW - 60}), left_behind=1).kind == "healthy"
 
@@ -370,7 +370,7 @@ def test_replicas_on_an_offline_disk_go_to_others_after_the_grace() -> None:
     assert decided(snapshot, noted).remaining_s == 240
     decision = decided(snapshot, noted, now=NOW + 240)
     assert (decision.kind, decision.brokers) == ("reassign", (3,))
-    assert decision.what == "giving the replicas on offline disks of broker 3 to others"
+    assert decision.what == "moving the replicas on offline disks of broker 3 to other brokers"
     failed = replace(noted, failed={"reassign": NOW})
     assert decided(snapshot, failed, now=NOW + 240).kind == "hold"
 
@@ -425,9 +425,9 @@ def test_a_broker_over_a_limit_is_relieved_outside_quiet_hours_and_inside_window
         assert (decision.kind, decision.key) == ("hold", "limits 3")
         assert decision.why.endswith(f"Nothing is moved: {reason}.")
     closed = replace(limits, windows=("sat-sun 00:00-24:00",))
-    assert "moves may only start in sat-sun 00:00-24:00 UTC" in decided(cluster(), limits=closed).why
+    assert "moves may start only in sat-sun 00:00-24:00 UTC" in decided(cluster(), limits=closed).why
     failed = Memory(failed={"balance": NOW - 60})
-    assert "the last balance could not put it right" in decided(cluster(), failed, limits=limits).why
+    assert "the last balance could not fix it" in decided(cluster(), failed, limits=limits).why
 
 
 def test_an_uneven_cluster_is_balanced_where_the_policy_says_so() -> None:

@@ -67,17 +67,17 @@ def test_a_fenced_broker_is_one_finding_with_its_partitions() -> None:
     low, fenced = found(dead)
     assert (fenced.brokers, fenced.partitions, fenced.count) == ((4,), ("t-0", "t-1"), 2)
     assert fenced.text == (
-        "broker 4 (r1) is fenced: the controller hears nothing of it. 2 replicas are there;"
+        "broker 4 (r1) is fenced: the controller gets no heartbeats from it. 2 replicas are there;"
         " 1 partition has a single replica in sync left."
     )
     assert low.partitions == ("t-1",)
-    assert "producers with acks=all are refused. Out of sync: broker 4." in low.text
+    assert "writes with acks=all are refused. Out of sync: broker 4." in low.text
 
 
 def test_a_broker_that_only_replica_lists_name_is_missing() -> None:
     (finding,) = found(cluster(without_four("missing"), part(0, (4, 1, 2), (1, 2))))
     assert (finding.kind, finding.brokers) == ("broker-missing", (4,))
-    assert "is not registered, but replica lists name it. 1 replica is there." in finding.text
+    assert "is not registered, but is in replica lists. 1 replica is there." in finding.text
 
 
 def test_a_dead_broker_that_holds_nothing_is_found_all_the_same() -> None:
@@ -107,13 +107,13 @@ def test_without_a_safe_replica_nobody_is_told_to_elect_an_unclean_leader() -> N
     gone = (*FOUR[:2], broker(3, "fenced"), broker(4, "fenced"))
     offline = found(cluster(gone, part(0, (3, 4), (), -1)))[0]
     assert (offline.kind, offline.brokers) == ("partitions-offline", (3, 4))
-    assert "bring back brokers 3, 4, all of them where it can be done, before an unclean leader" in offline.text
+    assert "bring back brokers 3, 4, all of them if you can, before you consider an unclean leader" in offline.text
 
 
 def test_offline_partitions_whose_broker_is_up_lack_a_log_directory() -> None:
     hurt = (*FOUR[:3], broker(4, "up", LogDir("/a", 1000, 1), LogDir("/b", offline=True)))
     offline, lost = found(cluster(hurt, part(0, (4,), (4,), -1), part(1, (4, 1, 2), (1, 2))))
-    assert offline.text.endswith("Mend the log directory /b of broker 4 first: it was in sync last.")
+    assert offline.text.endswith("Repair the log directory /b of broker 4 first: it was in sync last.")
     assert (lost.kind, lost.partitions) == ("log-dir-offline", ("t-1",))
 
 
@@ -180,11 +180,11 @@ def quorum(leader: int, *seen: int | None) -> Quorum:
         (Quorum(1, (Voter(1, 0), Voter(2, 0))), None),
         (
             quorum(1, 0, 300, 9000),
-            "controller 3 of 3 no longer follows the metadata quorum: no further one may be lost.",
+            "controller 3 of 3 no longer follows the metadata quorum: the loss of one more stops the quorum.",
         ),
         (
             quorum(2, None, 0, 300),
-            "controller 1 of 3 no longer follows the metadata quorum: no further one may be lost.",
+            "controller 1 of 3 no longer follows the metadata quorum: the loss of one more stops the quorum.",
         ),
         (quorum(1, 0, 9, 9, 9, 9000), "controller 5 of 5 no longer follows the metadata quorum: 1 more may be lost."),
         (Quorum(-1), "the metadata quorum has no leader"),
@@ -239,5 +239,5 @@ def test_a_move_to_a_broker_that_is_gone_is_a_finding_and_a_healing_plans_as_if_
     assert [(c.name, c.before) for c in plan.changes] == [("u-0", (4, 1))]
     with pytest.raises(Refused, match="t-0 to broker 4, which is gone: the move can't finish"):
         foreign.refuse_moves([stuck, fine], {1, 2, 3})
-    with pytest.raises(Refused, match="somebody else is moving partitions in this cluster: t-1"):
+    with pytest.raises(Refused, match="another tool is moving partitions in this cluster: t-1"):
         foreign.refuse_moves([fine], {1, 2, 3})

@@ -182,7 +182,7 @@ def test_a_plan_is_compared_with_the_cluster() -> None:
     now = topic("t", part(0, (1, 2)), part(1, (3, 2, 1), adding=(3,), removing=(1,)), part(3, (4, 2)))
     found = fit.compare([todo, done, gone, moved], {"t": now})
     assert found == fit.Fit((todo,), (done,), (gone,), ((moved, (4, 2)),))
-    assert found.stale == "t-3 has the replicas [4, 2] now, the plan found [1, 2]"
+    assert found.stale == "t-3 has the replicas [4, 2] now, but the plan found [1, 2]"
     assert fit.Fit((todo,), (done,), (gone,)).stale == ""
     assert fit.onto([todo, change("t", 4, (3, 1), (1, 3))], {3}) == [todo]
 

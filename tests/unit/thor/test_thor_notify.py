@@ -77,14 +77,14 @@ def test_a_hook_that_is_down_for_a_moment_is_told_later(hook: Hook) -> None:
 
 def test_a_hook_that_says_no_is_not_asked_again_and_its_address_is_not_shown(hook: Hook) -> None:
     hook.codes = [404]
-    with pytest.raises(Failed, match=r"^http://127.0.0.1:\d+ does not take the notice: it answered 404 Not Found$"):
+    with pytest.raises(Failed, match=r"^http://127.0.0.1:\d+ rejected the notice: it answered 404 Not Found$"):
         send(Recipient(hook.url), NOTICE)
     assert len(hook.got) == 1
 
 
 def test_a_hook_that_is_not_there_is_given_up_after_its_tries() -> None:
     taken: list[float] = []
-    with pytest.raises(Failed, match=r"was not told \(3 tries\): .*[Cc]onnection refused"):
+    with pytest.raises(Failed, match=r"was not notified \(3 tries\): .*[Cc]onnection refused"):
         send(Recipient("http://127.0.0.1:9/x", retries=2), NOTICE, pause=taken.append)
     assert len(taken) == 2
 
@@ -98,7 +98,7 @@ def test_a_command_finds_the_notice_in_its_environment(tmp_path: Path) -> None:
 def test_a_command_that_hangs_is_killed_and_tried_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
     script = f"echo tried >> {out}; sleep 60"
-    with pytest.raises(Failed, match=r"/bin/sh was not told \(2 tries\): .* was killed"):
+    with pytest.raises(Failed, match=r"/bin/sh was not notified \(2 tries\): .* was killed"):
         send(Recipient(command=("/bin/sh", "-c", script), timeout_s=0.2, retries=1), NOTICE, pause=lambda _: None)
     assert out.read_text() == "tried\ntried\n"
 
@@ -137,7 +137,7 @@ def test_one_recipient_that_fails_does_not_keep_the_others_from_hearing(hook: Ho
     with heard(complaints), Notifier(recipients) as notifier:
         notifier.tell(NOTICE)
     assert len(hook.got) == 1
-    assert complaints == ["/no/such/program was not told: /no/such/program can't be run: No such file or directory"]
+    assert complaints == ["/no/such/program was not notified: /no/such/program can't be run: No such file or directory"]
 
 
 def test_without_recipients_nothing_runs() -> None:

@@ -31,7 +31,7 @@ def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
         site.may_go_on()
         why = refusal(site.limits, [node], state_now(site))
         if why is not None:
-            raise Refused(f"broker {node} is left alone: {why}", "The limits are the caller's: see --help.")
+            raise Refused(f"broker {node} is left alone: {why}", "The caller sets the limits: see --help.")
         notes.write(noted(nodes, [node], "stop"))
         news.note(f"node {node} restarting")
         nodes.restart(node)
@@ -111,7 +111,9 @@ def _next_leader(site: Site, topic: str, partition: int, *, other_than: int, loo
         except AsgardError as error:  # whoever was asked is just being killed
             why = error.what
         if time.monotonic() > give_up:
-            raise Failed(f"the leader of {topic}-{partition} can't be chased on after {PATIENCE_S:.0f} s: {why}")
+            raise Failed(
+                f"the leader of {topic}-{partition} can't be chased any further after {PATIENCE_S:.0f} s: {why}"
+            )
         time.sleep(_POLL_S)
 
 

@@ -24,8 +24,8 @@ def nodes_of(site: Site) -> NodeControl:
     """The machines of the brokers. Raises Refused where they are not Asgard's."""
     if site.nodes is None:
         raise Refused(
-            f"the brokers of {site.name} are not Asgard's to stop: it runs those of local stacks",
-            "Machines in a cloud and containers have actions of their own: `asgard loki chaos list --actions`.",
+            f"Asgard can't stop the brokers of {site.name}: it runs only those of local stacks",
+            "There are other actions for cloud instances and containers: `asgard loki chaos list --actions`.",
         )
     return site.nodes
 
@@ -36,7 +36,7 @@ def running(site: Site, broker: int | None) -> Node:
     if broker is None:
         up = [n for n in there if n.state == "running"]
         if not up:
-            raise Refused("no broker runs", "asgard kafka nodes shows them.")
+            raise Refused("no broker is running", "asgard kafka nodes shows them.")
         return site.rng.choice(up)
     found = next((n for n in nodes_of(site).nodes() if n.id == broker), None)
     if found is None:
@@ -76,7 +76,7 @@ def lose_rack(site: Site, rack: str | None = None, how: How = "kill") -> Plan:
     if rack is None and racks:
         rack = site.rng.choice(racks)
     if rack not in racks:
-        raise WrongUsage(f"no node runs in rack {rack}", f"Racks: {', '.join(racks) or 'none'}.")
+        raise WrongUsage(f"no node is running in rack {rack}", f"Racks: {', '.join(racks) or 'none'}.")
     return taken(site, [n.id for n in up if n.rack == rack], how, f"rack {rack}")
 
 
@@ -123,7 +123,7 @@ def bring_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     if nodes is None:
         raise Refused(
             f"broker {named} can't be started from here: its stack is not on this machine",
-            "Run `asgard recover` where it is.",
+            "Run `asgard recover` on the machine that has it.",
         )
     pids = {int(node): pid for node, pid in undo.get("pids", {}).items()}
     there = _settled(nodes, pids if undo.get("how") != "stop" else {})

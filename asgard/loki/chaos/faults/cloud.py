@@ -86,7 +86,7 @@ def _attached(reach: Reach, undo: Mapping[str, Any]) -> str:
 
 
 def _restarted(reach: Reach, undo: Mapping[str, Any]) -> str:
-    return f"{undo['task']} was stopped, if it came to that: its service starts another"
+    return f"{undo['task']} may have been stopped: its service starts another"
 
 
 def _stopped(reach: Reach, undo: Mapping[str, Any]) -> str:

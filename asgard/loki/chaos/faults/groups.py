@@ -18,14 +18,14 @@ def kill_consumers(site: Site, group: str) -> Plan:
     members = site.control.group_members(group)
     if not members:
         raise Refused(
-            f"group {group} has no members that can be sent away",
-            "Those of the new consumer protocol (KIP-848) leave only by themselves.",
+            f"group {group} has no members that can be removed",
+            "Members that use the new consumer protocol (KIP-848) can only leave by themselves.",
         )
 
     def do() -> None:
         site.control.remove_members(group)
 
-    text = f"{len(members)} member{'s' if len(members) > 1 else ''} of group {group} sent away"
+    text = f"{len(members)} member{'s' if len(members) > 1 else ''} of group {group} removed"
     return Plan(f"group {group}", text, do, {"group": group}, lasts=False)
 
 
@@ -40,7 +40,7 @@ def rewind_group(site: Site, group: str, topic: str | None = None, records: int 
     Its members are sent away first, because Kafka lets nobody else commit for a group that has some.
     """
     if records is not None and records < 1:
-        raise WrongUsage(f"records is {records}", "Allowed is 1 or more; without it, all that is there.")
+        raise WrongUsage(f"records is {records}", "Allowed is 1 or more; without it, all of them.")
     committed = site.control.group_offsets().get(group, {})
     before = {key: offset for key, offset in committed.items() if topic in (None, key[0])}
     if not before:
@@ -84,9 +84,9 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     rows = [((str(t), int(p)), int(before), int(ours)) for t, p, before, ours in undo["offsets"]]
     back = {key: before for key, before, ours in rows if now.get(key) == ours}
     if not back:
-        return f"group {group} has read on by itself"
+        return f"group {group} has already read on"
     commit(control, group, back)
-    return f"group {group} stands where it stood in {len(back)} partitions"
+    return f"group {group} is back at its former offsets in {len(back)} partitions"
 
 
 KINDS = {"kill_consumers": Kind(kill_consumers, nothing_left), "rewind_group": Kind(rewind_group, put_back)}

@@ -59,7 +59,11 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     """Replica lists have their order of before, and their first replica leads."""
     orders = {(str(t), int(p)): tuple(int(r) for r in replicas) for t, p, replicas in undo["orders"]}
     changed = order(reach.control(), orders)
-    return f"{changed} replica lists have their order of before" if changed else "every order is as it was before"
+    return (
+        f"{changed} replica lists have their former order again"
+        if changed
+        else "every replica list already has its former order"
+    )
 
 
 KINDS = {"leader_storm": Kind(leader_storm, put_back)}

@@ -17,7 +17,7 @@ from asgard.loki.chaos.kind import Kind, Plan, Reach
 from asgard.loki.chaos.site import Site
 
 _METADATA = "__cluster_metadata-0"
-_MARK = "A log directory that Asgard lets fail for a while stood here; `asgard recover` puts it back.\n"
+_MARK = "Asgard moved the log directory that was here to make it fail; `asgard recover` puts it back.\n"
 
 
 def fail_log_dir(site: Site, broker: int | None = None, directory: str | None = None) -> Plan:
@@ -34,7 +34,7 @@ def fail_log_dir(site: Site, broker: int | None = None, directory: str | None = 
         able = [path for path in able if path == Path(directory)]
     if not able:
         raise Refused(
-            f"broker {node.id} has no log directory that may fail: the one with the cluster's metadata would take all of it along",
+            f"broker {node.id} has no log directory that may fail: without the one with the cluster's metadata, the whole broker would stop",
             "A broker with two log directories survives the loss of one.",
         )
     path = site.rng.choice(able)
@@ -59,12 +59,12 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
             path.unlink()
         if path.exists():
             raise Failed(
-                f"{path} is there again, and so is {aside}, which is what stood there before",
+                f"{path} exists again, and so does {aside}, the original",
                 "Stop the broker, keep the one with its records under the first name, then run `asgard recover`.",
             )
         aside.rename(path)
     if reach.nodes is None:
-        return f"{path} is back" if back else f"{path} was back already"
+        return f"{path} is back" if back else f"{path} was already back"
     state = next((n.state for n in reach.nodes.nodes() if n.id == broker), None)
     if state is None:
         return f"broker {broker} is gone"
@@ -73,7 +73,7 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     elif back or _offline(reach.control(), broker, path):
         reach.nodes.restart(broker)
     else:
-        return f"{path} was back already"
+        return f"{path} was already back"
     return f"{path} is back, broker {broker} restarted"
 
 

@@ -83,7 +83,7 @@ def one_of(
 ) -> str:
     """The machine that is named, or one of the healthy ones with these labels."""
     if (named is None) == (not labels):
-        raise WrongUsage(f"no {what} was named, or in two ways", f"Name either {what} or {by}.")
+        raise WrongUsage(f"name the {what} in one way", f"Give either {what} or {by}.")
     if named is not None:
         return named
     wanted = {name: (v,) if isinstance(v, str) else tuple(map(str, v)) for name, v in (labels or {}).items()}
@@ -114,7 +114,7 @@ def _container_started(reach: Reach, undo: Mapping[str, Any]) -> str:
 
 
 def _gone(reach: Reach, undo: Mapping[str, Any]) -> str:
-    return f"{undo['instance']} was terminated, if it came to that: there is no way back"
+    return f"{undo['instance']} may have been terminated: there is no way back"
 
 
 def _by_itself(reach: Reach, undo: Mapping[str, Any]) -> str:

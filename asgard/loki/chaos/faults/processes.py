@@ -33,10 +33,10 @@ def kill_process(site: Site, pid_file: str, command: str, how: Literal["kill", "
         raise WrongUsage(f"{pid_file} has no pid: {error}") from error
     began = process.started(pid)
     if began is None:
-        raise Refused(f"no process {pid} runs ({pid_file})")
+        raise Refused(f"process {pid} is not running ({pid_file})")
     line = " ".join(psutil.Process(pid).cmdline())
     if not command.strip() or command not in line:
-        raise Refused(f"process {pid} is not {command!r}: it is {line[:120] or 'nothing that may be looked at'}")
+        raise Refused(f"process {pid} is not {command!r}: it is {line[:120] or 'a process of another user'}")
     if any(word in line for word in _BROKERS):
         raise Refused(f"process {pid} is a Kafka node", "Name it as a broker: kill_broker, stop_broker, pause_broker.")
     if pid in (1, os.getpid(), os.getppid()):
@@ -59,11 +59,11 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     """A paused process goes on; one that was ended is its supervisor's to start."""
     pid, began = int(undo["pid"]), float(undo["began"])
     if undo["how"] != "pause":
-        return "whoever supervises it starts it again"
+        return "its supervisor starts it again"
     if undo["boot"] != process.boot() or process.started(pid) != began:
         return f"process {pid} is gone"
     os.kill(pid, signal.SIGCONT)
-    return f"process {pid} goes on"
+    return f"process {pid} runs again"
 
 
 KINDS = {"kill_process": Kind(kill_process, put_back)}

@@ -28,10 +28,11 @@ def squeeze_quota(
     }
     if user is None and client_id is None:
         raise WrongUsage(
-            "nobody is named", "Give user, client_id or both; '' is everybody without a quota of their own."
+            "no user or client id was named",
+            "Give user, client_id or both; '' is the default for all without their own quota.",
         )
     if not ours or min(ours.values()) < 1:
-        raise WrongUsage("no rate is given", "Give produce, consume or both: bytes a second, 1 or more.")
+        raise WrongUsage("no rate was given", "Give produce, consume or both: bytes a second, 1 or more.")
     before = site.control.quotas().get(entity, {})
 
     def do() -> None:
@@ -64,9 +65,9 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     before = undo["before"]
     back = {name: before[name] for name, ours in undo["ours"].items() if now.get(name) in (ours, before[name])}
     if not back:
-        return "the quota is somebody else's by now"
+        return "another tool has changed the quota since; it stays"
     set_quota(control, entity, back)
-    return "the quota is as it was before"
+    return "the quota is restored"
 
 
 KINDS = {"squeeze_quota": Kind(squeeze_quota, put_back)}
