@@ -87,7 +87,7 @@ def _drill(drill: Drilled) -> list[list[object]]:
 
     return [
         [f"drill: {drill.fault}", f"noticed after {took(drill.noticed_s)}, recovered after {took(drill.whole_s)}"],
-        ["  had to wait", f"writers {took(drill.writers_waited_s)}, readers {took(drill.readers_waited_s)}"],
+        ["  blocked", f"producers {took(drill.writers_waited_s)}, consumers {took(drill.readers_waited_s)}"],
         ["  acknowledged, lost", f"{drill.acknowledged:,}, {drill.lost}"],
         ["  report with its plots", str(drill.report)],
         ["  again (after --keep)", drill.command],

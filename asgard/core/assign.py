@@ -21,7 +21,7 @@ def assign(document: Document, assignment: str, *, free_keys: Sequence[str] = ("
     path = re.sub(r"\[(\d+)\]", r".\1", path.strip())  # as errors name them: topics[0].partitions
     if not equals or not path or "" in path.split("."):
         raise WrongUsage(
-            f"--set {assignment}: is no assignment", "Write it as --set KEY=VALUE, as in --set kafka.brokers=3."
+            f"--set {assignment}: is not an assignment", "Write it as --set KEY=VALUE, as in --set kafka.brokers=3."
         )
     value = _given(text, path)
     loc = _loc(path, free_keys)

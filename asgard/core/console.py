@@ -206,7 +206,7 @@ def ask(question: str) -> None:
         return
     if not sys.stdin.isatty():
         raise Refused(
-            "this changes things and nobody is there to be asked", "Add --yes to go ahead without a question."
+            "this changes things and there is no terminal to ask on", "Add --yes to continue without a question."
         )
     clear_line()
     sys.stderr.write(f"{question} [y/N] ")

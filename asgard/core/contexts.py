@@ -44,7 +44,7 @@ class Contexts:
                 "Name one with --context NAME, or with --bootstrap-server HOST:PORT; `asgard odin up` adds a context.",
             )
         if wanted not in self.by_name:
-            raise WrongUsage(f"there is no context {wanted!r} (contexts: {known})", "`asgard context add` makes one.")
+            raise WrongUsage(f"there is no context {wanted!r} (contexts: {known})", "`asgard context add` adds one.")
         return self.by_name[wanted]
 
 
@@ -62,7 +62,7 @@ def load() -> Contexts:
         return Contexts(document.get("current"), {c["name"]: Context(**c) for c in document["contexts"]})
     except (ValueError, KeyError, TypeError) as error:
         raise WrongUsage(
-            f"{path}: is not a contexts file: {error}", "Mend it, or remove it and add the contexts again."
+            f"{path}: is not a contexts file: {error}", "Fix it, or remove it and add the contexts again."
         ) from error
 
 
@@ -126,5 +126,5 @@ def check_cluster_id(context: Context, answered: str) -> None:
     elif context.cluster_id != answered:
         raise Refused(
             f"{context.bootstrap_servers} answers as cluster {answered}; the context {context.name} belongs to {context.cluster_id}",
-            f"If the cluster was truly made anew, add the context again: asgard context add {context.name} …",
+            f"If the cluster was really recreated, add the context again: asgard context add {context.name} …",
         )

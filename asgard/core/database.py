@@ -242,8 +242,8 @@ def _check_version(database: Database) -> None:
         return
     if version is None:
         raise Refused(
-            f"{database.where} is a database, but no {schema.noun} of Asgard",
-            f"Move it away, or let ASGARD_HOME or {schema.variable} name another place.",
+            f"{database.where} is a database, but not an Asgard {schema.noun}",
+            f"Move it away, or set ASGARD_HOME or {schema.variable} to another place.",
         )
     age = "a newer" if version > schema.version else "an older"
     raise Refused(
@@ -287,7 +287,7 @@ def _explain(schema: Schema, where: str, reason: str) -> AsgardError:
     if "locked" in reason or "busy" in reason:
         return Busy(
             f"{what} is busy: another process has been writing to it for a long while",
-            "Try again; if it stays so, look for a stopped asgard process (`fuser` on the file names it).",
+            "Try again; if that does not help, look for a stopped asgard process (`fuser` on the file names it).",
         )
     if "full" in reason or "disk I/O error" in reason:
         return Failed(f"{what} can't be written: {reason}", "Make room on that disk and run it again.")
@@ -298,5 +298,5 @@ def _explain(schema: Schema, where: str, reason: str) -> AsgardError:
         )
     return Unreachable(
         f"{what} can't be used: {reason}",
-        f"Make the file and its directory writable for you, or let ASGARD_HOME or {schema.variable} name another place.",
+        f"Make the file and its directory writable for you, or set ASGARD_HOME or {schema.variable} to another place.",
     )

@@ -34,7 +34,7 @@ def refuse_writable_by_others(file: Path) -> None:
         if found.st_uid not in (os.getuid(), 0) or (found.st_mode & 0o022 and not sticky):
             raise Refused(
                 f"{file} runs programs, and others may write {'it' if path == file else f'its folder {path}'}",
-                f"Make it yours alone: chmod go-w {path}",
+                f"Remove that permission: chmod go-w {path}",
             )
 
 
@@ -55,12 +55,12 @@ def run(command: Sequence[str], variables: Mapping[str, str], timeout_s: float) 
             start_new_session=True,
         )
     except OSError as error:
-        raise Failed(f"{command[0]} can't be run: {error.strerror}", "Give the whole path of the program.") from error
+        raise Failed(f"{command[0]} can't be run: {error.strerror}", "Give the full path of the program.") from error
     tail = _Tail(process)
     try:
         code = process.wait(timeout_s)
     except subprocess.TimeoutExpired:
-        raise Failed(f"{command[0]} was not done in {format_duration(timeout_s)} and was killed") from None
+        raise Failed(f"{command[0]} timed out after {format_duration(timeout_s)} and was killed") from None
     finally:
         # What it started is to end with it, whether it went well, took too long, or this run is interrupted.
         with contextlib.suppress(ProcessLookupError):

@@ -53,7 +53,7 @@ def _pattern_problem(pattern: Any) -> str | None:
     try:
         re.compile(pattern)
     except re.error as error:
-        return f"has the pattern {pattern!r}, which is no regular expression: {error}"
+        return f"has the pattern {pattern!r}, which is not a regular expression: {error}"
     return None
 
 

@@ -47,7 +47,7 @@ def start_container(container: str, socket: str | None = None) -> str:
             engine.api.start(container)
         except docker.errors.NotFound:
             return f"container {short} was removed meanwhile; it can't be started again"
-    return f"container {short} runs"
+    return f"container {short} is running"
 
 
 @contextlib.contextmanager
@@ -77,7 +77,7 @@ def _engine(socket: str | None, doing: str) -> Iterator[Any]:
         reason = "permission denied" if "Permission denied" in str(error) else str(error)
         raise Unreachable(
             f"{doing}: no Docker engine answers at {where}: {reason}",
-            "Look whether it runs, and whether this user may use its socket (cron runs as its own user).",
+            "Check that it runs, and that this user may use its socket (cron runs as its own user).",
         ) from error
     finally:
         if client is not None:
@@ -89,9 +89,9 @@ def _of_answer(doing: str, error: Any) -> AsgardError:
     if error.status_code == 404:
         return WrongUsage(f"{doing}: {said}", "`docker ps` shows the names and ids.")
     if error.status_code == 409:
-        return Failed(f"{doing}: {said}", "It has ended by itself meanwhile.")
+        return Failed(f"{doing}: {said}", "It has stopped by itself in the meantime.")
     if error.status_code == 403:
-        return Refused(f"{doing}: {said}", "The engine's authorization plug-in says no.")
+        return Refused(f"{doing}: {said}", "The engine's authorization plug-in denied it.")
     return Failed(f"{doing}: the engine answers {error.status_code}: {said}")
 
 

@@ -86,8 +86,8 @@ def test_one_broker_that_has_opted_in_is_killed_and_no_second_one_while_under_re
     assert why == {"1": "has not opted in", str(victim): "chosen", str(5 - victim): "the dice chose another one"}
 
     code, refused = monkey("--seed", "5")
-    assert (code, running()) == (4, {1, 2, 3}), "nobody is there to be asked"
-    assert "nobody is there to be asked" in refused["error"]["what"]
+    assert (code, running()) == (4, {1, 2, 3}), "there is no terminal to ask on"
+    assert "there is no terminal to ask on" in refused["error"]["what"]
 
     strict = f"{topic_name}-strict"
     control.create_topics([NewTopic(strict, 1, 3, {"min.insync.replicas": "3"})])

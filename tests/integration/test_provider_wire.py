@@ -220,7 +220,7 @@ def test_nothing_is_asked_of_a_cluster_that_is_not_known_yet(
     assert plain(preview.properties)["topicId"] == UNKNOWN
     with pytest.raises(grpc.RpcError) as refused:
         stub.Create(proto.CreateRequest(urn=urn, properties=checked.inputs))
-    assert "doesn't know where Kafka answers" in refused.value.details()
+    assert "has no address of Kafka" in refused.value.details()
 
 
 def test_a_node_that_is_down_differs_from_what_is_wanted(stub: provider_pb2_grpc.ResourceProviderStub) -> None:

@@ -155,7 +155,7 @@ def topic(
             ("tags", ", ".join(e.tags) or None),
             ("partitions", e.partitions),
             ("retention", _retention(e.retention_ms)),
-            ("stands in", "the stack file" if e.origin == "stack" else "Bifrost's file"),
+            ("defined in", "the stack file" if e.origin == "stack" else "Bifrost's file"),
         ]
         if e.consumers is not None and e.producers is not None:
             facts.append(("read by", ", ".join(f"{u} ({t or 'nobody'})" for u, t in e.consumers) or None))

@@ -23,7 +23,7 @@ def serve(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", help="0: a free one.", min=0, max=65535)] = 8080,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="The address people use, where a proxy with TLS stands before it.")
+        str | None, typer.Option(metavar="URL", help="The address people use, if a proxy with TLS is in front of it.")
     ] = None,
     proxy: Annotated[
         list[str] | None, typer.Option(metavar="ADDRESS", help="The proxy's own address. Once for each.")
@@ -41,7 +41,7 @@ def serve(
     from asgard.compose import web_serve
 
     if proxy_header and not proxy:
-        raise WrongUsage("--proxy-header goes with --proxy ADDRESS: who else is to be believed?")
+        raise WrongUsage("--proxy-header requires --proxy ADDRESS, the proxy to trust")
     with opened(config) as gate:
         web_serve.serve(gate, host, port, url=url, proxies=tuple(proxy or ()), header=proxy_header)
 
@@ -55,7 +55,7 @@ def create(
     about: Annotated[str | None, typer.Option(metavar="TEXT", help="What it is for.")] = None,
     person: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="For somebody without an OS user here; only the owner of the store can."),
+        typer.Option(metavar="NAME", help="For a person without an OS user here; only the owner of the store can."),
     ] = None,
     config: Config = None,
 ) -> None:
@@ -70,7 +70,7 @@ def create(
     caller = identity.caller()
     if person is not None and caller.delegated:
         raise Refused(
-            "a token acts as its person, so you make none for somebody else",
+            "a token acts as its person, so you can't create one for another person",
             "The data team's own user does: asgard bifrost token create --person NAME",
         )
     lasts_s = seconds_of(lasts) or 0.0
@@ -114,4 +114,4 @@ def revoke(
 
     with session(config) as (gate, who):
         token = tokens.revoke(gate, who, token_id)
-        console.emit(token, text=f"{token.id} of {token.person} does not work any more")
+        console.emit(token, text=f"{token.id} of {token.person} no longer works")

@@ -25,9 +25,9 @@ app.add_typer(alerts, name="alerts")
 @command(alerts, name="check", example="asgard heimdall alerts check --once --settings heimdall.yaml")
 def check(
     once: Annotated[
-        bool, typer.Option("--once", help="One evaluation, for cron; else on and on until Ctrl-C.")
+        bool, typer.Option("--once", help="Run one evaluation, for cron; default: run until Ctrl-C.")
     ] = False,
-    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Between two evaluations.")] = "10s",
+    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two evaluations.")] = "10s",
     settings: SettingsFile = None,
     context: Context = None,
     bootstrap_server: BootstrapServer = None,

@@ -28,7 +28,9 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option("--token-file", metavar="FILE", help="A file that holds the token.")
     ] = None,
-    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Between two looks at the cluster.")] = "10s",
+    every: Annotated[
+        str, typer.Option("--every", metavar="TIME", help="Interval between two looks at the cluster.")
+    ] = "10s",
     settings: SettingsFile = None,
     context: Context = None,
     bootstrap_server: BootstrapServer = None,

@@ -63,7 +63,7 @@ def notes(outcome: Outcome) -> None:
 
 def gate(verdict: GateVerdict) -> str:
     """What came of the gate: each goal with its figure."""
-    goals = ", ".join(f"{goal} {got} (wanted {wanted})" for goal, wanted, got, _ in verdict.figures)
+    goals = ", ".join(f"{goal} {got} (goal: {wanted})" for goal, wanted, got, _ in verdict.figures)
     warm_up = f"; the first {verdict.warm_up_s:g} s were sent but not measured" if verdict.warm_up_s else ""
     return f"gate {'passed' if verdict.passed else 'not met'}: {goals}{warm_up}"
 
@@ -72,7 +72,7 @@ def failed(outcome: Outcome) -> int:
     if outcome.gate is not None and not outcome.gate.passed:
         console.say(
             console.style("error: ", "bold", "red") + f"the gate was not met: {outcome.gate.reason}\n"
-            f"What was made stays; the next `up` runs the gate again. Its plots: {outcome.gate.report}"
+            f"What was created stays; the next `up` runs the gate again. Its plots: {outcome.gate.report}"
         )
         return ExitCode.FAILED
     for failure in outcome.result.errors:

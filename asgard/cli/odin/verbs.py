@@ -180,7 +180,7 @@ def drift(
         f"user {user}: its stored password is refused: {why}" for user, why in refused.items()
     ]
     document = {"drift": show.drift_document(seen), "unseen": seen.unseen, "refused_credentials": refused}
-    console.emit(document, text="\n".join(lines) or f"No drift: stack {name} is as it was made.")
+    console.emit(document, text="\n".join(lines) or f"No drift: stack {name} matches its state.")
     return ExitCode.FAILED if fail_on_drift and lines else ExitCode.OK
 
 

@@ -113,4 +113,4 @@ def _emit(dlq: str, found: Found, *, done: bool) -> int:
     return int(ExitCode.FAILED if stays else ExitCode.OK)
 
 
-_OTHERS = {"filtered": "are not wanted by the filters", "sent before": "were sent before"}
+_OTHERS = {"filtered": "do not match the filters", "sent before": "were sent before"}

@@ -252,7 +252,7 @@ def _show(prepared: Prepared, dry_run: bool) -> int:
         lines.append("How many of them the filters let through is known only when they are read.")
     if prepared.standing != "new":
         lines.append(f"It is {prepared.standing}, as {plan.id}.")
-    lines += [f"speaks against it: {o.text}\n  {o.hint}" for o in prepared.objections]
+    lines += [f"objection: {o.text}\n  {o.hint}" for o in prepared.objections]
     table = Table(columns, rows, right=frozenset(columns[1:5]))
     console.emit(document, table, text="\n".join(lines))
     return int(ExitCode.REFUSED if prepared.objections else ExitCode.OK)
@@ -281,7 +281,7 @@ def _report(prepared: Prepared, copied: Copied, expired: dict[TopicPartition, in
         + (f" ({copied.sent} of them in this run)" if copied.sent != copied.total_sent else "")
         + f"; {units.format_size(copied.sent_bytes)} in {units.format_duration(copied.seconds)}, {rate:.0f} records/s"
     ]
-    words = {"filtered": "not wanted by the filters", "loop": "not brought back to the topic they were copied from"}
+    words = {"filtered": "not matched by the filters", "loop": "not brought back to the topic they were copied from"}
     lines += [f"{count} records were {words.get(why, why)}" for why, count in sorted(copied.left.items())]
     lines += [f"{gone} offsets were deleted before they were read: their records are missing"] if gone else []
     console.emit(document, text="\n".join(lines))

@@ -118,7 +118,7 @@ def _show(prepared: list[Prepared], accept_loss: bool) -> int:
     todo = [one for one in prepared if not one.finished]
     lines = [f"{sum(one.records for one in todo):,} records at most, about {units.format_size(sum(one.size_bytes for one in todo))}; none was read."]  # fmt: skip
     lines += [f"{one.to} would be created with {one.create.partitions} partitions" for one in todo if one.create]
-    lines += [f"speaks against it: {o.text}\n  {o.hint}" for one in todo for o in one.objections]
+    lines += [f"objection: {o.text}\n  {o.hint}" for one in todo for o in one.objections]
     console.emit(document, Table(columns, rows, right=frozenset(columns[2:])), text="\n".join(lines))
     blocked = any(not (o.loss and accept_loss) for one in todo for o in one.objections)
     return int(ExitCode.REFUSED if blocked else ExitCode.OK)
@@ -129,7 +129,7 @@ def _report(restored: Restored, prepared: list[Prepared]) -> int:
     if all(one.finished for one in prepared):
         lines = ["nothing is missing: all of it was already restored, or is still there"]
     words = {
-        "filtered": "not wanted by the filters",
+        "filtered": "not matched by the filters",
         "loop": "copies of others",
         "brought before": "restored before",
     }

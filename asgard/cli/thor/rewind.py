@@ -125,14 +125,14 @@ def _emit(prepared: Prepared, *, done: bool) -> None:
         ],
     }
     if not prepared.changes:
-        console.emit(document, text=f"Group {prepared.group} stands there already: nothing to set.")
+        console.emit(document, text=f"Group {prepared.group} is already there: nothing to set.")
         return
     more = len(prepared.changes) - _SHOWN
     lines = [f"and {more} more partitions"] if more > 0 else []
     effect = f"{again} records at most are read again, {skipped} skipped"
     if done:
         lines.append(f"{len(prepared.changes)} offsets of group {prepared.group} are set: {effect}.")
-        lines.append("" if prepared.undoes else f"asgard thor rewind {prepared.group} --undo takes it back.")
+        lines.append("" if prepared.undoes else f"asgard thor rewind {prepared.group} --undo undoes it.")
         console.emit(document, text="\n".join(line for line in lines if line))
     else:
         console.emit(document, _table(prepared), text="\n".join([*lines, f"{effect}. Nothing was set."]))

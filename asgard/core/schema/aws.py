@@ -30,7 +30,7 @@ class AwsNetwork(Model):
     )
     clients: Annotated[Texts, EmptyList] = Field(
         default_factory=list,
-        description="CIDR blocks and security groups (sg-…) that may reach the brokers; nobody by default",
+        description="CIDR blocks and security groups (sg-…) that may reach the brokers; none by default",
     )
 
 

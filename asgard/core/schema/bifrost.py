@@ -86,7 +86,7 @@ class ChannelEntry(Model):
     @model_validator(mode="after")
     def _one_of_both(self) -> ChannelEntry:
         if (self.webhook is None) == (self.email is None):
-            raise ValueError("names where to tell; allowed is either webhook or email")
+            raise ValueError("must name one recipient; allowed is either webhook or email")
         return self
 
 
@@ -135,7 +135,7 @@ class DormantSection(Model):
     """When access to another team's topic goes because nobody reads with it. Only what Kafka can tell counts."""
 
     after: Seconds = Field(default=90 * 86400.0, description="no group of the user committed anything for so long")
-    notice: Seconds = Field(default=14 * 86400.0, description="how long before it goes the team is told")
+    notice: Seconds = Field(default=14 * 86400.0, description="how long before that the team is notified")
 
 
 class MailSection(Model):
@@ -167,7 +167,7 @@ class BifrostFile(Model):
     data_engineers: Annotated[list[PersonEntry], EmptyList] = Field(default_factory=list)
     auditors: Annotated[list[PersonEntry], EmptyList] = Field(default_factory=list)
     notify: Annotated[list[ChannelEntry], EmptyList] = Field(
-        default_factory=list, description="where data engineers are told of what waits for them"
+        default_factory=list, description="where data engineers are notified of what waits for them"
     )
     catalog: Literal["open", "own"] = Field(default="open", description="open: every member finds every topic")
     costs: Annotated[CostSection, EmptyMapping] = Field(default_factory=CostSection)
@@ -177,10 +177,10 @@ class BifrostFile(Model):
     mail: Annotated[MailSection | None, Given] = None
     openid: Annotated[OpenIdSection | None, Given] = None
     dormant: Annotated[DormantSection | None, Given] = Field(
-        default=None, description="withdraw access that nobody uses; without it nothing goes by itself"
+        default=None, description="withdraw unused access; without it nothing is withdrawn automatically"
     )
-    pending: Seconds = Field(default=14 * 86400.0, description="a request that nobody decides expires after this")
-    overlap: Seconds = Field(default=86400.0, description="how long old credentials go on after `bifrost rotate`")
+    pending: Seconds = Field(default=14 * 86400.0, description="an undecided request expires after this")
+    overlap: Seconds = Field(default=86400.0, description="how long old credentials stay valid after `bifrost rotate`")
     retries: int = Field(default=5, ge=0, le=100, description="how often a change that failed is tried again")
 
 

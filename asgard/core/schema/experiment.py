@@ -102,7 +102,7 @@ class AbortEntry(ActivityEntry):
 class AsgardEntry(Model):
     """What Asgard alone reads."""
 
-    abort: Annotated[list[AbortEntry], EmptyList] = Field(default_factory=list, description="when the run ends early")
+    abort: Annotated[list[AbortEntry], EmptyList] = Field(default_factory=list, description="when to end the run early")
     every: Seconds = Field(default=2.0, description="how often that is looked at")
 
 

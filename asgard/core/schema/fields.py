@@ -112,7 +112,7 @@ def web_address(value: Any) -> str:
     """The address of a web hook; it may hold a token, so a wrong one is not repeated."""
     text = as_text(value)
     if not _WEB.match(text):
-        raise ValueError("is no address of a web hook; allowed is https://… or http://…")
+        raise ValueError("is not the address of a web hook; allowed is https://… or http://…")
     return text
 
 

@@ -15,7 +15,7 @@ class GateLoadSection(Model):
     rate: Rate = Field(description="records a second, as in 2000/s")
     size: Size = Field(default=1024, description="bytes of a record's value")
     duration: Time = 20.0
-    in_place: bool = Field(default=False, description="write to the topic itself; else to a scratch topic like it")
+    in_place: bool = Field(default=False, description="write to the topic itself instead of a scratch topic like it")
 
 
 class GateSection(Model):

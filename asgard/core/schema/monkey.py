@@ -76,7 +76,7 @@ def _number_or_share(value: Any) -> int | str:
 def _opt_in(value: Any) -> dict[str, tuple[str, ...]]:
     allowed = "allowed is a tag or label with the values that opt in, as in {chaos: allowed} or {node: [1, 2]}"
     if not isinstance(value, dict) or not value:
-        raise ValueError(f"is {shown(value)}; {allowed}: nothing is taken that has not opted in")
+        raise ValueError(f"is {shown(value)}; {allowed}: nothing is stopped that has not opted in")
     found = {}
     for name, given in value.items():
         values = given if isinstance(given, list) else [given]
@@ -128,16 +128,16 @@ class MonkeyGroup(Model):
         default=None,
         description="broker and container: kill; asg: terminate; ec2: stop (the default), terminate, reboot; volume: detach; ecs: stop",
     )
-    probability: OptionalFraction = Field(default=None, description="that a run takes one, as in 20%")
+    probability: OptionalFraction = Field(default=None, description="that a run stops one, as in 20%")
     mean_time_between_kills: OptionalSeconds = Field(
         default=None, description="in place of a probability: kills come at random, on average so far apart, as in 5d"
     )
     min_healthy: NumberOrShare = Field(description="members that must be healthy after a kill: a number, or a share")
     size: Positive = Field(
-        default=None, description="how many members there should be, where those that died are listed no more"
+        default=None, description="how many members there should be, if those that died are no longer listed"
     )
     at_most: Annotated[int, Field(ge=1)] = Field(
-        default=1, description="members of this group gone at once, whoever took them"
+        default=1, description="members of this group gone at once, whatever stopped them"
     )
     region: OptionalText = Field(default=None, description="ec2, asg, volume and ecs: the AWS region")
     cluster: OptionalText = Field(default=None, description="ecs: the name of the ECS cluster")
@@ -194,13 +194,13 @@ class MonkeyFile(Model):
     name: OptionalText = Field(default=None, description="in the journal; by default the file's")
     timezone: Zone = Field(default="UTC", description="whose clocks hours and days off are told by")
     hours: Annotated[list[Hours], Given, Field(min_length=1)] = Field(
-        default_factory=lambda: ["mon-fri 09:00-17:00"], description="when something may be taken"
+        default_factory=lambda: ["mon-fri 09:00-17:00"], description="when something may be stopped"
     )
     days_off: Annotated[list[DaysOff], EmptyList] = Field(
         default_factory=list, description="dates, or first..last, from midnight to midnight"
     )
     at_most: Annotated[int, Field(ge=1)] = Field(
-        default=1, description="members of all groups gone at once, whoever took them"
+        default=1, description="members of all groups gone at once, whatever stopped them"
     )
     exclude_topics: Texts = Field(
         default_factory=list, description="topics that have no replica to spare and may suffer; * and ? are wild"

@@ -32,7 +32,7 @@ class NotifyEntry(Model):
     )
     command: Annotated[Argv | None, Given] = Field(
         default=None,
-        description="a program and its arguments; finds what is told in $ASGARD_TEXT, $ASGARD_EVENT, $ASGARD_CLUSTER, $ASGARD_AT",
+        description="a program and its arguments; gets the notice in $ASGARD_TEXT, $ASGARD_EVENT, $ASGARD_CLUSTER, $ASGARD_AT",
     )
     timeout: Seconds = Field(default=5, description="of one try")
     retries: Annotated[int, Field(ge=0, le=20)] = Field(default=3, description="after the first try")
@@ -40,7 +40,7 @@ class NotifyEntry(Model):
     @model_validator(mode="after")
     def _one_of_both(self) -> NotifyEntry:
         if (self.webhook is None) == (self.command is None):
-            raise ValueError("names whom to tell; allowed is either webhook or command")
+            raise ValueError("must name one recipient; allowed is either webhook or command")
         return self
 
 
@@ -50,21 +50,21 @@ class PolicySection(Model):
     grace: Seconds = Field(default=300, description="how long a broker may be gone before data moves")
     restart: Annotated[RestartSection, EmptyMapping] = Field(default_factory=RestartSection)
     replace: bool = Field(
-        default=False, description="make a node that does not come back anew, empty, before data moves"
+        default=False, description="replace a node that does not come back by an empty one before data moves"
     )
     max_dead: Positive = Field(
         default=None, description="brokers gone at once, above which nothing is done; a tenth of all, at least 1"
     )
     quiet_hours: Annotated[list[Window], EmptyList] = Field(
-        default_factory=list, description="no planned work, UTC; what is lost is healed all the same"
+        default_factory=list, description="no planned work then, UTC; lost brokers are still healed"
     )
     flapping: Annotated[FlappingSection, EmptyMapping] = Field(default_factory=FlappingSection)
     notify: Annotated[list[NotifyEntry], EmptyList] = Field(default_factory=list)
-    leaders: bool = Field(default=True, description="elect preferred leaders where too many lead elsewhere")
+    leaders: bool = Field(default=True, description="elect preferred leaders if others lead too many partitions")
     limits: bool = Field(default=True, description="move data from brokers that are over a limit")
     balance: bool = Field(default=False, description="move data until all brokers are within the tolerance")
     foreign_moves: Literal["end", "tell"] = Field(
-        default="end", description="moves of other tools to a broker that is gone: end them, or only tell"
+        default="end", description="moves of other tools to a broker that is gone: end them, or only report them"
     )
     dry_run: bool = Field(default=False, description="say what would be done, and do nothing")
 

@@ -295,7 +295,7 @@ class ParameterEntry(Model):
 
     about: Text
     default: Any = None
-    example: Any = Field(default=None, description="what the recipe is checked with where there is no default")
+    example: Any = Field(default=None, description="what the recipe is checked with if there is no default")
 
 
 class RecipeFile(Model):
@@ -306,9 +306,7 @@ class RecipeFile(Model):
     about: Text = Field(description="what it is for, in a sentence")
     trigger: Annotated[TriggerSection, EmptyMapping] = Field(default_factory=TriggerSection)
     parameters: Annotated[dict[str, ParameterEntry], EmptyMapping] = Field(default_factory=dict)
-    when: Conditions = Field(default_factory=list, description="all of it must hold, else there is nothing to do")
+    when: Conditions = Field(default_factory=list, description="all of it must hold, otherwise there is nothing to do")
     timeout: OptionalSeconds = Field(default=None, description="of the whole run")
     steps: Annotated[list[Any], Field(min_length=1)]
-    on_failure: list[Any] = Field(
-        default_factory=list, description="steps that are taken where one of the others fails"
-    )
+    on_failure: list[Any] = Field(default_factory=list, description="steps to run if one of the others fails")

@@ -76,7 +76,7 @@ class SecuritySection(Model):
         description="encrypt every listener of a local cluster; optional: leave those without TLS open beside them",
     )
     authorizer: Annotated[bool | None, Given] = Field(
-        default=None, description="ACLs count; true by default where there is SASL"
+        default=None, description="enforce ACLs; true by default with SASL"
     )
 
 
@@ -101,10 +101,10 @@ class TopicEntry(Model):
     partitions: int = Field(ge=1, le=100_000)
     replication: Annotated[int | None, Given, Field(ge=1, le=64)] = Field(
         default=None,
-        description="replicas of each partition; by default 3, or the number of brokers where that is less",
+        description="replicas of each partition; by default 3, or the number of brokers if that is less",
     )
     retention: OptionalRetention = Field(default=None, description="how long records are kept: 7d, or forever")
-    owner: OptionalText = Field(default=None, description="the team that answers for it")
+    owner: OptionalText = Field(default=None, description="the team that owns it")
     protect: bool = Field(default=False, description="never delete it")
     config: Configs = Field(default_factory=dict, description="topic configs by Kafka's names")
 
@@ -226,7 +226,9 @@ class StackFile(Model):
     acls: Annotated[list[AclEntry], EmptyList] = Field(default_factory=list)
     quotas: Annotated[list[QuotaEntry], EmptyList] = Field(default_factory=list)
     limits: Annotated[LimitsSection, EmptyMapping] = Field(default_factory=LimitsSection)
-    gate: Annotated[GateSection | None, Given] = Field(default=None, description="the load that `up` must see stood")
+    gate: Annotated[GateSection | None, Given] = Field(
+        default=None, description="the load that must pass for `up` to succeed"
+    )
 
 
 class StackPart(Model):

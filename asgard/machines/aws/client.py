@@ -65,12 +65,12 @@ def errors(doing: str) -> Iterator[None]:
             f"{doing}: no AWS region is known", "Name one with `region:` in the file, or set AWS_DEFAULT_REGION."
         ) from error
     except aws.ProfileNotFound as error:
-        raise WrongUsage(f"{doing}: {error}", "Look at AWS_PROFILE and ~/.aws/config.") from error
+        raise WrongUsage(f"{doing}: {error}", "Check AWS_PROFILE and ~/.aws/config.") from error
     except aws.ClientError as error:
         raise _of_answer(doing, error.response.get("Error", {})) from error
     except (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.ReadTimeoutError, aws.HTTPClientError) as error:
         raise Unreachable(
-            f"{doing}: AWS does not answer ({error})", "Look at the network and the region, then run it again."
+            f"{doing}: AWS does not answer ({error})", "Check the network and the region, then run it again."
         ) from error
     except aws.BotoCoreError as error:
         raise Failed(f"{doing}: {error}") from error
@@ -88,9 +88,9 @@ def _of_answer(doing: str, answer: dict[str, Any]) -> AsgardError:
             what, "The credentials are wrong or have run out: get new ones, look at the machine's clock."
         )
     if code in _SLOWED:
-        return Unreachable(what, "AWS slows this account's calls down: run it again later, or less often.")
+        return Unreachable(what, "AWS is throttling this account's calls: run it again later, or less often.")
     if code == "OperationNotPermitted":
-        return Refused(what, "It is protected against this; that protection is its owner's to lift.")
+        return Refused(what, "It is protected against this; only its owner should remove the protection.")
     if code.startswith("InvalidInstanceID") or code == "ValidationError":
-        return WrongUsage(what, "Look at the id and the region.")
+        return WrongUsage(what, "Check the id and the region.")
     return Failed(what)

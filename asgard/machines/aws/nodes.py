@@ -138,7 +138,7 @@ class Ec2Nodes:
             waited += 5
         raise Failed(
             f"group {former.group} has no new running instance after {SUCCESSOR_S:.0f} s",
-            "Look at the group's activity: a zone without capacity, or a launch template that does not start.",
+            "Check the group's activity: a zone without capacity, or a launch template that does not start.",
         )
 
     def _places(self) -> Mapping[int, _Place]:

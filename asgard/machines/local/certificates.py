@@ -109,7 +109,7 @@ class Authority:
         if self.key_file.exists():
             key = load_pem_private_key(self.key_file.read_bytes(), None)
             if not isinstance(key, ec.EllipticCurvePrivateKey):
-                raise Failed(f"{self.key_file} is not the key of a CA that Asgard made")
+                raise Failed(f"{self.key_file} is not the key of a CA that Asgard created")
         else:
             key = ec.generate_private_key(ec.SECP256R1())
             paths.write_atomic(self.key_file, _key_pem(key))

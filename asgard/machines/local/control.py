@@ -52,7 +52,7 @@ def update(run_dir: RunDir, spec: NodeSpec) -> None:
         if spec.log_dirs < (before := run_dir.spec()).log_dirs:
             raise Refused(
                 f"node {spec.id} has {before.log_dirs} log directories, and {spec.log_dirs} are asked for: replicas would be lost",
-                f"Let kafka.log_dirs be {before.log_dirs}.",
+                f"Set kafka.log_dirs to {before.log_dirs}.",
             )
         run_dir.write(spec, run_dir.credentials())
 
@@ -169,7 +169,7 @@ def kill(run_dir: RunDir) -> None:
     if found is not None:
         process.send(found, signal.SIGKILL)
         if not process.wait_gone(found, 30):
-            raise Failed(f"process {found.pid} does not die", "Is its disk hanging?")
+            raise Failed(f"process {found.pid} does not exit", "Is its disk hanging?")
 
 
 def pause(run_dir: RunDir) -> None:
@@ -185,7 +185,7 @@ def resume(run_dir: RunDir) -> None:
 def _signal_running(run_dir: RunDir, number: signal.Signals, wanted: process.State) -> None:
     found = process.find(run_dir)
     if found is None or process.state(found) == "stopped":
-        raise Failed(f"node {run_dir.spec().id} does not run", "Start it first.")
+        raise Failed(f"node {run_dir.spec().id} is not running", "Start it first.")
     process.send(found, number)
     # The system delivers the signal when it gets to it: on a busy machine that is not at once.
     until = time.monotonic() + _OBEYS_S
@@ -240,7 +240,7 @@ def _refuse_without_quorum(run_dir: RunDir) -> None:
     running = [other for other in others if process.state(process.find(other)) == "running"]
     if len(running) <= len(spec.voters) // 2:
         raise Refused(
-            f"node {spec.id} is a controller: without it {len(running)} of {len(spec.voters)} run, which is no majority",
+            f"node {spec.id} is a controller: without it {len(running)} of {len(spec.voters)} run, which is not a majority",
             "Start the other controllers first; a cluster with one controller lives in that controller's data.",
         )
 

@@ -115,7 +115,7 @@ def check_file_system(home: Path, mounts: dict[str, str]) -> Check:
         return Check(
             "file system",
             False,
-            f"{home} is on {kind} ({point}): locks of the journal and of Kafka's logs don't hold there",
+            f"{home} is on {kind} ({point}): locks of the journal and of Kafka's logs don't work there",
             "Set ASGARD_HOME to a directory on a local disk.",
         )
     return Check("file system", True, f"{home} is on {kind} ({point})")

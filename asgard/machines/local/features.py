@@ -38,7 +38,7 @@ def levels_of(version: str) -> dict[str, int]:
     if done.returncode != 0 or "metadata.version" not in found:
         words = (done.stderr + done.stdout).strip().splitlines()
         raise Failed(
-            f"Kafka {version} does not tell its feature levels: {words[0][:300] if words else 'it printed nothing'}"
+            f"Kafka {version} does not report its feature levels: {words[0][:300] if words else 'it printed nothing'}"
         )
     return found
 

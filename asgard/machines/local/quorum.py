@@ -39,8 +39,8 @@ def wait_voter(run_dir: RunDir, deadline_s: float = 60.0) -> None:
             seen = error.what
         time.sleep(_POLL_S)
     raise Failed(
-        f"node {spec.id} runs, but is no voter of the metadata quorum after {deadline_s:.0f} s: {seen}",
-        f"Its log says why: {run_dir.logs / 'server.log'}. Take no other controller away before it is one.",
+        f"node {spec.id} runs, but is not a voter of the metadata quorum after {deadline_s:.0f} s: {seen}",
+        f"Its log says why: {run_dir.logs / 'server.log'}. Don't remove another controller until it is one.",
     )
 
 

@@ -46,7 +46,7 @@ rootLogger.appenderRefs = file, out
 rootLogger.appenderRef.file.ref = file
 rootLogger.appenderRef.out.ref = out
 rootLogger.appenderRef.out.level = error
-# Kafka prints its whole configuration ten times a start; it stands in server.properties.
+# Kafka prints its whole configuration ten times a start; it is in server.properties.
 logger.config.name = org.apache.kafka.common.config.AbstractConfig
 logger.config.level = warn
 logger.values.name = kafka.server.KafkaConfig
@@ -140,7 +140,9 @@ class RunDir:
         try:
             text = self.description.read_text()
         except OSError as error:
-            raise Failed(f"there is no node in {self.path}", "`asgard odin up` makes the nodes of a stack.") from error
+            raise Failed(
+                f"there is no node in {self.path}", "`asgard odin up` creates the nodes of a stack."
+            ) from error
         return NodeSpec.from_json(text, str(self.description))
 
     def credentials(self) -> Credentials | None:
@@ -201,4 +203,4 @@ class RunDir:
         """Remove the directory, whatever is left in it."""
         shutil.rmtree(self.path, ignore_errors=True)
         if self.path.exists():
-            raise Failed(f"can't remove {self.path}", "Who else has files open or created there?")
+            raise Failed(f"can't remove {self.path}", "Does another process have files open there?")

@@ -220,7 +220,7 @@ def server_properties(
     names what the node's own description decides."""
     secured = spec.sasl != "none"
     if secured and credentials is None:
-        raise ValueError(f"node {spec.id} wants SASL and has no credentials")
+        raise ValueError(f"node {spec.id} requires SASL but has no credentials")
     replicas = str(spec.internal_replication)
     listeners = _listeners(spec)
     controllers = [name for name in listeners if name.startswith("CONTROLLER")]
@@ -248,7 +248,7 @@ def server_properties(
         own |= _tls(key_store, trust_store)
     clash = sorted(set(own) & set(spec.static_config))
     if clash:
-        raise WrongUsage(f"node {spec.id}: Asgard itself decides {', '.join(clash)}", "Take it out of kafka.config.")
+        raise WrongUsage(f"node {spec.id}: Asgard itself sets {', '.join(clash)}", "Remove it from kafka.config.")
     return own | _for_a_small_machine(replicas, spec.internal_replication) | dict(spec.static_config)
 
 

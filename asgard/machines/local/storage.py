@@ -164,8 +164,8 @@ def _wipe_half_formatted(run_dir: RunDir) -> None:
     written = [path for path in log_dirs if any(s.stat().st_size for s in path.glob("*/*.log"))]
     if written:
         raise Refused(
-            f"{written[0]} holds records, but nothing says that it was formatted to the end",
-            f"If it is whole, create the empty file {run_dir.formatted}; else remove {run_dir.data}.",
+            f"{written[0]} holds records, but its formatting may not have finished",
+            f"If it is complete, create the empty file {run_dir.formatted}; else remove {run_dir.data}.",
         )
     for path in log_dirs:
         shutil.rmtree(path, ignore_errors=True)

@@ -109,7 +109,7 @@ class CliEngine:
         state = self.store.load()
         if any(kind == "creating" for kind, _ in state.pending.values()):
             raise Refused(
-                "an interrupted run left creations unfinished, and the Pulumi CLI can't settle them",
+                "an interrupted run left creations unfinished, and the Pulumi CLI can't finish them",
                 "run `asgard odin up` with Asgard's own engine once (--engine embedded)",
             )
         if writing and (self.store.log_path.exists() or self.store.backend.exists()):

@@ -49,7 +49,7 @@ async def claimed(run: Deployment) -> list[Record]:
             continue
         name = urn.split("::", 3)[3]
         if run.preview:
-            run.result.warnings.append(f"an interrupted run may have made {name}: the next `up` deletes it")
+            run.result.warnings.append(f"an interrupted run may have created {name}: the next `up` deletes it")
             continue
         try:
             provider = await run.provider(graph.provider_urn(begun))

@@ -71,7 +71,7 @@ def install(version: str | None = None) -> Installed:
         ) from error
     found = find()
     if found is None:
-        raise Unreachable("the Pulumi CLI was fetched, but can't be found", f"Look into {_root()}.")
+        raise Unreachable("the Pulumi CLI was fetched, but can't be found", f"Check {_root()}.")
     return found
 
 

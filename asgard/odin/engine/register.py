@@ -199,7 +199,7 @@ async def _create(
                     raise
             id, outputs = made.id, _outputs(goal, made.outputs)
             if not id and not run.preview:
-                raise Failed("the provider made it and gave it no id")
+                raise Failed("the provider created it but returned no id")
         what.id = id or None
         record = record_of(run, goal, inputs, outputs, id, old)
         record["created"] = record["modified"] = now()
@@ -282,8 +282,8 @@ async def _import(run: Deployment, goal: Goal, provider: Provider, id: str) -> R
         plan = plan_of(differs, there.inputs, inputs, [])
         if plan.changed:
             raise Refused(
-                f"what is there differs from what is asked for in {', '.join(sorted(plan.detail))}",
-                "make the stack file say what is there, import, and change it afterwards",
+                f"the existing resource differs from the requested one in {', '.join(sorted(plan.detail))}",
+                "make the stack file match what exists, import, then change it",
             )
         what.new, what.id = step("import", goal.urn, None, inputs).new, there.id
         record = record_of(run, goal, inputs, found, there.id, None)

@@ -108,7 +108,7 @@ class Vault:
         parts = self._state.split(":", 2)
         if len(parts) != 3 or parts[0] != "v1":
             raise Failed(
-                "the state's secrets are under a scheme that Asgard does not know",
+                "the state's secrets use a scheme that Asgard does not know",
                 "only Pulumi's passphrase scheme v1 is read",
             )
         key = derive(phrase, base64.b64decode(parts[1]))
@@ -118,8 +118,8 @@ class Vault:
             right = False
         if not right:
             raise Failed(
-                "the passphrase does not open this stack's secrets",
-                "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, or bring back the key file in ASGARD_HOME/keys",
+                "the passphrase does not decrypt this stack's secrets",
+                "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, or restore the key file in ASGARD_HOME/keys",
             )
         self._key = key
         return key

@@ -121,7 +121,7 @@ def parse(document: dict[str, Any], source: str) -> State:
     version = document.get("version")
     if version != VERSION or not isinstance(document.get("deployment"), dict):
         raise WrongUsage(
-            f"{source} is no state that Asgard reads: version {version!r}",
+            f"{source} is not a state that Asgard reads: version {version!r}",
             f"Pulumi's export form has version {VERSION}",
         )
     deployment = document["deployment"]
@@ -206,7 +206,7 @@ class StateStore:
         newer = self.cli_checkpoint()
         if newer is None or not (newer.live or newer.pending):
             return state
-        self.warnings.append("a run of the Pulumi CLI was interrupted: its checkpoint is taken over")
+        self.warnings.append("a run of the Pulumi CLI was interrupted: using its checkpoint")
         newer.meta, newer.serial = state.meta, state.serial
         return newer
 

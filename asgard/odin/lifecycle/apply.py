@@ -126,7 +126,7 @@ def destroy(
         planned.losses = losses_of(planned.result, session, state)
         approve(planned)
         if options.confirm != name:
-            raise Refused(f"destroying stack {name} wants its name", f"Add --confirm {name} if that is meant.")
+            raise Refused(f"destroying stack {name} requires its name", f"To destroy it: --confirm {name}")
         cluster_id = session.cluster_id(state)
         # All of them, not just those with known losses: a partition without leader can't tell what it holds.
         everything = topics_of(planned.result)
@@ -169,7 +169,7 @@ def _in_the_cloud(session: Session, state: State, *, dry_run: bool) -> tuple[Dri
 
     found = engine(session, Options(engine="pulumi"), state).refresh(dry_run=dry_run)
     if found.errors:
-        raise Unreachable(f"AWS could not be asked what changed: {found.errors[0].message}", "Look at the credentials.")
+        raise Unreachable(f"can't ask AWS what changed: {found.errors[0].message}", "Check the credentials.")
     return tuple(
         Drift(
             "gone" if step.op == "delete" else "changed",
@@ -260,7 +260,7 @@ def _refuse_losses(losses: list[Loss], options: Options) -> None:
         names = " ".join(f"--allow-data-loss {loss.topic}" for loss in lost)
         raise Refused(
             f"this deletes data of {', '.join(loss.topic for loss in lost)}; nothing was changed",
-            f"If that is meant: {names}",
+            f"To allow it: {names}",
         )
 
 

@@ -46,7 +46,7 @@ def run(session: Session, spec: StackSpec, gatekeeper: Gatekeeper) -> GateVerdic
     assert spec.gate is not None
     connection = session.connection(session.store.load())
     if connection is None:
-        raise Unreachable(f"stack {spec.name} has no cluster to put a load on", "`asgard odin up` makes it.")
+        raise Unreachable(f"stack {spec.name} has no cluster to put a load on", "`asgard odin up` creates it.")
     verdict = gatekeeper(connection).run(spec.gate.load, spec.gate.goals)
     state = session.store.load()
     session.writes.check()

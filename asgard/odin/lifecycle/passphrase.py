@@ -31,7 +31,7 @@ def passphrase(stack: str, *, create: bool) -> str:
     if not create:
         raise Failed(
             f"the passphrase of stack {stack} is not at {key}, and its state holds secrets",
-            "Bring the file back, or set PULUMI_CONFIG_PASSPHRASE_FILE to a copy of it.",
+            "Restore the file, or set PULUMI_CONFIG_PASSPHRASE_FILE to a copy of it.",
         )
     paths.private_dir(key.parent)
     made = secrets.token_urlsafe(32)

@@ -79,7 +79,7 @@ def check_one_way(session: Session, sentences: list[str], confirm: str | None) -
     """Refuse what can't be taken back unless the stack is named; the name of a protected context of its cluster will do."""
     names = {session.name} | {context.name for context in contexts.protecting(session.holds or "")}
     if sentences and confirm not in names:
-        raise Refused(f"{sentences[0]}; nothing was changed", f"If that is meant: --confirm {session.name}")
+        raise Refused(f"{sentences[0]}; nothing was changed", f"To allow it: --confirm {session.name}")
 
 
 def applied(session: Session, spec: StackSpec, result: Result) -> None:

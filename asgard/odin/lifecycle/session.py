@@ -63,7 +63,7 @@ class Session:
         if self._control is None:
             connection = self.connection(state)
             if connection is None:
-                raise Unreachable(f"stack {self.name} has no cluster yet", "`asgard odin up` makes it.")
+                raise Unreachable(f"stack {self.name} has no cluster yet", "`asgard odin up` creates it.")
             control = self.writes.connect(connection)
             try:
                 if self.external is not None:

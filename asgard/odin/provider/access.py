@@ -59,8 +59,8 @@ class Users:
     def _needs_password(self, new: Values) -> None:
         if "password" not in new:
             raise Refused(
-                f"the user {new['name']} has no password here: it was imported, and Kafka tells none",
-                "Take it out of the stack and add it again: then it gets a new one.",
+                f"the user {new['name']} has no password here: it was imported, and Kafka does not reveal passwords",
+                "Remove it from the stack and add it again to give it a new one.",
             )
 
     async def _write(self, new: Values) -> None:

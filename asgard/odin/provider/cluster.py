@@ -113,7 +113,7 @@ class Cluster:
     def _open(self) -> ControlPlane:
         if self._connection is None:
             raise WrongUsage(
-                "the provider asgard doesn't know where Kafka answers",
+                "the provider asgard has no address of Kafka",
                 "Set bootstrapServers in its configuration (asgard:bootstrapServers, or an explicit provider).",
             )
         plane = self._connect(self._connection)
@@ -124,7 +124,7 @@ class Cluster:
                 raise Refused(
                     f"{self._connection.bootstrap_servers} answers as cluster {answered}; "
                     f"these resources belong to {self._cluster_id}",
-                    "Connect to the right cluster, or change clusterId where the cluster was truly made anew.",
+                    "Connect to the right cluster, or change clusterId if the cluster was really recreated.",
                 )
         return plane
 
@@ -238,8 +238,8 @@ class Cluster:
                 return topic
             if time.monotonic() - max(began, self._last_shown) > VISIBLE_DEADLINE_S:
                 raise Failed(
-                    f"the topic {name} was created, but no broker told of it within {VISIBLE_DEADLINE_S:.0f} s",
-                    "Are the brokers overloaded? The same command takes it over once they tell of it.",
+                    f"the topic {name} was created, but no broker reported it within {VISIBLE_DEADLINE_S:.0f} s",
+                    "Are the brokers overloaded? The same command takes it over once they report it.",
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.5)

@@ -146,7 +146,7 @@ class Nodes:
         node = old["nodeId"]
         if "controller" in old["roles"]:
             raise Refused(
-                f"node {node} is one of the controllers that the cluster was made with; it can't be taken out",
+                f"node {node} is one of the controllers that the cluster was created with; it can't be removed",
                 "Remove brokers that aren't controllers, or destroy the whole stack.",
             )
         directory = local.run_dir(old["cluster"], node)
@@ -231,7 +231,7 @@ def _homes(directories: Iterable[RunDir]) -> set[Path]:
 
 def _last_words(directories: Iterable[RunDir]) -> str:
     logs = ", ".join(str(directory.logs / "server.log") for directory in directories)
-    return f"Their logs: {logs}" if logs else "No node of this cluster lives on this machine."
+    return f"Their logs: {logs}" if logs else "No node of this cluster runs on this machine."
 
 
 def _wanted(directory: RunDir, new: Values) -> NodeSpec:

@@ -80,8 +80,8 @@ class Replication:
             done = moves.run(held, plan, Limits(), replan=replication_factor.replan, throttle=throttle)
         if done.handed_over:
             raise Busy(
-                f"the change of replication factors made way for {done.handed_over}",
-                "What is on its way runs on. Run it again: it goes on from there.",
+                f"the change of replication factors gave way to {done.handed_over}",
+                "Moves in flight continue. Run it again: it continues from there.",
             )
         if done.stopped:
             raise Failed(

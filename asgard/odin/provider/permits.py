@@ -22,7 +22,7 @@ class Permits:
         if lost:
             told = "; ".join(f"{counted(loss.records)} of {loss.topic} ({', '.join(loss.why)})" for loss in lost)
             allow = " ".join(f"--allow-data-loss {loss.topic}" for loss in lost)
-            raise Refused(f"this may delete {told}", f"If that is meant: {allow}")
+            raise Refused(f"this may delete {told}", f"To allow it: {allow}")
 
 
 def counted(records: int) -> str:
@@ -44,4 +44,4 @@ def loses_records(topic: str, records: int | None, doing: str) -> Refused:
         held = "may hold records (a partition without leader can't tell)"
     else:
         held = f"holds {counted(records)}"
-    return Refused(f"{doing} would lose data: the topic {topic} {held}", f"If that is meant: --allow-data-loss {topic}")
+    return Refused(f"{doing} would lose data: the topic {topic} {held}", f"To allow it: --allow-data-loss {topic}")

@@ -223,7 +223,7 @@ def _connection(values: Values) -> Connection | None:
             try:
                 properties = json.loads(properties)
             except ValueError as error:
-                raise WrongUsage(f"clientProperties is no JSON: {error}") from error
+                raise WrongUsage(f"clientProperties is not JSON: {error}") from error
         else:
             properties = parse_properties(properties)
     if not isinstance(properties, dict):

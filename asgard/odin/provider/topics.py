@@ -36,7 +36,7 @@ class Topics:
         if urn not in self._permits.adopting:
             raise exists_already(f"the topic {wanted.name}")
         if reason := await self._unlike(wanted, there):
-            raise exists_already(f"the topic {wanted.name}", f"a run that was cut short may have made it, but {reason}")
+            raise exists_already(f"the topic {wanted.name}", f"an interrupted run may have created it, but {reason}")
         return {**new, "topicId": there.id}
 
     async def _unlike(self, wanted: NewTopic, there: Topic) -> str | None:
@@ -57,7 +57,8 @@ class Topics:
         topic = await self._cluster.topic(name)
         if topic is None:
             raise Failed(
-                f"the topic {name} is gone", "`asgard odin refresh` takes it out of the state; `up` then makes it anew."
+                f"the topic {name} is gone",
+                "`asgard odin refresh` removes it from the state; `up` then creates it again.",
             )
         if len(topic.partitions) > new["partitions"]:
             raise Refused(f"partitions {fewer_partitions(name, len(topic.partitions), new['partitions'])}")

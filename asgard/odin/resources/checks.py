@@ -163,7 +163,7 @@ def _user(values: Values) -> list[Wrong]:
 def _topic(values: Values) -> list[Wrong]:
     name = values["name"]
     if not _TOPIC_NAME.fullmatch(name) or name in (".", ".."):
-        return [("name", f"{name!r} is no topic name: allowed are 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'")]
+        return [("name", f"{name!r} is not a topic name: allowed are 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'")]
     return []
 
 
@@ -182,7 +182,7 @@ def _quota(values: Values) -> list[Wrong]:
     wrong = []
     by_address = values.get("ip") is not None
     if by_address and (values.get("user") is not None or values.get("clientId") is not None):
-        wrong.append(("ip", "stands alone: Kafka has no quota of an address together with a user or a clientId"))
+        wrong.append(("ip", "must be alone: Kafka has no quota for an address combined with a user or a clientId"))
     if not by_address and values.get("user") is None and values.get("clientId") is None:
         wrong.append(("user", 'is missing, and so are clientId and ip: name one of them; "" is the default of all'))
     rates = [name for name in QUOTA_NAMES if name in values]
@@ -206,9 +206,7 @@ def _cluster(values: Values) -> list[Wrong]:
     elif values["controllers"] % 2 == 0:
         wrong.append(("controllers", f"is {values['controllers']}; an odd number keeps a majority when one is lost"))
     if values["authorizer"] and values["sasl"] == "none":
-        wrong.append(
-            ("authorizer", "needs users who prove who they are: set sasl to scram-sha-512, or authorizer to false")
-        )
+        wrong.append(("authorizer", "requires users who log in: set sasl to scram-sha-512, or authorizer to false"))
     if values.get("tls", "off") != "off" and values["sasl"] == "none":
         wrong.append(("tls", "needs users who log in: set sasl to scram-sha-512"))
     return wrong
@@ -248,7 +246,7 @@ def transitions(kind: Kind, old: Values, new: Values) -> list[Wrong]:
             wrong.append(
                 (
                     "version",
-                    f"is {new['version']}, lower than the {old['version']} that runs; Kafka's data can't go back",
+                    f"is {new['version']}, lower than the {old['version']} that runs; Kafka's data can't be downgraded",
                 )
             )
         if kind.token == CLUSTER:
@@ -283,7 +281,4 @@ def holds_replicas(node: int, held: Mapping[str, int]) -> tuple[str, str]:
 
 def fewer_partitions(topic: str, now: int, wanted: int) -> str:
     """The sentence that refuses fewer partitions."""
-    return (
-        f"is {wanted}, but the topic {topic} has {now}, and Kafka can't take partitions away; keep {now}, or make a new topic and "
-        f"move to it, or take {topic} out of the stack (--allow-data-loss {topic}) and add it again in a second run"
-    )
+    return f"is {wanted}, but the topic {topic} has {now}, and Kafka can't remove partitions; keep {now}, or create a new topic and move to it, or remove {topic} from the stack (--allow-data-loss {topic}) and add it again in a second run"

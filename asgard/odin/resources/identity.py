@@ -104,4 +104,4 @@ def from_id(token: str, text: str) -> Values:
             return {name: "" if value == _ANYBODY else value for name, value in found.items() if value is not None}
     if token == CONFIG and (match := re.fullmatch(r"all brokers|broker (\d+)", text)):
         return {"broker": match[1] or ""}
-    raise WrongUsage(f"{text!r} is no id that a {token} can be imported by", "docs/pulumi.md says how ids look.")
+    raise WrongUsage(f"{text!r} is not an id by which a {token} can be imported", "docs/pulumi.md says how ids look.")

@@ -96,13 +96,13 @@ def _local(file: StackFile) -> Found:
     if k.controllers is not None and (k.controllers % 2 == 0 or k.controllers > brokers):
         yield ("kafka", "controllers"), f"is {k.controllers}; allowed is an odd number up to that of brokers, {brokers}"
     if k.racks is not None and k.racks > brokers:
-        yield ("kafka", "racks"), f"is {k.racks}; allowed are as many as brokers at most, {brokers}"
+        yield ("kafka", "racks"), f"is {k.racks}; allowed are at most as many as brokers, {brokers}"
     if k.heap is not None and k.heap < 128 * 1024 * 1024:
         yield ("kafka", "heap"), f"is {k.heap} bytes; allowed are 128MiB or more"
     if k.min_insync_replicas is not None and k.min_insync_replicas > brokers:
         yield (
             ("kafka", "min_insync_replicas"),
-            f"is {k.min_insync_replicas}; allowed are as many as brokers at most, {brokers}",
+            f"is {k.min_insync_replicas}; allowed are at most as many as brokers, {brokers}",
         )
 
 
@@ -132,9 +132,9 @@ def _broker_configs(file: StackFile) -> Found:
         elif name not in known:
             continue
         elif known[name].type == "password":
-            yield loc, "is a secret; allowed here is what may stand in server.properties in the clear"
+            yield loc, "is a secret; allowed here is only what may be in server.properties in clear text"
         elif not makes_brokers(file) and known[name].mode != "cluster-wide":
-            yield loc, "stands in each broker's server.properties; allowed on an external cluster are cluster-wide ones"
+            yield loc, "is set in each broker's server.properties; allowed on an external cluster are cluster-wide ones"
 
 
 def _config(
@@ -151,7 +151,7 @@ def _config(
     if right is not None:
         return f"is the name that a {'broker' if kind == 'topic' else 'topic'} has for it; on a {kind} it is {right}"
     of = f"Kafka {file.kafka.version or (configs.DEFAULT_VERSION if makes_brokers(file) else '')}".strip()
-    return f"is no {kind} config of {of}{nearest(name, known) or '; `asgard odin validate` knows those of ' + of}"
+    return f"is not a {kind} config of {of}{nearest(name, known) or '; `asgard odin validate` knows those of ' + of}"
 
 
 def _security(file: StackFile) -> Found:
@@ -159,7 +159,7 @@ def _security(file: StackFile) -> Found:
     if local and sasl == "none" and file.security.authorizer:
         yield (
             ("security", "authorizer"),
-            "is true, but without SASL everybody is anonymous; allowed is sasl: scram-sha-512",
+            "is true, but without SASL every client is anonymous; allowed is sasl: scram-sha-512",
         )
     if local and sasl == "none" and file.users:
         yield ("users",), "need a login; allowed is security.sasl: scram-sha-512"
@@ -211,7 +211,7 @@ def _topics(file: StackFile) -> Found:
             )
     for i, name in enumerate(file.external_topics):
         if name in first:
-            yield ("external_topics", i), f"is {name!r}, which stands under `topics` too; allowed is one of the two"
+            yield ("external_topics", i), f"is {name!r}, which is under `topics` too; allowed is one of the two"
         elif name != "*" and (wrong := names.wrong_topic(access.pattern(name)[1])):
             yield ("external_topics", i), wrong
 
@@ -221,7 +221,7 @@ def _gate(file: StackFile, known: set[str]) -> Found:
         return
     topic, rate = file.gate.load.topic, file.gate.load.rate
     if topic not in known:
-        yield ("gate", "load", "topic"), f"is {topic!r}, which is no topic of this stack; {nearest(topic, known)}"
+        yield ("gate", "load", "topic"), f"is {topic!r}, which is not a topic of this stack; {nearest(topic, known)}"
     if rate <= 0:
         yield ("gate", "load", "rate"), f"is {rate:g}; allowed is a rate above 0, as in 2000/s"
 
@@ -232,22 +232,21 @@ def _replication(file: StackFile, topic: TopicEntry, loc: Loc) -> Found:
     if topic.replication is None and not local:
         yield (*loc, "replication"), "is missing; it is required on an external cluster"
     if local and topic.replication is not None and topic.replication > brokers:
-        yield (*loc, "replication"), f"is {topic.replication}; allowed are as many as brokers at most, {brokers}"
+        yield (*loc, "replication"), f"is {topic.replication}; allowed are at most as many as brokers, {brokers}"
     replication = topic.replication or min(3, brokers)
     own = topic.config.get("min.insync.replicas")
     if own is not None:
         if own.isdecimal() and int(own) > replication and (local or topic.replication):
             yield (
                 (*loc, "config", "min.insync.replicas"),
-                f"is {own}; allowed are as many as replicas at most, {replication}",
+                f"is {own}; allowed are at most as many as replicas, {replication}",
             )
     elif local and (file.kafka.min_insync_replicas or 1) > replication:
         where = (*loc, "replication") if topic.replication is not None else loc
         yield (
             where,
             (
-                f"is {replication}, below kafka.min_insync_replicas, {file.kafka.min_insync_replicas}: nobody could write with "
-                "acks=all; allowed is more replicas, or a min.insync.replicas of the topic's own"
+                f"is {replication}, below kafka.min_insync_replicas, {file.kafka.min_insync_replicas}: writes with acks=all would fail; allowed is more replicas, or the topic's own min.insync.replicas"
             ),
         )
 
@@ -266,4 +265,4 @@ def _warnings(file: StackFile) -> Found:
                 f"{user.name} consumes without `groups`: it can read, but not join a consumer group or commit",
             )
     if makes_brokers(file) and file.security.sasl == "none":
-        yield ("security", "sasl"), "is none: everybody on this machine may do everything"
+        yield ("security", "sasl"), "is none: everyone on this machine may do everything"

@@ -49,7 +49,7 @@ def users(file: StackFile, topics: set[str]) -> Found:
         if wrong := names.wrong_user(user.name):
             yield (*loc, "name"), wrong
         elif makes_brokers(file) and user.name in ADMIN_USERS:
-            yield (*loc, "name"), f"is {user.name!r}, which the cluster makes itself; allowed is any other name"
+            yield (*loc, "name"), f"is {user.name!r}, which the cluster creates itself; allowed is any other name"
         elif first.setdefault(user.name, i) != i:
             yield (
                 (*loc, "name"),
@@ -152,9 +152,7 @@ def _unknown_topic(name: str, topics: set[str], allowed: set[str], patterns: lis
         if any(topic.startswith(resource) for topic in allowed):
             return None
         return f"is {name!r}, but no topic here starts with {resource!r}; allowed is a prefix of one in topics or external_topics"
-    return (
-        f"is {name!r}, which is no topic here{nearest(name, topics)}; allowed are those in topics and external_topics"
-    )
+    return f"is {name!r}, which is not a topic here{nearest(name, topics)}; allowed are those in topics and external_topics"
 
 
 def acls(file: StackFile) -> Found:
@@ -209,7 +207,7 @@ def quotas(file: StackFile) -> Found:
         if quota.user is None and quota.client_id is None and quota.ip is None:
             yield (
                 loc,
-                "names nobody; allowed is a user, a client_id or both, or an ip (`<default>` is the default entity)",
+                "names no user, client or ip; allowed is a user, a client_id or both, or an ip (`<default>` is the default entity)",
             )
             continue
         for key, name in (("user", quota.user), ("client_id", quota.client_id), ("ip", quota.ip)):
@@ -229,7 +227,7 @@ def quotas(file: StackFile) -> Found:
 
 def _ip_quota(quota: QuotaEntry, loc: Loc) -> Found:
     if quota.user is not None or quota.client_id is not None:
-        yield (*loc, "ip"), "stands alone: Kafka has no quota of an address together with a user or a client_id"
+        yield (*loc, "ip"), "must be alone: Kafka has no quota for an address combined with a user or a client_id"
     try:
         if quota.ip != DEFAULT_ENTITY:
             ipaddress.ip_address(quota.ip or "")

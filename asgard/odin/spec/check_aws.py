@@ -55,7 +55,7 @@ def _names(file: StackFile) -> Found:
     region = file.aws.region
     area, _, number = region.rpartition("-")
     if area not in _AREAS or not number.isdigit():
-        yield ("aws", "region"), f"is {region!r}, which is no region{nearest(region, REGIONS)}"
+        yield ("aws", "region"), f"is {region!r}, which is not a region{nearest(region, REGIONS)}"
     for key in ("instance_type", "controller_type"):
         if not _INSTANCE.fullmatch(text := getattr(file.aws, key)):
             yield ("aws", key), f"is {text!r}; allowed is an instance type, as in m7g.large"
@@ -96,7 +96,7 @@ def _cluster(file: StackFile) -> Found:
     zones = len(given.network.subnets) or given.network.zones
     brokers = kafka.brokers or 1
     if file.security.sasl == "none":
-        yield ("security", "sasl"), "is none; on AWS everybody logs in: allowed is scram-sha-512"
+        yield ("security", "sasl"), "is none; on AWS all clients log in: allowed is scram-sha-512"
     for key in ("racks", "log_dirs"):
         if getattr(kafka, key) is not None:
             yield (
@@ -108,7 +108,7 @@ def _cluster(file: StackFile) -> Found:
             yield ("kafka", "brokers"), f"is {brokers}; MSK takes a multiple of the zones, {zones}"
         for key in ("controllers", "heap"):
             if getattr(kafka, key) is not None:
-                yield ("kafka", key), "is Amazon's to decide on MSK"
+                yield ("kafka", key), "is decided by Amazon on MSK"
         for key in ("image", "dedicated_controllers"):
             if getattr(given, key):
                 yield ("aws", key), "is for `target: aws-ec2`"

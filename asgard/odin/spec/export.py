@@ -56,7 +56,7 @@ def render(
     folded, elsewhere, acls = _fold(found.acls, users, topics)
     mine, quotas = _quotas(found.quotas, users, notes)
     lines = [
-        "# Made by `asgard odin import`: what was on the cluster then. Say who owns what, and keep it with your code.",
+        "# Written by `asgard odin import` from what was on the cluster. Add the owners, and keep it with your code.",
         "format: asgard.stack/v1",
         f"stack: {text(stack)}",
         "target: external",
@@ -76,7 +76,7 @@ def render(
         *_section("quotas", (_quota(e, v) for e, v in sorted(quotas.items(), key=lambda q: repr(q[0])))),
     ]
     if notes:
-        lines += ["", "# Seen on the cluster, but not Asgard's to manage:", *(f"#   {note}" for note in notes)]
+        lines += ["", "# Found on the cluster, but not managed by Asgard:", *(f"#   {note}" for note in notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -207,7 +207,7 @@ def _takable(users: Iterable[str], notes: list[str]) -> list[str]:
         if names.wrong_user(user) is None:
             kept.append(user)
         else:
-            notes.append(f"user {text(user)}: a stack file takes no such name")
+            notes.append(f"user {text(user)}: not a name that a stack file allows")
     return kept
 
 

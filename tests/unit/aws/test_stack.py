@@ -73,7 +73,7 @@ def test_a_broken_guardrail_stops_up_unless_it_is_waived_with_a_reason(tmp_path:
     file.write_text(text.replace("tags: {team: data}", "waive: {durable: a copy of another cluster}"))
     guardrails.refuse(load(file))
     file.write_text(text.replace("tags: {team: data}", "waive: {durabel: typo}"))
-    with pytest.raises(WrongUsage, match=r"aws\.waive names 'durabel', which is no guardrail"):
+    with pytest.raises(WrongUsage, match=r"aws\.waive names 'durabel', which is not a guardrail"):
         guardrails.refuse(load(file))
 
 

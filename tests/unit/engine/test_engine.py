@@ -340,8 +340,8 @@ def test_an_import_creates_nothing_and_changes_nothing(world: World) -> None:
     kind = "example:index:Thing"
     done = world.engine.import_resources(world.program(body), {(kind, "a"): "a@", (kind, "c"): "c@"})
     told = {e.name: e.message for e in done.errors}
-    assert "differs from what is asked for in size" in told["a"]
-    assert "isn't among what is imported" in told["b"]
+    assert "differs from the requested one in size" in told["a"]
+    assert "is not among the imported resources" in told["b"]
     assert "there is no" in told["c"]
     assert world.exists == {"a@": {"name": "a", "size": 5}}
 
@@ -463,7 +463,7 @@ def test_what_an_interrupted_run_made_and_nobody_wants_any_more_is_deleted(world
     assert killed_at(world, 4, lambda: world.engine.up(program))
     assert "a@" in world.exists
     empty = world.program(lambda main: None)
-    assert "may have made a" in world.engine.preview(empty).warnings[-1]
+    assert "may have created a" in world.engine.preview(empty).warnings[-1]
     assert changes(world.engine.up(empty)) == ["delete a"]
     assert world.exists == {}
 

@@ -56,7 +56,7 @@ def test_a_state_written_before_asgard_kept_its_own_data_is_read(tmp_path: Path)
 
 @pytest.mark.parametrize("document", [{"version": 4, "deployment": {}}, {"version": 3}, {}])
 def test_another_version_is_refused(document: dict[str, Any]) -> None:
-    with pytest.raises(WrongUsage, match="no state that Asgard reads"):
+    with pytest.raises(WrongUsage, match="not a state that Asgard reads"):
         parse(document, "x.json")
 
 

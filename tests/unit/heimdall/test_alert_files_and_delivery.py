@@ -57,7 +57,7 @@ def test_the_files_of_the_docs_are_sound(tmp_path):
         ("rules: [{name: a, when: canary}, {name: a, when: canary}]", r"rules\[1\].name: is a, as one before it"),
         ("rule: []", r"rule: is not a known key; did you mean rules"),
         ("receivers: [{name: a, kind: slack}]", r"receivers\[0\]: is of kind slack and needs url or url_file"),
-        ("receivers: [{name: a, kind: slack, url: 'ftp://secret'}]", r"url: is no address of a web hook"),
+        ("receivers: [{name: a, kind: slack, url: 'ftp://secret'}]", r"url: is not the address of a web hook"),
         ("receivers: [{name: a, kind: command, command: [/bin/x], url: 'http://x'}]", r"url: says nothing for kind command"),
         ("receivers: [{name: a, kind: email, to: [x@y]}]", r"has receivers of kind email and no mail"),
         ("subscriptions: [{receiver: ops}]", r":1:28: subscriptions\[0\].receiver: is ops; receivers of this file are none yet"),

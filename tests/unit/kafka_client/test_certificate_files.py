@@ -103,7 +103,7 @@ def test_without_a_store_this_machines_cas_count() -> None:
             {"security.protocol": "SSL", "ssl.truststore.certificates": "CA"},
             "ssl.truststore.certificates holds no certificate",
         ),
-        ({"security.protocol": "SSL", "ssl.keystore.key": "K"}, "belong together"),
+        ({"security.protocol": "SSL", "ssl.keystore.key": "K"}, "must both be set"),
         ({"security.protocol": "SSL", "ssl.engine.factory.class": "a.B"}, "names Java code"),
         ({"security.protocol": "TLS"}, "security.protocol is TLS; allowed are"),
     ],

@@ -69,7 +69,7 @@ def test_a_users_config_overrides_a_default_but_not_what_the_node_is():
         replace(COMBINED, static_config={"group.initial.rebalance.delay.ms": "3000"}), LOGS, CREDENTIALS
     )
     assert properties["group.initial.rebalance.delay.ms"] == "3000"
-    with pytest.raises(WrongUsage, match=r"node 1: Asgard itself decides listeners, super\.users"):
+    with pytest.raises(WrongUsage, match=r"node 1: Asgard itself sets listeners, super\.users"):
         server_properties(replace(COMBINED, static_config={"listeners": "x", "super.users": "y"}), LOGS, CREDENTIALS)
 
 

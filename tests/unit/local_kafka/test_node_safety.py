@@ -35,7 +35,7 @@ def test_records_without_a_mark_of_formatting_are_never_wiped(tmp_path):
     segment = run_dir.log_dir / "orders-0" / "00000000000000000000.log"
     segment.parent.mkdir(parents=True)
     segment.write_bytes(b"records")
-    with pytest.raises(Refused, match="holds records, but nothing says that it was formatted"):
+    with pytest.raises(Refused, match="holds records, but its formatting may not have finished"):
         storage.ensure_formatted(run_dir)
     assert segment.read_bytes() == b"records"
 
@@ -44,7 +44,7 @@ def test_records_without_a_mark_of_formatting_are_never_wiped(tmp_path):
 def test_a_controller_is_not_wiped_without_a_majority_of_others(tmp_path, voters):
     run_dirs = [a_node(tmp_path, voter.id, voters=voters) for voter in voters]
     (run_dirs[0].data / "precious").write_text("x")
-    with pytest.raises(Refused, match="which is no majority"):
+    with pytest.raises(Refused, match="which is not a majority"):
         nodes.replace(run_dirs[0])
     assert (run_dirs[0].data / "precious").exists()
 
@@ -63,7 +63,7 @@ def test_another_clusters_directory_is_not_taken_over(tmp_path):
 
 
 def test_a_node_that_does_not_run_can_not_be_paused(tmp_path):
-    with pytest.raises(Failed, match="node 1 does not run"):
+    with pytest.raises(Failed, match="node 1 is not running"):
         nodes.pause(a_node(tmp_path, 1))
 
 

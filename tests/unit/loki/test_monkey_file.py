@@ -63,7 +63,7 @@ def test_a_share_of_the_members_is_rounded_up(share: str, size: int, least: int)
     ("wrong", "right", "said"),
     [
         ("mean_time_between_kills: 5d", "probability: 5%, mean_time_between_kills: 5d", "groups[1]: says how often in no way, or in two"),
-        ("opt_in: {rack: [r1, r2]}", "opt_in: {}", "nothing is taken that has not opted in"),
+        ("opt_in: {rack: [r1, r2]}", "opt_in: {}", "nothing is stopped that has not opted in"),
         ("opt_in: {rack: [r1, r2]}, ", "", "groups[0].opt_in: is missing"),
         ("opt_in: {rack: [r1, r2]}", "opt_in: {chaos: x}", "opts in by chaos; a broker has node, rack, stack"),
         ("opt_in: {chaos: true}", "opt_in: {chaos: }", "has empty for chaos"),

@@ -101,7 +101,7 @@ def test_inputs_get_their_normal_form(token: str, inputs: Values, normal: Values
 @pytest.mark.parametrize(
     ("token", "inputs", "wrong"),
     [
-        (TOPIC, {"name": "a/b", "partitions": 1, "replication": 1}, "name 'a/b' is no topic name"),
+        (TOPIC, {"name": "a/b", "partitions": 1, "replication": 1}, "name 'a/b' is not a topic name"),
         (TOPIC, {"name": "t", "partitions": 1.5, "replication": 1}, "partitions is 1.5, not a whole number"),
         (TOPIC, {"name": "t", "partitions": True, "replication": 1}, "partitions is not a number"),
         (
@@ -118,7 +118,7 @@ def test_inputs_get_their_normal_form(token: str, inputs: Values, normal: Values
         (ACL, {**ACL_INPUTS, "resourceType": "cluster"}, "kafka-cluster"),
         (ACL, {**ACL_INPUTS, "operation": "look"}, "operation is 'look'; allowed are ALL, READ"),
         (QUOTA, {"producerByteRate": 5}, "user is missing, and so are clientId and ip"),
-        (QUOTA, {"ip": "10.0.0.1", "user": "u", "connectionCreationRate": 5}, "ip stands alone"),
+        (QUOTA, {"ip": "10.0.0.1", "user": "u", "connectionCreationRate": 5}, "ip must be alone"),
         (QUOTA, {"ip": "10.0.0.1", "producerByteRate": 5}, "producerByteRate is not for an ip"),
         (QUOTA, {"user": "u", "connectionCreationRate": 5}, "connectionCreationRate is for an ip only"),
         (CLUSTER, {**CLUSTER_INPUTS, "sasl": "none", "authorizer": False, "tls": "on"}, "tls needs users who log in"),
@@ -151,7 +151,7 @@ def test_wrong_inputs_are_told_in_a_sentence(token: str, inputs: Values, wrong: 
             CLUSTER,
             {**CLUSTER_INPUTS, "version": "4.10.0"},
             {**CLUSTER_INPUTS, "version": "4.9.1"},
-            "Kafka's data can't go back",
+            "Kafka's data can't be downgraded",
         ),
         (CLUSTER, {**CLUSTER_INPUTS, "version": "4.9.1"}, {**CLUSTER_INPUTS, "version": "4.10.0"}, None),
         (BROKER, {"version": "4.3.1", "adminPassword": "a"}, {"version": "4.3.1", "adminPassword": "b"}, "is fixed"),

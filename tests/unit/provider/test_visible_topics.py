@@ -46,6 +46,6 @@ def test_brokers_that_take_minutes_for_many_topics_are_waited_for(monkeypatch: p
 
 
 def test_a_topic_that_never_shows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Failed, match="the topic t3 was created, but no broker told of it within 60 s") as said:
+    with pytest.raises(Failed, match="the topic t3 was created, but no broker reported it within 60 s") as said:
         waited(SlowBrokers(shown=3), monkeypatch)
     assert "same command" in str(said.value.hint)

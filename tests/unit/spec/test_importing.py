@@ -147,7 +147,7 @@ def test_what_a_stack_file_can_not_hold_stays_as_a_comment() -> None:
         "config of topic t: made.up",
         "config of topic t: leader.replication.throttled.replicas",
         'config of topic t: segment.ms: "0"',
-        'user "*": a stack file takes no such name',
+        'user "*": not a name that a stack file allows',
         "quota of {user: ok}: made_up",
         'cluster-wide config: min.insync.replicas: "2"',
     ):

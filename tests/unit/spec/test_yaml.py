@@ -134,9 +134,9 @@ def test_set_changes_what_it_names() -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("kafka.brokers", "is no assignment"),
-        ("=3", "is no assignment"),
-        ("a..b=3", "is no assignment"),
+        ("kafka.brokers", "is not an assignment"),
+        ("=3", "is not an assignment"),
+        ("a..b=3", "is not an assignment"),
         ("topics.7.name=x", "has no 7; allowed is an index from 0 to 0"),
         ("topics.first=x", "has no first"),
         ("kafka.brokers.x=1", "there is nothing inside it to set"),

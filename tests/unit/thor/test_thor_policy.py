@@ -72,8 +72,8 @@ policy:
         ("flapping: {times: 1}", "3:21: policy.flapping.times: is 1; allowed is 2 or more"),
         ("quiet_hours: [8-18]", "3:17: policy.quiet_hours[0]: is '8-18'; allowed is a time of day (UTC)"),
         ("balance: off", "3:12: policy.balance: is 'off'; allowed is true or false"),
-        ("notify: [{timeout: 5s}]", "3:12: policy.notify[0]: names whom to tell; allowed is either webhook or command"),
-        ("notify: [{webhook: ftp://x}]", "3:22: policy.notify[0].webhook: is no address of a web hook"),
+        ("notify: [{timeout: 5s}]", "3:12: policy.notify[0]: must name one recipient; allowed is either webhook or command"),
+        ("notify: [{webhook: ftp://x}]", "3:22: policy.notify[0].webhook: is not the address of a web hook"),
         ("notify: [{command: page}]", "3:22: policy.notify[0].command: is 'page'; allowed is a list"),
     ],
 )  # fmt: skip

@@ -66,11 +66,11 @@ def public_access(resources: Sequence[Declared], stack: Stack) -> Iterator[tuple
             "aws:ec2/securityGroupRule:SecurityGroupRule",
         ):
             if r.inputs.get("cidrIpv4") in ANYWHERE or r.inputs.get("cidrIpv6") in ANYWHERE:
-                yield r.name, "lets everybody in; name the networks that may connect under aws.clients"
+                yield r.name, "is open to everyone; name the networks that may connect under aws.clients"
         elif r.type == "aws:ec2/securityGroup:SecurityGroup":
             for rule in r.inputs.get("ingress") or ():
                 if set(rule.get("cidrBlocks") or ()) & set(ANYWHERE):
-                    yield r.name, "lets everybody in; name the networks that may connect under aws.clients"
+                    yield r.name, "is open to everyone; name the networks that may connect under aws.clients"
         elif r.type == "aws:ec2/subnet:Subnet" and r.inputs.get("mapPublicIpOnLaunch"):
             yield r.name, "gives instances a public address"
         elif r.type == "aws:ec2/launchTemplate:LaunchTemplate":
@@ -113,7 +113,7 @@ def encryption_in_transit(resources: Sequence[Declared], stack: Stack) -> Iterat
             if (r.inputs.get("clientAuthentication") or {}).get("unauthenticated"):
                 yield r.name, "allows clients that don't log in"
         elif r.type == "aws:s3/bucket:Bucket" and r.name not in with_policy:
-            yield r.name, "has no policy that demands TLS"
+            yield r.name, "has no policy that requires TLS"
 
 
 def instance_metadata(resources: Sequence[Declared], stack: Stack) -> Iterator[tuple[str, str]]:

@@ -116,7 +116,7 @@ def server_properties(boot: Boot) -> dict[str, str]:
         own |= {"inter.broker.listener.name": "CLIENT", "broker.rack": boot.rack}
     clash = sorted((set(own) - _OVERRIDABLE) & set(boot.config))
     if clash:
-        raise WrongUsage(f"Asgard itself decides {', '.join(clash)} of a node", "Take it out of kafka.config.")
+        raise WrongUsage(f"Asgard itself sets {', '.join(clash)} of a node", "Remove it from kafka.config.")
     return own | dict(boot.config)
 
 
