@@ -30,7 +30,7 @@ def preview(plan: Plan, cluster: str, runs: int) -> list[str]:
     lines.append("  Thor heals; the drill puts back what Thor leaves; then every record is checked")
     if plan.loses:
         lines.append(
-            "  this scenario is made to lose records of its topic; any other topic that trusts one replica may lose some too"
+            "  this scenario loses records of its topic on purpose; any other topic that trusts one replica may lose some too"
         )
     if runs > 1:
         lines.append(f"  and {runs - 1} more with the seeds up to {plan.seed + runs - 1}, each drawn anew")

@@ -200,7 +200,7 @@ def test_a_process_is_killed_where_the_limit_allows_one(
 ) -> None:
     process, pid_file = sleeper
     with chaos_site.site(tmp_path) as site:
-        with pytest.raises(Refused, match="allowed are 0"):
+        with pytest.raises(Refused, match="at most 0 are allowed"):
             inject(site, "kill_process", pid_file=str(pid_file), command="ledger")
         with pytest.raises(Refused, match="is not 'other'"):
             inject(site, "kill_process", pid_file=str(pid_file), command="other")

@@ -85,7 +85,7 @@ def test_the_load_asks_for_what_keeps_records_unless_it_is_made_to_lose_them() -
 
 def test_what_would_be_done_is_shown() -> None:
     told = "\n".join(preview(plan("acks1-unclean", 3, THREE, 500), "orders", 4))
-    assert "drill acks1-unclean on orders, seed 3: made to lose records" in told
+    assert "drill acks1-unclean on orders, seed 3: loses records on purpose" in told
     assert "acks=1 to a scratch topic of 12 partitions, 2 replicas, min.insync.replicas=1; deleted afterwards" in told
     assert "a follower hangs (SIGSTOP) for " in told and "after that began: the broker that leads" in told
     assert "3 more with the seeds up to 6" in told
