@@ -128,7 +128,7 @@ def test_with_acks_1_and_an_unclean_election_records_are_truly_lost_and_the_dril
     )
     (run,), (counted,) = found["runs"], by_hand
     print(words)
-    assert "made to lose records" in words
+    assert "loses records on purpose" in words
     assert counted.lost > 0, "a drill that can't fail proves nothing"
     assert (run["lost"], run["acknowledged"]) == (counted.lost, counted.acknowledged)
     assert (code, found["passed"]) == (1, False)
