@@ -74,7 +74,7 @@ def find(topics: dict[str, Topic], wanted: Collection[TopicPartition]) -> list[P
     for topic, partition in wanted:
         if (topic, partition) not in there:
             raise WrongUsage(
-                f"there is not a partition {topic}-{partition}", "asgard thor status shows what is offline."
+                f"there is no partition {topic}-{partition}", "asgard thor status shows what is offline."
             )
     return [there[key] for key in wanted]
 
