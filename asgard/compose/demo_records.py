@@ -105,7 +105,7 @@ def refusal(connection: Connection, who: str, topic: str = "rides.booked") -> st
     """Why a record of a user without permission was refused. Raises Failed where it was not."""
     tally = _write_to(connection, topic, 1, "demo-outsider")
     if tally.acked:
-        raise Failed(f"{who} wrote to {topic}, without permission")
+        raise Failed(f"{who} wrote to {topic} without permission")
     return tally.failures[0]
 
 
