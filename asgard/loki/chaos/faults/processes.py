@@ -36,7 +36,7 @@ def kill_process(site: Site, pid_file: str, command: str, how: Literal["kill", "
         raise Refused(f"process {pid} is not running ({pid_file})")
     line = " ".join(psutil.Process(pid).cmdline())
     if not command.strip() or command not in line:
-        raise Refused(f"process {pid} is not {command!r}: it is {line[:120] or 'one whose command line can not be read'}")
+        raise Refused(f"process {pid} is not {command!r}: it is {line[:120] or 'unreadable'}")
     if any(word in line for word in _BROKERS):
         raise Refused(f"process {pid} is a Kafka node", "Name it as a broker: kill_broker, stop_broker, pause_broker.")
     if pid in (1, os.getpid(), os.getppid()):
