@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Throttles:
-    """Replication throttles. Rates are bytes per second as they stand in the configs; `topics` mark replicas of theirs."""
+    """Replication throttles. Rates are bytes per second as they are in the configs; `topics` mark replicas of theirs."""
 
     cluster: dict[str, str] = field(default_factory=dict)
     brokers: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Throttles:
 
 @dataclass(frozen=True)
 class Begun:
-    """An operation that was begun and is not ended; `abandoned` where nobody is at it any more. `began` is UTC."""
+    """An operation that was begun and is not ended; `abandoned`: its process is gone. `began` is UTC."""
 
     id: int
     kind: str

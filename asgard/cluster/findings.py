@@ -1,6 +1,6 @@
 """What is wrong with a cluster, from one snapshot. Pure: no history, no clock, so nothing that happened unseen is missed.
 
-A finding is a sentence for whoever is woken up: what is wrong, how much of it, and what to do first. Findings come in the
+A finding is a sentence for the person on call: what is wrong, how much of it, and what to do first. Findings come in the
 order of their weight. Partitions that lack a replica because its broker is gone belong to that broker's finding; those that
 lack one although its broker is there are found as under-replicated.
 """

@@ -1,4 +1,4 @@
-"""Leaders: the preferred ones back in their place, and, only for who says so in so many words, one that is out of sync.
+"""Leaders: elect the preferred ones and, only if explicitly allowed, one that is out of sync.
 
 An unclean election loses records, for good: when the broker that has them comes back, it cuts them off to follow the new leader.
 So first it is said what would be lost and which broker to bring back instead.
@@ -73,9 +73,7 @@ def find(topics: dict[str, Topic], wanted: Collection[TopicPartition]) -> list[P
     there = {(p.topic, p.partition): p for t in topics.values() for p in t.partitions}
     for topic, partition in wanted:
         if (topic, partition) not in there:
-            raise WrongUsage(
-                f"there is no partition {topic}-{partition}", "asgard thor status shows what is offline."
-            )
+            raise WrongUsage(f"there is no partition {topic}-{partition}", "asgard thor status shows what is offline.")
     return [there[key] for key in wanted]
 
 
@@ -95,7 +93,7 @@ def order(control: ControlPlane, wanted: Mapping[TopicPartition, tuple[int, ...]
     """Give replica lists that have these members this order, and let the first one lead. How many were seen in another.
 
     All are asked for: the broker that answers may not have heard of a change yet, and the controller does nothing where the
-    order is right. Those whose members are others by now belong to whoever moved them.
+    order is right. Those whose members are others by now belong to the tool that moved them.
     """
     ours = {
         (p.topic, p.partition): p
@@ -146,7 +144,7 @@ def dangers(control: ControlPlane, wanted: Collection[TopicPartition]) -> list[D
 
 
 def unclean(control: ControlPlane, wanted: Collection[TopicPartition]) -> Elected:
-    """Elect whoever is up, and wait until it leads. Raises Failed where nobody does."""
+    """Elect a live replica, and wait until it leads. Raises Failed if none does."""
     elected = _elected({key: e.what if e else None for key, e in control.elect_unclean_leaders(wanted).items()})
     ours = [parse(name) for name in elected.led]
     give_up = time.monotonic() + _LEADS_WITHIN_S

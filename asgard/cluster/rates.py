@@ -74,7 +74,7 @@ def _rate(records: int | None, record_bytes: float | None, seconds: float) -> fl
 
 
 def _records(before: Sample, after: Sample, key: TopicPartition) -> int | None:
-    """Records that came meanwhile; None where one of the two ends is not known, or the log was made anew."""
+    """Records that came meanwhile; None where one of the two ends is not known, or the log was recreated."""
     if key not in before.ends or key not in after.ends or after.ends[key] < before.ends[key]:
         return None
     return after.ends[key] - before.ends[key]

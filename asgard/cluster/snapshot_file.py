@@ -25,7 +25,7 @@ _WHERE = re.compile(r" - at `\$\.?(.*?)`$")
 
 
 def read(path: Path | str) -> ClusterSnapshot:
-    """Read a snapshot. Raises WrongUsage (can't be read) and InvalidFile (is no snapshot, or contradicts itself)."""
+    """Read a snapshot. Raises WrongUsage (can't be read) and InvalidFile (is not a snapshot, or contradicts itself)."""
     path = Path(path)
     try:
         data = path.read_bytes()

@@ -39,7 +39,7 @@ class Order:
 
 
 def archive(target: Target, order: Order, *, follow: bool = False) -> Done:
-    """Archive a window of topics, or follow them until somebody stops it. It slows down while the cluster is not well."""
+    """Archive a window of topics, or follow them until it is stopped. It slows down while the cluster is not well."""
     from asgard.journal.store.database import open_journal
     from asgard.thor.archive import follow as following
     from asgard.thor.archive import run

@@ -25,7 +25,7 @@ PROBE = (("asgard-probe", b"1"),)
 
 @dataclass(frozen=True)
 class Checked:
-    """One thing that was tried. `wanted`: whether it is to work; `worked`: whether it did, None where nobody answered;
+    """One thing that was tried. `wanted`: whether it is to work; `worked`: whether it did, None if no answer came;
     `why` what the broker said."""
 
     what: str

@@ -62,7 +62,7 @@ def apply_queue(gate: Bifrost, who: Actor, environment: str | None = None, *, me
 def run_queue(gate: Bifrost, environment: str | None = None, *, mend: bool = False, wait_s: float = 0.0) -> Applied:
     """Carry out what is approved, until nothing is left. Raises Busy where another process is at it.
 
-    `mend` overwrites what somebody changed by hand, in the managed file and on the cluster.
+    `mend` overwrites what was changed by hand, in the managed file and on the cluster.
     """
     from asgard.journal import leases
     from asgard.journal.leases import Priority
@@ -189,7 +189,7 @@ def _hurry(gate: Bifrost, requests: Collection[Request]) -> None:
 
 
 class Drifted(Refused):
-    """Somebody changed by hand what Bifrost would overwrite."""
+    """Something that Bifrost would overwrite was changed by hand."""
 
 
 def _write(gate: Bifrost, where: Environment, batch: list[Request], *, mend: bool) -> None:

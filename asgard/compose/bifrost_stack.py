@@ -1,6 +1,6 @@
-"""Bifrost's view of a stack: what stands in the stack file itself, and the managed file beside it, written and kept in git.
+"""Bifrost's view of a stack: what is in the stack file itself, and the managed file beside it, written and kept in git.
 
-The file holds exactly what the store desires. What somebody changed in it by hand is shown and stops the queue: it is never
+The file holds exactly what the store desires. What was changed in it by hand is shown and stops the queue: it is never
 overwritten without an answer.
 """
 

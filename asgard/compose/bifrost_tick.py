@@ -1,7 +1,7 @@
 """What happens by itself: `bifrost tick` from cron does all of it, every other command the part that must be on time.
 
-Grants end, rotations end, requests that nobody decided expire, approved ones are carried out, the cluster is looked at (grants that are
-missing, groups that read, room that is left), access that nobody uses is noticed and later withdrawn, teams are told.
+Grants end, rotations end, requests that were not decided expire, approved ones are carried out, the cluster is looked at (grants that are
+missing, groups that read, room that is left), unused access is noticed and later withdrawn, teams are told.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _g = tables.grants.c
 _REPLICAS_A_BROKER = 4000
-"""What a broker is taken to hold at most, where nobody said otherwise."""
+"""What a broker is taken to hold at most, unless configured otherwise."""
 
 
 @dataclass

@@ -32,7 +32,7 @@ class Options:
 
 
 def allow(experiment: Experiment, allow_provider: bool) -> None:
-    """Raise Refused where it calls what is not Loki's and nobody allowed it."""
+    """Raise Refused if it calls code that is not Loki's, unless allowed."""
     foreign = experiment.foreign()
     if foreign and not allow_provider:
         raise Refused(
@@ -60,7 +60,7 @@ def run(experiment: Experiment, target: Target, options: Options) -> Outcome:
 
 
 def broken(journal: Database) -> list[Operation]:
-    """What runs that died have broken and nobody has put back, in every cluster."""
+    """What runs that died left broken, in every cluster."""
     return [o for o in settle.abandoned(journal, "cluster/") if o.lease.endswith("/fault")]
 
 

@@ -14,7 +14,7 @@ def checks() -> list[Check]:
 
 
 def check_engine() -> Check:
-    """The embedded engine is always there; the Pulumi CLI is told of where it is, because `--engine pulumi` wants it."""
+    """The embedded engine is always there; the Pulumi CLI is shown, because `--engine pulumi` needs it."""
     cli = shutil.which("pulumi")
     provider = shutil.which("pulumi-resource-asgard")
     found = (

@@ -114,7 +114,7 @@ def run(
     approved: Plan | None = None,
     agree: Callable[[Plan], None] = lambda plan: None,
 ) -> Iterator[Drill]:
-    """One drill after the other, with seeds that count up. Raises Busy where somebody else breaks, loads or changes the cluster.
+    """One drill after the other, with seeds that count up. Raises Busy if another command breaks, loads or changes the cluster.
 
     `approved` is the plan of the first run that somebody agreed to. Where the cluster has changed, so that the seed draws another
     one, `agree` is asked before anything is broken, and raises where the answer is no.
@@ -125,7 +125,7 @@ def run(
 
 
 def any_seed() -> int:
-    """A seed, where nobody named one."""
+    """A seed, if none was given."""
     return secrets.randbelow(100_000)
 
 

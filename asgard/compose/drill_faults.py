@@ -63,7 +63,7 @@ class Look:
 
 
 def look(control: ControlPlane) -> Look | None:
-    """One look; None where nobody answered in time."""
+    """One look; None if no answer came in time."""
     try:
         up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
         # Without reassignments, what a move is adding looks like any other replica.
@@ -229,7 +229,7 @@ class Breaker:
         return self._until_back()
 
     def _until_told(self) -> None:
-        """Thor tells of a turn when it is through with it, which may be a moment after all is whole."""
+        """Thor reports a turn when it is finished, which may be a moment after everything has recovered."""
         give_up = time.time() + TOLD_S
         while time.time() < give_up and not self._over.wait(LOOK_S):
             if all(self._sights.healing(s.fault) for s in self._standing if s.struck.heals):

@@ -1,4 +1,4 @@
-"""Healing a cluster for real: Thor with the machines of a local stack, the journal, the lease, and whoever is told.
+"""Healing a cluster for real: Thor with the machines of a local stack, the journal, the lease, and the people to notify.
 
 `reach` gives what a healing works with; `once` and `watch` are the two ways to use it, `LocalHealer` the port for other services.
 """
@@ -107,7 +107,7 @@ def reach(
 
 
 def once(target: Target, policy: Policy, limits: Limits, manner: Manner, control: ControlPlane | None = None) -> Turn:
-    """One turn of healing. Raises Busy where somebody else changes the cluster, Unreachable, and Refused."""
+    """One turn of healing. Raises Busy if another command changes the cluster, Unreachable, and Refused."""
     from asgard.journal.store.database import open_journal
     from asgard.thor.heal.memory import Memory
     from asgard.thor.heal.notify import Notifier

@@ -64,7 +64,7 @@ class Site:
         return store.raised(self._watch.alerts, self._cluster_id())
 
     def day(self, day: date, tz: ZoneInfo) -> Day:
-        """A day, counted anew where it may have changed; one at a time, as it asks much of the cluster."""
+        """A day, counted again where it may have changed; one at a time, as it asks much of the cluster."""
         with self._counting:
             found = self._days.get((day, tz.key))
             now = self._watch.journal.host_clock()

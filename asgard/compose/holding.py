@@ -41,7 +41,7 @@ def to_change(
     handed in as `control` (whose calls take `CALL_DEADLINE_S` at most) and `journal`; they stay open.
 
     Raises Refused where the context is protected and `confirm` does not name it (`heal: allowed` lets healing through), and
-    Busy with who holds a lease. Only healing goes on while a drill breaks things.
+    Busy with who holds a lease. Only healing continues while a drill breaks things.
     """
     from asgard.journal import leases, operations
     from asgard.journal.store.database import open_journal

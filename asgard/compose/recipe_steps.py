@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from asgard.journal.leases import Priority
 
 HAND_OVER_S = 60.0
-"""How long somebody less urgent may take to hand the cluster over."""
+"""How long a less urgent command may take to hand the cluster over."""
 RATES_WINDOW_S = 5.0
 TURNS = 20
 """Healings in one step, at most: each puts one thing right."""
@@ -111,7 +111,7 @@ class Steps:
         return Done("done", str(executed))
 
     def heal(self, attempt: Attempt) -> Done:
-        """Turn after turn, until nothing more is to be done now."""
+        """Turn after turn, until there is nothing more to do."""
         from asgard.compose import heal
 
         given = attempt.step.given
@@ -195,7 +195,7 @@ class Steps:
             return keeping.raise_retention(held, attempt, self.limits, str(group))
 
     def notify(self, attempt: Attempt) -> Done:
-        """Tell whom the step names, else whom the policy names; what was told stands in the journal."""
+        """Tell whom the step names, else whom the policy names; what was told is in the journal."""
         from asgard.thor.heal import notify
 
         given = attempt.step.given

@@ -79,7 +79,7 @@ def preview(recipe: Recipe, target: Target, options: Options) -> Report:
 
 
 def allow(recipe: Recipe, allowed: bool) -> None:
-    """Raise Refused for a recipe that runs programs where nobody said that it may, or where others could change it."""
+    """Raise Refused for a recipe that runs programs without permission, or where others could change it."""
     if not recipe.programs:
         return
     if not allowed:

@@ -162,7 +162,7 @@ def say_found(left: Sequence[Operation]) -> None:
 
 @contextlib.contextmanager
 def _reached(operation: Operation, lease: Lease, control: ControlPlane | None) -> Iterator[ControlPlane]:
-    """The operation's cluster, with writes that look at the lease first. Raises Refused where nobody knows how to reach it."""
+    """The operation's cluster, with writes that look at the lease first. Raises Refused if it can't be reached from here."""
     from asgard.kafka import target
     from asgard.kafka.guarded import guarded
 

@@ -1,4 +1,4 @@
-"""What Pulumi programs of somebody's own left set when they were killed under an older version, which noted it in files.
+"""What users' own Pulumi programs left set when they were killed under an older version, which noted it in files.
 
 To `asgard recover` they look like operations of the journal.
 """

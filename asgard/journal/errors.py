@@ -6,7 +6,7 @@ from asgard.core.errors import Busy
 
 
 class LeaseLost(Busy):
-    """The lease ran out or passed to somebody else: its old holder must change nothing more."""
+    """The lease expired or passed to another process: its old holder must change nothing more."""
 
 
 TAKEN = "another process took it over"

@@ -1,6 +1,6 @@
 """Events: what happened, for people and for the other services, who act on them.
 
-A kind is `service.noun.verb` with the verb in the past tense: an event says what is so, never what somebody should do.
+A kind is `service.noun.verb` with the verb in the past tense: an event says what happened, never what to do.
 Times are seconds since 1970 (UTC). Ids rise with time and are never used again.
 """
 
@@ -87,7 +87,7 @@ def record(
 
 
 def service_of(kind: str) -> str:
-    """The service that a kind belongs to. Raises ValueError where it is no kind of event."""
+    """The service that a kind belongs to. Raises ValueError if it is not a kind of event."""
     match = _KIND.fullmatch(kind)
     if not match or match[1] not in SERVICES:
         raise ValueError(f"{kind!r} is not a kind of event: write service.noun.verb with one of {', '.join(SERVICES)}")

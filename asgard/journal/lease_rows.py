@@ -33,7 +33,7 @@ def attempt(
     register: bool,
     is_dead: Callable[[Identity], bool] = process.is_dead,
 ) -> tuple[Blocked | tuple[int, float], Wait]:
-    """One try: the fence and the end (by the journal's clock), or who stands in the way; and the request as it now is.
+    """One try: the fence and the end (by the journal's clock), or who is in the way; and the request as it now is.
 
     With `register` a request that fails waits in line for `timing.ttl_s` from now.
     """
@@ -144,7 +144,7 @@ def wanted_by(journal: Database, name: str, fence: int) -> Claimant | None:
 
 
 def state_of(connection: Connection, name: str) -> LeaseState | None:
-    """The lease as it stands; None where nobody ever held it."""
+    """The lease as it is; None if it was never held."""
     row = connection.execute(sa.select(tables.leases).where(_l.name == name)).one_or_none()
     return None if row is None else _asstate_of(row)
 

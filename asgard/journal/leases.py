@@ -2,13 +2,13 @@
 
     with leases.hold(journal, leases.cluster_change(cluster_id), priority=Priority.CHANGE, doing="odin up orders") as lease:
         for call in calls:
-            if lease.wanted_by:              # somebody more urgent waits: record what is in flight, stop, leave the block
+            if lease.wanted_by:              # a more urgent command waits: record what is in flight, stop, leave the block
                 break
             lease.check(call_deadline_s=5)   # raises LeaseLost where the lease would not outlive the call
             call()
 
 A holder renews in the background. Kafka knows no fences, so `check` stands before each write to it: a holder that slept
-past its lease (SIGSTOP, a laptop's lid) notices, and goes on only if nobody had the lease since. Between `check` and the
+past its lease (SIGSTOP, a laptop's lid) notices, and continues only if no one had the lease since. Between `check` and the
 call's first byte a process can still be stopped; that gap is a few microseconds of Python and nothing closes it. What is
 written to the journal or to state goes through `guard`, which closes it: the fence is compared inside the transaction that
 writes, and nobody can take the lease before that transaction ends.
@@ -58,17 +58,17 @@ _w = tables.waits.c
 
 
 def cluster_change(cluster_id: str) -> str:
-    """The lease of whoever alters placement or configuration of this cluster."""
+    """The lease for altering placement or configuration of this cluster."""
     return f"cluster/{cluster_id}/change"
 
 
 def cluster_fault(cluster_id: str) -> str:
-    """The lease of whoever breaks things in this cluster."""
+    """The lease for breaking things in this cluster."""
     return f"cluster/{cluster_id}/fault"
 
 
 def stack_change(stack: str) -> str:
-    """The lease of whoever applies this stack; taken before there is a cluster to name."""
+    """The lease for applying this stack; taken before there is a cluster to name."""
     return f"stack/{stack}/change"
 
 
@@ -99,7 +99,7 @@ class Held(Protocol):
         ...
 
     def guard(self) -> AbstractContextManager[Connection]:
-        """A journal transaction in which nobody can take the lease. Raises LeaseLost."""
+        """A journal transaction in which no one can take the lease. Raises LeaseLost."""
         ...
 
 
@@ -126,7 +126,7 @@ class Lease:
 
     @property
     def journal(self) -> Database:
-        """The journal that this lease stands in."""
+        """The journal that holds this lease."""
         return self._journal
 
     @property
@@ -156,7 +156,7 @@ class Lease:
 
     @contextmanager
     def guard(self) -> Iterator[Connection]:
-        """A journal transaction in which nobody can take the lease; for writes to the journal and to state files.
+        """A journal transaction in which no one can take the lease; for writes to the journal and to state files.
 
         Keep it short: with SQLite all other writers wait meanwhile. Raises LeaseLost where another holder came.
         """
@@ -178,7 +178,7 @@ class Lease:
         return lease_lost(self.name, why)
 
     def _renew(self) -> None:
-        """Move the end on, unless somebody else has taken the lease: then it stays lost."""
+        """Move the end on, unless another process has taken the lease: then it stays lost."""
         with self._lock:
             if self._lost or self._stop.is_set() or os.getpid() != self._pid:
                 return
@@ -280,7 +280,7 @@ def acquire(
 
 
 def refuse_if_held(journal: Database, name: str) -> None:
-    """Raise Busy where somebody holds the lease, without taking it: planned work looks at the fault lease like this."""
+    """Raise Busy if the lease is held, without taking it: planned work looks at the fault lease like this."""
     with journal.read() as connection:
         now = journal.now(connection)
         state = state_of(connection, name)
@@ -292,5 +292,5 @@ def refuse_if_held(journal: Database, name: str) -> None:
 
 
 def _seconds() -> float:
-    """Seconds that go on while the machine sleeps, and that nobody can set."""
+    """Seconds that keep counting while the machine sleeps, and that nobody can set."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -1,4 +1,4 @@
-"""Operations: what was set for a while, and its value before, so that somebody else can put it back.
+"""Operations: what was set for a while, and its value before, so that any other command can put it back.
 
 The order that survives a crash at any point:
 
@@ -105,7 +105,7 @@ def amend(journal: Database, operation: Operation, undo: Mapping[str, object], l
 
 
 def finish(journal: Database, operation: Operation, lease: Held, outcome: str = "put back as it was") -> None:
-    """Close an operation: nothing of it is left in the cluster. Raises LeaseLost where somebody else settles it now."""
+    """Close an operation: nothing of it is left in the cluster. Raises LeaseLost if another process is settling it."""
     with lease.guard() as connection:
         still_open = sa.update(tables.operations).where(_o.id == operation.id, _o.ended_at.is_(None))
         connection.execute(still_open.values(ended_at=journal.now(connection), outcome=blot(outcome)))

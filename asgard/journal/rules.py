@@ -1,6 +1,6 @@
 """Who may have a lease now? Pure: rows and a time in, a decision with its reason out; the effects are in `leases`.
 
-A lease is free when nobody holds it, when its holder's process is certainly dead, or when it was not renewed until
+A lease is free when it is not held, when its holder's process is certainly dead, or when it was not renewed until
 `takeover_at` (its end plus one call deadline, for a call that its holder sent in time). Of several who want a free lease the
 highest priority gets it, then the one who asked first.
 """
@@ -50,7 +50,7 @@ TIMING = Timing()
 
 @dataclass(frozen=True)
 class Claimant:
-    """A process that holds or wants a lease, and what for. Times are the journal's."""
+    """A process that holds or requests a lease, and what for. Times are the journal's."""
 
     who: Identity
     actor: str
@@ -73,7 +73,7 @@ class LeaseState:
     takeover_at: float
 
     def is_free(self, now: float, is_dead: Callable[[Identity], bool]) -> bool:
-        """True where somebody else may take it."""
+        """True if another process may take it."""
         return self.holder is None or now >= self.takeover_at or is_dead(self.holder.who)
 
 
@@ -87,7 +87,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Blocked:
-    """The lease can't be had now, and this is who stands in the way."""
+    """The lease can't be taken now, and this is its holder."""
 
     by: Claimant
     holds: bool
@@ -106,7 +106,7 @@ def blocked(
     now: float,
     is_dead: Callable[[Identity], bool],
 ) -> Blocked | None:
-    """None where `mine` may take the lease now, else who stands in the way."""
+    """None where `mine` may take the lease now, else who is in the way."""
     if state is not None and state.holder is not None and not state.is_free(now, is_dead):
         return Blocked(state.holder, holds=True)
     first = next_in_line([w for w in waits if w.id != mine.id] + [mine], now, is_dead, always=mine.id)

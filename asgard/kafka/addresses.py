@@ -17,7 +17,7 @@ def address(host: str, port: int | str) -> str:
 
 
 def wrong_servers(text: str) -> str | None:
-    """Why a text is no list of bootstrap servers; None if it is one."""
+    """Why a text is not a list of bootstrap servers; None if it is one."""
     for server in text.split(","):
         match = _SERVER.match(server.strip())
         if match and 1 <= int(match[3]) <= 65535:
@@ -30,7 +30,7 @@ def wrong_servers(text: str) -> str | None:
 
 
 def check_servers(text: str, what: str) -> None:
-    """Raise WrongUsage if a text is no list of bootstrap servers; `what` names the option."""
+    """Raise WrongUsage if a text is not a list of bootstrap servers; `what` names the option."""
     if wrong := wrong_servers(text):
         raise WrongUsage(f"{what} {wrong}")
 

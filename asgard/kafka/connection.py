@@ -164,7 +164,7 @@ class Connection:
 
 
 def _load_identity(context: ssl.SSLContext, chain: str, key: str) -> None:
-    """Python takes a key from a file only: one that nobody else can open, and that is gone at once."""
+    """Python takes a key from a file only: one that no other user can open, and that is gone at once."""
     import tempfile
 
     with tempfile.NamedTemporaryFile("w", prefix="asgard-", suffix=".pem") as file:
@@ -176,7 +176,7 @@ def _load_identity(context: ssl.SSLContext, chain: str, key: str) -> None:
 def scram_properties(
     user: str, password: str, *, tls: bool = False, mechanism: str = "SCRAM-SHA-512"
 ) -> dict[str, str]:
-    """The client properties of a SCRAM user, as they stand in a client file."""
+    """The client properties of a SCRAM user, as they are in a client file."""
     escaped_user, escaped_password = (re.sub(r'(["\\])', r"\\\1", part) for part in (user, password))
     return {
         "security.protocol": "SASL_SSL" if tls else "SASL_PLAINTEXT",

@@ -197,7 +197,7 @@ def read_messages(
     batch: int = 10_000,
     reached: dict[tuple[str, int], int] | None = None,
 ) -> Iterator[list[Any]]:
-    """Batches of confluent-kafka's messages between `start` and `end` of each partition, for whoever reads millions.
+    """Batches of confluent-kafka's messages between `start` and `end` of each partition, for readers of millions.
 
     `reached` is told the offset up to which each partition was read: an open transaction ends the reading before `end`, and so
     does the deadline. Records that retention or compaction took away in the meantime are passed over. Raises Unreachable where

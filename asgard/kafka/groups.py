@@ -32,7 +32,7 @@ class ListedGroup:
 
     @property
     def active(self) -> bool:
-        """Whether it has members, so that nobody else may set its offsets."""
+        """Whether it has members, so that no other client may set its offsets."""
         return self.state not in INACTIVE
 
 

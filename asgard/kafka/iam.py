@@ -1,4 +1,4 @@
-"""Logins by AWS identities (Amazon MSK): a token that proves one, signed anew when the client library asks for it.
+"""Logins by AWS identities (Amazon MSK): a token that proves one, signed again when the client library asks for it.
 
 The token is a signed URL (SigV4) that MSK checks with AWS; it is good for 15 minutes. `aws-msk-iam-sasl-signer-python` makes it,
 with credentials from where boto3 looks for them.

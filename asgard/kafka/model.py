@@ -130,7 +130,7 @@ class ClusterSnapshot:
 
 @dataclass(frozen=True)
 class ClusterInfo:
-    """Who is there: the answer to DescribeCluster. Who leads the metadata quorum stands in `Quorum`."""
+    """Who is there: the answer to DescribeCluster. Who leads the metadata quorum is in `Quorum`."""
 
     cluster_id: str
     brokers: tuple[Broker, ...]
@@ -280,7 +280,7 @@ class Healed:
     """What a healing found and did. `cause`, `action` and `outcome` are sentences; `decision` is one word for the action.
 
     `waiting`: inside a grace, `remaining_s` seconds are left where that is known; `held`: nothing can or may be done, and
-    somebody should know; `planned`: this would be done, in a dry run.
+    people should know; `planned`: this would be done, in a dry run.
     """
 
     state: HealState

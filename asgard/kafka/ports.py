@@ -317,7 +317,7 @@ class Healer(Protocol):
     """Whatever keeps a cluster healthy by itself."""
 
     def heal(self) -> Healed:
-        """Look once and do the one thing that is to be done now. Raises Busy where somebody else heals, and Unreachable."""
+        """Look once and do the one thing it needs now. Raises Busy if another command heals, and Unreachable."""
         ...
 
 
@@ -332,7 +332,7 @@ class LoadGate(Protocol):
 class LossWitness(Protocol):
     """Writes down what one producer was told of its records, and proves later that nothing acknowledged is gone.
 
-    What it wrote outlives the process: a witness that is opened again goes on with what the one before saw.
+    What it wrote outlives the process: a witness that is opened again continues with what the one before saw.
     """
 
     @property
@@ -356,7 +356,7 @@ class LossWitness(Protocol):
         ...
 
     def unanswered(self, topic: str, sequence: int, reason: str) -> None:
-        """Nobody knows whether it is."""
+        """It is unknown whether it is."""
         ...
 
     def prove(self) -> LossVerdict:

@@ -1,4 +1,4 @@
-"""Kafka's log segments as they lie on a broker's disk: what a replica holds, whoever is allowed to read it over the network.
+"""Kafka's log segments as they lie on a broker's disk: what a replica holds, read from disk instead of over the network.
 
 Reads the record batch format v2 (Kafka documentation, "Message Format"; KIP-98), which every Kafka since 1.0 writes: compression,
 headers, transactional and control batches, checksums. kafka-python's `DefaultRecordBatch` reads the same records, but no torn file, and

@@ -2,7 +2,7 @@
 
 A `Setting` says where a value is set, which values are this run's own, and what stood there before. It holds more than one
 own value while one takes the place of another, so that a record written before the change is true at every moment of it. A
-value that is neither one's own nor the one from before is somebody else's by now and stays.
+value that is neither one's own nor the one from before is another tool's by now and stays.
 
 A broker's own configs are read and written through that broker: those of one that is down stay in the record (`left`).
 """
@@ -27,7 +27,7 @@ Key = tuple[ConfigResourceType, str, str]
 
 @dataclass(frozen=True)
 class Setting:
-    """A config that is set for a while. `ours`: values that may stand there because of this run, the newest last."""
+    """A config that is set for a while. `ours`: values that may be there because of this run, the newest last."""
 
     key: Key
     ours: tuple[str, ...]
@@ -40,7 +40,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class PutBack:
-    """What became of settings: how many were put back, whose value is somebody else's, and which could not be reached."""
+    """What became of settings: how many were put back, whose value is another tool's, and which could not be reached."""
 
     restored: int = 0
     foreign: tuple[Setting, ...] = ()
@@ -53,7 +53,7 @@ def plain(settings: Iterable[Setting]) -> list[list[Any]]:
 
 
 def parse(rows: Iterable[Iterable[Any]]) -> tuple[Setting, ...]:
-    """From their JSON; a single own value may stand there without its list."""
+    """From their JSON; a single own value may be there without its list."""
     return tuple(
         Setting((kind, name, key), (ours,) if isinstance(ours, str) else tuple(ours), before)
         for kind, name, key, ours, before in rows
@@ -61,7 +61,7 @@ def parse(rows: Iterable[Iterable[Any]]) -> tuple[Setting, ...]:
 
 
 def read(control: ControlPlane, keys: Collection[Key], up: Collection[int] | None = None) -> dict[Key, str | None]:
-    """The values that stand there now. Topics that are gone are left out, and so are brokers that don't answer.
+    """The values that are there now. Topics that are gone are left out, and so are brokers that don't answer.
 
     `up`: only these brokers are asked for their own configs; None: all.
     """
@@ -83,7 +83,7 @@ def read(control: ControlPlane, keys: Collection[Key], up: Collection[int] | Non
 def write(control: ControlPlane, values: Mapping[Key, str | None]) -> None:
     """Set (None: unset) configs, and wait until the broker that is asked has heard of them from the controller.
 
-    A topic that was deleted meanwhile is no error. Raises what the control plane raises.
+    A topic that was deleted meanwhile is not an error. Raises what the control plane raises.
     """
     changes = [
         ConfigChange(kind, name, unset=(key,)) if value is None else ConfigChange(kind, name, {key: value})

@@ -1,1 +1,1 @@
-"""Thor: brokers die, nobody wakes up."""
+"""Thor: heals, balances and replays, so that nobody has to get up when a broker dies."""

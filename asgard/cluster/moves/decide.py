@@ -1,7 +1,7 @@
 """What an execution does next, and why. Pure: what it sees in, one step out; the effects are in `execution`.
 
-Whoever is more urgent goes first. Plans that can wait (fill, set-rf, balance, leaders) stop when a broker is lost; those with a
-purpose that outlives the loss (drain, rack-repair, undo) go on around it; a healing stops, for its caller to decide anew.
+The more urgent command goes first. Plans that can wait (fill, set-rf, balance, leaders) stop when a broker is lost; those with a
+purpose that outlives the loss (drain, rack-repair, undo) continue around it; a healing stops, for its caller to decide again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STALLED_AFTER_S = 300.0
 class Sight:
     """What an execution sees: moves in flight, changes left, who waits, why no move may start now, what got worse.
 
-    `inherited`: moves in flight that were taken over from somebody else. `hit`: own moves, in flight or left, that bring a
+    `inherited`: moves in flight that were taken over from another command. `hit`: own moves, in flight or left, that bring a
     replica to a lost broker. `idle_s`: how long nothing moved.
     """
 
@@ -64,14 +64,14 @@ class Finish:
 
 @dataclass(frozen=True)
 class HandOver:
-    """Leave the moves in flight to whoever waits, at once."""
+    """Leave the moves in flight to the waiting command, at once."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Nothing is in flight and no more may start now: put back what was set, to go on later."""
+    """Nothing is in flight and no more may start now: put back what was set, to continue later."""
 
     why: str
 

@@ -99,7 +99,7 @@ class Execution:
             self._throttle_flying()
 
     def leave_out(self, theirs: Iterable[Partition]) -> None:
-        """Partitions that somebody else moves stay as they are."""
+        """Partitions that another tool moves stay as they are."""
         keys = {(p.topic, p.partition) for p in theirs}
         self.tally.refused |= {c.name: "another tool is moving it" for c in self.left if _key(c) in keys}
         self.left = [c for c in self.left if _key(c) not in keys]
@@ -173,7 +173,7 @@ class Execution:
         """The controller does not list them as moving: note where they are.
 
         It lists a move a moment after it took it, and the broker that is asked for topics may hear later still: only new
-        replicas that are in sync have arrived, and only what stays elsewhere for a while was moved by somebody else.
+        replicas that are in sync have arrived, and only what stays elsewhere for a while was moved by another tool.
         """
         topics = self.held.control.topics({c.topic for c in absent})
         there = {(p.topic, p.partition): p for t in topics.values() for p in t.partitions}
@@ -293,7 +293,7 @@ class Execution:
             self.note(f"{names} was deleted in the meantime: {len(changes)} of its moves are skipped")
 
     def go_on(self, step: decide.GoOn) -> None:
-        """Live with lost brokers: moves to them are taken back, and planned anew with the rest."""
+        """Live with lost brokers: moves to them are taken back, and planned again with the rest."""
         self.watch.excuse(step.without)
         self.note(f"{step.why}; the {self.plan.kind} continues without it")
         if not step.replan:

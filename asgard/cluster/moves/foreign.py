@@ -2,7 +2,7 @@
 
 A journal keeps those apart who share it; this look is for the others: Kafka's own tool, another Asgard. A rate alone, or lists of
 `*`, is how an operator lets every copy go: it is remembered and put back. A rate together with lists of single replicas is a
-throttled move of somebody else, running or never verified.
+throttled move of another tool, running or never verified.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from asgard.kafka.throttle import RATES, REPLICAS
 
 
 def moves(moving: Iterable[Partition], ours: Iterable[Flight]) -> list[Partition]:
-    """Partitions that somebody else moves."""
+    """Partitions that another tool moves."""
     known = {f.key for f in ours}
     return [p for p in moving if (p.topic, p.partition) not in known]
 
@@ -45,7 +45,7 @@ def refuse_moves(found: Collection[Partition], up: Collection[int]) -> None:
 
 
 def refuse_throttles(control: ControlPlane, brokers: Iterable[int], ours: Iterable[Setting]) -> list[int]:
-    """Raise Refused where a throttle of somebody else's move is on. Gives brokers with a rate of their own, which wins."""
+    """Raise Refused if a throttle of another tool's move is set. Gives brokers with a rate of their own, which wins."""
     mine = {s.key: s for s in ours}
 
     def rates(broker: str) -> dict[Key, str]:

@@ -31,14 +31,14 @@ def taken_over(what: str) -> str:
 def left_open(held: HeldCluster) -> list[operations.Operation]:
     """Operations of this cluster whose moves and settings can be taken over, the oldest first.
 
-    Whoever began them no longer holds the lease, or is this process.
+    The command that started them no longer holds the lease, or is this process.
     """
     found = operations.unfinished(held.journal, under=held.lease.name)
     return [u.operation for u in found if u.operation.kind in records.KINDS]
 
 
 class Ledger:
-    """See the module. `record` is what stands on disk; `foreign` what somebody else has changed meanwhile.
+    """See the module. `record` is what stands on disk; `foreign` what another tool has changed meanwhile.
 
     `left` are the moves that older ones had written down, `taken_over` those of them that are in flight.
     """

@@ -1,7 +1,7 @@
 """What an execution has in the cluster, as the undo log keeps it: the format `asgard.execution/v1`. Pure.
 
 It stays small whatever the plan's size: the moves in flight (a batch), and the settings that are there for a while. What the
-plan wants stands in the plan; where its partitions are is seen in the cluster.
+plan wants is in the plan; where its partitions are is seen in the cluster.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def merged(records: Iterable[Record]) -> Record:
 
 
 def in_flight(flights: Iterable[Flight], moving: Iterable[Partition]) -> tuple[Flight, ...]:
-    """Those that are still on their way; one whose partition moves elsewhere by now is somebody else's."""
+    """Those that are still on their way; one whose partition moves elsewhere by now is another tool's."""
     there = {(p.topic, p.partition): p for p in moving}
     return tuple(
         f if f.before else replace(f, before=tuple(r for r in there[f.key].replicas if r not in there[f.key].adding))

@@ -52,7 +52,7 @@ class Executed:
     """What became of a plan. `moved` partitions with `bytes_moved`; `already` were where they should be; `gone` were deleted.
 
     `left` are not moved, `flying` of them are still moving. `refused`: partition to why Kafka, or a look at it, says no.
-    `stopped`: health got worse, or nothing went on; `handed_over`: somebody more urgent has the cluster, or no move may start
+    `stopped`: health got worse, or nothing progressed; `handed_over`: a more urgent command has the cluster, or no move may start
     now. Both None: it ran to its end.
     """
 

@@ -1,4 +1,4 @@
-"""`run`: carry out a plan on a cluster that is held, after a look that it still fits and that nobody else is at work."""
+"""`run`: carry out a plan on a cluster that is held, after a check that it still fits and that no other tool is moving partitions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(
     brokers' head-room, None: none. `replan` plans for the same goal again where the cluster has changed. `may_go_on` is asked at
     each look, and raises where the run is to end.
 
-    Raises Refused for a plan of another cluster or one that no longer fits, and where somebody else moves or throttles; what
+    Raises Refused for a plan of another cluster or one that no longer fits, and if another tool moves or throttles; what
     the control plane raises; LeaseLost; Interrupted. What was set stays written down until it is put back.
     """
     if plan.cluster_id != held.cluster_id:
@@ -200,7 +200,7 @@ def begun_before(held: HeldCluster, plan: Plan) -> bool:
 
 
 def _note(held: HeldCluster, plan: Plan, how: str, data: dict[str, object]) -> None:
-    """Tell whoever reads the journal."""
+    """Tell readers of the journal."""
     about: dict[str, object] = {"cluster_id": held.cluster_id, "plan": plan.title, **data}
     events.record(held.journal, f"{held.service}.plan.{how}", held.name, about)
 

@@ -1,4 +1,4 @@
-"""Moves of other tools to brokers that are gone: they can't finish, and nobody else ends them.
+"""Moves of other tools to brokers that are gone: they can't finish, and no other tool ends them.
 
 A cancel brings back the replicas from before the move. What is taken back is in the journal before it is (`….moves.ended`, with
 both replica lists), and throttles that the other tool left for the broker are named: they are its own.

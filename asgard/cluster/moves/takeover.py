@@ -61,10 +61,10 @@ class Cancelled:
 
 
 def inherit(held: HeldCluster, dead: Collection[int]) -> Inherited:
-    """Take over the moves in flight of whoever had the cluster before. Raises what the control plane raises, and LeaseLost.
+    """Take over the moves in flight of the previous holder of the cluster. Raises what the control plane raises, and LeaseLost.
 
     Moves that bring a replica to a dead broker are taken back, for the healing to plan; those that lead away from one run on
-    without a throttle; the others run on under theirs, and what was set for them is put back by whoever ends last.
+    without a throttle; the others run on under theirs, and what was set for them is put back by the command that ends last.
     """
     if not left_open(held):
         return Inherited()

@@ -50,7 +50,7 @@ class Within:
         self._missing_since: dict[Replica, float] = {}
 
     def start(self) -> None:
-        """Take up the plan where it is. Raises Refused where somebody else moves replicas between directories of its brokers."""
+        """Take up the plan where it is. Raises Refused if another tool moves replicas between directories of its brokers."""
         disks = self.held.control.disks({c.broker for c in self.plan.dir_changes}, _DEADLINE_S)
         ours = {(f.broker, f.topic, f.partition) for f in self.ledger.dirs}
         wanted = {(_key(c), c.target) for c in self.plan.dir_changes}

@@ -39,7 +39,7 @@ events = Table(
     sqlite_autoincrement=True,  # an id is never used again, also after a prune
 )
 
-# A lease's row stays when the lease is released (`pid` is null then): its fence goes on from there.
+# A lease's row stays when the lease is released (`pid` is null then): its fence continues from there.
 leases = Table(
     "asgard_leases",
     metadata,

@@ -15,7 +15,7 @@ _COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x2
 def first_timestamp(records: bytes, offset: int) -> int | None:
     """The timestamp (ms) of the first record at or after the offset; None where these bytes hold none.
 
-    Batches of format 2 (Kafka 0.11 and newer). Their markers of transactions are no records.
+    Batches of format 2 (Kafka 0.11 and newer). Their markers of transactions are not records.
     """
     at = 0
     while at + _HEAD.size <= len(records):

@@ -45,7 +45,7 @@ class AdminClient(ClusterCalls, ConfigCalls, SecurityCalls, PlacementCalls, Grou
 def connect(connection: Connection, *, deadline_s: float = 30, patience_s: float = 5) -> AdminClient:
     """A control plane for a cluster that answers now.
 
-    `deadline_s` is for one request with its retries on other brokers; `patience_s` is how long to go on where nobody
+    `deadline_s` is for one request with its retries on other brokers; `patience_s` is how long to continue if no server
     accepts a connection at all. Raises Unreachable (no broker answers, TLS problems) and LoginRefused (wrong password).
     """
     return AdminClient(Wire(connection, deadline_s=deadline_s, patience_s=patience_s))

@@ -95,7 +95,7 @@ class ClusterCalls:
         return higher
 
     def unregister_broker(self, broker: int) -> None:
-        """Make the cluster forget a broker that is down for good. One that is not registered is no error."""
+        """Make the cluster forget a broker that is down for good. One that is not registered is not an error."""
         answer = self._wire.ask(UnregisterBrokerRequest(broker_id=broker))
         if answer.error_code != 102:  # BROKER_ID_NOT_REGISTERED
             doing, needs = f"unregister broker {broker}", "ALTER on the cluster"

@@ -88,7 +88,7 @@ def login_refused(error: Exception, servers: str, user: str | None, mechanism: s
 
 
 def no_answer(servers: str, problems: dict[str, Exception]) -> AsgardError:
-    """Nobody of the bootstrap servers answers as a broker: say what each of them did."""
+    """None of the bootstrap servers answers as a broker: say what each of them did."""
     text = (
         "; ".join(f"{where}: {_plain(error)}" for where, error in sorted(problems.items())) or "no connection in time"
     )

@@ -26,7 +26,7 @@ class GroupCalls(OffsetCalls):
     _wire: Wire
 
     def group_members(self, group: str) -> dict[str, str]:
-        """Member id to its client id and host; empty where nobody is in the group, or it is of the KIP-848 protocol."""
+        """Member id to its client id and host; empty if the group has no members, or it is of the KIP-848 protocol."""
         request = DescribeGroupsRequest(groups=[group], include_authorized_operations=False)
         answer = self._of_group(group, request, lambda a: int(a.groups[0].error_code)).groups[0]
         if answer.error_code in _GONE:

@@ -107,7 +107,7 @@ class PlacementCalls(TopicCalls):
     def elect_preferred_leaders(
         self, partitions: Collection[TopicPartition] | None = None
     ) -> dict[TopicPartition, AsgardError | None]:
-        """Make the first replica the leader; None: of all partitions. One that leads already is no error."""
+        """Make the first replica the leader; None: of all partitions. One that leads already is not an error."""
         return self._elect(partitions, ElectionType.PREFERRED, "elect the preferred leader of")
 
     def elect_unclean_leaders(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, AsgardError | None]:

@@ -151,7 +151,7 @@ class SecurityCalls:
         }
 
     def create_acls(self, acls: Collection[Acl]) -> dict[Acl, AsgardError | None]:
-        """Create ACLs; one that exists is no error."""
+        """Create ACLs; one that exists is not an error."""
         result: dict[Acl, AsgardError | None] = {}
 
         def once(batch: list[Acl], again: bool) -> dict[Acl, int]:
@@ -174,7 +174,7 @@ class SecurityCalls:
         return result
 
     def delete_acls(self, acls: Collection[Acl]) -> dict[Acl, AsgardError | None]:
-        """Delete exactly these ACLs; one that is not there is no error."""
+        """Delete exactly these ACLs; one that is not there is not an error."""
         result: dict[Acl, AsgardError | None] = {}
 
         def once(batch: list[Acl], again: bool) -> dict[Acl, int]:

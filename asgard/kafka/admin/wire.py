@@ -89,7 +89,7 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
 class Wire:
     """Sends messages. `deadline_s` is for one request with its retries; a bulk call is a series of such requests.
 
-    `patience_s` is how long it goes on where nobody even accepts a connection.
+    `patience_s` is how long it continues if no server even accepts a connection.
     """
 
     def __init__(self, connection: Connection, *, deadline_s: float, patience_s: float) -> None:
@@ -236,7 +236,7 @@ class Wire:
         return errors.login_refused(error, self.connection.bootstrap_servers, self.user, mechanism)
 
     async def _refresh(self) -> None:
-        """Learn who the brokers are now, from whoever answers; silently keep the old list where nobody does."""
+        """Learn the current brokers from any that answers; silently keep the old list if none does."""
         for node in self._candidates({}):
             try:
                 await self._manager.cluster.refresh_metadata(node)

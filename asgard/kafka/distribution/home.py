@@ -48,7 +48,7 @@ def ensure_kafka(version: str = jars.DEFAULT_VERSION, *, verify: bool = False) -
     """Kafka of that version, fetched where it is not here yet.
 
     `verify` hashes every jar, instead of trusting those whose size and time of change are as they were. Raises
-    `Unreachable` where the jars can't be had, `Failed` where a repository serves other bytes than the lock names, and
+    `Unreachable` if the jars can't be fetched, `Failed` where a repository serves other bytes than the lock names, and
     `WrongUsage` where KAFKA_HOME holds another version.
     """
     jars.check_version(version)

@@ -193,7 +193,7 @@ def make_lock(version: str, coordinates: Iterable[Coordinate], fetch: Callable[[
 
 @contextmanager
 def _system_certificates() -> Iterator[None]:
-    """Let requests (which jgo uses) trust what this machine trusts, where nobody said otherwise."""
+    """Let requests (which jgo uses) trust what this machine trusts, unless configured otherwise."""
     system = ssl.get_default_verify_paths().cafile
     if "REQUESTS_CA_BUNDLE" in os.environ or "CURL_CA_BUNDLE" in os.environ or system is None:
         yield

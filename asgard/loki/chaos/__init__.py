@@ -1,4 +1,4 @@
-"""Faults on purpose: what can be broken in a cluster and its machines, with a way back that survives whoever broke it.
+"""Faults on purpose: what can be broken in a cluster and its machines, with a way back that survives the process that broke it.
 
 `inject(site, "kill_broker", broker=2)` and `put_back(site, fault)` are the whole of it; `compose.holding.to_break` gives the site.
 A kind of fault is a `kind.Kind`: a module that has some lists them in `KINDS` (action to Kind) and is named in `kinds.MODULES`.

@@ -2,7 +2,7 @@
 
 A kind is two functions: `plan` looks at the cluster and says what would be done, with all that is needed to put it back;
 `restore` puts it back from that record alone, in another process if need be, twice without harm. It leaves alone what is as
-it was before, or what somebody else has changed since.
+it was before, or what another tool has changed since.
 """
 
 from __future__ import annotations

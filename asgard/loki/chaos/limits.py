@@ -17,7 +17,7 @@ class BlastRadius:
     """Limits that an experiment can't lift; they are the caller's.
 
     `brokers`: so many may be down at a time; None: one, or the brokers of one rack. `in_sync`: every partition keeps so many
-    in-sync replicas. `quorum`: a majority of the controllers keeps running. `processes`: processes that are no brokers.
+    in-sync replicas. `quorum`: a majority of the controllers keeps running. `processes`: processes other than brokers.
     `machines`: instances and containers, which Asgard can't match with brokers.
     """
 

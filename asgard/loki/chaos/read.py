@@ -173,7 +173,7 @@ def _experiment(document: Document, file: ExperimentFile) -> Experiment:
 
 
 def _at(root: Any, loc: Loc) -> Any:
-    """What stands there; None where nothing does."""
+    """What is there; None if nothing is."""
     for part in loc:
         try:
             root = root[part]

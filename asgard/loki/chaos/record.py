@@ -39,7 +39,7 @@ def plain(value: Any) -> Any:
 
 @dataclass
 class Record:
-    """A run, as it goes on."""
+    """A run in progress."""
 
     experiment: Experiment
     seed: int

@@ -1,6 +1,6 @@
 """Which cluster the functions of `actions` and `probes` work on: that of the run, else one of this process's own.
 
-Their arguments are plain, as Chaos Toolkit wants them, so the cluster comes from here. Under `asgard loki chaos run` it is the
+Their arguments are plain, as Chaos Toolkit requires them, so the cluster comes from here. Under `asgard loki chaos run` it is the
 run's. Under any other runner it is the one that ASGARD_CONTEXT names (else the current context), held from the first call until
 the process ends, when all is put back; a process that is killed is cleaned up after by the next command of Asgard's.
 """

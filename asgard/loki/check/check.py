@@ -26,7 +26,7 @@ class Counts:
     """Records by what became of them. `sent` is the sum of acknowledged, failed and indeterminate ones.
 
     Acknowledged: Kafka said so, and where it was in a transaction, that committed. Failed: refused for sure, or of an aborted
-    transaction. Indeterminate: nobody knows; `arrived` of them were found by the last read. `consumed`: acknowledged ones that the
+    transaction. Indeterminate: unknown; `arrived` of them were found by the last read. `consumed`: acknowledged ones that the
     load's consumers were given. `removed`: acknowledged ones deleted by retention. `unknown`: rows of records that nobody sent, as far
     as the history says. `foreign`: records without a stamp of this run.
     """

@@ -28,7 +28,7 @@ MAGIC = b"ASGHIST\x01"
 SUFFIX = ".history"
 _HEAD = struct.Struct("<IIB")
 NO_OFFSET = -1
-"""The offset of an acknowledged record where the producer was told none (acks=0)."""
+"""The offset of an acknowledged record if the producer got none (acks=0)."""
 
 Acks = Literal["0", "1", "all"]
 Via = Literal["subscribe", "assign", "last-read"]
@@ -135,7 +135,7 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Indeterminate(msgspec.Struct, frozen=True):
-    """Records of which nobody knows (time-outs). So is every sent record without any other word."""
+    """Records whose outcome is unknown (time-outs). So is every sent record without any other word."""
 
     producer: int
     topic: str
@@ -307,7 +307,7 @@ class HistoryFiles:
 
 
 def _whole_until(path: Path) -> int:
-    """Where the last whole frame ends. Raises WrongUsage for what is no history, or is damaged before its end."""
+    """Where the last whole frame ends. Raises WrongUsage for what is not a history, or is damaged before its end."""
     size = path.stat().st_size
     with path.open("rb", buffering=1 << 20) as file:
         head = file.read(len(MAGIC))

@@ -1,4 +1,4 @@
-"""Did a send that ended in an error fail for sure, or does nobody know?
+"""Did a send that ended in an error definitely fail, or is its outcome unknown?
 
 A client that got no answer can't know whether Kafka wrote the record: such a send is indeterminate, and only the last read tells.
 librdkafka keeps the difference (`rd_kafka_message_status`) but confluent-kafka does not hand it on; so an error counts as certain

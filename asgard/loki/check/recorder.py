@@ -10,7 +10,7 @@
         recorder.flush()                                    # about once a second
 
 A call for one record costs a few appends; numbers are packed when 65,536 of them wait or `flush` is called. What was flushed
-outlives kill -9 of the process (not of the machine: nothing is synced). What was not is no lie either: a send whose
+outlives kill -9 of the process (not of the machine: nothing is synced). What was not is not a lie either: a send whose
 acknowledgement was not written counts as indeterminate. The methods of one recorder are called by one thread (or its greenlets).
 """
 
@@ -69,7 +69,7 @@ def now_us() -> int:
 
 
 class Recorder:
-    """One file of a history, made anew. A context manager that closes it in good order.
+    """One file of a history, written from its beginning. A context manager that closes it in good order.
 
     `run` is the 16 bytes that this load stamps its records with. Raises Failed where the file exists or can't be written.
     """
@@ -189,7 +189,7 @@ class ProducerLog:
         self._note(Failed, topic, sequence, reason)
 
     def indeterminate(self, topic: str, sequence: int, reason: str) -> None:
-        """Nobody knows: the acknowledgement did not come in time."""
+        """Unknown: the acknowledgement did not come in time."""
         self._note(Indeterminate, topic, sequence, reason)
 
     def _note(self, kind: type[Failed] | type[Indeterminate], topic: str, sequence: int, reason: str) -> None:

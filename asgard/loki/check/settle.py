@@ -1,4 +1,4 @@
-"""The last read decides: what became of every acknowledged record, and whether senders were told the truth about where it stands."""
+"""The last read decides: what became of every acknowledged record, and whether producers got its true offset."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _settle(working: WorkingSet, block: Acked, room: int) -> int:
 
 
 def _told(working: WorkingSet, block: Acked, numbers: Ints, offsets: Ints, before: Bytes) -> None:
-    """Does the record stand where its sender was told?"""
+    """Is the record at the offset its producer got?"""
     where = (block.topic, block.partition)
     log, bounds = working.logs.get(where), working.catalogue.bounds.get(where)
     told = np.flatnonzero(offsets != NO_OFFSET)

@@ -98,7 +98,7 @@ class Verdict:
 
     @property
     def unseen(self) -> int:
-        """Acknowledged records that nobody read and no last read decided about."""
+        """Acknowledged records that no consumer read and no last read settled."""
         return self.count(Symptom.UNSEEN)
 
     @property

@@ -1,4 +1,4 @@
-"""A history that goes on over restarts: for a producer that runs for months, as the canary does (`kafka.ports.LossWitness`).
+"""A history that continues over restarts: for a producer that runs for months, as the canary does (`kafka.ports.LossWitness`).
 
     directory/20261124T06/run              the 16 bytes that its records are stamped with, in hex
     directory/20261124T06/0.history …      one file for each process that wrote meanwhile
@@ -71,7 +71,7 @@ class Witness:
         self._log.failed(topic, sequence, reason)
 
     def unanswered(self, topic: str, sequence: int, reason: str) -> None:
-        """Nobody knows whether it is."""
+        """It is unknown whether it is."""
         self._log.indeterminate(topic, sequence, reason)
 
     def prove(self) -> LossVerdict:

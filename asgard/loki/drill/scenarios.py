@@ -23,7 +23,7 @@ HEAL_S = 180.0
 RESTART_S = 90.0
 """What a broker's restart in a rolling restart may take."""
 AFTER_S = 3.0
-"""The load goes on for so long once the last fault is healed."""
+"""The load continues for so long once the last fault is healed."""
 STEP_S = 0.25
 """How fine the series of acknowledged and read records is."""
 

@@ -297,5 +297,5 @@ def _directory(run: bytes) -> Path:
 
 
 def cluster_load(cluster_id: str) -> str:
-    """The lease of whoever puts load on this cluster: one at a time."""
+    """The lease for putting load on this cluster: one at a time."""
     return f"cluster/{cluster_id}/load"

@@ -1,4 +1,4 @@
-"""Scratch topics: what a load writes to unless it was told to write to a topic itself.
+"""Scratch topics: what a load writes to unless `in_place` is set.
 
 Their names are in the journal before they exist, so that whoever changes the cluster next removes those of a load that was
 killed (`compose/settle.py` calls `remove`).

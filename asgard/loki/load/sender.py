@@ -5,7 +5,7 @@ How librdkafka and gevent live together is decided here and in `drive`; in short
 - librdkafka's own threads do the network; they touch no Python. A delivery callback runs only inside `poll`, in the thread
   that calls it, which is gevent's. So nothing here needs a lock, and no callback may switch greenlets.
 - `poll` with a time-out waits in C with the GIL released: the process sleeps until an answer comes or the time is over, and
-  all greenlets with it. The time-outs are a few milliseconds (`drive.SLICE_S`), so that heartbeats and others go on.
+  all greenlets with it. The time-outs are a few milliseconds (`drive.SLICE_S`), so that heartbeats and others continue.
 - A call that waits longer (metadata, closing) runs in a native thread of gevent's pool.
 
 An answer's latency is taken in its callback. It is late by the time until `poll` is called, which in an idle loop is none,

@@ -73,7 +73,7 @@ class KafkaUser(User):
         raise StopUser
 
     def over(self) -> bool:
-        """Whether this user is to end: the load is over, or a shape wants fewer users."""
+        """Whether this user is to end: the load is over, or a shape asks for fewer users."""
         return not self.work.sending() or self._state == "stopping"
 
 
@@ -110,7 +110,7 @@ class ProducerUser(KafkaUser):
         from confluent_kafka import KafkaException
 
         try:
-            # A native thread of gevent's pool waits, so that this one goes on.
+            # A native thread of gevent's pool waits, so that this one continues.
             gevent.get_hub().threadpool.apply(sender.warm, (PREPARE_S,))
         except KafkaException as error:
             raise explain(error.args[0], self.work.connection) from error

@@ -174,7 +174,7 @@ class Work:
         return SLICE_S / len(self._users) if len(self._users) <= BLOCKING_USERS else 0
 
     def sending(self) -> bool:
-        """Whether producers go on: the duration is not over, and nobody said stop."""
+        """Whether producers continue: the duration is not over, and nobody said stop."""
         assert self.scenario is not None
         if self.stopped or self.failure is not None:
             return False
@@ -214,7 +214,7 @@ class Work:
 
     # what is told to the master
     def _report(self) -> None:
-        """Goes on until everything is done; sends READY, PARTS once a second, SENT and DONE."""
+        """Runs until everything is done; sends READY, PARTS once a second, SENT and DONE."""
         assert self.scenario is not None
         try:
             self._until(lambda: (self._spawned and all(self._users.values())) or self.start_ns is not None)

@@ -1,4 +1,4 @@
-"""Whom does the monkey take now, and why nobody else? Pure: members, health, past, moment and dice in, a choice out.
+"""Which member does the monkey stop now, and why no other? Pure: members, health, past, moment and dice in, a choice out.
 
 One run takes one member at most. Rules, in this order: hours and days off; the cluster bears it; what was taken a moment ago can
 be seen in it; not more gone at once than allowed, in all groups and in this one; enough healthy ones stay; the dice. Whoever
@@ -166,7 +166,7 @@ def _belongs(member: Member, group: Group) -> bool:
 
 
 def _forbidden(monkey: Monkey, hours: Hours, teams: list[_Team], health: Health, past: Past, now: float) -> str:
-    """Why nobody may be taken at all; empty where somebody may."""
+    """Why no member may be stopped at all; empty if one may."""
     closed = hours.closed(now)
     if closed:
         return closed
@@ -182,7 +182,7 @@ def _forbidden(monkey: Monkey, hours: Hours, teams: list[_Team], health: Health,
 
 
 def _too_few(team: _Team) -> str:
-    """Why nobody of this team may be taken; empty where somebody may."""
+    """Why no member of this team may be stopped; empty if one may."""
     if not team.members:
         return "no member has opted in" if not team.size else "no members found"
     if not team.fit:

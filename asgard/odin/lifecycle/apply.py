@@ -102,7 +102,7 @@ def up(
             # Nodes were down, so the cluster could not be asked what became of the rest; now it can.
             again = _plan(session, spec, options)
             if not again.quick:
-                approve(again)  # nobody has seen these changes yet
+                approve(again)  # no one has seen these changes yet
                 _refuse_losses(again.losses, options)
                 later = _apply(session, spec, options, again)
                 later.result.steps = outcome.result.steps + [s for s in later.result.steps if s.op != "same"]
@@ -162,7 +162,7 @@ def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
 
 
 def _in_the_cloud(session: Session, state: State, *, dry_run: bool) -> tuple[Drift, ...]:
-    """What somebody changed in AWS: the Pulumi CLI reads every resource. Raises Unreachable where AWS can't be asked."""
+    """What was changed in AWS by hand: the Pulumi CLI reads every resource. Raises Unreachable where AWS can't be asked."""
     if not any(record["type"].startswith("aws:") for record in state.live.values()):
         return ()
     from asgard.odin.targets.aws import words

@@ -1,6 +1,6 @@
 """The gate: the load that a stack's cluster must stand before the stack counts as provisioned.
 
-It is due when the cluster or its topics change, and at every `up` until it is passed. What came of the last one stands in the
+It is due when the cluster or its topics change, and at every `up` until it is passed. What came of the last one is in the
 state under `gate`; it is taken out before anything changes, so that a run which is killed leaves the gate due. Whoever runs the
 load is handed in: this service knows none.
 """

@@ -1,4 +1,4 @@
-"""What others are told of a stack: claims in the journal, the context, the administrator's client file, events."""
+"""What others learn about a stack: claims in the journal, the context, the administrator's client file, events."""
 
 from __future__ import annotations
 

@@ -239,5 +239,5 @@ def exists(name: str) -> None:
 
 
 def plain_outputs(state: State, token: str) -> dict[str, Any]:
-    """The outputs of the only resource of that type, secrets as they stand in the state; empty where there is none."""
+    """The outputs of the only resource of that type, secrets as they are in the state; empty where there is none."""
     return next((record.get("outputs") or {} for record in state.live.values() if record["type"] == token), {})

@@ -2,7 +2,7 @@
 
 A stack of thousands of topics that gets one more leaves the others out of its program and tells the engine to keep them.
 
-A mark is a hash of what was declared together with the record that came of it. It stands in the state's own data; a record that
+A mark is a hash of what was declared together with the record that came of it. It is in the state's own data; a record that
 has changed since, by whatever hand, no longer fits its mark. Resources with a secret have none, and neither has what others
 depend on.
 """

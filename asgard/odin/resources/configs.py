@@ -73,7 +73,7 @@ class ConfigDef:
 
 
 def version_of(text: str) -> tuple[int, ...] | None:
-    """`4.3.1` as numbers; None where it is no version. MSK's `4.1.x` and `3.9.x.kraft` are of their release."""
+    """`4.3.1` as numbers; None where it is not a version. MSK's `4.1.x` and `3.9.x.kraft` are of their release."""
     parts = text.removesuffix(".kraft").removesuffix(".x").split(".")
     if len(parts) not in (2, 3) or not all(p.isascii() and p.isdigit() and len(p) < 5 for p in parts):
         return None
@@ -151,7 +151,7 @@ def wrong_value(definition: ConfigDef, value: str) -> str | None:
 def canonical(definition: ConfigDef | None, value: str) -> str:
     """The value as a broker answers it: `compact, delete` is `compact,delete`, `0.50` is `0.5`, `FALSE` is `false`.
 
-    A list of fixed words is in their order: for Kafka it is a set. What is no value of that type stays as it is.
+    A list of fixed words is in their order: for Kafka it is a set. What is not a value of that type stays as it is.
     """
     if definition is None or wrong_value(definition, value) is not None:
         return value

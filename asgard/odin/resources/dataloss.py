@@ -130,7 +130,7 @@ def config_losses(
 
 
 def deletion_losses(control: ControlPlane, topics: Collection[str]) -> dict[str, Loss]:
-    """What goes with topics that are deleted or made anew; by topic, only those that hold records."""
+    """What goes with topics that are deleted or recreated; by topic, only those that hold records."""
     return _losses(control, {name: (Cut("the topic is deleted"),) for name in topics}, 0)
 
 

@@ -104,7 +104,7 @@ def random_uuid(some_bytes: Callable[[int], bytes]) -> str:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on the port now."""
+    """Whether the port is free now."""
     with socket.socket() as candidate:
         try:
             candidate.bind((HOST, port))

@@ -26,7 +26,7 @@ PROPAGATION_S = 5.0
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$-]*")
 
 TEMPORARY_CONFIGS = frozenset({"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"})
-"""Topic configs that belong to a running move, never to the topic: nobody's drift."""
+"""Topic configs that belong to a running move, never to the topic: not drift."""
 
 
 class Observed:

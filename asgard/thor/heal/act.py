@@ -41,7 +41,7 @@ class Work:
 
 
 def details(situation: Situation, decision: Decision) -> str:
-    """What carrying it out means, in a sentence; for whoever is asked."""
+    """What it would do, in a sentence; for the person who is asked."""
     if decision.kind == "replace":
         return f"The data of {named(decision.brokers)} is deleted and copied again from the other replicas."
     plan = _plan(situation.snapshot, situation, decision)

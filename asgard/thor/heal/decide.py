@@ -1,4 +1,4 @@
-"""What is to be done for this cluster now, and why? Pure: a look, what is remembered and the policy in, one decision out.
+"""What does this cluster need now, and why? Pure: a look, what is remembered and the policy in, one decision out.
 
 The order is that of an operator: an outage of something larger is waited for; brokers that are gone are healed (`heal.lost`);
 what offline disks held goes to others; a broker that is back leads again and is filled; then what interrupted runs left is put

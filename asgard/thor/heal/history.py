@@ -1,7 +1,7 @@
 """What was healed, and what came of it: the journal's events as one line for each healing. Pure.
 
-One healing of a cluster goes on at a time, so its start and its end stand next to each other among that cluster's healings. A
-start without an end was cut short, unless it is the newest and still goes on. Times are seconds since 1970.
+One healing of a cluster runs at a time, so its start and its end stand next to each other among that cluster's healings. A
+start without an end was cut short, unless it is the newest and is still running. Times are seconds since 1970.
 """
 
 from __future__ import annotations

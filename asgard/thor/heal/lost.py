@@ -1,4 +1,4 @@
-"""What is to be done for brokers that are gone, and why? Pure.
+"""What to do about brokers that are gone, and why? Pure.
 
 The mildest remedy comes first: the node is started again where its machine can be reached (a process that hangs is killed
 before), then, after the grace, it is replaced by an empty one where the policy says so, then its replicas go to others. Many

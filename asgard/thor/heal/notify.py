@@ -26,7 +26,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 
 @dataclass(frozen=True)
 class Notice:
-    """What is told: the event's kind, of which cluster, a sentence, when (seconds since 1970), and what belongs to it."""
+    """A notice: the event's kind, of which cluster, a sentence, when (seconds since 1970), and what belongs to it."""
 
     event: str
     cluster: str

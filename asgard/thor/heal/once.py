@@ -1,7 +1,7 @@
-"""One turn of healing: look at the cluster, decide, do the one thing that is to be done, and write down what came of it.
+"""One turn of healing: look at the cluster, decide, do the one thing it needs, and record the result.
 
 What is seen is noted in the journal whether or not anything is done, so that grace counts between one-shot runs. Whatever changes
-the cluster is done under its lease; where somebody else healed while this one waited for it, the cluster is looked at anew, so
+the cluster is done under its lease; where somebody else healed while this one waited for it, the cluster is looked at again, so
 that one failure is healed once. Times are seconds since 1970, by the journal's clock.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from asgard.journal.store.database import Database
 
 HAND_OVER_S = 30.0
-"""How long to wait for whoever is less urgent to hand the cluster over."""
+"""How long to wait for a less urgent command to hand the cluster over."""
 STALE_S = 1.0
 """Where an answer or the lease took longer than this, the cluster is looked at again."""
 _STATES: dict[str, HealState] = {"healthy": "healthy", "wait": "waiting", "hold": "held"}
@@ -83,7 +83,7 @@ class Turn:
 def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ()) -> Turn:
     """One turn. `unasked` brokers are not waited for, as they were silent a moment ago.
 
-    Raises Busy where somebody else changes the cluster who does not hand over, and what the control plane raises.
+    Raises Busy if another command changes the cluster that does not hand over, and what the control plane raises.
     """
     began = time.monotonic()
     situation = look(context, memory, unasked)
@@ -105,7 +105,7 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
     agreed = _agreed(context, situation, decision, None)
     wait_s = HAND_OVER_S if situation.holder and situation.holder.priority < decision.priority else 0.0
     with context.change(decision, wait_s) as held:
-        # Whoever had the cluster may have moved partitions, or taken moves back, since it was looked at.
+        # The last holder of the cluster may have moved partitions, or taken moves back, since it was looked at.
         if situation.holder is not None or time.monotonic() - looked > STALE_S or _somebody_healed(context, situation):
             situation = look(context, situation.memory, unasked)
             now = decide(situation)
@@ -133,7 +133,7 @@ def look(context: HealContext, memory: Memory, unasked: Collection[int] = ()) ->
     from asgard.journal import events
 
     nodes = tuple(context.nodes.nodes()) if context.nodes is not None else None
-    # A process that hangs answers nobody, and others wait for it where it is the active controller.
+    # A process that hangs does not answer, and others wait for it where it is the active controller.
     hung = {n.id for n in nodes or () if n.state == "paused"}
     snapshot = measure.take(context.control, unasked=hung.union(unasked), quorum=not hung)
     counted = findings.tally(snapshot)
@@ -211,7 +211,7 @@ def _somebody_healed(context: HealContext, situation: Situation) -> bool:
 
 
 def _told(context: HealContext, situation: Situation, decision: Decision) -> Turn:
-    """A turn in which nothing is done: who must know of it is told, once."""
+    """A turn in which nothing is done: people are notified once."""
     memory, holding = situation.memory, None
     if decision.kind == "hold" and decision.key != memory.held:
         holding = (
@@ -226,7 +226,7 @@ def _told(context: HealContext, situation: Situation, decision: Decision) -> Tur
 
 
 def _changed(situation: Situation, before: Decision, now: Decision) -> Turn:
-    """Something else is to be done than what was agreed to: the next turn does it."""
+    """The next step differs from what was agreed to: the next turn does it."""
     outcome = f"the situation has changed; to do now: {now}"
     return Turn(_healed("waiting", before, outcome), situation, situation.memory)
 
@@ -307,7 +307,7 @@ def _note(
 
 
 def sentence(kind: str, decision: Decision, data: dict[str, object]) -> str:
-    """What people are told."""
+    """The text of a notice."""
     if kind == remembered.RECOVERED:
         return f"healthy again: {decision.why}"
     if kind == remembered.KILLED:

@@ -111,7 +111,7 @@ class Situation:
 class Decision:
     """What to do (`what`) and why, as sentences. `remaining_s`: how long to wait. `partitions`: those to elect leaders for.
 
-    `key` names what is held still for; as long as it stays the same, nobody is told twice.
+    `key` names what is held still for; as long as it stays the same, no one is notified twice.
     """
 
     kind: Kind
@@ -144,7 +144,7 @@ class Decision:
 
 
 def stand_by(why: str, key: str, brokers: tuple[int, ...] = ()) -> Decision:
-    """Nothing can or may be done, and somebody should know."""
+    """Nothing can or may be done, and people should know."""
     return Decision("hold", "holding still", why, brokers, key=key)
 
 

@@ -1,4 +1,4 @@
-"""Healing again and again: one loop that looks, heals, and looks again, until it is told to stop.
+"""Healing again and again: one loop that looks, heals, and looks again, until it is stopped.
 
 A full look is made every `every_s`; in between, one small request many times a second shows whether a broker came or went, and
 then the full look is made at once. In a large cluster full looks take at most half of the time. What the loop carries from turn

@@ -1,1 +1,1 @@
-"""Recipes: when something is to be done to a cluster, what, and what must hold afterwards; read, judged and carried out."""
+"""Recipes: when to act on a cluster, what to do, and what must hold afterwards; read, judged and carried out."""

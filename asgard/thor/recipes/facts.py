@@ -116,7 +116,7 @@ class Facts:
         there = (b.id for b in self.snapshot.brokers if c.fact == "state" or b.state == "up")
         ids = c.brokers if isinstance(c.brokers, tuple) else tuple(sorted(there))
         unknown = [i for i in ids if i not in by_id]
-        # A broker that nobody knows any more holds nothing; of its other facts nothing can be said.
+        # A broker that is no longer known holds nothing; its other facts are unknown.
         values: dict[int, Value] = {i: self.broker(by_id[i], c.fact) for i in ids if i in by_id}
         values |= dict.fromkeys(unknown, 0.0 if c.fact in ("replicas", "leaders", "bytes") else None)
         answers = {i: None if v is None else _COMPARE[c.operator](v, c.value) for i, v in values.items()}

@@ -1,8 +1,8 @@
-"""What a run of a recipe leaves in the journal, so that the next one goes on where it was killed.
+"""What a run of a recipe leaves in the journal, so that the next one continues where it was killed.
 
 A run is `thor.recipe.started`, an event for every step, and `thor.recipe.finished` or `.failed`, all with one correlation. A run
-without an end was cut short. Only one run of a recipe goes on in a cluster at a time (its lease), so whoever finds it may go on
-with it, where the recipe and its values are the same and it is not too old. A run that failed is begun anew; what it noted is
+without an end was cut short. Only one run of a recipe is active in a cluster at a time (its lease), so the next run may continue
+with it, where the recipe and its values are the same and it is not too old. A run that failed is started over; what it noted is
 known all the same.
 """
 
@@ -33,7 +33,7 @@ _LOOKED_AT = 500
 
 @dataclass(frozen=True)
 class Memory:
-    """One run in the journal. `resumes` is when the run began that this one goes on with (UTC seconds), None for a new one.
+    """One run in the journal. `resumes` is when the run began that this one continues with (UTC seconds), None for a new one.
 
     `before` are the events of that run, or of the last one where it failed.
     """
@@ -53,7 +53,7 @@ class Memory:
         events.record(self.journal, kind, self.recipe.name, about, correlation=self.run)
 
     def start(self, trigger: Event | None = None) -> None:
-        """Note that it begins, or goes on; `trigger` is the event that it answers."""
+        """Note that it begins, or resumes; `trigger` is the event that it answers."""
         kind = STARTED if self.resumes is None else RESUMED
         data = {"digest": self.recipe.digest, "values": dict(self.recipe.values)}
         self.note(kind, {**data, "event": trigger.id if trigger else None})
@@ -68,7 +68,7 @@ class Memory:
 
 
 def recall(journal: Database, recipe: Recipe, cluster_id: str, *, fresh: bool = False) -> Memory:
-    """The run to go on with, or a new one; with `fresh` always a new one that knows nothing. Writes nothing."""
+    """The run to continue with, or a new one; with `fresh` always a new one that knows nothing. Writes nothing."""
     from asgard.journal import events
 
     new = Memory(journal, recipe, cluster_id, uuid.uuid4().hex[:12])

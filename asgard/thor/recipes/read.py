@@ -1,6 +1,6 @@
 """A recipe as it is read from its file: values put in for its parameters, every step checked, all problems at once.
 
-A parameter stands in the recipe as `$name`, and `$$` is a plain `$`. A value that is nothing but one parameter becomes what was
+A parameter is used in the recipe as `$name`, and `$$` is a plain `$`. A value that is nothing but one parameter becomes what was
 given (a number, a list); inside other text it becomes text. Values come from `--set`, else from the parameter's default.
 """
 

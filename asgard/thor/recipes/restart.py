@@ -1,7 +1,7 @@
 """The rolling restart of a recipe: one node at a time, none of them twice, also when the run was killed in between.
 
 Before each node no partition of the whole cluster may be under-replicated; what else must hold is `kafka.rolling`'s. Before a
-node is stopped its process id goes into the journal: who goes on with a killed run finds by it whether the node was restarted
+node is stopped its process id goes into the journal: who continues with a killed run finds by it whether the node was restarted
 already, and sees a node that is down because the run died between its stop and its start. That one comes first.
 """
 

@@ -2,7 +2,7 @@
 
 What a step does is handed in (`World`), so that this module knows no Kafka. Each step has a deadline and tries; what became of
 it is noted in the journal before the next one begins, and a run that was killed is gone on with: at the step that it was in,
-which looks at the cluster as it is now (a plan is made anew, a rolling restart remembers its brokers).
+which looks at the cluster as it is now (a plan is made again, a rolling restart remembers its brokers).
 
 Times are seconds of `time.monotonic`.
 """
@@ -32,11 +32,11 @@ Outcome = Literal["done", "nothing", "waiting", "skipped", "failed"]
 """`nothing`: it was so already; `waiting`: not yet, as inside a grace; `skipped`: a killed run had done it."""
 POLL_S = 1.0
 PATIENCE_S = 300.0
-"""How long a run that has changed something waits for a cluster that somebody else changes."""
+"""How long a run that has changed something waits for a cluster that another command changes."""
 
 
 class HandedOver(Busy):
-    """A step gave the cluster to somebody more urgent in the middle of its work: it goes on after them."""
+    """A step handed the cluster over to a more urgent command: it continues after it."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Attempt:
 
     @property
     def patience_s(self) -> float:
-        """How long to wait for a cluster that somebody else changes."""
+        """How long to wait for a cluster that another command changes."""
         return min(PATIENCE_S, self.left_s) if self.begun else 0.0
 
     def check(self) -> None:
@@ -131,7 +131,7 @@ def run(
 ) -> Report:
     """Carry out a recipe. `agree` is asked before anything is done, and raises where nothing may be.
 
-    What fails after that is in the report; an interruption is raised, and the next run goes on from there.
+    What fails after that is in the report; an interruption is raised, and the next run continues from there.
     """
     began = time.monotonic()
     report = Report(recipe.name, cluster, memory.run, "done", "", resumed=memory.resumes is not None)
@@ -232,7 +232,7 @@ class _Runner:
             self.memory.note(kind, {**about, "text": result.text, "seconds": result.seconds, "tries": result.tries})
 
     def _patiently(self, attempt: Attempt) -> Done:
-        """Take the step; where somebody more urgent got the cluster in the middle of it, take it again after them."""
+        """Take the step; if a more urgent command got the cluster meanwhile, take it again afterwards."""
         busy_since = 0.0
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Where a group should go on reading, by partition, and what it would read again or skip. Pure: offsets in, offsets out."""
+"""Where a group should continue reading, by partition, and what it would read again or skip. Pure: offsets in, offsets out."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def nothing_left(reach: Reach, undo: Mapping[str, Any]) -> str:
 def rewind_group(site: Site, group: str, topic: str | None = None, records: int | None = None) -> Plan:
     """Set what a group has committed back: by `records` in each partition, or to the first record that is there.
 
-    Its members are sent away first, because Kafka lets nobody else commit for a group that has some.
+    Its members are sent away first, because Kafka lets no other client commit for a group that has some.
     """
     if records is not None and records < 1:
         raise WrongUsage(f"records is {records}", "Allowed is 1 or more; without it, all of them.")

@@ -1,7 +1,7 @@
 """A log directory that fails: renamed away, a plain file in its place, as Kafka's own system tests do it.
 
 Kafka notices when it next opens a file there, at the latest with the next checkpoint (5 s), and takes the directory offline;
-the broker goes on with the others. A directory that comes back is taken in at the broker's next start.
+the broker continues with the others. A directory that comes back is taken in at the broker's next start.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def set_quota(control: ControlPlane, entity: QuotaEntity, values: Mapping[str, f
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Quotas that are still as they were set have their value of before; others are somebody else's by now.
+    """Quotas that are still as they were set have their value of before; other tools have changed the others.
 
     One that reads as before is written all the same: the broker that was asked may not have heard yet that it was changed.
     """
