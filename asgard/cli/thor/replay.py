@@ -220,7 +220,7 @@ def _words(prepared: Prepared, goal: Target, wanted: Filter) -> str:
     plan = prepared.plan
     size = f", about {units.format_size(prepared.size_bytes)}" if prepared.size_bytes is not None else ""
     only = " (filters may leave fewer)" if wanted else ""
-    word = "goes on" if prepared.standing == "unfinished" else "begins"
+    word = "continues" if prepared.standing == "unfinished" else "begins"
     return f"replay {plan.id} {word}: {plan.words} in {goal.name}, {plan.offsets} records at most{size}{only}"
 
 

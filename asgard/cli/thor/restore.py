@@ -81,7 +81,7 @@ def run(
         restore.refuse(prepared, accept_loss=order.accept_loss)
         todo = [one for one in prepared if not one.finished]
         for one in todo:
-            word = "goes on" if one.last_at else "begins"
+            word = "continues" if one.last_at else "begins"
             console.say(f"restore {one.plan.id} {word}: {one.plan.words}, {one.records:,} records at most, about {units.format_size(one.size_bytes)}")  # fmt: skip
         if todo or order.groups:
             console.ask(f"Bring them back into {target.name}?")
