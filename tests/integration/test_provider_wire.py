@@ -144,7 +144,7 @@ def test_refusals_arrive_as_sentences_without_a_traceback(
     with pytest.raises(grpc.RpcError) as refused:
         stub.Diff(proto.DiffRequest(urn=urn, id=made.id, olds=made.properties, news=fewer))
     assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
-    assert "Kafka can't take partitions away" in refused.value.details()
+    assert "Kafka can't remove partitions" in refused.value.details()
     with AckedProducer(plain_broker.connection) as producer:
         producer.send(topic_name, b"precious")
     with pytest.raises(grpc.RpcError) as refused:

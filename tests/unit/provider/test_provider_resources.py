@@ -129,7 +129,7 @@ def test_inputs_get_their_normal_form(token: str, inputs: Values, normal: Values
         (CLUSTER, {**CLUSTER_INPUTS, "controllers": 5}, "more than the 3 brokers"),
         (CLUSTER, {**CLUSTER_INPUTS, "version": "4.0.0"}, "4.1 is the least"),
         (CLUSTER, {**CLUSTER_INPUTS, "version": "newest"}, "allowed is a version as in"),
-        (CLUSTER, {**CLUSTER_INPUTS, "sasl": "none"}, "authorizer needs users"),
+        (CLUSTER, {**CLUSTER_INPUTS, "sasl": "none"}, "authorizer requires users"),
         (CLUSTER, {**CLUSTER_INPUTS, "name": "../x"}, "name is '../x'"),
         (READY, {"clusterId": "x", "bootstrapServers": "b", "brokerIds": "1"}, "brokerIds is not a list"),
     ],
@@ -143,7 +143,7 @@ def test_wrong_inputs_are_told_in_a_sentence(token: str, inputs: Values, wrong: 
 @pytest.mark.parametrize(
     ("token", "old", "new", "wrong"),
     [
-        (TOPIC, {"name": "t", "partitions": 3}, {"name": "t", "partitions": 2}, "Kafka can't take partitions away"),
+        (TOPIC, {"name": "t", "partitions": 3}, {"name": "t", "partitions": 2}, "Kafka can't remove partitions"),
         (TOPIC, {"name": "t", "partitions": 3}, {"name": "t", "partitions": UNKNOWN}, None),
         (CLUSTER, {**CLUSTER_INPUTS, "controllers": 1}, CLUSTER_INPUTS, "keeps the 1 controllers"),
         (CLUSTER, CLUSTER_INPUTS, {**CLUSTER_INPUTS, "brokers": 5}, None),
@@ -206,7 +206,7 @@ def test_ids_and_back(token: str, values: Values, text: str) -> None:
     ("token", "text"), [(ACL, "orders"), (QUOTA, ""), (QUOTA, "orders"), (CONFIG, "broker x"), (BROKER, "demo/1")]
 )
 def test_what_is_no_id_is_said(token: str, text: str) -> None:
-    with pytest.raises(WrongUsage, match="is no id"):
+    with pytest.raises(WrongUsage, match="is not an id"):
         identity.from_id(token, text)
 
 
