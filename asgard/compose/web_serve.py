@@ -57,7 +57,7 @@ def serve(
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-    events.note(f"the portal is at {url or f'http://{host}:{at}'}/ (Ctrl-C ends it)")
+    events.note(f"the portal is at {url or f'http://{host}:{at}'}/ (Ctrl-C stops it)")
     for lookout in lookouts:
         lookout.start()
     try:

@@ -104,7 +104,7 @@ class _Follower:
                 failing_since = failing_since or time.monotonic()
                 if time.monotonic() - failing_since > PATIENCE_S:
                     raise
-                events.warn(f"{error.what}; tried again in 5 s")
+                events.warn(f"{error.what}; trying again in 5 s")
                 time.sleep(5)
             if time.monotonic() - self.looked > LOOK_S:
                 self.look()
