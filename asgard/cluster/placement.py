@@ -128,7 +128,7 @@ class Placement:
         self.size, unmeasured = sizes(self.parts)
         if unmeasured:
             self.notes.append(
-                f"{unmeasured} partitions have no measured size; they count as the mean of their topic or of the cluster"
+                f"{unmeasured} partitions have no measured size; the mean of their topic or of the cluster is used"
             )
         self.rate_in = [p.bytes_in_per_s or 0.0 for p in self.parts]
         self.rate_out = [

@@ -38,7 +38,7 @@ def act(target: Target, directory: Path) -> Saved | None:
     try:
         import fastavro
     except ImportError:
-        news.warn("fastavro is not installed: the archive is left out. pip install 'asgard-kafka[archive]'")
+        news.warn("fastavro is not installed: the demo skips the archive. pip install 'asgard-kafka[archive]'")
         return None
     del fastavro
     news.step(f"archiving the rides to {directory}")
@@ -54,7 +54,7 @@ def act(target: Target, directory: Path) -> Saved | None:
         if wrong := [error for error in answers.values() if error is not None]:
             raise Failed(f"{TOPIC} could not be emptied: {wrong[0].what}")
         restored, restore_s = _bring_back(target, directory, control)
-    news.note(f"  {restored.records:,} records are back, each once, in {restore_s:.1f} s")
+    news.note(f"  {restored.records:,} records restored, each once, in {restore_s:.1f} s")
     emptied = sum(o.records for o in held.values())
     return Saved(done.records, done.bytes, archive_s, emptied, restored.records, restore_s)
 

@@ -72,7 +72,7 @@ def act(stack_file: Path, stranger: tuple[str, Connection]) -> Asked:
         seconds = time.monotonic() - began
         if made.state != "ready":
             raise Failed(f"the request is {made.state}: {made.reason}")
-        news.note(f"  allowed by rule {sent.judgement.rule}, made by Odin in {seconds:.1f} s; nobody had to approve it")
+        news.note(f"  allowed by rule {sent.judgement.rule}, made by Odin in {seconds:.1f} s, without an approval")
         with bifrost_credentials.handing_over(gate, maya, None, USER, "shown") as secret:
             connection = secret.connection
     news.step(f"writing to {TOPIC} with the team's own credentials, then as {stranger[0]}, a stranger")

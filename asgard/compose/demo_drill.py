@@ -40,7 +40,7 @@ def act(target: Target, directory: Path) -> Drilled | None:
     try:
         runs.check_installed()
     except Failed as error:
-        news.warn(f"{error.what}: the drill is left out. {error.hint}")
+        news.warn(f"{error.what}: the demo skips the drill. {error.hint}")
         return None
     order = drill.Order(SCENARIO, SEED)
     with news.silence():

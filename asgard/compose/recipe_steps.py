@@ -158,7 +158,7 @@ class Steps:
             ids = restart.chosen(there, given.brokers, known, held.control.quorum().leader)
             over = sorted(n.id for n in there if known.over(n))
             if over:
-                news.note(f"node {', '.join(map(str, over))} was restarted before; --fresh restarts all")
+                news.note(f"node {', '.join(map(str, over))} was already restarted; --fresh restarts all")
                 for node in over if attempt.memory.resumes is None else ():
                     attempt.memory.note(restart.BEGUN, {"node": node, "pid": known.pids[node]})
 

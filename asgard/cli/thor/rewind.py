@@ -59,7 +59,7 @@ def rewind(
     from asgard.thor.rewind import rewind as rewinding
 
     if sum(given is not None for given in (to, like, by)) + undo != 1:
-        raise WrongUsage("one goal is needed", "Give one of --to, --like, --by and --undo.")
+        raise WrongUsage("one goal is required", "Give one of --to, --like, --by and --undo.")
     picked = which.pick()
     with open_journal() as journal, closing(picked.connect(deadline_s=CALL_DEADLINE_S)) as control:
         if undo:

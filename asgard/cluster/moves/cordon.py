@@ -32,7 +32,7 @@ def put(held: HeldCluster, ledger: Ledger, brokers: Iterable[int]) -> Iterator[s
     without."""
     wanted = sorted(brokers)
     if wanted and held.control.features().get("metadata.version", 0) < _METADATA_VERSION:
-        yield "the cluster is older than Kafka 4.3, which can't cordon brokers: new topics may still get replicas on those drained"
+        yield "Kafka before 4.3 can't cordon brokers: new topics may still get replicas on the drained ones"
         return
     there = temporary.read(held.control, [key(b) for b in wanted])
     for broker in wanted:
@@ -52,7 +52,7 @@ def _wait_for(held: HeldCluster, broker: int) -> str:
     give_up = time.monotonic() + _SEEN_WITHIN_S
     while not all(d.cordoned for d in held.control.log_dirs([broker]).get(broker, ())):
         if time.monotonic() > give_up:
-            return f"broker {broker} was told that it is cordoned and does not say so: new topics may still get replicas there"
+            return f"broker {broker} was cordoned but does not confirm it: new topics may still get replicas there"
         time.sleep(0.1)
     return f"broker {broker} is cordoned: it gets no new replicas"
 
@@ -76,4 +76,4 @@ def undo(held: HeldCluster, brokers: Iterable[int]) -> Iterator[str]:
             temporary.write(held.control, {where: kept[where].before})
             yield f"broker {broker} is no longer cordoned"
         else:
-            yield f"broker {broker} was cordoned by somebody else and stays so"
+            yield f"broker {broker} was cordoned by another tool and stays cordoned"

@@ -130,7 +130,7 @@ def _within(
     """The part of the plan that moves replicas between the log directories of their brokers."""
     if throttle == AUTO:
         throttle = limits.throttle_bytes_per_s or plan.throttle_bytes_per_s
-        news.note(f"what disks carry can't be seen from outside: the throttle is {format_size(throttle)}/s")
+        news.note(f"disk throughput can't be measured remotely: the throttle is {format_size(throttle)}/s")
     ledger = Ledger(held, plan.title, mark, held.control.reassignments(), up)
     work = Within(held, plan, ledger, throttle, lambda: closed(limits, time.time()))
     try:
@@ -221,7 +221,7 @@ def _others(held: HeldCluster, moving: Collection[Partition], up: Collection[int
         return theirs
     foreign.refuse_moves(theirs, up)
     for broker in foreign.refuse_throttles(held.control, up, older.settings):
-        news.note(f"broker {broker} has a throttle of its own, which wins over this one")
+        news.note(f"broker {broker} has its own throttle, which overrides this one")
     return []
 
 
@@ -230,7 +230,7 @@ def _tuner(control: ControlPlane, limits: Limits, plan: Plan) -> Tuner:
     own = [limits.of(b) for b in (-1, *limits.brokers)]
     if all(limit.bytes_in_per_s is None and limit.bytes_out_per_s is None for limit in own):
         news.note(
-            f"the limits name neither bytes_in nor bytes_out, so there is no head-room to follow: the throttle is {format_size(most)}/s"
+            f"the limits have neither bytes_in nor bytes_out, so headroom is unknown: the throttle is {format_size(most)}/s"
         )
     return Tuner(control, limits, most)
 

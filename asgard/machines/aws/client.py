@@ -85,7 +85,7 @@ def _of_answer(doing: str, answer: dict[str, Any]) -> AsgardError:
         return Refused(what, "Give this identity the permission: docs/loki-monkey.md lists what is needed.")
     if code in _LOGIN:
         return Unreachable(
-            what, "The credentials are wrong or have run out: get new ones, look at the machine's clock."
+            what, "The credentials are wrong or have expired: get new ones, and check the machine's clock."
         )
     if code in _SLOWED:
         return Unreachable(what, "AWS is throttling this account's calls: run it again later, or less often.")

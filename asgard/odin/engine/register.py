@@ -92,7 +92,7 @@ async def _register(run: Deployment, goal: Goal) -> Registered:
         return await _create(run, goal, provider, inputs, "create-replacement", old, Plan(True, {}, recreated))
     if old is None:
         if run.imports is not None and not goal.is_provider:
-            raise Refused("it isn't among what is imported, and an import creates nothing")
+            raise Refused("it is not among the imported resources, and an import creates nothing")
         inputs = await check(provider, goal, {}, goal.inputs)
         return await _create(run, goal, provider, inputs, "create", None, Plan())
     old_inputs = run.inputs(old)

@@ -40,7 +40,9 @@ def review(spec: StackSpec) -> Review:
     rules = guardrails.RULES | guardrails.of_team(given.team) | installed()
     unknown = sorted(set(given.waived) - set(rules))
     if unknown:
-        raise WrongUsage(f"aws.waive names {unknown[0]!r}, which is no guardrail", f"There are: {', '.join(rules)}.")
+        raise WrongUsage(
+            f"aws.waive names {unknown[0]!r}, which is not a guardrail", f"Guardrails: {', '.join(rules)}."
+        )
     # A program with the same inputs each time: no passwords, and an archive of Kafka that nobody packs.
     program = programs.program(spec, programs.declared(spec, {}), None, lambda version: (__file__, "0" * 64))
     declared = declare(program, given.region)

@@ -111,7 +111,7 @@ def end_hung(work: Work) -> list[int]:
         return []
     hung = [b for b in work.decision.brokers if (n := work.situation.node(b)) is not None and n.state == "paused"]
     for broker in hung:
-        news.note(f"the process of broker {broker} hangs: it is ended before its replicas go to others")
+        news.note(f"the process of broker {broker} hangs: killing it before its replicas move to other brokers")
         work.nodes.kill(broker)
     return hung
 

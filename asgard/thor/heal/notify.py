@@ -82,7 +82,7 @@ class Notifier:
         try:
             self._notices.put_nowait(notice)
         except queue.Full:
-            events.warn(f"too many notices wait for a slow recipient; this one is dropped: {notice.text}")
+            events.warn(f"too many notices are waiting for a slow recipient; dropped this one: {notice.text}")
 
     def close(self, within_s: float = LAST_WORDS_S) -> None:
         """Wait so long for what is queued; what is not told by then is dropped."""
@@ -94,7 +94,7 @@ class Notifier:
         self._thread.join(max(0.0, until - time.monotonic()))
         if self._thread.is_alive():
             self._over.set()
-            events.warn(f"gave up telling {', '.join(map(str, self._recipients))} after {within_s:.0f} s")
+            events.warn(f"gave up notifying {', '.join(map(str, self._recipients))} after {within_s:.0f} s")
 
     def _work(self) -> None:
         while (notice := self._notices.get()) is not None:

@@ -64,9 +64,7 @@ def restart(
         may_go_on()
         left_s = min(NODE_S, deadline - time.monotonic())
         if left_s <= 0:
-            raise Failed(
-                f"the time was over before node {node} was restarted", "Run it again: it goes on with that node."
-            )
+            raise Failed(f"timed out before node {node} was restarted", "Run it again: it continues with that node.")
         rolling.wait_until_whole(control, node, time.monotonic() + left_s)
         pid = next((n.pid for n in nodes.nodes() if n.id == node), None)
 

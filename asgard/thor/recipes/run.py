@@ -137,7 +137,7 @@ def run(
     report = Report(recipe.name, cluster, memory.run, "done", "", resumed=memory.resumes is not None)
     if memory.resumes is not None:
         at = datetime.fromtimestamp(memory.resumes, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        news.note(f"goes on with the run of {at}, which was cut short")
+        news.note(f"resuming the run of {at}, which was interrupted")
     else:
         verdicts = _judged(world, recipe.when)
         unknown = [v for v in verdicts if v.holds is None]
@@ -214,7 +214,7 @@ class _Runner:
                 if last or attempt.left_s <= step.given.retry_after:
                     self._failed(error, label, on_failure)
                     break
-                news.note(f"{label}: {error.what}; tried again in {format_duration(step.given.retry_after)}")
+                news.note(f"{label}: {error.what}; trying again in {format_duration(step.given.retry_after)}")
                 time.sleep(step.given.retry_after)
         result.seconds = round(time.monotonic() - began, 1)
         self.acted |= result.outcome == "done" and step.action not in ("verify", "wait-until")
@@ -245,7 +245,7 @@ class _Runner:
                     raise
                 self.acted |= handed_over
                 attempt = replace(attempt, begun=self.acted)
-                news.note(f"waits: {error.what}")
+                news.note(f"waiting: {error.what}")
                 time.sleep(POLL_S)
 
     def _act(self, attempt: Attempt) -> Done:
@@ -287,7 +287,7 @@ def _wait_until(attempt: Attempt) -> Done:
         if not broken:
             return Done("done", f"{_all(conditions)} after {format_duration(time.monotonic() - began)}")
         if broken[0] != told:
-            news.note(f"waits: {broken[0]}")
+            news.note(f"waiting: {broken[0]}")
             told = broken[0]
         # A cluster that takes long to be looked at is looked at less often.
         pause = max(POLL_S, time.monotonic() - looked)
