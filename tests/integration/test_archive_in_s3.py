@@ -22,10 +22,10 @@ pytestmark = pytest.mark.kafka
 
 RECORDS, BUCKET, REGION = 300, "kafka", "eu-west-1"
 FAULTS = [
-    ("503", r"refuses it \(SlowDown: injected\)"),
-    ("hang", r"does not answer as it should: Read timeout"),
-    ("drop", r"does not answer as it should: Connection was closed"),
-    ("cut", r"of \d+ bytes after 3 uploads|refuses it \("),
+    ("503", r"refused the request \(SlowDown: injected\)"),
+    ("hang", r"does not answer: Read timeout"),
+    ("drop", r"does not answer: Connection was closed"),
+    ("cut", r"of \d+ bytes after 3 uploads|refused the request \("),
     ("403", r"the bucket kafka refuses these credentials \(AccessDenied: injected\)"),
 ]
 """What the proxy does to every request from some moment on, and what is said of it."""

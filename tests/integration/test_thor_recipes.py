@@ -181,7 +181,7 @@ def test_a_broker_is_emptied_for_good_and_a_new_one_filled_when_the_stack_was_ch
     filled(bench.cluster.connection, topic_name, 4, 4)
     with traffic(bench.cluster, topic_name):
         report = bench.run("decommission", "--set", "brokers=4")
-    assert report["steps"][-1]["text"].startswith("Broker 4 holds nothing any more")
+    assert report["steps"][-1]["text"].startswith("Broker 4 no longer holds anything")
     assert bench.held(4) == 0
     with open_journal() as journal:
         events.record(journal, "odin.stack.provisioned", "harness", {"cluster_id": bench.cluster.cluster_id})
