@@ -292,7 +292,7 @@ def _wait_until(attempt: Attempt) -> Done:
         # A cluster that takes long to be looked at is looked at less often.
         pause = max(POLL_S, time.monotonic() - looked)
         if attempt.left_s < pause:
-            raise Failed(f"waited {format_duration(time.monotonic() - began)} in vain: {broken[0]}", "asgard thor status shows the cluster.")  # fmt: skip
+            raise Failed(f"timed out after {format_duration(time.monotonic() - began)}: {broken[0]}", "asgard thor status shows the cluster.")  # fmt: skip
         time.sleep(pause)
 
 

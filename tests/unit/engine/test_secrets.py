@@ -33,7 +33,7 @@ def test_a_secret_that_the_cli_wrote_is_read() -> None:
 
 def test_a_wrong_passphrase_is_said_to_be_wrong() -> None:
     vault = Vault(RECORDED["salt"], lambda: "guess")
-    with pytest.raises(Failed, match="the passphrase does not open"):
+    with pytest.raises(Failed, match="the passphrase does not decrypt"):
         vault.decode(URN, {**MARK, "ciphertext": RECORDED["ciphertext"]})
 
 

@@ -114,7 +114,7 @@ def test_somebody_elses_database_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "journal.db") as raw:
         raw.execute("create table theirs (x)")
     raw.close()
-    with pytest.raises(Refused, match="no journal of Asgard"):
+    with pytest.raises(Refused, match="not an Asgard journal"):
         open_journal(url(tmp_path / "journal.db"))
 
 

@@ -62,7 +62,7 @@ def test_with_neither_the_sentence_names_both_ways(no_wheel):
     with pytest.raises(Unreachable) as caught:
         find_java()
     assert caught.value.exit_code == ExitCode.UNREACHABLE
-    assert "Kafka needs Java 17 or newer: there is none" in caught.value.what
+    assert "Kafka needs Java 17 or newer: none in JAVA_HOME or on PATH" in caught.value.what
     assert "JAVA_HOME or PATH" in str(caught.value.hint)
     assert "pip install 'asgard-kafka[local]'" in str(caught.value.hint)
 

@@ -59,7 +59,7 @@ def test_a_kill_is_sigkill_and_a_start_brings_it_back(engine: Engine) -> None:
     assert engine.asked[-1] == ("POST", "/containers/{id}/kill", {"signal": "SIGKILL"})
     assert engine.containers[container]["State"] == "exited"
     for _ in range(2):  # the second time it runs already
-        assert containers.start_container(container, str(engine.socket)) == "container 000000000000 runs"
+        assert containers.start_container(container, str(engine.socket)) == "container 000000000000 is running"
     assert engine.containers[container]["State"] == "running"
 
 
@@ -108,7 +108,7 @@ def test_an_experiment_kills_one_of_those_with_a_label_and_starts_it_again(engin
     assert plan.machines == 1
     plan.do()
     assert [c["State"] for c in engine.containers.values()].count("exited") == 1
-    assert kind.restore(None, plan.undo).endswith(" runs")  # type: ignore[arg-type]
+    assert kind.restore(None, plan.undo).endswith(" is running")  # type: ignore[arg-type]
     assert {c["State"] for c in engine.containers.values()} == {"running"}
 
 

@@ -128,7 +128,7 @@ def test_closing_gives_up_on_a_hook_that_does_not_answer(hook: Hook) -> None:
         notifier = Notifier([Recipient(hook.url)])
         notifier.tell(NOTICE)
         notifier.close(within_s=0.2)
-    assert complaints == [f"gave up telling {hook.url[: hook.url.index('/services')]} after 0 s"]
+    assert complaints == [f"gave up notifying {hook.url[: hook.url.index('/services')]} after 0 s"]
 
 
 def test_one_recipient_that_fails_does_not_keep_the_others_from_hearing(hook: Hook) -> None:
