@@ -14,6 +14,7 @@ from asgard.machines import local as nodes
 from tests.e2e.command import Home, Stack, cluster, finished
 from tests.e2e.killed import interrupted_up
 from tests.harness import AckedProducer, RealCluster
+from tests.harness.placing import eventually
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,7 @@ def test_what_others_made_is_invisible_and_stays(team, external_cluster):
         control.create_topics([NewTopic("theirs", 1, 1, {})])
         control.upsert_users([ScramCredential("them", "a-secret-of-theirs", "SCRAM-SHA-512")])
         control.create_acls([Acl("TOPIC", "theirs", "LITERAL", "User:them", "READ")])
+        eventually(lambda: "them" in control.users() and control.acls(), 30)
         before = (control.users(), control.acls())
     stack = team("mine", ["mine"], security={"sasl": "scram-sha-512"}, users=[{"name": "me", "produce": ["mine"]}])
     answer = stack.up()
