@@ -57,7 +57,7 @@ def test_credentials_are_handed_over_once_and_only_to_the_team(ready):
     world, orders, _ = ready
     user = world.name("orders.api")
     again = world.run("linus", "credentials", user, "--show", code=4)
-    assert "handed over to linus already" in again.err
+    assert "already handed over to linus" in again.err
     foreign, missing = (world.run("grace", "credentials", name, "--show", code=2) for name in (user, "nobody"))
     assert foreign.err.replace(user, "nobody") == missing.err
     secret = orders.for_librdkafka()["sasl.password"]

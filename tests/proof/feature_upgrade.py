@@ -70,7 +70,7 @@ def _upgrade(home: Home) -> tuple[dict[str, object], list[str]]:
         f"the levels were those of {DEFAULT_VERSION} before: {before}": before != after,
         f"the levels are {after}, not {wanted}": after == wanted,
         f"{len(lost)} of {len(producer.acked)} acknowledged records are missing": not lost and bool(producer.acked),
-        f"a lower version is not refused as it should be: {lowered}": "can't go back" in lowered,
+        f"a lower version is not refused as it should be: {lowered}": "can't be downgraded" in lowered,
     }
     figures = {
         "from": OLDER,
