@@ -18,6 +18,7 @@ from asgard.kafka.admin.raw import Reader
 from asgard.kafka.data import Record, Writer
 from asgard.kafka.model import NewTopic
 from tests.harness import RealCluster
+from tests.harness.committing import commit
 from tests.harness.javatool import SHARE_CONSUMER, java_tool
 from tests.harness.streams_member import StreamsMember
 
@@ -104,9 +105,9 @@ def test_classic_and_consumer_groups_with_members_and_offsets(
                 return len(consumer.assignment()) == PARTITIONS
 
             eventually(has_all, f"{protocol}: no assignment")
-            consumer.commit(offsets=[TopicPartition(topic, 1, 11), TopicPartition(topic, 4, 44)], asynchronous=False)
+            commit(consumer, [TopicPartition(topic, 1, 11), TopicPartition(topic, 4, 44)])
         idle = Consumer({**base, "group.id": "bulk-idle"})
-        idle.commit(offsets=[TopicPartition(topic, 0, 7, "metadata of its own")], asynchronous=False)
+        commit(idle, [TopicPartition(topic, 0, 7, "metadata of its own")])
         idle.close()
         listed = control.groups()
         mine = {n: g for n, g in listed.listed.items() if n in ("bulk-classic", "bulk-consumer", "bulk-idle")}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from kafka.protocol.admin import UpdateFeaturesRequest
 
 from asgard.core.errors import AsgardError, Unreachable
@@ -30,6 +30,7 @@ from asgard.kafka.model import Acl, ConfigChange, Move, NewTopic, QuotaEntity, S
 from asgard.kafka.ports import ControlPlane
 from asgard.machines.local.features import levels_of
 from tests.harness import RealCluster
+from tests.harness.committing import commit
 from tests.harness.placing import eventually
 
 pytestmark = pytest.mark.kafka
@@ -248,20 +249,6 @@ def test_replicas_move_only_as_far_as_allowed(control: AdminClient, topic_name: 
     assert control.reassign([Move(topic_name, 0, ())]) == {(topic_name, 0): None}
 
 
-def _committed(consumer: Consumer, offset: TopicPartition) -> bool:
-    """Whether the commit succeeded; false while the group's coordinator is still loading or moving."""
-    try:
-        consumer.commit(offsets=[offset], asynchronous=False)
-    except KafkaException as error:
-        if error.args[0].retriable() or error.args[0].code() in (
-            KafkaError.NOT_COORDINATOR,
-            KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        ):
-            return False
-        raise
-    return True
-
-
 def test_disks_sizes_and_offsets(control: AdminClient, secured_cluster: RealCluster, topic_name: str) -> None:
     made(control, NewTopic(topic_name, 2, 3))
     with Writer(secured_cluster.connection) as writer:
@@ -298,7 +285,7 @@ def test_disks_sizes_and_offsets(control: AdminClient, secured_cluster: RealClus
         with contextlib.closing(
             Consumer({**secured_cluster.connection.for_librdkafka(), "group.id": group})
         ) as consumer:
-            eventually(lambda: _committed(consumer, TopicPartition(topic_name, 0, number)))  # noqa: B023 - called here
+            commit(consumer, [TopicPartition(topic_name, 0, number)])
     found = control.group_offsets()
     assert {g: found[g] for g in groups} == {g: {(topic_name, 0): n} for n, g in enumerate(groups)}
 

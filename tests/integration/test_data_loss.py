@@ -13,7 +13,7 @@ from asgard.kafka.data import Record, Writer
 from asgard.kafka.model import ConfigChange, NewTopic
 from asgard.odin.resources.configs import DEFAULT_VERSION, definitions
 from asgard.odin.resources.dataloss import Loss, config_losses, deletion_losses, topic_defaults
-from tests.harness import RealCluster
+from tests.harness import RealCluster, committing
 
 pytestmark = pytest.mark.kafka
 HOUR_MS = 3_600_000
@@ -31,7 +31,7 @@ def fill(cluster: RealCluster, topic: str, now_ms: int) -> None:
 def commit(cluster: RealCluster, group: str, topic: str, offset: int) -> None:
     consumer = Consumer({**cluster.connection.for_librdkafka(), "group.id": group})
     try:
-        consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
+        committing.commit(consumer, [TopicPartition(topic, 0, offset)])
     finally:
         consumer.close()
 

@@ -27,7 +27,7 @@ from asgard.heimdall.volume.model import Count
 from asgard.kafka.admin import AdminClient, connect
 from asgard.kafka.data import Record, Writer
 from asgard.kafka.model import NewTopic
-from tests.harness import RealCluster
+from tests.harness import RealCluster, committing
 from tests.harness.storing import check_rollups
 
 PARTITIONS = 3
@@ -111,7 +111,7 @@ def test_what_is_missing_is_told_from_what_is_usual(
 
 def commit(cluster: RealCluster, group: str, offsets: dict[int, int], topic: str) -> None:
     with closing(Consumer({**cluster.connection.for_librdkafka(), "group.id": group})) as consumer:
-        consumer.commit(offsets=[TopicPartition(topic, p, o) for p, o in offsets.items()], asynchronous=False)
+        committing.commit(consumer, [TopicPartition(topic, p, o) for p, o in offsets.items()])
 
 
 def lag(control: AdminClient, *groups: str) -> dict[str, GroupLag]:
