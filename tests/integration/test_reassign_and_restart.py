@@ -132,7 +132,7 @@ def test_what_an_older_version_left_is_waited_for_and_then_put_back(
     operation = operations.begin(held.journal, old["format"], "stack tried", old, held.lease)
     eventually(lambda: control.reassignments() != [])
     assert isinstance(held.lease, leases.Lease)
-    with pytest.raises(Busy, match="1 moves of a changed replication factor run on"):
+    with pytest.raises(Busy, match="1 moves of a changed replication factor continue"):
         moves.settle(control, operation, held.lease)
     with pytest.raises(Busy, match="their throttle stays"):
         moves.put_back(control, old, wait_s=0)
