@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command, group
+from asgard.cli.command import Which, command, group
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
 from asgard.core import console, units
@@ -29,9 +29,7 @@ def check(
     ] = False,
     every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two evaluations.")] = "10s",
     settings: SettingsFile = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> int:
     """Look at the cluster, evaluate the rules, and tell subscribers what was raised and cleared.
 
@@ -39,7 +37,6 @@ def check(
     """
     from asgard.compose import heimdall
     from asgard.heimdall import settings as reading
-    from asgard.kafka import target
 
     try:
         every_s = units.parse_duration(every)
@@ -50,7 +47,7 @@ def check(
         raise WrongUsage(
             "there are no rules", "Write them into heimdall.yaml under rules:, or name the file with --settings."
         )
-    chosen = target.pick(context, bootstrap_server, command_config)
+    chosen = which.pick()
     with heimdall.watching(chosen, given) as watch:
         if not once:
             heimdall.keep_looking(watch, every_s, threading.Event())
@@ -71,18 +68,15 @@ def check(
 @command(alerts, name="list", example="asgard heimdall alerts list --sent")
 def list_(
     sent: Annotated[bool, typer.Option("--sent", help="Also what was and is to be sent, the newest first.")] = False,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> None:
     """Show the alerts that are raised or about to be, as the last evaluation left them. Changes nothing."""
     from contextlib import closing
 
     from asgard.heimdall.alerts import store
     from asgard.heimdall.alerts.tables import open_alerts
-    from asgard.kafka import target
 
-    chosen = target.pick(context, bootstrap_server, command_config)
+    chosen = which.pick()
     cluster_id = chosen.context.cluster_id if chosen.context else None
     if cluster_id is None:
         with closing(chosen.connect()) as control:

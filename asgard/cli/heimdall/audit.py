@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
 from asgard.cli.moments import parse_since, utc
@@ -46,9 +46,7 @@ def audit(
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Keep reading until Ctrl-C.")] = False,
     settings: SettingsFile = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> int:
     """Count what has arrived since the last run, and show by topic, window and tier what was lost, doubled or late.
 
@@ -60,10 +58,9 @@ def audit(
     from asgard.heimdall import settings as reading
     from asgard.heimdall.audit import run, store
     from asgard.journal.store.database import open_journal
-    from asgard.kafka import target
 
     plan, given = _plan(topics or [], file, name), reading.load(settings)
-    chosen = target.pick(context, bootstrap_server, command_config)
+    chosen = which.pick()
     from_s = parse_since(since, time.time()) if since else None
     with closing(chosen.connect()) as control, store.open_store() as database, open_journal() as journal:
         cluster_id = control.cluster().cluster_id

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.core import console, units
 from asgard.core.console import Table
@@ -32,9 +32,7 @@ def canary(
     ] = None,
     every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two rounds.")] = "1s",
     within: Annotated[str, typer.Option("--within", metavar="TIME", help="Timeout of each answer.")] = "2s",
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> int:
     """Keep sending a record through each broker, read it back and commit; prove that no acknowledged record is lost.
 
@@ -45,13 +43,12 @@ def canary(
     from asgard.heimdall.canary.judge import healthy
     from asgard.heimdall.canary.run import Settings
     from asgard.journal.store.database import open_journal
-    from asgard.kafka import target
 
     if once and duration:
         raise WrongUsage("--once and --duration exclude each other")
     settings = Settings(_seconds("--every", every), _seconds("--within", within))
     length = _seconds("--duration", duration) if duration else None
-    chosen = target.pick(context, bootstrap_server, command_config)
+    chosen = which.pick()
     stop = threading.Event()
     control = chosen.connect(deadline_s=10)
     try:

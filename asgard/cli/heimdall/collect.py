@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.core import console, units
 from asgard.core.errors import Unreachable, WrongUsage
@@ -23,9 +23,7 @@ EVERY_S = 10.0
 
 @command(app, name="collect", example="asgard heimdall collect --once --context orders")
 def collect(
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     once: Annotated[bool, typer.Option("--once", help="Run one round, for cron; default: run until Ctrl-C.")] = False,
     every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two rounds.")] = "10s",
     thresholds: Annotated[
@@ -40,14 +38,13 @@ def collect(
     from asgard.heimdall.lag import rules
     from asgard.heimdall.store import writer
     from asgard.heimdall.store.tables import open_store
-    from asgard.kafka import target
 
     try:
         every_s = max(units.parse_duration(every), EVERY_S)
     except ValueError as error:
         raise WrongUsage(f"--every {error}") from error
     given = rules.load(thresholds)
-    chosen = target.pick(context, bootstrap_server, command_config)
+    chosen = which.pick()
     with closing(chosen.connect()) as control, open_store() as database:
         window: list[Sample] | None = None
         while True:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.core import console, units
 from asgard.core.errors import ExitCode, Unreachable, WrongUsage
@@ -28,9 +28,7 @@ _ALL = 1_000_000
 @command(app, name="lag", example="asgard heimdall lag\nasgard heimdall lag orders-api --json")
 def lag(
     group: Annotated[str | None, typer.Argument(help="A group, shown by partition with its members.")] = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
     watch: Annotated[bool, typer.Option("--watch", help="Keep refreshing until Ctrl-C.")] = False,
     apart: Annotated[
         str,
@@ -48,7 +46,6 @@ def lag(
     """
     from asgard.heimdall.lag import ask, rules
     from asgard.heimdall.store import recent
-    from asgard.kafka import target
 
     try:
         apart_s = units.parse_duration(apart)
@@ -56,7 +53,7 @@ def lag(
         raise WrongUsage(f"--apart {error}") from error
     given = rules.load(thresholds)
     names = [group] if group else None
-    with closing(target.pick(context, bootstrap_server, command_config).connect()) as control:
+    with closing(which.pick().connect()) as control:
         window: Sequence[Sample] = recent.window(control.cluster().cluster_id, names, time.time())
         report: LagReport | None = None
         while True:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.moments import parse_since
 from asgard.core import console
@@ -63,14 +63,6 @@ class Reading:
     schema: SchemaFile = None
     registry: Registry = None
     masks: MasksPath = None
-    context: Context = None
-    bootstrap_server: BootstrapServer = None
-    command_config: CommandConfig = None
-
-    def target(self) -> Target:
-        from asgard.kafka import target
-
-        return target.pick(self.context, self.bootstrap_server, self.command_config)
 
     def shown(self, chosen: Target) -> Shown:
         """What makes lines of records; None of those that are not wanted."""
@@ -102,11 +94,12 @@ def tail(
     ] = 10,
     *,
     reading: Reading,
+    which: Which = Which(),
 ) -> None:
     """Show the newest records of a topic and then each new one, until Ctrl-C. With --json: JSON lines that can be read back."""
     from asgard.heimdall.tail import read
 
-    chosen = reading.target()
+    chosen = which.pick()
     show = reading.shown(chosen)
     with closing(chosen.connect()) as control:
         offsets = read.spans(control, [topic], read.Stretch(last=last))
@@ -131,6 +124,7 @@ def peek(
     until: Until = None,
     *,
     reading: Reading,
+    which: Which = Which(),
 ) -> None:
     """Show records that are in a topic and stop. With --json: JSON lines that can be read back.
 
@@ -138,7 +132,7 @@ def peek(
     """
     from asgard.heimdall.tail import read
 
-    chosen = reading.target()
+    chosen = which.pick()
     show, limit = reading.shown(chosen), reading.limit
     count = last if last is not None or from_ else 10
     with closing(chosen.connect()) as control:
@@ -177,18 +171,15 @@ def trace(
     otlp: Annotated[
         str | None, typer.Option("--otlp", metavar="URL", help="Send each hop as a span to this OTLP/HTTP endpoint.")
     ] = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> int:
     """Find one event in several topics, and show its path with the time of each hop. Exits with 1 if nothing was found."""
     from asgard.heimdall.trace import find, query
     from asgard.heimdall.trace import otlp as spans
     from asgard.heimdall.trace.way import ways
-    from asgard.kafka import target
 
     asked = query.parse(wanted, by)
-    chosen = target.pick(context, bootstrap_server, command_config)
+    chosen = which.pick()
     with closing(chosen.connect()) as control:
         stretch = _stretch(from_, until, None)
         found = find.find(control, chosen.connection, topics, asked, stretch, everywhere=everywhere)

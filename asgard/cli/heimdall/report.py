@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.volume import Zone
 from asgard.core import console
@@ -27,9 +27,7 @@ def report(
     ] = "yesterday",
     tz: Zone = "UTC",
     settings: SettingsFile = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> int:
     """Write the daily report: what arrived, how much, how late, what is missing, who lagged, what happened.
 
@@ -40,12 +38,11 @@ def report(
     from asgard.heimdall import settings as reading
     from asgard.heimdall.report import files
     from asgard.heimdall.volume import windows
-    from asgard.kafka import target
 
     zone = windows.zone(tz)
     day = windows.parse_date(date, time.time(), zone)
     given = reading.load(settings)
-    chosen = target.pick(context, bootstrap_server, command_config)
+    chosen = which.pick()
     found = heimdall.daily(chosen, day, zone, owners=given.owners, thresholds=given.thresholds)
     written = files.write(found, out)
     for what, why in found.problems.items():

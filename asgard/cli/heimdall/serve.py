@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
 from asgard.core import console, events, units
@@ -32,9 +32,7 @@ def serve(
         str, typer.Option("--every", metavar="TIME", help="Interval between two looks at the cluster.")
     ] = "10s",
     settings: SettingsFile = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> None:
     """Serve Heimdall's pages, /metrics for Prometheus, /api with OpenAPI and /healthz; collect and evaluate the rules meanwhile.
 
@@ -43,7 +41,6 @@ def serve(
     from asgard.compose import heimdall
     from asgard.compose.heimdall_web import Site
     from asgard.heimdall import settings as reading
-    from asgard.kafka import target
 
     try:
         every_s = max(units.parse_duration(every), 1.0)
@@ -55,7 +52,7 @@ def serve(
             f"{host} can be reached by others", "Give a token: --token-file FILE, with a long random text in it."
         )
     given = reading.load(settings)
-    chosen = target.pick(context, bootstrap_server, command_config)
+    chosen = which.pick()
     stop = threading.Event()
     with heimdall.watching(chosen, given) as watch:
         from waitress import create_server

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
 from asgard.core import units
@@ -18,9 +18,7 @@ from asgard.core.errors import WrongUsage
 def top(
     every: Annotated[str, typer.Option("--every", metavar="TIME", help="Between two looks at the cluster.")] = "5s",
     settings: SettingsFile = None,
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> None:
     """Show the cluster live in this terminal: brokers, topics, groups, reassignments; sort, filter, open a topic or a group.
 
@@ -38,9 +36,8 @@ def top(
         raise WrongUsage("heimdall top needs the extra `top`", "pip install 'asgard-kafka[top]'") from error
     from asgard.compose import heimdall_top
     from asgard.heimdall import settings as reading
-    from asgard.kafka import target
 
     given = reading.load(settings)
-    chosen = target.pick(context, bootstrap_server, command_config)
+    chosen = which.pick()
     with heimdall_top.feeding(chosen, given, every_s) as feed:
         Top(feed, chosen.name).run()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asgard.cli.command import BootstrapServer, CommandConfig, Context, command
+from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.core import console, units
 from asgard.core.errors import ExitCode
@@ -41,20 +41,17 @@ def volume(
     by: Windows = By.HOUR,
     topic: Topics = [],  # noqa: B006  (typer's own copy)
     tz: Zone = "UTC",
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> None:
     """Count the records of a day by topic and hour, from Kafka's time index: the records themselves aren't read.
 
     Where a count may not be exact it says why. Changes nothing.
     """
     from asgard.heimdall.volume import ask, windows
-    from asgard.kafka import target
 
     zone = windows.zone(tz)
     asked = windows.of_day(windows.parse_date(date, time.time(), zone), zone, by.value)
-    with closing(target.pick(context, bootstrap_server, command_config).connect()) as control:
+    with closing(which.pick().connect()) as control:
         found = ask.volume(control, asked, topic or None)
     for what, why in found.problems.items():
         console.warn(f"{what}: {why}")
@@ -69,20 +66,17 @@ def missing(
     by: Windows = By.HOUR,
     topic: Topics = [],  # noqa: B006  (typer's own copy)
     tz: Zone = "UTC",
-    context: Context = None,
-    bootstrap_server: BootstrapServer = None,
-    command_config: CommandConfig = None,
+    which: Which = Which(),
 ) -> int:
     """Show which hours of a day hold unusually few or many records, compared with the same hours of the four weeks before.
 
     Exits with 1 if something is missing, late or low. Changes nothing.
     """
     from asgard.heimdall.volume import ask, windows
-    from asgard.kafka import target
 
     zone = windows.zone(tz)
     day = windows.parse_date(date, time.time(), zone)
-    with closing(target.pick(context, bootstrap_server, command_config).connect()) as control:
+    with closing(which.pick().connect()) as control:
         found = ask.missing(control, day, zone, by.value, topic or None)
     unusual = [c for c in found if c.verdict not in ("as usual", "unknown")]
     unknown = sum(c.verdict == "unknown" for c in found)
