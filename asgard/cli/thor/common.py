@@ -107,13 +107,7 @@ def limits_of(path: Path | None, throttle: str | None = None) -> Limits:
     given = limits.read(path) if path else limits.Limits()
     if throttle is None:
         return given
-    try:
-        rate = units.parse_rate(throttle)
-        if rate <= 0:
-            raise ValueError(f"is {throttle!r}; allowed is a rate above 0, as in 50MB/s")
-    except ValueError as error:
-        raise WrongUsage(f"--throttle {error}") from error
-    return replace(given, throttle_bytes_per_s=rate)
+    return replace(given, throttle_bytes_per_s=_above_0("--throttle", throttle, ", as in 50MB/s"))
 
 
 def rate_of(rate: str | None, records: str | None, default_bytes_per_s: float) -> Rate:
@@ -125,14 +119,19 @@ def rate_of(rate: str | None, records: str | None, default_bytes_per_s: float) -
         if text is None or text == "none":
             found.append(default if text is None else None)
             continue
-        try:
-            value = units.parse_rate(text)
-            if value <= 0:
-                raise ValueError(f"is {text!r}; allowed is a rate above 0")
-        except ValueError as error:
-            raise WrongUsage(f"{option} {error}") from error
-        found.append(value)
+        found.append(_above_0(option, text))
     return Rate(*found)
+
+
+def _above_0(option: str, text: str, example: str = "") -> float:
+    """The rate that an option gives. Raises WrongUsage."""
+    try:
+        rate = units.parse_rate(text)
+        if rate <= 0:
+            raise ValueError(f"is {text!r}; allowed is a rate above 0{example}")
+    except ValueError as error:
+        raise WrongUsage(f"{option} {error}") from error
+    return rate
 
 
 def say_silent(snapshot: ClusterSnapshot) -> None:
