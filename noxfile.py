@@ -31,14 +31,26 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Everything once, on a real Kafka, two files at a time. Arguments go to pytest: `nox -s tests -- tests/unit -k yaml`."""
+    """Everything but the long tests, on a real Kafka, two files at a time. Arguments go to pytest: `nox -s tests -- tests/unit -k yaml`."""
     if session.posargs:
         python(session, "-m", "pytest", "-q", *session.posargs)
         return
     # A file's tests share a cluster, and mostly wait for it.
-    python(session, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", success_codes=[0, 1])
+    sample = ("-q", "-m", "not long")
+    python(
+        session,
+        "-m",
+        "pytest",
+        *sample,
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        "--no-loadscope-reorder",
+        success_codes=[0, 1],
+    )
     # Two cores with fifteen brokers on them are late now and then: what failed is named above, and has to pass alone.
-    python(session, "-m", "pytest", "-q", "--last-failed", "--last-failed-no-failures", "none", success_codes=[0, 5])
+    python(session, "-m", "pytest", *sample, "--last-failed", "--last-failed-no-failures", "none", success_codes=[0, 5])
 
 
 @nox.session(venv_backend="none")

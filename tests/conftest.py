@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from asgard.core import paths
 from tests.harness import leaked_processes, postgres
+from tests.harness.shared import SharedClusters, order, used_by_file
 
 # How long a case takes is the machine's business: a busy one would fail properties that hold.
 settings.register_profile("asgard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +29,31 @@ def no_process_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Itera
     for process in leaked:
         process.kill()
     assert not leaked, "processes left behind:\n" + "\n".join(told)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that share a cluster run one after another."""
+    order(items)
+
+
+@pytest.fixture(scope="session")
+def running_clusters() -> Iterator[SharedClusters]:
+    """What is up for more than one file."""
+    clusters = SharedClusters()
+    yield clusters
+    clusters.keep(())
+
+
+@pytest.fixture(scope="module")
+def shared_clusters(request: pytest.FixtureRequest, running_clusters: SharedClusters) -> SharedClusters:
+    """The same, without what this file does not use."""
+    running_clusters.keep(used_by_file(request.session.items)[str(request.path)])
+    return running_clusters
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_else_is_up(shared_clusters: SharedClusters) -> None:
+    """Also for files that use none."""
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.command import Home, remove_nodes
 from tests.harness import RealCluster
+from tests.harness.shared import SharedClusters
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     remove_nodes(made)
 
 
-@pytest.fixture(scope="session")
-def external_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+@pytest.fixture(scope="module")
+def external_cluster(shared_clusters: SharedClusters, tmp_path_factory: pytest.TempPathFactory) -> RealCluster:
     """One secured broker that no stack made. Tests use topics of their own."""
-    with RealCluster(tmp_path_factory.mktemp("external"), brokers=1) as running:
-        yield running
+    return shared_clusters.get("external_cluster", lambda: RealCluster(tmp_path_factory.mktemp("external"), brokers=1))

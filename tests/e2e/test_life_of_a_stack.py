@@ -244,6 +244,7 @@ def test_all_brokers_killed_at_once_come_back_with_everything(stack):
     assert producer.lost(stack.admin) == []
 
 
+@pytest.mark.long
 def test_a_no_op_up_leaves_eligible_leader_replicas_alone(stack, tmp_path_factory):
     """Another team's stack on the same cluster runs `up` while a replica is out: no config of the cluster is written."""
     other = Stack(
@@ -290,6 +291,7 @@ def _eligible(control, topic: str) -> tuple[int, ...]:
     return ()
 
 
+@pytest.mark.long
 def test_a_static_config_rolls_through_the_brokers_under_load(stack):
     pids = [stack.pid(node) for node in (1, 2, 3)]
     stack.document["kafka"]["config"]["num.io.threads"] = 5

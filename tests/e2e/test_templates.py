@@ -59,6 +59,7 @@ def _path_without_java(directory: Path) -> str:
     return str(directory)
 
 
+@pytest.mark.long
 def test_local_ha(here):
     here.run("odin", "init", "local-ha", "--name", "ha")
     assert _up_check_destroy(here, "ha") > 15
@@ -86,7 +87,7 @@ def test_the_demo_counts_every_record(here):
     assert not here.stack("asgard-demo").exists()
 
 
-@pytest.mark.parametrize("after", ["creating", "writing"])
+@pytest.mark.parametrize("after", ["creating", pytest.param("writing", marks=pytest.mark.long)])
 def test_the_demo_removes_everything_after_ctrl_c(here, after):
     running = here.start("demo", "--events", "3000000")
     assert running.stderr is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import RealCluster, leaked_processes
+from tests.harness.shared import SharedClusters
 
 
 @pytest.fixture(scope="session")
@@ -17,26 +18,25 @@ def session_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("asgard")
 
 
-@pytest.fixture(scope="session")
-def secured_cluster(session_home: Path) -> Iterator[RealCluster]:
+@pytest.fixture(scope="module")
+def secured_cluster(shared_clusters: SharedClusters, session_home: Path) -> RealCluster:
     """Three brokers (all of them controllers) in three racks, SCRAM and authorizer. Bring killed nodes back: `all_up()`."""
-    with RealCluster(session_home / "secured", brokers=3, racks=3) as cluster:
-        yield cluster
+    return shared_clusters.get("secured_cluster", lambda: RealCluster(session_home / "secured", brokers=3, racks=3))
 
 
-@pytest.fixture(scope="session")
-def four_brokers(session_home: Path) -> Iterator[RealCluster]:
+@pytest.fixture(scope="module")
+def four_brokers(shared_clusters: SharedClusters, session_home: Path) -> RealCluster:
     """Four brokers in three racks (4 shares that of 1), the first three are controllers too. Bring killed nodes back: `all_up()`."""
     few = {"offsets.topic.num.partitions": "3"}
-    with RealCluster(session_home / "four", brokers=4, racks=3, config=few) as cluster:
-        yield cluster
+    return shared_clusters.get(
+        "four_brokers", lambda: RealCluster(session_home / "four", brokers=4, racks=3, config=few)
+    )
 
 
-@pytest.fixture(scope="session")
-def plain_broker(session_home: Path) -> Iterator[RealCluster]:
+@pytest.fixture(scope="module")
+def plain_broker(shared_clusters: SharedClusters, session_home: Path) -> RealCluster:
     """One broker without security."""
-    with RealCluster(session_home / "plain", brokers=1, security="none") as cluster:
-        yield cluster
+    return shared_clusters.get("plain_broker", lambda: RealCluster(session_home / "plain", brokers=1, security="none"))
 
 
 @pytest.fixture

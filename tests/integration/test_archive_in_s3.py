@@ -41,6 +41,7 @@ def service() -> Iterator[tuple[str, int]]:
     server.stop()
 
 
+@pytest.mark.long
 def test_what_a_bucket_refuses_is_a_sentence_and_exit_code_3_and_the_next_run_goes_on(
     plain_broker: RealCluster,
     own_home: Path,

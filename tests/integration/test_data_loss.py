@@ -14,6 +14,7 @@ from asgard.kafka.model import ConfigChange, NewTopic
 from asgard.odin.resources.configs import DEFAULT_VERSION, definitions
 from asgard.odin.resources.dataloss import Loss, config_losses, deletion_losses, topic_defaults
 from tests.harness import RealCluster, committing
+from tests.harness.placing import eventually
 
 pytestmark = pytest.mark.kafka
 HOUR_MS = 3_600_000
@@ -77,6 +78,7 @@ def test_the_config_table_names_the_configs_of_the_broker(plain_broker: RealClus
     control = connect(plain_broker.connection)
     try:
         control.create_topics([NewTopic(topic_name, 1, 1)])
+        eventually(lambda: topic_name in control.effective_topic_configs([topic_name]))
         effective = control.effective_topic_configs([topic_name])[topic_name]
         table = definitions("topic", DEFAULT_VERSION)
         assert set(effective) == set(table)

@@ -79,7 +79,8 @@ def test_a_hung_broker_is_seen_from_both_sides_and_only_that_one_and_nothing_is_
     with connect(cluster.connection) as control:
         wait_for("the topic", lambda: len(leaders(control, f"{topic_name}-canary")) == 3)
         wait_for("leaders", lambda: sorted(leaders(control, f"{topic_name}-canary").values()) == [1, 2, 3])
-    time.sleep(2)
+        wait_for("coordinators", lambda: set(leaders(control, "__consumer_offsets").values()) == {1, 2, 3})
+    time.sleep(3)
     cluster.pause(2)
     wait_for("the news that it hangs", lambda: State.HUNG in told(2))
     cluster.resume(2)

@@ -122,6 +122,7 @@ def outcome(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 def test_an_experiment_comes_out_the_same_under_loki_and_under_chaos_toolkit(story: ChaosStory) -> None:
     path = story.experiment("plain", **PLAIN)
     answer = story.home.run("loki", "chaos", "run", path, "--yes", "--json", code=int(ExitCode.FAILED))
@@ -152,7 +153,11 @@ def test_chaos_toolkit_runs_an_experiment_that_ships_with_asgard(story: ChaosSto
 
 
 @pytest.mark.parametrize(
-    ("kind", "phase", "then"), [("pause_broker", "done", "thor elect"), ("squeeze_quota", "half", "loki chaos recover")]
+    ("kind", "phase", "then"),
+    [
+        pytest.param("pause_broker", "done", "thor elect", marks=pytest.mark.long),
+        ("squeeze_quota", "half", "loki chaos recover"),
+    ],
 )
 def test_the_next_command_puts_back_what_a_killed_run_has_broken(
     kind: str, phase: str, then: str, story: ChaosStory

@@ -56,6 +56,7 @@ def test_a_load_without_trouble_is_accounted_for_to_the_last_record(
     assert (found.counts.consumed, found.counts.read_back) == (3000, 3000)
 
 
+@pytest.mark.long
 def test_records_that_acks_1_lost_are_reported_as_lost_in_kafka(
     secured_cluster: RealCluster, load: RecordedLoad, topic_name: str
 ) -> None:
@@ -79,6 +80,7 @@ def test_records_that_acks_1_lost_are_reported_as_lost_in_kafka(
     assert again.lost == lost and again.traces == Traces(in_kafka=lost), "its copies are truncated as it follows again"
 
 
+@pytest.mark.long
 def test_aborted_records_are_not_missed_and_an_open_transaction_hides_nothing_for_good(
     secured_cluster: RealCluster, load: RecordedLoad, topic_name: str
 ) -> None:

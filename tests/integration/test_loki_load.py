@@ -163,6 +163,7 @@ def test_a_topic_is_written_to_only_in_place(
         control.delete_topics([topic_name])
 
 
+@pytest.mark.long
 def test_two_workers_and_a_master_send_what_one_process_does(carry_out: Callable[..., Result]) -> None:
     one = carry_out(scenario(600, 3, users=2, consumers=(Consumers("t", users=2),)))
     two = carry_out(scenario(600, 3, users=2, consumers=(Consumers("t", users=2),)), workers=2)
@@ -175,6 +176,7 @@ def test_two_workers_and_a_master_send_what_one_process_does(carry_out: Callable
         assert found.passed, found.reason
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_is_reported_and_not_hidden(carry_out: Callable[..., Result]) -> None:
     killed: list[int] = []
 
@@ -191,6 +193,7 @@ def test_a_worker_that_is_killed_is_reported_and_not_hidden(carry_out: Callable[
     assert any("lost" in mark.text for mark in result.marks)
 
 
+@pytest.mark.long
 def test_a_hanging_broker_shows_in_open_loop_percentiles_and_hides_from_a_closed_loop(
     carry_out: Callable[..., Result], secured_cluster: RealCluster
 ) -> None:

@@ -39,6 +39,7 @@ def control(secured_cluster: RealCluster, monkeypatch: pytest.MonkeyPatch) -> It
     contexts.remove("orders")
 
 
+@pytest.mark.long
 def test_one_broker_that_has_opted_in_is_killed_and_no_second_one_while_under_replicated(
     secured_cluster: RealCluster,
     control: ControlPlane,

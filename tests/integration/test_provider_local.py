@@ -80,6 +80,7 @@ async def told(provider: AsgardProvider, stack: Stack) -> None:
     await provider.configure({name: stack.plan[name] for name in ("bootstrapServers", "clientProperties", "clusterId")})
 
 
+@pytest.mark.long
 def test_a_local_cluster_from_first_to_last(own_home: Path) -> None:
     async def story() -> None:
         provider = AsgardProvider()

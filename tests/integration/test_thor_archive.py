@@ -130,6 +130,7 @@ def _held(control: ControlPlane, topic: str) -> int:
     return sum(o.end for o in control.offsets(keys).values()) if keys else 0
 
 
+@pytest.mark.long
 def test_processes_share_a_topic_and_the_former_owner_of_a_partition_adds_nothing(
     desk: Desk, topic_name: str, tmp_path: Path
 ) -> None:

@@ -136,6 +136,7 @@ def traffic(cluster: RealCluster, topic: str) -> Iterator[AckedProducer]:
     assert producer.lost(cluster.connection) == []
 
 
+@pytest.mark.long
 def test_a_rolling_restart_that_was_killed_goes_on_and_restarts_no_broker_twice(bench: Bench, topic_name: str) -> None:
     placed(bench.control, topic_name, [(2, 1, 3), (3, 2, 4), (4, 3, 2)], min_insync_replicas="2")
     before = bench.pids()
@@ -227,6 +228,7 @@ def test_a_full_disk_is_relieved_and_where_that_is_not_possible_somebody_is_told
     assert report["steps"][-1]["on_failure"] and report["steps"][-1]["text"].startswith("A disk is over 1%")
 
 
+@pytest.mark.long
 def test_a_broker_that_is_gone_is_started_again_or_its_grace_kept_and_its_data_moved_from_cron(
     bench: Bench, topic_name: str, tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.long
 def test_a_replay_that_is_killed_again_and_again_copies_each_record_once(
     secured_cluster: RealCluster, topic_name: str, own_home: Path
 ) -> None:

@@ -90,6 +90,7 @@ class Bench:
         return count
 
 
+@pytest.mark.long
 def test_the_alert_is_first_the_recipe_keeps_what_is_unread_and_puts_the_retention_back(
     cluster: RealCluster, own_home: Path, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ PROOFS = {
     "thor-replay": "tests.proof.thor_replay",
     "pages": "tests.proof.pages",
     "properties": "tests.proof.properties",
+    "suite": "tests.proof.suite",
 }
 OUT = Path(__file__).parents[2] / "docs" / "proof"
 LIBRARIES = ("pulumi", "kafka-python", "confluent-kafka", "SQLAlchemy", "msgspec")
