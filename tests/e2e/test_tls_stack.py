@@ -13,6 +13,8 @@ from asgard.kafka.model import Acl
 from tests.e2e.command import Home, Stack
 from tests.harness import AckedProducer, read_all
 
+pytestmark = [pytest.mark.kafka, pytest.mark.long]
+
 
 @pytest.fixture(scope="module")
 def stack(home: Home) -> Iterator[Stack]:

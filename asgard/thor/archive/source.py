@@ -120,6 +120,7 @@ def consumer(connection: Connection, **more: Any) -> Consumer:
             "queued.max.messages.kbytes": QUEUED_KBYTES,
             "fetch.max.bytes": 16 * 1024 * 1024,
             "fetch.wait.max.ms": 100,
+            "fetch.queue.backoff.ms": 10,  # a full queue is the rule here, and the default waits a second
             "log_level": 0,
             **more,
         }

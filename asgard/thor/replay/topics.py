@@ -108,6 +108,7 @@ class Topics:
             "fetch.max.bytes": 16 * 1024 * 1024,
             "max.partition.fetch.bytes": 4 * 1024 * 1024,
             "queued.max.messages.kbytes": _QUEUE_KIB,
+            "fetch.queue.backoff.ms": 10,  # a full queue is the rule here, and the default waits a second
             "error_cb": problems.append,
             "log_level": 0,
         }
