@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import urllib.error
-import urllib.request
 from typing import Any
 
 from asgard.core.errors import Failed
@@ -19,20 +16,24 @@ class Denied(Failed):
 
 def post(url: str, body: Any, timeout_s: float) -> None:
     """POST as JSON. Raises Denied (4xx), and Failed where another try may help; neither repeats the address, which may hold a token."""
-    request = urllib.request.Request(
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    request = Request(
         url,
         json.dumps(body, ensure_ascii=False).encode(),
         {"Content-Type": "application/json; charset=utf-8", "User-Agent": "asgard"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+        with urlopen(request, timeout=timeout_s) as answer:
             answer.read(_READ_BYTES)
-    except urllib.error.HTTPError as error:
+    except HTTPError as error:
         with error:
             error.read(_READ_BYTES)
         passing = error.code >= 500 or error.code in (408, 429)
         raise (Failed if passing else Denied)(f"it answered {error.code} {error.reason}") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         said = str(reason).replace(url, "the address") or type(error).__name__
         raise Failed(said) from None

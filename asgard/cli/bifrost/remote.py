@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-import urllib.error
-import urllib.request
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlsplit
 
 import typer
 
 from asgard.core.errors import AsgardError, Busy, Failed, Refused, Unreachable, WrongUsage
+
+if TYPE_CHECKING:
+    from urllib.error import HTTPError
 
 TOKEN_VARIABLE = "ASGARD_PORTAL_TOKEN"
 TIMEOUT_S = 30.0
@@ -25,12 +26,17 @@ Portal = Annotated[
 ]
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A token goes to the address that was named, and nowhere else."""
+def _opener() -> Any:
+    from urllib.request import HTTPRedirectHandler, build_opener
 
-    def redirect_request(self, *_: Any) -> None:
-        """Never."""
-        return
+    class NoRedirect(HTTPRedirectHandler):
+        """A token goes to the address that was named, and nowhere else."""
+
+        def redirect_request(self, *_: Any) -> None:
+            """Never."""
+            return
+
+    return build_opener(NoRedirect)
 
 
 class Remote:
@@ -48,10 +54,13 @@ class Remote:
                 f"{TOKEN_VARIABLE} is not set", "A token: asgard bifrost token create, or the portal's page."
             )
         self.base, self._token = url.rstrip("/") + "/api/v1", token
-        self._open = urllib.request.build_opener(_NoRedirect).open
+        self._open = _opener().open
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Any:
         """One call; its document. Raises what the portal's answer means."""
+        from urllib.error import HTTPError
+        from urllib.request import Request
+
         words = "&".join(f"{k}={quote(v)}" for k, v in query.items())
         data = None if body is None else json.dumps(body).encode()
         headers = {
@@ -59,11 +68,11 @@ class Remote:
             "Content-Type": "application/json",
             "Accept": "application/json",
         }
-        asked = urllib.request.Request(f"{self.base}{path}{'?' if words else ''}{words}", data, headers, method=method)
+        asked = Request(f"{self.base}{path}{'?' if words else ''}{words}", data, headers, method=method)
         try:
             with self._open(asked, timeout=TIMEOUT_S) as answer:
                 return json.load(answer)
-        except urllib.error.HTTPError as error:
+        except HTTPError as error:
             with error:
                 raise _meaning(error) from error
         except (OSError, ValueError) as error:
@@ -80,7 +89,7 @@ class Remote:
         return request
 
 
-def _meaning(error: urllib.error.HTTPError) -> AsgardError:
+def _meaning(error: HTTPError) -> AsgardError:
     try:
         told = json.load(error)
         what, hint = str(told["error"]), told.get("hint")

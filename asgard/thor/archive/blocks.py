@@ -60,6 +60,20 @@ def _numbers(values: list[int]) -> tuple[list[bytes], list[bytes]]:
     return [_LOW[n & _MASK] for n in values], [encoded[high] for high in highs]
 
 
+def _in_a_row(first: int, count: int) -> tuple[list[bytes], list[bytes]]:
+    """The same for `count` numbers of which each is one more than the one before."""
+    if first < _LEAST:
+        return _numbers(list(range(first, first + count)))
+    lows: list[bytes] = []
+    highs: list[bytes] = []
+    while len(lows) < count:
+        at = first + len(lows)
+        low = _LOW[at & _MASK : (at & _MASK) + count - len(lows)]
+        lows += low
+        highs += [_unsigned(at >> _BITS)] * len(low)
+    return lows, highs
+
+
 def _contents(values: list[bytes | None]) -> tuple[list[bytes], list[bytes], list[int]]:
     """Keys or values as two columns, what comes before them and themselves; and their sizes."""
     if None in values:
@@ -86,16 +100,20 @@ class Block:
         self._parts: list[bytes] = []
         self._names: dict[str, bytes] = {}
 
-    def add(self, messages: Sequence[Any]) -> None:
-        """Add messages of confluent-kafka, at least one. Column by column: a loop over records would be most of an archive's work."""
+    def add(self, messages: Sequence[Any], *, in_a_row: bool = False) -> None:
+        """Add messages of confluent-kafka, at least one; `in_a_row`: no offset is missing among them.
+
+        Column by column: a loop over records would be most of an archive's work.
+        """
         count = len(messages)
+        offsets = _in_a_row(messages[0].offset(), count) if in_a_row else _numbers([m.offset() for m in messages])
         times = [m.timestamp()[1] for m in messages]
         keys, key_bytes, key_sizes = _contents([m.key() for m in messages])
         values, value_bytes, value_sizes = _contents([m.value() for m in messages])
         headers, header_sizes = self._headers([m.headers() for m in messages])
         parts: list[Any] = [self._partition] * (count * _COLUMNS)
         columns = (
-            *_numbers([m.offset() for m in messages]), *_numbers(times), keys, key_bytes, values, value_bytes, headers
+            *offsets, *_numbers(times), keys, key_bytes, values, value_bytes, headers
         )  # fmt: skip
         for place, column in enumerate(columns, 1):
             parts[place::_COLUMNS] = column

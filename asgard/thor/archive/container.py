@@ -109,12 +109,14 @@ class Container:
     def append(self, messages: list[Any]) -> None:
         """Add messages of confluent-kafka, all of this partition and in order."""
         block, at = self._block, 0
-        if messages[-1].offset() + 1 - self.end != len(messages):
+        in_a_row = messages[-1].offset() + 1 - self.end == len(messages)
+        if not in_a_row:
             self.holes.note(self.end, [m.offset() for m in messages])
-        each = max(1, sum(map(len, messages)) // len(messages) + 16)
+        some = messages[:: len(messages) // 64 + 1]
+        each = max(1, sum(map(len, some)) // len(some) + 16)
         while at < len(messages):
             few = messages[at : at + max(1, (self._block_bytes - block.bytes) // each)]
-            block.add(few)
+            block.add(few, in_a_row=in_a_row)
             at += len(few)
             if block.bytes + each > self._block_bytes:
                 self._close_block()

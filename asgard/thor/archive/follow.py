@@ -113,7 +113,8 @@ class _Follower:
     def take(self, messages: list[Any]) -> None:
         """Add what was read. A shard whose storage fails is read again from where its manifest ends."""
         trouble: Unreachable | None = None
-        for key, own in source.by_partition(messages).items():
+        found, wrong = source.sort(messages)
+        for key, own in found.items():
             if key not in self.shards:
                 continue
             try:
@@ -123,7 +124,7 @@ class _Follower:
             except Unreachable as error:
                 trouble = error
                 self.again(key)
-        for key, message in source.errors(messages).items():
+        for key, message in wrong.items():
             self.failed(key, message.error())
         if trouble is not None:
             raise trouble

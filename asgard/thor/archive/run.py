@@ -155,14 +155,15 @@ def _read(reading: _Reading) -> None:
         consumer.assign([Position(*key, shards.position(key)) for key in reading.ends])
         while reading.ends:
             messages = batches.take(consumer, 0.5)
-            for key, own in source.by_partition(messages).items():
+            found, wrong = source.sort(messages)
+            for key, own in found.items():
                 end = reading.ends.get(key, 0)
                 inside = own if own[-1].offset() < end else [m for m in own if m.offset() < end]
                 if inside:
                     shards.append(key, inside)
                 if key in reading.ends and own[-1].offset() >= end - 1:
                     reading.through(consumer, key, end)
-            for key, message in source.errors(messages).items():
+            for key, message in wrong.items():
                 if key in reading.ends:
                     reading.failed(consumer, key, message)
                 elif key[0] is None and not message.error().retriable():

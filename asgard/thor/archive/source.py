@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -143,18 +143,23 @@ class Batches:
         return messages
 
 
-def by_partition(messages: Collection[Any]) -> dict[Key, list[Any]]:
-    """Messages by their partition, in order; errors are left out."""
+def sort(messages: list[Any]) -> tuple[dict[Key, list[Any]], dict[Key, Any]]:
+    """Records by their partition, in order; and the last error message of each partition that has one."""
+    wrong = {(m.topic(), m.partition()): m for m in messages if m.error() is not None}
+    good = [m for m in messages if m.error() is None] if wrong else messages
     found: dict[Key, list[Any]] = {}
-    good = [m for m in messages if m.error() is None]
-    keys = [(m.topic(), m.partition()) for m in good]
-    if keys and keys.count(keys[0]) == len(keys):
-        return {keys[0]: good}
-    for key, message in zip(keys, good, strict=True):
-        found.setdefault(key, []).append(message)
-    return found
+    at = 0
+    while at < len(good):
+        end, key = _run(good, at), (good[at].topic(), good[at].partition())
+        found.setdefault(key, []).extend(good[at:end])
+        at = end
+    return found, wrong
 
 
-def errors(messages: Collection[Any]) -> Mapping[Key, Any]:
-    """The last error message of each partition that has one."""
-    return {(m.topic(), m.partition()): m for m in messages if m.error() is not None}
+def _run(messages: list[Any], start: int) -> int:
+    """Where the messages end that come from the partition of the first: librdkafka gives them out by the fetched batch."""
+    topic, partition = messages[start].topic(), messages[start].partition()
+    for at in range(start + 1, len(messages)):
+        if messages[at].partition() != partition or messages[at].topic() != topic:
+            return at
+    return len(messages)
