@@ -255,10 +255,11 @@ def _share(control: AdminClient, cluster: RealCluster) -> None:
         deadline = time.monotonic() + 300
         while True:
             groups = [g for g in control.groups().listed.values() if g.name == "is-share"]
-            starts, _, _ = control.bulk().share_starts(groups)
-            if starts.get("is-share", {}).get("g-share", np.zeros(1))[0] == 1000:
+            starts, lags, _ = control.bulk().share_starts(groups)
+            started = starts.get("is-share", {}).get("g-share", np.full(1, -1))[0] >= 0
+            if started and lags["is-share"]["g-share"][0] == 0:
                 return
-            assert time.monotonic() < deadline, f"the share group is at {starts}"
+            assert time.monotonic() < deadline, f"the share group is at {starts}, {lags} behind"
             time.sleep(0.5)
     finally:
         reader.terminate()

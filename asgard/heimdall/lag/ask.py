@@ -8,6 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from asgard.core.errors import WrongUsage
 from asgard.heimdall.lag import judge, times
@@ -18,6 +22,7 @@ from asgard.kafka.ports import ControlPlane
 
 _RETENTION = ("cleanup.policy", "retention.ms", "retention.bytes")
 _STARTS, _ENDS = -2, -1
+Offsets: TypeAlias = "NDArray[np.int64]"
 
 
 @dataclass(frozen=True)
@@ -55,15 +60,34 @@ def look(
         groups = {name: groups[name] for name in names if name in groups}
     committed, refused = bulk.committed(groups.values())
     shares = [g for g in groups.values() if g.type == "share"]
+    unsettled: dict[str, ByPartition] = {}
     if shares:
-        starts, _, not_told = bulk.share_starts(shares)
+        starts, unsettled, not_told = bulk.share_starts(shares)
         committed.update(starts)
         refused |= not_told
     at = clock()
     layout = bulk.layout(None if every_topic else {topic for found in committed.values() for topic in found})
     first, end = bulk.list_offsets_at(layout, [_STARTS, _ENDS])
+    for group, lags in unsettled.items():
+        for topic, lag in lags.items():
+            committed[group][topic] = settled_at(committed[group][topic], lag, end.offsets.get(topic))
     problems |= refused | first.problems | end.problems
     return Look(at, dict(groups), committed, layout, first.offsets, end.offsets, problems)
+
+
+def settled_at(start: Offsets, lag: Offsets, ends: Offsets | None) -> Offsets:
+    """Where a share group would be if it settled records in order.
+
+    Kafka moves its start offset late: a group that settled everything may still start at 0, and only the lag that its coordinator counts
+    (KIP-1226, Kafka 4.2) says so. Older brokers count none (-1).
+    """
+    if ends is None:
+        return start
+    known = min(len(start), len(ends))
+    settled = start.copy()
+    counted = (start[:known] >= 0) & (lag[:known] >= 0) & (ends[:known] >= 0)
+    settled[:known][counted] = np.maximum(start[:known], ends[:known] - lag[:known])[counted]
+    return settled
 
 
 def report(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgard.heimdall.lag import times
+from asgard.heimdall.lag import ask, times
 from asgard.heimdall.lag.ask import retention
 from asgard.heimdall.lag.evaluate import group_lags
 from asgard.heimdall.lag.judge import judge_group
@@ -148,3 +148,14 @@ def test_figures_hold_together_whatever_the_samples(rows, active):
     assert got.expired_unread == max(start - commit, 0)
     assert got.status not in ("stalled", "stopped") or got.lag > 0
     assert not (active and got.status == "stopped")
+
+
+def test_a_share_group_is_where_its_lag_says_and_not_where_its_start_offset_lingers() -> None:
+    def settled(start: list[int], lag: list[int], ends: list[int] | None) -> list[int]:
+        return list(ask.settled_at(*(None if x is None else np.array(x, np.int64) for x in (start, lag, ends))))  # type: ignore[arg-type]
+
+    assert settled([0, 40, 0], [0, 10, 250], [1000, 100, 1250]) == [1000, 90, 1000]
+    assert settled([7, 7], [-1, 3], [100, -1]) == [7, 7], "an older broker counts no lag; an end that is not known"
+    assert settled([-1], [-1], [100]) == [-1], "it has settled nothing"
+    assert settled([50], [90], [100]) == [50], "never before the start offset"
+    assert settled([5], [0], None) == [5] and settled([5, 6], [0, 0], [9]) == [9, 6]
