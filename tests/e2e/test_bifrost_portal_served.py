@@ -22,6 +22,7 @@ from tests.e2e.bifrost_world import World
 from tests.e2e.command import ASGARD
 from tests.harness import RealCluster
 from tests.harness.chromium import browser, opened
+from tests.harness.placing import eventually
 
 PICTURES = os.environ.get("ASGARD_PICTURES")
 
@@ -35,23 +36,19 @@ def world(tmp_path_factory: pytest.TempPathFactory, external_cluster: RealCluste
 
 @pytest.fixture(scope="module")
 def served(world: World) -> Iterator[str]:
-    """`asgard bifrost serve` in a process of its own; its address."""
-    log = (world.folder / "serve.log").open("w")
+    """`asgard bifrost serve` in a process of its own; its address. What it prints stands in files beside the others, which are searched for secrets."""
+    said = world.folder / "serve.err"
     line = [str(ASGARD), "bifrost", "serve", "--port", "0"]
-    server = subprocess.Popen(
-        line, cwd=world.folder, env=world.home.environment(), stdout=log, stderr=subprocess.PIPE, text=True
-    )
-    assert server.stderr is not None
-    first = server.stderr.readline()
-    found = re.search(r"http://127\.0\.0\.1:\d+", first)
-    assert found is not None, first + (server.stderr.read() if server.poll() is not None else "")
+    with (world.folder / "serve.log").open("w") as out, said.open("w") as err:
+        server = subprocess.Popen(line, cwd=world.folder, env=world.home.environment(), stdout=out, stderr=err)
+    eventually(lambda: "\n" in said.read_text() or server.poll() is not None, what="the portal's address")
+    found = re.search(r"http://127\.0\.0\.1:\d+", said.read_text())
+    assert found is not None, said.read_text()
     try:
         yield found[0]
     finally:
         server.send_signal(signal.SIGINT)
-        rest = server.communicate(timeout=60)[1]
-        (world.folder / "serve.err").write_text(first + rest)
-        assert server.returncode == 130 and "Traceback" not in rest, rest
+        assert server.wait(60) == 130 and "Traceback" not in said.read_text(), said.read_text()
 
 
 def token_of(world: World, person: str, scope: str = "full") -> str:

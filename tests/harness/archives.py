@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ class Desk:
         assert plan.damaged == ()
         found = []
         for shard in sorted(plan.files):
-            for r in read.records(plan, shard):
+            for r in chain.from_iterable(read.blocks(plan, shard)):
                 headers = tuple((n, v) for n, v in r.headers if n != "asgard.replay")
                 found.append((r.partition, r.key, r.value, headers, r.timestamp_ms))
         return found

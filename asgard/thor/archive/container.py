@@ -10,13 +10,13 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from asgard.core.errors import Failed
 from asgard.kafka.data import Read
-from asgard.thor.archive.blocks import Block, compressor, varint
+from asgard.thor.archive.blocks import Block, compressor, decode, varint
 from asgard.thor.archive.holes import Holes
 from asgard.thor.archive.manifest import Damaged
 from asgard.thor.archive.model import Codec, File, Reason, Shard
@@ -180,33 +180,38 @@ def check(path: Path, name: str, file: File) -> None:
         raise Damaged(name, "is damaged: its SHA-256 is not the one in its manifest")
 
 
-def records(path: Path, topic: str, file: File) -> Iterator[Read]:
-    """The records of a file that was checked. Raises Damaged where it holds others than its manifest says."""
-    fastavro = _fastavro()
+def blocks(path: Path, topic: str, file: File) -> Iterator[list[Read]]:
+    """The records of a file that was checked, block by block. Raises Damaged where it holds others than its manifest says."""
+    fastavro, canonical = _fastavro(), _canonical()
     count, before = 0, file.start - 1
-    with path.open("rb") as content:
+    with path.open("rb") as content, ThreadPoolExecutor(1, "archive-reader") as reader:
         try:
-            for found in fastavro.reader(content):
-                offset = found["offset"]
-                if not before < offset < file.end:
-                    raise Damaged(
-                        file.name, f"has offset {offset} after {before}, and covers {file.start} to {file.end}"
-                    )
-                before = offset
-                count += 1
-                yield Read(
-                    topic,
-                    found["partition"],
-                    offset,
-                    found["timestamp"],
-                    found["key"],
-                    found["value"],
-                    tuple([(h["name"], h["value"]) for h in found["headers"]]) if found["headers"] else (),
-                )
+            found = fastavro.block_reader(content)
+            if canonical(found.writer_schema) != canonical(SCHEMA):
+                raise ValueError("its schema is not that of an archive")
+            ahead: Future[tuple[bytes, int] | None] = reader.submit(_next, found)
+            while (block := ahead.result()) is not None:
+                # The next block is read and decompressed while this one is decoded.
+                ahead = reader.submit(_next, found)
+                records = decode(*block, topic)
+                for record in records:
+                    offset = record[2]
+                    if not before < offset < file.end:
+                        raise Damaged(
+                            file.name, f"has offset {offset} after {before}, and covers {file.start} to {file.end}"
+                        )
+                    before = offset
+                count += len(records)
+                yield records
         except (ValueError, EOFError, KeyError, IndexError, TypeError) as error:
             raise Damaged(file.name, f"can't be read: {error}") from error
     if count != file.records:
         raise Damaged(file.name, f"holds {count} records, and its manifest says {file.records}")
+
+
+def _next(blocks: Iterator[Any]) -> tuple[bytes, int] | None:
+    block = next(blocks, None)
+    return None if block is None else (block.bytes_.getvalue(), block.num_records)
 
 
 def _fastavro() -> Any:
@@ -215,6 +220,12 @@ def _fastavro() -> Any:
     except ImportError as error:
         raise Failed("archives need fastavro", "pip install 'asgard-kafka[archive]'") from error
     return fastavro
+
+
+def _canonical() -> Any:
+    from fastavro.schema import to_parsing_canonical_form
+
+    return to_parsing_canonical_form
 
 
 def _writer() -> Any:

@@ -1,7 +1,7 @@
 """Records back out of an archive, from verified files only.
 
 What is asked for is looked at as a whole first (`plan`): manifests, and whether each file is there with the size that it should have.
-Every byte of a file is compared with its manifest before the first of its records is given (`records`).
+Every byte of a file is compared with its manifest before the first of its records is given (`blocks`).
 """
 
 from __future__ import annotations
@@ -166,21 +166,20 @@ def refuse_damaged(plan: Plan, *, allowed: bool) -> None:
         )
 
 
-def records(plan: Plan, shard: Shard, from_offset: int = 0) -> Iterator[Read]:
-    """A shard's records of the window from an offset on, in order. Raises Damaged before it gives a record of a damaged file."""
+def blocks(plan: Plan, shard: Shard, from_offset: int = 0) -> Iterator[list[Read]]:
+    """A shard's records of the window from an offset on, in order, many at a time. Raises Damaged before it gives a record of a damaged file."""
     for file in plan.files.get(shard, ()):
         if file.end <= from_offset:
             continue
         try:
             with plan.storage.local(file.name) as path:
                 container.check(path, file.name, file)
-                found = container.records(path, shard.topic, file)
+                found = container.blocks(path, shard.topic, file)
                 if file.start >= from_offset and not plan.window.has_times:
                     yield from found
                     continue
-                for record in found:
-                    if record.offset >= from_offset and plan.window.has(record.timestamp_ms):
-                        yield record
+                for records in found:
+                    yield [r for r in records if r.offset >= from_offset and plan.window.has(r.timestamp_ms)]
         except Missing as error:
             raise Damaged(file.name, "is missing") from error
 

@@ -144,18 +144,34 @@ class Source:
         brought = [b for b in self.brought if b.shard == shard]
         records: list[Read] = []
         size = 0
-        for record in read.records(self.plan, shard, at):
-            if record.offset >= end:
+        for block in read.blocks(self.plan, shard, at):
+            for few in _within(block, *self._most):
+                wanted = few if few and few[-1].offset < end else [r for r in few if r.offset < end]
+                if brought:
+                    missing = [r for r in wanted if not any(_covers(b, r) for b in brought)]
+                    self.left += len(wanted) - len(missing)
+                    wanted = missing
+                records += wanted
+                size += _bytes(wanted)
+                if len(records) >= self._most[0] or size >= self._most[1]:
+                    yield Batch(records, {key: records[-1].offset + 1})
+                    records, size = [], 0
+            if block and block[-1].offset >= end - 1:
                 break
-            if brought and any(_covers(b, record) for b in brought):
-                self.left += 1
-                continue
-            records.append(record)
-            size += len(record.key or b"") + len(record.value or b"")
-            if len(records) >= self._most[0] or size >= self._most[1]:
-                yield Batch(records, {key: record.offset + 1})
-                records, size = [], 0
         yield Batch(records, {key: end})
+
+
+def _within(block: list[Read], records: int, size_bytes: int) -> Iterator[list[Read]]:
+    """A block in pieces of about so many records and bytes."""
+    each = max(1, _bytes(block) // max(1, len(block)))
+    step = max(1, min(records, size_bytes // each))
+    for at in range(0, len(block), step):
+        yield block[at : at + step]
+
+
+def _bytes(records: Sequence[Read]) -> int:
+    """Keys and values."""
+    return sum([len(r[4] or b"") + len(r[5] or b"") for r in records])
 
 
 def _covers(brought: Brought, record: Read) -> bool:

@@ -101,7 +101,7 @@ def _unreadable(storage: Storage, files: list[File]) -> list[Damaged]:
     for file in files:
         try:
             with storage.local(file.name) as path:
-                for _ in container.records(path, "", file):
+                for _ in container.blocks(path, "", file):
                     pass
         except Damaged as error:
             found.append(error)

@@ -6,13 +6,14 @@ import random
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import fastavro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgard.core.errors import Failed
 from asgard.thor.archive import ledger, manifest, prune, read, storage, verify
-from asgard.thor.archive.container import Container, records
+from asgard.thor.archive.container import Container, blocks
 from asgard.thor.archive.manifest import Damaged
 from asgard.thor.archive.model import Codec, Gap, Head, Shard, TopicFacts, fresh, joined, unexplained
 from asgard.thor.archive.storage import Storage
@@ -66,15 +67,16 @@ def archived(place: Storage, batches: int = 4, size: int = 200) -> Head:
     return head
 
 
-OPTIONAL = st.none() | st.binary(max_size=300)
+OPTIONAL = st.none() | st.binary(max_size=300) | st.integers(0, 20_000).map(bytes)
+NOW_MS = st.integers(1_790_000_000_000, 1_790_000_000_999)
 
 
 @settings(max_examples=30, deadline=None)
 @given(
     records_=st.lists(
         st.tuples(
-            st.integers(1, 2**40),
-            st.integers(-1, 2**45),
+            st.just(1) | st.integers(1, 2**40),
+            NOW_MS | st.integers(-1, 2**45),
             OPTIONAL,
             OPTIONAL,
             st.none() | st.lists(st.tuples(st.text(max_size=20), OPTIONAL), max_size=4),
@@ -96,10 +98,13 @@ def test_any_record_is_read_back_as_it_was(
     container = Container(path, SHARD, 0, codec, block)
     container.append(sent)
     file = container.finish("x", container.end, 0.0)
-    back = list(records(path, "orders", file))
+    back = [r for found in blocks(path, "orders", file) for r in found]
     assert [(r.partition, r.offset, r.timestamp_ms, r.key, r.value, list(r.headers)) for r in back] == [
         (0, m.at, m.ms, m.of_key, m.of_value, m.of_headers or []) for m in sent
     ]
+    with path.open("rb") as content:
+        plain = [(r["offset"], r["timestamp"], r["key"], r["value"]) for r in fastavro.reader(content)]
+    assert plain == [(m.at, m.ms, m.of_key, m.of_value) for m in sent], "any Avro library reads the same"
     assert (file.first_ms, file.last_ms) == (min(m.ms for m in sent), max(m.ms for m in sent))
 
 
@@ -179,7 +184,7 @@ def damages(root: Path, place: Storage, count: int, seed: int) -> list[str]:
 def _read_all(place: Storage) -> list[read.Read]:
     plan = read.plan(place, read.Window())
     read.refuse_damaged(plan, allowed=False)
-    return [r for shard in plan.files for r in read.records(plan, shard)]
+    return [r for shard in plan.files for found in read.blocks(plan, shard) for r in found]
 
 
 def test_missing_pieces_are_damage_too(tmp_path: Path) -> None:
