@@ -16,6 +16,20 @@
     return typeof a === "number" ? a - b : collate.compare(a, b);
   }
 
+  // The rows of a long table that nobody sees at first are laid out once the page is drawn; without scripts they are there at once.
+  function reveal(rows) {
+    rows.forEach((row) => row.classList.remove("later"));
+  }
+
+  function revealSoon(root) {
+    const rows = Array.from(root.querySelectorAll("tr.later"));
+    const next = () => {
+      reveal(rows.splice(0, 1000));
+      if (rows.length) requestAnimationFrame(() => setTimeout(next));
+    };
+    if (rows.length) addEventListener("load", () => setTimeout(next), { once: true });
+  }
+
   function sort(table, head, index) {
     const down = head.getAttribute("aria-sort") === "ascending" ||
       (!head.hasAttribute("aria-sort") && head.classList.contains("n"));
@@ -51,8 +65,9 @@
     count.setAttribute("role", "status");
     label.append(input, count);
     box.before(label);
-    const texts = rows.map((row) => row.textContent.toLowerCase());
+    let texts = null;
     input.addEventListener("input", () => {
+      texts ??= rows.map((row) => row.textContent.toLowerCase());
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
       rows.forEach((row, i) => {
@@ -160,6 +175,7 @@
         if (text !== null && text !== box.last) {
           const states = kept(), focused = box.contains(document.activeElement) ? document.activeElement.textContent : null;
           box.innerHTML = text; // from our own server, escaped there; the policy runs no script in it
+          reveal(box.querySelectorAll("tr.later"));
           box.last = text;
           enhance(box);
           restore(states);
@@ -215,6 +231,7 @@
   }
 
   enhance(document);
+  revealSoon(document);
   document.querySelectorAll("[data-live]").forEach(live);
   window.asgard = { enhance };
 })();
