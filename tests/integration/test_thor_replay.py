@@ -89,11 +89,11 @@ def test_a_second_writer_of_the_same_name_fences_the_first(plain_broker: RealClu
 
     with writer() as first, writer() as second:
         assert first.open() == {}
-        first.send(record, To(topic_name, 0, ()))
+        first.send([(record, To(topic_name, 0, ()))])
         assert second.open() == {}
         with pytest.raises(Busy):
             first.commit({("elsewhere", 0): Saved(8, 1)})
-        second.send(record, To(topic_name, 0, ()))
+        second.send([(record, To(topic_name, 0, ()))])
         second.commit({("elsewhere", 0): Saved(8, 1, "noted")})
     with writer() as third:
         assert third.open() == {("elsewhere", 0): Saved(8, 1, "noted")}

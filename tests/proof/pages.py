@@ -66,7 +66,12 @@ def prove() -> tuple[dict[str, object], list[str]]:
         "looks": looks,
         "rows_of_the_long_load": LONG_LOAD_ROWS,
         "looks_at_heimdalls_pages": served,
-        f"heimdalls_page_of_{TOPICS}_topics": {"drawn_s": topics_s, "whole_s": whole_s, "times": TIMES, "of_them": "median"},
+        f"heimdalls_page_of_{TOPICS}_topics": {
+            "drawn_s": topics_s,
+            "whole_s": whole_s,
+            "times": TIMES,
+            "of_them": "median",
+        },
         f"table_of_{TOPICS}_topics": {"drawn_s": drawn, "sorted_s": sorted_s, "times": TIMES, "of_them": "median"},
     }
     return figures, wrong

@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,9 @@ SCHEMA: dict[str, Any] = {
 }
 Pieces = list[bytes]
 _SPILL_BYTES = 256 * 1024
+COMPRESSORS = 2
+IN_FLIGHT = 6
+"""Blocks of up to 1 MiB, or one record, that are compressed or wait to be written, of all containers."""
 
 
 class _Sink:
@@ -80,15 +86,42 @@ class _Sink:
         self._pending, self._pending_bytes = [], 0
 
 
+class Press:
+    """Compresses blocks side by side, and writes those of each container in their order. At most `IN_FLIGHT` are on their way."""
+
+    def __init__(self) -> None:
+        self._compressing = ThreadPoolExecutor(COMPRESSORS, "archive-compressor")
+        self._writing = ThreadPoolExecutor(1, "archive-writer")
+        self._room = threading.Semaphore(IN_FLIGHT)
+
+    def put(self, make: Callable[[], bytes], write: Callable[[bytes], object]) -> Future[None]:
+        """Make a block and write it, after all that were put before. Waits for room."""
+        self._room.acquire()
+        made = self._compressing.submit(make)
+
+        def written() -> None:
+            try:
+                write(made.result())
+            finally:
+                self._room.release()
+
+        return self._writing.submit(written)
+
+
+def _block(compress: Callable[[bytes], bytes], sync: bytes, count: int, parts: Pieces) -> bytes:
+    data = compress(b"".join(parts))
+    return b"".join((varint(count), varint(len(data)), data, sync))
+
+
 class Container:
     """A file that is being written. `start` is the first offset that it covers, whether or not there is a record.
 
-    `holes` collects the offsets that have none; whoever looks up why counts them in `gaps`, by reason. With a `pool` a block is compressed,
+    `holes` collects the offsets that have none; whoever looks up why counts them in `gaps`, by reason. With a `press` blocks are compressed,
     hashed and written there while the next one is filled.
     """
 
     def __init__(
-        self, path: Path, shard: Shard, start: int, codec: Codec, block_bytes: int, pool: Executor | None = None
+        self, path: Path, shard: Shard, start: int, codec: Codec, block_bytes: int, press: Press | None = None
     ) -> None:
         self.shard, self.start, self.end = shard, start, start
         self.holes, self.gaps = Holes(), dict[Reason, int]()
@@ -96,8 +129,8 @@ class Container:
         self.path = path
         self._sink, self._sync, self._compress = _Sink(path, block_bytes), os.urandom(16), compressor(codec)
         self._block, self._block_bytes = Block(shard.partition), block_bytes
-        self._pool = pool
-        self._writing: Future[None] | None = None
+        self._press = press
+        self._writing: deque[Future[None]] = deque()
         about = {"asgard.topic": shard.topic, "asgard.topic_id": shard.topic_id}
         _writer()(self._sink, SCHEMA, codec, metadata=about, sync_marker=self._sync)
 
@@ -125,21 +158,19 @@ class Container:
 
     def _close_block(self) -> None:
         self._raw_bytes += self._block.raw
-        self._settle()
-        if self._pool is None:
-            self._write(*self._block.take())
-        else:
-            self._writing = self._pool.submit(self._write, *self._block.take())
-
-    def _write(self, count: int, parts: Pieces) -> None:
-        data = self._compress(b"".join(parts))
-        self._sink.write(b"".join((varint(count), varint(len(data)), data, self._sync)))
+        count, parts = self._block.take()
+        make = partial(_block, self._compress, self._sync, count, parts)
+        if self._press is None:
+            self._sink.write(make())
+            return
+        while self._writing and self._writing[0].done():
+            self._writing.popleft().result()
+        self._writing.append(self._press.put(make, self._sink.write))
 
     def _settle(self) -> None:
-        """Wait for the block that is being written; raises what went wrong with it."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.result()
+        """Wait for the blocks that are being written; raises what went wrong with them."""
+        while self._writing:
+            self._writing.popleft().result()
 
     def finish(self, name: str, end: int, at: float) -> File:
         """Write the last block; the file covers the offsets up to `end`. `gaps` must say by then why some have no record."""
@@ -164,8 +195,9 @@ class Container:
 
     def discard(self) -> None:
         """Drop it."""
-        with contextlib.suppress(Exception):
-            self._settle()
+        for writing in self._writing:
+            with contextlib.suppress(Exception):
+                writing.result()
         self.path.unlink(missing_ok=True)
 
 

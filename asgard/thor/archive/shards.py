@@ -12,7 +12,7 @@ from typing import Any
 from asgard.core import events, process
 from asgard.core.units import format_size
 from asgard.thor.archive import holes, ledger, manifest
-from asgard.thor.archive.container import Container
+from asgard.thor.archive.container import Container, Press
 from asgard.thor.archive.ledger import Fenced
 from asgard.thor.archive.model import Codec, Gap, Head, Reason, fresh
 from asgard.thor.archive.source import Key, ReadHeads, Topics
@@ -79,7 +79,7 @@ class Shards:
         self.read_heads, self.done = read_heads, Done()
         self.writer = f"{process.identity()} {os.urandom(4).hex()}"
         self._open: dict[Key, _Open] = {}
-        self._pool = ThreadPoolExecutor(2, "archive-writer")
+        self._press = Press()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._open
@@ -140,7 +140,7 @@ class Shards:
         share = min(BLOCKS_BYTES // max(1, len(self._open)), self.options.rolling.bytes // 8)
         block = max(_LEAST_BLOCK_BYTES, min(_MOST_BLOCK_BYTES, share))
         path = self.storage.workplace() / f"{os.urandom(8).hex()}.avro"
-        return Container(path, head.shard, head.end, self.options.codec, block, self._pool)
+        return Container(path, head.shard, head.end, self.options.codec, block, self._press)
 
     def aged(self) -> list[Key]:
         """Shards whose container is old enough to be closed."""

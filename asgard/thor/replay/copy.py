@@ -16,7 +16,7 @@ from asgard.core import events, units
 from asgard.core.errors import Unreachable
 from asgard.kafka.data import Read
 from asgard.thor.replay.exactly import COMMIT_EVERY_S, ExactlyOnce, Undone, unreachable
-from asgard.thor.replay.model import Copied, Route, Saved, Source, TopicPartition
+from asgard.thor.replay.model import Copied, Route, Saved, Source, To, TopicPartition
 from asgard.thor.replay.pace import Pace, Rate
 
 PATIENCE_S = 300.0
@@ -155,16 +155,16 @@ class _Run:
 
     def _send_run(self, records: list[Read]) -> tuple[int, int]:
         """Send records of one partition; how many went, and their bytes."""
-        send, route, left = self.writer.send, self.route, 0
         before = self.writer.sent_bytes
-        for record in records:
-            to = route(record)
+        going: list[tuple[Read, To]] = []
+        for record, to in zip(records, map(self.route, records), strict=True):
             if isinstance(to, str):
                 self.open_left[to] = self.open_left.get(to, 0) + 1
-                left += 1
             else:
-                send(record, to)
-        return len(records) - left, self.writer.sent_bytes - before
+                going.append((record, to))
+        if going:
+            self.writer.send(going)
+        return len(going), self.writer.sent_bytes - before
 
     def _wait(self, seconds: float) -> None:
         """Sleep for the pace, without leaving a transaction open for longer than usual."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -140,26 +140,45 @@ class ExactlyOnce:
         except KafkaException as error:
             raise self._meaning(error.args[0]) from error
 
-    def send(self, record: Read, to: To) -> None:
-        """Queue a record; waits while the queue is full. Begins a transaction where none is open."""
+    def send(self, records: Iterable[tuple[Read, To]]) -> None:
+        """Queue records; waits while the queue is full. Begins a transaction where none is open."""
         if not self._in_transaction:
             self._begin()
-        topic, partition, headers = to
+        produce, size = self._producer.produce, 0
+        for record, (topic, partition, headers) in records:
+            _, _, _, timestamp, key, value, _ = record
+            try:
+                produce(topic, value, key, partition, timestamp=timestamp, headers=headers or None)
+            except BufferError:
+                self._when_there_is_room(record, To(topic, partition, headers))
+            except KafkaException as error:
+                raise self._not_taken(error, record, topic) from error
+            size += len(value or b"") + len(key or b"")
+        self.sent_bytes += size
+
+    def _when_there_is_room(self, record: Read, to: To) -> None:
         while True:
+            self._served(lambda: self._producer.poll(0.1))
+            if time.monotonic() - self._began > TRANSACTION_TIMEOUT_S - 15:
+                raise Undone("the brokers took too long to accept records")
             try:
                 self._producer.produce(
-                    topic, record.value, record.key, partition, timestamp=record.timestamp_ms, headers=headers or None
+                    to.topic,
+                    record.value,
+                    record.key,
+                    to.partition,
+                    timestamp=record.timestamp_ms,
+                    headers=to.headers or None,
                 )
             except BufferError:
-                self._served(lambda: self._producer.poll(0.1))
-                if time.monotonic() - self._began > TRANSACTION_TIMEOUT_S - 15:
-                    raise Undone("the brokers took too long to accept records") from None
+                continue
             except KafkaException as error:
-                where = f"the record {record.topic}-{record.partition} at offset {record.offset} for {topic}"
-                raise self._meaning(error.args[0], where) from error
-            else:
-                self.sent_bytes += len(record.value or b"") + len(record.key or b"")
-                return
+                raise self._not_taken(error, record, to.topic) from error
+            return
+
+    def _not_taken(self, error: KafkaException, record: Read, topic: str) -> Exception:
+        where = f"the record {record.topic}-{record.partition} at offset {record.offset} for {topic}"
+        return self._meaning(error.args[0], where)
 
     def poll(self) -> None:
         """Let librdkafka report; call it every few hundred records. Raises Undone as soon as something went wrong."""

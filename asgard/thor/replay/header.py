@@ -32,7 +32,7 @@ def maker(id: str, cluster: str) -> Callable[[Read], tuple[str, bytes]]:
     leads: dict[tuple[str, int], bytes] = {}
 
     def make(record: Read) -> tuple[str, bytes]:
-        topic, partition, offset, *_ = record
+        topic, partition, offset = record[0], record[1], record[2]
         lead = leads.get((topic, partition))
         if lead is None:
             lead = leads[topic, partition] = f"{_VERSION}/{id}/{cluster}/{topic}/{partition}/".encode()

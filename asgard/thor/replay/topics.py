@@ -20,7 +20,7 @@ from asgard.kafka.data import Read, explain
 from asgard.thor.replay.model import Batch, TopicPartition
 
 STALL_S = 90.0
-_QUEUE_KIB = 48 * 1024
+_QUEUE_KIB = 24 * 1024
 _QUEUE_RECORDS = 60_000
 """A record that waits takes some hundred bytes of librdkafka's own, however small it is."""
 _PASSING = (
