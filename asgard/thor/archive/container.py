@@ -130,14 +130,16 @@ class Container:
         self._sink, self._sync, self._compress = _Sink(path, block_bytes), os.urandom(16), compressor(codec)
         self._block, self._block_bytes = Block(shard.partition), block_bytes
         self._press = press
-        self._writing: deque[Future[None]] = deque()
+        self._writing: deque[tuple[Future[None], int]] = deque()
         about = {"asgard.topic": shard.topic, "asgard.topic_id": shard.topic_id}
         _writer()(self._sink, SCHEMA, codec, metadata=about, sync_marker=self._sync)
 
-    @property
-    def bytes(self) -> int:
-        """What is written so far."""
-        return self._sink.bytes
+    def reaches(self, size_bytes: int) -> bool:
+        """Whether the file is so large. Waits for blocks that are being written only if they could make the difference."""
+        if self._sink.bytes + sum(size for _, size in self._writing) < size_bytes:
+            return False
+        self._settle()
+        return self._sink.bytes >= size_bytes
 
     def append(self, messages: list[Any]) -> None:
         """Add messages of confluent-kafka, all of this partition and in order."""
@@ -158,19 +160,20 @@ class Container:
 
     def _close_block(self) -> None:
         self._raw_bytes += self._block.raw
+        size = self._block.bytes
         count, parts = self._block.take()
         make = partial(_block, self._compress, self._sync, count, parts)
         if self._press is None:
             self._sink.write(make())
             return
-        while self._writing and self._writing[0].done():
-            self._writing.popleft().result()
-        self._writing.append(self._press.put(make, self._sink.write))
+        while self._writing and self._writing[0][0].done():
+            self._writing.popleft()[0].result()
+        self._writing.append((self._press.put(make, self._sink.write), size))
 
     def _settle(self) -> None:
         """Wait for the blocks that are being written; raises what went wrong with them."""
         while self._writing:
-            self._writing.popleft().result()
+            self._writing.popleft()[0].result()
 
     def finish(self, name: str, end: int, at: float) -> File:
         """Write the last block; the file covers the offsets up to `end`. `gaps` must say by then why some have no record."""
@@ -195,7 +198,7 @@ class Container:
 
     def discard(self) -> None:
         """Drop it."""
-        for writing in self._writing:
+        for writing, _ in self._writing:
             with contextlib.suppress(Exception):
                 writing.result()
         self.path.unlink(missing_ok=True)

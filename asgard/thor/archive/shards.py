@@ -133,7 +133,7 @@ class Shards:
         container.append(messages)
         if len(container.holes) > MOST_HOLES:
             self._explain(key, container)
-        if container.bytes >= self.options.rolling.bytes:
+        if container.reaches(self.options.rolling.bytes):
             self.close(key, container.end)
 
     def _container(self, head: Head) -> Container:
