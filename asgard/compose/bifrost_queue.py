@@ -252,7 +252,8 @@ def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applie
         _show_plan(outcome)
 
     applied.ups += 1
-    events.step(f"odin up {spec.name} for {len(batch)} requests")
+    why = f"{len(batch)} request{'s' if len(batch) > 1 else ''}" if batch else "what is due"
+    events.step(f"odin up {spec.name} for {why}")
     options = Options(frozenset(may_lose), where.confirm)
     outcome = composed.up(spec, options, approve, skip_gate=True)
     if outcome.result.interrupted:

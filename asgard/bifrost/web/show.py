@@ -175,8 +175,10 @@ def items(judged: models.PolicyAnswer) -> Table:
 
 def estimate(answer: models.PreviewAnswer) -> Facts:
     """What it would take."""
-    month = f"{answer.cost_per_month:.2f} {answer.currency} a month"
-    return Facts("Estimated", [("Storage", format_size(answer.storage_bytes)), ("Cost", month)])
+    facts = [("Storage", format_size(answer.storage_bytes))]
+    if answer.cost_per_month:  # 0: bifrost.yaml has no prices
+        facts.append(("Cost", f"{answer.cost_per_month:.2f} {answer.currency} a month"))
+    return Facts("Estimated", facts)
 
 
 def history(moves: Sequence[Move]) -> Timeline:

@@ -168,7 +168,8 @@ def _estimate(storage_bytes: int, cost_per_month: float, currency: str) -> list[
 
     if not storage_bytes and not cost_per_month:
         return []
-    return [f"estimated: {format_size(storage_bytes)}, {cost_per_month:.2f} {currency} a month"]
+    month = f", {cost_per_month:.2f} {currency} a month" if cost_per_month else ""  # 0: bifrost.yaml has no prices
+    return [f"estimated: {format_size(storage_bytes)}{month}"]
 
 
 def _show_remote_preview(told: dict[str, Any]) -> int:
