@@ -184,7 +184,7 @@ def of_file(file: RequestFile, defaults: Mapping[str, Any]) -> Ask:
 
 
 def to_json(ask: Ask) -> str:
-    """As it stands in the store."""
+    """As it is in the store."""
     return json.dumps(asdict(ask), sort_keys=True, ensure_ascii=False)
 
 

@@ -1,7 +1,7 @@
 """May this person do that to this? One pure function for the command line, the API and the portal alike.
 
 Roles: a member acts for their own team; an owner also consents in its name and withdraws what others were given; a data engineer sees and
-decides for all teams, but takes nobody's credentials; an auditor sees everything and changes nothing.
+decides for all teams, but can't take a team's credentials; an auditor sees everything and changes nothing.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def parties_of(who: Actor, by: tuple[str, ...]) -> tuple[str, ...]:
 
 def _decide(who: Actor, what: What) -> Decision:
     if who.name == what.requester:
-        return Decision(False, "nobody decides about their own request")
+        return Decision(False, "people can't decide their own requests")
     if parties_of(who, what.by):
         return Decision(True, f"the request waits for {' and '.join(parties_of(who, what.by))}")
     seen = who.role_in(what.team) is not None or who.data_engineer or who.auditor
@@ -140,11 +140,11 @@ def _own(who: Actor, action: Action, what: What, *, owner: bool) -> Decision:
 
 
 def _token(who: Actor, action: Action, what: What) -> Decision:
-    """A token acts as its person, so nobody makes one for somebody else: that would be a way to decide about one's own request."""
+    """A token acts as its person, so people can't make one for somebody else: that would be a way to decide about one's own request."""
     if what.requester == who.name:
         return Decision(True, "everybody looks after their own tokens")
     if action == "token.create":
-        return Decision(False, "nobody makes tokens for somebody else")
+        return Decision(False, "people can't make tokens for somebody else")
     if who.data_engineer or (who.auditor and action == "token.view"):
         return Decision(True, "data engineers revoke tokens, auditors see that they are there")
     return Decision(False, "it belongs to somebody else", hidden=not who.auditor)

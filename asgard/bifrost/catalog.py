@@ -63,7 +63,7 @@ class Mine:
 
 
 def mine(gate: Bifrost, who: Actor) -> Mine:
-    """A person's own services, and nobody else's."""
+    """Only a person's own services."""
     if not who.known:
         raise Denied(f"{who.name} is in no team", "Ask the data team to add you to yours.")
     teams = tuple(team for team, _ in who.teams)
@@ -184,7 +184,7 @@ def usage(gate: Bifrost, who: Actor, team: str) -> list[TeamUsage]:
 
 
 def unowned(gate: Bifrost, who: Actor) -> list[Entry]:
-    """Topics that nobody owns, of those whose names this person could claim; data engineers and auditors see all of them."""
+    """Topics without an owner, of those whose names this person could claim; data engineers and auditors see all of them."""
     demand(who, "catalog.view", What(), "catalogue")
     with gate.store.read() as connection:
         found = [_entry(e, t) for e, t in rows.topics(connection, unowned=True)]
@@ -194,7 +194,7 @@ def unowned(gate: Bifrost, who: Actor) -> list[Entry]:
 
 
 def claim(gate: Bifrost, who: Actor, name: str, team: str | None = None, environment: str | None = None) -> Entry:
-    """Make a team the owner of a topic that nobody owns."""
+    """Make a team the owner of a topic without an owner."""
     where = gate.environment(environment).name
     space = gate.directory.owner_of(name)
     with gate.store.write() as connection:

@@ -292,7 +292,7 @@ def _whole(rate: float | None) -> int | None:
 
 
 def _acl(grant: GrantRow) -> dict[str, Any]:
-    """A grant of a user that stands in the stack file itself, or nowhere."""
+    """A grant of a user that is in the stack file itself, or nowhere."""
     prefixed = grant.name != "*" and grant.name.endswith(("*", "-", ".", "_"))
     name = grant.name.removesuffix("*") if grant.name != "*" else "*"
     entry = {

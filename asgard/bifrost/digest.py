@@ -1,4 +1,4 @@
-"""The weekly digest: what a team has, what ends soon, what nobody uses, and what waits for it. Once a week, for owners to read."""
+"""The weekly digest: what a team has, what ends soon, what is unused, and what waits for it. Once a week, for owners to read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def text(
             day = datetime.fromtimestamp(grant.expires_at, UTC).date()
             lines.append(f"- ends on {day}: {what}. asgard bifrost extend {grant.id} --for 30d")
         if grant.state == "noticed":
-            lines.append(f"- nobody uses it: {what}. asgard bifrost withdraw {grant.id}")
+            lines.append(f"- unused: {what}. asgard bifrost withdraw {grant.id}")
     for environment, (usage, budget) in used.items():
         for resource in RESOURCES:
             limit = getattr(budget, resource)

@@ -9,7 +9,7 @@ FOREVER_KEPT_S = 365 * 86400.0
 
 
 def storage_bytes(throughput: float | None, retention_ms: int | None, replication: int) -> int:
-    """Bytes of all replicas once a topic is as full as it gets; 0 where nobody said what it is to take."""
+    """Bytes of all replicas once a topic is as full as it gets; 0 if the throughput is not known."""
     if not throughput:
         return 0
     kept_s = FOREVER_KEPT_S if retention_ms is None or retention_ms < 0 else retention_ms / 1000

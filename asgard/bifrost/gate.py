@@ -36,7 +36,7 @@ class Denied(Refused):
 class Bifrost:
     """An open Bifrost. Safe to use from several threads.
 
-    `losses` says which records a request would delete; whoever can reach the cluster gives it. Without it no request may delete any.
+    `losses` says which records a request would delete; the caller that can reach the cluster gives it. Without it no request may delete any.
     """
 
     directory: Directory

@@ -145,7 +145,7 @@ def watched(connection: sa.engine.Connection, environment: str, held: Iterable[G
 
 
 def dormant(gate: Bifrost, held: list[Placed], days: float) -> tuple[list[Placed], list[Placed]]:
-    """Of these grants: those that nobody used for so long, and the read grants of which Kafka can't tell."""
+    """Of these grants: those that were not used for so long, and the read grants of which Kafka can't tell."""
     now = gate.store.time()
     unused, unknown = [], []
     with gate.store.read() as connection:
@@ -160,7 +160,7 @@ def dormant(gate: Bifrost, held: list[Placed], days: float) -> tuple[list[Placed
 
 
 def end_unused(gate: Bifrost, environment: str) -> tuple[list[GrantRow], list[GrantRow]]:
-    """Tell teams of access that nobody uses, and withdraw what was told long enough ago; both lists."""
+    """Notify teams of unused access, and withdraw what was announced long enough ago; both lists."""
     rule = gate.directory.dormant
     if rule is None:
         return [], []
@@ -191,7 +191,7 @@ def end_unused(gate: Bifrost, environment: str) -> tuple[list[GrantRow], list[Gr
                 gone.append(grant)
         rows.set_value(connection, name, json.dumps(noticed))
     if gone:
-        _end(gate, environment, gone, "was withdrawn: nobody used it, and nobody objected to the notice")
+        _end(gate, environment, gone, "was withdrawn: it was unused, and the notice had no objection")
     return told, gone
 
 

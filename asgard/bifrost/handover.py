@@ -13,7 +13,7 @@ LANGUAGES = ("java", "python", "go", "librdkafka", "kcat")
 def snippet(
     language: str, connection: Connection, *, topic: str = "TOPIC", group: str = "GROUP", password: str | None = None
 ) -> str:
-    """Client configuration ready to paste. Without `password` a placeholder stands in its place."""
+    """Client configuration ready to paste. Without `password` it has a placeholder instead."""
     makers: dict[str, Callable[[dict[str, str], str, str], str]] = {
         "java": _java,
         "python": _python,

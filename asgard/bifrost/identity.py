@@ -42,7 +42,7 @@ def _name_of(uid: int) -> str:
 
 
 def actor(directory: Directory, who: Caller) -> Actor:
-    """The person. Raises Refused where nobody of `bifrost.yaml` has that OS user."""
+    """The person. Raises Refused if no person in `bifrost.yaml` has that OS user."""
     name = directory.named_by_os(who.os_user)
     if name is None:
         raise Refused(

@@ -1,4 +1,4 @@
-"""The life of a grant: when its end is told, when it ends, when nobody seems to use it. Pure; times are seconds since 1970."""
+"""The life of a grant: when its end is announced, when it ends, when it seems unused. Pure; times are seconds since 1970."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def due(grants: Iterable[GrantRow], now: float) -> Iterator[Due]:
 
 @dataclass(frozen=True)
 class Watched:
-    """What Kafka tells of reads: since when anybody looked, and which users have groups (a reader without one commits nothing)."""
+    """What Kafka shows of reads: since when anybody looked, and which users have groups (a reader without one commits nothing)."""
 
     since: float | None
     with_groups: frozenset[str]
@@ -50,13 +50,13 @@ class Watched:
 def unused_since(grant: GrantRow, watched: Watched) -> float | None:
     """Since when a read grant has not been used, as far as Kafka tells; None where it can't tell.
 
-    Kafka tells of reads only by what consumer groups commit: of writers, and of readers without a group, it tells nothing.
+    Kafka shows reads only by what consumer groups commit: of writers, and of readers without a group, it shows nothing.
     """
     if grant.field != "consume" or watched.since is None or grant.user not in watched.with_groups:
         return None
     if grant.used_at is not None:
         return grant.used_at
-    # Before the first look nobody knows.
+    # Before the first look it is not known.
     return max(grant.granted_at, watched.since)
 
 
@@ -68,7 +68,7 @@ def dormant(grant: GrantRow, now: float, after_days: float, watched: Watched) ->
 
 @dataclass(frozen=True)
 class Dormant:
-    """What is to be done about a grant that nobody uses, or that is used again. `since` is when it was last used."""
+    """What is to be done about a grant that is unused, or used again. `since` is when it was last used."""
 
     grant: GrantRow
     what: Literal["notice", "withdraw", "used"]

@@ -1,6 +1,6 @@
 """Notices: rows with a state and tries, written with what they tell of, and sent afterwards to web hooks and by e-mail.
 
-A row names the team and the place of its channel, never the address: that stands in `bifrost.yaml` and may hold a token. One
+A row names the team and the place of its channel, never the address: that is in `bifrost.yaml` and may hold a token. One
 channel that fails is tried again later by itself; the others don't wait for it.
 """
 

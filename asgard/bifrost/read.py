@@ -35,7 +35,7 @@ from asgard.core.schema.bifrost import (
 from asgard.core.schema.validate import check, nearest
 
 Placed = tuple[TeamEntry, Document, int]
-"""A team, the file that it stands in, and its index there."""
+"""A team, its file, and its index there."""
 
 
 def directory(path: Path) -> Directory:

@@ -100,14 +100,14 @@ def losses_of(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
 
 
 def refuse_losses(losses: Sequence[Mapping[str, Any]], *, accepted: bool) -> None:
-    """Raise Refused, with what is lost, where nobody said that it may go."""
+    """Raise Refused, with what is lost, unless the request allows it."""
     if losses and not accepted:
         told = "; ".join(str(loss["sentence"]) for loss in losses)
         raise Refused(told, "Nothing was asked for. If that is what you want, send it again with accept_losses=true.")
 
 
 def _judged(gate: Bifrost, connection: Connection, ask: Ask, who: Actor, before: Judgement) -> Judgement:
-    """The answer that counts, given while nobody else writes. The nearest request was looked for before, as that takes longer; it is
+    """The answer that counts, given while no other process writes. The nearest request was looked for before, as that takes longer; it is
     offered where it would pass now.
     """
     world = world_of(gate, connection, ask, who)
@@ -144,7 +144,7 @@ def submit_draft(
 
 
 def decide(gate: Bifrost, who: Actor, request_id: str, *, approve: bool, reason: str | None = None) -> Request:
-    """Approve or reject. Of two who decide at once one is refused; nobody decides about their own request."""
+    """Approve or reject. Of two who decide at once one is refused; people can't decide their own requests."""
     with gate.store.write() as connection:
         now = gate.store.now(connection)
         request = _get(connection, request_id)
@@ -186,14 +186,14 @@ def retry(gate: Bifrost, who: Actor, request_id: str) -> Request:
 
 
 def expire(gate: Bifrost) -> list[Request]:
-    """End the requests that nobody decided in time."""
+    """End the requests that were not decided in time."""
     with gate.store.write() as connection:
         now = gate.store.now(connection)
         old = [
             r for r in stored.find(connection, in_states=["pending"]) if now - r.created_at > gate.directory.pending_s
         ]
         ended = [
-            stored.move(connection, r, "expired", actor=POLICY, now=now, reason="nobody decided in time") for r in old
+            stored.move(connection, r, "expired", actor=POLICY, now=now, reason="not decided in time") for r in old
         ]
         for request in ended:
             rows.give_names_back(connection, request.id)

@@ -45,7 +45,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Channel:
-    """Where a team is told."""
+    """Where a team's notices go."""
 
     kind: Literal["webhook", "email"]
     address: str = field(repr=False)
@@ -183,7 +183,7 @@ class Directory:
         return next((e for e in self.environments if e.name == name), None)
 
     def channels(self, team: str) -> tuple[Channel, ...]:
-        """Where a team is told; `DATA_ENGINEERS` are the data engineers together."""
+        """Where a team's notices go; `DATA_ENGINEERS` are the data engineers together."""
         if team == DATA_ENGINEERS:
             return self.notify
         return self.by_name[team].notify if team in self.by_name else ()

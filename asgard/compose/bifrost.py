@@ -83,13 +83,13 @@ def losses(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
     if not ask.may_lose:
         return []
     try:
-        # Of what is denied nothing is told: it may be another team's.
+        # Nothing is said about what is denied: it may be another team's.
         if weigh(gate, who, ask).outcome == "deny":
             return []
         outcome = _outcome(gate, who, service.completed(gate, who, ask))
         found = [loss for loss in outcome.losses if loss.topic in ask.may_lose]
     except (AsgardError, KeyError):
-        return []  # what nobody could look at is allowed by nobody: Odin refuses it later
+        return []  # what could not be looked at is not allowed: Odin refuses it later
     return [{**asdict(loss), "sentence": display.loss_sentence(loss)} for loss in found]
 
 

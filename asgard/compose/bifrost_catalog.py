@@ -1,4 +1,4 @@
-"""The catalogue's live part: what the cluster and Heimdall's store tell of topics, which topics nobody uses, and ACLs that exist taken
+"""The catalogue's live part: what the cluster and Heimdall's store know about topics, which topics are unused, and ACLs that exist taken
 over with an owner.
 """
 
@@ -55,7 +55,7 @@ def _control(environment: Environment) -> Iterator[ControlPlane]:
 
 
 def topic(gate: Bifrost, who: Actor, name: str, environment: str | None = None) -> Live:
-    """One topic, with what the cluster tells of it, for those who may see who uses it."""
+    """One topic, with what the cluster knows about it, for those who may see who uses it."""
     where = gate.environment(environment)
     entry = catalog.topic(gate, who, name, where.name)
     if entry.consumers is None:

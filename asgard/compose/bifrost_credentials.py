@@ -60,7 +60,7 @@ def listed(gate: Bifrost, who: Actor, environment: str | None, user: str) -> lis
 def handing_over(gate: Bifrost, who: Actor, environment: str | None, user: str, how: How) -> Iterator[Secret]:
     """The newest credentials of a user, once. When the block ends they count as handed over.
 
-    Raises Refused where they were handed over before, or where that was cut short and nobody knows whether they were seen.
+    Raises Refused where they were handed over before, or if that was interrupted and they may have been seen.
     """
     where = gate.environment(environment)
     row = user_of(gate, who, where, user, "credentials.take")

@@ -241,7 +241,7 @@ def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applie
     from asgard.odin.lifecycle.options import Options
 
     spec = stacks.stack_spec(where)
-    # Only what was named with the request when it was judged: whoever approved it saw these records go.
+    # Only what was named with the request when it was judged: the people who approved it saw these losses.
     may_lose = {loss["topic"] for r in batch for loss in r.losses}
 
     def approve(outcome: Outcome) -> None:
@@ -295,7 +295,7 @@ def _look_at_drift(outcome: Outcome, applied: Applied, *, mend: bool) -> None:
 
 
 def _guilty(batch: Collection[Request], failures: list[Failure]) -> list[tuple[Request, str]]:
-    """The requests that failed resources belong to. Raises the failure itself where it is nobody's."""
+    """The requests that failed resources belong to. Raises the failure itself if it belongs to none."""
     found: dict[str, tuple[Request, str]] = {}
     for failure in failures:
         mine = [r for r in batch if _concerns(r, failure.name)]

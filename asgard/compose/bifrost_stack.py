@@ -40,7 +40,7 @@ def stack_spec(environment: Environment, part: str | None = None) -> StackSpec:
 
 
 def sync(gate: Bifrost, environment: Environment) -> None:
-    """Take over what stands in the stack file itself, where that changed: topics with owners, users, the cluster's size."""
+    """Take over what is in the stack file itself, where that changed: topics with owners, users, the cluster's size."""
     try:
         found = environment.stack.stat()
     except OSError:

@@ -66,7 +66,7 @@ def on_time(gate: Bifrost) -> bool:
 
 
 def tick(gate: Bifrost) -> Ticked:
-    """All of it. What goes wrong in one environment is told and does not hold up the others."""
+    """All of it. What goes wrong in one environment is reported and does not hold up the others."""
     done = Ticked()
     done.expired = [r.id for r in service.expire(gate)]
     done.ended = [f"{g.user} {g.field} {g.name}" for _, g in grants.lapse(gate)]

@@ -112,7 +112,7 @@ class Work:
         return models.SampleAnswer.model_validate(asdict(bifrost_samples.sample(gate, who, topic, environment)))
 
     def traffic(self, gate: Bifrost, who: Actor, topic: str, environment: str) -> Traffic:
-        """What the cluster tells of a topic."""
+        """What the cluster knows about a topic."""
         try:
             live = bifrost_catalog.topic(gate, who, topic, environment)
         except AsgardError as error:

@@ -152,7 +152,7 @@ def scope(environment: str) -> Scope | None:
     """What the caller may see of a cluster; None: everything. Asked once a request."""
     if "asgard_scope" not in g:
         person = people.caller()
-        assert person is not None, "the door lets nobody else in"
+        assert person is not None, "the door lets no one else in"
         seen = catalog.sight(site().gate, person.actor, environment)
         g.asgard_scope = None if seen is None else Scope(seen.topic, seen.group)
     return cast("Scope | None", g.asgard_scope)

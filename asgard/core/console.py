@@ -173,7 +173,7 @@ _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", 
 
 
 def style(text: str, *styles: str, stream: Any = None) -> str:
-    """Coloured on a terminal that wants colour, plain elsewhere."""
+    """Coloured on a terminal that takes colour, plain elsewhere."""
     stream = stream or sys.stdout
     if "NO_COLOR" in os.environ or not stream.isatty():
         return text
@@ -181,7 +181,7 @@ def style(text: str, *styles: str, stream: Any = None) -> str:
 
 
 def stamped(text: str) -> str:
-    """The lines as they stand in a log: each with the time where this call's lines carry it."""
+    """The lines as in a log: each with the time where this call's lines carry it."""
     if not current().times:
         return text
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -100,7 +100,7 @@ def scalar(text: str) -> Any:
 
 @dataclass
 class Document:
-    """A file that was read: its content, where everything stands in it, and what is wrong so far."""
+    """A file that was read: its content, where everything is in it, and what is wrong so far."""
 
     file: str
     root: Any
@@ -159,7 +159,7 @@ def shown(value: Any) -> str:
 
 
 def placed_in(node: Any, file: str) -> Any:
-    """The same value with every place in it naming its file, so that it can stand in the document of another file."""
+    """The same value with every place in it naming its file, so that it can be part of another file's document."""
 
     def place(at: Place) -> PlaceIn:
         return PlaceIn(file, at.line, at.column)

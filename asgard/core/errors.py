@@ -89,7 +89,7 @@ class Interrupted(AsgardError):
 class Problem:
     """One thing wrong in a file: where, which field, what is wrong and what is allowed. Lines and columns count from 1.
 
-    Line 0: it does not stand in a file; `file` is then the option that gave it (`--set`).
+    Line 0: it is not in a file; `file` is then the option that gave it (`--set`).
     """
 
     file: str

@@ -1,4 +1,4 @@
-"""What happens while something is done: plain data that whoever called renders (a terminal, a page, a log, JSON lines).
+"""What happens while something is done: plain data that the caller renders (a terminal, a page, a log, JSON lines).
 
 Code below the command line reports with `step`, `progress`, `note` and `warn`, and never knows who listens. A caller listens with
 `with listening(sink):`; without a listener nothing is shown. The listener belongs to the operation and not to the process: it is
@@ -106,7 +106,7 @@ def titled(title: str) -> Iterator[None]:
 
 
 def fall_back_to(sink: Sink) -> None:
-    """Send events to `sink` where nobody listens; for code that another program's threads call, and for as long as they live."""
+    """Send events to `sink` if nothing else listens; for code that another program's threads call, and for as long as they live."""
     if _sink.get() is None:
         _sink.set(sink)
 

@@ -11,7 +11,7 @@ from asgard.core.errors import Failed
 
 @dataclass(frozen=True)
 class MailServer:
-    """The server that e-mail goes through; the password stands in a file of its own."""
+    """The server that e-mail goes through; the password is in a file of its own."""
 
     host: str
     port: int

@@ -1,6 +1,6 @@
 """Programs that Asgard runs on this machine: no shell, nothing on stdin, an environment of their own, a time to be done in.
 
-A recipe runs programs only where its caller said so (`--allow-run`), and only from a file that nobody else may write: whoever
+A recipe runs programs only where its caller said so (`--allow-run`), and only from a file that no one else may write: anyone who
 can write it could run anything as the user whose crontab runs it.
 """
 

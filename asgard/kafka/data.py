@@ -211,7 +211,7 @@ def read_messages(
         {
             **connection.for_librdkafka(),
             "client.id": "asgard-reader",
-            "group.id": "asgard-reader",  # librdkafka wants one; nothing is committed and no group is joined
+            "group.id": "asgard-reader",  # librdkafka requires one; nothing is committed and no group is joined
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",

@@ -1,7 +1,7 @@
 """Rules and what comes of them. Deny wins, then approval, then allow; the order of rules means nothing.
 
 A rule matches where all of its conditions hold. Where a condition can't be told (its field is not known), the rule is unsure: a rule
-that allows then does not match, one that denies or wants approval asks for approval. No rule matched: a data engineer approves.
+that allows then does not match, one that denies or requires approval asks for approval. No rule matched: a data engineer approves.
 """
 
 from __future__ import annotations
@@ -153,11 +153,13 @@ BUILT_IN = (
     _builtin("name-is-free", ("topic", "user"), "there is one of that name", "exists == true"),
     _builtin("must-exist", ("access", "change", "delete"), "there is none of that name", "exists == false"),
     _builtin("own-users-only", ("access",), "the user is not the team's", "own_user == false"),
-    _builtin("stack-file-only", ("change", "delete"), "it stands in the stack file itself", "managed == false"),
+    _builtin("stack-file-only", ("change", "delete"), "it is defined in the stack file itself", "managed == false"),
     _builtin("own-things-only", ("change", "delete"), "it is another team's", "own == false"),
     _builtin("more-partitions-only", ("change",), "Kafka can't take partitions away", "partitions_added < 0"),
     _builtin("enough-brokers", ("topic",), "each replica needs a broker of its own", "replication > brokers"),
-    _builtin("replicas-for-min-isr", ("topic", "change"), "nobody could write with acks=all", "min_isr > replication"),
+    _builtin(
+        "replicas-for-min-isr", ("topic", "change"), "producers with acks=all could not write", "min_isr > replication"
+    ),
     *(
         _builtin(f"budget-{what}", ("topic", "user", "change"), "the team's budget is used up", f"budget.{what} > 100%")
         for what in ("partitions", "storage", "throughput", "users")

@@ -17,7 +17,7 @@ PREFIX_ENDS = (".", "-", "_", "*")
 
 @dataclass(frozen=True)
 class TopicFacts:
-    """A topic that exists, or is on its way. `team` None: nobody owns it; `readers`: other teams that may read it; `certain` False: its
+    """A topic that exists, or is on its way. `team` None: it has no owner; `readers`: other teams that may read it; `certain` False: its
     request waits for somebody, or failed: the name is taken, and nothing can be built on it.
     """
 

@@ -53,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Move:
-    """One move of a request, as it stands in the record."""
+    """One move of a request, as recorded."""
 
     id: int
     request: str
@@ -65,7 +65,7 @@ class Move:
 
 
 def new_id(prefix: str) -> str:
-    """An id that nobody can guess, and that tells no count."""
+    """An id that can't be guessed, and shows no count."""
     alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
     return f"{prefix}-" + "".join(secrets.choice(alphabet) for _ in range(10))
 

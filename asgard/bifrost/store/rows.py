@@ -93,7 +93,7 @@ def of_team(team: str) -> Any:
 
 
 def save(connection: Connection, environment: str, desired: Desired, changed: Iterable[Undo], now: float) -> None:
-    """Write the rows that changed as they now stand in `desired`."""
+    """Write the rows that changed as they now are in `desired`."""
     keys = dict.fromkeys((table, key) for table, key, _ in changed)
     resources = [(table, key) for table, key in keys if table != "grant"]
     given = [key for table, key in keys if table == "grant"]

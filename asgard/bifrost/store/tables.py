@@ -60,7 +60,7 @@ transitions = Table(
     sqlite_autoincrement=True,
 )
 
-# Topics and users: what teams have (origin `bifrost`), and what stands in the stack file itself (origin `stack`).
+# Topics and users: what teams have (origin `bifrost`), and what is in the stack file itself (origin `stack`).
 resources = Table(
     "bifrost_resources",
     metadata,
@@ -80,7 +80,7 @@ resources = Table(
     Index("bifrost_resources_team", "team", "environment"),
 )
 
-# Names that open requests will make: a second request for one of them is told that it is taken.
+# Names that open requests will make: a second request for one of them hears that it is taken.
 names = Table(
     "bifrost_names",
     metadata,

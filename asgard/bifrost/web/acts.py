@@ -140,7 +140,7 @@ ACTS = (
     Act("withdraw", "grant.withdraw", "/grants/<grant_id>/withdraw", finders.a_grant, _B, _G, _withdraw,
         lambda a: f"{a.user} may not {a.field} {a.name} any more.", "End a grant now."),
     Act("claim", "topic.claim", "/topics/<name>/claim", finders.a_topic, models.ClaimBody, models.TopicAnswer, _claim,
-        lambda a: f"{a.name} belongs to {a.team} now.", "Make a team the owner of a topic that nobody owns."),
+        lambda a: f"{a.name} belongs to {a.team} now.", "Make a team the owner of a topic without an owner."),
     Act("take", "credentials.take", "/users/<user>/credentials", finders.a_user, models.CredentialsBody,
         models.CredentialsAnswer, _take, lambda a: a.principal, "Take the credentials of a user, once."),
     Act("rotate", "credentials.rotate", "/users/<user>/rotate", finders.a_user, models.PlaceBody, models.RotatedAnswer,

@@ -23,7 +23,7 @@ from asgard.bifrost.web.site import Change, site
 
 
 def policy_of(document: dict[str, Any]) -> models.PolicyAnswer:
-    """What policy said, as it stands in the store."""
+    """What policy said, as it is in the store."""
     return models.PolicyAnswer.model_validate(document)
 
 

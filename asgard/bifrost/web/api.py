@@ -92,7 +92,7 @@ LOOKS = (
          lambda who, p: site().work.sample(site().gate, who, p["name"], finders.environment_asked(site().gate)),
          "A few records of a topic, masked, where bifrost.yaml allows it.", (_ENVIRONMENT,)),
     Look("unowned", "catalog.view", "/unowned", nothing, list[models.TopicAnswer],
-         lambda who, _p: [answers.topic_of(e) for e in catalog.unowned(site().gate, who)], "Topics that nobody owns."),
+         lambda who, _p: [answers.topic_of(e) for e in catalog.unowned(site().gate, who)], "Topics without an owner."),
     Look("policy", "policy.view", "/policy", nothing, models.PolicyDocument, _policy, "The policy as it is now."),
     Look("requests", "catalog.view", "/requests", nothing, list[models.RequestAnswer], _requests,
          "The requests that you may see, oldest first.", (_LIMIT,)),

@@ -247,7 +247,7 @@ def take(who: Actor, user: str) -> str:
     return render_template(
         "bifrost/secret.html", title=f"Credentials of {answer.principal}", label="client.properties",
         secret=answer.properties or answer.sealed, back=url_for("portal.user", user=user, environment=where),
-        warning="They are shown this one time. Copy them now: whoever loads this page again does not see them.",
+        warning="They are shown this one time. Copy them now: they are gone when this page is loaded again.",
     )  # fmt: skip
 
 

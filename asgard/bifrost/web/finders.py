@@ -66,7 +66,7 @@ def a_sampled_topic(gate: Bifrost, _who: Actor, *, name: str, **_more: str) -> t
 
 
 def a_team(gate: Bifrost, _who: Actor, *, team: str, **_more: str) -> tuple[What, str]:
-    """A team by its name. Whether there is one is told to those who see all teams."""
+    """A team by its name. Only those who see all teams learn whether there is one."""
     return What(team), f"team {team}"
 
 

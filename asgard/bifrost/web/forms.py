@@ -70,7 +70,7 @@ def fields(
     common = [
         Field("team", "Team", kind="select", value=teams[0] if teams else "", options=[(t, t) for t in teams], required=True),
         Field("environment", "Environment", kind="select", options=[(e, e) for e in environments], required=True),
-        Field("reason", "Reason", help="Why, for whoever has to approve."),
+        Field("reason", "Reason", help="Why, for the people who approve."),
     ]  # fmt: skip
     first = [f for f in common[:2] if len(f.options) > 1]
     from dataclasses import replace

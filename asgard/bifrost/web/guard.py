@@ -94,7 +94,7 @@ def limited(view: View) -> View:
 
 
 def unguarded(app: Flask) -> list[str]:
-    """Routes that nobody guards: none, or the application does not start."""
+    """Routes without a guard: none, or the application does not start."""
     return sorted(
         rule.endpoint
         for rule in app.url_map.iter_rules()

@@ -1,6 +1,6 @@
 """Logging in with an OpenID provider, through Authlib: authorization code with PKCE, state and nonce; the ID token's signature is checked.
 
-The provider says who somebody is; what they may do stands in `bifrost.yaml`, which names people by their e-mail address or name.
+The provider says who somebody is; what they may do is in `bifrost.yaml`, which names people by their e-mail address or name.
 Where the ID token does not say it (a provider may keep it to its userinfo endpoint: OpenID Connect Core 1.0, section 5.4), it is asked there.
 """
 
@@ -78,7 +78,7 @@ def finish() -> tuple[Person | None, str]:
     for text in (email, told.get("preferred_username")):
         if isinstance(text, str) and text and (name := named(text)) is not None:
             return of_provider(name), ""
-    return None, "you are logged in there, but nobody here has that name or verified e-mail address"
+    return None, "you are logged in there, but no person here has that name or verified e-mail address"
 
 
 def _told() -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ _ERRORS = {
     "413": "The body is too large.",
     "422": "Something is wrong with what was sent; the answer says what is allowed.",
     "429": "Too many requests: try again later.",
-    "503": "The cluster, or whoever holds it now, has to be waited for.",
+    "503": "The cluster does not answer, or another command holds it: try again later.",
 }
 
 

@@ -299,7 +299,7 @@ def run(who: Actor) -> str:
         {"url": url_for("portal.do_adopt"), "title": "Adopt what the stack file grants", "fields": [], "text": "Adopt", "tone": "plain", "back": back},
         {"url": url_for("portal.leaver"), "title": "Somebody left", "fields": [Field("person", "Person", required=True)], "text": "End their access to other teams' topics", "tone": "bad", "back": back},
     ]  # fmt: skip
-    return page("Operations", [show.topics(seen.unowned(gate, who), "Topics that nobody owns", "Every topic has an owner.")], asks=asks)  # fmt: skip
+    return page("Operations", [show.topics(seen.unowned(gate, who), "Topics without an owner", "Every topic has an owner.")], asks=asks)  # fmt: skip
 
 
 @portal.get("/tokens")

@@ -85,7 +85,7 @@ class Work(Protocol):
         """A few records of a topic: what `models.SampleAnswer` has."""
 
     def traffic(self, gate: Bifrost, who: Actor, topic: str, environment: str) -> Traffic:
-        """What the cluster tells of a topic."""
+        """What the cluster knows about a topic."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Server-sent events: a page is told at once that its request moved, and asks for its parts anew. Nothing but that is sent.
+"""Server-sent events: a page learns at once that its request moved, and asks for its parts anew. Nothing but that is sent.
 
 A stream holds one of the server's threads. So there are few, each ends after `LASTS_S` (the browser opens another one, and is asked again
-who it is), and who finds none free is told so: its page then asks every second.
+who it is), and if none is free, the answer says so: its page then asks every second.
 """
 
 from __future__ import annotations

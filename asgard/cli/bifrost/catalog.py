@@ -225,7 +225,7 @@ def usage(team: Team = None, config: Config = None) -> None:
 
 @command(app, example="asgard bifrost unowned")
 def unowned(config: Config = None) -> None:
-    """Show topics that nobody owns."""
+    """Show topics without an owner."""
     from asgard.bifrost import catalog as seen
 
     with session(config) as (gate, who):
@@ -235,12 +235,12 @@ def unowned(config: Config = None) -> None:
 
 @command(app, example="asgard bifrost claim orders.legacy --team orders")
 def claim(
-    name: Annotated[str, typer.Argument(metavar="TOPIC", help="A topic that nobody owns.")],
+    name: Annotated[str, typer.Argument(metavar="TOPIC", help="A topic without an owner.")],
     team: Team = None,
     environment: Where = None,
     config: Config = None,
 ) -> None:
-    """Make a team the owner of a topic that nobody owns."""
+    """Make a team the owner of a topic without an owner."""
     from asgard.bifrost import catalog as seen
 
     with session(config) as (gate, who):

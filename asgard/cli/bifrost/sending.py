@@ -45,7 +45,7 @@ class Sending:
 
     @property
     def named(self) -> dict[str, Any]:
-        """What stands in the request itself."""
+        """What is in the request itself."""
         values = {"team": self.team, "environment": self.environment, "reason": self.reason, "token": self.token}
         return {key: value for key, value in values.items() if value}
 

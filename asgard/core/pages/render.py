@@ -43,7 +43,7 @@ def render(
     made_at: datetime | None = None,
     links: Sequence[Link] = (),
 ) -> str:
-    """A page as one file. `title` stands in the browser's tab, `eyebrow` in small type above the first part.
+    """A page as one file. `title` is in the browser's tab, `eyebrow` in small type above the first part.
 
     Charts without a value, and sections with nothing left in them, are left out. `made_at` is shown at the foot.
     """

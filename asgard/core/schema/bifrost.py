@@ -78,7 +78,7 @@ class MemberEntry(PersonEntry):
 
 
 class ChannelEntry(Model):
-    """Where a team is told: a web hook or an e-mail address."""
+    """Where a team's notices go: a web hook or an e-mail address."""
 
     webhook: Annotated[str | None, Given, BeforeValidator(web_address)] = None
     email: OptionalText = None
@@ -111,7 +111,7 @@ class EnvironmentEntry(Model):
 
 
 class SamplesSection(Model):
-    """Who may look at a few of a topic's records. Without this section nobody may, through Bifrost."""
+    """Who may look at a few of a topic's records. Without this section no one may, through Bifrost."""
 
     to: Literal["own", "readers"] = Field(
         default="own", description="own: the topic's team; readers: also teams whose users may read it"
@@ -132,7 +132,7 @@ class CostSection(Model):
 
 
 class DormantSection(Model):
-    """When access to another team's topic goes because nobody reads with it. Only what Kafka can tell counts."""
+    """When access to another team's topic goes because it is unused. Only what Kafka can tell counts."""
 
     after: Seconds = Field(default=90 * 86400.0, description="no group of the user committed anything for so long")
     notice: Seconds = Field(default=14 * 86400.0, description="how long before that the team is notified")

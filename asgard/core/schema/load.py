@@ -33,7 +33,7 @@ Users = Annotated[int | None, Given, Field(ge=1, le=MOST_USERS)]
 
 
 class LoadTopic(Model):
-    """A topic of the load. Unless `in_place`, a scratch topic stands in for it and is deleted afterwards."""
+    """A topic of the load. Unless `in_place`, a scratch topic takes its place and is deleted afterwards."""
 
     name: Text
     partitions: Annotated[int | None, Given, Field(ge=1, le=100_000)] = Field(

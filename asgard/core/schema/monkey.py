@@ -113,7 +113,7 @@ OptIn = Annotated[
 
 
 class MonkeyGroup(Model):
-    """Members of one kind that can stand in for each other, and how often one of them is taken away."""
+    """Members of one kind that can replace each other, and how often one of them is taken away."""
 
     model_config = ConfigDict(**{**Model.model_config, "arbitrary_types_allowed": True})
 

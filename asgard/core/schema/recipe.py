@@ -1,6 +1,6 @@
 """A recipe (`asgard.recipe/v1`): when something is to be done to a cluster, what, and what must hold afterwards.
 
-The shape only. Steps stand in a list, each with one action as its key: `- drain: {brokers: 3}`, or shorter `- drain: 3`, or
+The shape only. Steps are a list, each with one action as its key: `- drain: {brokers: 3}`, or shorter `- drain: 3`, or
 where the action needs nothing `- balance`. What a step is made of depends on its action, so each is read by itself.
 """
 
@@ -291,7 +291,7 @@ class TriggerSection(Model):
 
 
 class ParameterEntry(Model):
-    """A value that is given with `--set`, and stands in the recipe as `$name`."""
+    """A value that is given with `--set`, and is in the recipe as `$name`."""
 
     about: Text
     default: Any = None

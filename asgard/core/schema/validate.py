@@ -76,7 +76,7 @@ _GONE = object()
 
 
 def _cure(model: type[BaseModel], loc: Loc, kind: str, attempt: int, stand_ins: Mapping[str, Any]) -> dict[Loc, Any]:
-    """First a stand-in or without the field, then without the entry of a list that it stands in, then without the section."""
+    """First a stand-in or without the field, then without its entry in a list, then without the section."""
     if attempt == 0:
         last = max((i for i, part in enumerate(loc) if isinstance(part, str)), default=0)
         field_loc, key = loc[: last + 1], str(loc[last]) if loc else ""

@@ -1,7 +1,7 @@
 """Sends notifications: to web hooks in the form that each receiver knows, by e-mail, to commands, into the journal.
 
-Each is a row with its own tries (`core.outbox`): a receiver that fails holds up nobody else. Addresses and keys are read when they are
-used and stand in no row, error or log.
+Each is a row with its own tries (`core.outbox`): a receiver that fails does not hold up the others. Addresses and keys are read when they are
+used and are in no row, error or log.
 """
 
 from __future__ import annotations

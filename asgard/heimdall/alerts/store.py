@@ -1,4 +1,4 @@
-"""How alerts stand, in the database: an evaluation and the notifications that it causes are one transaction, so nothing is told twice.
+"""How alerts stand, in the database: an evaluation and the notifications that it causes are one transaction, so nothing is sent twice.
 
 Two evaluators of one cluster (a server, and cron) do not double an alert: each takes the states as the other left them.
 """

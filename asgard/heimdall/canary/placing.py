@@ -30,7 +30,7 @@ def place(partitions: Sequence[Partition], brokers: Collection[Broker], replicat
     """What brings one partition home to each broker that is up.
 
     A broker keeps the partition that it is the preferred leader of, the one with the lowest number; one without takes over a
-    partition that nobody needs, else a new one. A broker that is not up keeps its partition for when it comes back.
+    partition that is not needed, else a new one. A broker that is not up keeps its partition for when it comes back.
     A partition that is moving already is left alone.
     """
     up = sorted(broker.id for broker in brokers if broker.state == "up")

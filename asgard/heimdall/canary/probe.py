@@ -71,7 +71,7 @@ class Clients:
         self._consumer = Consumer(
             {
                 **self._common,
-                "group.id": "asgard-canary-reader",  # librdkafka wants one; nothing is committed and no group is joined
+                "group.id": "asgard-canary-reader",  # librdkafka requires one; nothing is committed and no group is joined
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "latest",

@@ -1,4 +1,4 @@
-"""The canary at work: rounds until it is told to stop, its partitions kept at home, and the proof that nothing was lost.
+"""The canary at work: rounds until it is stopped, its partitions kept at home, and the proof that nothing was lost.
 
 The cluster is looked at in a thread of its own, so that a hung broker that happens to be asked for metadata does not hold up the rounds.
 """

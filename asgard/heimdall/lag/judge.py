@@ -7,7 +7,7 @@ The statuses are Burrow's, judged on the lag now, the trend of the window and th
 - stalled: it has members, and no commit moved for a while although records waited.
 - stopped: it has no members, and records wait.
 - rewound: its committed offset went back within the window (a reset, a replay, or a committer that is out of order).
-- unknown: behind by nobody knows how much.
+- unknown: behind by an unknown number of records.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Stamper:
     ) -> Iterator[Headers]:
         """The headers of the next record of a topic, to be handed to the client inside the block.
 
-        When the block raises (the client's queue is full), the record takes no number: a number that nobody sent would
+        When the block raises (the client's queue is full), the record takes no number: a number that was never sent would
         count as a lost record. Other threads wait meanwhile. `intended_us`: when the record was due, now by default.
         """
         with self._lock:

@@ -1,7 +1,7 @@
 """Masks personal data in records before anybody sees them. Pure, but for reading the file.
 
 A hash is the start of an HMAC-SHA-256: equal values stay equal, so that records can still be joined, and without the secret
-nobody finds the value by trying. What has no fields (text, bytes) is redacted as a whole where fields are to be masked: what can't be
+the value can't be found by trying. What has no fields (text, bytes) is redacted as a whole where fields are to be masked: what can't be
 looked into could hold anything.
 """
 

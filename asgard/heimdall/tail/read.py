@@ -73,7 +73,7 @@ def follow(connection: Connection, starts: Mapping[Where, int]) -> Iterator[Read
         {
             **connection.for_librdkafka(),
             "client.id": "asgard-tail",
-            "group.id": "asgard-tail",  # librdkafka wants one; nothing is committed and no group is joined
+            "group.id": "asgard-tail",  # librdkafka requires one; nothing is committed and no group is joined
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",

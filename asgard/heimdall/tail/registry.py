@@ -1,6 +1,6 @@
 """Schemas by id from a registry with Confluent's API (`GET /schemas/ids/ID`), each asked for once.
 
-The login is that of the client properties (`basic.auth.user.info=user:password`), so that it stands in no argument.
+The login is that of the client properties (`basic.auth.user.info=user:password`), so that it is in no argument.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _PAGES = (("overview", "Overview"), ("topics", "Topics"), ("groups", "Groups"), 
 def blueprint(source: Source, url_prefix: str = "/heimdall", name: str = NAME, *, beside: str = "") -> Blueprint:
     """The pages and `/api` below `url_prefix`.
 
-    `beside`: the pages stand in an application that has a frame, a navigation and a login of its own; that is what it calls them.
+    `beside`: the pages are part of an application that has a frame, a navigation and a login of its own; that is what it calls them.
     """
     made = Blueprint(
         name, __name__, url_prefix=url_prefix or None, template_folder=str(Path(__file__).parent / "templates")

@@ -119,7 +119,7 @@ class Pulse:
                 {
                     **self._connection.for_librdkafka(),
                     "client.id": "asgard-pulse",
-                    "group.id": "asgard-pulse",  # librdkafka wants one; nothing is committed and no group is joined
+                    "group.id": "asgard-pulse",  # librdkafka requires one; nothing is committed and no group is joined
                     "enable.auto.commit": False,
                     "log_level": _ERRORS_ONLY,
                     "error_cb": _quiet,

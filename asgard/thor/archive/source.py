@@ -112,7 +112,7 @@ def consumer(connection: Connection, **more: Any) -> Consumer:
         {
             **connection.for_librdkafka(),
             "client.id": "asgard-archive",
-            "group.id": "asgard-archive",  # librdkafka wants one; a window joins none and commits nothing
+            "group.id": "asgard-archive",  # librdkafka requires one; a window joins none and commits nothing
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",  # a position that was deleted is to be named, not passed over

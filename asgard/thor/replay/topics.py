@@ -98,7 +98,7 @@ class Topics:
         return {
             **self._connection.for_librdkafka(),
             "client.id": self._client_id,
-            "group.id": self._client_id,  # librdkafka wants one; nothing is committed and no group is joined
+            "group.id": self._client_id,  # librdkafka requires one; nothing is committed and no group is joined
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",

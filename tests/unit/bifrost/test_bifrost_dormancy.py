@@ -156,5 +156,5 @@ def test_what_a_digest_says():
         "orders", 4, [soon, idle], [], {"dev": (Usage(partitions=54), Budget(partitions=60, users=3))}, NOW
     )
     assert "ends on 2033-05-21: u consume payments.t. asgard bifrost extend g-1 --for 30d" in body
-    assert "nobody uses it: u consume payments.t. asgard bifrost withdraw g-2" in body
+    assert "unused: u consume payments.t. asgard bifrost withdraw g-2" in body
     assert "90% of the budget of partitions is used in dev" in body and "users" not in body

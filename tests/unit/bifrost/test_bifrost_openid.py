@@ -78,7 +78,7 @@ def test_people_are_found_by_name_and_by_verified_address(world: World, openid: 
 @pytest.mark.parametrize("who", ["mallory", "liar"])
 def test_who_is_nobody_here_does_not_come_in(world: World, openid: OpenId, who: str) -> None:
     client, back = there(world, openid, who)
-    refused(client.get(back), "nobody here has that name or verified e-mail address")
+    refused(client.get(back), "no person here has that name or verified e-mail address")
     assert client.get("/bifrost/mine").status_code == 303
 
 
