@@ -3,24 +3,41 @@
 Scheme (sdk/go/common/resource/config/crypt.go, pkg/secrets/passphrase/manager.go): AES-256-GCM with a 12-byte nonce, a value is
 `v1:<nonce>:<ciphertext and tag>` in base64; the key is PBKDF2-HMAC-SHA256 of the passphrase with an 8-byte salt and a million
 rounds; the state's salt is `v1:<salt>:<the word "pulumi", encrypted>`. What is encrypted is the JSON of the value. Deriving
-the key takes about half a second, so it waits for the first secret, and a value that did not change keeps its ciphertext.
+the key takes about half a second, so it waits for the first secret, is kept where that gives nothing away, and a value that did not change keeps its ciphertext.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 from collections.abc import Callable
 from functools import lru_cache
-from hashlib import pbkdf2_hmac
+from hashlib import pbkdf2_hmac, sha256
+from pathlib import Path
 from typing import Any, Final
 
 from asgard.core.errors import Failed
+from asgard.core.paths import write_atomic
 from asgard.odin.resources.values import SECRET_SIGNATURE, SIGNATURE, Secret, Value
 
 ROUNDS: Final = 1_000_000
 _PROOF: Final = "pulumi"
+
+
+class OwnPhrase(str):
+    """A passphrase that Asgard made: 256 random bits in a file of its own. The million rounds make none of these harder to guess, so the
+    key that they give is kept in `derived`, a file that is as private as that one.
+    """
+
+    derived: Path
+
+    def __new__(cls, phrase: str, derived: Path) -> OwnPhrase:
+        """`derived`: where the key is kept, or will be."""
+        made = super().__new__(cls, phrase)
+        made.derived = derived
+        return made
 
 
 class Vault:
@@ -111,18 +128,41 @@ class Vault:
                 "the state's secrets use a scheme that Asgard does not know",
                 "only Pulumi's passphrase scheme v1 is read",
             )
-        key = derive(phrase, base64.b64decode(parts[1]))
-        try:
-            right = _decrypt(key, parts[2]) == _PROOF
-        except Failed:
-            right = False
-        if not right:
+        salt = base64.b64decode(parts[1])
+        kept = _kept(phrase, salt) if isinstance(phrase, OwnPhrase) else None
+        if kept is not None and _proves(kept, parts[2]):
+            self._key = kept
+            return kept
+        key = derive(phrase, salt)
+        if not _proves(key, parts[2]):
             raise Failed(
                 "the passphrase does not decrypt this stack's secrets",
                 "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, or restore the key file in ASGARD_HOME/keys",
             )
+        if isinstance(phrase, OwnPhrase):
+            with contextlib.suppress(OSError):  # the next command derives it again
+                write_atomic(phrase.derived, f"{_fingerprint(phrase, salt)} {_b64(key)}\n")
         self._key = key
         return key
+
+
+def _proves(key: bytes, proof: str) -> bool:
+    try:
+        return _decrypt(key, proof) == _PROOF
+    except Failed:
+        return False
+
+
+def _kept(phrase: OwnPhrase, salt: bytes) -> bytes | None:
+    try:
+        of, key = phrase.derived.read_text().split()
+        return base64.b64decode(key) if of == _fingerprint(phrase, salt) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _fingerprint(phrase: OwnPhrase, salt: bytes) -> str:
+    return sha256(salt + phrase.encode()).hexdigest()
 
 
 @lru_cache(maxsize=8)

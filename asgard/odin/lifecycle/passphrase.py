@@ -27,7 +27,7 @@ def passphrase(stack: str, *, create: bool) -> str:
             raise WrongUsage(f"PULUMI_CONFIG_PASSPHRASE_FILE: can't read {named}: {error.strerror}") from error
     key = key_file(stack)
     if key.exists():
-        return key.read_text().strip()
+        return _own(key.read_text().strip(), stack)
     if not create:
         raise Failed(
             f"the passphrase of stack {stack} is not at {key}, and its state holds secrets",
@@ -36,7 +36,23 @@ def passphrase(stack: str, *, create: bool) -> str:
     paths.private_dir(key.parent)
     made = secrets.token_urlsafe(32)
     paths.write_atomic(key, made + "\n")
-    return made
+    return _own(made, stack)
+
+
+def forget(stack: str) -> None:
+    """Delete what is kept of a stack's own passphrase."""
+    key_file(stack).unlink(missing_ok=True)
+    _derived_file(stack).unlink(missing_ok=True)
+
+
+def _own(phrase: str, stack: str) -> str:
+    from asgard.odin.engine.secrets import OwnPhrase
+
+    return OwnPhrase(phrase, _derived_file(stack))
+
+
+def _derived_file(stack: str) -> Path:
+    return paths.home() / "keys" / ".derived" / stack
 
 
 def key_file(stack: str) -> Path:

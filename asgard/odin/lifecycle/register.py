@@ -12,8 +12,8 @@ from asgard.machines import targets
 from asgard.odin import program as programs
 from asgard.odin.engine.state import State
 from asgard.odin.engine.steps import Result, Step
+from asgard.odin.lifecycle import passphrase
 from asgard.odin.lifecycle import unchanged as unchanged_resources
-from asgard.odin.lifecycle.passphrase import key_file
 from asgard.odin.lifecycle.session import Session, client_file, directory, plain_outputs
 from asgard.odin.resources.kinds import ACL, CLUSTER, CONFIG, KINDS, READY
 from asgard.odin.spec.model import StackSpec
@@ -131,7 +131,7 @@ def forget(session: Session, cluster_id: str | None) -> None:
         contexts.remove(session.name)
     if directory(session.name).exists():
         shutil.rmtree(directory(session.name))
-    key_file(session.name).unlink(missing_ok=True)
+    passphrase.forget(session.name)
 
 
 def say_never_ready(session: Session, state: State) -> None:

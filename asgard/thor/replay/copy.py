@@ -22,7 +22,7 @@ from asgard.thor.replay.pace import Pace, Rate
 PATIENCE_S = 300.0
 ALL_EVERY_S = 3600.0
 """How often the progress of all partitions is committed, not only of those that went on: Kafka forgets old commits one by one."""
-_SLICE = 500
+_SLICE = 1000
 
 
 class Care(Protocol):

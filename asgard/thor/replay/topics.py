@@ -52,7 +52,7 @@ class Topics:
         self._window = dict(window)
         self._client_id = client_id
         self._records, self._bytes = 100, 8 * 1024 * 1024
-        self._mean = 65_536.0
+        self._mean = 1024 * 1024.0  # until the first records say better: many large ones at once would not fit
         self.expired: dict[TopicPartition, int] = {}
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgard.core.errors import Failed
-from asgard.odin.engine.secrets import Vault
+from asgard.odin.engine import secrets
+from asgard.odin.engine.secrets import OwnPhrase, Vault
 from asgard.odin.resources.values import Secret, display
 from tests.harness.examples import examples
 from tests.unit.engine.record import DATA
@@ -35,6 +37,24 @@ def test_a_wrong_passphrase_is_said_to_be_wrong() -> None:
     vault = Vault(RECORDED["salt"], lambda: "guess")
     with pytest.raises(Failed, match="the passphrase does not decrypt"):
         vault.decode(URN, {**MARK, "ciphertext": RECORDED["ciphertext"]})
+
+
+def test_the_key_of_a_phrase_that_asgard_made_is_derived_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "keys" / ".derived" / "s"
+    secret = {**MARK, "ciphertext": RECORDED["ciphertext"]}
+
+    def opened(phrase: str) -> object:
+        return Vault(RECORDED["salt"], lambda: OwnPhrase(phrase, kept)).decode(URN, secret)
+
+    assert opened(RECORDED["passphrase"]) == Secret(RECORDED["value"])
+    assert kept.stat().st_mode & 0o777 == 0o600 and RECORDED["passphrase"] not in kept.read_text()
+    with pytest.raises(Failed, match="the passphrase does not decrypt"):
+        opened("another")
+    with monkeypatch.context() as patch:
+        patch.setattr(secrets, "derive", lambda *_: pytest.fail("it is kept"))
+        assert opened(RECORDED["passphrase"]) == Secret(RECORDED["value"])
+    kept.write_text("damaged")
+    assert opened(RECORDED["passphrase"]) == Secret(RECORDED["value"])
 
 
 def test_a_damaged_secret_is_said_to_be_damaged() -> None:
