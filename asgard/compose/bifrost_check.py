@@ -105,7 +105,7 @@ def _tried(what: str, name: str, wanted: bool, act: Any) -> Checked:
 def _produce(connection: Connection, topic: str) -> None:
     from asgard.kafka.data import Record, Writer
 
-    with Writer(connection, deadline_s=DEADLINE_S, name="asgard-check") as writer:
+    with Writer(connection, deadline_s=DEADLINE_S, name="asgard-check", idempotent=False) as writer:
         writer.send(Record(topic, b"", headers=PROBE))
         tally = writer.finish()
     if tally.failures:

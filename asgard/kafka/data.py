@@ -72,12 +72,15 @@ class Tally:
 
 
 class Writer:
-    """One idempotent producer. A context manager; on leaving it waits for all answers. Used by one thread.
+    """One producer, idempotent by default. A context manager; on leaving it waits for all answers. Used by one thread.
 
+    Not `idempotent`, it is half a second sooner at the first record (librdkafka asks for no producer id), and a retry may duplicate one.
     `deadline_s` is how long a record may wait for its acknowledgement, retries included, and how long a full queue may stall.
     """
 
-    def __init__(self, connection: Connection, *, deadline_s: float = 60, name: str = "asgard") -> None:
+    def __init__(
+        self, connection: Connection, *, deadline_s: float = 60, name: str = "asgard", idempotent: bool = True
+    ) -> None:
         self.tally = Tally()
         self._deadline_s = deadline_s
         self._connection = connection
@@ -87,7 +90,7 @@ class Writer:
             {
                 **connection.for_librdkafka(),
                 "client.id": name,
-                "enable.idempotence": True,
+                "enable.idempotence": idempotent,
                 "acks": "all",
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
