@@ -119,9 +119,9 @@ def _mine(folder: Path) -> tuple[dict[str, Any], list[str]]:
     environment = {**os.environ, "ASGARD_BIFROST": str(file)}
 
     def took(*command: str) -> float:
-        """CPU seconds of the best of five: what else the machine does counts for nothing."""
+        """CPU seconds of the best of fifteen: what else the machine does counts for nothing."""
         best = 99.0
-        for _ in range(5):
+        for _ in range(15):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
