@@ -240,7 +240,7 @@ def claim(
     environment: Where = None,
     config: Config = None,
 ) -> None:
-    """Make a team the owner of a topic without an owner."""
+    """Give a topic without an owner to a team."""
     from asgard.bifrost import catalog as seen
 
     with session(config) as (gate, who):
