@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,9 @@ from tests.harness.shared import SharedClusters, order, used_by_file
 # How long a case takes is the machine's business: a busy one would fail properties that hold.
 settings.register_profile("asgard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("asgard")
+
+# Tests press Ctrl-C. A run in the background may have it ignored, and every process that it starts too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
