@@ -232,6 +232,7 @@ def test_drift_is_named_and_repaired(stack):
     assert len(read_all(books, "orders.created", group="books-2")) == 300, "the password is the one from before"
 
 
+@pytest.mark.long
 def test_all_brokers_killed_at_once_come_back_with_everything(stack):
     with AckedProducer(stack.admin) as producer:
         for number in range(200):

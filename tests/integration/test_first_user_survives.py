@@ -14,6 +14,7 @@ from tests.harness import RealCluster
 pytestmark = pytest.mark.kafka
 
 
+@pytest.mark.long
 def test_after_users_were_deleted_a_restarted_broker_knows_the_others(session_home: Path) -> None:
     # A cluster of its own: with a user deleted, one that did forget would lock out every test after this one.
     gone = [f"user-{n}" for n in range(40)]

@@ -116,6 +116,7 @@ def test_a_restart_is_a_controlled_shutdown_and_a_new_process(
     assert producer.lost(secured_cluster.connection) == []
 
 
+@pytest.mark.long
 def test_a_replaced_controller_joins_the_quorum_empty_and_fetches_its_replicas(
     secured_cluster: RealCluster, control: LocalNodes, topic_name: str
 ) -> None:
@@ -312,6 +313,7 @@ def test_a_node_whose_port_is_taken_says_so(alone: RealCluster) -> None:
             nodes.wait_ready([alone.run_dir(1)])
 
 
+@pytest.mark.long
 def test_a_node_that_could_not_register_is_restarted_once_and_that_is_said(session_home: Path) -> None:
     hurried = {"initial.broker.registration.timeout.ms": "1000"}
     cluster = RealCluster(session_home / "late", brokers=2, controllers=1, security="none", config=hurried)

@@ -138,6 +138,7 @@ def test_an_experiment_comes_out_the_same_under_loki_and_under_chaos_toolkit(sto
     assert story.home.run("journal", "operations", "--json").json == []
 
 
+@pytest.mark.long
 def test_chaos_toolkit_runs_an_experiment_that_ships_with_asgard(story: ChaosStory, control: ControlPlane) -> None:
     path = Path(__file__).parents[2] / "experiments" / "leader-storm.yaml"
     before = replicas_of(control, story.topic)

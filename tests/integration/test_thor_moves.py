@@ -222,6 +222,7 @@ def test_a_run_that_was_killed_is_gone_on_with_by_the_same_command(
     assert sum(end.records for end in ends.values()) == count
 
 
+@pytest.mark.long
 def test_what_changed_in_the_cluster_since_a_plan_was_begun_is_planned_anew(
     bench: Bench, topic_name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
