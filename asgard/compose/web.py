@@ -22,8 +22,7 @@ from asgard.bifrost.desired import GrantRow
 from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.teams import Actor, Provider
 from asgard.bifrost.web import ask as _ask  # noqa: F401  (its views belong to the portal)
-from asgard.bifrost.web import guard, models, people
-from asgard.bifrost.web.api import api
+from asgard.bifrost.web import guard, models, openapi, people
 from asgard.bifrost.web.login import login_pages
 from asgard.bifrost.web.portal import portal
 from asgard.bifrost.web.site import EXTENSION, Change, Handed, Proxy, Site, Traffic
@@ -197,7 +196,7 @@ def create_app(
         from asgard.bifrost.web import oidc
 
         oidc.install(app, provider.issuer, provider.client_id, _secret(provider))
-    for blueprint in (login_pages, portal, api):
+    for blueprint in (login_pages, portal, openapi.api):
         app.register_blueprint(blueprint)
     for blueprint in beside:
         app.register_blueprint(blueprint)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from asgard.bifrost.ask import Ask, as_request
-from asgard.bifrost.policy.rules import Policy, Verdict, decide
-from asgard.bifrost.policy.world import World, facts_of, owners_of, usage_of
+from asgard.bifrost.policy.nearest import nearest_that_passes
+from asgard.bifrost.policy.rules import Policy, Verdict
+from asgard.bifrost.policy.verdicts import verdicts_of
+from asgard.bifrost.policy.world import World, usage_of
 from asgard.bifrost.teams import Usage
 from asgard.core.schema.bifrost_policy import Outcome
 
@@ -56,11 +58,8 @@ def judge(policy: Policy, ask: Ask, world: World, *, suggest: bool = True) -> Ju
         if deciding.outcome == "approval"
         else ()
     )
-    nearest = None
-    if suggest and deciding.outcome != "allow":
-        from asgard.bifrost.policy.nearest import nearest_that_passes
-
-        nearest = nearest_that_passes(policy, ask, world)
+    wanted = suggest and deciding.outcome != "allow"
+    nearest = nearest_that_passes(policy, ask, world) if wanted else None
     return Judgement(
         deciding.outcome,
         deciding.rule,
@@ -71,24 +70,3 @@ def judge(policy: Policy, ask: Ask, world: World, *, suggest: bool = True) -> Ju
         policy.version,
         nearest,
     )
-
-
-def verdicts_of(policy: Policy, ask: Ask, world: World) -> tuple[Verdict, ...]:
-    """What the policy says of each item. An owner's consent is that of every team whose topics are concerned."""
-    found = []
-    for item in ask.items():
-        kind, facts = facts_of(item, ask, world)
-        name = str(facts["name"])
-        verdict = decide(policy, kind, facts, f"{kind} {name}")
-        if "owner" in verdict.by:
-            owners = owners_of(name, world) if kind in ("access", "change", "delete") else {ask.team}
-            named = {f"team:{owner}" if owner else "data-engineer" for owner in owners or {""}}
-            verdict = Verdict(
-                verdict.outcome,
-                verdict.rule,
-                verdict.because,
-                tuple(sorted({*(b for b in verdict.by if b != "owner"), *named})),
-                verdict.subject,
-            )
-        found.append(verdict)
-    return tuple(found)

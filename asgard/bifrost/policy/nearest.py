@@ -16,6 +16,7 @@ from typing import Any
 
 from asgard.bifrost.ask import AccessWant, Ask, ChangeWant, Item, TopicWant, UserWant
 from asgard.bifrost.policy.rules import BUILT_IN, Policy
+from asgard.bifrost.policy.verdicts import verdicts_of
 from asgard.bifrost.policy.world import World, facts_of, usage_of
 
 _EDITABLE = {
@@ -30,8 +31,6 @@ _TRIES = 1000
 
 def nearest_that_passes(policy: Policy, ask: Ask, world: World) -> Ask | None:
     """A request near this one that the policy allows; None where there is none to be found."""
-    from asgard.bifrost.policy.judge import verdicts_of
-
     if _too_much_at_any_size(ask, world):
         return None
 

@@ -14,7 +14,7 @@ from asgard.bifrost.authorise import Action
 from asgard.bifrost.teams import Actor
 from asgard.bifrost.web import answers, finders, models
 from asgard.bifrost.web.acts import ACTS, Act
-from asgard.bifrost.web.guard import Finder, csrf, guarded, nothing, public
+from asgard.bifrost.web.guard import Finder, csrf, guarded, nothing
 from asgard.bifrost.web.site import plain, site
 from asgard.core.errors import WrongUsage
 from asgard.core.schema.bifrost import RequestFile
@@ -196,15 +196,6 @@ def preview(who: Actor) -> Response:
 def _add_asking() -> None:
     api.add_url_rule("/requests", "do_ask", guarded("request.create", finders.own_team)(ask), methods=["POST"])
     api.add_url_rule("/preview", "do_preview", guarded("request.create", finders.own_team)(preview), methods=["POST"])
-
-
-@api.get("/openapi.json")
-@public
-def openapi() -> Response:
-    """This API, described."""
-    from asgard.bifrost.web.openapi import document
-
-    return jsonify(document())
 
 
 for _look in LOOKS:

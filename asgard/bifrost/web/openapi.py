@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from flask import Response, jsonify
 from pydantic import TypeAdapter
 
 from asgard.bifrost.web.acts import ACTS
-from asgard.bifrost.web.api import ASKING, LOOKS, REQUEST_BODY
+from asgard.bifrost.web.api import ASKING, LOOKS, REQUEST_BODY, api
+from asgard.bifrost.web.guard import public
 from asgard.bifrost.web.models import ErrorAnswer
+
+__all__ = ["api", "document"]
 
 _ERRORS = {
     "401": "Log in with a token.",
@@ -21,6 +25,13 @@ _ERRORS = {
     "429": "Too many requests: try again later.",
     "503": "The cluster does not answer, or another command holds it: try again later.",
 }
+
+
+@api.get("/openapi.json")
+@public
+def openapi() -> Response:
+    """This API, described."""
+    return jsonify(document())
 
 
 def document() -> dict[str, Any]:

@@ -1,0 +1,28 @@
+"""What the rules say of each thing that a request asks for. Pure."""
+
+from __future__ import annotations
+
+from asgard.bifrost.ask import Ask
+from asgard.bifrost.policy.rules import Policy, Verdict, decide
+from asgard.bifrost.policy.world import World, facts_of, owners_of
+
+
+def verdicts_of(policy: Policy, ask: Ask, world: World) -> tuple[Verdict, ...]:
+    """What the policy says of each item. An owner's consent is that of every team whose topics are concerned."""
+    found = []
+    for item in ask.items():
+        kind, facts = facts_of(item, ask, world)
+        name = str(facts["name"])
+        verdict = decide(policy, kind, facts, f"{kind} {name}")
+        if "owner" in verdict.by:
+            owners = owners_of(name, world) if kind in ("access", "change", "delete") else {ask.team}
+            named = {f"team:{owner}" if owner else "data-engineer" for owner in owners or {""}}
+            verdict = Verdict(
+                verdict.outcome,
+                verdict.rule,
+                verdict.because,
+                tuple(sorted({*(b for b in verdict.by if b != "owner"), *named})),
+                verdict.subject,
+            )
+        found.append(verdict)
+    return tuple(found)
