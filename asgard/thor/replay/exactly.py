@@ -147,38 +147,23 @@ class ExactlyOnce:
         produce, size = self._producer.produce, 0
         for record, (topic, partition, headers) in records:
             _, _, _, timestamp, key, value, _ = record
-            try:
-                produce(topic, value, key, partition, timestamp=timestamp, headers=headers or None)
-            except BufferError:
-                self._when_there_is_room(record, To(topic, partition, headers))
-            except KafkaException as error:
-                raise self._not_taken(error, record, topic) from error
+            while True:
+                try:
+                    produce(topic, value, key, partition, timestamp=timestamp, headers=headers or None)
+                except BufferError:
+                    self._wait_for_room()
+                except KafkaException as error:
+                    where = f"the record {record.topic}-{record.partition} at offset {record.offset} for {topic}"
+                    raise self._meaning(error.args[0], where) from error
+                else:
+                    break
             size += len(value or b"") + len(key or b"")
         self.sent_bytes += size
 
-    def _when_there_is_room(self, record: Read, to: To) -> None:
-        while True:
-            self._served(lambda: self._producer.poll(0.1))
-            if time.monotonic() - self._began > TRANSACTION_TIMEOUT_S - 15:
-                raise Undone("the brokers took too long to accept records")
-            try:
-                self._producer.produce(
-                    to.topic,
-                    record.value,
-                    record.key,
-                    to.partition,
-                    timestamp=record.timestamp_ms,
-                    headers=to.headers or None,
-                )
-            except BufferError:
-                continue
-            except KafkaException as error:
-                raise self._not_taken(error, record, to.topic) from error
-            return
-
-    def _not_taken(self, error: KafkaException, record: Read, topic: str) -> Exception:
-        where = f"the record {record.topic}-{record.partition} at offset {record.offset} for {topic}"
-        return self._meaning(error.args[0], where)
+    def _wait_for_room(self) -> None:
+        self._served(lambda: self._producer.poll(0.1))
+        if time.monotonic() - self._began > TRANSACTION_TIMEOUT_S - 15:
+            raise Undone("the brokers took too long to accept records") from None
 
     def poll(self) -> None:
         """Let librdkafka report; call it every few hundred records. Raises Undone as soon as something went wrong."""
