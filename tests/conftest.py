@@ -41,9 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def running_clusters() -> Iterator[SharedClusters]:
+def running_clusters(request: pytest.FixtureRequest) -> Iterator[SharedClusters]:
     """What is up for more than one file."""
-    clusters = SharedClusters()
+    clusters = SharedClusters(used_by_file(request.session.items))
     yield clusters
     clusters.keep(())
 
@@ -51,7 +51,7 @@ def running_clusters() -> Iterator[SharedClusters]:
 @pytest.fixture(scope="module")
 def shared_clusters(request: pytest.FixtureRequest, running_clusters: SharedClusters) -> SharedClusters:
     """The same, without what this file does not use."""
-    running_clusters.keep(used_by_file(request.session.items)[str(request.path)])
+    running_clusters.keep(running_clusters.used[str(request.path)])
     return running_clusters
 
 

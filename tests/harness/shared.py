@@ -17,9 +17,10 @@ FIXTURES = ("four_brokers", "secured_cluster", "plain_broker", "external_cluster
 
 
 class SharedClusters:
-    """By the name of their fixture."""
+    """By the name of their fixture. `used`: the fixtures that each file uses, by its path."""
 
-    def __init__(self) -> None:
+    def __init__(self, used: dict[str, set[str]]) -> None:
+        self.used = used
         self._running: dict[str, RealCluster] = {}
 
     def get(self, name: str, make: Callable[[], RealCluster]) -> RealCluster:
