@@ -14,9 +14,9 @@ from asgard.journal.store.database import Database
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.thor.archive import source
+from asgard.thor.archive.location import open_storage
 from asgard.thor.archive.model import Codec
 from asgard.thor.archive.shards import Done, Options, Rolling
-from asgard.thor.archive.storage import open_storage
 from asgard.thor.replay import care, quota
 from asgard.thor.replay.pace import Pace, Rate
 

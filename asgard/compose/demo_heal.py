@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from asgard.cluster import health
 from asgard.cluster.limits import Limits
-from asgard.compose import heal
+from asgard.compose import heal, holding
 from asgard.core import events as news
 from asgard.core.errors import AsgardError, Failed, Unreachable
 from asgard.core.units import format_duration
@@ -62,7 +62,7 @@ class _Sight:
 
 def act(target: Target) -> list[Healing]:
     """Kill a broker that may be started again, then one for good. Raises Failed where one of them is not healed."""
-    nodes = heal.node_control(target)
+    nodes = holding.node_control(target)
     assert nodes is not None, "the demo's brokers are processes of this machine"
     control = target.connect()
     try:

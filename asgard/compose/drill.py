@@ -16,7 +16,7 @@ from pathlib import Path
 
 from asgard.cluster import limits
 from asgard.cluster.limits import Limits
-from asgard.compose import drill_faults, heal, holding, settle
+from asgard.compose import drill_faults, holding, settle
 from asgard.core import contexts
 from asgard.core import events as news
 from asgard.core.errors import Refused, WrongUsage
@@ -59,7 +59,7 @@ def plan(target: Target, order: Order) -> Plan:
     _healing(order)
     if order.scenario not in scenarios.KINDS:
         raise WrongUsage(f"there is no scenario {order.scenario}", f"There are {', '.join(scenarios.KINDS)}.")
-    if heal.node_control(target) is None:
+    if holding.node_control(target) is None:
         raise Refused(
             f"Asgard can't stop the brokers of {target.name}: drills break only those of local stacks",
             "Make one with `asgard odin init local-ha` and `asgard odin up`, or `asgard demo --keep`.",

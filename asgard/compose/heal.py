@@ -17,7 +17,7 @@ from asgard.compose import holding, settle
 from asgard.core import contexts, events
 from asgard.core.errors import AsgardError
 from asgard.kafka.model import Healed
-from asgard.kafka.ports import ControlPlane, NodeControl
+from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.thor.heal.policy import Policy
 
@@ -44,13 +44,6 @@ class Manner:
     confirm: str | None = None
     doing: str = DOING
     may_go_on: Callable[[], None] = lambda: None
-
-
-def node_control(target: Target) -> NodeControl | None:
-    """What starts and stops the brokers that a command works on; None where they can't be reached from here."""
-    from asgard.machines import targets
-
-    return targets.nodes_of(target.context.stack if target.context else None)
 
 
 @contextlib.contextmanager
@@ -97,7 +90,7 @@ def reach(
             journal,
             policy,
             limits,
-            node_control(target),
+            holding.node_control(target),
             change,
             manner.agree,
             tell,

@@ -14,13 +14,20 @@ from asgard.compose import settle
 from asgard.core import contexts
 from asgard.core import events as news
 from asgard.kafka.guarded import guarded
-from asgard.kafka.ports import ControlPlane
+from asgard.kafka.ports import ControlPlane, NodeControl
 from asgard.kafka.target import Target, pick
 
 if TYPE_CHECKING:
     from asgard.journal.leases import Priority
     from asgard.journal.store.database import Database
     from asgard.loki.chaos import BlastRadius, Site
+
+
+def node_control(target: Target) -> NodeControl | None:
+    """What starts and stops the brokers that a command works on; None if they can't be reached from here."""
+    from asgard.machines import targets
+
+    return targets.nodes_of(target.context.stack if target.context else None)
 
 
 @contextlib.contextmanager
@@ -89,7 +96,6 @@ def to_break(
     `while_healing`: for drills, in which Thor holds the cluster's changes meanwhile. Raises Refused where the context is
     protected and `confirm` does not name it, and Busy where somebody else breaks or changes the cluster.
     """
-    from asgard.compose.heal import node_control
     from asgard.journal import leases, operations
     from asgard.journal.store.database import open_journal
     from asgard.loki.chaos import BlastRadius, Site, put_all_back

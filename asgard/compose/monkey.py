@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from asgard.compose import settle
-from asgard.compose.heal import node_control
+from asgard.compose.holding import node_control
 from asgard.core import events
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target

@@ -226,7 +226,7 @@ class Steps:
 
     def nodes(self) -> NodeControl:
         """The nodes of the target's stack. Raises Refused where Asgard does not run them."""
-        from asgard.compose.heal import node_control
+        from asgard.compose.holding import node_control
 
         found = node_control(self.target)
         if found is None:

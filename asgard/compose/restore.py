@@ -17,8 +17,8 @@ from asgard.kafka.model import NewTopic, Offsets, Topic
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.thor.archive import read, restore, thaw, translate
+from asgard.thor.archive.location import open_storage
 from asgard.thor.archive.restore import Life, Source
-from asgard.thor.archive.storage import open_storage
 from asgard.thor.replay import checks, filters, header, history, plan, routes
 from asgard.thor.replay.checks import Objection
 from asgard.thor.replay.filters import Filter

@@ -23,7 +23,7 @@ from asgard.kafka import data
 from asgard.kafka.admin import connect
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import NewTopic
-from asgard.thor.archive import read, storage
+from asgard.thor.archive import location, read
 from tests.harness import RealCluster
 
 Seen = tuple[int, bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...], int]
@@ -113,7 +113,7 @@ class Desk:
 
     def archived(self, place: Path, topic: str) -> list[Seen]:
         """Every record of an archive, by partition in order."""
-        plan = read.plan(storage.open_storage(str(place)), read.Window((topic,)))
+        plan = read.plan(location.open_storage(str(place)), read.Window((topic,)))
         assert plan.damaged == ()
         found = []
         for shard in sorted(plan.files):

@@ -30,6 +30,7 @@ from asgard.loki.load import drive, gate, scratch
 from asgard.loki.load import run as runs
 from asgard.loki.load.result import Result
 from asgard.loki.load.scenario import Consumers, LoadTopic, Producers, Scenario, Slo, Stage
+from asgard.machines.local import free_ports
 from tests.harness import RealCluster, leaked_processes, read_all
 
 pytestmark = pytest.mark.kafka
@@ -174,6 +175,39 @@ def test_two_workers_and_a_master_send_what_one_process_does(carry_out: Callable
         assert sends.latency.p99_s is not None and sends.histogram.count == sends.acked
         assert found.check is not None and found.check.counts.acknowledged == sends.acked
         assert found.passed, found.reason
+
+
+@pytest.mark.long
+def test_three_hosts_send_one_load_and_the_master_checks_every_record(
+    secured_cluster: RealCluster, session_home: Path, tmp_path: Path
+) -> None:
+    """A host is a process with an ASGARD_HOME of its own, which knows nothing of the others but the master's address."""
+    (port,) = free_ports(1)
+    cluster = ["--bootstrap-server", secured_cluster.bootstrap_servers]
+    cluster += ["--command-config", str(secured_cluster.client_properties), "--yes", "--json"]
+
+    def host(name: str, *flags: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(Path(sys.executable).parent / "asgard"), "loki", "load", "run", *flags, *cluster],
+            stdout=subprocess.PIPE,
+            stderr=(tmp_path / name).open("w"),
+            env={**os.environ, "ASGARD_HOME": str(session_home / name)},
+            text=True,
+        )
+
+    load = ["--topic", "t", "--partitions", "6", "--rate", "600/s", "--duration", "5s", "--warm-up", "0s"]
+    master = host("load-master", *load, "--consumers", "2", "--master", "--workers", "2", "--port", str(port))
+    workers = [host(f"load-worker-{i}", "--worker", f"127.0.0.1:{port}") for i in (1, 2)]
+    found = json.loads(master.communicate(timeout=180)[0])
+    assert [worker.wait(60) for worker in workers] == [0, 0], [
+        (tmp_path / f"load-worker-{i}").read_text() for i in (1, 2)
+    ]
+    assert master.returncode == 0 and found["passed"], found["reason"]
+    assert len({w["pid"] for w in found["workers"]}) == 2
+    assert [w["sent"] for w in found["workers"]] == pytest.approx([1500, 1500], rel=0.02)
+    counts = found["check"]["counts"]
+    assert counts["acknowledged"] == counts["read_back"] == sum(w["sent"] for w in found["workers"])
+    assert (found["check"]["lost"], found["check"]["duplicates"]) == (0, 0)
 
 
 @pytest.mark.long

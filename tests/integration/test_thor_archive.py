@@ -19,7 +19,7 @@ from asgard.kafka import data, segments
 from asgard.kafka.admin import connect
 from asgard.kafka.model import ConfigChange, NewTopic
 from asgard.kafka.ports import ControlPlane
-from asgard.thor.archive import read, storage, verify
+from asgard.thor.archive import location, read, storage, verify
 from tests.harness import RealCluster
 from tests.harness.archives import Desk, aborted, in_order, seen, written
 
@@ -98,7 +98,7 @@ def test_an_archive_that_is_killed_again_and_again_holds_each_record_once(
     assert killed >= 3
     desk.run("archive", "run", topic_name, "--to", tmp_path / "a", "--roll-size", "200KiB")
     assert desk.archived(tmp_path / "a", topic_name) == in_order(sent)
-    verdict = verify.verify(storage.open_storage(str(tmp_path / "a")))
+    verdict = verify.verify(location.open_storage(str(tmp_path / "a")))
     assert (verdict.damaged, verdict.strays) == ([], [])
     assert not [path for path in (tmp_path / "a" / ".incomplete").iterdir() if any(path.glob("*.avro"))]
 
@@ -138,7 +138,7 @@ def test_processes_share_a_topic_and_the_former_owner_of_a_partition_adds_nothin
     sent = written(connection, topic_name, 2000, partitions=4)
     follow = ("archive", "run", topic_name, "--to", tmp_path / "a", "--follow", "--roll-age", "1s")
     first = desk.start(*follow)
-    place = storage.open_storage(str(tmp_path / "a"))
+    place = location.open_storage(str(tmp_path / "a"))
     _wait_for(place, topic_name, 2000)
     os.kill(first.pid, signal.SIGSTOP)  # it does not know yet that others take its partitions
     sent += written(connection, topic_name, 2000, partitions=4, seed=2)

@@ -1,29 +1,42 @@
-"""The whole test suite, the long tests too, three times: a test that passes now and then shows here, for nothing is tried again."""
+"""The test command three times in a row, then the long tests once: a test that fails now and then shows here, since nothing is retried."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 RUNS = 3
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+"""As the session `tests` of the noxfile runs them."""
 
 
 def prove(runs: int = RUNS) -> tuple[dict[str, object], list[str]]:
     """The figures, and what went wrong."""
     figures: dict[str, object] = {}
     wrong: list[str] = []
-    for run in range(1, runs + 1):
-        whole = ("-q", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *whole], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        counts = {what: int(count) for count, what in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}
-        figures[f"run {run}"] = counts
-        failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        if done.returncode and not failed:
-            failed = [f"the tests did not run: {done.stdout[-300:]}"]
-        wrong += [f"run {run}: {line}" for line in failed]
+    turns = {f"run {run}": "not long" for run in range(1, runs + 1)} | {"long tests": "long"}
+    for name, which in turns.items():
+        counts, failed = _run(which)
+        figures[name] = counts
+        wrong += [f"{name}: {line}" for line in failed]
+        print(f"{name}: {counts}", *failed, sep="\n  ", file=sys.stderr, flush=True)
     return figures, wrong
+
+
+def _run(which: str) -> tuple[dict[str, Any], list[str]]:
+    """Counts by outcome with the seconds that it took, and a line for each failure."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", which, *SIDE_BY_SIDE]
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    found = re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)
+    counts: dict[str, Any] = {what: int(count) for count, what in found}
+    counts["seconds"] = round(time.monotonic() - began)
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if done.returncode and not failed:
+        failed = [f"the tests did not run: {done.stdout[-300:]}"]
+    return counts, failed

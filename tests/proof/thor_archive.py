@@ -25,7 +25,7 @@ from asgard.kafka import data
 from asgard.kafka.admin import connect
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import NewTopic
-from asgard.thor.archive import read, storage, verify
+from asgard.thor.archive import location, read, verify
 from tests.harness import RealCluster
 from tests.unit.thor.test_thor_archive_files import archived, damages
 
@@ -48,7 +48,7 @@ def prove() -> tuple[dict[str, object], list[str]]:
             sent = write(cluster.connection)
             archive = _archive(cluster, home / "archive", figures)
             wrong += _compared("archive", sent, archive, figures)
-            verdict = verify.verify(storage.open_storage(str(home / "archive")))
+            verdict = verify.verify(location.open_storage(str(home / "archive")))
             if verdict.damaged or verdict.strays:
                 wrong.append(f"the archive is not whole: {verdict.damaged[:3]} {verdict.strays[:3]}")
             with connect(cluster.connection) as control:
@@ -60,7 +60,7 @@ def prove() -> tuple[dict[str, object], list[str]]:
                 for name in ("archive_kills", "restore_kills", "broker_kills")
                 if figures[name] != KILLS
             ]
-        place = storage.open_storage(str(home / "damaged"))
+        place = location.open_storage(str(home / "damaged"))
         archived(place, batches=6, size=2000)
         missed = damages(home / "damaged", place, DAMAGES, SEED)
         figures |= {"damages": DAMAGES, "damages_missed": len(missed)}
@@ -132,7 +132,7 @@ def _archive(cluster: RealCluster, place: Path, figures: dict[str, object]) -> S
     rnd = random.Random(SEED)
     args = ["archive", "run", TOPIC, "--to", str(place), "--roll-size", "1MiB", "--rate", "3MB/s"]
     figures["archive_kills"], figures["archive_s"] = _killed(cluster, args, (2.0, 5.0), rnd)
-    plan = read.plan(storage.open_storage(str(place)), read.Window((TOPIC,)))
+    plan = read.plan(location.open_storage(str(place)), read.Window((TOPIC,)))
     found: Sums = {}
     for shard in plan.files:
         count, digest = 0, hashlib.sha256()

@@ -116,7 +116,7 @@ def _told(done: Done, to: str, seconds: float) -> str:
 def list_(archive: Where, topics: OfTopics = None, endpoint_url: EndpointUrl = None) -> int:
     """List what an archive holds: topics, records, the time they span, and offsets without a record. Exits with 1 if manifests are damaged."""
     from asgard.thor.archive import read
-    from asgard.thor.archive.storage import open_storage
+    from asgard.thor.archive.location import open_storage
 
     heads, damaged = read.heads(open_storage(archive, endpoint_url), read.Window(tuple(topics or ())))
     found = read.topics(heads)
@@ -151,7 +151,7 @@ def verify(archive: Where, topics: OfTopics = None, endpoint_url: EndpointUrl = 
     Exits with 1 if a file or a manifest is damaged or missing; it lists each one.
     """
     from asgard.thor.archive import verify as verifying
-    from asgard.thor.archive.storage import open_storage
+    from asgard.thor.archive.location import open_storage
 
     verdict = verifying.verify(open_storage(archive, endpoint_url), topics or ())
     rows = [[name, why] for name, why in verdict.damaged]
@@ -183,7 +183,7 @@ def prune(
 ) -> None:
     """Delete old files of an archive. Without --confirm NAME it only lists them."""
     from asgard.thor.archive import prune as pruning
-    from asgard.thor.archive.storage import open_storage
+    from asgard.thor.archive.location import open_storage
 
     storage = open_storage(archive, endpoint_url)
     now = time.time()

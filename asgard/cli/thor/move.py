@@ -60,7 +60,7 @@ def _take_over(
     confirm: str | None,
 ) -> int:
     """Carry out a reassignment that another tool wrote, as a plan of its own that is kept for the way back."""
-    from asgard.cli.thor.plan import summary
+    from asgard.cli.thor.summary import summary
     from asgard.cluster import look
     from asgard.core import paths
     from asgard.thor.plan import file as plan_file

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from asgard.core.errors import Failed, WrongUsage
+from asgard.core.errors import Failed
 
 
 class Missing(Failed):
@@ -66,22 +66,3 @@ class Storage(Protocol):
     def abort_uploads(self, prefix: str) -> int:
         """Give up uploads that nobody will finish below a prefix; how many."""
         ...
-
-
-def open_storage(url: str, endpoint_url: str | None = None) -> Storage:
-    """The storage of `DIR`, `file:///DIR` or `s3://bucket/prefix`. Raises WrongUsage."""
-    scheme, separator, rest = url.partition("://")
-    if separator and scheme == "s3":
-        bucket, _, prefix = rest.partition("/")
-        if not bucket:
-            raise WrongUsage(f"{url} has no bucket", "Write it as s3://bucket/prefix.")
-        from asgard.thor.archive.s3 import Bucket
-
-        return Bucket(bucket, prefix.strip("/"), endpoint_url)
-    if endpoint_url:
-        raise WrongUsage("--endpoint-url requires s3://bucket/prefix")
-    if separator and scheme != "file":
-        raise WrongUsage(f"{url} is not an archive", "Allowed is a directory, or s3://bucket/prefix.")
-    from asgard.thor.archive.directory import Directory
-
-    return Directory(Path(rest if separator else url).expanduser().absolute())

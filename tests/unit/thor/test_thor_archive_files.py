@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgard.core.errors import Failed
-from asgard.thor.archive import ledger, manifest, prune, read, storage, verify
+from asgard.thor.archive import ledger, location, manifest, prune, read, verify
 from asgard.thor.archive.container import Container, blocks
 from asgard.thor.archive.manifest import Damaged
 from asgard.thor.archive.model import Codec, Gap, Head, Shard, TopicFacts, fresh, joined, unexplained
@@ -109,7 +109,7 @@ def test_any_record_is_read_back_as_it_was(
 
 
 def test_only_one_of_two_writers_goes_on(tmp_path: Path) -> None:
-    place = storage.open_storage(str(tmp_path))
+    place = location.open_storage(str(tmp_path))
     first = archived(place, 1)
     second = ledger.claim(place, first, "other", 9.0, FACTS, {})
     container = Container(place.workplace() / "late.avro", SHARD, first.end, "deflate", 4096)
@@ -127,7 +127,7 @@ def test_only_one_of_two_writers_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_slept_through_many_manifests_does_no_harm(tmp_path: Path) -> None:
-    place = storage.open_storage(str(tmp_path))
+    place = location.open_storage(str(tmp_path))
     asleep = archived(place, 1)
     head = asleep
     for n in range(6):
@@ -144,7 +144,7 @@ def test_a_writer_that_slept_through_many_manifests_does_no_harm(tmp_path: Path)
 @pytest.mark.parametrize("seed", range(3))
 def test_every_damage_is_found_named_and_never_read(tmp_path: Path, seed: int) -> None:
     """A sample; tests/proof/thor_archive.py has the full count."""
-    place = storage.open_storage(str(tmp_path))
+    place = location.open_storage(str(tmp_path))
     archived(place)
     assert verify.verify(place).damaged == []
     assert damages(tmp_path, place, 40, seed) == []
@@ -188,7 +188,7 @@ def _read_all(place: Storage) -> list[read.Read]:
 
 
 def test_missing_pieces_are_damage_too(tmp_path: Path) -> None:
-    place = storage.open_storage(str(tmp_path))
+    place = location.open_storage(str(tmp_path))
     head = archived(place)
     (tmp_path / head.files[-1].name).unlink()
     assert (head.files[-1].name, "is missing") in verify.verify(place).damaged
@@ -200,7 +200,7 @@ def test_missing_pieces_are_damage_too(tmp_path: Path) -> None:
 
 
 def test_prune_takes_old_files_from_the_beginning_and_leaves_the_rest_whole(tmp_path: Path) -> None:
-    place = storage.open_storage(str(tmp_path))
+    place = location.open_storage(str(tmp_path))
     head = archived(place, batches=5)
     files = ledger.files(place, head)
     assert len(head.pages) == 2
