@@ -86,6 +86,8 @@ def run() -> NoReturn:
     # Start-up makes about 150,000 objects that live until the end: looking among them for garbage, and once more on the way
     # out, would take a fifth of a short command's time.
     gc.set_threshold(250_000)
+    # Pydantic would look for plugins among all packages that are installed here.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     signal.signal(signal.SIGTERM, _terminated)
     code = main()
     gc.freeze()

@@ -10,7 +10,6 @@ from typing import Any
 from kafka.protocol.admin import DescribeClusterRequest, DescribeQuorumRequest, UpdateFeaturesRequest
 from kafka.protocol.metadata import ApiVersionsRequest
 
-from asgard.kafka.admin.messages import AddRaftVoterRequest, RemoveRaftVoterRequest, UnregisterBrokerRequest
 from asgard.kafka.admin.wire import Wire
 from asgard.kafka.model import Broker, ClusterInfo, Quorum, Voter
 
@@ -96,6 +95,8 @@ class ClusterCalls:
 
     def unregister_broker(self, broker: int) -> None:
         """Make the cluster forget a broker that is down for good. One that is not registered is not an error."""
+        from asgard.kafka.admin.messages import UnregisterBrokerRequest
+
         answer = self._wire.ask(UnregisterBrokerRequest(broker_id=broker))
         if answer.error_code != 102:  # BROKER_ID_NOT_REGISTERED
             doing, needs = f"unregister broker {broker}", "ALTER on the cluster"
@@ -103,6 +104,8 @@ class ClusterCalls:
 
     def add_voter(self, voter: int, directory: str, listeners: dict[str, tuple[str, int]]) -> None:
         """Make a controller that follows the quorum a voter (KIP-853). `listeners`: name to host and port."""
+        from asgard.kafka.admin.messages import AddRaftVoterRequest
+
         listener = AddRaftVoterRequest.Listener
         answer = self._wire.ask(
             AddRaftVoterRequest(
@@ -118,6 +121,8 @@ class ClusterCalls:
 
     def remove_voter(self, voter: int, directory: str) -> None:
         """Take a voter out of the quorum (KIP-853)."""
+        from asgard.kafka.admin.messages import RemoveRaftVoterRequest
+
         answer = self._wire.ask(
             RemoveRaftVoterRequest(cluster_id=None, voter_id=voter, voter_directory_id=parse_id(directory))
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from kafka.protocol.admin import DescribeGroupsRequest, ListGroupsRequest
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 
 from asgard.core.errors import AsgardError
-from asgard.kafka.admin import errors, messages
+from asgard.kafka.admin import errors
 from asgard.kafka.admin.wire import Job, Wire, chunks
 from asgard.kafka.groups import TYPES, DescribedGroup, Groups, GroupType, ListedGroup, Member
 
@@ -50,7 +50,7 @@ class DescribedCalls:
         asked: list[list[ListedGroup]] = []
         for (coordinator, kind), wanted in by_call.items():
             for batch in chunks(wanted, GROUPS_A_REQUEST):
-                jobs.append((_REQUESTS[kind]([g.name for g in batch]), coordinator))
+                jobs.append((_request(kind, [g.name for g in batch]), coordinator))
                 asked.append(batch)
         found: dict[str, DescribedGroup] = {}
         problems: dict[str, str] = {}
@@ -74,16 +74,18 @@ def _type(word: str) -> GroupType:
     return next((kind for kind in TYPES if kind == word), "classic")
 
 
-def _describe(message: Any) -> Callable[[list[str]], Any]:
-    return lambda names: message(group_ids=names, include_authorized_operations=False)
+def _request(kind: GroupType, names: list[str]) -> Any:
+    if kind == "classic":
+        return DescribeGroupsRequest(groups=names, include_authorized_operations=False)
+    # Made from JSON at import: 5 ms that commands without groups need not spend.
+    from asgard.kafka.admin import messages
 
-
-_REQUESTS: dict[GroupType, Callable[[list[str]], Any]] = {
-    "classic": lambda names: DescribeGroupsRequest(groups=names, include_authorized_operations=False),
-    "consumer": _describe(messages.ConsumerGroupDescribeRequest),
-    "share": _describe(messages.ShareGroupDescribeRequest),
-    "streams": _describe(messages.StreamsGroupDescribeRequest),
-}
+    newer = {
+        "consumer": messages.ConsumerGroupDescribeRequest,
+        "share": messages.ShareGroupDescribeRequest,
+        "streams": messages.StreamsGroupDescribeRequest,
+    }
+    return newer[kind](group_ids=names, include_authorized_operations=False)
 
 
 def _described(group: ListedGroup, answer: Any) -> DescribedGroup:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from asgard.cluster import rolling
 from asgard.core import events
 from asgard.core.errors import Failed
 from asgard.core.units import format_duration
@@ -68,6 +67,7 @@ def raises_levels(steps: Iterable[Step]) -> bool:
 
 def roll(session: Session, spec: StackSpec) -> list[int]:
     """Replace the machines of the nodes that need it; which they were. Raises as `cluster.rolling.restart_one`."""
+    from asgard.cluster import rolling
     from asgard.journal import events as journal
 
     nodes = targets.of(spec.target).nodes(spec.name)
@@ -102,6 +102,8 @@ def roll(session: Session, spec: StackSpec) -> list[int]:
 
 def order(due: Collection[int], nodes: Iterable[Node], control: ControlPlane) -> list[int]:
     """A node that a former run left down comes first, then by id, the active controller last."""
+    from asgard.cluster import rolling
+
     up = {broker.id for broker in control.cluster().brokers if broker.state == "up"}
     down = {n.id for n in nodes if n.state != "running" or ("broker" in n.roles and n.id not in up)}
     ordered = rolling.order(due, control.quorum().leader)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from asgard.core.errors import Problem
 from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues, ScramMechanism
 from asgard.odin.spec import acls as access
-from asgard.odin.spec.aws import AwsSettings
+
+if TYPE_CHECKING:
+    from asgard.odin.spec.aws import AwsSettings
 
 Target = Literal["local", "external", "aws-ec2", "aws-msk"]
 Tls = Literal["off", "optional", "on"]

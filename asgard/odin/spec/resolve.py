@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asgard.core.errors import Problem
 from asgard.core.schema.gate import GateSection
@@ -10,7 +11,6 @@ from asgard.core.schema.stack import ConnectEntry, EngineSection, QuotaEntry, Qu
 from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues
 from asgard.odin.resources import configs
 from asgard.odin.spec.acls import CLUSTER_RESOURCE
-from asgard.odin.spec.aws import settings_of
 from asgard.odin.spec.check_engine import backend_url
 from asgard.odin.spec.model import (
     SCRAM,
@@ -28,6 +28,10 @@ from asgard.odin.spec.model import (
     TopicSpec,
     UserSpec,
 )
+
+if TYPE_CHECKING:
+    from asgard.core.schema.aws import AwsSection
+    from asgard.odin.spec.aws import AwsSettings
 
 DEFAULT_HEAP_BYTES = 256 * 1024 * 1024
 DEFAULT_ENTITY = "<default>"
@@ -81,11 +85,17 @@ def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -
         quotas=tuple(QuotaSpec(quota_entity(q.user, q.client_id, q.ip), quota_values(q)) for q in file.quotas),
         limits=LimitsSpec(None if file.limits.throttle is None else int(file.limits.throttle)),
         external=_external(file, folder) if file.target == "external" else None,
-        aws=None if file.aws is None else settings_of(file.aws),
+        aws=None if file.aws is None else _aws(file.aws),
         engine=None if file.engine is None else _engine(file.engine, folder),
         gate=None if file.gate is None else _gate(file.gate),
         warnings=warnings,
     )
+
+
+def _aws(section: AwsSection) -> AwsSettings:
+    from asgard.odin.spec.aws import settings_of  # only stacks on AWS spend the time of its import
+
+    return settings_of(section)
 
 
 def authorizer_of(file: StackFile) -> bool:
