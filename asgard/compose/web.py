@@ -145,7 +145,7 @@ class Work:
             try:
                 with self._odin:
                     self._queue(site.gate) if wanted else bifrost_tick.tick(site.gate)
-            except Exception as error:  # a defect must not end the thread: requests would wait, and no page would say why
+            except Exception as error:  # a defect must not end the thread: requests would wait unexplained
                 events.warn(f"the queue: {getattr(error, 'what', None) or f'{type(error).__name__}: {error}'}")
 
     def _queue(self, gate: Bifrost) -> None:
