@@ -1,1 +1,1 @@
-"""The command line: one thin module a service. Parse, call one function, render; no decision."""
+"""The command line: one thin module per service. Parse, call one function, render; no decisions."""

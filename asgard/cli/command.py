@@ -39,7 +39,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmati
 
 @dataclasses.dataclass(frozen=True)
 class Which:
-    """Which cluster: three options of every command that works with one."""
+    """The cluster to use: three options of every command that works with one."""
 
     context: Context = None
     bootstrap_server: BootstrapServer = None
@@ -72,10 +72,10 @@ def single() -> typer.Typer:
 def command(
     app: typer.Typer, *, example: str, name: str | None = None, **kwargs: Any
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Register a function as a command. `example` is a line that works, shown in its help and run by the tests.
+    """Register a function as a command. `example` is a working line, shown in its help and run by the tests.
 
-    A parameter called `yes` sets the answer to every question of this call; `--output`, `--json` and `--debug` are added.
-    A parameter whose type is a dataclass stands for one option for each of its fields: options that several commands share.
+    A parameter called `yes` answers every question of this call; `--output`, `--json` and `--debug` are added.
+    A parameter whose type is a dataclass becomes one option per field: options that several commands share.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,7 +113,7 @@ def command(
 
 
 def _options_of(parameter: inspect.Parameter) -> list[inspect.Parameter]:
-    """A parameter of a command, or the options that a dataclass stands for."""
+    """A parameter of a command, or the options that a dataclass defines."""
     if not dataclasses.is_dataclass(parameter.annotation):
         return [parameter]
     kinds = get_type_hints(parameter.annotation, include_extras=True)

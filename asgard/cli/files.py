@@ -1,4 +1,4 @@
-"""`list` and `validate` of things that are kept in files: experiments, recipes."""
+"""`list` and `validate` for things kept in files: experiments, recipes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def readable(paths: Iterable[Path], read: Callable[[Path], T]) -> list[T]:
-    """Those that can be read; a warning names each of the others."""
+    """The readable ones; a warning names each of the others."""
     found: list[T] = []
     for path in paths:
         try:
@@ -24,7 +24,7 @@ def readable(paths: Iterable[Path], read: Callable[[Path], T]) -> list[T]:
 
 
 def all_valid(paths: Iterable[Path], read: Callable[[Path], T]) -> list[T]:
-    """All of them. Raises InvalidFile with the mistakes of every file."""
+    """All of them. Raises InvalidFile with the errors of every file."""
     found: list[T] = []
     problems = []
     for path in paths:

@@ -83,8 +83,8 @@ def _terminated(signum: int, frame: object) -> NoReturn:
 
 def run() -> NoReturn:
     """Entry point of the console script."""
-    # Start-up makes about 150,000 objects that live until the end: looking among them for garbage, and once more on the way
-    # out, would take a fifth of a short command's time.
+    # Start-up creates about 150,000 objects that live until the end: collecting garbage among them, and once more on exit,
+    # would take a fifth of a short command's time.
     gc.set_threshold(250_000)
     # Pydantic would look for plugins among all packages that are installed here.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -95,7 +95,7 @@ def run() -> NoReturn:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run one command line and give its exit code."""
+    """Run one command line and return its exit code."""
     try:
         result = app(args, prog_name="asgard", standalone_mode=False)
         return int(result) if isinstance(result, int) else ExitCode.OK
@@ -119,7 +119,7 @@ def _interrupted() -> int:
 def _other(error: Exception) -> int:
     show = getattr(error, "show", None)
     if callable(show):
-        # A usage error of the parser: it words itself and points at --help.
+        # A usage error of the parser: it has its own message and refers to --help.
         show()
         return ExitCode.USAGE
     if type(error).__name__ == "Abort":

@@ -1,4 +1,4 @@
-"""Moments as people write and read them on the command line; inside they are seconds since 1970."""
+"""Times as people write and read them on the command line; internally they are seconds since 1970."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asgard.core.errors import WrongUsage
 
 
 def parse_since(text: str, now: float, option: str = "--since") -> float:
-    """Seconds since 1970 of `2h` (ago) or of an ISO date or time, which is UTC where it says nothing else."""
+    """Seconds since 1970 for `2h` (ago) or an ISO date or time, which is UTC unless it says otherwise."""
     try:
         when = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`thor apply`: a plan carried out on the cluster that a command names, held for as long as that takes."""
+"""`thor apply`: runs a plan on a command's cluster, and holds the cluster meanwhile."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from asgard.kafka.ports import ControlPlane
 
 CANCEL_WAIT_S = 30.0
-"""How long a cancel waits for the run that it ends to hand over."""
+"""How long a cancel waits for the run it ends to hand over."""
 
 
 def throttle_of(text: str | None, plan: Plan) -> float | Literal["auto"] | None:
     """The throttle of `--throttle`: bytes per second and broker, `auto`, or None for none.
 
-    Without the option it is what the plan was reckoned with, and none for a healing. Raises WrongUsage.
+    Without the option, the throttle the plan was calculated with, and none for a healing. Raises WrongUsage.
     """
     if text is None:
         return None if plan.kind == "heal" else plan.throttle_bytes_per_s
@@ -48,7 +48,7 @@ def apply(
     wait_s: float = 0.0,
     control: ControlPlane | None = None,
 ) -> Executed:
-    """Carry out a plan. Raises what `compose.holding.to_change` and `cluster.moves.run` raise."""
+    """Run a plan. Raises what `compose.holding.to_change` and `cluster.moves.run` raise."""
     from asgard.cluster import moves
     from asgard.compose import holding
     from asgard.thor.plan import replan
@@ -74,7 +74,7 @@ def apply(
 
 
 def cancel(target: Target, confirm: str | None = None) -> Cancelled:
-    """Take back what is running or half done; a run that is at work hands over first. Raises what `holding.to_change` raises."""
+    """Take back what is running or half done; an active run hands over first. Raises what `holding.to_change` raises."""
     from asgard.cluster import moves
     from asgard.compose import holding
     from asgard.journal.leases import Priority

@@ -1,4 +1,4 @@
-"""Archives of a cluster's topics: filled while the cluster is watched, so that healing comes first."""
+"""Archives of a cluster's topics: filled while watching the cluster, so that healing comes first."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from asgard.thor.replay import care, quota
 from asgard.thor.replay.pace import Pace, Rate
 
 SWITCH_S = 0.0005
-"""How long the thread that compresses waits for the one that reads: Python's 5 ms are longer than a block takes."""
+"""How long the compressing thread waits for the reading one: Python's 5 ms are longer than a block takes."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be archived where. Times are ms (UTC); a `rate` without limits is as fast as it goes."""
+    """What to archive where. Times are ms (UTC); a `rate` without limits means full speed."""
 
     topics: tuple[str, ...]
     to: str
@@ -39,7 +39,7 @@ class Order:
 
 
 def archive(target: Target, order: Order, *, follow: bool = False) -> Done:
-    """Archive a window of topics, or follow them until it is stopped. It slows down while the cluster is not well."""
+    """Archive a window of topics, or follow them until stopped. It slows down while the cluster is unhealthy."""
     from asgard.journal.store.database import open_journal
     from asgard.thor.archive import follow as following
     from asgard.thor.archive import run
@@ -63,7 +63,7 @@ def archive(target: Target, order: Order, *, follow: bool = False) -> Done:
 
 @contextmanager
 def _guarded(control: ControlPlane, journal: Database, client_id: str, rate: Rate, url: str) -> Iterator[None]:
-    """A client quota of this process as the second guard of its rate; the lease is of that alone. Quotas of killed ones are lifted."""
+    """A client quota of this process as the second guard of its rate; the lease covers only that. Quotas of killed processes are lifted."""
     if rate.bytes_per_s is None:
         yield
         return
@@ -76,7 +76,7 @@ def _guarded(control: ControlPlane, journal: Database, client_id: str, rate: Rat
 
 
 def _eased(watch: care.Watch) -> Callable[[int], None]:
-    """Waits after each batch for as long as the cluster's health and the order's rate ask for."""
+    """Waits after each batch as long as the cluster's health and the order's rate require."""
     pace = Pace(watch.rate(), time.monotonic())
 
     def ease(size_bytes: int) -> None:

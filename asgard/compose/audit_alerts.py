@@ -1,8 +1,8 @@
-"""An audit's losses as alerts while it runs: the rule `audit-loss`, evaluated when the audit has committed.
+"""An audit's losses as alerts while it runs: the rule `audit-loss`, evaluated after each commit of the audit.
 
-It is the same rule and the same store of alerts that `heimdall alerts check` and `heimdall serve` evaluate, so each alert is raised once,
-whichever of them sees the loss first. The event `heimdall.alert.raised` has `topic` (where the records are missing), `from` and `until`
-(seconds since 1970, UTC), `lost` and `audit`; a recipe answers it and brings back what is missing.
+`heimdall alerts check` and `heimdall serve` evaluate the same rule with the same store of alerts, so each alert is raised once,
+whichever sees the loss first. The event `heimdall.alert.raised` has `topic` (where the records are missing), `from` and `until`
+(seconds since 1970, UTC), `lost` and `audit`; a recipe triggered by it brings back what is missing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Alerts:
-    """Keeps the alerts about the audits of one cluster as their store says. A killed auditor's successor raises and clears what is due."""
+    """Updates the alerts about one cluster's audits. A killed auditor's successor raises and clears what is due."""
 
     settings: Settings
     audits: Database
@@ -36,7 +36,7 @@ class Alerts:
     _waits: bool = field(default=False, init=False)
 
     def update(self) -> None:
-        """Call it when the audit has committed."""
+        """Call it after the audit has committed."""
         from asgard.heimdall.alerts import deliver, sight, store
         from asgard.journal import events
 

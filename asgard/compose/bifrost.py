@@ -1,5 +1,5 @@
-"""Self-service as a whole: a request judged, previewed, written down and carried out. The functions that the command line, the API
-and the portal call; each takes the open `Bifrost` and the person who acts.
+"""Self-service as a whole: a request judged, previewed, recorded and carried out. The functions that the command line, the API
+and the portal call; each takes the open `Bifrost` and the acting person.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Preview:
-    """What a request would come to: policy's answer, Odin's changes, storage in bytes and what a month of it costs."""
+    """What a request would result in: policy's answer, Odin's changes, storage in bytes and its monthly cost."""
 
     judgement: Judgement
     changes: tuple[str, ...] = ()
@@ -44,13 +44,13 @@ class Preview:
 
 
 def weigh(gate: Bifrost, who: Actor, ask: Ask) -> Judgement:
-    """Policy's answer alone; nothing is written."""
+    """Policy's answer only; writes nothing."""
     bifrost_stack.sync(gate, gate.environment(ask.environment))
     return service.weigh(gate, who, ask)
 
 
 def preview(gate: Bifrost, who: Actor, ask: Ask) -> Preview:
-    """Policy's answer, and Odin's preview of the change where it is not denied; nothing is written."""
+    """Policy's answer, and Odin's preview of the change unless it is denied; writes nothing."""
     judged = weigh(gate, who, ask)
     ask = service.completed(gate, who, ask)
     prices = gate.directory.costs
@@ -60,7 +60,7 @@ def preview(gate: Bifrost, who: Actor, ask: Ask) -> Preview:
 
 
 def changes(gate: Bifrost, who: Actor, ask: Ask) -> tuple[tuple[str, ...], str | None]:
-    """Odin's preview of a completed request: a line for each change, and why it can't be made as it is."""
+    """Odin's preview of a completed request: a line for each change, and why it can't be made as is."""
     from asgard.odin.lifecycle import display
 
     try:
@@ -74,22 +74,22 @@ def changes(gate: Bifrost, who: Actor, ask: Ask) -> tuple[tuple[str, ...], str |
 
 
 def losses(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
-    """The records that a request would delete, by topic, with a `sentence` each; only topics that it names itself.
+    """The records that a request would delete, by topic, with a `sentence` each; only for topics it names itself.
 
-    They are kept with the request: who approves it sees them, and Odin may delete the records of these topics only.
+    They are kept with the request: approvers see them, and Odin may delete the records of these topics only.
     """
     from asgard.odin.lifecycle import display
 
     if not ask.may_lose:
         return []
     try:
-        # Nothing is said about what is denied: it may be another team's.
+        # Say nothing about denied requests: the topic may be another team's.
         if weigh(gate, who, ask).outcome == "deny":
             return []
         outcome = _outcome(gate, who, service.completed(gate, who, ask))
         found = [loss for loss in outcome.losses if loss.topic in ask.may_lose]
     except (AsgardError, KeyError):
-        return []  # what could not be looked at is not allowed: Odin refuses it later
+        return []  # what could not be checked is not allowed: Odin refuses it later
     return [{**asdict(loss), "sentence": display.loss_sentence(loss)} for loss in found]
 
 
@@ -110,30 +110,30 @@ def _outcome(gate: Bifrost, who: Actor, ask: Ask) -> Outcome:
 def submit(
     gate: Bifrost, who: Actor, ask: Ask, *, draft: bool = False, known: list[dict[str, Any]] | None = None
 ) -> Submitted:
-    """Write a request down with policy's answer. `known`: what `losses` said of it, where it was asked already."""
+    """Record a request with policy's answer. `known`: the result of `losses`, if already called."""
     bifrost_stack.sync(gate, gate.environment(ask.environment))
     return service.submit(gate, who, ask, draft=draft, losses=losses(gate, who, ask) if known is None else known)
 
 
 def losses_of_draft(gate: Bifrost, who: Actor, request_id: str) -> list[dict[str, Any]]:
-    """The records that a draft would delete if it were sent now."""
+    """The records that a draft would delete if sent now."""
     return losses(gate, who, service.view(gate, who, request_id)[0].ask)
 
 
 def send_draft(gate: Bifrost, who: Actor, request_id: str, known: list[dict[str, Any]]) -> Submitted:
-    """Send a draft off: policy looks at it as the world is now. `known`: what `losses_of_draft` said."""
+    """Send a draft: policy judges it against the current state. `known`: the result of `losses_of_draft`."""
     request, _ = service.view(gate, who, request_id)
     bifrost_stack.sync(gate, gate.environment(request.environment))
     return service.submit_draft(gate, who, request_id, losses=known)
 
 
 def decide(gate: Bifrost, who: Actor, request_id: str, *, approve: bool, reason: str | None = None) -> Request:
-    """Approve or reject; what is approved is carried out by `carried_out` or the next run of the queue."""
+    """Approve or reject; `carried_out` or the next run of the queue carries out what is approved."""
     return service.decide(gate, who, request_id, approve=approve, reason=reason)
 
 
 def carried_out(gate: Bifrost, who: Actor, request_id: str, *, wait_s: float = 60.0) -> Request:
-    """Run the queue until this request is through: by this process, or by another one that is at it already."""
+    """Run the queue until this request is finished: in this process, or in another one that is already running it."""
     give_up = time.monotonic() + wait_s
     while True:
         request, _ = service.view(gate, who, request_id)

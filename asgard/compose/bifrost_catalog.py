@@ -1,5 +1,5 @@
-"""The catalogue's live part: what the cluster and Heimdall's store know about topics, which topics are unused, and ACLs that exist taken
-over with an owner.
+"""The catalogue's live part: what the cluster and Heimdall's store know about topics, which topics are unused, and assigning owners to
+existing ACLs.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Live:
-    """A topic as the cluster has it now: records and bytes it holds, the lag of each group that reads it, and its lineage.
+    """A topic as the cluster has it now: its records and bytes, the lag of each group that reads it, and its lineage.
 
-    `measured` is what Heimdall's store has of it; `cost_per_month` an estimate at the prices of bifrost.yaml.
+    `measured` comes from Heimdall's store; `cost_per_month` is an estimate at the prices of bifrost.yaml.
     """
 
     entry: Entry
@@ -55,7 +55,7 @@ def _control(environment: Environment) -> Iterator[ControlPlane]:
 
 
 def topic(gate: Bifrost, who: Actor, name: str, environment: str | None = None) -> Live:
-    """One topic, with what the cluster knows about it, for those who may see who uses it."""
+    """One topic, with what the cluster knows about it, for those allowed to see who uses it."""
     where = gate.environment(environment)
     entry = catalog.topic(gate, who, name, where.name)
     if entry.consumers is None:
@@ -94,7 +94,7 @@ def _cost(gate: Bifrost, entry: Entry) -> float:
 
 
 def overview(gate: Bifrost, who: Actor, search: str = "") -> list[tuple[Entry, Measured | None]]:
-    """The catalogue with what Heimdall's store has of each topic, where this person may see who uses it; no cluster is asked."""
+    """The catalogue with Heimdall's data for each topic, if this person may see who uses it; no cluster is queried."""
     found = catalog.catalog(gate, who, search)
     now = gate.store.time()
     seen = {}
@@ -110,9 +110,9 @@ def overview(gate: Bifrost, who: Actor, search: str = "") -> list[tuple[Entry, M
 
 @dataclass(frozen=True)
 class Unused:
-    """A topic that got no record for so many days, and whether a group reads it.
+    """A topic that got no record for this many days, and whether a group reads it.
 
-    `since` is when its last record came as far as `source` knows: Heimdall's hours, or when it was first seen at this offset.
+    `since` is when its last record came, as far as `source` knows: Heimdall's hours, or when it was first seen at this offset.
     """
 
     entry: Entry
@@ -124,7 +124,7 @@ class Unused:
 def unused(
     gate: Bifrost, who: Actor, days: float, environment: str | None = None, *, ask_owners: bool = False
 ) -> list[Unused]:
-    """Topics without traffic for so long, as far as Heimdall's hours and looks like this one tell. Owners are asked with `ask_owners`."""
+    """Topics without traffic for this long, according to Heimdall's hours and earlier looks. `ask_owners` asks their owners."""
     where = gate.environment(environment)
     demand(who, "catalog.view", What(), "catalogue")
     with _control(where) as control:
@@ -178,9 +178,9 @@ def unused(
 
 
 def adopt(gate: Bifrost, who: Actor, environment: str | None = None) -> list[GrantRow]:
-    """Take the ACLs of the stack's own users, as the stack file says them, into the catalogue of grants, each with its team as owner.
+    """Add the ACLs of the stack's own users, as in the stack file, to the catalogue of grants, each with its team as owner.
 
-    They stay in the stack file: adopting shows who reads and writes what, and nothing on the cluster changes.
+    They stay in the stack file: adopting shows who reads and writes what, and changes nothing on the cluster.
     """
     demand(who, "adopt.run", What(), "the grants of the cluster")
     where = gate.environment(environment)

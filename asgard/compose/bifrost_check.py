@@ -1,8 +1,8 @@
-"""`bifrost check`: what a user may do, proved with its own credentials against the brokers themselves.
+"""`bifrost check`: what a user may do, tested with its own credentials against the brokers themselves.
 
-Reading is tried for real: a fetch, and the offsets of its groups. Writing puts one small record, with the header `asgard-probe`, into
-topics of the user's own team. Nothing is written to other teams' topics, nor with `write=False`: the brokers are asked whether the user
-may write to them, with its own credentials. A topic that was never granted must be refused.
+Reading is actually tried: a fetch, and the offsets of its groups. Writing puts one small record, with the header `asgard-probe`, into
+topics of the user's own team. Nothing is written to other teams' topics, nor with `write=False`: instead the brokers are asked, with the
+user's own credentials, whether it may write. A topic that was never granted must be refused.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PROBE = (("asgard-probe", b"1"),)
 
 @dataclass(frozen=True)
 class Checked:
-    """One thing that was tried. `wanted`: whether it is to work; `worked`: whether it did, None if no answer came;
-    `why` what the broker said."""
+    """One thing that was tried. `wanted`: whether it should work; `worked`: whether it did, None if no answer came;
+    `why`: the broker's answer."""
 
     what: str
     name: str
@@ -36,7 +36,7 @@ class Checked:
 
     @property
     def ok(self) -> bool:
-        """Whether it came out as it is to."""
+        """Whether the result is as wanted."""
         return self.wanted == self.worked
 
 
@@ -49,7 +49,7 @@ def check(
     properties: Path | None = None,
     write: bool = True,
 ) -> list[Checked]:
-    """Try everything that a user was granted, and one topic that it was not. `properties`: with these client properties."""
+    """Try everything granted to a user, and one topic that was not. `properties`: use these client properties."""
     where = gate.environment(environment)
     row = user_of(gate, who, where, user, "grant.view")
     if properties is None:
@@ -165,7 +165,7 @@ def _fetch(connection: Connection, topic: str) -> None:
             said = None if message is None else message.error()
             if message is not None and (said is None or said.code() == KafkaError._PARTITION_EOF):
                 return
-            # Without a group of its own a reader needs none; only what is said of the topic counts.
+            # A reader without its own group needs none; only errors about the topic count.
             if said is not None and said.code() != KafkaError.GROUP_AUTHORIZATION_FAILED and not said.retriable():
                 raise explain(said, connection)
         raise Unreachable(f"no answer within {DEADLINE_S:g} s")

@@ -1,8 +1,8 @@
-"""Credentials of a team's users: handed over once, rotated with an overlap, proved with themselves.
+"""Credentials of a team's users: handed over once, rotated with an overlap, tested by using them.
 
-Odin makes the passwords and keeps them encrypted in the stack's state; Bifrost reads one at the moment of the hand-over and keeps
-nothing. A rotation makes a second Kafka user beside the first (`orders.api` and `orders.api-2`) with the same permissions: SCRAM knows one
-password for each user and mechanism, so this is the only overlap that works on every cluster. The old user goes when its time is over.
+Odin creates the passwords and keeps them encrypted in the stack's state; Bifrost reads one at the moment of the hand-over and stores
+nothing. A rotation creates a second Kafka user beside the first (`orders.api` and `orders.api-2`) with the same permissions: SCRAM has
+one password per user and mechanism, so only this overlap works on every cluster. The old user is deleted when its time is over.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ How = Literal["shown", "file", "sealed"]
 
 @dataclass(frozen=True)
 class Secret:
-    """A principal's credentials at the moment of their hand-over. Never print this unless that is what was asked for."""
+    """A principal's credentials at the moment of their hand-over. Never print this unless explicitly requested."""
 
     principal: str
     connection: Connection
@@ -38,7 +38,7 @@ class Secret:
 
 
 def user_of(gate: Bifrost, who: Actor, environment: Environment, user: str, action: Action) -> UserRow:
-    """A team's user, for those who may do that with it; for others there is none."""
+    """A team's user, for those allowed to do this with it; for others it does not exist."""
     with gate.store.read() as connection:
         found = rows.users(connection, environment.name, names=[user])
     row = found[0][1] if found else None
@@ -49,7 +49,7 @@ def user_of(gate: Bifrost, who: Actor, environment: Environment, user: str, acti
 
 
 def listed(gate: Bifrost, who: Actor, environment: str | None, user: str) -> list[Credential]:
-    """What is known of a user's credentials."""
+    """What is known about a user's credentials."""
     where = gate.environment(environment)
     user_of(gate, who, where, user, "grant.view")
     with gate.store.read() as connection:
@@ -58,9 +58,9 @@ def listed(gate: Bifrost, who: Actor, environment: str | None, user: str) -> lis
 
 @contextlib.contextmanager
 def handing_over(gate: Bifrost, who: Actor, environment: str | None, user: str, how: How) -> Iterator[Secret]:
-    """The newest credentials of a user, once. When the block ends they count as handed over.
+    """The newest credentials of a user, once. They count as handed over when the block ends.
 
-    Raises Refused where they were handed over before, or if that was interrupted and they may have been seen.
+    Raises Refused if they were already handed over, or if that was interrupted and someone may have seen them.
     """
     where = gate.environment(environment)
     row = user_of(gate, who, where, user, "credentials.take")
@@ -73,7 +73,7 @@ def handing_over(gate: Bifrost, who: Actor, environment: str | None, user: str, 
     newest = known[-1]
     if newest.state != "ready":
         raise _handed(newest)
-    # Read before it is marked: where there is nothing to read yet, nothing is lost.
+    # Read before marking: if there is nothing to read yet, nothing is lost.
     secret = Secret(newest.principal, connection_as(where, newest.principal))
     with gate.store.write() as connection:
         values = {"handed_to": who.name, "handed_at": gate.store.now(connection), "how": how}
@@ -110,7 +110,7 @@ def connection_as(where: Environment, principal: str) -> Connection:
 
 @dataclass(frozen=True)
 class Rotated:
-    """A rotation: the new principal, the old ones, and until when these go on (seconds since 1970)."""
+    """A rotation: the new principal, the old ones, and until when those remain valid (seconds since 1970)."""
 
     user: str
     principal: str
@@ -119,9 +119,9 @@ class Rotated:
 
 
 def rotate(gate: Bifrost, who: Actor, environment: str | None, user: str, *, overlap_s: float | None = None) -> Rotated:
-    """New credentials beside the old ones, which go on for the overlap. `run_queue` makes it so.
+    """New credentials beside the old ones, which stay valid for the overlap. `run_queue` applies it.
 
-    Asking again before the new ones were handed over is the same rotation.
+    Repeating it before the new ones were handed over is the same rotation.
     """
     where = gate.environment(environment)
     row = user_of(gate, who, where, user, "credentials.rotate")
@@ -152,7 +152,7 @@ def _next(user: str, principals: tuple[str, ...]) -> str:
 
 
 def end_overlaps(gate: Bifrost, environment: Environment) -> list[str]:
-    """Let the old principals go whose overlap is over; `run_queue` deletes them."""
+    """Retire the old principals whose overlap is over; `run_queue` deletes them."""
     with gate.store.write() as connection:
         now = gate.store.now(connection)
         over = credentials.retiring(connection, environment.name, now)

@@ -1,6 +1,6 @@
-"""What Heimdall's store has of topics, for Bifrost's catalogue: how fresh they are, how much arrives, how far readers are behind.
+"""Heimdall's data on topics, for Bifrost's catalogue: how fresh they are, how much arrives, how far behind readers are.
 
-Nothing is asked of a cluster, and no store is made where Heimdall has none. Times are seconds since 1970 (UTC).
+It queries no cluster, and creates no store if Heimdall has none. Times are seconds since 1970 (UTC).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 DAY_S, HOUR_S = 86400.0, 3600.0
 LOOK_BACK_DAYS = 30
-"""The last record of a topic is looked for in so many days of counted hours."""
+"""A topic's last record is searched for in this many days of counted hours."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A topic as Heimdall saw it last. None: not measured.
+    """A topic as Heimdall last saw it. None: not measured.
 
-    `records_per_day` arrived in the last 24 hours; `last_hour` is when the newest hour with a record began, so its last record is up
+    `records_per_day` arrived in the last 24 hours; `last_hour` is the start of the newest hour with a record, so its last record is up
     to an hour younger; `held` is how many records the topic holds.
     """
 
@@ -50,7 +50,7 @@ def _store(cluster_id: str | None) -> Iterator[Store | None]:
 
 
 def measured(cluster_id: str | None, now: float) -> dict[str, Measured]:
-    """Each topic of a cluster; empty where Heimdall never collected from it."""
+    """Each topic of a cluster; empty if Heimdall never collected from it."""
     with _store(cluster_id) as store:
         latest = None if store is None else store.latest()
         if store is None or latest is None:
@@ -66,14 +66,14 @@ def measured(cluster_id: str | None, now: float) -> dict[str, Measured]:
 def quiet_since(cluster_id: str | None, now: float, days: float) -> dict[str, float] | None:
     """Topic to the end of its last hour with a record; under `""` the first hour looked at, for topics without any.
 
-    None where Heimdall's hours don't cover so many days without a hole: then they can't tell that nothing came.
+    None if Heimdall's hours don't cover that many days without a gap: then they can't prove that nothing came.
     """
     since = (now - days * DAY_S) // HOUR_S * HOUR_S - HOUR_S
     with _store(cluster_id) as store:
         if store is None:
             return None
         counted = store.counted_hours(since, now)
-        # The hour that runs, and the one that has just ended, are not counted yet.
+        # The current hour and the one that just ended are not counted yet.
         wanted = range(int(since), int(now // HOUR_S * HOUR_S - 2 * HOUR_S), int(HOUR_S))
         if not counted.issuperset(wanted):
             return None

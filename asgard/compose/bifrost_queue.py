@@ -1,9 +1,9 @@
-"""Approved requests become resources: many of them in one `up`, under one lease; what fails is taken back alone.
+"""Approved requests become resources: many of them in one `up`, under one lease; failed ones are rolled back alone.
 
     take what is due -> write the managed file -> commit it -> odin up -> ready
 
-Each arrow may be the place where the process is killed: the next run finds the requests as `applying`, and does the same again, which
-changes nothing where it was done.
+The process may be killed at each arrow: the next run finds the requests as `applying` and repeats the steps, which changes nothing
+that was already done.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 
 MOST_LINES = 20
-"""Of what a run changes, so many lines are shown."""
+"""At most this many of a run's changes are shown."""
 
 
 @dataclass
 class Applied:
-    """What a run of the queue did. `ups`: how often Odin was called; `drift`: what it put back."""
+    """What a run of the queue did. `ups`: how often Odin was called; `drift`: what it restored."""
 
     ready: list[Request] = field(default_factory=list)
     failed: list[Request] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Applied:
 
 
 class _Rejected(AsgardError):
-    """A plan that can't be carried out, with the failures that say why."""
+    """A plan that can't be carried out, with the failures that explain why."""
 
     def __init__(self, failures: list[Failure]) -> None:
         super().__init__(failures[0].message, failures[0].hint)
@@ -60,9 +60,9 @@ def apply_queue(gate: Bifrost, who: Actor, environment: str | None = None, *, me
 
 
 def run_queue(gate: Bifrost, environment: str | None = None, *, mend: bool = False, wait_s: float = 0.0) -> Applied:
-    """Carry out what is approved, until nothing is left. Raises Busy where another process is at it.
+    """Carry out approved requests until none are left. Raises Busy if another process is doing so.
 
-    `mend` overwrites what was changed by hand, in the managed file and on the cluster.
+    `mend` overwrites manual changes, in the managed file and on the cluster.
     """
     from asgard.journal import leases
     from asgard.journal.leases import Priority
@@ -82,14 +82,14 @@ def run_queue(gate: Bifrost, environment: str | None = None, *, mend: bool = Fal
 
 
 def waiting(gate: Bifrost, environment: Environment) -> bool:
-    """Whether anything is to be carried out."""
+    """Whether there is anything to carry out."""
     with gate.store.read() as connection:
         now = gate.store.now(connection)
         return bool(queue.dirty(connection, environment.name)) or bool(queue.due(connection, environment.name, now))
 
 
 def publish_rest(gate: Bifrost) -> None:
-    """The same where no queue runs: moves of people, and those of a run that was killed before it could."""
+    """`publish`, for when no queue runs: people's moves, and those of a run killed before it could publish them."""
     from asgard.journal.store.database import open_journal
 
     with gate.store.read() as connection:
@@ -100,7 +100,7 @@ def publish_rest(gate: Bifrost) -> None:
 
 
 def publish(gate: Bifrost, journal: Journal) -> None:
-    """Write the moves of requests into the journal that are not there yet; after a kill -9 perhaps one of them twice."""
+    """Write the missing moves of requests to the journal; after a kill -9 one of them may be duplicated."""
     from asgard.bifrost.states import VERBS
     from asgard.journal import events as journalled
 
@@ -121,7 +121,7 @@ def publish(gate: Bifrost, journal: Journal) -> None:
 
 
 def _round(gate: Bifrost, where: Environment, applied: Applied, *, mend: bool) -> bool:
-    """One batch; whether there may be more."""
+    """One batch. Returns whether there may be more."""
     batch = queue.begin(gate.store, where.name, gate.directory.owner_of)
     with gate.store.read() as connection:
         mark = queue.dirty(connection, where.name)
@@ -146,7 +146,7 @@ def _round(gate: Bifrost, where: Environment, applied: Applied, *, mend: bool) -
 def _carry_out(
     gate: Bifrost, where: Environment, batch: list[Request], applied: Applied, *, mend: bool
 ) -> list[Request]:
-    """Make a batch so; which requests of it are done. The others were taken back, each with its reason."""
+    """Apply a batch. Returns the requests that are done; the others were rolled back, each with its reason."""
     left = list(batch)
     while True:
         try:
@@ -160,7 +160,7 @@ def _carry_out(
         except AsgardError as error:
             if not left:
                 raise
-            # Nobody said whose fault it is: half of them are tried without the others.
+            # No failure names a request: try half of them without the others.
             bad = [(r, error.what) for r in left] if len(left) == 1 else []
             if not bad:
                 half = left[len(left) // 2 :]
@@ -193,7 +193,7 @@ class Drifted(Refused):
 
 
 def _write(gate: Bifrost, where: Environment, batch: list[Request], *, mend: bool) -> None:
-    """Write and commit the managed file: a commit for each requester, so that each has an author."""
+    """Write and commit the managed file: one commit per requester, so that each has an author."""
     spec = stacks.stack_spec(where, part="")
     with gate.store.read() as connection:
         final = rows.load(connection, where.name)
@@ -241,7 +241,7 @@ def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applie
     from asgard.odin.lifecycle.options import Options
 
     spec = stacks.stack_spec(where)
-    # Only what was named with the request when it was judged: the people who approved it saw these losses.
+    # Only losses recorded when the request was judged: its approvers saw those.
     may_lose = {loss["topic"] for r in batch for loss in r.losses}
 
     def approve(outcome: Outcome) -> None:
@@ -263,7 +263,7 @@ def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applie
 
 
 def _show_plan(outcome: Outcome) -> None:
-    """What Odin is about to change, a line each, for who asked."""
+    """What Odin is about to change, a line each, for the person who asked."""
     from asgard.odin.lifecycle import display
 
     lines = [line for step in display.changes(outcome.result) for line in display.block(step)]
@@ -281,7 +281,7 @@ def _of(outcome: Outcome) -> AsgardError:
 
 
 def _look_at_drift(outcome: Outcome, applied: Applied, *, mend: bool) -> None:
-    """What is gone is made again, and that is said; what was changed or added by hand waits for an answer."""
+    """What is gone is created again, with a message; what was changed or added by hand waits for an answer."""
     assert outcome.seen is not None
     changed = [d for d in outcome.seen.drifts if d.what in ("changed", "extra")]
     if changed and not mend:

@@ -1,4 +1,4 @@
-"""A few records of a topic for the catalogue: read by Heimdall, masked before anybody sees them, and written down who looked."""
+"""A few records of a topic for the catalogue: read by Heimdall, masked before display, with a record of who looked."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from asgard.compose import bifrost_stack
 from asgard.core.errors import WrongUsage
 
 MOST_PARTITIONS = 64
-"""Of a topic with more, only these are looked into."""
+"""Of a topic with more, only this many are sampled."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Records of a topic, the newest last: as `heimdall peek --json` gives them, and how many partitions were looked into."""
+    """Records of a topic, newest last: as `heimdall peek --json` returns them, and how many partitions were sampled."""
 
     topic: str
     environment: str
@@ -27,7 +27,7 @@ class Sample:
 
 
 def sample(gate: Bifrost, who: Actor, name: str, environment: str | None = None, last: int | None = None) -> Sample:
-    """The newest records of a topic, for those who may see them. `last`: so many, at most what bifrost.yaml allows."""
+    """The newest records of a topic, for those allowed to see them. `last`: this many, at most what bifrost.yaml allows."""
     from asgard.heimdall.tail import masks as masking
     from asgard.heimdall.tail import read
     from asgard.heimdall.tail.show import Shown

@@ -1,7 +1,7 @@
-"""Bifrost's view of a stack: what is in the stack file itself, and the managed file beside it, written and kept in git.
+"""Bifrost's view of a stack: the stack file's own contents, and the managed file beside it, written and kept in git.
 
-The file holds exactly what the store desires. What was changed in it by hand is shown and stops the queue: it is never
-overwritten without an answer.
+The file holds exactly what the store desires. Manual changes to it are shown and stop the queue: they are never overwritten
+without an answer.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ GIT_S = 30.0
 
 
 def stack_spec(environment: Environment, part: str | None = None) -> StackSpec:
-    """The stack with its managed file, or with another text in that file's place."""
+    """The stack with its managed file, or with another text in its place."""
     from asgard.odin.spec.read import load
 
     return load(environment.stack, part=part)
 
 
 def sync(gate: Bifrost, environment: Environment) -> None:
-    """Take over what is in the stack file itself, where that changed: topics with owners, users, the cluster's size."""
+    """Import the stack file's own contents if they changed: topics with owners, users, the cluster's size."""
     try:
         found = environment.stack.stat()
     except OSError:
@@ -71,7 +71,7 @@ def sync(gate: Bifrost, environment: Environment) -> None:
 
 
 def _claimed(row: TopicRow | UserRow, known: TopicRow | UserRow) -> TopicRow | UserRow:
-    """What people said about it since (its owner, tags, description) stays."""
+    """Keeps what people have since said about it (its owner, tags, description)."""
     from dataclasses import replace
 
     if isinstance(row, TopicRow) and isinstance(known, TopicRow):
@@ -111,7 +111,7 @@ def _headroom(gate: Bifrost, environment: Environment, spec: StackSpec) -> Headr
 
 
 def part_text(gate: Bifrost, environment: Environment, spec: StackSpec, desired: Desired) -> str:
-    """The managed file as it is to be."""
+    """The managed file as it should be."""
     if targets.of(spec.target).makes_brokers:
         return rendered(desired, spec.name)
     with gate.store.read() as connection:
@@ -126,7 +126,7 @@ def digest(text: str) -> str:
 
 
 def refuse_hand_edits(gate: Bifrost, environment: Environment, wanted: str, *, mend: bool) -> None:
-    """Raise Refused, with the difference, where the managed file is not as Bifrost last wrote it; `mend` overwrites it."""
+    """Raise Refused, with the difference, if the managed file is not as Bifrost last wrote it; `mend` overwrites it."""
     path = part_path(environment.stack)
     there = path.read_text(encoding="utf-8") if path.is_file() else ""
     with gate.store.read() as connection:
@@ -142,20 +142,20 @@ def refuse_hand_edits(gate: Bifrost, environment: Environment, wanted: str, *, m
 
 
 def write_part(gate: Bifrost, environment: Environment, text: str) -> bool:
-    """Put the managed file in place; whether it is another one now."""
+    """Put the managed file in place. Returns whether it changed."""
     path = part_path(environment.stack)
     there = path.read_text(encoding="utf-8") if path.is_file() else ""
     if there == text:
         return False
     with gate.store.write() as connection:
-        # Both are known as Bifrost's own until the next write: a run may die between this and the rename.
+        # Both count as Bifrost's own until the next write: a run may die between this and the rename.
         rows.set_value(connection, f"part:{environment.name}", json.dumps([digest(there), digest(text)]))
     paths.write_atomic(path, text, mode=0o644)
     return True
 
 
 def commit_part(environment: Environment, author: str, subject: str, body: Iterable[str] = ()) -> bool:
-    """Commit the managed file where its directory is a git repository; whether there was anything to commit."""
+    """Commit the managed file if its directory is a git repository. Returns whether there was anything to commit."""
     path = part_path(environment.stack)
     folder = path.parent
     if not _in_repository(folder) or not _git(folder, "status", "--porcelain", "--", path.name).strip():

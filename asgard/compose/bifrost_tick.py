@@ -1,7 +1,7 @@
-"""What happens by itself: `bifrost tick` from cron does all of it, every other command the part that must be on time.
+"""What happens automatically: `bifrost tick` from cron does all of it, every other command the part that must be on time.
 
-Grants end, rotations end, requests that were not decided expire, approved ones are carried out, the cluster is looked at (grants that are
-missing, groups that read, room that is left), unused access is noticed and later withdrawn, teams are told.
+Grants end, rotations end, undecided requests expire, approved ones are carried out, the cluster is checked (missing grants, reading
+groups, remaining room), unused access is noticed and later withdrawn, teams are notified.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _g = tables.grants.c
 _REPLICAS_A_BROKER = 4000
-"""What a broker is taken to hold at most, unless configured otherwise."""
+"""The most a broker is assumed to hold, unless configured otherwise."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Ticked:
 
 
 def on_time(gate: Bifrost) -> bool:
-    """End what is over, at once and in Kafka too; whether anything was. Any command calls this: cron may be late."""
+    """End what is over, at once and in Kafka too. Returns whether anything was. Every command calls this: cron may be late."""
     if not grants.anything_over(gate):
         return False
     grants.lapse(gate)
@@ -66,7 +66,7 @@ def on_time(gate: Bifrost) -> bool:
 
 
 def tick(gate: Bifrost) -> Ticked:
-    """All of it. What goes wrong in one environment is reported and does not hold up the others."""
+    """All of it. An error in one environment is reported and does not hold up the others."""
     done = Ticked()
     done.expired = [r.id for r in service.expire(gate)]
     done.ended = [f"{g.user} {g.field} {g.name}" for _, g in grants.lapse(gate)]
@@ -84,7 +84,7 @@ def tick(gate: Bifrost) -> Ticked:
                 done.ready += [r.id for r in applied.ready]
                 done.failed += [r.id for r in applied.failed]
         except Busy:
-            pass  # somebody else is at it
+            pass  # another process is doing it
         except AsgardError as error:
             done.troubles.append(f"{environment.name}: {error.what}")
     bifrost_queue.publish_rest(gate)
@@ -94,7 +94,7 @@ def tick(gate: Bifrost) -> Ticked:
 
 
 def look(gate: Bifrost, environment: Environment) -> list[str]:
-    """Look at the cluster once: grants that are missing in Kafka (they are mended by the next run), what groups read, what room is left."""
+    """Look at the cluster once: grants missing in Kafka (the next run restores them), what groups read, how much room is left."""
     from asgard.odin.lifecycle import session
 
     spec = bifrost_stack.stack_spec(environment)
@@ -148,7 +148,7 @@ def _note_reads(
     committed: Mapping[str, Mapping[tuple[str, int], int]],
     now: float,
 ) -> None:
-    """A read grant was used when a group of the same user committed other offsets of the topic than at the last look."""
+    """A read grant counts as used if a group of the same user committed other offsets of the topic than at the last look."""
     name = f"reads:{environment.name}"
     known_before = rows.value(connection, name)
     before: dict[str, int] = json.loads(known_before or "{}")
@@ -156,7 +156,7 @@ def _note_reads(
     for group, offsets in committed.items():
         for (topic, _), offset in offsets.items():
             sums[f"{group}\n{topic}"] = sums.get(f"{group}\n{topic}", 0) + max(0, offset)
-    # The first look finds offsets that may be years old: they tell of no read.
+    # The first look finds offsets that may be years old: they don't prove a read.
     moved = [key.split("\n") for key, total in sums.items() if known_before is not None and total != before.get(key)]
     groups: dict[str, list[str]] = {}
     for grant in known:
@@ -178,7 +178,7 @@ def _covers(name: str, other: str) -> bool:
 
 
 def _measure(gate: Bifrost, environment: Environment, control: ControlPlane) -> None:
-    """What room the cluster has, for rules about head-room."""
+    """How much room the cluster has, for rules about head-room."""
     from asgard.cluster import look as cluster
 
     snapshot = cluster.take(control)

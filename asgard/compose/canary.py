@@ -1,4 +1,4 @@
-"""The canary with what it needs of others: Loki's check as its witness, the journal for its news, the change lease for placing."""
+"""The canary with its dependencies: Loki's check as its witness, the journal for its news, the change lease for placing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(
     duration_s: float | None = None,
     rounds: int | None = None,
 ) -> Result:
-    """Run the canary on a cluster. Raises Busy where one runs there already (in this journal), and what its start raises."""
+    """Run the canary on a cluster. Raises Busy if one already runs there (in this journal), and what its start raises."""
     from asgard.loki.check.witness import Witness
 
     cluster_id = control.cluster().cluster_id

@@ -1,4 +1,4 @@
-"""Experiments on a real cluster: held for its faults, with its machines, and what dead runs broke put back."""
+"""Experiments on a real cluster: held for its faults, with access to its machines, and cleaned up after dead runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """How an experiment is run. `seed` makes every choice of the run; `confirm` names a protected context."""
+    """How to run an experiment. `seed` determines every choice of the run; `confirm` names a protected context."""
 
     seed: int
     limits: BlastRadius = field(default_factory=BlastRadius)
@@ -60,12 +60,12 @@ def run(experiment: Experiment, target: Target, options: Options) -> Outcome:
 
 
 def broken(journal: Database) -> list[Operation]:
-    """What runs that died left broken, in every cluster."""
+    """What dead runs left broken, in every cluster."""
     return [o for o in settle.abandoned(journal, "cluster/") if o.lease.endswith("/fault")]
 
 
 def recover(journal: Database, confirm: str | None = None) -> list[Settled]:
-    """Put all of that back; what became of each. Raises Refused, before anything is changed, for a protected context."""
+    """Put all of that back. Returns each result. Raises Refused, before anything is changed, for a protected context."""
     from asgard.journal import operations
 
     left = broken(journal)

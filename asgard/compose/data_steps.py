@@ -1,4 +1,4 @@
-"""Steps of recipes that are about records: archive topics, bring them back, give a stuck group another coordinator."""
+"""Recipe steps about records: archive topics, restore them, give a stuck group another coordinator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 1.0
 BEFORE_S = 60.0
-"""An alert's window is taken a little longer: it begins with the first record that was missed."""
+"""An alert's window is extended a little: it starts with the first missed record."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def run_archive(target: Target, attempt: Attempt, limits: Limits) -> Done:
 
 
 def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str | None) -> Done:
-    """Bring back what is missing: of the topics and the window that the step names, else of those of the alert that triggered it."""
+    """Restore what is missing: the step's topics and window, else those of the alert that triggered it."""
     from asgard.journal.store.database import open_journal
 
     given = attempt.step.given
@@ -87,7 +87,7 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
 
 
 def alert_of(attempt: Attempt) -> Mapping[str, Any]:
-    """What the event says that triggered this run; empty where it was started by hand or by the clock."""
+    """The data of the event that triggered this run; empty if it was started by hand or by the clock."""
     from asgard.journal import events
     from asgard.thor.recipes import memory
 
@@ -123,7 +123,7 @@ def _moment(value: Any) -> float | None:
 
 
 def move_coordinator(held: HeldCluster, attempt: Attempt) -> Done:
-    """Give a group another coordinator, watch until the group works, and put the old order back."""
+    """Give a group another coordinator, wait until the group works, and restore the former order."""
     from asgard.cluster import leaders
     from asgard.journal import operations
     from asgard.thor import coordinator

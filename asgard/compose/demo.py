@@ -1,11 +1,10 @@
-"""`asgard demo`: a real Kafka made as code, real records through it, brokers that die, and every record counted.
+"""`asgard demo`: a real Kafka created as code, real records through it, brokers that die, and every record counted.
 
 The acts: the cluster comes up from the template `local-ha`, with one broker more than a partition has replicas; a team asks for a
-topic and has it (`demo_bifrost`); several producers
-write ride bookings with a user's own credentials; a user without the permission is refused; two brokers are killed under traffic
-and Thor heals the cluster (`demo_heal`); a topic is emptied by mistake and comes back from the archive (`demo_archive`); everything is
-read back and checked record by record against its stamp; a disaster drill
-puts a load on the cluster and ends with a page (`demo_drill`); the day's report shows all of it (`demo_day`).
+topic and gets it (`demo_bifrost`); several producers write ride bookings with a user's own credentials; a user without the
+permission is refused; two brokers are killed under traffic and Thor heals the cluster (`demo_heal`); a topic is emptied by mistake
+and restored from the archive (`demo_archive`); everything is read back and checked record by record against its stamp; a disaster
+drill puts a load on the cluster and ends with a page (`demo_drill`); the day's report shows all of it (`demo_day`).
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ WRITER, READER, OUTSIDER = "booking-api", "analytics", "billing"
 
 @dataclass
 class Report:
-    """What the demo did; times in seconds. `meanwhile`: of the acknowledged records, those written while brokers died."""
+    """What the demo did; times in seconds. `meanwhile`: acknowledged records written while brokers died."""
 
     stack: str
     brokers: int
@@ -75,9 +74,9 @@ class Report:
 
 
 def run(events: int, *, keep: bool) -> Report:
-    """All acts. Whatever happens, the stack is destroyed again unless `keep`. Raises Failed where a record is missing."""
+    """All acts. In any case the stack is destroyed at the end, unless `keep`. Raises Failed if a record is missing."""
     file = paths.private_dir(paths.home() / "demo") / "asgard.yaml"
-    # One more than a partition has replicas: a broker that is lost for good can be done without.
+    # One more than a partition has replicas: the cluster can do without a broker that is lost for good.
     text = templates.template("local-ha").render(STACK).replace("  brokers: 3\n", f"  brokers: {BROKERS}\n")
     demo_bifrost.forget(file)
     paths.write_atomic(file, f"# Of `asgard demo`; to change it: asgard odin up -f {file.name}\n{text}")
@@ -161,11 +160,11 @@ def _acts(spec: StackSpec, file: Path, events: int) -> Report:
 
 
 def _agreed(outcome: Outcome) -> None:
-    """The user asked for a demo: that is the approval of what it makes."""
+    """The user asked for a demo: that approves what it creates."""
 
 
 def _as(user: str) -> Connection:
-    """The cluster as one of the stack's own users sees it."""
+    """A connection to the cluster as one of the stack's own users."""
     state = StateStore(directory(STACK)).load()
     cluster = local_connection(STACK, state)
     if cluster is None:

@@ -1,4 +1,4 @@
-"""The act of the demo in which a topic is emptied by mistake, and the archive gives it back: every record, each once."""
+"""The demo's act in which a topic is emptied by mistake and restored from the archive: every record, each once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOPIC = "rides.booked"
 
 @dataclass(frozen=True)
 class Saved:
-    """What was archived of all topics, what was lost in one of them, and what came back. Times in seconds."""
+    """What was archived of all topics, what one of them lost, and what was restored. Times in seconds."""
 
     archived: int
     archived_bytes: int
@@ -32,7 +32,7 @@ class Saved:
 
 
 def act(target: Target, directory: Path) -> Saved | None:
-    """Archive the rides, empty a topic, bring it back; None, with a word, where the packages of archives are not installed."""
+    """Archive the rides, empty a topic, restore it; None, with a message, if the archive packages are not installed."""
     from asgard.kafka import data
 
     try:

@@ -1,6 +1,6 @@
-"""The first act of the demo: a team asks for its topic and a user, policy allows it, Odin makes it, and the credentials prove it.
+"""The demo's first act: a team asks for its topic and a user, policy allows it, Odin creates it, and the credentials prove it.
 
-The demo keeps requests in a store of its own, beside its stack file: the user's own Bifrost never sees them.
+The demo keeps requests in a separate store beside its stack file: the user's own Bifrost never sees them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FILES = {"bifrost.yaml": _TEAMS, "policy.yaml": _POLICY}
 
 @dataclass(frozen=True)
 class Asked:
-    """What a team asked for, which rule allowed it, and how long it took until the topic could be used, in seconds."""
+    """What a team asked for, which rule allowed it, and how many seconds passed until the topic could be used."""
 
     team: str
     topic: str
@@ -51,7 +51,7 @@ class Asked:
 
 
 def act(stack_file: Path, stranger: tuple[str, Connection]) -> Asked:
-    """Ask as a member of a team, use what was made, and try the same as `stranger` (a user's name and connection)."""
+    """Ask as a member of a team, use what was created, and try the same as `stranger` (a user's name and connection)."""
     folder = stack_file.parent
     for name, text in _FILES.items():
         paths.write_atomic(folder / name, text)
@@ -82,7 +82,7 @@ def act(stack_file: Path, stranger: tuple[str, Connection]) -> Asked:
 
 
 def forget(stack_file: Path) -> None:
-    """Remove what the act wrote, and what an earlier demo left."""
+    """Remove what the act wrote, and the remains of an earlier demo."""
     names = [*_FILES, "bifrost.db", "bifrost.db-wal", "bifrost.db-shm", part_path(stack_file).name]
     for name in names:
         (stack_file.parent / name).unlink(missing_ok=True)

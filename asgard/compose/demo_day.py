@@ -1,4 +1,4 @@
-"""The last act of the demo: the day's page, as an analyst opens it in the morning, with what broke and what healed it marked on it."""
+"""The demo's last act: the day's page, as an analyst opens it in the morning, with failures and recoveries marked on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UTC = ZoneInfo("UTC")
 
 
 def act(target: Target, owners: Mapping[str, str | None], directory: Path) -> Path:
-    """Write the report of today (UTC); its page. `owners` by topic."""
+    """Write today's report (UTC). Returns its page. `owners` by topic."""
     from asgard.heimdall import collect
     from asgard.heimdall.lag.model import Thresholds
     from asgard.heimdall.owners import Owners

@@ -1,4 +1,4 @@
-"""The last act of the demo: a disaster drill, with its load, its plots and the page that tells a stakeholder what came of it."""
+"""The demo's last act: a disaster drill, with its load, its plots and the page that shows a stakeholder the result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCENARIO, SEED = "broker-hangs", 6
 
 @dataclass(frozen=True)
 class Drilled:
-    """What the drill came to. Times in seconds; `report` is the page."""
+    """The result of the drill. Times in seconds; `report` is the page."""
 
     fault: str
     noticed_s: float | None
@@ -31,7 +31,7 @@ class Drilled:
 
 
 def act(target: Target, directory: Path) -> Drilled | None:
-    """Run it and write its report; None, with a word, where the packages of a load are not installed."""
+    """Run it and write its report; None, with a message, if the load packages are not installed."""
     from asgard.compose import drill
     from asgard.loki.drill import report
     from asgard.loki.drill.verdict import added_up

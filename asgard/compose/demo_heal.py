@@ -1,8 +1,8 @@
-"""The act of the demo in which brokers die under traffic, and Thor, watching, heals the cluster.
+"""The demo's act in which brokers die under traffic, and Thor, watching, heals the cluster.
 
-One broker is killed and its process can be started again: it comes back and catches up. Another one is killed for good (nobody
-may start it): its replicas are given to the brokers that are left. Both times are counted from the kill; nearly all of it is
-Kafka's own detection (a broker that says nothing is fenced after nine seconds).
+One broker is killed and can be started again: it comes back and catches up. Another one is killed for good (it may not be
+started): its replicas move to the remaining brokers. Both times are measured from the kill; nearly all of it is Kafka's own
+detection (a silent broker is fenced after nine seconds).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FOR_GOOD = Policy(grace_s=0, restart=Restart(attempts=0))
 
 @dataclass(frozen=True)
 class Healing:
-    """One broker that was killed: how it was healed, and the seconds from the kill until Thor saw it and until all was in sync."""
+    """A killed broker: how it was healed, and the seconds from the kill until Thor saw it and until all was in sync."""
 
     broker: int
     how: str
@@ -43,7 +43,7 @@ class Healing:
 
 @dataclass
 class _Sight:
-    """What the watcher reports: when its look first saw the broker gone (seconds since 1970), and what troubles it."""
+    """The watcher's reports: when it first saw the broker gone (seconds since 1970), and its errors."""
 
     broker: int
     seen_at: float | None = None
@@ -61,12 +61,12 @@ class _Sight:
 
 
 def act(target: Target) -> list[Healing]:
-    """Kill a broker that may be started again, then one for good. Raises Failed where one of them is not healed."""
+    """Kill a broker that may be started again, then one for good. Raises Failed if either is not healed."""
     nodes = holding.node_control(target)
     assert nodes is not None, "the demo's brokers are processes of this machine"
     control = target.connect()
     try:
-        # Not the active controller: how long its replacement takes is another story.
+        # Not the active controller: its failover time is a separate topic.
         others = [n.id for n in nodes.nodes() if n.id != control.quorum().leader]
         first = _lose(target, control, nodes, others[0], MAY_START, "started again by Thor")
         second = _lose(target, control, nodes, others[1], FOR_GOOD, "lost for good: its replicas moved to the others")
@@ -102,7 +102,7 @@ def _lose(
 
 @contextlib.contextmanager
 def _watched(target: Target, policy: Policy, sight: _Sight) -> Iterator[None]:
-    """`thor watch`, in a thread of its own."""
+    """`thor watch`, in a separate thread."""
     over = threading.Event()
     manner = heal.Manner()
 
@@ -121,7 +121,7 @@ def _watched(target: Target, policy: Policy, sight: _Sight) -> Iterator[None]:
 
 
 def whole(control: ControlPlane) -> bool:
-    """Whether every partition has recovered; a look that fails tells nothing."""
+    """Whether every partition has recovered; False if the look fails."""
     try:
         topics = control.topics()
     except Unreachable:

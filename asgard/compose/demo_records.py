@@ -1,4 +1,4 @@
-"""The records of the demo: ride bookings with a stamp each, written by several producers, read back and counted one by one."""
+"""The demo's records: ride bookings with a stamp each, written by several producers, read back and counted one by one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 DAY_S = 86400
 PRODUCERS = 4
 PAUSE_S = 0.002
-"""Between two records of a producer whose traffic goes on for as long as it is needed."""
+"""Between two records of a producer that keeps writing in the background."""
 _ENDLESS = 10**12
 
 
 @dataclass
 class Count:
-    """What was read back, told from each record's stamp."""
+    """What was read back, counted from each record's stamp."""
 
     read: int = 0
     corrupted: int = 0
@@ -54,7 +54,7 @@ class Count:
 
 
 def write(connection: Connection, events: int, run_id: bytes) -> list[Tally]:
-    """Write so many bookings as fast as it goes, with producers 0, 1, …; what became of each one's records."""
+    """Write this many bookings as fast as possible, with producers 0, 1, …. Returns the outcome of each one's records."""
     shares = [events // PRODUCERS + (number < events % PRODUCERS) for number in range(PRODUCERS)]
     over = threading.Event()
     with ThreadPoolExecutor(PRODUCERS) as pool:
@@ -65,12 +65,12 @@ def write(connection: Connection, events: int, run_id: bytes) -> list[Tally]:
             ]
             return [tally.result() for tally in made]
         finally:
-            over.set()  # after Ctrl-C the producers would else write on to their last record
+            over.set()  # after Ctrl-C the producers would otherwise keep writing to their last record
 
 
 @contextlib.contextmanager
 def traffic(connection: Connection, run_id: bytes) -> Iterator[list[Tally]]:
-    """Bookings all the while, by further producers; the list has what became of them once the block is left."""
+    """Continuous bookings by further producers; the list has the outcome of them once the block is left."""
     over = threading.Event()
     tallies: list[Tally] = []
     with ThreadPoolExecutor(PRODUCERS) as pool:
@@ -90,7 +90,7 @@ def _produce(
 ) -> Tally:
     from asgard.kafka.data import Record, Writer
 
-    # Rides that ended by now: Kafka refuses timestamps that are more than an hour ahead.
+    # Rides that have ended by now: Kafka rejects timestamps more than an hour ahead.
     events: Iterable[Event] = rides(count, seed=number, start_ms=int((time.time() - DAY_S) * 1000))
     with Writer(connection, name=f"demo-{number}", deadline_s=120) as writer:
         for sequence, event in enumerate(events):
@@ -102,7 +102,7 @@ def _produce(
 
 
 def refusal(connection: Connection, who: str, topic: str = "rides.booked") -> str:
-    """Why a record of a user without permission was refused. Raises Failed where it was not."""
+    """Why a record of a user without permission was refused. Raises Failed if it was not."""
     tally = _write_to(connection, topic, 1, "demo-outsider")
     if tally.acked:
         raise Failed(f"{who} wrote to {topic} without permission")
@@ -110,7 +110,7 @@ def refusal(connection: Connection, who: str, topic: str = "rides.booked") -> st
 
 
 def prove_writable(connection: Connection, topic: str, count: int) -> int:
-    """Write so many small records; how many were acknowledged. Raises Failed where one was not."""
+    """Write this many small records. Returns how many were acknowledged. Raises Failed if one was not."""
     tally = _write_to(connection, topic, count, "demo-team")
     if tally.acked != count:
         raise Failed(f"{topic}: {count - tally.acked} of {count} records were refused: {tally.failures[:1]}")

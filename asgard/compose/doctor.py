@@ -1,4 +1,4 @@
-"""What Asgard needs of a machine, over all of its parts: Java, Kafka, ports, disk, the engines, the journal."""
+"""What all parts of Asgard need of a machine: Java, Kafka, ports, disk, the engines, the journal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asgard.machines.local.doctor import Check, check_machine
 
 
 def checks() -> list[Check]:
-    """All checks; nothing is fetched or changed."""
+    """All checks; they fetch and change nothing."""
     return [*check_machine(), check_engine(), check_journal(), *check_certificates()]
 
 
@@ -31,7 +31,7 @@ def check_engine() -> Check:
 
 
 def check_certificates() -> list[Check]:
-    """Whether the certificates of nodes on AWS are good for long enough, for each stack that has such nodes."""
+    """Whether the certificates of nodes on AWS stay valid long enough, for each stack with such nodes."""
     from asgard.odin.lifecycle import certificates
     from asgard.odin.resources.local import now
 

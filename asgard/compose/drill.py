@@ -4,7 +4,7 @@
     lines = preview(plan(target, order), target.name, order.runs)      # of asgard.loki.drill.preview
     series = added_up(list(run(target, order)), target.name, command(target, order))
 
-Whatever happens, everything is put back; after kill -9 the next command that changes the cluster does it (`compose/settle.py`).
+In any case everything is put back; after kill -9 the next command that changes the cluster does it (`compose/settle.py`).
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from asgard.thor.heal.policy import Flapping, Policy
 
 RATE_PER_S = 500.0
 LOOK_DEADLINE_S = 3.0
-"""A broker that hangs must not hold up a look for as long as it may hold up a change."""
+"""A hung broker must not hold up a look for as long as it may hold up a change."""
 MANY = 1_000_000
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be drilled. `policy_file`: Thor heals as this thor.yaml says; else at once, as often as the drill breaks something.
+    """What to drill. `policy_file`: Thor heals as this thor.yaml says; else at once, as often as the drill breaks something.
 
-    `allow_data_loss`: a scenario that is made to lose records may run although the cluster has topics that it could take records from.
+    `allow_data_loss`: a scenario that loses records on purpose may run even if the cluster has topics that could lose some.
     """
 
     scenario: str
@@ -55,7 +55,7 @@ class Order:
 
 
 def plan(target: Target, order: Order) -> Plan:
-    """What the first run would do. Raises Refused where the cluster can't be drilled, WrongUsage for no such scenario or policy."""
+    """What the first run would do. Raises Refused if the cluster can't be drilled, WrongUsage for an unknown scenario or policy."""
     _healing(order)
     if order.scenario not in scenarios.KINDS:
         raise WrongUsage(f"there is no scenario {order.scenario}", f"There are {', '.join(scenarios.KINDS)}.")
@@ -73,7 +73,7 @@ def plan(target: Target, order: Order) -> Plan:
 
 
 def _healing(order: Order) -> tuple[Policy, Limits]:
-    """How Thor heals meanwhile."""
+    """How Thor heals during the drill."""
     if order.policy_file is None:
         return Policy(grace_s=0, max_dead=MANY, flapping=Flapping(times=MANY)), Limits()
     return policies.read(order.policy_file), limits.read(order.policy_file)
@@ -87,13 +87,13 @@ def _plan(control: ControlPlane, order: Order) -> Plan:
 
 
 def _partitions(control: ControlPlane, topics: scratch.Topics) -> list[Partition]:
-    """Of the scratch topic."""
+    """The scratch topic's partitions."""
     there = control.topics(list(topics.stands_in), moves=False)
     return [p for topic in there.values() for p in topic.partitions]
 
 
 def _refuse_with_data(control: ControlPlane) -> None:
-    """Two brokers go at a time: a topic that trusts one replica can lose records as the scratch topic does."""
+    """Two brokers fail at a time: a topic that relies on one replica can lose records just like the scratch topic."""
     theirs = sorted(name for name, topic in control.topics(moves=False).items() if not topic.internal)
     if theirs:
         raise Refused(
@@ -114,10 +114,10 @@ def run(
     approved: Plan | None = None,
     agree: Callable[[Plan], None] = lambda plan: None,
 ) -> Iterator[Drill]:
-    """One drill after the other, with seeds that count up. Raises Busy if another command breaks, loads or changes the cluster.
+    """One drill after the other, with increasing seeds. Raises Busy if another command breaks, loads or changes the cluster.
 
-    `approved` is the plan of the first run that somebody agreed to. Where the cluster has changed, so that the seed draws another
-    one, `agree` is asked before anything is broken, and raises where the answer is no.
+    `approved` is the plan of the first run that was agreed to. If the cluster has changed, so that the seed draws another one,
+    `agree` is called before anything is broken, and raises if the answer is no.
     """
     runs.check_installed()
     for number in range(order.runs):

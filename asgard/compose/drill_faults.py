@@ -1,7 +1,7 @@
-"""The part of a drill that breaks things: faults by plan, looks at the cluster all the while, and Thor healing it beside.
+"""The part of a drill that breaks things: faults by plan, continuous looks at the cluster, and Thor healing it in parallel.
 
 A fault counts as healed when the cluster has shown its effect and then every replica is in sync again: on brokers that came back,
-or on others. Looks go to the cluster itself, four times a second at most, so that the times don't rest on what Thor says.
+or on others. Looks query the cluster itself, at most four times a second, so that the times don't depend on Thor's reports.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.25
 BACK_S = 120.0
-"""How long the cluster may take once the drill has put everything back."""
+"""How long the cluster may take to recover once the drill has put everything back."""
 TOLD_S = 10.0
 _PASSING = frozenset({"rolling_restart", "restart_broker"})
 _UNEVEN = frozenset({"leader-imbalance", "limit-exceeded", "log-dir-over-limit"})
@@ -44,7 +44,7 @@ _REMEDIES = frozenset({"restart", "replace", "reassign"})
 class Look:
     """The cluster at a moment: brokers that are up, those that hold replicas, those that some partition lacks.
 
-    Stricter than "under-replicated": a replica that a move is still adding is lacking too, and all are to be in sync.
+    Stricter than "under-replicated": a replica that a move is still adding counts as lacking too, and all must be in sync.
     """
 
     up: frozenset[int]
@@ -53,12 +53,12 @@ class Look:
     leaderless: bool
 
     def shows(self, brokers: tuple[int, ...]) -> bool:
-        """Whether it shows that one of these brokers does not serve."""
+        """Whether it shows that one of these brokers is not serving."""
         return any(b not in self.up or b in self.lacking for b in brokers)
 
     @property
     def whole(self) -> bool:
-        """Whether every replica is in sync; a broker that is gone holds none any more."""
+        """Whether every replica is in sync; a broker that is gone no longer holds any."""
         return self.holding <= self.up and not self.lacking and not self.leaderless
 
 
@@ -66,7 +66,7 @@ def look(control: ControlPlane) -> Look | None:
     """One look; None if no answer came in time."""
     try:
         up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
-        # Without reassignments, what a move is adding looks like any other replica.
+        # Without reassignments, a replica being added looks like any other.
         partitions = [p for topic in control.topics(moves=False).values() for p in topic.partitions]
     except AsgardError:
         return None
@@ -77,14 +77,14 @@ def look(control: ControlPlane) -> Look | None:
 
 @dataclass
 class Sights:
-    """What Thor saw and did, turn by turn: seconds since 1970 with the brokers that were not well, and what came of it."""
+    """What Thor saw and did, turn by turn: seconds since 1970 with the unhealthy brokers, and the result."""
 
     seen: list[tuple[float, frozenset[int]]] = field(default_factory=list)
     done: list[tuple[float, tuple[int, ...], str]] = field(default_factory=list)
     trouble: str = ""
 
     def report(self, turn: Turn) -> None:
-        """A turn of the watcher."""
+        """Record a turn of the watcher."""
         case, healed = turn.situation, turn.healed
         unwell = {b.id for b in case.gone} | set(case.snapshot.silent)
         unwell |= {b for f in case.findings if f.kind not in _UNEVEN for b in f.brokers}
@@ -96,11 +96,11 @@ class Sights:
                 self.done.append((case.now, healed.brokers, f"{healed.action}: {healed.outcome}"))
 
     def complain(self, error: AsgardError) -> None:
-        """What the watcher could not do."""
+        """Record an error of the watcher."""
         self.trouble = error.what
 
     def noticed(self, fault: Fault) -> float | None:
-        """When it first saw that a broker of the fault was not well."""
+        """When it first saw that a broker of the fault was unhealthy."""
         return next(
             (at for at, unwell in list(self.seen) if at >= fault.at and unwell.intersection(fault.brokers)), None
         )
@@ -112,7 +112,7 @@ class Sights:
 
 @contextlib.contextmanager
 def watched(target: Target, policy: Policy, limits: Limits, confirm: str | None) -> Iterator[Sights]:
-    """`thor watch` in a thread of its own, until the block ends; of its events only what `Sights` makes of a turn is told."""
+    """`thor watch` in a separate thread, until the block ends; of its events only what `Sights` makes of a turn is shown."""
     over, sights = threading.Event(), Sights()
     manner, report = heal.Manner(None, confirm), events.carried(sights.report)
 
@@ -133,7 +133,7 @@ def watched(target: Target, policy: Policy, limits: Limits, confirm: str | None)
 
 @dataclass
 class _Standing:
-    """A fault that is not over for the drill, with what was seen of it (seconds since 1970)."""
+    """A fault that the drill still has open, with what was seen of it (seconds since 1970)."""
 
     step: Strike
     fault: Fault
@@ -143,7 +143,7 @@ class _Standing:
 
 
 class Breaker:
-    """Carries out the faults of a plan while a load runs, and ends the load. `struck` is what became of each."""
+    """Injects the faults of a plan while a load runs, and ends the load. `struck` has the outcome of each."""
 
     def __init__(
         self, site: Site, plan: Plan, load: Load, control: ControlPlane, sights: Sights, over: threading.Event
@@ -156,10 +156,10 @@ class Breaker:
         self._standing: list[_Standing] = []
 
     def run(self) -> None:
-        """All of it; to be called in a thread of its own. Ends early where `over` is set."""
+        """All of it; call it in a separate thread. Ends early if `over` is set."""
         try:
             self._run()
-        except BaseException as error:  # the main thread raises it, once the load has ended
+        except BaseException as error:  # the main thread raises it after the load has ended
             self.failure = error
         finally:
             self._load.stop()
@@ -195,7 +195,7 @@ class Breaker:
         return fault.at
 
     def _sleep_until(self, at: float) -> bool:
-        """Wait, and put back what is due; whether the drill is to end."""
+        """Wait, and put back what is due. Returns whether the drill should end."""
         while (left := at - time.time()) > 0:
             if self._over.wait(min(left, 0.05)):
                 return True
@@ -209,8 +209,8 @@ class Breaker:
                 s.back_at = time.time()
 
     def _until_healed(self) -> bool:
-        """Wait until all that stands is healed, or put it back once that takes too long; whether the drill goes on."""
-        for s in self._standing:  # first: a look may be held up by a broker that hangs
+        """Wait until all open faults are healed, or put them back once that takes too long. Returns whether the drill continues."""
+        for s in self._standing:  # first: a hung broker may hold up a look
             if s.step.lasts_s is not None and self._sleep_until(s.fault.at + s.step.lasts_s):
                 return False
         self._put_back_what_is_due()
@@ -229,14 +229,14 @@ class Breaker:
         return self._until_back()
 
     def _until_told(self) -> None:
-        """Thor reports a turn when it is finished, which may be a moment after everything has recovered."""
+        """Thor reports a turn when it is finished, which may be shortly after everything has recovered."""
         give_up = time.time() + TOLD_S
         while time.time() < give_up and not self._over.wait(LOOK_S):
             if all(self._sights.healing(s.fault) for s in self._standing if s.struck.heals):
                 return
 
     def _look(self) -> bool:
-        """Look once; whether the effect of each fault was seen and is gone."""
+        """Look once. Returns whether the effect of each fault was seen and is gone."""
         seen, now = look(self._control), time.time()
         if seen is None:
             return False
@@ -262,7 +262,7 @@ class Breaker:
         )
 
     def _until_back(self) -> bool:
-        """Wait until every broker is there again, also one whose replicas went to others; whether it is."""
+        """Wait until every broker is back, including those whose replicas went to others. Returns whether they are."""
         give_up, seen = time.time() + BACK_S, None
         while time.time() < give_up and not self._over.wait(LOOK_S):
             seen = look(self._control)
@@ -284,7 +284,7 @@ def _not_back(brokers: frozenset[int], seen: Look | None) -> str:
 
 @contextlib.contextmanager
 def breaking(site: Site, plan: Plan, load: Load, control: ControlPlane, sights: Sights) -> Iterator[Breaker]:
-    """The faults of a plan, in a thread of their own. On leaving, all of them are put back, whatever happened."""
+    """The faults of a plan, in a separate thread. On exit all of them are put back, whatever happened."""
     over = threading.Event()
 
     def may_go_on() -> None:

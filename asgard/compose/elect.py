@@ -1,4 +1,4 @@
-"""Elections of leaders on a cluster that is held for it; unclean ones are written into the journal with what they cost."""
+"""Leader elections on a cluster held for them; unclean ones are recorded in the journal with what they cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HAND_OVER_S = 30.0
 
 
 def preferred(target: Target, names: Collection[str], *, confirm: str | None = None) -> Elected:
-    """Let preferred leaders lead these partitions, or all where they don't."""
+    """Elect the preferred leaders of these partitions, or of all that lack theirs."""
     from asgard.journal.leases import Priority
 
     wanted = [leaders.parse(name) for name in names]
@@ -33,7 +33,7 @@ def unclean(
     agree: Callable[[list[Danger]], None],
     confirm: str | None = None,
 ) -> Elected:
-    """Elect leaders that are out of sync. Raises Refused, saying what would be lost, unless `allow_data_loss`."""
+    """Elect out-of-sync leaders. Raises Refused, saying what would be lost, unless `allow_data_loss`."""
     from asgard.journal import events
     from asgard.journal.leases import Priority
 

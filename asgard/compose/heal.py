@@ -1,6 +1,6 @@
 """Healing a cluster for real: Thor with the machines of a local stack, the journal, the lease, and the people to notify.
 
-`reach` gives what a healing works with; `once` and `watch` are the two ways to use it, `LocalHealer` the port for other services.
+`reach` provides what a healing needs; `once` and `watch` are the two ways to use it, `LocalHealer` the port for other services.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 DOING = "thor heal"
 PATIENCE_S = 10.0
-"""What a watcher can't heal may pass by itself, as when controllers elect a leader: people hear of it when it has lasted so long."""
+"""A problem the watcher can't heal may pass by itself, as when controllers elect a leader: people hear of it after this long."""
 
 
 @dataclass(frozen=True)
 class Manner:
-    """How a healing behaves towards people: whom it asks (None: nobody).
+    """How a healing deals with people: whom it asks (None: nobody).
 
-    `confirm` names a protected context; `doing` is what others are told who want the cluster meanwhile; `may_go_on` is asked while
-    replicas move, and raises where the healing is to end.
+    `confirm` names a protected context; `doing` is shown to others who want the cluster meanwhile; `may_go_on` is called while
+    replicas move, and raises if the healing should end.
     """
 
     agree: Callable[[Decision, str], None] | None = None
@@ -132,7 +132,7 @@ def watch(
     from asgard.thor.plan import planner  # noqa: F401
 
     watching = replace(manner, doing="thor watch")
-    # One journal for as long as it watches: SQLAlchemy keeps what it has compiled with each, until Python looks for cycles.
+    # One journal for the whole watch: SQLAlchemy keeps compiled statements for each, until Python's cycle collector runs.
     with Notifier(policy.notify) as notifier, open_journal() as journal:
         loop(
             lambda: reach(target, policy, limits, watching, notifier.tell, journal, patience_s=PATIENCE_S),
@@ -145,7 +145,7 @@ def watch(
 
 @dataclass(frozen=True)
 class LocalHealer:
-    """`kafka.ports.Healer`: a turn at each call, without a question."""
+    """`kafka.ports.Healer`: one turn per call, without asking."""
 
     target: Target
     policy: Policy

@@ -1,4 +1,4 @@
-"""Heimdall at work on a cluster: the daily report, and the watch that pages, metrics and alerts live on."""
+"""Heimdall at work on a cluster: the daily report, and the watch behind pages, metrics and alerts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def daily(target: Target, day: date, tz: ZoneInfo, *, owners: Owners, thresholds
 
 
 def happened(journal: Database, since: float, until: float | None = None) -> list[Event]:
-    """The journal's events that may last into a time."""
+    """The journal's events that may extend into a time range."""
     from asgard.heimdall.incidents import REACH_S
     from asgard.journal import events
 
@@ -56,9 +56,9 @@ def happened(journal: Database, since: float, until: float | None = None) -> lis
 
 @dataclass
 class Watch:
-    """A cluster that is watched: each `look` takes its picture, keeps the sample, judges the alerts and sends what is due.
+    """A cluster under watch: each `look` takes a picture, keeps the sample, judges the alerts and sends what is due.
 
-    Used by one thread at a time; `picture` may be read by others. `judges`: false for those who only look on.
+    Used by one thread at a time; others may read `picture`. `judges`: False for those that only look.
     """
 
     target: Target
@@ -87,7 +87,7 @@ class Watch:
         return taken
 
     def judge(self, taken: Picture) -> Evaluation:
-        """Evaluate the rules for this picture; what changed is in the outbox, and sent as far as it goes."""
+        """Evaluate the rules for this picture; changes go to the outbox, and are sent as far as possible."""
         from asgard.heimdall.alerts import sight
         from asgard.heimdall.alerts import store as alert_store
         from asgard.heimdall.store.read import Store
@@ -127,7 +127,7 @@ class Watch:
 
 @contextmanager
 def watching(target: Target, settings: Settings, *, judges: bool = True) -> Iterator[Watch]:
-    """A watch with everything open that it needs."""
+    """A watch with all its resources open."""
     from asgard.heimdall.alerts.tables import open_alerts
     from asgard.heimdall.store.tables import open_store
     from asgard.journal.store.database import open_journal
@@ -147,7 +147,7 @@ def watching(target: Target, settings: Settings, *, judges: bool = True) -> Iter
 
 
 def keep_looking(watch: Watch, every_s: float, stop: threading.Event) -> None:
-    """Look again and again until `stop` is set; a cluster that does not answer is a problem that is shown, and tried again."""
+    """Look repeatedly until `stop` is set; if the cluster does not answer, show that as a problem and retry."""
     from asgard.heimdall.alerts import store as alert_store
     from asgard.heimdall.store import writer
 
@@ -163,7 +163,7 @@ def keep_looking(watch: Watch, every_s: float, stop: threading.Event) -> None:
             if watch.problem != error.what:
                 news.warn(error.what)
             watch.problem = error.what
-        except Exception as error:  # a defect: pages must not go on as if they were fresh
+        except Exception as error:  # a defect: pages must not pretend to be fresh
             watch.problem = f"nothing is looked at any more: {type(error).__name__}: {error}"
             raise
         rounds += 1

@@ -1,4 +1,4 @@
-"""What `heimdall top` shows: a watch that only looks on, on a thread of its own."""
+"""What `heimdall top` shows: a watch that only looks, on a separate thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asgard.kafka.target import Target
 
 ENDS_S = 1.0
-"""How long a look that is under way is waited for at the end: it may hang in a call to a broker that is gone."""
+"""How long to wait for a running look at the end: it may hang in a call to a dead broker."""
 
 
 class Feed:
@@ -43,10 +43,10 @@ class Feed:
 
 @contextmanager
 def feeding(target: Target, settings: Settings, every_s: float) -> Iterator[Feed]:
-    """Look again and again while the block runs. Raises Unreachable where there is no cluster at the start."""
+    """Look repeatedly while the block runs. Raises Unreachable if the cluster is unreachable at the start."""
     stop = threading.Event()
     with heimdall.watching(target, settings, judges=False) as watch:
-        # A daemon: a call that hangs must not keep the terminal.
+        # A daemon: a hung call must not keep the terminal.
         looking = threading.Thread(target=heimdall.keep_looking, args=(watch, every_s, stop), name="heimdall", daemon=True)  # fmt: skip
         looking.start()
         try:

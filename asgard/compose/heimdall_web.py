@@ -1,4 +1,4 @@
-"""What Heimdall's pages are made from: a watch on a cluster, its store, the journal, and days that were counted."""
+"""The data behind Heimdall's pages: a watch on a cluster, its store, the journal, and days already counted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asgard.journal.events import Event
 
 FRESH_S = 300.0
-"""So long a day that was counted is shown again; one that was counted well after its end stays."""
+"""For this long a counted day is shown again; one counted well after its end stays."""
 SETTLED_S = 6 * 3600.0
 DAYS = 40
 
@@ -58,13 +58,13 @@ class Site:
         return events.read(self._watch.journal, events.Filter(since=since))
 
     def raised(self) -> Sequence[State]:
-        """The alerts that are raised."""
+        """The raised alerts."""
         from asgard.heimdall.alerts import store
 
         return store.raised(self._watch.alerts, self._cluster_id())
 
     def day(self, day: date, tz: ZoneInfo) -> Day:
-        """A day, counted again where it may have changed; one at a time, as it asks much of the cluster."""
+        """A day, counted again if it may have changed; one at a time, since it puts load on the cluster."""
         with self._counting:
             found = self._days.get((day, tz.key))
             now = self._watch.journal.host_clock()

@@ -1,4 +1,4 @@
-"""How a command gets a cluster to change, or to break: its lease, its journal, and nothing left over from runs that died."""
+"""How a command gets a cluster to change or break: its lease, its journal, and cleanup after dead runs."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def to_change(
     control: ControlPlane | None = None,
     journal: Database | None = None,
 ) -> Iterator[HeldCluster]:
-    """Hold a cluster in order to change it; what dead runs left there is settled first, and said.
+    """Hold a cluster in order to change it; first settles what dead runs left there, and says so.
 
-    `wait_s` is how long to wait in line for whoever is less urgent. A connection and a journal that are open already may be
-    handed in as `control` (whose calls take `CALL_DEADLINE_S` at most) and `journal`; they stay open.
+    `wait_s` is how long to wait for less urgent holders. An open connection and journal may be passed in as `control` (whose
+    calls take at most `CALL_DEADLINE_S`) and `journal`; they stay open.
 
-    Raises Refused where the context is protected and `confirm` does not name it (`heal: allowed` lets healing through), and
-    Busy with who holds a lease. Only healing continues while a drill breaks things.
+    Raises Refused if the context is protected and `confirm` does not name it (`heal: allowed` lets healing through), and
+    Busy with the holder of a lease. Only healing continues while a drill breaks things.
     """
     from asgard.journal import leases, operations
     from asgard.journal.store.database import open_journal
@@ -91,10 +91,10 @@ def to_break(
     while_healing: bool = False,
     limits: BlastRadius | None = None,
 ) -> Iterator[Site]:
-    """Hold a cluster in order to break it. What dead runs left there is settled first, and said; at the end all is put back.
+    """Hold a cluster in order to break it. First settles what dead runs left there, and says so; puts everything back at the end.
 
-    `while_healing`: for drills, in which Thor holds the cluster's changes meanwhile. Raises Refused where the context is
-    protected and `confirm` does not name it, and Busy where somebody else breaks or changes the cluster.
+    `while_healing`: for drills, in which Thor may change the cluster meanwhile. Raises Refused if the context is
+    protected and `confirm` does not name it, and Busy if someone else breaks or changes the cluster.
     """
     from asgard.journal import leases, operations
     from asgard.journal.store.database import open_journal
@@ -134,7 +134,7 @@ def to_break(
 
 
 def for_other_runner() -> contextlib.AbstractContextManager[Site]:
-    """The cluster of ASGARD_CONTEXT (else the current context) for Loki's functions under a runner that is not Asgard's.
+    """The cluster of ASGARD_CONTEXT (else the current context) for Loki's functions under a third-party runner.
 
     `pyproject.toml` declares it as the entry point `site` of the group `asgard.loki.chaos`.
     """

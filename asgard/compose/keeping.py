@@ -1,7 +1,7 @@
 """A group's unread data is about to expire: its topics keep their records longer until the group has read them, then as before.
 
 Heimdall's lag says which topics, Thor's plan how much longer. The operation in the journal outlives the command. It is settled once
-nobody needs it any more: by the recipe's next run, by any command that changes the cluster, or by `asgard recover`.
+it is no longer needed: by the recipe's next run, by any command that changes the cluster, or by `asgard recover`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from asgard.kafka.ports import ControlPlane
 
 CAUGHT_UP = 0.1
-"""A group has caught up when its oldest unread record is younger than this part of the topic's own retention."""
+"""A group has caught up when its oldest unread record is younger than this fraction of the topic's own retention."""
 RAISED, RESTORED = "thor.retention.raised", "thor.retention.restored"
 _CONFIGS = (retention.MS, retention.BYTES)
 _APART_S = 0.2
@@ -38,7 +38,7 @@ _ALL = 1_000_000
 
 
 def raise_retention(held: HeldCluster, attempt: Attempt, limits: Limits, group: str) -> Done:
-    """Each topic in which the group would lose unread data within `extra` keeps its records longer. Raises Refused where there is no room."""
+    """Keep records longer in each topic where the group would lose unread data within `extra`. Raises Refused if there is no room."""
     given = attempt.step.given
     assert isinstance(given, schema.RaiseRetention)
     urgent: dict[str, float] = {}
@@ -64,7 +64,7 @@ def raise_retention(held: HeldCluster, attempt: Attempt, limits: Limits, group: 
 
 
 def _again(held: HeldCluster, attempt: Attempt, before: dict[str, tuple[Operation, Kept]]) -> list[str]:
-    """What this run wrote down before it was killed is set now; it may be set already."""
+    """Set what this run recorded before it was killed; it may already be set."""
     told = []
     for topic, (_, one) in before.items():
         if one.run == attempt.memory.run:
@@ -82,7 +82,7 @@ def _note(held: HeldCluster, topic: str, group: str, text: str) -> None:
 
 
 def _promised(disks: Disks, before: dict[str, tuple[Operation, Kept]], now: float) -> None:
-    """What was raised before goes on to fill the disks."""
+    """Count what earlier raises will still add to the disks."""
     for topic, (operation, one) in before.items():
         longer_s = (int(one.values[-1][retention.MS]) - one.was_ms) / 1000
         disks.promise(topic, one.was_ms / 1000, max(longer_s - (now - operation.began_at), 0.0))
@@ -116,7 +116,7 @@ def _raise(
 
 
 def settle(control: ControlPlane, operation: Operation, lease: Lease) -> str:
-    """Put a retention back. Raises Busy while a group would lose unread data by it, until the operation's time is over."""
+    """Put a retention back. Raises Busy while a group would lose unread data, until the operation's time is over."""
     from asgard.journal import events
 
     one = kept.parse(operation.undo)
@@ -130,9 +130,9 @@ def settle(control: ControlPlane, operation: Operation, lease: Lease) -> str:
 
 
 def needed(control: ControlPlane, one: Kept) -> str:
-    """Why the topic's own retention would delete unread data; empty where it would not, or where nobody is left to read it.
+    """Why the topic's own retention would delete unread data; empty if it would not, or if no group is left to read it.
 
-    A group that had lost records before counts only where it is one of those that the retention was raised for.
+    A group that had already lost records counts only if the retention was raised for it.
     """
     from asgard.heimdall.lag import ask
 

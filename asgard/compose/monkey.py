@@ -1,4 +1,4 @@
-"""A run of the monkey: look, choose, record, take. Loki with the machines of a local stack, the journal, and the lease of faults."""
+"""One run of the monkey: look, choose, record, take. Loki with a local stack's machines, the journal, and the lease of faults."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DOING = "loki monkey"
 
 @dataclass(frozen=True)
 class Run:
-    """What a run chose with which seed; `taken`: whether the victim was taken away."""
+    """What a run chose with which seed; `taken`: whether the victim was taken down."""
 
     choice: Choice
     seed: int
@@ -32,7 +32,7 @@ class Run:
 
 
 def new_seed() -> int:
-    """Small enough to be typed."""
+    """Small enough to type."""
     return secrets.randbelow(2**32)
 
 
@@ -45,12 +45,12 @@ def run(
     agree: Callable[[Choice, Victim], None],
     confirm: str | None = None,
 ) -> Run:
-    """One run. `agree` is asked before somebody is taken, and raises where the answer is no; then nothing is recorded.
+    """One run. `agree` is called before a victim is taken, and raises if the answer is no; then nothing is recorded.
 
-    The lease of the cluster's faults is taken only where somebody is to be taken; under it everything is looked at once more.
-    A dry run looks at everybody also outside the hours, and leaves nothing in the journal.
+    The lease of the cluster's faults is taken only if there is a victim; under it, everything is checked once more.
+    A dry run looks at all candidates even outside the hours, and leaves nothing in the journal.
 
-    Raises Busy where the cluster is being changed or broken, Unreachable, Refused (protected context), WrongUsage.
+    Raises Busy if the cluster is being changed or broken, Unreachable, Refused (protected context), WrongUsage.
     """
     from asgard.compose import holding
     from asgard.journal.store.database import open_journal
@@ -92,7 +92,7 @@ def run(
         look.record(site.journal, monkey, target.name, cluster_id, choice, seed, site.run)
         if choice.victim is None:
             return Run(choice, seed, False)
-        with events.silence():  # the choice says it
+        with events.silence():  # the choice already says it
             act.take(site, choice.victim)
     return Run(choice, seed, True)
 
@@ -102,7 +102,7 @@ def _hours(monkey: Monkey) -> Hours:
 
 
 def _choice(target: Target, control: ControlPlane, monkey: Monkey, past: Past, now: float, seed: int) -> Choice:
-    """What the seed says of the cluster and of everybody, as they are now."""
+    """What the seed chooses for the cluster and all candidates, as they are now."""
     info = control.cluster()
     stack = target.context.stack if target.context else None
     found = look.everybody(monkey, info, node_control(target), stack, target.name)

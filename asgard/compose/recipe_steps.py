@@ -1,4 +1,4 @@
-"""What the steps of a recipe do to a real cluster: with Thor's planner and executor, its healer, and the nodes that Odin made."""
+"""What a recipe's steps do to a real cluster: with Thor's planner and executor, its healer, and the nodes that Odin created."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from asgard.journal.leases import Priority
 
 HAND_OVER_S = 60.0
-"""How long a less urgent command may take to hand the cluster over."""
+"""How long a less urgent command may take to hand over the cluster."""
 RATES_WINDOW_S = 5.0
 TURNS = 20
-"""Healings in one step, at most: each puts one thing right."""
+"""Healings in one step, at most: each fixes one thing."""
 NOTICE = "thor.notice.sent"
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What the steps of a recipe do. `control` is for looking; a step that changes something looks at its lease before each write."""
+    """The actions of a recipe's steps. `control` is for looking; a step that makes changes checks its lease before each write."""
 
     recipe: Recipe
     target: Target
@@ -49,12 +49,12 @@ class Steps:
     confirm: str | None
 
     def facts(self) -> Facts:
-        """The cluster as it is now; rates only where the recipe asks for them."""
+        """The cluster as it is now; rates only if the recipe needs them."""
         window = RATES_WINDOW_S if _wants_rates(self.recipe) else 0.0
         return Facts(look.take(self.control, window_s=window), self.limits)
 
     def actions(self) -> dict[str, Action]:
-        """What each action does."""
+        """The function for each action."""
         moving = dict.fromkeys(("drain", "fill", "balance", "leaders", "set-rf", "rack-repair"), self.move)
         return {
             **moving,
@@ -71,7 +71,7 @@ class Steps:
 
     @contextlib.contextmanager
     def change(self, attempt: Attempt) -> Iterator[HeldCluster]:
-        """The cluster for a step that changes it."""
+        """The cluster, held for a step that changes it."""
         action = attempt.step.action
         with holding.to_change(
             self.target,
@@ -84,7 +84,7 @@ class Steps:
             yield held
 
     def move(self, attempt: Attempt) -> Done:
-        """Plan for the cluster as it is now, and carry the plan out."""
+        """Plan for the cluster as it is now, and run the plan."""
         from asgard.cluster import moves as execute
         from asgard.thor.plan import replan
 
@@ -111,7 +111,7 @@ class Steps:
         return Done("done", str(executed))
 
     def heal(self, attempt: Attempt) -> Done:
-        """Turn after turn, until there is nothing more to do."""
+        """Turn after turn, until there is nothing left to do."""
         from asgard.compose import heal
 
         given = attempt.step.given
@@ -136,7 +136,7 @@ class Steps:
         return Done("nothing" if healed.state == "healthy" else "waiting", str(healed))
 
     def elect(self, attempt: Attempt) -> Done:
-        """Let preferred leaders lead that do not."""
+        """Elect preferred leaders that do not lead."""
         with self.change(attempt) as held:
             away = leaders.away([p for t in held.control.topics().values() for p in t.partitions])
             if not away:
@@ -195,7 +195,7 @@ class Steps:
             return keeping.raise_retention(held, attempt, self.limits, str(group))
 
     def notify(self, attempt: Attempt) -> Done:
-        """Tell whom the step names, else whom the policy names; what was told is in the journal."""
+        """Notify the step's recipients, else the policy's; the text is recorded in the journal."""
         from asgard.thor.heal import notify
 
         given = attempt.step.given
@@ -225,7 +225,7 @@ class Steps:
         return Done("done", f"{Path(given.command[0]).name} said: {said}" if said else f"{given.command[0]} succeeded")
 
     def nodes(self) -> NodeControl:
-        """The nodes of the target's stack. Raises Refused where Asgard does not run them."""
+        """The nodes of the target's stack. Raises Refused if Asgard does not run them."""
         from asgard.compose.holding import node_control
 
         found = node_control(self.target)
@@ -257,7 +257,7 @@ class Steps:
 
 
 def priorities() -> dict[str, Priority]:
-    """How urgent each action is that changes the cluster."""
+    """The priority of each action that changes the cluster."""
     from asgard.cluster.moves.decide import PRIORITIES
     from asgard.journal.leases import Priority
 

@@ -1,7 +1,7 @@
-"""Recipes on a real cluster: who may run one, once at a time, and what it would do.
+"""Recipes on a real cluster: who may run one, one run at a time, and what it would do.
 
-A run holds the lease `cluster/<id>/recipe/<name>`, so that a recipe runs once at a time; each step that changes the cluster
-takes the cluster's own lease with its own urgency, as the command of the same name does.
+A run holds the lease `cluster/<id>/recipe/<name>`, so a recipe has one run at a time; each step that changes the cluster
+takes the cluster's own lease with its own priority, like the command of the same name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """How a recipe is run. `on_event`: only where an event that triggers it has come; `fresh`: not where a killed run stopped."""
+    """How to run a recipe. `on_event`: only if a triggering event has come; `fresh`: don't continue a killed run."""
 
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=Policy)
@@ -41,7 +41,7 @@ class Options:
 
 
 def run(recipe: Recipe, target: Target, options: Options, *, agree: Callable[[], None]) -> Report:
-    """Run a recipe. Raises Busy where it runs already or the cluster is taken, Refused, Unreachable; then nothing was done."""
+    """Run a recipe. Raises Busy if it is already running or the cluster is taken, Refused, Unreachable; then nothing was done."""
     from asgard.journal import leases
     from asgard.journal.store.database import open_journal
 
@@ -63,7 +63,7 @@ def run(recipe: Recipe, target: Target, options: Options, *, agree: Callable[[],
 
 
 def preview(recipe: Recipe, target: Target, options: Options) -> Report:
-    """What a run would do now. Changes nothing and tells nobody."""
+    """What a run would do now. Changes nothing and notifies nobody."""
     with _opened(recipe, target, options) as steps:
         facts = steps.facts()
         verdicts = facts.judge_all(recipe.when)
@@ -79,7 +79,7 @@ def preview(recipe: Recipe, target: Target, options: Options) -> Report:
 
 
 def allow(recipe: Recipe, allowed: bool) -> None:
-    """Raise Refused for a recipe that runs programs without permission, or where others could change it."""
+    """Raise Refused for a recipe that runs programs without permission, or that others could change."""
     if not recipe.programs:
         return
     if not allowed:
@@ -102,19 +102,19 @@ def _opened(recipe: Recipe, target: Target, options: Options) -> Iterator[Steps]
 
 
 def _only_heals(recipe: Recipe) -> bool:
-    """Whether nothing but healing changes the cluster: a context that lets healing through lets it through."""
+    """Whether only healing changes the cluster: then a context with `heal: allowed` permits it."""
     return {step.action for step in recipe.steps} <= {"heal", "verify", "wait-until", "notify"}
 
 
 def _priority(recipe: Recipe) -> Priority:
-    """That of its first step that changes the cluster."""
+    """The priority of its first step that changes the cluster."""
     from asgard.journal.leases import Priority
 
     return next((priorities()[s.action] for s in recipe.steps if s.action in priorities()), Priority.BALANCE)
 
 
 def _put_back_what_is_due(steps: Steps, journal: Database) -> None:
-    """A recipe that waits for its event looks every minute: what earlier runs kept until now, or left, is put back by it."""
+    """A recipe waiting for its event runs every minute: it also puts back what earlier runs kept until now, or left."""
     from asgard.compose import holding
     from asgard.journal import operations
     from asgard.journal.leases import Priority
@@ -129,11 +129,11 @@ def _put_back_what_is_due(steps: Steps, journal: Database) -> None:
         ):  # fmt: skip
             pass
     except Busy:
-        return  # whoever changes the cluster has done it
+        return  # the command changing the cluster has done it
 
 
 def _refuse_if_taken(journal: Database, recipe: Recipe, cluster_id: str) -> None:
-    """Raise Busy where somebody as urgent changes the cluster, or breaks it on purpose, before anything is written down."""
+    """Raise Busy if an equally urgent command changes the cluster, or someone breaks it on purpose, before anything is recorded."""
     from asgard.core import process
     from asgard.journal import leases
 

@@ -1,6 +1,6 @@
-"""Topics out of an archive: planned first, so that it can be shown, then copied exactly once, and groups brought to their place.
+"""Restore topics from an archive: planned first, so that it can be shown, then copied exactly once, and group offsets moved.
 
-One copy for each life of a topic. It goes on after a kill where its last transaction ended, and is not done a second time.
+One copy for each life of a topic. After a kill it continues where its last transaction ended; it is never done twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Order:
-    """What is to come back from where. Times are ms (UTC); `words` are the two ends of the window as the user gave them."""
+    """What to restore from where. Times are ms (UTC); `words` are the two ends of the window as the user gave them."""
 
     archive: str
     topics: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Prepared:
-    """One life of a topic that can be brought back to `to`. `finished`: that was done before, and nothing is missing."""
+    """One life of a topic that can be restored to `to`. `finished`: that was already done, and nothing is missing."""
 
     life: Life
     to: str
@@ -72,7 +72,7 @@ class Prepared:
 
 @dataclass
 class Restored:
-    """What came back, added up. `groups` counts the offsets that were set; `refused` says of which groups Kafka did not take them."""
+    """What was restored, summed up. `groups` counts the offsets set; `refused` lists the groups whose offsets Kafka rejected."""
 
     topics: list[str] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
@@ -86,10 +86,10 @@ class Restored:
 
 
 def prepare(control: ControlPlane, order: Order, journal: Database, limits: Limits, now: float) -> list[Prepared]:
-    """What would come back, and what speaks against it. Reads manifests and sizes, no record.
+    """What would be restored, and the objections. Reads manifests and sizes, no records.
 
-    Raises Failed where a file or manifest of the window is damaged or missing, unless `skip_damaged`. Files in cold storage are
-    asked for with `thaw`, which raises Busy until they are there; without it Refused.
+    Raises Failed if a file or manifest of the window is damaged or missing, unless `skip_damaged`. With `thaw`, files in cold storage are
+    requested, which raises Busy until they are available; without it, Refused.
     """
     storage = open_storage(order.archive, order.endpoint_url)
     thaw.ask(thaw.frozen(storage, ["manifests/"]), allowed=order.thaw)
@@ -216,20 +216,20 @@ def _against(
     sizes = {key: held_there.bytes // max(1, len(made.window)) for key in made.window}
     largest = {route.topic: _largest(life, held_there)}
     facts = checks.Facts(topics, configs, brokers, older, sizes, largest)
-    # To bring a topic back to itself is what an archive is for.
+    # Restoring a topic to itself is what an archive is for.
     elsewhere = replace(made, source_cluster=f"archive of {made.source_cluster}")
     return checks.object_to(elsewhere, facts, limits, round(now * 1000))
 
 
 def _largest(life: Life, held_there: restore.Holds) -> int:
-    """How many bytes a record may have in a topic: those of the largest one before compression, but no more than it could hold; 0: not known."""
+    """The maximum record size for a topic: its largest record before compression, but no more than it could hold; 0: unknown."""
     limits = [head.facts.max_message_bytes for head in life.heads.values()]
     known = [held_there.largest + header.ROOM] if held_there.largest else []
     return min([*known, *([max(limits)] if all(limits) else [])], default=0)
 
 
 def refuse(prepared: list[Prepared], *, accept_loss: bool) -> None:
-    """Raise Refused with the first objection that is not accepted."""
+    """Raise Refused with the first objection that was not accepted."""
     for one in prepared:
         for objection in one.objections:
             if not one.finished and not (objection.loss and accept_loss):
@@ -244,7 +244,7 @@ def run(
     rate: Rate,
     confirm: str | None = None,
 ) -> Restored:
-    """Bring everything back; what came of it."""
+    """Restore everything. Returns what happened."""
     refuse(prepared, accept_loss=order.accept_loss)
     began, restored, ids = time.monotonic(), Restored(), dict[str, set[str]]()
     for one in prepared:
@@ -300,7 +300,7 @@ def _bring(
 
 
 def _create(control: ControlPlane, new: NewTopic) -> bool:
-    """Create a topic and wait until it is known; False where it is there already."""
+    """Create a topic and wait until it is known; False if it already exists."""
     if control.topics([new.name]):
         return False
     error = control.create_topics([new])[new.name]
@@ -317,7 +317,7 @@ def _create(control: ControlPlane, new: NewTopic) -> bool:
 
 
 def _move_groups(one: Prepared, ids: frozenset[str], target: tuple[Target, ControlPlane], restored: Restored) -> None:
-    """Set what groups had committed in the topic to the same records in the one that came back."""
+    """Move groups' committed offsets to the same records in the restored topic."""
     (route,) = one.plan.routes
     if route.partitions != route.to_partitions:
         events.warn(f"group offsets of {route.topic} are not translated: {route.to} has another number of partitions")

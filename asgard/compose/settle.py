@@ -1,4 +1,4 @@
-"""What settles each kind of operation that a dead run left behind, whichever service left it."""
+"""The handlers for each kind of operation that a dead run left, from any service."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from asgard.kafka.ports import ControlPlane
 
 CALL_DEADLINE_S = 10.0
-"""Deadline of a call to the cluster that is made under a lease."""
-# By name: every command that changes things asks for the handlers, and few of them have anything to settle.
+"""Deadline of a call to the cluster made under a lease."""
+# By name: every command that makes changes needs the handlers, and few have anything to settle.
 REASSIGNMENT = "asgard.reassignment/v1"  # of older versions
 EXECUTION = "asgard.execution/v1"
 SCRATCH_TOPICS = "asgard.scratch-topics/v1"
@@ -27,13 +27,13 @@ COPY_QUOTA = "asgard.copy-quota/v1"
 COORDINATOR = "asgard.coordinator/v1"
 KEPT_RETENTION = "asgard.kept-retention/v1"
 RECOVER_WAIT_S = 120.0
-"""How long `asgard recover` waits for moves that a dead run submitted: about two batches."""
+"""How long `asgard recover` waits for moves submitted by a dead run: about two batches."""
 
 
 def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dict[str, Handler]:
     """Handlers by kind of operation. `control` is the cluster's; without it, the context that names the cluster is used.
 
-    Moves that a dead run submitted are waited for `wait_s` seconds; those that run on after it stay for a later command.
+    Waits `wait_s` seconds for moves submitted by a dead run; those still running after that are left to a later command.
     """
 
     def executed(operation: Operation, lease: Lease) -> str:
@@ -53,7 +53,7 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
         from asgard.machines import targets
 
         with contextlib.ExitStack() as reached:
-            # Connected to when the cluster is asked for: dead brokers are started without it.
+            # Connects only when the cluster is needed: dead brokers are started without it.
             reach = kind.Reach(
                 lambda: reached.enter_context(_reached(operation, lease, control)),
                 targets.nodes_of(operation.undo.get("stack")),
@@ -92,16 +92,16 @@ def handlers(control: ControlPlane | None = None, *, wait_s: float = 0.0) -> dic
 
 
 def leftovers() -> Leftovers:
-    """What every command does about them: settles them with these handlers where it changes things, and says so."""
+    """What every command does about them: if it makes changes, it settles them with these handlers, and says so."""
     from asgard.journal.operations import Leftovers
 
     return Leftovers(handlers(), say_settled, say_found)
 
 
 def recover(journal: Database, confirm: str | None = None) -> list[Settled]:
-    """Settle all that dead runs left, in every cluster that a context names; what became of each.
+    """Settle everything that dead runs left, in every cluster with a context. Returns each result.
 
-    Raises Refused, before anything is changed, where a protected context is concerned that `confirm` does not name.
+    Raises Refused, before anything is changed, if it involves a protected context that `confirm` does not name.
     """
     from asgard.compose import strays
     from asgard.journal import operations
@@ -115,7 +115,7 @@ def recover(journal: Database, confirm: str | None = None) -> list[Settled]:
 
 
 def abandoned(journal: Database, under: str = "") -> list[Operation]:
-    """What dead runs left in leases of that beginning, and what is kept until it is time; for commands that only report it."""
+    """What dead runs left under leases with this prefix, and what is kept until it is due; for commands that only report it."""
     from asgard.compose import strays
     from asgard.journal import operations
 
@@ -124,7 +124,7 @@ def abandoned(journal: Database, under: str = "") -> list[Operation]:
 
 
 def context_of(operation: Operation) -> Context | None:
-    """The context of the cluster that an operation was done in; None where no context names that cluster."""
+    """The context of the operation's cluster; None if no context names that cluster."""
     scope, _, rest = operation.lease.partition("/")
     name = rest.rpartition("/")[0]
     for context in contexts.load().by_name.values():
@@ -134,7 +134,7 @@ def context_of(operation: Operation) -> Context | None:
 
 
 def report_known(stack: str, context: str | None = None) -> None:
-    """Report what dead runs left of a stack, where a context (its own, or the one named) knows its cluster; none is asked."""
+    """Report what dead runs left of a stack, if a context (its own, or the one named) knows its cluster; queries none."""
     known = contexts.load().by_name.get(context or stack)
     if known is None or known.cluster_id is None:
         return
@@ -151,7 +151,7 @@ def say_settled(settled: Settled) -> None:
 
 
 def say_found(left: Sequence[Operation]) -> None:
-    """Tell the user of a command that only reads what is still to be put back."""
+    """Tell the user of a read-only command what still has to be put back."""
     first, more = left[0], len(left) - 1
     what = first.kind.removeprefix("asgard.").partition("/")[0]
     also = f" (and {more} more)" if more else ""
@@ -162,7 +162,7 @@ def say_found(left: Sequence[Operation]) -> None:
 
 @contextlib.contextmanager
 def _reached(operation: Operation, lease: Lease, control: ControlPlane | None) -> Iterator[ControlPlane]:
-    """The operation's cluster, with writes that look at the lease first. Raises Refused if it can't be reached from here."""
+    """The operation's cluster, with writes that check the lease first. Raises Refused if it can't be reached from here."""
     from asgard.kafka import target
     from asgard.kafka.guarded import guarded
 

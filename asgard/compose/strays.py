@@ -1,6 +1,6 @@
-"""What users' own Pulumi programs left set when they were killed under an older version, which noted it in files.
+"""What users' own Pulumi programs left set when killed under an older version, which recorded it in files.
 
-To `asgard recover` they look like operations of the journal.
+`asgard recover` sees them as operations of the journal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def found() -> list[Operation]:
 
 
 def settle(journal: Database, operation: Operation, handler: Handler | None) -> Settled:
-    """Put one of them back under its cluster's lease; what became of it."""
+    """Put one of them back under its cluster's lease. Returns the result."""
     from asgard.journal import leases
     from asgard.journal.operations import Settled
 

@@ -1,7 +1,7 @@
-"""The one web application: Bifrost's portal and API, with Heimdall's pages beside them, behind one login. And the work behind it.
+"""The one web application: Bifrost's portal and API, with Heimdall's pages, behind one login. And the work behind it.
 
-Odin runs one thing at a time in a process, so previews and the queue take turns. The queue runs on a thread of its own: a request that
-was approved is carried out while its page shows how far it is.
+Odin does one thing at a time per process, so previews and the queue take turns. The queue runs on a separate thread: an approved
+request is carried out while its page shows the progress.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Work:
         self._thread: threading.Thread | None = None
 
     def sync(self, gate: Bifrost, environment: str | None) -> None:
-        """Take over what changed in the stack file."""
+        """Import changes of the stack file."""
         bifrost_stack.sync(gate, gate.environment(environment))
 
     def change(self, gate: Bifrost, who: Actor, ask: Ask) -> Change:
@@ -69,12 +69,12 @@ class Work:
         return Change(found.changes, found.impossible)
 
     def losses(self, gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
-        """The records that a request would delete: kept with it, and shown to those who approve it."""
+        """The records that a request would delete: kept with it, and shown to its approvers."""
         with self._odin:
             return bifrost.losses(gate, who, ask)
 
     def carry_out(self) -> None:
-        """Let the queue run soon."""
+        """Tell the queue to run soon."""
         self._wanted.set()
 
     def apply(self, gate: Bifrost, who: Actor, environment: str | None) -> tuple[int, int]:
@@ -123,14 +123,14 @@ class Work:
         )  # fmt: skip
 
     def start(self, site: Site) -> None:
-        """Begin with the thread that carries out what is approved, and does every minute what time brings."""
+        """Start the thread that carries out approved requests, and runs the periodic work every minute."""
         self._thread = threading.Thread(
             target=events.carried(self._run), args=(site,), name="bifrost-queue", daemon=True
         )
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the run that is under way, and end."""
+        """Finish the current run, and stop."""
         self._over.set()
         self._wanted.set()
         if self._thread is not None:
@@ -145,7 +145,7 @@ class Work:
             try:
                 with self._odin:
                     self._queue(site.gate) if wanted else bifrost_tick.tick(site.gate)
-            except Exception as error:  # a defect must not end the thread: requests would wait, and no page say why
+            except Exception as error:  # a defect must not end the thread: requests would wait unexplained
                 events.warn(f"the queue: {getattr(error, 'what', None) or f'{type(error).__name__}: {error}'}")
 
     def _queue(self, gate: Bifrost) -> None:
@@ -169,7 +169,7 @@ def create_app(
     beside: Sequence[Blueprint] = (),
     links: Sequence[Link] = (),
 ) -> Flask:
-    """The application. `url` is where people reach it; `beside` are other services' pages, for everybody who has a role here."""
+    """The application. `url` is its public address; `beside` are other services' pages, for everyone with a role here."""
     app = Flask("asgard", static_folder=None)
     provider = gate.directory.provider
     secure = url.startswith("https://")
@@ -225,7 +225,7 @@ _PAGES = (("mine", "My services"), ("ask_first", "Ask"), ("requests_page", "Requ
 
 
 def _frame(links: Sequence[Link]) -> dict[str, Any]:
-    """What every page has: its service, who is logged in, where one can go, and what was just done."""
+    """What every page has: its service, the logged-in user, the navigation, and what was just done."""
     person = people.caller() if request.endpoint else None
     nav: list[Link] = []
     if person is not None:
@@ -254,7 +254,7 @@ def _frame(links: Sequence[Link]) -> dict[str, Any]:
 
 
 def secret_key() -> bytes:
-    """What sessions are signed with: random, made once, kept where the keys of stacks are."""
+    """The key that signs sessions: random, created once, kept with the stacks' keys."""
     path = paths.home() / "keys" / "portal"
     with contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
@@ -272,7 +272,7 @@ def _secret(provider: Provider) -> str:
 
 
 def check_address(host: str, url: str | None) -> None:
-    """Raise Refused where sessions would travel in the clear over a network."""
+    """Raise Refused if sessions would cross a network unencrypted."""
     if host not in LOOPBACK and not (url or "").startswith("https://"):
         raise Refused(
             f"the portal on {host} would send sessions unencrypted over the network",

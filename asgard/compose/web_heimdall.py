@@ -1,4 +1,4 @@
-"""Heimdall's pages in the portal: each environment's cluster is watched, and everybody sees what Bifrost's authorisation lets them see."""
+"""Heimdall's pages in the portal: each environment's cluster is watched, and people see what Bifrost's authorisation allows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SETTINGS = "heimdall.yaml"
 
 
 class Lookout:
-    """Watches one environment's cluster on a thread, as soon as there is one. A source of Heimdall's pages."""
+    """Watches one environment's cluster on a thread, once it exists. A source of Heimdall's pages."""
 
     def __init__(self, gate: Bifrost, environment: Environment) -> None:
         self.environment = environment
@@ -64,7 +64,7 @@ class Lookout:
         return self._site.problem if self._site else self._problem
 
     def history(self) -> Store:
-        """The store; pages ask for it once there is a picture."""
+        """The store; pages need it only once there is a picture."""
         return self._there().history()
 
     def events(self, since: float) -> list[Event]:
@@ -72,7 +72,7 @@ class Lookout:
         return self._there().events(since)
 
     def raised(self) -> Sequence[State]:
-        """The alerts that are raised."""
+        """The raised alerts."""
         return self._there().raised()
 
     def day(self, day: date, tz: ZoneInfo) -> Day:
@@ -80,13 +80,13 @@ class Lookout:
         return self._there().day(day, tz)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start looking."""
         name = f"heimdall-{self.environment.name}"
         self._thread = threading.Thread(target=events.carried(self._run), name=name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the look that is under way."""
+        """Stop after the current look."""
         self._over.set()
         if self._thread is not None:
             self._thread.join()
@@ -112,7 +112,7 @@ class Lookout:
 
 
 def target_of(environment: Environment) -> Target:
-    """How the cluster of an environment is reached: by the context of its stack, else as Odin does. Raises Failed where there is none yet."""
+    """How to reach an environment's cluster: by the context of its stack, else as Odin does. Raises Failed if there is none yet."""
     from asgard.odin.lifecycle import session
 
     spec = bifrost_stack.stack_spec(environment)
@@ -127,7 +127,7 @@ def target_of(environment: Environment) -> Target:
 
 
 def settings_of(gate: Bifrost) -> Settings:
-    """Those of the heimdall.yaml beside bifrost.yaml, if there is one; who owns what is for Bifrost to say."""
+    """Those of the heimdall.yaml beside bifrost.yaml, if any; Bifrost decides who owns what."""
     file = gate.directory.file.parent / SETTINGS
     found = reading.load(file) if file.is_file() else reading.Settings()
     spaces = [Ownership(t.name, tuple(f"{p}*" for p in t.namespaces), tuple(f"{p}*" for p in t.namespaces)) for t in gate.directory.teams]  # fmt: skip
@@ -135,7 +135,7 @@ def settings_of(gate: Bifrost) -> Settings:
 
 
 def beside(lookouts: Sequence[Lookout]) -> tuple[list[Blueprint], list[Link]]:
-    """The pages of each lookout for the portal's application, and what its navigation says of them."""
+    """The pages of each lookout for the portal's application, and their navigation links."""
     made, links = [], []
     for lookout in lookouts:
         name = lookout.environment.name
@@ -149,7 +149,7 @@ def beside(lookouts: Sequence[Lookout]) -> tuple[list[Blueprint], list[Link]]:
 
 
 def scope(environment: str) -> Scope | None:
-    """What the caller may see of a cluster; None: everything. Asked once a request."""
+    """What the caller may see of a cluster; None: everything. Called once per request."""
     if "asgard_scope" not in g:
         person = people.caller()
         assert person is not None, "the door lets no one else in"

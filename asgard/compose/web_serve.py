@@ -28,7 +28,7 @@ def serve(
     proxies: tuple[str, ...] = (),
     header: str | None = None,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM; a run of the queue that is under way is finished first."""
+    """Serve until Ctrl-C or SIGTERM; a running queue is finished first."""
     from waitress import create_server
 
     check_address(host, url)
@@ -39,7 +39,7 @@ def serve(
     app = create_app(gate, work, url=url or f"http://{host}:{port}", proxy=proxy, beside=blueprints, links=links)
     logging.getLogger("waitress").setLevel(logging.ERROR)
     try:
-        # Headers of a proxy are judged by the application, which knows whose they may be.
+        # The application judges proxy headers: it knows which addresses may send them.
         server: Any = create_server(app, host=host, port=port, threads=THREADS, ident="asgard", clear_untrusted_proxy_headers=False)  # fmt: skip
     except OSError as error:
         raise Failed(f"{host}:{port} can't be bound: {error.strerror}", "Name another port: --port N.") from error
@@ -61,7 +61,7 @@ def serve(
     for lookout in lookouts:
         lookout.start()
     try:
-        server.run()  # it returns when it is interrupted
+        server.run()  # returns when interrupted
     finally:
         server.close()
         for lookout in lookouts:

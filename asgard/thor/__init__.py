@@ -1,1 +1,1 @@
-"""Thor: heals, balances and replays, so that nobody has to get up when a broker dies."""
+"""Thor: heals, balances and replays, so that no one gets paged when a broker dies."""

@@ -1,7 +1,7 @@
-"""A consumer group's coordinator on another broker for a while: the leader of one partition of `__consumer_offsets`.
+"""Move a consumer group's coordinator to another broker for a while: the leader of one partition of `__consumer_offsets`.
 
-A coordinator that is stuck (a group that never leaves its rebalance, commits that time out) is replaced by electing another replica
-of that partition: the order of its replicas is turned, nothing is copied. Once the group works again the order of before is put back.
+A stuck coordinator (a group that never leaves its rebalance, commits that time out) is replaced by electing another replica of
+that partition: the replica order is rotated, nothing is copied. Once the group works again, the former order is restored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WELL = ("Stable", "Empty")
 
 
 def partition_of(group: str, partitions: int) -> int:
-    """The partition of `__consumer_offsets` that a group belongs to: Java's hash of its name, as Kafka takes it."""
+    """The partition of `__consumer_offsets` that a group belongs to: Java's hash of its name, as Kafka computes it."""
     found = 0
     for unit in _utf16(group):
         found = (31 * found + unit) & 0xFFFFFFFF
@@ -34,7 +34,7 @@ def _utf16(text: str) -> list[int]:
 
 
 def find(control: ControlPlane, group: str) -> Partition:
-    """The group's partition, as it is now. Raises Refused where no other broker could be its coordinator."""
+    """The group's partition, as it is now. Raises Refused if no other broker could be its coordinator."""
     topic = control.topics([TOPIC]).get(TOPIC)
     if topic is None:
         raise Refused("no group has ever committed an offset in this cluster", "Is the name of the cluster right?")
@@ -50,19 +50,19 @@ def find(control: ControlPlane, group: str) -> Partition:
 
 
 def turned(p: Partition) -> tuple[int, ...]:
-    """The replicas with another one first that is in sync; the present leader last."""
+    """The replicas with another in-sync one first; the current leader last."""
     others = [r for r in p.replicas if r in p.isr and r != p.leader]
     rest = [r for r in p.replicas if r not in others and r != p.leader]
     return (*others, *rest, p.leader) if p.leader in p.replicas else (*others, *rest)
 
 
 def undo_of(p: Partition) -> dict[str, Any]:
-    """What puts it back, for the journal."""
+    """How to put it back, for the journal."""
     return {"partition": p.partition, "replicas": list(p.replicas)}
 
 
 def put_back(control: ControlPlane, undo: Mapping[str, Any]) -> str:
-    """Give the replicas their order of before; twice does no harm."""
+    """Restore the replicas' former order; doing it twice is harmless."""
     before = tuple(int(r) for r in undo["replicas"])
     changed = leaders.order(control, {(TOPIC, int(undo["partition"])): before})
     name = f"{TOPIC}-{undo['partition']}"
@@ -70,7 +70,7 @@ def put_back(control: ControlPlane, undo: Mapping[str, Any]) -> str:
 
 
 def health(control: ControlPlane, group: str) -> tuple[bool, str]:
-    """Whether its coordinator answers and the group is not in the middle of a rebalance; and its state in words."""
+    """Whether its coordinator answers and the group is not rebalancing; and its state in words."""
     listed = control.groups().listed.get(group)
     if listed is None:
         return False, f"{group} is unknown to every coordinator"

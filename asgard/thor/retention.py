@@ -1,7 +1,7 @@
-"""How much longer a topic may keep its records, so that a group reads what would expire: within the limits of disks. Pure.
+"""How much longer a topic may keep its records, so that a group can read what would expire: within disk limits. Pure.
 
-What a longer retention costs is estimated from what the topic holds now: bytes over the time that they cover, or the rate at which it is
-written where that is higher. Every broker that holds a replica must have room for it below its limit. Times are seconds.
+The cost of a longer retention is estimated from what the topic holds now: bytes over the time they cover, or its write rate if that is
+higher. Every broker with a replica must have room for it below its limit. Times are seconds.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from asgard.kafka.model import ClusterSnapshot, Partition
 
 MS, BYTES = "retention.ms", "retention.bytes"
 WORTH = 0.1
-"""Less than this part of what was asked for is not worth a change."""
+"""A gain below this fraction of the request is not worth a change."""
 
 
 @dataclass(frozen=True)
 class Longer:
-    """`values` are the configs to set, `seconds` by how much longer records are kept, `costs_bytes` on all brokers together.
+    """`values` are the configs to set, `seconds` how much longer records are kept, `costs_bytes` the total on all brokers.
 
-    `held_back` says what allows no more, where it is less than was asked for.
+    `held_back` says what limits it, if it is less than requested.
     """
 
     topic: str
@@ -36,21 +36,21 @@ class Longer:
 
 @dataclass
 class Disks:
-    """What brokers hold and may hold. `promised` are bytes by broker that retentions raised before will still add."""
+    """What brokers hold and may hold. `promised` are the bytes by broker that earlier retention raises will still add."""
 
     snapshot: ClusterSnapshot
     limits: Limits
     promised: dict[int, float] = field(default_factory=dict)
 
     def promise(self, topic: str, retention_s: float, seconds: float) -> int:
-        """Set room aside for a topic that is kept so much longer; the bytes on all brokers together."""
+        """Reserve room for a topic that is kept this much longer. Returns the bytes on all brokers together."""
         rates = self.rates(topic, retention_s)
         for broker, rate in rates.items():
             self.promised[broker] = self.promised.get(broker, 0.0) + rate * seconds
         return int(sum(rates.values()) * seconds)
 
     def rates(self, topic: str, retention_s: float) -> dict[int, float]:
-        """Bytes a second by broker that a longer retention adds. Raises Refused where sizes were not measured."""
+        """Bytes per second by broker that a longer retention adds. Raises Refused if sizes were not measured."""
         found: dict[int, float] = {}
         for p in self.snapshot.partitions:
             if p.topic == topic:
@@ -59,14 +59,14 @@ class Disks:
         return found
 
     def room(self, topic: str, retention_s: float) -> tuple[int | None, float]:
-        """The broker whose disk is full first, and the seconds of the topic that it has room for. Raises Refused where not known."""
+        """The broker whose disk fills up first, and how many seconds of the topic it has room for. Raises Refused if unknown."""
         least: tuple[int | None, float] = (None, math.inf)
         by_id = {b.id: b for b in self.snapshot.brokers}
         for broker, rate in sorted(self.rates(topic, retention_s).items()):
             known = by_id.get(broker)
             if (
                 known is None or known.state != "up"
-            ):  # its disk can't be seen; it has to catch up with the others anyway
+            ):  # its disk can't be read; it has to catch up with the others anyway
                 continue
             limit = self.limits.of(broker)
             capacity = limit.capacity_bytes or sum(d.capacity_bytes or 0 for d in known.log_dirs)
@@ -80,7 +80,7 @@ class Disks:
 
 
 def plan(topic: str, in_force: Mapping[str, str], disks: Disks, extra_s: float, most_s: float) -> Longer:
-    """Keep the topic's records longer by `extra_s`, or by what `most_s` and the disks allow. Raises Refused where that is too little.
+    """Keep the topic's records longer by `extra_s`, or by what `most_s` and the disks allow. Raises Refused if that is too little.
 
     `in_force` are the topic's retention.ms and retention.bytes with defaults.
     """
@@ -100,7 +100,7 @@ def plan(topic: str, in_force: Mapping[str, str], disks: Disks, extra_s: float, 
         )
     then_ms = now_ms + int(longer_s * 1000)
     values = {MS: str(then_ms)}
-    if size >= 0:  # else the size would delete what the time keeps
+    if size >= 0:  # else the size limit would delete what the time limit keeps
         values[BYTES] = str(math.ceil(size * then_ms / max(now_ms, 1)))
     costs = disks.promise(topic, now_ms / 1000, longer_s)
     return Longer(topic, values, longer_s, costs, held_back)

@@ -1,7 +1,7 @@
-"""How a cluster is: every broker against its limits, what is wrong, who leads, what is being done to it. Pure.
+"""A cluster's condition: every broker against its limits, what is wrong, who leads, and changes in progress. Pure.
 
-Sizes are bytes, rates bytes per second; None is not measured. What a broker sends is what its leaders send to their followers, and
-to consumers as far as that is known (`thor.rates`).
+Sizes are bytes, rates bytes per second; None is not measured. What a broker sends is what its leaders send to their followers,
+and to consumers if known (`thor.rates`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOVES_SHOWN = 10
 
 @dataclass(frozen=True)
 class BrokerStatus:
-    """A broker, what it carries, and its limits. `disk` is the used fraction of its capacity, `bytes` are its replicas."""
+    """A broker, its load, and its limits. `disk` is the used fraction of its capacity, `bytes` are its replicas."""
 
     id: int
     rack: str | None
@@ -41,7 +41,7 @@ class BrokerStatus:
 
 @dataclass(frozen=True)
 class Counts:
-    """Of the whole cluster."""
+    """Counts of the whole cluster."""
 
     topics: int
     partitions: int
@@ -56,7 +56,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Moving:
-    """A partition that is being moved."""
+    """A partition being moved."""
 
     partition: str
     adding: tuple[int, ...]
@@ -65,9 +65,9 @@ class Moving:
 
 @dataclass(frozen=True)
 class Status:
-    """See the module. `leaders_over_mean`: most leaders of a broker that is up, over the mean (1.0 is even).
+    """See the module. `leaders_over_mean`: the most leaders of any broker that is up, over the mean (1.0 is even).
 
-    `shared_volume`: capacity and use are those of one volume that several brokers name, as on one machine.
+    `shared_volume`: capacity and use belong to one volume that several brokers report, as on one machine.
     """
 
     cluster_id: str
@@ -84,7 +84,7 @@ class Status:
 
 
 def judge(snapshot: ClusterSnapshot, limits: Limits, around: Activity | None = None) -> Status:
-    """The status. Unhealthy is where anything is found, or something that was set for a while was left behind."""
+    """The status. Unhealthy if anything is found, or a temporary setting was left behind."""
     counted = detect.tally(snapshot)
     placement = Placement(snapshot, limits)
     findings = detect.findings(snapshot, limits, counted, placement)
@@ -122,7 +122,7 @@ def judge(snapshot: ClusterSnapshot, limits: Limits, around: Activity | None = N
 
 
 class _Traffic:
-    """Bytes per second into and out of each broker, as far as they are measured."""
+    """Bytes per second into and out of each broker, if measured."""
 
     def __init__(self, partitions: Iterable[Partition]) -> None:
         self.measured = 0
@@ -170,7 +170,7 @@ def _broker(
 
 
 def _share_a_volume(brokers: Iterable[Broker]) -> bool:
-    """Whether log directories of different brokers on one host look like the same volume: same size, as full."""
+    """Whether log directories of different brokers on one host look like the same volume: same size and use."""
     seen: dict[tuple[str, int], tuple[int, LogDir]] = {}
     for b in brokers:
         for d in b.log_dirs:

@@ -1,4 +1,4 @@
-"""`asgard bifrost`: a team asks, policy answers, Odin makes it. One module for each group of commands."""
+"""`asgard bifrost`: a team asks, policy answers, Odin creates it. One module per group of commands."""
 
 from asgard.cli.command import group
 

@@ -1,4 +1,4 @@
-"""The commands that look: mine, catalog, topic, usage, unowned, claim, unused, export."""
+"""The read commands: mine, catalog, topic, usage, unowned, claim, unused, export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands about credentials: take them once, rotate them, client snippets, and a check with themselves."""
+"""The commands about credentials: get them once, rotate them, client snippets, and a check that uses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands about requests that exist: look, approve, reject, take back, try again; and who did what."""
+"""The commands about existing requests: look, approve, reject, withdraw, retry; and who did what."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Id = Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id.")]
 
 
 def when(at: float | None) -> str | None:
-    """A time (UTC) as tables show it."""
+    """A time (UTC) as shown in tables."""
     return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 
 

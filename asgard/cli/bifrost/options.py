@@ -1,4 +1,4 @@
-"""What the commands of `asgard bifrost` have in common: their options, and who is asking."""
+"""What the commands of `asgard bifrost` have in common: their options, and the caller's identity."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="Queue it and return; do
 
 @contextmanager
 def session(config: Path | None, *, on_time: bool = True) -> Iterator[tuple[Bifrost, Actor]]:
-    """Bifrost and the person who calls. What is over ends now, whatever the command is about."""
+    """Bifrost and the caller. Anything expired ends now, whichever command is run."""
     from asgard.bifrost import identity
     from asgard.bifrost.gate import opened
 
@@ -69,7 +69,7 @@ def _publish_moves(gate: Bifrost) -> None:
 
 
 def text_of(file: Path) -> tuple[str, str]:
-    """The text of a file that the caller named, and what to call it; `-` is stdin. Through sudo only stdin is read."""
+    """The text of a file given by the caller, and its name in messages; `-` is stdin. Through sudo only stdin is read."""
     import sys
 
     if str(file) == "-":
@@ -82,7 +82,7 @@ def text_of(file: Path) -> tuple[str, str]:
 
 
 def refuse_files_through_sudo(instead: str, hint: str) -> None:
-    """A file named by somebody else would be opened with the data team's rights."""
+    """A file named by someone else would be opened with the data team's rights."""
     from asgard.bifrost import identity
 
     if identity.caller().delegated:

@@ -26,7 +26,7 @@ def test(config: Config = None) -> int:
     from asgard.bifrost.policy import read as policies
 
     directory = read.directory(find_file(config))
-    if identity.caller().delegated:  # else it is somebody's own file, perhaps in a CI step that has no person
+    if identity.caller().delegated:  # else it is the caller's own file, perhaps in a CI step without a person
         identity.actor(directory, identity.caller())
     rules = policies.policy(directory.policy, directory)
     tried = policies.try_cases(policies.cases_path(directory.policy), rules, directory)

@@ -1,4 +1,4 @@
-"""The same commands through a portal: `--portal URL`, with the token of ASGARD_PORTAL_TOKEN. Nothing of Bifrost is needed here."""
+"""The same commands through a portal: `--portal URL`, with the token of ASGARD_PORTAL_TOKEN. Needs nothing of Bifrost here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _opener() -> Any:
     from urllib.request import HTTPRedirectHandler, build_opener
 
     class NoRedirect(HTTPRedirectHandler):
-        """A token goes to the address that was named, and nowhere else."""
+        """Sends the token to the given address, and nowhere else."""
 
         def redirect_request(self, *_: Any) -> None:
             """Never."""
@@ -57,7 +57,7 @@ class Remote:
         self._open = _opener().open
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        """One call; its document. Raises what the portal's answer means."""
+        """One call. Returns its document. Raises the error that the portal's answer means."""
         from urllib.error import HTTPError
         from urllib.request import Request
 
@@ -80,7 +80,7 @@ class Remote:
             raise Unreachable(f"the portal {self.base} does not answer: {reason}", "Is the address right?") from error
 
     def until_done(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Wait until a request that was approved is ready or failed."""
+        """Wait until an approved request is ready or failed."""
         give_up = time.monotonic() + WAIT_S
         while request["state"] in ("approved", "applying") and time.monotonic() < give_up:
             time.sleep(0.5)

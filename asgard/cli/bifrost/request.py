@@ -1,4 +1,4 @@
-"""`asgard bifrost init` and `request …`: what people type to ask for something. `sending` has what all of these do with it."""
+"""`asgard bifrost init` and `request …`: the commands to ask for something. `sending` has what they share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a request that somebody typed: previewed, asked about where it deletes records, sent here or through a portal, shown."""
+"""What happens to a typed request: previewed, confirmed if it deletes records, sent here or through a portal, shown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Draft = Annotated[bool, typer.Option("--draft", help="Save it as a draft; `reque
 
 @dataclass(frozen=True)
 class Sending:
-    """The options of every request: for whom, where and why it is asked, and how it is sent."""
+    """The options of every request: for whom, where and why, and how to send it."""
 
     team: Team = None
     environment: Where = None
@@ -45,20 +45,20 @@ class Sending:
 
     @property
     def named(self) -> dict[str, Any]:
-        """What is in the request itself."""
+        """The fields of the request itself."""
         values = {"team": self.team, "environment": self.environment, "reason": self.reason, "token": self.token}
         return {key: value for key, value in values.items() if value}
 
 
 def ask(values: dict[str, Any], how: Sending, question: str | None = None) -> int:
-    """Send what the options of a command say."""
+    """Send the request that a command's options describe."""
     from asgard.bifrost import read
 
     return send(read.request_of({**how.named, **values}), how, question)
 
 
 def send(wanted: Ask, how: Sending, question: str | None = None) -> int:
-    """Send a request; the exit code says what came of it. `question` is asked in any case, as is what it would delete."""
+    """Send a request; the exit code reflects the result. `question` is always asked, and so is consent to deleting records."""
     if how.portal is not None:
         return _send_to(Remote(how.portal), wanted, how, question)
     from asgard.bifrost.estimate import cost
@@ -86,7 +86,7 @@ def send(wanted: Ask, how: Sending, question: str | None = None) -> int:
 
 
 def confirm(losses: Iterable[str], question: str | None = None) -> None:
-    """Ask whether these records may go. Raises what `console.ask` does where the answer is no."""
+    """Ask whether these records may be deleted. Raises what `console.ask` raises if the answer is no."""
     told = [*losses, *([question] if question else [])]
     for line in told:
         console.say(line)
@@ -108,7 +108,7 @@ def _send_to(remote: Remote, wanted: Ask, how: Sending, question: str | None) ->
 
 
 def show(request: Request, judged: Judgement | None) -> int:
-    """What came of a request."""
+    """The result of a request."""
     from asgard.compose.bifrost import document
 
     lines = [f"{request.id} is {request.state}: {request.kind} {request.subject} ({request.environment})"]
@@ -126,7 +126,7 @@ def show(request: Request, judged: Judgement | None) -> int:
 
 
 def show_remote(request: dict[str, Any]) -> int:
-    """What came of a request, as a portal tells it."""
+    """The result of a request, as a portal reports it."""
     state = request["state"]
     lines = [f"{request['id']} is {state}: {request['kind']} {request['subject']} ({request['environment']})"]
     if state == "pending":

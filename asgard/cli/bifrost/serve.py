@@ -1,4 +1,4 @@
-"""`asgard bifrost serve`: the portal and its API; `token`: what people and CI log in with."""
+"""`asgard bifrost serve`: the portal and its API; `token`: the login for people and CI."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def create(
         from asgard.bifrost.gate import opened
 
         with opened(config) as gate:
-            # Whoever runs as the owner of the store could write it anyway; who it was is kept with the token.
+            # The owner of the store could write to it anyway; the token records who created it.
             maker = Actor(caller.os_user)
             token, secret = tokens.make(gate, maker, scope=known, lasts_s=lasts_s, about=about, person=person)
     console.say(f"{token.id} acts as {token.person} ({token.scope}) until {when(token.expires_at)} UTC")

@@ -1,4 +1,4 @@
-"""`asgard heimdall`: see every event's way, every day. One module for each group of commands."""
+"""`asgard heimdall`: follow every event, every day. One module per group of commands."""
 
 from asgard.cli.command import group
 

@@ -1,4 +1,4 @@
-"""`asgard heimdall alerts`: evaluate the rules of heimdall.yaml once or on and on, show what is raised, what was sent."""
+"""`asgard heimdall alerts`: evaluate the rules of heimdall.yaml once or repeatedly, show raised alerts and sent notices."""
 
 from __future__ import annotations
 

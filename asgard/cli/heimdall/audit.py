@@ -1,4 +1,4 @@
-"""`asgard heimdall audit`: what arrived, by topic, window and tier; what was lost or doubled on the way."""
+"""`asgard heimdall audit`: what arrived, by topic, window and tier; what was lost or duplicated on the way."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def canary(
 
 @contextmanager
 def _stopping(stop: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends the rounds, and what was found is shown; the second one ends the command."""
+    """The first Ctrl-C or SIGTERM ends the rounds and shows the results; the second one ends the command."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def asked(number: int, frame: object) -> None:

@@ -1,4 +1,4 @@
-"""`asgard heimdall collect`: cluster, topics and groups into the store, once (cron) or on and on."""
+"""`asgard heimdall collect`: cluster, topics and groups into the store, once (cron) or repeatedly."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from asgard.heimdall.lag.model import GroupLag, LagReport, Sample
 
 SHOWN = 50
-"""Partitions of one group that are shown to people; JSON has them all."""
+"""Partitions of one group shown in tables; JSON has them all."""
 KEPT = 60
-"""Looks that --watch judges by."""
+"""Number of looks that --watch bases its judgement on."""
 _ALL = 1_000_000
 
 

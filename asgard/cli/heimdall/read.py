@@ -1,4 +1,4 @@
-"""`asgard heimdall tail`, `peek` and `trace`: records for people, and the way of one event."""
+"""`asgard heimdall tail`, `peek` and `trace`: records for people, and the path of one event."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Until = Annotated[
 
 @dataclass(frozen=True)
 class Reading:
-    """The options that `tail` and `peek` share: which records, and how they are shown."""
+    """The options that `tail` and `peek` share: which records, and how to show them."""
 
     key: Key = None
     header: Header = None
@@ -65,7 +65,7 @@ class Reading:
     masks: MasksPath = None
 
     def shown(self, chosen: Target) -> Shown:
-        """What makes lines of records; None of those that are not wanted."""
+        """Formats records as lines; None for those filtered out."""
         from asgard.heimdall.tail import filters
         from asgard.heimdall.tail import masks as masking
         from asgard.heimdall.tail.show import Shown
@@ -202,7 +202,7 @@ def _stretch(from_: str | None, until: str | None, last: int | None) -> Any:
 
 
 def _emit(show: Shown, records: Any, limit: int | None) -> int | None:
-    """Show those that fit; how many more may be shown (None: any number)."""
+    """Show those that match. Returns how many more may be shown (None: any number)."""
     for record in records:
         if limit == 0:
             break

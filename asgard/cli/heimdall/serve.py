@@ -1,4 +1,4 @@
-"""`asgard heimdall serve` and `grafana`: pages, metrics and alerts of a cluster, live; a dashboard for those who have Grafana."""
+"""`asgard heimdall serve` and `grafana`: pages, metrics and alerts of a cluster, live; a dashboard for Grafana users."""
 
 from __future__ import annotations
 

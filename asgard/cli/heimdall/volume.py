@@ -1,4 +1,4 @@
-"""`asgard heimdall volume` and `missing`: what arrived on a day, and what differs from the weeks before."""
+"""`asgard heimdall volume` and `missing`: what arrived on a day, and how it differs from the weeks before."""
 
 from __future__ import annotations
 

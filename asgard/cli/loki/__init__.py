@@ -1,4 +1,4 @@
-"""`asgard loki`: put load on a cluster, break things on purpose, prove what became of every record. One module for each group of commands."""
+"""`asgard loki`: put load on a cluster, break things on purpose, prove what happened to every record. One module per group of commands."""
 
 from asgard.cli.command import group
 

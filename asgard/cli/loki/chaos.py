@@ -1,4 +1,4 @@
-"""`asgard loki chaos`: experiments, which break a cluster on purpose, see whether it holds, and put everything back."""
+"""`asgard loki chaos`: experiments that break a cluster on purpose, check whether it copes, and put everything back."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def recover(confirm: Confirm = None, yes: Yes = False) -> int:
 
 
 def _keep(record: dict[str, Any], path: Path | None) -> Path:
-    """Write the run record: where the user says, else beside the journal."""
+    """Write the run record: to the user's path, else beside the journal."""
     import json
 
     from asgard.core import paths

@@ -1,4 +1,4 @@
-"""The options of `loki chaos run`: how far an experiment may go, and how it is run."""
+"""The options of `loki chaos run`: how far an experiment may go, and how to run it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _limit(name: str, text: str) -> Any:
 
 @dataclass(frozen=True)
 class ChaosFlags:
-    """What the caller allows, and how the run is repeated, ended and kept."""
+    """What the caller allows, and how to repeat, end and record the run."""
 
     seed: Annotated[
         int | None,
@@ -60,7 +60,7 @@ class ChaosFlags:
     ] = False
 
     def options(self, confirm: str | None) -> Options:
-        """As `compose.chaos` takes them; a seed is drawn if none was given. Raises WrongUsage."""
+        """In the form `compose.chaos` takes; draws a seed if none was given. Raises WrongUsage."""
         from asgard.compose.chaos import Options
         from asgard.loki.chaos import BlastRadius
 

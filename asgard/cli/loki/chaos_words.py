@@ -1,4 +1,4 @@
-"""What `asgard loki chaos` shows of experiments and their runs."""
+"""How `asgard loki chaos` shows experiments and their runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def preview(experiment: Experiment) -> list[str]:
-    """What an experiment is about to do, in lines."""
+    """What an experiment is about to do, as lines."""
     from asgard.loki.chaos.providers import told
 
     def lines(lead: str, activities: tuple[Activity, ...]) -> list[str]:
@@ -28,7 +28,7 @@ def preview(experiment: Experiment) -> list[str]:
 
 
 def steps(record: dict[str, Any]) -> Table:
-    """What a run found and did, a row an activity."""
+    """What a run found and did, one row per activity."""
     states = record["steady_states"]
     groups = [
         ("before", states["before"]["probes"] if states["before"] else []),
@@ -70,7 +70,7 @@ def _felt(run: dict[str, Any]) -> str | None:
 
 
 def functions() -> tuple[list[dict[str, Any]], Table]:
-    """What experiments can call: for programs, and for people."""
+    """What experiments can call, for programs and for people."""
     from asgard.loki.chaos import read
     from asgard.loki.chaos.experiment import OWN
 

@@ -1,4 +1,4 @@
-"""`asgard loki drill`: break a cluster on purpose while it is used, and tell what its users felt and whether anything was lost."""
+"""`asgard loki drill`: break a cluster on purpose while it is in use, and report what its users noticed and whether anything was lost."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def drill(
             if runs > 1:
                 events.note(f"seed {run.seed}: {run.verdict}")
     finally:
-        # What several drills showed until one was interrupted is not thrown away.
+        # If one drill is interrupted, keep the results of the others.
         if done:
             series = added_up(done, picked.name, drills.command(picked, order))
             page = report.write(series, out or paths.home() / "loki" / f"drill-{order.scenario}-{order.seed}")

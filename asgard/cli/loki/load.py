@@ -1,4 +1,4 @@
-"""`asgard loki load`: put load on a cluster and judge what came out."""
+"""`asgard loki load`: put load on a cluster and judge the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of `loki load run`: each knows its help and its place in a scenario file, whose form the flags are brought into."""
+"""The options of `loki load run`: each has its help and its place in a scenario file; flags are converted to that form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WHERE = "Processes and machines"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a flag's value stands in a scenario file, as keys from its root."""
+    """The place of a flag's value in a scenario file, as keys from its root."""
 
     flag: str
     loc: Loc
@@ -33,7 +33,7 @@ def _flag(name: str, metavar: str, text: str, panel: str = _LOAD) -> Any:
 
 @dataclass(frozen=True)
 class LoadFlags:
-    """A load from flags. None: not given, so that a scenario file's default counts."""
+    """A load from flags. None: not given, so a scenario file's default applies."""
 
     topic: Annotated[
         str | None,
@@ -150,7 +150,7 @@ class LoadFlags:
         return read.from_flags(self._document(given, self.topic), flags, workers=workers)
 
     def _given(self) -> dict[Loc, tuple[str, Any]]:
-        """Flag and value of all that was given, by their place in a file."""
+        """All given flags and their values, by their place in a file."""
         found: dict[Loc, tuple[str, Any]] = {}
         hints = get_type_hints(LoadFlags, include_extras=True)
         for field in fields(self):
@@ -161,7 +161,7 @@ class LoadFlags:
         return found | {("slo", name): (f"--slo {name}", value) for name, value in map(_pair, self.slo or ())}
 
     def _document(self, given: dict[Loc, tuple[str, Any]], topic: str) -> dict[str, Any]:
-        """What the flags say, in the form of a scenario file."""
+        """The flags, in the form of a scenario file."""
         root: dict[str, Any] = {"producers": [{}]}
         if any(loc[0] == "topics" for loc in given):
             root["topics"] = [{"name": topic}]
@@ -193,7 +193,7 @@ class SiteFlags:
 
     @property
     def site(self) -> Senders:
-        """Where a load runs that this process begins."""
+        """Where a load started by this process runs."""
         from asgard.loki.load.run import Senders
 
         return Senders(self.workers, self.master, self.bind, self.port)

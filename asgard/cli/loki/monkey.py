@@ -1,4 +1,4 @@
-"""`asgard loki monkey`: take somebody away now and then, at random and within rules; for cron."""
+"""`asgard loki monkey`: take down a victim now and then, at random and within rules; for cron."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`asgard odin`: stack files in, changes shown, approved and applied. One module for each group of commands."""
+"""`asgard odin`: stack files in; changes shown, approved and applied. One module per group of commands."""
 
 from asgard.cli.command import group
 

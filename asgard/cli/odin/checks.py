@@ -1,4 +1,4 @@
-"""`asgard odin check` and `asgard odin engine`: guardrails and cost of a stack on AWS, and the Pulumi CLI that makes it."""
+"""`asgard odin check` and `asgard odin engine`: guardrails and cost of a stack on AWS, and the Pulumi CLI that creates it."""
 
 from __future__ import annotations
 

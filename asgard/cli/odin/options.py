@@ -1,4 +1,4 @@
-"""What the commands of `asgard odin` have in common to parse: their options, and the stack that they are about."""
+"""What the commands of `asgard odin` have in common for parsing: their options, and their stack."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def load_stack(file: Path, sets: list[str] | None) -> StackSpec:
 
 
 def named(file: Path, stack: str | None, *, must_exist: bool = True) -> tuple[str, StackSpec | None]:
-    """The stack that a command is about: by name, or by its file."""
+    """The stack of a command: by name, or by its file."""
     from asgard.odin.lifecycle import session
 
     spec = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def approve(question: str, *, agreed: bool = False) -> Any:
-    """Shows a plan and asks; `agreed`: an option has answered already."""
+    """Shows a plan and asks; `agreed`: an option has already answered."""
 
     def approve(outcome: Outcome) -> None:
         from asgard.odin.lifecycle import display
@@ -40,7 +40,7 @@ def plan(outcome: Outcome) -> str:
 
 
 def _impossible(outcome: Outcome) -> AsgardError:
-    """The error of a plan that can't be carried out; it keeps the exit code of its reason."""
+    """The error for a plan that can't be carried out; it keeps the exit code of its reason."""
     first, *more = outcome.result.errors
     also = f" (and {len(more)} more like it)" if more else ""
     hint = f"{first.hint} " if first.hint else ""
@@ -62,7 +62,7 @@ def notes(outcome: Outcome) -> None:
 
 
 def gate(verdict: GateVerdict) -> str:
-    """What came of the gate: each goal with its figure."""
+    """The result of the gate: each goal with its figure."""
     goals = ", ".join(f"{goal} {got} (goal: {wanted})" for goal, wanted, got, _ in verdict.figures)
     warm_up = f"; the first {verdict.warm_up_s:g} s were sent but not measured" if verdict.warm_up_s else ""
     return f"gate {'passed' if verdict.passed else 'not met'}: {goals}{warm_up}"

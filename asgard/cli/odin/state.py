@@ -1,4 +1,4 @@
-"""The commands about what a stack has and holds: outputs, import, and its state of record."""
+"""The commands about a stack's resources and state: outputs, import, and its state of record."""
 
 from __future__ import annotations
 

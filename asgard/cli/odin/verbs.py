@@ -1,4 +1,4 @@
-"""The verbs that are about a stack's cluster: init, validate, schema, preview, up, destroy, drift, refresh."""
+"""The commands for a stack's cluster: init, validate, schema, preview, up, destroy, drift, refresh."""
 
 from __future__ import annotations
 

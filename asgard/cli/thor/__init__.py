@@ -1,4 +1,4 @@
-"""`asgard thor`: heal a cluster that lost brokers, keep it within its limits. One module for each group of commands."""
+"""`asgard thor`: heal a cluster that lost brokers, keep it within its limits. One module per group of commands."""
 
 from asgard.cli.command import group
 

@@ -1,4 +1,4 @@
-"""`asgard thor archive`: the records of topics in files that outlive them, in a directory or a bucket."""
+"""`asgard thor archive`: topics' records in files that outlive them, in a directory or a bucket."""
 
 from __future__ import annotations
 

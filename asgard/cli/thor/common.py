@@ -1,4 +1,4 @@
-"""Options that several of Thor's commands share: which cluster or snapshot they look at, and within which limits."""
+"""Options that several of Thor's commands share: the cluster or snapshot to look at, and the limits."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def snapshot_of(
     which: Which,
     window: str | None = None,
 ) -> ClusterSnapshot:
-    """The snapshot of a file, else of the cluster that the options name.
+    """The snapshot from a file, else of the cluster that the options name.
 
-    Raises WrongUsage for options that contradict each other, and what reading or looking raises.
+    Raises WrongUsage for conflicting options, and what reading or looking raises.
     """
     if path is not None:
         if which.bootstrap_server or which.command_config or window:
@@ -124,7 +124,7 @@ def rate_of(rate: str | None, records: str | None, default_bytes_per_s: float) -
 
 
 def _above_0(option: str, text: str, example: str = "") -> float:
-    """The rate that an option gives. Raises WrongUsage."""
+    """The rate given by an option. Raises WrongUsage."""
     try:
         rate = units.parse_rate(text)
         if rate <= 0:
@@ -135,7 +135,7 @@ def _above_0(option: str, text: str, example: str = "") -> float:
 
 
 def say_silent(snapshot: ClusterSnapshot) -> None:
-    """Warn of brokers that did not answer: the snapshot lacks what only they know."""
+    """Warn about brokers that did not answer: the snapshot lacks what only they know."""
     if snapshot.silent:
         names = ", ".join(map(str, snapshot.silent))
         console.warn(f"no answer in time from broker {names}: sizes that only they know are not measured")

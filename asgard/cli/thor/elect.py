@@ -1,4 +1,4 @@
-"""`asgard thor elect`: preferred leaders back in their place; unclean ones where data may be lost."""
+"""`asgard thor elect`: restore preferred leaders; unclean elections if data may be lost."""
 
 from __future__ import annotations
 

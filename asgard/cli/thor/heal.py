@@ -1,4 +1,4 @@
-"""`asgard thor heal`, `watch` and `history`: brokers die, and nobody needs to wake up."""
+"""`asgard thor heal`, `watch` and `history`: brokers die, and no one gets paged."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def history(
 
 
 class _Told:
-    """What the watcher has said last, so that it speaks only of what is new."""
+    """The watcher's last message, so that it only reports news."""
 
     def __init__(self) -> None:
         self._last: tuple[object, ...] = ()
@@ -184,7 +184,7 @@ def _agree(decision: Decision, details: str) -> None:
 
 
 def _policy(path: Path | None, grace: str | None, dry_run: bool) -> tuple[Policy, Limits]:
-    """Policy and limits of the options, else of thor.yaml (limits: or of asgard.yaml), else the defaults."""
+    """Policy and limits from the options, else from thor.yaml (limits: or asgard.yaml), else the defaults."""
     from dataclasses import replace
 
     from asgard.thor.heal import policy

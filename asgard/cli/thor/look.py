@@ -1,4 +1,4 @@
-"""`asgard thor snapshot` and `status`: what a cluster is like, for planners and for people."""
+"""`asgard thor snapshot` and `status`: the state of a cluster, for planners and for people."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def status(
 
 
 def _look(which: Which, window: str | None) -> tuple[ClusterSnapshot, Activity]:
-    """A snapshot of the cluster, and what is being done to it."""
+    """A snapshot of the cluster, and changes in progress."""
     from asgard.cluster import activity, look
     from asgard.journal.store.database import open_journal
 

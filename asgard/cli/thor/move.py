@@ -1,4 +1,4 @@
-"""`asgard thor apply` and `cancel`: carry out a plan, and take back one that is half done."""
+"""`asgard thor apply` and `cancel`: run a plan, and take back one that is half done."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _take_over(
     throttle: str | None,
     confirm: str | None,
 ) -> int:
-    """Carry out a reassignment that another tool wrote, as a plan of its own that is kept for the way back."""
+    """Run another tool's reassignment as a separate plan, which is kept for the way back."""
     from asgard.cli.thor.summary import summary
     from asgard.cluster import look
     from asgard.core import paths
@@ -83,9 +83,9 @@ def _take_over(
 def carry_out(
     target: Target, plan: Plan, limits: Limits, throttle: str | None, confirm: str | None, shown: str | None = None
 ) -> int:
-    """Show what is to be moved (`shown`, where the caller has more to say of it), ask, move it, show what became of it.
+    """Show the moves (`shown`, if the caller has more to show), ask, run them, show the result.
 
-    A plan that could not plan all that was asked for ends with 1, whatever becomes of the rest.
+    A plan that could not plan everything requested ends with 1, whatever the result of the rest.
     """
     from asgard.compose import apply as applying
 
@@ -103,7 +103,7 @@ def carry_out(
 
 
 def report(done: Executed) -> int:
-    """Show what became of a plan; its exit code."""
+    """Show the result of a plan. Returns its exit code."""
     lines = [str(done)]
     if done.handed_over:
         lines.append(f"ended early: {done.handed_over}. Run the same command later to continue.")

@@ -1,4 +1,4 @@
-"""`asgard thor plan` and `explain`: where replicas are to be, and why."""
+"""`asgard thor plan` and `explain`: where replicas should be, and why."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def emit_plan(plan: Plan) -> None:
 
 
 def tables(plan: Plan) -> list[Table]:
-    """Brokers that the plan changes, before and after."""
+    """Brokers changed by the plan, before and after."""
     changed = [b for b in plan.brokers if b.before != b.after or b.note]
     changed.sort(key=lambda b: (-(b.bytes_in + b.bytes_out), b.id))
     if not plan.moved:
@@ -160,7 +160,7 @@ def tables(plan: Plan) -> list[Table]:
 
 
 def _directories_table(plan: Plan) -> list[Table]:
-    """Log directories that the plan changes, before and after."""
+    """Log directories changed by the plan, before and after."""
     changed = [d for d in plan.log_dirs if (d.bytes_before, d.replicas_before) != (d.bytes_after, d.replicas_after)]
     rows: list[list[Any]] = [
         [

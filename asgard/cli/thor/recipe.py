@@ -1,4 +1,4 @@
-"""`asgard thor recipe`: what is to be done when something happens, from a file; by hand or from cron."""
+"""`asgard thor recipe`: what to do when something happens, from a file; by hand or from cron."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def crontab(
 
 
 def _cluster(which: Which) -> list[str]:
-    """The options that name the cluster, and confirm changes of it where its context is protected."""
+    """The options that name the cluster, and confirm changes to it if its context is protected."""
     from asgard.core import contexts
 
     chosen = which.pick()
@@ -219,13 +219,13 @@ def _cluster(which: Which) -> list[str]:
 
 
 def _asgard() -> Path:
-    """The command that runs now, by its whole path."""
+    """The running command, by its full path."""
     beside = Path(sys.executable).with_name("asgard")
     return beside if beside.is_file() else Path(sys.argv[0]).absolute()
 
 
 def _limits_file(path: Path | None) -> Path | None:
-    """The file of `--limits`, else one that the working directory has."""
+    """The file of `--limits`, else the one in the working directory."""
     if path is None:
         path = next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)
         if path is not None:

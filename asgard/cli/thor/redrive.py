@@ -1,4 +1,4 @@
-"""`asgard thor redrive`: dead letters back to where they came from."""
+"""`asgard thor redrive`: send dead letters back to where they came from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`asgard thor replay` and `replays`: bring a window of records to where it is missing, each exactly once."""
+"""`asgard thor replay` and `replays`: copy a window of records to where it is missing, each exactly once."""
 
 from __future__ import annotations
 

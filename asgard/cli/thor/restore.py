@@ -1,4 +1,4 @@
-"""`asgard thor replay --from-archive`: topics out of an archive, shown first, then brought back."""
+"""`asgard thor replay --from-archive`: topics from an archive, shown first, then restored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Where:
-    """The options that are about the archive."""
+    """The archive options."""
 
     archive: str
     endpoint_url: str | None
@@ -32,7 +32,7 @@ class Where:
 
 @dataclass(frozen=True)
 class Asked:
-    """The options that every replay has. `window`: the words of --from and --until."""
+    """The options of every replay. `window`: the words of --from and --until."""
 
     topics: tuple[str, ...]
     to: str | None
@@ -54,7 +54,7 @@ def run(
     *,
     dry_run: bool,
 ) -> int:
-    """Bring topics back, or show what would come back."""
+    """Restore topics, or show what would be restored."""
     from asgard.compose import restore
     from asgard.journal.store.database import open_journal
 

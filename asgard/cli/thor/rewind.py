@@ -1,4 +1,4 @@
-"""`asgard thor rewind`: set a consumer group back, or on, and take that back."""
+"""`asgard thor rewind`: move a consumer group's offsets back or forward, and undo that."""
 
 from __future__ import annotations
 

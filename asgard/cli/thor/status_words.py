@@ -1,4 +1,4 @@
-"""A cluster's status as people read it: a table of brokers, then lines, what is wrong last, where the eye is on a terminal."""
+"""A cluster's status for people: a table of brokers, then lines, problems last, where the eye is on a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS_SHOWN = 40
 
 
 def tables(status: Status) -> list[Table]:
-    """The brokers; of many, those that are not well and the fullest."""
+    """The brokers; if there are many, the unhealthy and the fullest ones."""
     well = {"up": 1}
     ordered = sorted(status.brokers, key=lambda b: (well.get(b.state, 0), -(b.disk or 0.0), b.id))
     shown = sorted(ordered[:ROWS_SHOWN], key=lambda b: b.id)

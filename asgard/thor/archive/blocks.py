@@ -1,8 +1,8 @@
-"""Blocks of an Avro container file, put together from the records' own bytes.
+"""Blocks of an Avro container file, assembled from the records' own bytes.
 
-The schema is fixed, so a record is a handful of lengths between bytes that are there already: fastavro's writer, which looks at each
-record's types, takes four times as long for it and would be most of an archive's work; its reader, which makes a dictionary of each, would
-be a third of a restore's. What a file is made of besides (header, schema, codec, markers) is read by fastavro, and so can the records be.
+The schema is fixed, so a record is just a few lengths between bytes that already exist. fastavro's writer checks each record's types:
+it takes four times as long and would be most of an archive's work. Its reader creates a dictionary per record, which would be a third
+of a restore's. fastavro still reads the rest of a file (header, schema, codec, markers), and can read the records too.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _NULL, _BYTES, _NOTHING = b"\x00", b"\x02", b"\x00"
 
 
 def varint(number: int) -> bytes:
-    """Avro's int and long: zigzag, seven bits a byte, the lowest first."""
+    """Avro's int and long: zigzag, seven bits a byte, lowest first."""
     return _unsigned((number << 1) ^ (number >> 63))
 
 
 def _unsigned(number: int) -> bytes:
-    """Seven bits a byte, the lowest first, without a sign."""
+    """Seven bits a byte, lowest first, without a sign."""
     out = bytearray()
     while number > 0x7F:
         out.append((number & 0x7F) | 0x80)
@@ -37,10 +37,10 @@ def _unsigned(number: int) -> bytes:
 _BITS = 13
 _LEAST, _MASK = 1 << _BITS, (1 << _BITS) - 1
 _LOW = [bytes((((n << 1) & 0x7F) | 0x80, (n >> 6) | 0x80)) for n in range(_LEAST)]
-"""The first two bytes of the numbers whose lowest 13 bits are these, where more bytes follow."""
+"""The first two bytes of the numbers with these lowest 13 bits, when more bytes follow."""
 _LENGTHS = [varint(n) for n in range(1 << 14)]
 _PREFIXES = [_BYTES + length for length in _LENGTHS]
-"""What comes before so many bytes where there could be null."""
+"""The prefix for this many bytes of a field that may be null."""
 _COLUMNS = 10
 _MOST_NAMES = 10_000
 
@@ -54,7 +54,7 @@ def _prefix(size: int) -> bytes:
 
 
 def _numbers(values: list[int]) -> tuple[list[bytes], list[bytes]]:
-    """Numbers as two columns of bytes: of offsets and times the high bits hardly change from one record to the next."""
+    """Numbers as two columns of bytes: the high bits of offsets and times hardly change from one record to the next."""
     if min(values) < _LEAST:
         return [varint(n) for n in values], [b""] * len(values)
     highs = [n >> _BITS for n in values]
@@ -63,7 +63,7 @@ def _numbers(values: list[int]) -> tuple[list[bytes], list[bytes]]:
 
 
 def _in_a_row(first: int, count: int) -> tuple[list[bytes], list[bytes]]:
-    """The same for `count` numbers of which each is one more than the one before."""
+    """The same for `count` consecutive numbers."""
     if first < _LEAST:
         return _numbers(list(range(first, first + count)))
     lows: list[bytes] = []
@@ -77,7 +77,7 @@ def _in_a_row(first: int, count: int) -> tuple[list[bytes], list[bytes]]:
 
 
 def _contents(values: list[bytes | None]) -> tuple[list[bytes], list[bytes], list[int]]:
-    """Keys or values as two columns, what comes before them and themselves; and their sizes."""
+    """Keys or values as two columns (prefixes and contents), and their sizes."""
     if None in values:
         before = [_NULL if content is None else _prefix(len(content)) for content in values]
         given = [content or b"" for content in values]
@@ -91,7 +91,7 @@ def _contents(values: list[bytes | None]) -> tuple[list[bytes], list[bytes], lis
 class Block:
     """The records of the next block, encoded. `bytes` is their size, `raw` that of keys, values and headers alone.
 
-    `first_ms`, `last_ms` and `largest`, keys, values and headers of the largest record, are of all blocks so far.
+    `first_ms`, `last_ms` and `largest` (keys, values and headers of the largest record) cover all blocks so far.
     """
 
     def __init__(self, partition: int) -> None:
@@ -103,7 +103,7 @@ class Block:
         self._names: dict[str, bytes] = {}
 
     def add(self, messages: Sequence[Any], *, in_a_row: bool = False) -> None:
-        """Add messages of confluent-kafka, at least one; `in_a_row`: no offset is missing among them.
+        """Add confluent-kafka messages, at least one; `in_a_row`: they have consecutive offsets.
 
         Column by column: a loop over records would be most of an archive's work.
         """
@@ -138,7 +138,7 @@ class Block:
         return [encoded for encoded, _ in found], [size for _, size in found]
 
     def _array(self, given: list[tuple[str, bytes | None]]) -> tuple[bytes, int]:
-        """The array of a record's headers, in its order."""
+        """The array of a record's headers, in their order."""
         parts, size = [_length(len(given))], 0
         for name, content in given:
             named = self._names.get(name)
@@ -158,7 +158,7 @@ class Block:
         return b"".join(parts), size
 
     def take(self) -> tuple[int, list[bytes]]:
-        """How many records the block has, and their bytes in pieces; the next one is empty."""
+        """The block's number of records and its bytes in pieces; starts an empty block."""
         taken = self.count, self._parts
         self.count = self.bytes = self.raw = 0
         self._parts = []
@@ -166,10 +166,10 @@ class Block:
 
 
 def decode(data: bytes, count: int, topic: str) -> list[Read]:
-    """The records of a block. Raises ValueError or IndexError where it holds other bytes than `Block` makes of `count` records.
+    """The records of a block. Raises ValueError or IndexError if its bytes aren't what `Block` makes of `count` records.
 
-    One loop without calls: what a record begins with is guessed from the one before, and times, lengths and empty headers have the forms
-    that they nearly always have. Everything else takes the slow way.
+    One loop without calls: it guesses a record's first bytes from the previous record, and assumes the usual forms of times, lengths
+    and empty headers. Everything else takes the slow path.
     """
     found: list[Read] = []
     add_, make, from_bytes = found.append, tuple.__new__, int.from_bytes
@@ -248,7 +248,7 @@ def decode(data: bytes, count: int, topic: str) -> list[Read]:
 
 
 _SIX_BYTES, _SIX_BYTES_MARKS = 0x808080808080, 0x008080808080
-"""The bits that say whether a number goes on, and what they are for one of six bytes."""
+"""The continuation bits of a number, and their value in one of six bytes."""
 
 
 def _number_at(data: bytes, at: int) -> tuple[int, int]:
@@ -298,7 +298,7 @@ def _headers_at(data: bytes, at: int) -> tuple[Headers, int]:
 
 
 def compressor(codec: Codec) -> Callable[[bytes], bytes]:
-    """The codec at its fastest level. Raises Failed where its package is missing."""
+    """The codec at its fastest level. Raises Failed if its package is missing."""
     if codec == "deflate":
 
         def deflate(data: bytes) -> bytes:

@@ -52,11 +52,11 @@ Pieces = list[bytes]
 _SPILL_BYTES = 256 * 1024
 COMPRESSORS = 2
 IN_FLIGHT = 6
-"""Blocks of up to 1 MiB, or one record, that are compressed or wait to be written, of all containers."""
+"""Blocks (up to 1 MiB, or one record) being compressed or waiting to be written, across all containers."""
 
 
 class _Sink:
-    """Hashes what is written and appends it to a file, which is open only meanwhile: thousands of them may be filled at once."""
+    """Hashes what is written and appends it to a file, opened only for each write: thousands of them may be in progress at once."""
 
     def __init__(self, path: Path, spill_bytes: int) -> None:
         self.path, self.bytes, self.sha256 = path, 0, hashlib.sha256()
@@ -74,11 +74,11 @@ class _Sink:
         return len(data)
 
     def seekable(self) -> bool:
-        """No: fastavro begins a new file."""
+        """No: fastavro starts a new file."""
         return False
 
     def flush(self) -> None:
-        """fastavro asks for it at each block; the file is written in larger pieces."""
+        """fastavro calls it at each block; the file is written in larger pieces."""
 
     def spill(self) -> None:
         with self.path.open("ab") as file:
@@ -87,7 +87,7 @@ class _Sink:
 
 
 class Press:
-    """Compresses blocks side by side, and writes those of each container in their order. At most `IN_FLIGHT` are on their way."""
+    """Compresses blocks in parallel, and writes each container's blocks in order. At most `IN_FLIGHT` are in progress."""
 
     def __init__(self) -> None:
         self._compressing = ThreadPoolExecutor(COMPRESSORS, "archive-compressor")
@@ -95,7 +95,7 @@ class Press:
         self._room = threading.Semaphore(IN_FLIGHT)
 
     def put(self, make: Callable[[], bytes], write: Callable[[bytes], object]) -> Future[None]:
-        """Make a block and write it, after all that were put before. Waits for room."""
+        """Build a block and write it, after all those queued before. Waits for room."""
         self._room.acquire()
         made = self._compressing.submit(make)
 
@@ -114,10 +114,10 @@ def _block(compress: Callable[[bytes], bytes], sync: bytes, count: int, parts: P
 
 
 class Container:
-    """A file that is being written. `start` is the first offset that it covers, whether or not there is a record.
+    """A file that is being written. `start` is the first offset it covers, with or without a record.
 
-    `holes` collects the offsets that have none; whoever looks up why counts them in `gaps`, by reason. With a `press` blocks are compressed,
-    hashed and written there while the next one is filled.
+    `holes` collects the offsets without a record; the caller looks up why and counts them in `gaps`, by reason. With a `press`, blocks are
+    compressed, hashed and written there while the next one is filled.
     """
 
     def __init__(
@@ -135,14 +135,14 @@ class Container:
         _writer()(self._sink, SCHEMA, codec, metadata=about, sync_marker=self._sync)
 
     def reaches(self, size_bytes: int) -> bool:
-        """Whether the file is so large. Waits for blocks that are being written only if they could make the difference."""
+        """Whether the file has reached this size. Waits for blocks being written only if they could make the difference."""
         if self._sink.bytes + sum(size for _, size in self._writing) < size_bytes:
             return False
         self._settle()
         return self._sink.bytes >= size_bytes
 
     def append(self, messages: list[Any]) -> None:
-        """Add messages of confluent-kafka, all of this partition and in order."""
+        """Add confluent-kafka messages, all of this partition and in order."""
         block, at = self._block, 0
         in_a_row = messages[-1].offset() + 1 - self.end == len(messages)
         if not in_a_row:
@@ -171,12 +171,12 @@ class Container:
         self._writing.append((self._press.put(make, self._sink.write), size))
 
     def _settle(self) -> None:
-        """Wait for the blocks that are being written; raises what went wrong with them."""
+        """Wait for the blocks that are being written; raises their errors."""
         while self._writing:
             self._writing.popleft()[0].result()
 
     def finish(self, name: str, end: int, at: float) -> File:
-        """Write the last block; the file covers the offsets up to `end`. `gaps` must say by then why some have no record."""
+        """Write the last block; the file covers the offsets up to `end`. By then `gaps` must say why some have no record."""
         if self._block.count:
             self._close_block()
         self._settle()
@@ -197,7 +197,7 @@ class Container:
         )
 
     def discard(self) -> None:
-        """Drop it."""
+        """Discard the file."""
         for writing, _ in self._writing:
             with contextlib.suppress(Exception):
                 writing.result()
@@ -216,7 +216,7 @@ def check(path: Path, name: str, file: File) -> None:
 
 
 def blocks(path: Path, topic: str, file: File) -> Iterator[list[Read]]:
-    """The records of a file that was checked, block by block. Raises Damaged where it holds others than its manifest says."""
+    """The records of a file that was checked, block by block. Raises Damaged if they differ from its manifest."""
     fastavro, canonical = _fastavro(), _canonical()
     count, before = 0, file.start - 1
     with path.open("rb") as content, ThreadPoolExecutor(1, "archive-reader") as reader:

@@ -1,4 +1,4 @@
-"""An archive in a directory: files are written to a workplace in it, synced, and renamed into their place."""
+"""An archive in a directory: files are written to a workplace in it, synced, and renamed into place."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Directory:
             beside = self.workplace() / f"new-{os.urandom(6).hex()}"
             paths.write_atomic(beside, content, mode=None)
             try:
-                os.link(beside, path)  # refuses what is there, which a rename does not
+                os.link(beside, path)  # fails if the file exists, which a rename does not
             except FileExistsError:
                 return path.read_bytes() == content
             finally:

@@ -1,8 +1,8 @@
-"""Archive topics for as long as it runs; several processes share the partitions through a consumer group.
+"""Archive topics until stopped; several processes share the partitions through a consumer group.
 
-The group says who archives a partition, the manifest how far it is archived. Before a file is added the group is asked whether the
-partition is still this member's in this generation (by committing the offset, which also shows the lag to everybody's tools), and
-the manifest takes a file only from whoever claimed the shard last. A former owner's file is therefore never part of the archive.
+The group decides which process archives a partition, the manifest how far it is archived. Before a file is added, the process commits
+the offset to check that it still owns the partition in this generation (this also shows the lag to everyone's tools). The manifest
+accepts a file only from the last process to claim the shard, so a former owner's file is never part of the archive.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from asgard.thor.archive.storage import Storage
 
 SESSION_S = 10.0
 LOOK_S = 60.0
-"""How often topics, their settings and the groups' offsets are looked at again."""
+"""How often topics, their settings and the groups' offsets are refreshed."""
 PATIENCE_S = 300.0
 """How long storage or cluster may fail before the process ends; a service manager starts it again."""
 _OUSTED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID, KafkaError._ASSIGNMENT_LOST, KafkaError._STATE, KafkaError.FENCED_MEMBER_EPOCH, KafkaError.STALE_MEMBER_EPOCH)  # fmt: skip
 
 
 def group_of(storage: Storage) -> str:
-    """The consumer group of those who fill an archive together."""
+    """The consumer group of the processes that fill an archive together."""
     return f"asgard-archive-{hashlib.sha256(storage.url.encode()).hexdigest()[:12]}"
 
 
@@ -48,7 +48,7 @@ def follow(
     storage: Storage,
     options: Options,
 ) -> Done:
-    """Archive until it is interrupted; what is open then is added to the archive first."""
+    """Archive until interrupted; open containers are added to the archive first."""
     follower = _Follower(control, connection, source.chosen(control, names), storage, options)
     try:
         follower.run()
@@ -111,7 +111,7 @@ class _Follower:
             self.shards.options.ease(sum(map(len, messages)))
 
     def take(self, messages: list[Any]) -> None:
-        """Add what was read. A shard whose storage fails is read again from where its manifest ends."""
+        """Add the records read. If a shard's storage fails, it is read again from the end of its manifest."""
         trouble: Unreachable | None = None
         found, wrong = source.sort(messages)
         for key, own in found.items():
@@ -152,18 +152,18 @@ class _Follower:
             raise
 
     def again(self, key: Key) -> None:
-        """What was not added is read again."""
+        """Read again what was not added."""
         self.consumer.seek(Position(*key, self.shards.position(key)))
 
     def fenced(self, key: Key, error: Fenced) -> None:
-        """Somebody else has the shard, or had it (prune, a run by hand): where it is still ours, go on after them."""
+        """Another process has the shard, or had it (prune, a manual run): if we still own it, continue after that process."""
         events.note(error.what)
         self.shards.drop(key)
         if any((p.topic, p.partition) == key for p in self.consumer.assignment()) and not self.consumer_lost(key):
             self.start([key], moved=True)
 
     def consumer_lost(self, key: Key) -> bool:
-        """Whether the group says that the partition is another member's."""
+        """Whether the group has given the partition to another member."""
         try:
             self.confirm(key, -1)
         except Fenced:
@@ -171,7 +171,7 @@ class _Follower:
         return False
 
     def confirm(self, key: Key, end: int) -> None:
-        """Raise Fenced where this member does not own the partition in the group's present generation."""
+        """Raise Fenced if this member does not own the partition in the group's current generation."""
         try:
             offsets = [Position(*key, end)] if end >= 0 else self.consumer.committed([Position(*key)], timeout=10)
             if offsets[0].offset >= 0:
@@ -184,7 +184,7 @@ class _Follower:
                 raise explain(problem, self.connection) from error
 
     def start(self, keys: list[Key], *, moved: bool = False) -> None:
-        """Claim shards and read them from where their manifests end."""
+        """Claim shards and read them from the end of their manifests."""
         for key in keys:
             if key not in self.shards.topics.shards:
                 self.look()
@@ -231,7 +231,7 @@ class _Follower:
         consumer.incremental_unassign(partitions)
 
     def guarded(self, work: Callable[[], None]) -> None:
-        """librdkafka calls back from the middle of its own: an error waits until it is through."""
+        """Call `work` from a librdkafka callback: an error is kept until the callback has returned."""
         try:
             work()
         except Fenced as error:
@@ -251,7 +251,7 @@ class _Follower:
             events.warn(error.what)
 
     def end(self, *, add: bool) -> None:
-        """Let go of everything; with `add` what is open becomes part of the archive first."""
+        """Release everything; with `add`, open containers become part of the archive first."""
         try:
             if add:
                 for key in self.shards.open_keys():

@@ -1,9 +1,9 @@
-"""Why an offset has no record: told from the heads of the log's batches, which a consumer never shows. Pure.
+"""Why an offset has no record: read from the heads of the log's batches, which a consumer never shows. Pure.
 
-A consumer of committed records passes over offsets in silence. The log itself says what is there: a marker of a transaction is a
-control batch; an aborted record stands in a batch of a transaction of which the consumer got nothing; what the log cleaner took away
-is in no batch, or in one that counts fewer records than it has offsets. The cleaner takes old markers and aborted records too: what
-it took is called compaction, whatever it was. Where retention took the batches before they were looked at, both stay possible.
+A consumer of committed records skips offsets silently. The log itself shows why: a transaction marker is a control batch; an aborted
+record is in a batch of a transaction of which the consumer got nothing; what the log cleaner removed is in no batch, or in one that
+counts fewer records than offsets. The cleaner also removes old markers and aborted records: whatever it removed is called compaction.
+If retention deleted the batches before they were read, both reasons remain possible.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from asgard.thor.archive.model import Gap, Reason, joined
 
 
 class Holes:
-    """Ranges of offsets `[start, end)` that were passed over, in order; two numbers each."""
+    """Ranges of skipped offsets `[start, end)`, in order; two numbers each."""
 
     def __init__(self) -> None:
         self._starts, self._ends = array("q"), array("q")
@@ -29,7 +29,7 @@ class Holes:
         return iter(zip(self._starts, self._ends, strict=True))
 
     def note(self, expected: int, offsets: list[int]) -> None:
-        """What is missing among offsets that grow, where `expected` was to be the first."""
+        """Note what is missing among ascending offsets, if `expected` should have been the first."""
         for offset in offsets:
             if offset > expected:
                 self._starts.append(expected)
@@ -37,7 +37,7 @@ class Holes:
             expected = offset + 1
 
     def note_end(self, expected: int, end: int) -> None:
-        """No further record comes before `end`."""
+        """No more records come before `end`."""
         if end > expected:
             self._starts.append(expected)
             self._ends.append(end)
@@ -50,7 +50,7 @@ class Holes:
 def explain(holes: Iterable[tuple[int, int]], read: Callable[[int], Sequence[BatchHead]]) -> tuple[Gap, ...]:
     """The holes, which are in order, with their reasons.
 
-    `read` gives heads of batches from the one that holds an offset on, or behind it; none where the log begins later by now.
+    `read` returns batch heads, starting at the one that holds an offset or the next one; none if the log now starts later.
     """
     batches: deque[BatchHead] = deque()
     found: list[Gap] = []
@@ -72,7 +72,7 @@ def explain(holes: Iterable[tuple[int, int]], read: Callable[[int], Sequence[Bat
 
 
 def _reach(batches: deque[BatchHead], at: int, read: Callable[[int], Sequence[BatchHead]]) -> bool:
-    """Bring the first batch that ends at or after an offset to the front; whether there is one."""
+    """Drop batches until the first one ends at or after an offset. Returns whether there is one."""
     for last in (False, True):
         while batches and batches[0].last < at:
             batches.popleft()
@@ -83,7 +83,7 @@ def _reach(batches: deque[BatchHead], at: int, read: Callable[[int], Sequence[Ba
 
 
 def _of_batch(batch: BatchHead, start: int, end: int, *, whole: bool) -> list[Gap]:
-    """A hole's part inside a batch. Which offsets of an aborted batch the cleaner took is not in its head, only how many."""
+    """The part of a hole inside a batch. The head says how many offsets of an aborted batch the cleaner removed, not which."""
     if batch.control:
         return [Gap(start, end, "transactions")]
     if not (whole and batch.transactional):

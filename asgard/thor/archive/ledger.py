@@ -1,8 +1,8 @@
-"""A shard's manifests in a storage: read the newest, take it over, add to it. Of two writers only one can.
+"""A shard's manifests in a storage: read the newest, claim it, add to it. Of two writers only one can succeed.
 
-The manifest is the progress. A writer takes a shard over by writing the next manifest (`claim`), which only one can, and every file
-is added by another one. A former owner that still writes finds that its next number is taken (`Fenced`): what it wrote is in no
-manifest, and the new owner, who reads from the manifest's end, deletes it.
+The manifest is the progress. A writer claims a shard by writing the next manifest (`claim`), which only one can do; another manifest
+adds each file. A former owner that still writes finds its next number taken (`Fenced`): its files are in no manifest, and the new
+owner, which reads from the manifest's end, deletes them.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from asgard.thor.archive.storage import Missing, Storage
 
 
 class Fenced(Busy):
-    """Somebody else has taken the shard over."""
+    """Another writer has claimed the shard."""
 
 
 Index = dict[Shard, list[int]]
-"""The sequence numbers of the manifests that each shard has, in order."""
+"""The sequence numbers of each shard's manifests, in order."""
 
 
 def index(storage: Storage, topics: Iterable[str] | None = None) -> Index:
-    """The manifests that are there, by shard; of these topics, or of all."""
+    """The existing manifests by shard, of these topics or of all."""
     found: Index = {}
     for prefix in ["manifests/"] if topics is None else [f"manifests/{topic}/" for topic in topics]:
         for entry in storage.list(prefix):
@@ -38,7 +38,7 @@ def index(storage: Storage, topics: Iterable[str] | None = None) -> Index:
 
 
 def read(storage: Storage, shard: Shard, numbers: list[int]) -> Head:
-    """The newest manifest of a shard. Raises Damaged, and Unreachable."""
+    """The newest manifest of a shard. Raises Damaged and Unreachable."""
     name = manifest.head_name(shard, numbers[-1])
     try:
         return manifest.decode_head(name, storage.read(name))
@@ -56,7 +56,7 @@ def index_of(storage: Storage, shard: Shard) -> list[int]:
 
 
 def files(storage: Storage, head: Head) -> tuple[File, ...]:
-    """All files of a head, in order. Raises Damaged where a page is, or is missing."""
+    """All files of a head, in order. Raises Damaged if a page is damaged or missing."""
     found: list[File] = []
     for page in head.pages:
         try:
@@ -67,12 +67,12 @@ def files(storage: Storage, head: Head) -> tuple[File, ...]:
 
 
 def claim(storage: Storage, head: Head, writer: str, at: float, facts: TopicFacts, groups: dict[str, int]) -> Head:
-    """Take a shard over, and delete what former owners left unfinished. Raises Fenced where somebody was faster."""
+    """Claim a shard, and delete the unfinished files of former owners. Raises Fenced if another writer was faster."""
     taken = write(storage, head.claimed(writer, at, facts, groups))
-    # Nobody but this writer can add files now, so a file without a manifest never gets one.
+    # Only this writer can add files now, so a file without a manifest never gets one.
     storage.abort_uploads(f"data/{head.shard.path}/")
     there = [entry.name for entry in storage.list(f"data/{head.shard.path}/")]
-    former = [name for name in there if manifest.claim_of(name) < taken.claim]  # not those of whoever comes next
+    former = [name for name in there if manifest.claim_of(name) < taken.claim]  # not those of a later owner
     if former:
         named = {file.name for file in files(storage, head)}
         storage.delete([name for name in former if name not in named])
@@ -100,16 +100,16 @@ def add(
 
 
 def write(storage: Storage, head: Head) -> Head:
-    """Write the next manifest of a shard and drop the ones before the last. Raises Fenced.
+    """Write the next manifest of a shard and delete those before the last. Raises Fenced.
 
-    Manifests are dropped, so a writer that slept may create one whose number was used long ago: only the newest counts.
+    Since manifests are deleted, a writer that was paused may reuse an old number: only the newest counts.
     """
     created = storage.create(manifest.head_name(head.shard, head.seq), manifest.encode_head(head))
     if not created or index_of(storage, head.shard)[-1] != head.seq:
         raise Fenced(
             f"another process is archiving {head.shard} now", "It continues from the manifest; nothing is lost."
         )
-    # The one before stays: should this one be damaged, there is something to go back to.
+    # The one before stays as a fallback, in case this one gets damaged.
     if head.seq > 2:
         storage.delete([manifest.head_name(head.shard, head.seq - 2)])
     return head

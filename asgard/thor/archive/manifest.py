@@ -1,6 +1,6 @@
-"""Manifests as bytes: JSON that carries its own SHA-256, so that every changed or missing byte is found.
+"""Manifests as bytes: JSON with its own SHA-256, so that every changed or missing byte is found.
 
-A manifest is read only where writing its content again gives the same bytes: a flip in a blank is found like one in a number.
+A manifest is accepted only if encoding its content again gives the same bytes: a bit flip in a blank is found like one in a number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HEAD = re.compile(r"manifests/([A-Za-z0-9._-]+)/([A-Za-z0-9_-]+)/(\d{5})/head-(\
 
 
 class Damaged(Failed):
-    """A file or manifest of an archive that is not what was written. `name` is its place in the archive."""
+    """A file or manifest of an archive that differs from what was written. `name` is its place in the archive."""
 
     def __init__(self, name: str, why: str, hint: str | None = None) -> None:
         super().__init__(f"{name} {why}", hint)
@@ -26,7 +26,7 @@ class Damaged(Failed):
 
 
 def head_name(shard: Shard, seq: int) -> str:
-    """Where a manifest of a shard is in an archive."""
+    """Where a shard's manifest is in an archive."""
     return f"manifests/{shard.path}/head-{seq:010d}.json"
 
 
@@ -41,7 +41,7 @@ def data_name(shard: Shard, start: int, claim: int) -> str:
 
 
 def claim_of(name: str) -> int:
-    """The claim under which a container file was written."""
+    """The claim that a container file was written under."""
     found = re.search(r"-(\d{10})\.avro\Z", name)
     return int(found[1]) if found else 0
 
@@ -88,7 +88,7 @@ def encode_head(head: Head) -> bytes:
 
 
 def decode_head(name: str, data: bytes) -> Head:
-    """A head from its bytes. Raises Damaged, also where it is another one than its name says."""
+    """A head from its bytes. Raises Damaged, also if it doesn't match its name."""
     found = decode("head", name, data)
     try:
         head = Head(
@@ -123,7 +123,7 @@ def decode_page(shard: Shard, page: Page, data: bytes) -> tuple[File, ...]:
 
 
 def page_of(shard: Shard, seq: int, files: tuple[File, ...]) -> tuple[Page, bytes]:
-    """A page of these files, which are in order, and its bytes."""
+    """A page of these files, in order, and its bytes."""
     data = encode_page(shard, files)
     page = Page(
         page_name(shard, seq),
@@ -141,7 +141,7 @@ def page_of(shard: Shard, seq: int, files: tuple[File, ...]) -> tuple[Page, byte
 
 
 def is_full(head: Head, most: int = PAGE_FILES) -> bool:
-    """Whether its files are to go to a page before the next one is added."""
+    """Whether its files must go to a page before the next one is added."""
     return len(head.files) >= most
 
 

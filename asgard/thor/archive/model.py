@@ -11,22 +11,22 @@ from typing import Literal
 
 FORMAT = "asgard.archive/v1"
 PAGE_FILES = 1000
-"""Files that a head names itself; when it has more, they go to a page of their own."""
+"""Files that a head lists itself; more than that go to a separate page."""
 
 Codec = Literal["zstandard", "deflate"]
 CODECS: tuple[Codec, ...] = ("zstandard", "deflate")
 Reason = Literal["transactions", "compaction", "compaction or transactions", "expired", "outside the window"]
 """Why an offset has no record in the archive.
 
-`transactions`: a marker, or a record that was aborted; `compaction`: the log cleaner removed what stood there; `compaction or
-transactions`: retention took the batches before they could be looked at; `expired`: retention or a deletion took it before it was
-archived; `outside the window`: nobody asked for it.
+`transactions`: a marker or an aborted record; `compaction`: removed by the log cleaner; `compaction or transactions`: retention
+deleted the batches before they could be read; `expired`: deleted, by retention or otherwise, before it was archived; `outside the
+window`: not requested.
 """
 
 
 @dataclass(frozen=True, order=True)
 class Shard:
-    """One partition of one life of a topic: whoever deletes and creates a topic again begins another life."""
+    """One partition of one life of a topic: deleting a topic and creating it again starts another life."""
 
     topic: str
     topic_id: str
@@ -52,9 +52,9 @@ class Gap:
 
 @dataclass(frozen=True)
 class File:
-    """One container file. It covers the offsets `[start, end)`; `records` of them have one, `gaps` counts the others by reason.
+    """One container file. It covers the offsets `[start, end)`; `records` of them have a record, `gaps` counts the others by reason.
 
-    `bytes` is its size, `raw_bytes` keys, values and headers before compression; times are None where it holds no record.
+    `bytes` is its size, `raw_bytes` keys, values and headers before compression; times are None if it holds no record.
     """
 
     name: str
@@ -69,12 +69,12 @@ class File:
     gaps: dict[Reason, int] = field(default_factory=dict)
     closed_at: float = 0.0
     largest_bytes: int = 0
-    """Key, value and headers of its largest record; 0: not known."""
+    """Key, value and headers of its largest record; 0: unknown."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """A run of files whose list is in a manifest of its own, `name`, with this SHA-256."""
+    """A run of files listed in a separate manifest, `name`, with this SHA-256."""
 
     name: str
     sha256: str
@@ -91,9 +91,9 @@ class Page:
 
 @dataclass(frozen=True)
 class TopicFacts:
-    """What a topic needs to be created again: the settings that were made on it, not the defaults it found.
+    """What is needed to create a topic again: the settings made on it, not the defaults.
 
-    `max_message_bytes` is the limit that was in force, wherever it was set; 0: not known.
+    `max_message_bytes` is the limit in force, wherever it was set; 0: unknown.
     """
 
     partitions: int
@@ -104,10 +104,10 @@ class TopicFacts:
 
 @dataclass(frozen=True)
 class Head:
-    """The newest manifest of a shard. What it does not name is not archived.
+    """The newest manifest of a shard. What it does not list is not archived.
 
-    `seq` counts manifests: a writer may only write the next one, and only where nobody else has. `claim` is the `seq` with which the
-    present writer took the shard over. `groups` are the offsets that consumer groups had committed at `at` (UTC seconds).
+    `seq` counts manifests: a writer may only write the next one, and only if no one else has. `claim` is the `seq` with which the
+    current writer claimed the shard. `groups` are the offsets that consumer groups had committed at `at` (UTC seconds).
     """
 
     shard: Shard
@@ -126,17 +126,17 @@ class Head:
 
     @property
     def records(self) -> int:
-        """Records in all of its files."""
+        """Records in all its files."""
         return sum(p.records for p in self.pages) + sum(f.records for f in self.files)
 
     @property
     def bytes(self) -> int:
-        """Size of all of its files."""
+        """Size of all its files."""
         return sum(p.bytes for p in self.pages) + sum(f.bytes for f in self.files)
 
     @property
     def file_count(self) -> int:
-        """How many files it names, those of its pages too."""
+        """How many files it lists, including those of its pages."""
         return sum(p.files for p in self.pages) + len(self.files)
 
     @property
@@ -150,7 +150,7 @@ class Head:
         return latest([p.last_ms for p in self.pages] + [f.last_ms for f in self.files])
 
     def claimed(self, writer: str, at: float, facts: TopicFacts, groups: dict[str, int]) -> Head:
-        """The manifest with which a new writer takes the shard over."""
+        """The manifest with which a new writer claims the shard."""
         seq = self.seq + 1
         return replace(self, seq=seq, claim=seq, writer=writer, at=at, facts=facts, groups=groups or self.groups)
 
@@ -169,17 +169,17 @@ class Head:
 
 
 def earliest(times: Iterable[int | None]) -> int | None:
-    """The first of the times that are known."""
+    """The first of the known times."""
     return min((t for t in times if t is not None), default=None)
 
 
 def latest(times: Iterable[int | None]) -> int | None:
-    """The last of the times that are known."""
+    """The last of the known times."""
     return max((t for t in times if t is not None), default=None)
 
 
 def joined(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
-    """The gaps in order, neighbours of one reason as one."""
+    """The gaps in order, with adjacent gaps of the same reason merged."""
     found: list[Gap] = []
     for gap in sorted(gaps, key=lambda g: g.start):
         if found and found[-1].end == gap.start and found[-1].reason == gap.reason:
@@ -190,14 +190,14 @@ def joined(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
 
 
 def fresh(shard: Shard, cluster_id: str, start: int) -> Head:
-    """A shard of which nothing is archived yet; it is never written, only claimed."""
+    """A shard with nothing archived yet; it is never written, only claimed."""
     return Head(shard, cluster_id, 0, 0, "", 0.0, start, start, TopicFacts(0, 0))
 
 
 def unexplained(head: Head, files: tuple[File, ...]) -> list[tuple[int, int]]:
-    """Ranges of offsets below the head's end that neither a file covers nor a gap explains; overlaps too. Empty: all is told.
+    """Ranges of offsets below the head's end that no file covers and no gap explains; overlaps too. Empty: everything is explained.
 
-    `files` are all of the head's files, those of its pages too.
+    `files` are all of the head's files, including those of its pages.
     """
     pieces = sorted([(f.start, f.end) for f in files] + [(g.start, g.end) for g in head.gaps])
     wrong, at = [], head.start

@@ -1,4 +1,4 @@
-"""Which files of an archive are old enough to go, and their end. Files go from a shard's beginning only, so that none is missing between."""
+"""Which files of an archive are old enough to delete, and deleting them: from a shard's start only, so that none is missing in between."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asgard.thor.archive.storage import Storage
 
 @dataclass(frozen=True)
 class Drop:
-    """The files of one shard that go, in order, and what its manifest says now."""
+    """The files of one shard to delete, in order, and its current manifest."""
 
     head: Head
     files: tuple[File, ...]
@@ -23,7 +23,7 @@ class Drop:
 
 
 def choose(storage: Storage, before_ms: int, topics: Sequence[str] = ()) -> list[Drop]:
-    """Files whose newest record is older than that. Raises Damaged: an archive that is not whole is not made smaller."""
+    """Files whose newest record is older than that. Raises Damaged: a damaged archive is not pruned."""
     heads, damaged = read.heads(storage, read.Window(tuple(topics)))
     if damaged:
         raise damaged[0]
@@ -37,7 +37,7 @@ def choose(storage: Storage, before_ms: int, topics: Sequence[str] = ()) -> list
 
 
 def oldest(files: Sequence[File], before_ms: int) -> tuple[File, ...]:
-    """The files at the beginning that hold nothing as new as that."""
+    """The files at the start with only older records."""
     count = 0
     while count < len(files) and (files[count].last_ms or 0) < before_ms:
         count += 1
@@ -45,7 +45,7 @@ def oldest(files: Sequence[File], before_ms: int) -> tuple[File, ...]:
 
 
 def drop(storage: Storage, chosen: Drop, at: float) -> None:
-    """Take the files out of the manifest, then delete them. Raises Fenced where the shard is being written: try again."""
+    """Remove the files from the manifest, then delete them. Raises Fenced if the shard is being written: try again."""
     head = without(storage, chosen.head, chosen.files[-1].end, at)
     ledger.write(storage, head)
     storage.delete([file.name for file in chosen.files])
@@ -54,7 +54,7 @@ def drop(storage: Storage, chosen: Drop, at: float) -> None:
 
 
 def without(storage: Storage, head: Head, end: int, at: float) -> Head:
-    """The next manifest, which knows nothing below that offset; a page that is cut is written anew."""
+    """The next manifest, without anything below that offset; a page that is cut is rewritten."""
     pages: list[Page] = []
     for page in head.pages:
         if page.end <= end:

@@ -1,7 +1,7 @@
-"""Records back out of an archive, from verified files only.
+"""Read records back from an archive, from verified files only.
 
-What is asked for is looked at as a whole first (`plan`): manifests, and whether each file is there with the size that it should have.
-Every byte of a file is compared with its manifest before the first of its records is given (`blocks`).
+First everything requested is checked as a whole (`plan`): manifests, and whether each file exists with the right size.
+Every byte of a file is compared with its manifest before its first record is returned (`blocks`).
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Window:
 
     @property
     def has_times(self) -> bool:
-        """Whether it begins or ends with a time."""
+        """Whether it starts or ends at a time."""
         return self.from_ms is not None or self.until_ms is not None
 
     def may_have(self, file: File) -> bool:
-        """Whether a file may hold a record of it."""
+        """Whether a file may hold a record of the window."""
         if file.first_ms is None or file.last_ms is None:
             return False
         return (self.until_ms is None or file.first_ms < self.until_ms) and (
@@ -47,7 +47,7 @@ class Window:
         )
 
     def has(self, timestamp_ms: int) -> bool:
-        """Whether a record with that time is in it."""
+        """Whether a record with that time is in the window."""
         return (self.from_ms is None or timestamp_ms >= self.from_ms) and (
             self.until_ms is None or timestamp_ms < self.until_ms
         )
@@ -55,7 +55,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Plan:
-    """The files that hold a window, by shard in order; `damaged` are those that can't be used, with why."""
+    """The files that hold a window, by shard in order; `damaged` are the unusable ones, with the reason."""
 
     storage: Storage
     window: Window
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def most_records(self) -> int:
-        """How many records the files hold; the window may have fewer of them."""
+        """How many records the files hold; the window may have fewer."""
         return sum(f.records for files in self.files.values() for f in files)
 
     @property
@@ -75,7 +75,7 @@ class Plan:
 
 
 def heads(storage: Storage, window: Window) -> tuple[dict[Shard, Head], list[Damaged]]:
-    """The newest manifest of each shard of the window's topics, and those that are damaged."""
+    """The newest manifest of each shard of the window's topics, and the damaged ones."""
     index = {shard: numbers for shard, numbers in ledger.index(storage).items() if window.has_topic(shard.topic)}
     damaged: list[Damaged] = []
 
@@ -92,9 +92,9 @@ def heads(storage: Storage, window: Window) -> tuple[dict[Shard, Head], list[Dam
 
 
 def plan(storage: Storage, window: Window) -> Plan:
-    """Find the files of a window, and those that are missing or of another size than their manifest says.
+    """Find the files of a window, and those that are missing or whose size differs from their manifest.
 
-    Raises WrongUsage where the archive has none of the topics.
+    Raises WrongUsage if the archive has none of the topics.
     """
     found, damaged = heads(storage, window)
     if not found and not damaged:
@@ -123,14 +123,14 @@ def plan(storage: Storage, window: Window) -> Plan:
 
 
 def _other_size(file: File, found: int | None) -> str:
-    """What is wrong with a file's size, as it is listed; empty: nothing."""
+    """What is wrong with a file's size in the listing; empty: nothing."""
     if found is None:
         return "is missing"
     return "" if found == file.bytes else f"has {found} bytes, and its manifest says {file.bytes}"
 
 
 def check(storage: Storage, files: Collection[File]) -> list[Damaged]:
-    """The files that are not what their manifest says."""
+    """The files that don't match their manifest."""
     done = 0
 
     def checked(file: File) -> Damaged | None:
@@ -154,7 +154,7 @@ def check(storage: Storage, files: Collection[File]) -> list[Damaged]:
 
 
 def refuse_damaged(plan: Plan, *, allowed: bool) -> None:
-    """Raise Failed with every damaged file's name, unless the others are to be replayed (`allowed`): then warn of each."""
+    """Raise Failed with every damaged file's name; if the rest is to be replayed anyway (`allowed`), warn of each instead."""
     for error in plan.damaged:
         events.warn(error.what)
     if plan.damaged and not allowed:
@@ -167,7 +167,7 @@ def refuse_damaged(plan: Plan, *, allowed: bool) -> None:
 
 
 def blocks(plan: Plan, shard: Shard, from_offset: int = 0) -> Iterator[list[Read]]:
-    """A shard's records of the window from an offset on, in order, many at a time. Raises Damaged before it gives a record of a damaged file."""
+    """A shard's records of the window from an offset on, in order, many at a time. Raises Damaged before any record of a damaged file."""
     for file in plan.files.get(shard, ()):
         if file.end <= from_offset:
             continue
@@ -201,7 +201,7 @@ class Topic:
 
 
 def topics(found: Mapping[Shard, Head]) -> list[Topic]:
-    """The heads added up by topic."""
+    """The heads, summed by topic."""
     lives: dict[tuple[str, str], Topic] = {}
     for shard, head in found.items():
         topic = lives.setdefault(

@@ -1,7 +1,7 @@
-"""Records of an archive brought back into topics: what is missing there, each record once, in its partition and order.
+"""Bring records of an archive back into topics: what is missing there, each record once, in its partition and order.
 
-Of a topic that still lives, only offsets below its first one are brought back: the others are there. What an earlier restore brought
-to the same topic is not brought again. Pure but for the reading of files.
+For a topic that still exists, only offsets below its first one are brought back: it has the others. What an earlier restore brought
+to the same topic is not brought again. Pure, except for reading files.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from asgard.thor.replay.history import Known
 from asgard.thor.replay.model import Batch, TopicPartition
 
 AT_ONCE = 4
-"""Partitions whose files are read in turn, so that several leaders are written to."""
+"""Partitions whose files are read in turn, so that writes go to several leaders."""
 
 
 @dataclass(frozen=True)
 class Life:
-    """One life of a topic in an archive: its shards by partition, and what it needs to be created again."""
+    """One life of a topic in an archive: its shards by partition, and what is needed to create it again."""
 
     topic: str
     topic_id: str
@@ -34,14 +34,14 @@ class Life:
         return max((head.facts.partitions for head in self.heads.values()), default=0)
 
     def new_topic(self, name: str, brokers: int) -> NewTopic:
-        """The topic as it was, with as many replicas as there are brokers for."""
+        """The topic as it was, with as many replicas as the brokers allow."""
         newest = max(self.heads.values(), key=lambda head: head.at)
         configs = {k: v for k, v in newest.facts.config.items() if "throttled" not in k}
         return NewTopic(name, self.partitions, max(1, min(newest.facts.replication, brokers)), configs)
 
 
 def lives(plan: read.Plan) -> dict[str, list[Life]]:
-    """The lives of each topic that have files in the window, the oldest first."""
+    """The lives of each topic with files in the window, oldest first."""
     found: dict[tuple[str, str], Life] = {}
     for shard, head in plan.heads.items():
         life = found.setdefault((shard.topic, shard.topic_id), Life(shard.topic, shard.topic_id, head.cluster_id, {}))
@@ -68,7 +68,7 @@ class Brought:
 def window(
     plan: read.Plan, life: Life, still: Topic | None, first_offsets: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, tuple[int, int]]:
-    """The offsets of a life that are to be brought back. `still` is the topic where it still lives, with its first offsets."""
+    """The offsets of a life to bring back. `still` is the topic if it still exists, `first_offsets` its first offsets."""
     found = {}
     for partition, head in sorted(life.heads.items()):
         files = plan.files.get(head.shard, ())
@@ -84,7 +84,7 @@ def window(
 
 @dataclass
 class Holds:
-    """At most what a window holds: records, bytes of keys, values and headers, those of the largest record (0: not known).
+    """At most what a window holds: records, bytes of keys, values and headers, those of the largest record (0: unknown).
 
     `times` counts records by the time (ms) of the newest record of their file.
     """
@@ -110,7 +110,7 @@ def records_in(plan: read.Plan, life: Life, window: Mapping[TopicPartition, tupl
 
 @dataclass
 class Source:
-    """Reads a life's files for a copy. Each file is checked before the first of its records is given."""
+    """Reads a life's files for a copy. Each file is checked before its first record is returned."""
 
     plan: read.Plan
     life: Life
@@ -162,7 +162,7 @@ class Source:
 
 
 def _within(block: list[Read], records: int, size_bytes: int) -> Iterator[list[Read]]:
-    """A block in pieces of about so many records and bytes."""
+    """A block in pieces of about this many records and bytes."""
     each = max(1, _bytes(block) // max(1, len(block)))
     step = max(1, min(records, size_bytes // each))
     for at in range(0, len(block), step):
@@ -187,7 +187,7 @@ def brought_before(
     target: Topic | None,
     firsts: Mapping[TopicPartition, int],
 ) -> list[Brought]:
-    """What finished restores brought to a topic and what still stands there, as `firsts`, its first offsets, tell.
+    """What finished restores brought to a topic and is still there, judging by `firsts`, its first offsets.
 
     A restore of some records only (a filter) says nothing about the others.
     """

@@ -1,7 +1,7 @@
-"""Archive topics for a window, or from where the archive ends to where the topics end now.
+"""Archive topics for a window, or from the archive's end to the topics' current end.
 
-Progress is what the manifests hold: a run that was killed at any moment is run again, and reads from there. Partitions are read a
-few dozen at a time, so that memory and open files do not grow with their number.
+The manifests are the progress: after a kill at any moment, run it again and it continues from there. It reads a few dozen
+partitions at a time, so memory and open files do not grow with their number.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from asgard.thor.archive.storage import Storage
 
 PARTITIONS_AT_ONCE = 64
 SILENCE_S = 60.0
-"""How long a partition that has more may send nothing."""
+"""How long a partition with more records may send nothing."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a partition holds, or what of it is in the window: `[start, end)`."""
+    """What a partition holds, or its part of the window: `[start, end)`."""
 
     start: int
     end: int
@@ -48,9 +48,9 @@ def archive(
     from_ms: int | None = None,
     until_ms: int | None = None,
 ) -> Done:
-    """Archive what the topics hold, or a window of time of it.
+    """Archive what the topics hold, or a window of time.
 
-    Raises Busy where somebody else archives a partition at this moment, Unreachable, and Damaged.
+    Raises Busy if another process is archiving a partition, Unreachable, and Damaged.
     """
     topics = source.look(control, source.chosen(control, names))
     shards = Shards(storage, topics, options, source.heads_of(control))
@@ -84,7 +84,7 @@ def _parts(control: ControlPlane, keys: Collection[Key], from_ms: int | None, un
 
 
 def _is_news(head: Head, part: Part, topics: Topics) -> bool:
-    """Whether there is something to write: records, or another state of the topic or its groups than the manifest knows."""
+    """Whether there is anything to write: records, or a changed state of the topic or its groups."""
     key = (head.shard.topic, head.shard.partition)
     if head.seq == 0 or part.end > head.end:
         return True
@@ -105,7 +105,7 @@ class _Progress:
 
 @dataclass
 class _Reading:
-    """A few partitions that are read to their ends."""
+    """A few partitions being read to their ends."""
 
     connection: Connection
     control: ControlPlane
@@ -114,7 +114,7 @@ class _Reading:
     progress: _Progress
 
     def through(self, consumer: Consumer, key: Key, end: int) -> None:
-        """A partition is read."""
+        """A partition has been read."""
         if end < self.ends[key]:
             events.note(
                 f"{key[0]}-{key[1]}: {self.ends[key] - end} offsets behind an open transaction wait for the next run"
@@ -124,7 +124,7 @@ class _Reading:
         self.shards.close(key, max(end, self.shards.position(key)))
 
     def failed(self, consumer: Consumer, key: Key, message: Any) -> None:
-        """What came in place of a message."""
+        """Handle an error that came in place of a message."""
         error = message.error()
         code = error.code()
         if code == KafkaError._PARTITION_EOF:
@@ -140,7 +140,7 @@ class _Reading:
 
 
 def passed_over(control: ControlPlane, shards: Shards, key: Key) -> int:
-    """Name the offsets that retention took away while they were waited for; where to go on."""
+    """Record the offsets that retention deleted before they were read. Returns where to continue."""
     start = control.offsets([key])[key].start
     shards.close(key, shards.position(key))
     shards.gap(key, start, "expired")

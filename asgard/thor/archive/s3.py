@@ -1,8 +1,8 @@
 """An archive in an S3 bucket, or at any endpoint that speaks S3.
 
-Uploads carry checksums that the service checks, and their size is looked at afterwards. botocore tries again with growing pauses
-where the service throttles, times out or drops the connection. Manifests are created with `If-None-Match: *`, so that of two
-writers one succeeds; an endpoint that does not know this condition is refused.
+Uploads carry checksums that the service verifies, and their size is checked afterwards. botocore retries with growing pauses
+if the service throttles, times out or drops the connection. Manifests are created with `If-None-Match: *`, so only one of two
+writers succeeds; an endpoint that does not support this condition is refused.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from asgard.thor.archive import workplace
 from asgard.thor.archive.storage import Entry, Missing
 
 PART_BYTES = 8 * 1024 * 1024
-"""S3 wants 5 MiB at least, and 10,000 parts at most: 80 GB a file."""
+"""S3 requires 5 MiB at least, and 10,000 parts at most: 80 GB a file."""
 CONNECT_S, READ_S, TRIES = 5.0, 30.0, 8
 _AGAIN = "Run it again: nothing is lost, it continues from the manifest."
 _TIMES_TRIED = 3
 _CUT = {"EntityTooSmall", "InvalidPart", "BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "NoSuchUpload", "InvalidRequest"}  # fmt: skip
-"""What a service says of an upload that did not arrive as it was sent."""
+"""The service's errors for an upload that arrived incomplete or altered."""
 _COLD = ("GLACIER", "DEEP_ARCHIVE")
-"""Storage classes whose objects can't be read before they are restored."""
+"""Storage classes whose objects can't be read until they are restored."""
 _REFUSED = {"AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "403", "PermanentRedirect", "AuthorizationHeaderMalformed", "InvalidClientTokenId", "AuthFailure", "UnrecognizedClientException"}  # fmt: skip
 
 
 class Bucket:
-    """See `Storage`. `read_s` is how long an answer may take before it is asked for again."""
+    """See `Storage`. `read_s` is how long to wait for an answer before retrying."""
 
     def __init__(self, bucket: str, prefix: str, endpoint_url: str | None, *, read_s: float | None = None) -> None:
         self._bucket, self._prefix, self._endpoint = bucket, f"{prefix}/" if prefix else "", endpoint_url
@@ -60,7 +60,7 @@ class Bucket:
                 retries["max_attempts"] = TRIES
             config = Config(connect_timeout=CONNECT_S, read_timeout=self._read_s, retries=retries)
             with self._told():
-                # A session of its own: boto3's common one keeps credentials that it saw first.
+                # A separate session: boto3's shared one keeps the first credentials it saw.
                 self._known = boto3.session.Session().client("s3", endpoint_url=self._endpoint, config=config)
         return self._known
 
@@ -80,7 +80,7 @@ class Bucket:
                 raise Unreachable(f"{self.url}/{name} has {there} of {size} bytes after {_TIMES_TRIED} uploads", _AGAIN)
 
     def _put_once(self, name: str, file: Path, size: int) -> int:
-        """Upload a file; how many bytes are there then."""
+        """Upload a file. Returns how many bytes are there then."""
         from botocore.exceptions import ClientError
 
         with self._told(), file.open("rb") as content:
@@ -143,12 +143,12 @@ class Bucket:
             except ClientError as error:
                 if _code(error) not in ("PreconditionFailed", "412", "ConditionalRequestConflict", "409"):
                     raise
-                # Perhaps a first try whose answer was lost.
+                # Perhaps our first try, whose answer was lost.
                 return self.read(name) == content
         return self.read(name) == content
 
     def _knows_conditions(self) -> bool:
-        """Whether the endpoint refuses to overwrite, tried with two objects of one name."""
+        """Whether the endpoint refuses to overwrite, tested by creating one name twice."""
         probe = f"probe-{time.time_ns():x}"
         try:
             return self._create(probe, b"1") and not self._create(probe, b"2")

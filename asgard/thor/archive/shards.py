@@ -1,4 +1,4 @@
-"""The shards that this process archives now: an open container for each, closed by size or age, and added to the shard's manifest."""
+"""The shards that this process archives: an open container each, closed by size or age, and added to the shard's manifest."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from asgard.thor.archive.storage import Storage
 
 AT_ONCE = 8
 MOST_HOLES = 50_000
-"""Ranges without a record that a container remembers before their reasons are looked up."""
+"""Ranges without a record that a container collects before their reasons are looked up."""
 BLOCKS_BYTES = 64 * 1024 * 1024
-"""All blocks that are filled at the same time."""
+"""Size of all blocks being filled at the same time."""
 _MOST_BLOCK_BYTES = 1024 * 1024
 _LEAST_BLOCK_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True)
 class Rolling:
-    """When a container is closed: at so many bytes, or so many seconds after its first record."""
+    """When a container is closed: at this many bytes, or this many seconds after its first record."""
 
     bytes: int = 128 * 1024 * 1024
     age_s: float = 600.0
@@ -37,7 +37,7 @@ class Rolling:
 
 @dataclass(frozen=True)
 class Options:
-    """How an archive is filled. `ease` is called with the bytes of each batch that was read, and may wait."""
+    """How to fill an archive. `ease` is called with the bytes of each batch read, and may wait."""
 
     codec: Codec = "zstandard"
     rolling: Rolling = field(default_factory=Rolling)
@@ -65,7 +65,7 @@ class _Open:
 
 
 class Shards:
-    """See the module. `confirm` is asked before a file is added, and raises Fenced where the shard is no longer ours."""
+    """See the module. `confirm` is called before a file is added, and raises Fenced if the shard is no longer ours."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Shards:
         return key in self._open
 
     def heads(self, keys: Collection[Key]) -> dict[Key, Head]:
-        """The newest manifest of each shard, of this life of its topic; a fresh one where there is none."""
+        """The newest manifest of each shard, for this life of its topic; a fresh one if it has none."""
         index = ledger.index(self.storage, {topic for topic, _ in keys})
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = pool.map(lambda key: self._head(key, index), keys)
@@ -97,7 +97,7 @@ class Shards:
         return ledger.read(self.storage, shard, numbers) if numbers else fresh(shard, self.topics.cluster_id, 0)
 
     def claim(self, heads: Mapping[Key, Head]) -> dict[Key, Head]:
-        """Take shards over, several at once. Raises Fenced where others take one again and again."""
+        """Claim shards, several at once. Raises Fenced if others keep claiming one."""
 
         def claimed(key: Key) -> Head:
             facts, groups = self.topics.facts[key[0]], self.topics.groups.get(key, {})
@@ -124,7 +124,7 @@ class Shards:
         return known.container.end if known.container else known.head.end
 
     def append(self, key: Key, messages: list[Any]) -> None:
-        """Add messages of one shard; closes its container where it is large enough."""
+        """Add messages of one shard; closes its container if it is large enough."""
         known = self._open[key]
         container = known.container
         if container is None:
@@ -143,7 +143,7 @@ class Shards:
         return Container(path, head.shard, head.end, self.options.codec, block, self._press)
 
     def aged(self) -> list[Key]:
-        """Shards whose container is old enough to be closed."""
+        """Shards whose container is old enough to close."""
         before = time.monotonic() - self.options.rolling.age_s
         return [key for key, known in self._open.items() if known.container and known.opened_at <= before]
 
@@ -181,13 +181,13 @@ class Shards:
         )
 
     def _explain(self, key: Key, container: Container) -> None:
-        """Give the reasons of the offsets that were passed over so far."""
+        """Find the reasons for the offsets skipped so far."""
         for gap in self._reasons(key, container.holes):
             container.gaps[gap.reason] = container.gaps.get(gap.reason, 0) + gap.end - gap.start
         container.holes.clear()
 
     def _reasons(self, key: Key, passed_over: Iterable[tuple[int, int]]) -> Iterable[Gap]:
-        """Only in a compacted topic the batches must be looked at: elsewhere transactions are the one reason."""
+        """Only compacted topics need a look at the batches: elsewhere transactions are the only reason."""
         if "compact" in self.topics.policies.get(key[0], ""):
             return holes.explain(passed_over, lambda offset: self.read_heads(key, offset))
         return (Gap(start, end, "transactions") for start, end in passed_over)
@@ -210,7 +210,7 @@ class Shards:
             self.done.gaps[reason] = self.done.gaps.get(reason, 0) + count
 
     def drop(self, key: Key) -> None:
-        """Forget a shard, and what of it is not in the archive yet."""
+        """Forget a shard, and what is not in the archive yet."""
         known = self._open.pop(key, None)
         if known is not None and known.container is not None:
             known.container.discard()
@@ -221,5 +221,5 @@ class Shards:
             self.drop(key)
 
     def open_keys(self) -> list[Key]:
-        """The shards that are archived now."""
+        """The shards being archived."""
         return list(self._open)

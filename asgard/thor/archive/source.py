@@ -1,4 +1,4 @@
-"""What is to be archived: topics with their ids, settings and offsets, in a few calls to the cluster; and a consumer with bounded memory."""
+"""What to archive: topics with their ids, settings and offsets, in a few calls to the cluster; and a consumer with bounded memory."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ Key = tuple[str, int]
 
 
 ReadHeads = Callable[[Key, int], Sequence[BatchHead]]
-"""Reads heads of a partition's batches from the one that holds an offset on."""
+"""Reads heads of a partition's batches, starting at the one that holds an offset."""
 
 
 def heads_of(control: ControlPlane) -> ReadHeads:
-    """Reads from this cluster."""
+    """A reader for this cluster."""
     bulk = control.bulk()
     return lambda key, offset: bulk.batch_heads(*key, offset)
 
 
 @dataclass(frozen=True)
 class Topics:
-    """Topics as they are now. `policies` is `cleanup.policy` by topic, `groups` what each group has committed by partition."""
+    """Topics as they are now. `policies` is `cleanup.policy` by topic, `groups` each group's committed offsets by partition."""
 
     cluster_id: str
     shards: dict[Key, Shard]
@@ -46,7 +46,7 @@ class Topics:
 
 
 def chosen(control: ControlPlane, names: Collection[str]) -> list[str]:
-    """The topics that names and patterns (`rides.*`) stand for. Raises WrongUsage for one that stands for none."""
+    """The topics that names and patterns (`rides.*`) match. Raises WrongUsage if one matches none."""
     wild = any(set(name) & set("*?[") for name in names)
     topics = control.topics(None if wild else names, moves=False)
     found: set[str] = set()
@@ -59,7 +59,7 @@ def chosen(control: ControlPlane, names: Collection[str]) -> list[str]:
 
 
 def look(control: ControlPlane, names: Collection[str]) -> Topics:
-    """What is known of these topics."""
+    """Describe these topics."""
     topics = control.topics(names, moves=False)
     set_here = control.topic_configs(names)
     in_force = control.effective_topic_configs(names, [_POLICY, _LIMIT])
@@ -81,7 +81,7 @@ def look(control: ControlPlane, names: Collection[str]) -> Topics:
 
 
 def groups_of(control: ControlPlane, names: Collection[str]) -> dict[Key, dict[str, int]]:
-    """What consumer groups have committed, by partition."""
+    """Consumer groups' committed offsets, by partition."""
     wanted, found = set(names), dict[Key, dict[str, int]]()
     for group, offsets in control.group_offsets().items():
         for key, offset in offsets.items():
@@ -93,7 +93,7 @@ def groups_of(control: ControlPlane, names: Collection[str]) -> dict[Key, dict[s
 def window(
     control: ControlPlane, keys: Collection[Key], from_ms: int | None, until_ms: int | None
 ) -> tuple[dict[Key, Offsets], dict[Key, int], dict[Key, int]]:
-    """Offsets that the partitions hold, and where a window of time begins and ends in each."""
+    """Offsets that the partitions hold, and the start and end of a time window in each."""
     held = control.offsets(keys)
     starts = {key: o.start for key, o in held.items()}
     ends = {key: o.end for key, o in held.items()}
@@ -105,7 +105,7 @@ def window(
 
 
 def consumer(connection: Connection, **more: Any) -> Consumer:
-    """A consumer that reads what is committed, and holds at most `QUEUED_KBYTES` that nobody has taken yet."""
+    """A consumer that reads committed records, and queues at most `QUEUED_KBYTES`."""
     from confluent_kafka import Consumer
 
     return Consumer(
@@ -115,12 +115,12 @@ def consumer(connection: Connection, **more: Any) -> Consumer:
             "group.id": "asgard-archive",  # librdkafka requires one; a window joins none and commits nothing
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",  # a position that was deleted is to be named, not passed over
+            "auto.offset.reset": "error",  # fail if a position was deleted, instead of skipping it
             "isolation.level": "read_committed",
             "queued.max.messages.kbytes": QUEUED_KBYTES,
             "fetch.max.bytes": 16 * 1024 * 1024,
             "fetch.wait.max.ms": 100,
-            "fetch.queue.backoff.ms": 10,  # a full queue is the rule here, and the default waits a second
+            "fetch.queue.backoff.ms": 10,  # the queue is usually full here, and the default waits a second
             "log_level": 0,
             **more,
         }
@@ -128,7 +128,7 @@ def consumer(connection: Connection, **more: Any) -> Consumer:
 
 
 class Batches:
-    """How many messages to ask for at once: as many as fit into `BATCH_BYTES`, by the size of the last ones."""
+    """How many messages to request at once: as many as fit into `BATCH_BYTES`, by the size of the last ones."""
 
     def __init__(self) -> None:
         self.count = 16
@@ -144,7 +144,7 @@ class Batches:
 
 
 def sort(messages: list[Any]) -> tuple[dict[Key, list[Any]], dict[Key, Any]]:
-    """Records by their partition, in order; and the last error message of each partition that has one."""
+    """Records by partition, in order; and the last error message of each partition that has one."""
     wrong = {(m.topic(), m.partition()): m for m in messages if m.error() is not None}
     good = [m for m in messages if m.error() is None] if wrong else messages
     found: dict[Key, list[Any]] = {}
@@ -157,7 +157,7 @@ def sort(messages: list[Any]) -> tuple[dict[Key, list[Any]], dict[Key, Any]]:
 
 
 def _run(messages: list[Any], start: int) -> int:
-    """Where the messages end that come from the partition of the first: librdkafka gives them out by the fetched batch."""
+    """Where the first message's partition ends in the list: librdkafka returns messages by fetched batch."""
     topic, partition = messages[start].topic(), messages[start].partition()
     for at in range(start + 1, len(messages)):
         if messages[at].partition() != partition or messages[at].topic() != topic:

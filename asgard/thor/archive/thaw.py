@@ -1,6 +1,6 @@
-"""Files that S3 has moved to cold storage (Glacier, Deep Archive): which they are, and how they are asked for.
+"""Files that S3 has moved to cold storage (Glacier, Deep Archive): find them and request copies.
 
-A restored copy stays for `DAYS`; until it is there, S3 refuses to read the object. A directory has no cold files, and neither has
+A restored copy stays for `DAYS`; until it exists, S3 refuses to read the object. A directory has no cold files, nor does
 Glacier Instant Retrieval, which the bucket of a stack on AWS uses.
 """
 
@@ -17,7 +17,7 @@ from asgard.core.units import format_size
 from asgard.thor.archive.storage import Entry, Storage
 
 DAYS = 7
-"""How long a restored copy stays: a restore that is interrupted goes on within a week."""
+"""How long a restored copy stays: an interrupted restore can continue within a week."""
 AT_ONCE = 8
 _PATIENCE = (
     "S3 takes 3 to 5 hours for Glacier and up to 12 for Deep Archive. Run the same command again then: it goes on."
@@ -29,21 +29,21 @@ class Cold(Protocol):
     """A storage that has cold files."""
 
     def cold(self, prefix: str) -> Iterable[Entry]:
-        """Files below a prefix that are in a cold class, restored or not."""
+        """Files below a prefix in a cold class, restored or not."""
         ...
 
     def restored(self, name: str) -> bool | None:
-        """Whether a cold file has a copy that can be read now; None: one is on its way."""
+        """Whether a cold file has a readable copy; None: one is on its way."""
         ...
 
     def thaw(self, name: str, days: int) -> None:
-        """Ask for a copy. One that is on its way already is no error."""
+        """Request a copy. If one is already on its way, that is not an error."""
         ...
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """Cold files that can't be read now. `asked`: those whose copies are on their way."""
+    """Cold files that can't be read now. `asked`: those whose copies were requested."""
 
     storage: Storage
     files: tuple[Entry, ...] = ()
@@ -59,7 +59,7 @@ class Frozen:
 
 
 def frozen(storage: Storage, prefixes: Iterable[str], names: Collection[str] | None = None) -> Frozen:
-    """What can't be read below these prefixes; of `names` only, where they are given."""
+    """What can't be read below these prefixes; only of `names`, if given."""
     if not isinstance(storage, Cold):
         return Frozen(storage)
     cold = [e for prefix in prefixes for e in storage.cold(prefix) if names is None or e.name in names]
@@ -70,7 +70,7 @@ def frozen(storage: Storage, prefixes: Iterable[str], names: Collection[str] | N
 
 
 def ask(found: Frozen, *, allowed: bool) -> None:
-    """Ask S3 for what is frozen, and stop there. Raises Refused where that is not allowed, else Busy: it takes hours."""
+    """Ask S3 to restore frozen files, and stop. Raises Refused if that is not allowed, else Busy: it takes hours."""
     if not found:
         return
     if not allowed:

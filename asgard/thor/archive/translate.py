@@ -1,7 +1,7 @@
-"""What a consumer group's offset is called in a topic that came back from an archive.
+"""Translate a consumer group's offset for a topic restored from an archive.
 
-Every restored record says in its header (`asgard.replay`) at which offset it stood before, and these offsets only grow along a
-partition. So the place of an old offset is found by halving, for many partitions at once: a few reads each, however long they are.
+Every restored record has its former offset in its header (`asgard.replay`), and these offsets only grow along a partition.
+So an old offset is found by binary search, for many partitions at once: a few reads each, however long they are.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PATIENCE_S = 60.0
 
 @dataclass
 class _Search:
-    """The first offset in `[low, high]` whose record is one of the copy's from `old` on; `high` is the end."""
+    """The first offset in `[low, high]` with one of the copy's records from `old` on; `high` is the end."""
 
     key: Key
     old: int
@@ -40,7 +40,7 @@ class _Search:
 def translated(
     connection: Connection, ids: frozenset[str], olds: Mapping[Key, set[int]], held: Mapping[Key, Offsets]
 ) -> dict[tuple[Key, int], int]:
-    """The new offset of each old one, by target partition. `ids` are the copies that brought the records, `held` the target's ends."""
+    """The new offset of each old one, by target partition. `ids` are the copies that brought the records, `held` the target's offsets."""
     found: dict[tuple[Key, int], int] = {}
     waiting = {key: sorted(old) for key, old in olds.items() if key in held}
     consumer = source.consumer(connection, **{"enable.partition.eof": True, "auto.offset.reset": "earliest"})
@@ -68,7 +68,7 @@ def translated(
 
 
 def _look(consumer: Any, ids: frozenset[str], places: Mapping[Key, int]) -> dict[Key, tuple[int, int] | None]:
-    """The first record of the copies at or after each place: its offset now and before; None where there is none."""
+    """The first record of the copies at or after each position: its offset now and before; None if there is none."""
     consumer.assign([Position(*key, place) for key, place in places.items()])
     found: dict[Key, tuple[int, int] | None] = {}
     give_up = time.monotonic() + PATIENCE_S

@@ -1,4 +1,4 @@
-"""Is an archive whole? Every manifest, every page and every byte of every file, compared with what was written."""
+"""Is an archive intact? Every manifest, page and byte of every file, compared with what was written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asgard.thor.archive.storage import Missing, Storage
 
 @dataclass
 class Verdict:
-    """What was looked at, and what is wrong: (name, why). `strays` belong to no manifest: left by a process that was killed."""
+    """What was checked, and what is wrong: (name, why). `strays` are in no manifest: left by a process that was killed."""
 
     manifests: int = 0
     files: int = 0
@@ -25,7 +25,7 @@ class Verdict:
 
 
 def verify(storage: Storage, topics: Sequence[str] = ()) -> Verdict:
-    """Look at everything, or at some topics. Raises WrongUsage where there is nothing of them."""
+    """Check everything, or some topics. Raises WrongUsage if the archive has nothing of them."""
     window = read.Window(tuple(topics))
     index = {shard: numbers for shard, numbers in ledger.index(storage).items() if window.has_topic(shard.topic)}
     there = {e.name for e in storage.list("data/") if window.has_topic(e.name.split("/")[1])}
@@ -67,14 +67,14 @@ def verify(storage: Storage, topics: Sequence[str] = ()) -> Verdict:
 
 
 def _newest(storage: Storage, shard: Shard, numbers: list[int], verdict: Verdict, wrong: list[Damaged]) -> Head | None:
-    """The newest manifest; the one before it, which is kept, is looked at too."""
+    """The newest manifest; also checks the one before it, which is kept."""
     head = None
     for number in numbers:
         name = manifest.head_name(shard, number)
         try:
             head = manifest.decode_head(name, storage.read(name))
         except Missing:
-            continue  # replaced meanwhile
+            continue  # replaced in the meantime
         except Damaged as error:
             head = None
             wrong.append(error)
@@ -83,7 +83,7 @@ def _newest(storage: Storage, shard: Shard, numbers: list[int], verdict: Verdict
 
 
 def _partitions_without(heads: list[Head]) -> list[Damaged]:
-    """Partitions that a topic has and that no manifest is about."""
+    """Partitions of a topic without a manifest."""
     lives: dict[tuple[str, str], tuple[int, set[int]]] = {}
     for head in heads:
         most, seen = lives.get((head.shard.topic, head.shard.topic_id), (0, set()))
@@ -96,7 +96,7 @@ def _partitions_without(heads: list[Head]) -> list[Damaged]:
 
 
 def _unreadable(storage: Storage, files: list[File]) -> list[Damaged]:
-    """Files that are as they were written, and hold other records than their manifest says."""
+    """Files whose bytes match, but whose records differ from their manifest."""
     found = []
     for file in files:
         try:

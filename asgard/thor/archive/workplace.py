@@ -1,4 +1,4 @@
-"""Directories for files that are not whole yet: one for each process, removed with what a killed one left."""
+"""Directories for incomplete files: one per process, removed together with those of killed processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OWNER = "owner.json"
 
 
 def make(parent: Path) -> Path:
-    """A new, empty directory of this process below `parent`; those of dead processes of this machine are removed."""
+    """A new, empty directory of this process below `parent`; removes those of dead processes on this machine."""
     paths.private_dir(parent)
     for other in parent.iterdir():
         if _is_dead(other):

@@ -1,1 +1,1 @@
-"""Healing: a look at the cluster, a decision with its reason, the effect, and a line in the journal; once or again and again."""
+"""Healing: look at the cluster, decide with a reason, act, and write it to the journal; once or repeatedly."""

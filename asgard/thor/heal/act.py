@@ -1,7 +1,7 @@
-"""Does what was decided: starts nodes, moves replicas, elects leaders. Runs under the cluster's lease.
+"""Carries out what was decided: starts nodes, moves replicas, elects leaders. Runs under the cluster's lease.
 
-`prepare` makes a plan where data is to move, and may find that nothing can be done; `carry_out` does it and says what came of
-it. Both raise AsgardError where it fails; what was begun by then is in the undo log.
+`prepare` creates a plan if data must move, and may find that nothing can be done; `carry_out` does it and says what happened.
+Both raise AsgardError on failure; whatever was started by then is in the undo log.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Work:
-    """A decision and what it is done with."""
+    """A decision and what is needed to carry it out."""
 
     held: HeldCluster
     situation: Situation
@@ -41,7 +41,7 @@ class Work:
 
 
 def details(situation: Situation, decision: Decision) -> str:
-    """What it would do, in a sentence; for the person who is asked."""
+    """What it would do, in a sentence; for the person asked to confirm."""
     if decision.kind == "replace":
         return f"The data of {named(decision.brokers)} is deleted and copied again from the other replicas."
     plan = _plan(situation.snapshot, situation, decision)
@@ -53,7 +53,7 @@ def details(situation: Situation, decision: Decision) -> str:
 
 
 def moves_of(situation: Situation, decision: Decision) -> tuple[Move, ...]:
-    """What would move, whatever its size is at this moment."""
+    """What would move, regardless of its current size."""
     if decision.kind == "replace":
         return ()
     plan = _plan(situation.snapshot, situation, decision)
@@ -61,7 +61,7 @@ def moves_of(situation: Situation, decision: Decision) -> tuple[Move, ...]:
 
 
 def prepare(work: Work) -> Plan | Decision | None:
-    """The plan, where data is to move; a decision to hold still, where nothing can be done."""
+    """The plan, if data must move; a decision to hold still, if nothing can be done."""
     situation, decision = work.situation, work.decision
     snapshot = situation.snapshot
     if decision.kind == "reassign":
@@ -91,7 +91,7 @@ def prepare(work: Work) -> Plan | Decision | None:
 
 
 def _stuck(work: Work, snapshot: ClusterSnapshot) -> Decision | None:
-    """Moves of another tool to a broker that is gone, where the policy only tells of them."""
+    """Moves by another tool to a dead broker, if the policy only reports them."""
     gone = set(work.decision.brokers)
     names = [f"{p.topic}-{p.partition}" for p in snapshot.partitions if gone.intersection(p.adding)]
     if work.situation.policy.foreign_moves == "end" or not names:
@@ -102,9 +102,9 @@ def _stuck(work: Work, snapshot: ClusterSnapshot) -> Decision | None:
 
 
 def end_hung(work: Work) -> list[int]:
-    """End the processes of brokers whose replicas go to others, where they hang; whose.
+    """End hung processes of brokers whose replicas go to others. Returns which brokers.
 
-    Such a process holds its connections open, and may be the active controller: the others then wait up to 30 s for its answer
+    A hung process holds its connections open and may be the active controller: the others then wait up to 30 s for its answer
     before they ask the new one (`controller.socket.timeout.ms`).
     """
     if work.nodes is None:
@@ -117,7 +117,7 @@ def end_hung(work: Work) -> list[int]:
 
 
 def carry_out(work: Work, plan: Plan | None) -> str:
-    """Do it; what came of it as a sentence."""
+    """Do it. Returns what happened, as a sentence."""
     if plan is not None:
         return _move(work, plan)
     match work.decision.kind:
@@ -134,7 +134,7 @@ def carry_out(work: Work, plan: Plan | None) -> str:
 
 
 def heal_plan(snapshot: ClusterSnapshot, limits: Limits, brokers: Collection[int]) -> Plan:
-    """Give what these brokers have lost to others; brokers whose turn has not come keep theirs, and get nothing new."""
+    """Move what these brokers lost to others; brokers whose turn has not come keep their replicas and get no new ones."""
     waiting = {b.id for b in snapshot.brokers if b.id not in brokers and _hurt(b)}
     as_if_up = tuple(
         replace(b, state="up", log_dirs=tuple(replace(d, offline=False) for d in b.log_dirs)) if b.id in waiting else b
@@ -149,7 +149,7 @@ def _hurt(broker: Broker) -> bool:
 
 
 def _plan(snapshot: ClusterSnapshot, situation: Situation, decision: Decision) -> Plan | None:
-    """The plan of a decision that moves data; None where it moves none."""
+    """The plan of a decision that moves data; None if it moves none."""
     match decision.kind:
         case "reassign":
             return heal_plan(snapshot, situation.limits, decision.brokers)
@@ -164,7 +164,7 @@ def _plan(snapshot: ClusterSnapshot, situation: Situation, decision: Decision) -
 
 
 def _move(work: Work, plan: Plan) -> str:
-    """Healing is never throttled; what could wait keeps to the limits."""
+    """Healing is never throttled; work that could wait keeps to the limits."""
     from asgard.cluster import moves
 
     throttle = None if plan.kind == "heal" else work.situation.limits.throttle_bytes_per_s
@@ -185,7 +185,7 @@ def _move(work: Work, plan: Plan) -> str:
 
 
 def _restart(work: Work) -> str:
-    """Start the nodes; a process that is there and hangs is killed first. Back means that the controllers let it in."""
+    """Start the nodes; a hung process is killed first. A node counts as back once the controllers let it in."""
     began = time.monotonic()
     assert work.nodes is not None
     for broker in work.decision.brokers:
@@ -224,13 +224,13 @@ def _wait_up(work: Work, deadline_s: float) -> None:
 def _missing(work: Work) -> list[int]:
     try:
         up = {b.id for b in work.held.control.cluster().brokers if b.state == "up"}
-    except Unreachable:  # no broker answers at this moment
+    except Unreachable:  # no broker answers right now
         up = set()
     return [b for b in work.decision.brokers if b not in up]
 
 
 def _settled(work: Work) -> str:
-    """Taking the lease has put back what it could."""
+    """Taking the lease has already put back what it could."""
     from asgard.journal import operations
 
     left = [

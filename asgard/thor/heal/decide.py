@@ -1,8 +1,8 @@
-"""What does this cluster need now, and why? Pure: a look, what is remembered and the policy in, one decision out.
+"""What does this cluster need now, and why? Pure: takes a look, the memory and the policy, returns one decision.
 
-The order is that of an operator: an outage of something larger is waited for; brokers that are gone are healed (`heal.lost`);
-what offline disks held goes to others; a broker that is back leads again and is filled; then what interrupted runs left is put
-back. Planned things come last, outside quiet hours. One thing at a time: the next look decides again.
+The order is an operator's: wait out a larger outage; heal dead brokers (`heal.lost`); move what offline disks held to others;
+give a returned broker its leaders back and fill it; then put back what interrupted runs left. Planned work comes last,
+outside quiet hours. One thing at a time: the next look decides again.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from asgard.thor.heal.memory import PASSING
 from asgard.thor.heal.situation import Decision, Situation, counted, ids, named, nowhere, stand_by
 
 LEAD_AGAIN_S = 3600.0
-"""So long after its return a broker that leads too little is told as one that came back."""
+"""For this long after its return, a broker with too few leaders is reported as one that came back."""
 QUORUM_S = 20.0
-"""Controllers elect a new leader in this time where there is a majority of them."""
+"""Controllers elect a new leader within this time if they have a majority."""
 CATCH_UP_S = 60.0
-"""A shorter grace than this is no measure for a replica that catches up."""
+"""A grace shorter than this is too short for a replica that is catching up."""
 
 
 def decide(situation: Situation) -> Decision:
@@ -49,7 +49,7 @@ def _log_dirs(situation: Situation) -> Decision | None:
 
 
 def _returned(situation: Situation) -> Decision | None:
-    """Brokers that are back: in sync first, then leading again, then filled."""
+    """Returned brokers: in sync first, then leading again, then filled."""
     later: list[Decision] = []
     for b in sorted(situation.memory.returned):
         if b not in situation.up or b in situation.snapshot.silent:
@@ -88,7 +88,7 @@ def _left_behind(situation: Situation) -> Decision | None:
 
 
 def _short(situation: Situation) -> Decision | None:
-    """What is wrong although no broker is gone: no move of data heals it."""
+    """Problems that remain although no broker is gone: moving data does not heal them."""
     found = situation.of("partitions-offline", "quorum-at-risk", "under-min-isr", "under-replicated", "broker-silent")
     if not found:
         return None
@@ -127,7 +127,7 @@ def _limits(situation: Situation) -> Decision | None:
 
 
 def _directories(situation: Situation) -> Decision | None:
-    """Log directories over their limit: their broker evens them."""
+    """Log directories over their limit: evened within their broker."""
     found = situation.of("log-dir-over-limit")
     if not found:
         return None
@@ -151,7 +151,7 @@ def _balance(situation: Situation) -> Decision | None:
 
 
 def _spread(situation: Situation) -> float:
-    """Bytes of the fullest broker over the mean; 1 where not all sizes are measured."""
+    """Bytes of the fullest broker over the mean; 1 if not all sizes are measured."""
     held = dict.fromkeys(situation.up, 0)
     for p in situation.snapshot.partitions:
         if p.size_bytes is None:

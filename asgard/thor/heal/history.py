@@ -1,6 +1,6 @@
-"""What was healed, and what came of it: the journal's events as one line for each healing. Pure.
+"""What was healed, and the outcome: the journal's events as one line per healing. Pure.
 
-One healing of a cluster runs at a time, so its start and its end stand next to each other among that cluster's healings. A
+A cluster has one healing at a time, so a healing's start and end are next to each other among that cluster's healings. A
 start without an end was cut short, unless it is the newest and is still running. Times are seconds since 1970.
 """
 
@@ -20,7 +20,7 @@ KINDS = (STARTED, FINISHED, FAILED, HELD)
 
 @dataclass(frozen=True)
 class Healing:
-    """A healing, or that it was held still. `state`: done, failed, held, begun (no end in the journal). `drill`: who broke it."""
+    """A healing, or a decision to hold still. `state`: done, failed, held, begun (no end in the journal). `drill`: who broke it."""
 
     at: float
     cluster: str
@@ -37,7 +37,7 @@ class Healing:
 
 
 def healings(events: Iterable[Event]) -> list[Healing]:
-    """One for each, in the order in which they began."""
+    """One per healing, in the order they started."""
     found: list[Healing] = []
     begun: dict[str, int] = {}
     for event in events:

@@ -1,11 +1,11 @@
-"""What to do about brokers that are gone, and why? Pure.
+"""What to do about dead brokers, and why? Pure.
 
-The mildest remedy comes first: the node is started again where its machine can be reached (a process that hangs is killed
-before), then, after the grace, it is replaced by an empty one where the policy says so, then its replicas go to others. Many
-brokers gone at once are an outage of something else, which no move of data heals: that is waited for.
+The mildest remedy comes first: restart the node if its machine can be reached (a hung process is killed first), then, after
+the grace, replace it with an empty one if the policy says so, then move its replicas to others. Many brokers gone at once
+are an outage of something else, which moving data does not heal: wait for it to end.
 
-A broker that is fenced and follows the controllers is alive: it starts, recovers its log, or could not get a heartbeat through
-while a controller hung. It has a minute at least, whatever the grace; its process is never killed for being slow.
+A broker that is fenced and follows the controllers is alive: it is starting, recovering its log, or could not get a heartbeat
+through while a controller hung. It gets at least a minute, whatever the grace; its process is never killed for being slow.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from asgard.thor.heal.memory import Absence, following
 from asgard.thor.heal.situation import Decision, Situation, counted, ids, label, named, nowhere, stand_by
 
 ALIVE_S = 2.0
-"""A broker fetches from the controllers twice a second at least; one that did so lately is alive."""
+"""A broker fetches from the controllers at least twice a second; one that did so this recently is alive."""
 ALIVE_GRACE_S = 60.0
 HUNG_AFTER_S = 30.0
-"""A process that runs, but is not heard of by the controllers, is starting for so long; then it hangs."""
+"""For this long, a running process that the controllers have not heard from counts as starting; after that it is hung."""
 RETRY_S = 10.0
 LONGEST_PAUSE_S = 300.0
 
@@ -39,7 +39,7 @@ def outage(situation: Situation) -> Decision | None:
 
 
 def _larger(situation: Situation, dead: Sequence[Broker]) -> str:
-    """What is down: a rack (on AWS an availability zone), if those that are gone are just its brokers."""
+    """What is down: a rack (on AWS an availability zone) if the dead brokers are exactly its brokers."""
     racks = {b.rack for b in dead}
     rack = racks.pop() if len(racks) == 1 else None
     if rack is not None and {b.id for b in situation.snapshot.brokers if b.rack == rack} == {b.id for b in dead}:
@@ -48,7 +48,7 @@ def _larger(situation: Situation, dead: Sequence[Broker]) -> str:
 
 
 def lost(situation: Situation) -> Decision | None:
-    """One decision for all brokers that are gone: the mildest remedy that any of them still has comes first."""
+    """One decision for all dead brokers: the mildest remedy that any of them still has comes first."""
     steps = [step for b in situation.gone if (step := _remedy(situation, b)) is not None]
     if not steps:
         return None
@@ -78,7 +78,7 @@ def _together(situation: Situation, steps: Sequence[Decision]) -> Decision:
 
 
 def _remedy(situation: Situation, broker: Broker) -> Decision | None:
-    """What one broker that is gone needs now; None where it holds nothing, and no start brings it back."""
+    """What one dead broker needs now; None if it holds nothing and no start brings it back."""
     b, absence = broker.id, situation.absence(broker.id)
     why = f"{label(broker)} is {broker.state}, gone for {format_duration(max(0.0, situation.now - absence.since))}"
     if flaps := situation.flaps(b):
@@ -111,7 +111,7 @@ def _remedy(situation: Situation, broker: Broker) -> Decision | None:
 
 
 def _restart(situation: Situation, broker: int, absence: Absence, why: str) -> Decision | None:
-    """The node is started, or a start goes on; None where restarts are no remedy (any more)."""
+    """Start the node, or wait for a start in progress; None if restarts are not an option (any more)."""
     node, policy = situation.node(broker), situation.policy.restart
     if node is None:
         return None
@@ -136,7 +136,7 @@ def _alive(situation: Situation, broker: int) -> bool:
 
 
 def _grace_left(situation: Situation, broker: int, flaps: int) -> float:
-    """Seconds of grace that a broker still has. One that flaps has had it since it was first lost in the window."""
+    """Seconds of grace that a broker has left. For one that flaps, the grace started when it was first lost in the window."""
     since = situation.absence(broker).since
     if flaps:
         begin = situation.now - situation.policy.flapping.within_s
@@ -145,12 +145,12 @@ def _grace_left(situation: Situation, broker: int, flaps: int) -> float:
 
 
 def _pause(absence: Absence) -> float:
-    """How long after a failure the next try is made: longer after each."""
+    """How long after a failure to retry: longer after each."""
     return float(min(LONGEST_PAUSE_S, RETRY_S * 2 ** max(0, absence.failures - 1)))
 
 
 def _alone_on(situation: Situation, broker: int) -> str:
-    """Partitions whose only replica in sync is there: an empty node would lose them. Empty where there is none."""
+    """Partitions whose only in-sync replica is on the broker: an empty node would lose them. Empty if there are none."""
     others = set(situation.up) - {broker}
     alone = sum(1 for p in situation.snapshot.partitions if broker in p.replicas and others.isdisjoint(p.isr))
     return f"{counted(alone)} would lose the last in-sync replica" if alone else ""
@@ -166,6 +166,6 @@ def _first_aid(situation: Situation, dead: Sequence[Broker]) -> str:
 
 
 def _also(situation: Situation) -> str:
-    """Partitions that are offline or refuse writes, behind the reason why."""
+    """Partitions that are offline or refuse writes, appended to the reason."""
     found = situation.of("partitions-offline", "under-min-isr")
     return ". " + " ".join(f.text for f in found) if found else ""

@@ -1,8 +1,8 @@
 """What earlier looks and healings of a cluster left in the journal: since when a broker is gone, and what was tried.
 
 The cluster's state decides; memory only adds what a state can't show: first sights (grace counts from them, also between
-one-shot runs), attempts, brokers that come and go, and brokers that a healing has emptied. Pure: events in, memory out; more
-events are folded into the memory that is there. Times are seconds since 1970, by the journal's clock.
+one-shot runs), attempts, flapping brokers, and brokers that a healing emptied. Pure: events in, memory out; later events
+are folded into the existing memory. Times are seconds since 1970, by the journal's clock.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ NOTED, CLEARED = "thor.finding.noted", "thor.finding.cleared"
 STARTED, FINISHED, FAILED, HELD = "thor.heal.started", "thor.heal.finished", "thor.heal.failed", "thor.heal.held"
 RECOVERED, KILLED = "thor.cluster.recovered", "thor.node.killed"
 PASSING = frozenset({"log-dir-offline", "under-replicated", "under-min-isr", "broker-silent", "quorum-at-risk"})
-"""Findings that may go away by themselves: grace runs from their first sight too."""
+"""Findings that may go away by themselves: grace also counts from their first sight."""
 _LOSSES_KEPT = 50
 
 
 @dataclass(frozen=True)
 class Absence:
-    """A broker that is gone: since when, what was tried, and the correlation of its events."""
+    """A dead broker: since when, what was tried, and the correlation of its events."""
 
     since: float
     incident: str
@@ -51,12 +51,12 @@ class Stuck:
 
 @dataclass(frozen=True)
 class Memory:
-    """See the module. `seen` is the newest event in it; `lost` when each broker was lost, the newest last.
+    """See the module. `seen` is the newest event in it; `lost` when each broker was lost, newest last.
 
-    `returned`: when brokers came back that were gone; `emptied`: those whose replicas a healing gave to others. `noted`: first
-    sight of findings by (kind, subject). `held` is what was last escalated, as long as it lasts. `failed`: when each kind of
-    work last failed, or found nothing that it could do. `stuck` and `holding` (since when it is held still for what, before
-    anybody was told) are of this process only.
+    `returned`: when lost brokers came back; `emptied`: those whose replicas a healing gave to others. `noted`: first sight of
+    findings by (kind, subject). `held` is what was last escalated, as long as it lasts. `failed`: when each kind of work last
+    failed, or found nothing it could do. `stuck` and `holding` (since when it holds still for what, before anyone was
+    notified) belong to this process only.
     """
 
     seen: int = 0
@@ -77,7 +77,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Observation:
-    """Something new that a look has shown, to be written into the journal."""
+    """Something new in a look, to be written to the journal."""
 
     kind: str
     subject: str
@@ -86,7 +86,7 @@ class Observation:
 
 
 def remember(memory: Memory, events: Iterable[Event], cluster_id: str) -> Memory:
-    """The memory with these events, oldest first; those of other clusters are left out."""
+    """The memory with these events added, oldest first; those of other clusters are left out."""
     for event in events:
         if event.data.get("cluster_id") == cluster_id:
             memory = _with(memory, event)
@@ -123,7 +123,7 @@ def observe(
 
 
 def following(broker: int, quorum: Quorum | None) -> float | None:
-    """Seconds since the broker last fetched from the metadata quorum, by the quorum leader's clock; None: not known."""
+    """Seconds since the broker last fetched from the metadata quorum, by the quorum leader's clock; None: unknown."""
     if quorum is None:
         return None
     replicas = {v.id: v.last_fetch_ms for v in (*quorum.observers, *quorum.voters)}
@@ -133,7 +133,7 @@ def following(broker: int, quorum: Quorum | None) -> float | None:
 
 
 def _heard_of(broker: int, quorum: Quorum | None, now: float) -> float:
-    """When it was last heard of, where the quorum knows; else now."""
+    """When it was last heard of, if the quorum knows; else now."""
     return now - max(0.0, following(broker, quorum) or 0.0)
 
 
@@ -142,7 +142,7 @@ def _with(memory: Memory, event: Event) -> Memory:
     match event.kind:
         case "thor.broker.missed":
             broker, since = int(data["broker"]), min(float(data["since"]), at)
-            if broker in memory.absent:  # two looked at once: the first one's sight counts
+            if broker in memory.absent:  # two processes looked at once: the earlier sight counts
                 return memory
             absence = Absence(since, event.correlation or "")
             return replace(
@@ -190,7 +190,7 @@ def _started(memory: Memory, data: Mapping[str, Any], at: float) -> Memory:
                 )
         return replace(memory, absent=absent)
     if decision == "reassign":
-        # At the start: a broker whose replicas were moved in part needs filling as well.
+        # At the start: a broker whose replicas were only partly moved needs filling as well.
         return replace(memory, emptied=memory.emptied | set(brokers))
     return memory
 
@@ -207,7 +207,7 @@ def _finished(memory: Memory, data: Mapping[str, Any]) -> Memory:
 def _failed(memory: Memory, data: Mapping[str, Any], at: float) -> Memory:
     decision, brokers = str(data["decision"]), data.get("brokers", ())
     absent = dict(memory.absent)
-    if decision != "restart":  # starts of a node are counted by themselves
+    if decision != "restart":  # starts of a node are counted separately
         for b in absent.keys() & set(brokers):
             absent[b] = replace(absent[b], failures=absent[b].failures + 1, failed_at=at)
     return replace(memory, absent=absent, failed={**memory.failed, decision: at})

@@ -1,7 +1,7 @@
-"""Tells people what Thor does: web hooks and commands, with tries and time limits, never in the way of a healing.
+"""Notifies people of what Thor does: web hooks and commands, with retries and timeouts, never delaying a healing.
 
-A web hook gets a POST with JSON: `text` (a sentence, where chat services look for it), `event`, `cluster`, `at` (UTC) and what
-belongs to the event. A command finds the same in its environment: ASGARD_TEXT, ASGARD_EVENT, ASGARD_CLUSTER, ASGARD_AT.
+A web hook gets a POST with JSON: `text` (a sentence, where chat services look for it), `event`, `cluster`, `at` (UTC) and the
+event's data. A command gets the same in its environment: ASGARD_TEXT, ASGARD_EVENT, ASGARD_CLUSTER, ASGARD_AT.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from asgard.core.errors import Failed
 from asgard.thor.heal.policy import Recipient
 
 WAITING = 100
-"""Notices that wait for a slow recipient; further ones are dropped, and that is said."""
+"""Notices queued for a slow recipient; more are dropped, with a warning."""
 LAST_WORDS_S = 30.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A notice: the event's kind, of which cluster, a sentence, when (seconds since 1970), and what belongs to it."""
+    """A notice: the event's kind, its cluster, a sentence, when (seconds since 1970), and the event's data."""
 
     event: str
     cluster: str
@@ -41,7 +41,7 @@ class Notice:
 
 
 def send(recipient: Recipient, notice: Notice, *, pause: Callable[[float], object] = time.sleep) -> None:
-    """Tell one recipient, trying again as its policy says. Raises Failed with the last reason."""
+    """Notify one recipient, retrying as its policy says. Raises Failed with the last reason."""
     for attempt in range(recipient.retries + 1):
         try:
             if recipient.webhook is not None:
@@ -59,7 +59,7 @@ def send(recipient: Recipient, notice: Notice, *, pause: Callable[[float], objec
 
 
 class Notifier:
-    """Tells all recipients from a thread of its own, and warns of those that could not be told. A context manager."""
+    """Notifies all recipients from a separate thread, and warns about those it could not reach. A context manager."""
 
     def __init__(self, recipients: Collection[Recipient]) -> None:
         self._recipients = tuple(recipients)
@@ -85,7 +85,7 @@ class Notifier:
             events.warn(f"too many notices are waiting for a slow recipient; dropped this one: {notice.text}")
 
     def close(self, within_s: float = LAST_WORDS_S) -> None:
-        """Wait so long for what is queued; what is not told by then is dropped."""
+        """Wait this long for queued notices; the rest are dropped."""
         if not self._thread.is_alive():
             return
         until = time.monotonic() + within_s

@@ -1,8 +1,8 @@
 """One turn of healing: look at the cluster, decide, do the one thing it needs, and record the result.
 
-What is seen is noted in the journal whether or not anything is done, so that grace counts between one-shot runs. Whatever changes
-the cluster is done under its lease; where somebody else healed while this one waited for it, the cluster is looked at again, so
-that one failure is healed once. Times are seconds since 1970, by the journal's clock.
+Every look is noted in the journal, whether or not anything is done, so that grace counts between one-shot runs. All changes to
+the cluster are made under its lease; if someone else healed while this process waited for it, it looks at the cluster again,
+so that one failure is healed once. Times are seconds since 1970, by the journal's clock.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
     from asgard.journal.store.database import Database
 
 HAND_OVER_S = 30.0
-"""How long to wait for a less urgent command to hand the cluster over."""
+"""How long to wait for a less urgent command to hand over the cluster."""
 STALE_S = 1.0
-"""Where an answer or the lease took longer than this, the cluster is looked at again."""
+"""If an answer or the lease took longer than this, look at the cluster again."""
 _STATES: dict[str, HealState] = {"healthy": "healthy", "wait": "waiting", "hold": "held"}
 
 
 class CutShort(Interrupted):
-    """Stopped by the user in the middle of a healing; what was begun is in the undo log."""
+    """Stopped by the user in the middle of a healing; what was started is in the undo log."""
 
 
 @dataclass(frozen=True)
 class HealContext:
-    """A cluster that is looked after, and what may be used for it. `nodes` is None where its machines are out of reach.
+    """A cluster to look after, and what may be used for it. `nodes` is None if its machines are out of reach.
 
-    `change(decision, wait_s)` holds the cluster; `agree(decision, details)` asks whoever must agree (None: nobody), and raises
-    where the answer is no; `tell` notifies; `may_go_on` is asked while replicas move, and raises where the turn is to end.
-    Holding still is told to people once it has lasted for `patience_s`.
+    `change(decision, wait_s)` holds the cluster; `agree(decision, details)` asks for confirmation (None: nobody to ask), and raises
+    if the answer is no; `tell` notifies; `may_go_on` is called while replicas move, and raises if the turn should end.
+    People are notified of holding still once it has lasted for `patience_s`.
     """
 
     name: str
@@ -68,7 +68,7 @@ class HealContext:
 
 @dataclass(frozen=True)
 class Turn:
-    """What a turn came to, and what is remembered for the next one."""
+    """The result of a turn, and what is remembered for the next one."""
 
     healed: Healed
     situation: Situation
@@ -76,14 +76,14 @@ class Turn:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 where all is well (again), else 1."""
+        """0 if all is well (again), else 1."""
         return ExitCode.OK if self.healed.well else ExitCode.FAILED
 
 
 def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ()) -> Turn:
-    """One turn. `unasked` brokers are not waited for, as they were silent a moment ago.
+    """One turn. `unasked` brokers are not waited for, since they were just silent.
 
-    Raises Busy if another command changes the cluster that does not hand over, and what the control plane raises.
+    Raises Busy if another command that changes the cluster does not hand over, and what the control plane raises.
     """
     began = time.monotonic()
     situation = look(context, memory, unasked)
@@ -105,7 +105,7 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
     agreed = _agreed(context, situation, decision, None)
     wait_s = HAND_OVER_S if situation.holder and situation.holder.priority < decision.priority else 0.0
     with context.change(decision, wait_s) as held:
-        # The last holder of the cluster may have moved partitions, or taken moves back, since it was looked at.
+        # The last holder of the cluster may have moved partitions, or taken back moves, since the last look.
         if situation.holder is not None or time.monotonic() - looked > STALE_S or _somebody_healed(context, situation):
             situation = look(context, situation.memory, unasked)
             now = decide(situation)
@@ -119,7 +119,7 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
 def _agreed(
     context: HealContext, situation: Situation, decision: Decision, before: tuple[Move, ...] | None
 ) -> tuple[Move, ...] | None:
-    """The moves that were agreed to. Whoever must agree is asked again where other ones than `before` would be made."""
+    """The moves agreed to. Asks again if they would differ from `before`."""
     if context.agree is None:
         return None
     moves = act.moves_of(situation, decision)
@@ -129,11 +129,11 @@ def _agreed(
 
 
 def look(context: HealContext, memory: Memory, unasked: Collection[int] = ()) -> Situation:
-    """The cluster now, with what is remembered; what is new is noted in the journal."""
+    """The cluster now, with the memory; anything new is noted in the journal."""
     from asgard.journal import events
 
     nodes = tuple(context.nodes.nodes()) if context.nodes is not None else None
-    # A process that hangs does not answer, and others wait for it where it is the active controller.
+    # A hung process does not answer, and if it is the active controller, others wait for it.
     hung = {n.id for n in nodes or () if n.state == "paused"}
     snapshot = measure.take(context.control, unasked=hung.union(unasked), quorum=not hung)
     counted = findings.tally(snapshot)
@@ -179,7 +179,7 @@ def _holder(context: HealContext) -> Holder | None:
 
 
 def _drill(context: HealContext) -> str | None:
-    """Who breaks the cluster on purpose at this moment."""
+    """Who is breaking the cluster on purpose right now."""
     from asgard.core import process
     from asgard.journal import leases
 
@@ -191,7 +191,7 @@ def _drill(context: HealContext) -> str | None:
 
 
 def _left_behind(context: HealContext, snapshot: ClusterSnapshot) -> int:
-    """Operations of runs that were cut short of which anything can be put back now."""
+    """Counts the operations of interrupted runs that have anything to put back now."""
     from asgard.journal import operations
 
     found = operations.unfinished(context.journal, under=f"cluster/{context.cluster_id}/")
@@ -226,7 +226,7 @@ def _told(context: HealContext, situation: Situation, decision: Decision) -> Tur
 
 
 def _changed(situation: Situation, before: Decision, now: Decision) -> Turn:
-    """The next step differs from what was agreed to: the next turn does it."""
+    """The next step differs from what was agreed to: leave it to the next turn."""
     outcome = f"the situation has changed; to do now: {now}"
     return Turn(_healed("waiting", before, outcome), situation, situation.memory)
 
@@ -244,13 +244,13 @@ def _act(
     work = act.Work(held, situation, decision, context.nodes, context.may_go_on)
     try:
         if decision.kind == "reassign" and (ended := act.end_hung(work)):
-            # Now the controllers can say what moves already.
+            # Now the controllers can say what is already moving.
             _note(context, remembered.KILLED, decision, {**extra, "nodes": ended}, incident, held)
             situation = look(context, situation.memory)
             _agreed(context, situation, decision, agreed)
             work = replace(work, situation=situation)
         prepared = act.prepare(work)
-        if isinstance(prepared, Decision):  # nothing that can be done
+        if isinstance(prepared, Decision):  # nothing can be done
             stuck = Stuck(decision.brokers, situation.up, prepared.why, situation.now)
             turn = _told(context, situation, replace(prepared, why=f"{decision.why}. {prepared.why}"))
             return replace(turn, memory=replace(turn.memory, stuck=stuck))
@@ -285,7 +285,7 @@ def _note(
     incident: str | None = None,
     held: HeldCluster | None = None,
 ) -> None:
-    """Write an event down (under the lease, where it is held), and tell people."""
+    """Write an event (under the lease, if it is held), and notify people."""
     from asgard.journal import events
 
     data: dict[str, object] = {

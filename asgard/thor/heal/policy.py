@@ -1,4 +1,4 @@
-"""What the owner of a cluster lets Thor do by itself, read from the `policy:` of `thor.yaml`. Times are seconds."""
+"""What a cluster's owner lets Thor do by itself, read from the `policy:` of `thor.yaml`. Times are seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asgard.core.errors import InvalidFile
 
 @dataclass(frozen=True)
 class Restart:
-    """A node that is gone is started `attempts` times in one absence; each start may take `wait_s`."""
+    """A dead node is started `attempts` times per absence; each start may take `wait_s`."""
 
     attempts: int = 2
     wait_s: float = 90.0
@@ -19,7 +19,7 @@ class Restart:
 
 @dataclass(frozen=True)
 class Flapping:
-    """A broker flaps when it was lost `times` times within `within_s`."""
+    """A broker flaps if it was lost `times` times within `within_s`."""
 
     times: int = 3
     within_s: float = 1800.0
@@ -27,7 +27,7 @@ class Flapping:
 
 @dataclass(frozen=True)
 class Recipient:
-    """Whom to tell: a web hook, or a command. A try takes `timeout_s` at most; `retries` follow the first."""
+    """Whom to notify: a web hook or a command. A try takes at most `timeout_s`; `retries` follow the first."""
 
     webhook: str | None = None
     command: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Recipient:
 
 @dataclass(frozen=True)
 class Policy:
-    """See docs/thor-heal.md. Windows of `quiet_hours` are as limits have them."""
+    """See docs/thor-heal.md. Windows of `quiet_hours` have the same form as those of limits."""
 
     grace_s: float = 300.0
     restart: Restart = Restart()
@@ -57,12 +57,12 @@ class Policy:
     foreign_moves: Literal["end", "tell"] = "end"
 
     def most_dead(self, brokers: int) -> int:
-        """How many of so many brokers may be gone at once and still be healed."""
+        """With this many brokers, how many may be gone at once and still be healed."""
         return self.max_dead if self.max_dead is not None else max(1, brokers // 10)
 
 
 def read(path: Path | str) -> Policy:
-    """The `policy:` of a YAML file; the defaults where it has none. Raises InvalidFile and WrongUsage."""
+    """The `policy:` of a YAML file; the defaults if it has none. Raises InvalidFile and WrongUsage."""
     from asgard.core import yaml
     from asgard.core.schema.policy import PolicyFile
     from asgard.core.schema.validate import check

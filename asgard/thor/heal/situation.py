@@ -1,4 +1,4 @@
-"""What a decision rests on, and what a decision is. Plain data; times are seconds since 1970, durations seconds."""
+"""What a decision is based on, and what a decision is. Plain data; times are seconds since 1970, durations seconds."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Kind = Literal[
     "healthy", "wait", "hold", "restart", "replace", "reassign", "resume", "settle", "elect", "balance", "disks"
 ]
 PAUSE_S = 600.0
-"""Between two tries of work that failed, or found nothing that it could do, while nothing is lost."""
+"""Between two tries of work that failed, or found nothing it could do, while nothing is lost."""
 SHORT_PAUSE_S = 60.0
-"""The same, for a broker that is back and waits for its use."""
+"""The same, for a broker that is back and waits to be used."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who changes the cluster at this moment."""
+    """Who is changing the cluster right now."""
 
     name: str
     priority: int
@@ -34,9 +34,9 @@ class Holder:
 
 @dataclass(frozen=True)
 class Situation:
-    """A look at the cluster with what is remembered and allowed. `nodes` is None where the brokers' machines are out of reach.
+    """A look at the cluster with what is remembered and allowed. `nodes` is None if the brokers' machines are out of reach.
 
-    `left_behind`: operations of runs that died, which the next change puts back.
+    `left_behind`: operations of dead runs, which the next change puts back.
     """
 
     snapshot: ClusterSnapshot
@@ -69,36 +69,36 @@ class Situation:
         return [f for f in self.findings if f.kind in kinds]
 
     def absence(self, broker: int) -> Absence:
-        """Since when it is gone: as the journal has it, else since now."""
+        """Since when it is gone: according to the journal, else since now."""
         return self.memory.absent.get(broker) or Absence(self.now, "")
 
     def noted(self, finding: Finding) -> float:
-        """When it was first seen: as the journal has it, else now."""
+        """When it was first seen: according to the journal, else now."""
         return self.memory.noted.get((finding.kind, finding.subject), self.now)
 
     def node(self, broker: int) -> Node | None:
-        """The node of a broker, where its machine can be reached."""
+        """The node of a broker, if its machine can be reached."""
         return next((n for n in self.nodes or () if n.id == broker), None)
 
     def flaps(self, broker: int) -> int:
-        """How often a broker was lost in the policy's window, where that is too often; else 0."""
+        """How often a broker was lost in the policy's window, if that is too often; else 0."""
         losses = self.memory.losses(broker, self.now - self.policy.flapping.within_s)
         return losses if losses >= self.policy.flapping.times else 0
 
     def failed_lately(self, kind: str) -> bool:
-        """Whether such work failed, or found nothing that it could do, a short while ago."""
+        """Whether such work recently failed, or found nothing it could do."""
         pause_s = SHORT_PAUSE_S if kind == "resume" else PAUSE_S
         return self.now - self.memory.failed.get(kind, float("-inf")) < pause_s
 
     def stuck(self, brokers: tuple[int, ...]) -> str:
-        """Why the replicas of these brokers have nowhere to go, where that was found a short while ago; else empty."""
+        """Why the replicas of these brokers have nowhere to go, if that was found recently; else empty."""
         stuck = self.memory.stuck
         same = stuck is not None and (stuck.brokers, stuck.up) == (brokers, self.up) and self.now - stuck.at < PAUSE_S
         return stuck.why if stuck is not None and same else ""
 
     @property
     def closed(self) -> str:
-        """Why planned work may not be done now; empty where it may."""
+        """Why planned work may not be done now; empty if it may."""
         quiet = windows.within(self.policy.quiet_hours, self.now)
         if quiet:
             return f"these are quiet hours ({quiet} UTC)"
@@ -111,7 +111,7 @@ class Situation:
 class Decision:
     """What to do (`what`) and why, as sentences. `remaining_s`: how long to wait. `partitions`: those to elect leaders for.
 
-    `key` names what is held still for; as long as it stays the same, no one is notified twice.
+    `key` names the reason to hold still; as long as it stays the same, no one is notified twice.
     """
 
     kind: Kind
@@ -124,17 +124,17 @@ class Decision:
 
     @property
     def acts(self) -> bool:
-        """Whether something is changed."""
+        """Whether it changes anything."""
         return self.kind not in ("healthy", "wait", "hold")
 
     @property
     def heals(self) -> bool:
-        """Whether it belongs to a healing, and not to work that could as well be done tomorrow."""
+        """Whether it is part of a healing, and not work that could just as well wait until tomorrow."""
         return self.acts and self.kind not in ("balance", "disks")
 
     @property
     def priority(self) -> Priority:
-        """How urgent it is against others who change the cluster."""
+        """How urgent it is compared with others who change the cluster."""
         if self.kind == "resume":
             return Priority.FILL
         return Priority.BALANCE if self.kind in ("elect", "balance", "disks", "settle") else Priority.HEAL

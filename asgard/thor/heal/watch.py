@@ -1,8 +1,8 @@
-"""Healing again and again: one loop that looks, heals, and looks again, until it is stopped.
+"""Continuous healing: one loop that looks, heals, and looks again until stopped.
 
-A full look is made every `every_s`; in between, one small request many times a second shows whether a broker came or went, and
-then the full look is made at once. In a large cluster full looks take at most half of the time. What the loop carries from turn
-to turn is in `Rounds`; everything else is in the journal. A cluster that can't be reached is asked again until it can.
+A full look is taken every `every_s`. In between, a small request many times a second shows whether a broker came or went, which
+triggers a full look at once. In a large cluster full looks take at most half of the time. What the loop carries between turns
+is in `Rounds`; everything else is in the journal. If the cluster can't be reached, it retries until it can.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from asgard.thor.heal.once import HealContext, Turn, once
 PEEK_S = 0.25
 LONGEST_PAUSE_S = 5.0
 SILENT_S = 10.0
-"""A broker that was silent is not asked again for so long, so that it holds up one look and not every one."""
+"""A silent broker is not asked again for this long, so that it holds up one look and not every one."""
 
 
 @dataclass
 class Rounds:
-    """What is carried from turn to turn. Times are those of `time.monotonic`.
+    """What is carried between turns. Times are those of `time.monotonic`.
 
     `states` are the brokers as of the last look; `silent` those that did not answer, not to be asked before `ask_again`.
     """
@@ -46,9 +46,9 @@ def watch(
     report: Callable[[Turn], None],
     complain: Callable[[AsgardError], None],
 ) -> None:
-    """Heal until `over` is set. `reach` connects to the cluster; `report` hears of every turn, `complain` of what failed.
+    """Heal until `over` is set. `reach` connects to the cluster; `report` gets every turn, `complain` every failure.
 
-    Raises what must not be tried again: a refusal, wrong usage, an interruption.
+    Raises what must not be retried: a refusal, wrong usage, an interruption.
     """
     rounds = Rounds()
     while not over.is_set():
@@ -70,7 +70,7 @@ def _round(
     report: Callable[[Turn], None],
     complain: Callable[[AsgardError], None],
 ) -> None:
-    """A turn, where one is due or something changed."""
+    """A turn, if one is due or something changed."""
     if time.monotonic() < rounds.due and _states(context) == rounds.states:
         return
     began = time.monotonic()
@@ -90,12 +90,12 @@ def _round(
     rounds.troubles = 0
     rounds.memory = turn.memory
     rounds.states = frozenset((b.id, b.state) for b in turn.situation.snapshot.brokers if b.state != "missing")
-    if unasked:  # one that was fenced meanwhile is asked again as soon as it is back
+    if unasked:  # one that was fenced in the meantime is asked again as soon as it is back
         rounds.silent = tuple(b for b in unasked if b in turn.situation.up)
     elif turn.situation.snapshot.silent:
         rounds.silent, rounds.ask_again = turn.situation.snapshot.silent, time.monotonic() + SILENT_S
     took = time.monotonic() - began
-    # What was healed just now looks different already.
+    # What was just healed already looks different.
     rounds.due = 0.0 if turn.healed.state == "healed" else began + max(every_s, 2 * took)
     report(turn)
 

@@ -1,1 +1,1 @@
-"""Plans of where replicas are to be: a snapshot and limits in, a plan out. No clock, network, random or disk."""
+"""Plans for where replicas should be: a snapshot and limits in, a plan out. No clock, network, random or disk."""

@@ -1,4 +1,4 @@
-"""`balance` and `fill`: the order in which the goals are pursued, and what is said of those that were not reached."""
+"""`balance` and `fill`: the order in which goals are pursued, and how unmet ones are reported."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _ROUNDS = 8
 
 
 def balance(placement: Placement) -> int:
-    """Disk, then replicas, within the tolerance on every broker, then leaders and their traffic. The lower bound comes back.
+    """Disk, then replicas, within the tolerance on every broker, then leaders and their traffic. Returns the lower bound.
 
-    Repeated until nothing moves, as what one goal gained may let another go on: a balanced cluster is then left alone.
+    Repeated until nothing moves, since progress on one goal may unblock another: a balanced cluster is then left alone.
     """
     even = Evener(placement)
     bound = even.lower_bound()
@@ -49,7 +49,7 @@ def _round(placement: Placement, even: Evener) -> None:
 
 
 def fill(placement: Placement, new: list[int]) -> int:
-    """Bring the brokers up to the tolerance below the mean, from the heaviest. The lower bound comes back."""
+    """Bring the brokers up to the tolerance below the mean, taking from the heaviest. Returns the lower bound."""
     even = Evener(placement)
     bound = ceil(sum(max(0.0, even.below(b)) for b in new))
     heavy = Heaviest([b for b in placement.active if b not in new], placement.x)

@@ -1,7 +1,7 @@
-"""The order of a plan: batches that move at the same time, each about a minute at the throttle.
+"""The order of a plan: batches that move together, each about a minute at the throttle.
 
-While a batch runs its replicas are on the new brokers and still on the old ones; so a broker takes what a batch brings before it is
-rid of what the batch takes away, and the limits hold at every moment. What no order can bring about is left out and named.
+While a batch runs, its replicas are on the new brokers and still on the old ones: a broker receives what a batch brings before it
+is rid of what the batch takes away, and the limits hold at every moment. What no order can achieve is left out and named.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LOOK_AHEAD = 10
 
 @dataclass
 class Step:
-    """A partition's change as the batches see it; brokers are numbers of the placement."""
+    """A partition's change as the batches see it; brokers are the placement's numbers."""
 
     p: int
     urgency: int
@@ -49,7 +49,7 @@ class Scheduler:
         self._smallest: dict[int, int] = {}
 
     def order(self, steps: list[Step]) -> tuple[list[list[Step]], list[Step]]:
-        """The batches, and what fits into none."""
+        """The batches, and the steps that fit into none."""
         queues: dict[int, deque[Step]] = defaultdict(deque)
         for step in sorted(steps, key=lambda s: (s.urgency, -s.size, s.p), reverse=True):
             queues[step.gains[0] if step.gains else -1].append(step)
@@ -69,7 +69,7 @@ class Scheduler:
         batch: list[Step] = []
         total = 0
         limits = self.placement.limits
-        # A replica that takes longer than a minute leaves the others that much time.
+        # A replica that takes longer than a minute gives the others that much time.
         most = max([self.rate * BATCH_SECONDS, *(q[-1].size for q in queues.values() if q and q[-1].gains)])
 
         def taken(step: Step) -> bool:
@@ -101,10 +101,10 @@ class Scheduler:
         for key in sorted(queues, key=lambda k: (k < 0, k)):
             queue = queues[key]
             full = most - self._smallest[key]
-            # The most urgent and largest first; small ones fill what is left of the minute.
+            # The most urgent and largest first; small ones fill the rest of the minute.
             for take, put_back in ((queue.pop, queue.extend), (queue.popleft, queue.extendleft)):
                 passed: list[Step] = []
-                # Once the minute of the receiver is full, none of its queue is worth a look.
+                # Once the receiver's minute is full, the rest of its queue can be skipped.
                 while queue and len(passed) < _LOOK_AHEAD and not (key >= 0 and into[key] and into[key] > full):
                     step = take()
                     if not taken(step):
@@ -174,7 +174,7 @@ class Scheduler:
             self.bytes_out[step.lead_from] -= self.placement.rate_out[step.p]
 
     def described(self, batches: list[list[Step]]) -> tuple[Batch, ...]:
-        """Each batch with its bytes, and its time at the throttle: that of the broker with most to receive or to send."""
+        """Each batch with its bytes, and its time at the throttle: that of the broker with the most to receive or send."""
         found = []
         for number, batch in enumerate(batches, 1):
             into: dict[int, int] = defaultdict(int)

@@ -27,7 +27,7 @@ from asgard.core.pages.render import render
 from asgard.core.paths import write_for_user
 
 _CHANGES = 500
-"""So many moves are listed; the plan file has all of them."""
+"""At most this many moves are listed; the plan file has all of them."""
 
 
 def write(plan: Plan, path: Path) -> None:

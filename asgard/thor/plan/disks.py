@@ -1,8 +1,8 @@
 """The log directories of a broker: `disks` evens them, `drain BROKER:DIRECTORY` empties one. No replica leaves its broker.
 
-A directory should hold its part of what the broker holds, by capacity. One above the tolerance or its limit sheds what is above,
-one below draws what it lacks, and nothing else moves. Brokers come one after the other; while a batch runs, a directory has what
-the batch brings and what it takes away.
+A directory should hold its share of its broker's data, by capacity. One above the tolerance or its limit sheds the excess, one
+below draws what it lacks, and nothing else moves. Brokers are handled one after the other; while a batch runs, a directory
+holds both what the batch brings and what it takes away.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from asgard.thor.plan.place import Failures
 
 _MORE_ROOM = "a higher limit, a larger directory, or `thor plan balance`"
 Made = tuple[int, int, int, int]
-"""A partition, its broker, and the directories it goes from and to, all by number."""
+"""A partition, its broker, and the directories it moves between, all by number."""
 
 
 def even(placement: Placement, brokers: Collection[int]) -> tuple[list[tuple[Made, str]], int]:
-    """Even the directories of these brokers (numbers). What moves and why, and the bytes that must move."""
+    """Even the directories of these brokers (numbers). Returns what moves and why, and the bytes that must move."""
     made: list[tuple[Made, str]] = []
     bound = 0
     stuck, uneven = Failures("disk limit"), Failures("disk within tolerance", required=False)
@@ -73,7 +73,7 @@ def empty(placement: Placement, wanted: Iterable[tuple[int, int]]) -> tuple[list
 
 
 def named(placement: Placement, words: Collection[str]) -> list[tuple[int, int]]:
-    """The numbers of broker and directory of each `BROKER:DIRECTORY`. Raises WrongUsage for one that is not there."""
+    """The numbers of broker and directory of each `BROKER:DIRECTORY`. Raises WrongUsage if one does not exist."""
     found = []
     for word in words:
         broker, _, path = word.partition(":")
@@ -104,7 +104,7 @@ def plan(
 
 
 def undone(placement: Placement, changes: Iterable[DirChange]) -> list[tuple[Made, str]]:
-    """The way back of moves between directories, for replicas that are where they brought them."""
+    """How to undo moves between directories, for replicas that are still where they were moved to."""
     at = {(part.topic, part.partition): p for p, part in enumerate(placement.parts)}
     made: list[tuple[Made, str]] = []
     stuck = Failures("undo")
@@ -135,7 +135,7 @@ def several(snapshot: ClusterSnapshot) -> list[int]:
 
 
 def _closed(placement: Placement, b: int) -> str:
-    """Why nothing can be moved between the directories of the broker."""
+    """Why nothing can be moved between the broker's directories."""
     if not placement.up[b] or placement.ids[b] in placement.snapshot.silent:
         return "the broker is not up, or does not answer"
     # Kafka creates no copy in another directory while one is offline.
@@ -179,7 +179,7 @@ class _Even:
         return ceil(max(over, sum(max(0.0, self.below(i)) for i in self.part)))
 
     def left(self) -> list[tuple[Directory, bool]]:
-        """Directories that are still outside, and whether over their hard limit."""
+        """Directories still outside the tolerance, and whether they are over their hard limit."""
         off = [i for i in self.part if self.above(i) > 0 or self.below(i) > 0]
         return [(self.dirs[i], self.dirs[i].bytes > self.dirs[i].cap) for i in off]
 
@@ -203,7 +203,7 @@ class _Even:
         return made
 
     def _piece(self, src: int, dst: int, need: float, keep: bool = False) -> tuple[int, int, int] | None:
-        """The replica that goes: the largest up to the need, else the smallest above it, if it leaves `dst` within its part."""
+        """The replica to move: the largest up to the need, else the smallest above it, if it leaves `dst` within its share."""
         room = self.high[dst] - self.dirs[dst].used
         if keep:
             room = min(room, self.dirs[src].used - self.low[src])
@@ -241,7 +241,7 @@ def _batched(placement: Placement, made: Iterable[tuple[Made, str]]) -> tuple[tu
         leaving.clear()
         size_of_batch = count = 0
 
-    # A replica that was moved twice goes straight to where it ends.
+    # A replica that was moved twice goes straight to its final place.
     ends: dict[tuple[int, int], tuple[Made, str]] = {}
     for (p, b, src, dst), why in made:
         first = ends.pop((p, b), None)

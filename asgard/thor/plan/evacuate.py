@@ -1,8 +1,8 @@
-"""Healing and draining: every replica on a broker that is dead or to be emptied goes to another one.
+"""Healing and draining: every replica on a dead or draining broker goes to another one.
 
-Each such replica is copied once and no other is, so the bytes are the least there can be. A healing that moves anything spreads
-the leaders of the whole cluster, too: that copies nothing, and the dead broker's leaders crowd the brokers that took over. The largest go first, to
-the lightest broker of the least crowded rack: greedy, longest first (Graham, 1969), keeps the brokers even.
+Each such replica is copied once and no others are, so the bytes are minimal. A healing that moves anything also spreads the
+leaders of the whole cluster: that copies nothing, and the dead broker's leaders crowd the brokers that took over. The largest
+go first, to the lightest broker of the least crowded rack: greedy, longest first (Graham, 1969), keeps the brokers even.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from asgard.thor.plan.place import Failures, Lightest, bring_back, by_disk_and_c
 
 
 def heal(placement: Placement) -> int:
-    """Move every lost replica; the bytes that must move come back."""
+    """Move every lost replica. Returns the bytes that must move."""
     dead = [b for b in range(len(placement.brokers)) if not placement.up[b] or placement.hurt[b]]
     touched = {p for b in dead for p in placement.on[b] if placement.lost(p, b)}
     bound = _evacuate(placement, touched, "heal")
@@ -23,13 +23,13 @@ def heal(placement: Placement) -> int:
 
 
 def drain(placement: Placement) -> int:
-    """Empty the draining brokers; lost replicas of the same partitions go along. The bytes that must move come back."""
+    """Empty the draining brokers, and move lost replicas of the same partitions too. Returns the bytes that must move."""
     touched = {p for b in range(len(placement.brokers)) if placement.draining[b] for p in placement.on[b]}
     return _evacuate(placement, touched, "drain")
 
 
 def must_leave(placement: Placement, p: int, b: int) -> str:
-    """Why a replica of `p` can't stay on `b`; empty where it can."""
+    """Why a replica of `p` can't stay on `b`; empty if it can."""
     if not placement.up[b]:
         return f"broker {placement.ids[b]} is {placement.refusal[b]}"
     if placement.draining[b]:

@@ -1,7 +1,7 @@
 """Balancing and filling: bring every broker's disk, then its replicas, within the tolerance around the mean, with few bytes.
 
-A broker above the tolerance sheds what is above it, one below draws what it lacks, and nothing else moves: at least the larger of
-the two sums must move, and hardly more does. Replicas are chosen by best fit, of the size that evens disk and number of replicas
+A broker above the tolerance sheds the excess, one below draws what it lacks, and nothing else moves: at least the larger of
+the two sums must move, and hardly more does. Replicas are chosen by best fit, of the size that evens disk and replica count
 together; the last pieces are the smallest.
 """
 
@@ -19,11 +19,11 @@ _CANDIDATES = 1
 _SOURCES = 12
 _SCAN = 60
 _AIM = 0.995
-"""Whoever is outside the tolerance is brought this part of it near: what is then left by too coarse pieces is within it still."""
+"""Brokers outside the tolerance are brought this close to it: the rest, left by too coarse pieces, is still within it."""
 
 
 class Evener:
-    """The brokers that take part, with what each may carry: `low` and `high` bytes, `count_low` and `count_high` replicas."""
+    """The participating brokers, with what each may carry: `low` and `high` bytes, `count_low` and `count_high` replicas."""
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement
@@ -43,7 +43,7 @@ class Evener:
         self._lighter: set[int] = set()
 
     def held(self, b: int) -> list[tuple[int, int]]:
-        """What the broker may give away: (size, partition), the smallest first. Sorted when it is first asked for."""
+        """What the broker may give away: (size, partition), smallest first. Sorted on first use."""
         if (found := self._held.get(b)) is None:
             size = self.placement.size
             found = self._held[b] = sorted([(size[p], p) for p in self.placement.on[b] - self.fixed])
@@ -52,11 +52,11 @@ class Evener:
     # How far off ---------------------------------------------------------------------------------------------------
 
     def excess(self, b: int) -> float:
-        """Bytes above what it should come down to."""
+        """Bytes to shed."""
         return self.placement.disk[b] - self.high[b]
 
     def deficit(self, b: int) -> float:
-        """Bytes below what it should come up to."""
+        """Bytes to gain."""
         return self.low[b] - self.placement.disk[b]
 
     def above(self, b: int) -> float:
@@ -87,7 +87,7 @@ class Evener:
         )
 
     def taker(self, p: int, src: int, light: Lightest, good: Callable[[int], bool]) -> int | None:
-        """The lightest broker that may take the replica and is good for it."""
+        """The lightest broker that may take the replica and passes `good`."""
         placement = self.placement
         crowd = [0] * placement.rack_count
         for r in placement.reps[p]:
@@ -114,7 +114,7 @@ class Evener:
         return tied[0] if len(tied) == 1 else min(tied, key=lambda b: (placement.topic_on(p, b), b))
 
     def move(self, p: int, src: int, dst: int, why: str) -> None:
-        """Move, and keep the books."""
+        """Move, and update the totals."""
         placement = self.placement
         entry = (placement.size[p], p)
         placement.move(p, src, dst, why)
@@ -132,14 +132,14 @@ class Evener:
         self._lighter.add(src)
 
     def _settle(self) -> None:
-        """Let the heaps know which brokers lost weight: once a broker, not once a move, as none takes while it gives."""
+        """Tell the heaps which brokers lost weight: once per broker, not per move, since no broker takes while it gives."""
         for b in sorted(self._lighter):
             self.by_disk.lighter(b)
             self.by_count.lighter(b)
         self._lighter.clear()
 
     def gain(self, size: int, src: int, dst: int) -> float:
-        """Bytes out of tolerance that the move puts right, for each byte of it."""
+        """Bytes out of tolerance that the move fixes, per byte moved."""
         if not size:
             return 1.0
         disk = self.placement.disk
@@ -174,7 +174,7 @@ class Evener:
                 self.move(p, src, dst, why)
 
     def _gap_for(self, p: int, src: int) -> int | None:
-        """Best fit: the broker below the tolerance that lacks least, but as much as the replica brings."""
+        """Best fit: the broker below the tolerance that lacks least, but at least what the replica brings."""
         size, count = self.placement.size[p], self.placement.count
         at = bisect_left(self.gaps, (float(size), -1))
         for _, b in self.gaps[at : at + _SCAN]:
@@ -191,13 +191,13 @@ class Evener:
 
     @staticmethod
     def _pieces(count_off: float, now: float, whole: float) -> float:
-        """In how many pieces to move `now` bytes, so that the number of replicas comes even along with the disk."""
+        """In how many pieces to move `now` bytes, so that the replica count evens out along with the disk."""
         if count_off <= 0 or whole <= 0:
             return 1.0
         return max(1.0, count_off * now / whole)
 
     def draw(self, dst: int, heavy: Heaviest) -> None:
-        """Take from the heaviest brokers what it lacks up to the tolerance."""
+        """Take what it lacks up to the tolerance from the heaviest brokers."""
         placement = self.placement
         why = f"broker {placement.ids[dst]} holds less than its share"
         while (need := self.deficit(dst)) > 0:
@@ -234,7 +234,7 @@ class Evener:
     # Replicas ------------------------------------------------------------------------------------------------------
 
     def shed_count(self, src: int) -> None:
-        """Move the smallest replicas away until their number is within the tolerance; the disk stays within it."""
+        """Move the smallest replicas away until the count is within the tolerance; the disk stays within it."""
         placement = self.placement
         why = f"broker {placement.ids[src]} has more replicas than its share"
         if placement.count[src] <= self.count_high[src]:
@@ -253,7 +253,7 @@ class Evener:
         return self.placement.disk[b] + size <= self.high[b] and self.placement.count[b] + 1 <= self.count_high[b]
 
     def draw_count(self, dst: int, heavy: Heaviest) -> None:
-        """Take the smallest replicas of the brokers with most until the number is within the tolerance."""
+        """Take the smallest replicas from the brokers with most until the count is within the tolerance."""
         placement = self.placement
         why = f"broker {placement.ids[dst]} has fewer replicas than its share"
         while placement.count[dst] < self.count_low:
@@ -281,7 +281,7 @@ class Evener:
         return None
 
     def relieve(self, src: int) -> None:
-        """Move replicas away until the broker is within its limit of bytes in: those that bring most a byte first."""
+        """Move replicas away until the broker is within its limit of bytes in: those with most traffic per byte first."""
         placement = self.placement
         if placement.bytes_in[src] <= placement.in_cap[src]:
             return
@@ -299,7 +299,7 @@ class Evener:
 
 
 class Heaviest:
-    """Brokers, heaviest first, by a weight that falls while they give away; gains are not noticed until a broker is asked for."""
+    """Brokers, heaviest first, by a weight that falls as they give; gains are noticed only when a broker is asked for."""
 
     def __init__(self, brokers: Iterable[int], weigh: Callable[[int], float]) -> None:
         self.weigh = weigh

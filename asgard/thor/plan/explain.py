@@ -1,4 +1,4 @@
-"""Why a partition goes where it goes: what was decided, and for every broker what speaks against it."""
+"""Why a partition goes where it goes: what was decided, and the objections to each broker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asgard.kafka.model import ClusterSnapshot
 
 @dataclass(frozen=True)
 class Candidate:
-    """A broker as it stood before the plan; `fill` is what it carried over its fair share of the disk."""
+    """A broker as it was before the plan; `fill` is its load over its fair share of the disk."""
 
     broker: int
     rack: str | None
@@ -27,7 +27,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Explanation:
-    """`change` is None where the plan leaves the partition alone."""
+    """`change` is None if the plan leaves the partition alone."""
 
     partition: str
     change: Change | None
@@ -35,7 +35,7 @@ class Explanation:
 
 
 def explain(plan: Plan, snapshot: ClusterSnapshot, limits: Limits, partition: str) -> Explanation:
-    """Explain one partition (`topic-3`). Raises WrongUsage where the snapshot does not have it."""
+    """Explain one partition (`topic-3`). Raises WrongUsage if the snapshot does not have it."""
     draining = [int(b) for b in plan.arguments] if plan.kind == "drain" else []
     placement = Placement(snapshot, limits, draining)
     p = next((i for i in range(len(placement.parts)) if placement.name(i) == partition), None)

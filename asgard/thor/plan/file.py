@@ -1,6 +1,6 @@
 """Plans on disk: Kafka's own reassignment JSON, with Asgard's part under the key `asgard`.
 
-Kafka's tools run such a file; its `asgard.undo` is the way back in the same form. Read back, it is the plan again.
+Kafka's tools can run such a file; its `asgard.undo` is the way back in the same form. Reading it gives the plan again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FORMAT = "asgard.plan/v1"
 
 
 def document(plan: Plan) -> dict[str, Any]:
-    """The plan as it stands in a file. Batches are run one after the other, each partition in the batch it names."""
+    """The plan as it is written to a file. Batches run one after the other, each partition in the batch it names."""
     moves = [
         {"topic": c.topic, "partition": c.partition, "batch": c.batch, "bytes": c.bytes_moved, "why": c.why}
         for c in plan.changes
@@ -68,7 +68,7 @@ def write(plan: Plan, path: Path | str) -> None:
 
 
 def encoded(root: dict[str, Any]) -> bytes:
-    """The document as JSON, one partition, batch or broker a line: to be read, compared and grepped."""
+    """The document as JSON, one partition, batch or broker per line: to read, compare and grep."""
     import msgspec
 
     encode = msgspec.json.encode
@@ -90,7 +90,7 @@ def encoded(root: dict[str, Any]) -> bytes:
 
 
 def read(path: Path | str) -> Plan:
-    """Read a plan that Asgard wrote. Raises WrongUsage (can't be read) and InvalidFile (is no such plan)."""
+    """Read a plan that Asgard wrote. Raises WrongUsage (can't be read) and InvalidFile (not such a plan)."""
     found = read_any(path)
     if not isinstance(found, Plan):
         what = f"is a reassignment that another tool wrote, without the key `asgard` ({FORMAT})"
@@ -129,11 +129,11 @@ def _given(root: dict[str, Any], path: Path) -> tuple[given.Wanted, ...]:
 
 
 Row = tuple[str, int, tuple[int, ...], tuple[str, ...]]
-"""A partition, its replicas, and their directories (empty where none is named)."""
+"""A partition, its replicas, and their directories (empty if none are named)."""
 
 
 def _within(plan: Plan, end: str) -> list[Row]:
-    """One row a partition for the replicas that go to another directory of their broker."""
+    """One row per partition for the replicas that go to another directory of their broker."""
     named: dict[tuple[str, int], dict[int, str]] = {}
     replicas: dict[tuple[str, int], tuple[int, ...]] = {}
     for c in plan.dir_changes:
@@ -143,7 +143,7 @@ def _within(plan: Plan, end: str) -> list[Row]:
 
 
 def _reassignment(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """As Kafka's tools read it: `any` is a directory of Kafka's own choice."""
+    """As Kafka's tools read it: `any` is a directory that Kafka chooses."""
     return [
         {"topic": t, "partition": p, "replicas": list(replicas)}
         | ({"log_dirs": [d or "any" for d in dirs]} if any(dirs) else {})

@@ -1,4 +1,4 @@
-"""From the placement a planner left behind to the plan: changes in batches, loads before and after, what was not met."""
+"""From a planner's final placement to the plan: changes in batches, loads before and after, unmet goals."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def finish(
     urgent: bool = False,
     limited: bool = True,
 ) -> Plan:
-    """The plan that brings the placement about.
+    """The plan that achieves the placement.
 
-    `urgent`: partitions with the fewest replicas in sync go first, and those that only change their leader last. `limited`: the limits hold while it runs.
+    `urgent`: partitions with the fewest in-sync replicas go first, and those that only change their leader last.
+    `limited`: the limits hold while it runs.
     """
     steps = [
         _step(placement, p, urgent)
@@ -33,10 +34,10 @@ def finish(
     copies, orders = [s for s in steps if s.gains], [s for s in steps if not s.gains]
     batches, stuck = scheduler.order(copies if urgent else steps)
     if urgent and (stuck or orders):
-        # Leaders are spread once nothing is missing a replica any more.
+        # Leaders are spread once no replica is missing any more.
         more, stuck = scheduler.order(stuck + orders)
         batches += more
-    # Where only the change of leaders stands in the way, the replicas go without it.
+    # If only the change of leaders is in the way, the replicas move without it.
     keeping = [s for s in stuck if s.lead_from in placement.reps[s.p]]
     kept = Failures("order of leaders", required=False)
     for step in keeping:
@@ -109,7 +110,7 @@ def finish(
 
 
 def _directories(placement: Placement, step: Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The directories to name for new replicas, and those of the replicas before."""
+    """The directories to name for new replicas, and those of the former replicas."""
     if not placement.dirs.of:
         return (), ()
     new = set(step.gains)
@@ -123,7 +124,7 @@ def _directories(placement: Placement, step: Step) -> tuple[tuple[str, ...], tup
 
 
 def spread(placement: Placement, loads: Loads) -> Spread:
-    """How even the brokers that take part are."""
+    """How even the participating brokers are."""
     active = placement.active
 
     def over_mean(values: list[float]) -> float:
@@ -139,7 +140,7 @@ def spread(placement: Placement, loads: Loads) -> Spread:
 
 
 def limits_as_plain(limits: Limits) -> dict[str, object]:
-    """The limits that were in force, as they stand in the plan."""
+    """The limits that were in force, as the plan records them."""
     plain: dict[str, object] = {
         "disk": limits.disk,
         "tolerance": limits.tolerance,

@@ -1,7 +1,7 @@
 """A reassignment that Kafka's own tools or others wrote (`{"version": 1, "partitions": […]}`), taken as a plan.
 
-What it asks for is done as far as the hard limits allow, in batches that keep to them at every moment; what they forbid is named.
-A directory that it names is used, for a replica that stays, too; `any` is the planner's choice. Racks are the file's business.
+It is carried out as far as the hard limits allow, in batches that keep to them at every moment; what they forbid is named.
+A directory it names is used, even for a replica that stays; `any` is the planner's choice. Racks are up to the file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WHY = "the file asks for it"
 
 @dataclass(frozen=True)
 class Wanted:
-    """The replicas that a partition is to have, and the directory of each (`""`: any; empty: any for all)."""
+    """The replicas that a partition should have, and the directory of each (`""`: any; empty: any for all)."""
 
     topic: str
     partition: int
@@ -62,7 +62,7 @@ def _wanted(row: Any, at: str) -> Wanted:
 
 
 def reassign(placement: Placement, wanted: Iterable[Wanted]) -> tuple[list[tuple[Made, str]], int]:
-    """Bring the partitions there. The moves between directories of one broker, and the bytes that must move, come back."""
+    """Bring the partitions there. Returns the moves between directories of one broker, and the bytes that must move."""
     stuck = Failures("reassign")
     at = {(part.topic, part.partition): p for p, part in enumerate(placement.parts)}
     chosen: list[tuple[int, Wanted, list[int]]] = []
@@ -78,7 +78,7 @@ def reassign(placement: Placement, wanted: Iterable[Wanted]) -> tuple[list[tuple
             stuck.add(name, "it is offline: no replica can be copied", "bring its leader back")
         else:
             chosen.append((p, w, [placement.index[r] for r in w.replicas]))
-    # What leaves makes room first: the batches see to it that this holds while they run.
+    # What leaves makes room first: the batches make sure that this holds while they run.
     for p, _, goal in chosen:
         for src in [b for b in placement.reps[p] if b not in goal]:
             placement.discard(p, src, _WHY)
@@ -105,7 +105,7 @@ def reassign(placement: Placement, wanted: Iterable[Wanted]) -> tuple[list[tuple
 
 
 def _obstacle(placement: Placement, p: int, w: Wanted, goal: list[int]) -> str:
-    """Why the partition can't be brought there; empty where it can."""
+    """Why the partition can't be brought there; empty if it can."""
     for b, path in zip(goal, w.log_dirs or ("",) * len(goal), strict=True):
         broker, size = placement.ids[b], placement.size[p]
         there = next((d for d in placement.dirs.of.get(b, ()) if d.path == path), None)
@@ -122,7 +122,7 @@ def _obstacle(placement: Placement, p: int, w: Wanted, goal: list[int]) -> str:
 
 
 def _inside(placement: Placement, p: int, b: int, path: str) -> list[tuple[Made, str]]:
-    """The move of a replica that stays on its broker to the directory that is named for it."""
+    """The move of a replica that stays on its broker to the directory named for it."""
     src = placement.dirs.at.get((p, b))
     dst = next((i for i, d in enumerate(placement.dirs.of.get(b, ())) if d.path == path), None)
     if src is None or dst is None or src == dst:

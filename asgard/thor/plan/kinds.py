@@ -1,4 +1,4 @@
-"""The kinds of plans by name: what each of them takes, and how it is made from words of a command line or of a recipe."""
+"""The kinds of plans by name: their arguments, and how to create one from words of a command line or a recipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asgard.kafka.model import ClusterSnapshot
 
 Planner = Callable[["ClusterSnapshot", "Limits"], "Plan"]
-"""Makes a plan; called again with a newer snapshot, it makes the plan for that."""
+"""Creates a plan; called again with a newer snapshot, it creates the plan for that."""
 
 
 class Kind(StrEnum):
@@ -32,9 +32,9 @@ class Kind(StrEnum):
 
 
 def planner_of(kind: str, what: Sequence[str] = ()) -> Planner:
-    """The planner of a kind, with what it is to work on: brokers, `TOPIC=N`, or the file of a plan to undo.
+    """The planner of a kind, with what to work on: brokers, `TOPIC=N`, or the file of a plan to undo.
 
-    Raises WrongUsage where the words don't fit, before any cluster is looked at.
+    Raises WrongUsage if the words don't fit, before looking at any cluster.
     """
     from asgard.thor.plan import file as plan_file
     from asgard.thor.plan import planner

@@ -10,7 +10,7 @@ from asgard.cluster.plan import Unmet
 
 
 def lead_from(placement: Placement, p: int, candidates: list[int]) -> None:
-    """Let the candidate lead that leads least, and within its limits where one can."""
+    """Give the lead to the candidate with the fewest leaders, within its limits if possible."""
     if not candidates:
         return
     old = placement.lead[p]
@@ -33,7 +33,7 @@ def balance_leaders(placement: Placement) -> None:
 
 
 def name_unbalanced(placement: Placement) -> None:
-    """Note the brokers that lead too many partitions still."""
+    """Note the brokers that still lead too many partitions."""
     high = upper_leads(placement)
     over = [b for b in placement.active if placement.leads[b] > high]
     if over:
@@ -50,13 +50,13 @@ def name_unbalanced(placement: Placement) -> None:
 
 
 def upper_leads(placement: Placement) -> int:
-    """The most leaders that a broker within the tolerance has."""
+    """The most leaders a broker within the tolerance has."""
     mean = placement.mean_leads
     return max(ceil(mean), floor(mean * (1 + placement.limits.tolerance)))
 
 
 def lower_leads(placement: Placement) -> int:
-    """The fewest leaders that a broker within the tolerance has."""
+    """The fewest leaders a broker within the tolerance has."""
     mean = placement.mean_leads
     return min(floor(mean), ceil(mean * (1 - placement.limits.tolerance)))
 
@@ -70,7 +70,7 @@ class _Shift:
         self._of: dict[int, tuple[set[int], set[int]]] = {}
 
     def _split(self, b: int) -> tuple[set[int], set[int]]:
-        """The partitions that the broker leads and those that it follows, of those whose leader may change."""
+        """The partitions that the broker leads and those it follows, if their leader may change."""
         found = self._of.get(b)
         if found is None:
             placement = self.placement
@@ -80,7 +80,7 @@ class _Shift:
         return found
 
     def led(self, b: int) -> set[int]:
-        """What it leads; looked up when it is first asked for, as a cluster in balance asks for none."""
+        """What it leads; looked up on first use, since a balanced cluster needs none."""
         return self._split(b)[0]
 
     def followed(self, b: int) -> set[int]:
@@ -156,7 +156,7 @@ class _Shift:
         placement.put_first(p, b)
 
     def traffic(self) -> None:
-        """Pass the leaders with most traffic on from brokers above the tolerance, within that of the counts."""
+        """Pass the leaders with the most traffic on from brokers above the tolerance, keeping the counts within theirs."""
         placement = self.placement
         high, low = upper_leads(placement), lower_leads(placement)
         bar = placement.mean_out * (1 + placement.limits.tolerance)

@@ -1,7 +1,7 @@
-"""Where a replica goes that must leave its broker, or that is new: the least crowded rack first, then the lightest broker.
+"""Where to put a replica that must leave its broker, or is new: the least crowded rack first, then the lightest broker.
 
-The rack rule: a replica goes to a rack with as few replicas of its partition as can be. It may go to one as crowded as the rack it
-comes from (never worse than before), or as the least crowded rack that has a broker for it at all (as spread as the racks allow).
+The rack rule: a replica goes to a rack with as few replicas of its partition as possible. It may go to one as crowded as the rack it
+comes from (never worse than before), or as the least crowded rack with any broker for it (as spread as the racks allow).
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class Lightest:
             heapify(heap)
 
     def lighter(self, b: int) -> None:
-        """To be called when the broker lost weight; gains are noticed without it."""
+        """Call this when the broker loses weight; gains are noticed without it."""
         heappush(self.heaps[self.rack[b]], (self.weigh(b), b))
 
     def pick(self, racks: Iterable[int], fits: Callable[[int], bool], most: int = 1) -> list[int]:
-        """Up to `most` of the lightest brokers that fit, of each rack."""
+        """Up to `most` of the lightest brokers that fit, from each rack."""
         found: list[int] = []
         for rack in racks:
             heap = self.heaps.get(rack)
             if not heap:
                 continue
             if most == 1 and heap[0][0] == self.weigh(heap[0][1]) and fits(heap[0][1]):
-                found.append(heap[0][1])  # the usual case: nothing has to be taken out and put back
+                found.append(heap[0][1])  # the usual case: nothing to take out and put back
                 continue
             aside: dict[int, float] = {}
             taken = 0
@@ -52,7 +52,7 @@ class Lightest:
                     continue
                 heappop(heap)
                 if now < weight or b in aside:
-                    continue  # an older entry of a broker that has become lighter: the newer one stands for it
+                    continue  # an older entry of a broker that has become lighter: the newer one counts
                 aside[b] = weight
                 if fits(b):
                     found.append(b)
@@ -63,7 +63,7 @@ class Lightest:
 
 
 def by_disk_and_count(placement: Placement) -> Callable[[int], float]:
-    """The weight for replicas that must go somewhere: disk first, replicas with half its weight."""
+    """The weight for replicas that must go somewhere: disk first, replicas at half its weight."""
     mean = placement.mean_count or 1.0
 
     def weigh(b: int) -> float:
@@ -73,7 +73,7 @@ def by_disk_and_count(placement: Placement) -> Callable[[int], float]:
 
 
 def destination(placement: Placement, light: Lightest, p: int, src: int) -> int | None:
-    """The best broker for a replica of `p` that leaves `src` (-1: that is new); None where there is none."""
+    """The best broker for a replica of `p` that leaves `src` (-1: it is new); None if there is none."""
     crowd = Counter(placement.rack[r] for r in placement.reps[p] if r != src)
     level, floor = levels(placement, p, src, crowd)
     if floor is None:
@@ -90,7 +90,7 @@ def destination(placement: Placement, light: Lightest, p: int, src: int) -> int 
 
 
 def levels(placement: Placement, p: int, src: int, crowd: Counter[int]) -> tuple[int, int | None]:
-    """How crowded the rack of a new replica may be, and how crowded the best rack is that has a broker for it (None: none has)."""
+    """How crowded a new replica's rack may be, and how crowded the best rack with a broker for it is (None: no rack has one)."""
     taken = Counter(placement.rack[r] for r in placement.reps[p] if placement.accepts[r])
     floor = min(
         (crowd[rack] for rack in range(placement.rack_count) if placement.rack_accepting[rack] > taken[rack]),
@@ -116,7 +116,7 @@ def _best(placement: Placement, p: int, found: list[int]) -> int:
 
 
 def nowhere(placement: Placement, p: int, src: int) -> tuple[str, str]:
-    """Why there is no broker for a replica of `p`, and what would help."""
+    """Why no broker can take a replica of `p`, and what would help."""
     reasons: Counter[str] = Counter()
     crowd = Counter(placement.rack[r] for r in placement.reps[p] if r != src)
     level, floor = levels(placement, p, src, crowd)
@@ -141,8 +141,8 @@ def nowhere(placement: Placement, p: int, src: int) -> tuple[str, str]:
 
 
 def bring_back(placement: Placement, p: int) -> tuple[str, str]:
-    """Why nothing can be done for an offline partition, and which broker to bring back: who was in sync last has every
-    acknowledged record; of the others nobody knows."""
+    """Why nothing can be done for an offline partition, and which broker to bring back: the last one in sync has every
+    acknowledged record; for the others that is unknown."""
     part = placement.parts[p]
     first = part.isr or part.elr
     if first:
@@ -157,7 +157,7 @@ def bring_back(placement: Placement, p: int) -> tuple[str, str]:
 
 
 class Failures:
-    """Goals that were not reached, gathered by reason."""
+    """Unmet goals, grouped by reason."""
 
     def __init__(self, goal: str, required: bool = True) -> None:
         self.goal = goal
@@ -166,13 +166,13 @@ class Failures:
         self._named: set[str] = set()
 
     def add(self, subject: str, why: str, would_help: str) -> None:
-        """One more that was not reached; a partition that fails with two of its replicas is named once, with the first reason."""
+        """Add an unmet goal; a partition that fails with two of its replicas is named once, with the first reason."""
         if subject not in self._named:
             self._named.add(subject)
             self.by_reason.setdefault((why, would_help), []).append(subject)
 
     def unmet(self) -> list[Unmet]:
-        """One for each reason."""
+        """One per reason."""
         return [
             Unmet(self.goal, tuple(subjects[:5]), len(subjects), why, would_help, self.required)
             for (why, would_help), subjects in self.by_reason.items()

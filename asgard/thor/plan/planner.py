@@ -31,7 +31,7 @@ def heal(snapshot: ClusterSnapshot, limits: Limits = DEFAULTS) -> Plan:
 
 
 def drain(snapshot: ClusterSnapshot, brokers: Collection[int], limits: Limits = DEFAULTS) -> Plan:
-    """Empty the brokers. Raises WrongUsage for one that the snapshot does not know."""
+    """Empty the brokers. Raises WrongUsage if one is not in the snapshot."""
     _known(snapshot, brokers)
     placement = Placement(snapshot, limits, brokers)
     bound = evacuate.drain(placement)
@@ -46,7 +46,7 @@ def drain_directories(snapshot: ClusterSnapshot, wanted: Collection[str], limits
 
 
 def disks(snapshot: ClusterSnapshot, brokers: Collection[int] = (), limits: Limits = DEFAULTS) -> Plan:
-    """Even the log directories of the brokers, of all that have several where none is named. Raises WrongUsage."""
+    """Even the log directories of the brokers; if none are named, of all with several. Raises WrongUsage."""
     if brokers:
         _known(snapshot, brokers)
     placement = Placement(snapshot, limits)
@@ -61,7 +61,7 @@ def disks(snapshot: ClusterSnapshot, brokers: Collection[int] = (), limits: Limi
 
 
 def fill(snapshot: ClusterSnapshot, brokers: Collection[int], limits: Limits = DEFAULTS) -> Plan:
-    """Give brokers that hold little their part of the load. Raises WrongUsage for one that is not there or may get nothing."""
+    """Give lightly loaded brokers their share of the load. Raises WrongUsage if one does not exist or may get nothing."""
     _known(snapshot, brokers)
     placement = Placement(snapshot, limits)
     new = [placement.index[b] for b in sorted(set(brokers))]
@@ -133,7 +133,7 @@ def undo(snapshot: ClusterSnapshot, plan: Plan, limits: Limits = DEFAULTS) -> Pl
 def reassign(
     snapshot: ClusterSnapshot, wanted: Collection[given.Wanted], limits: Limits = DEFAULTS, source: str = ""
 ) -> Plan:
-    """What a reassignment asks for that another tool wrote to the file `source`, within the limits."""
+    """What another tool's reassignment, in the file `source`, asks for, within the limits."""
     placement = Placement(snapshot, limits)
     within, bound = given.reassign(placement, wanted)
     arguments = (source,) if source else ()
@@ -142,7 +142,7 @@ def reassign(
 
 
 def _followed(first: Plan, then: Plan) -> Plan:
-    """A plan of moves between brokers, and after it moves between directories."""
+    """A plan of moves between brokers, followed by moves between directories."""
     later = tuple(replace(c, batch=c.batch + len(first.batches)) for c in then.dir_changes)
     batches = tuple(replace(b, number=b.number + len(first.batches)) for b in then.batches)
     return replace(first, dir_changes=later, batches=(*first.batches, *batches), lower_bound_bytes=None)

@@ -1,4 +1,4 @@
-"""The same goal on the cluster as it is now: the planner once more, for a plan that no longer fits. Pure."""
+"""The same goal on the cluster as it is now: plan again if a plan no longer fits. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asgard.thor.plan.kinds import planned
 
 
 def again(plan: Plan, left: Iterable[Change], snapshot: ClusterSnapshot, limits: Limits) -> Plan:
-    """A plan with the goal of `plan`. `left`: its changes that are not made; only the way back is planned from these."""
+    """A plan with the goal of `plan`. `left`: its unfinished changes; only the way back is planned from these."""
     if plan.kind == "undo":
         swapped = tuple(replace(c, before=c.after, after=c.before) for c in left)
         found = planner.undo(snapshot, replace(plan, changes=swapped), limits)
@@ -25,5 +25,5 @@ def again(plan: Plan, left: Iterable[Change], snapshot: ClusterSnapshot, limits:
     there |= {f"{b.id}:{d.path}" for b in snapshot.brokers for d in b.log_dirs}
     what = [a for a in plan.arguments if a.rpartition("=")[0] in there or a in there]
     if plan.arguments and not what:
-        return replace(plan, changes=(), dir_changes=(), batches=())  # all that it was for is gone
+        return replace(plan, changes=(), dir_changes=(), batches=())  # its whole purpose is gone
     return planned(plan.kind, what, snapshot, limits)

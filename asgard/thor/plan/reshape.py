@@ -11,10 +11,10 @@ from asgard.thor.plan.place import Failures, Lightest, bring_back, by_disk_and_c
 
 
 def set_replication(placement: Placement, wanted: Mapping[str, int]) -> int:
-    """Give each partition of the topics that many replicas. The bytes that must move come back.
+    """Give each partition of the topics that many replicas. Returns the bytes that must move.
 
-    New ones go to the least crowded racks; those that go are lost ones first, then out of sync ones, then of the most crowded rack
-    and the fullest broker. The preferred leader stays where it can.
+    New ones go to the least crowded racks. Lost replicas are removed first, then out-of-sync ones, then those of the most crowded rack
+    and the fullest broker. The preferred leader stays if it can.
     """
     stuck = Failures("replication factor")
     light = Lightest(placement, placement.active, by_disk_and_count(placement))
@@ -68,7 +68,7 @@ def _least_needed(placement: Placement, p: int) -> int:
 
 
 def repair_racks(placement: Placement) -> int:
-    """Move replicas out of racks that have more of a partition than they must. The bytes that must move come back."""
+    """Move replicas out of racks that have more of a partition than necessary. Returns the bytes that must move."""
     stuck = Failures("racks")
     light = Lightest(placement, placement.active, by_disk_and_count(placement))
     bound = 0
@@ -96,7 +96,7 @@ def repair_racks(placement: Placement) -> int:
 
 
 def _from_where(placement: Placement, p: int) -> int | None:
-    """The replica to move out of the most crowded rack: of the fullest broker, not the leader's where it can be. None: all is well."""
+    """The replica to move out of the most crowded rack: on the fullest broker, not the leader if possible. None: all is well."""
     crowd = Counter(placement.rack[b] for b in placement.reps[p])
     most = max(crowd.values())
     if most < 2:

@@ -1,6 +1,6 @@
-"""The way back: every partition of a plan gets the replicas, and the order, that it had before.
+"""The way back: every partition of a plan gets its former replicas, in their former order.
 
-Limits do not stand in its way, as the cluster was like that before; a disk that could not hold it does, and so do dead, drained
+Limits do not prevent it, since the cluster was like that before; a disk without enough room does, and so do dead, drained
 and excluded brokers.
 """
 
@@ -12,7 +12,7 @@ from asgard.thor.plan.place import Failures
 
 
 def undo(placement: Placement, plan: Plan) -> int:
-    """Put the partitions back. The bytes that must move come back."""
+    """Put the partitions back. Returns the bytes that must move."""
     stuck = Failures("undo")
     at = {(part.topic, part.partition): p for p, part in enumerate(placement.parts)}
     bound = 0
@@ -54,7 +54,7 @@ def _obstacle(placement: Placement, p: int, wanted: list[int]) -> tuple[str, str
     for b in wanted:
         if b in placement.reps[p] and not placement.lost(p, b):
             continue
-        # The cordon is that of the drain which is undone; it is lifted with it.
+        # The cordon belongs to the drain being undone; it is lifted with it.
         if placement.refusal[b] and placement.refusal[b] != "cordoned":
             return f"broker {placement.ids[b]} is {placement.refusal[b]}", "bring the broker back"
         capacity = placement.capacity[b]

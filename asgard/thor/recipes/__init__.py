@@ -1,1 +1,1 @@
-"""Recipes: when to act on a cluster, what to do, and what must hold afterwards; read, judged and carried out."""
+"""Recipes: when to act on a cluster, what to do, and what must hold afterwards; how they are read, judged and run."""

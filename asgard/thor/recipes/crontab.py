@@ -1,7 +1,7 @@
 """The lines of a crontab that run recipes. Pure.
 
-cron gives a command no terminal, next to no environment and another folder, so a line carries all of it: the program by its
-whole path, ASGARD_HOME and what else moves Asgard's things, the cluster, the answers to all questions, and where its log goes.
+cron gives a command no terminal, almost no environment and a different folder, so a line carries everything: the program's full
+path, ASGARD_HOME and whatever else moves Asgard's files, the cluster, the answers to all questions, and where its log goes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from asgard.thor.recipes.model import Recipe
 
 CARRIED = ("ASGARD_JOURNAL", "ASGARD_STORE", "ASGARD_CACHE", "ASGARD_MAVEN_REPO", "KAFKA_HOME", "JAVA_HOME")
-"""Variables that a line carries where they are set when it is printed, apart from ASGARD_HOME."""
+"""Variables that a line carries if they are set when it is printed, apart from ASGARD_HOME."""
 EVERY_MINUTE = "* * * * *"
 
 
@@ -28,7 +28,7 @@ class Line:
     log: Path
 
     def __str__(self) -> str:
-        # cron ends a command at a bare %: the rest would be its stdin.
+        # cron ends a command at a bare %: the rest would become its stdin.
         return f"{self.schedule} {self.command} >> {shlex.quote(str(self.log))} 2>&1".replace("%", r"\%")
 
 
@@ -43,9 +43,9 @@ def lines(
     shipped: bool,
     schedule: str | None = None,
 ) -> list[Line]:
-    """A line for its schedule, and one that looks every minute for its event. None where it is run by hand.
+    """A line for its schedule, and one that checks every minute for its event. None if it is run by hand.
 
-    `cluster` are the options that name it and confirm changes, `options` what else `recipe run` is given; `schedule` wins over
+    `cluster` are the options that name it and confirm changes, `options` the other options of `recipe run`; `schedule` overrides
     the recipe's own.
     """
     name = recipe.name if shipped else str(recipe.file.absolute())

@@ -1,6 +1,6 @@
-"""Does a condition hold for this snapshot? Pure: the answer comes with the figures that it rests on.
+"""Does a condition hold for this snapshot? Pure: the answer comes with the figures behind it.
 
-What was not measured is not known, and a condition that rests on it neither holds nor is broken: the answer is then None.
+What was not measured is unknown, and a condition that depends on it neither holds nor is broken: the answer is then None.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a condition holds (None: can't be told), and the figures behind it: `parts` has each comparison's."""
+    """Whether a condition holds (None: unknown), and the figures behind it: `parts` has each comparison's."""
 
     condition: str
     holds: bool | None
@@ -47,7 +47,7 @@ class Verdict:
         return "; ".join(dict.fromkeys(figures for _, figures in self.parts))
 
     def __str__(self) -> str:
-        """A sentence: of several comparisons with `or` between, those that hold; else the first few."""
+        """A sentence: if several comparisons are joined with `or`, those that hold; else the first few."""
         if self.holds is False and len(self.parts) > 1:
             shown = ", ".join(text for text, _ in self.parts[:_NAMED])
             more = f" and {len(self.parts) - _NAMED} more" if len(self.parts) > _NAMED else ""
@@ -58,13 +58,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Facts:
-    """What conditions are judged by; reckoned when a condition asks for it."""
+    """The facts that conditions are judged by; computed when a condition needs them."""
 
     snapshot: ClusterSnapshot
     limits: Limits = field(default_factory=Limits)
 
     def judge(self, condition: Condition) -> Verdict:
-        """Whether a condition holds: where any of its comparisons does."""
+        """Whether a condition holds: if any of its comparisons does."""
         answers = [(c.text, *self._compare(c)) for c in condition.any_of]
         given = [answer for _, answer, _ in answers]
         holds = True if True in given else None if None in given else False
@@ -112,7 +112,7 @@ class Facts:
 
     def _compare_brokers(self, c: Comparison) -> tuple[bool | None, str]:
         by_id = {b.id: b for b in self.snapshot.brokers}
-        # A broker that is down can tell nothing of itself but its state; brokers in brackets were named on purpose.
+        # A down broker reports only its state; brokers in brackets were named on purpose.
         there = (b.id for b in self.snapshot.brokers if c.fact == "state" or b.state == "up")
         ids = c.brokers if isinstance(c.brokers, tuple) else tuple(sorted(there))
         unknown = [i for i in ids if i not in by_id]
@@ -155,7 +155,7 @@ class Facts:
         return all(p.bytes_in_per_s is not None for p in self.snapshot.partitions)
 
     def _spread(self, fact: str) -> float | None:
-        """The most that a broker has over what an even spread would give it; a replica can't be split."""
+        """The most that a broker has, over its even share; a replica can't be split."""
         values = [self.broker(b, fact) for b in self.snapshot.brokers if b.state == "up"]
         numbers = [v for v in values if isinstance(v, int | float)]
         if len(numbers) < len(values) or not numbers:

@@ -1,4 +1,4 @@
-"""Where recipes are: in folders that are named, and those that ship with Asgard. A recipe is called what its file is called."""
+"""Where recipes are: in the given folders, and those that ship with Asgard. A recipe has the name of its file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asgard.core.shipped import shipped
 
 
 def files(folders: Iterable[Path] = ()) -> dict[str, Path]:
-    """Recipe files by name: of these folders, then of those that ship with Asgard; the first of a name counts."""
+    """Recipe files by name: from these folders, then those that ship with Asgard; the first of a name counts."""
     found: dict[str, Path] = {}
     for folder in (*folders, shipped("recipes")):
         if not folder.is_dir():

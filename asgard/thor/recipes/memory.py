@@ -1,9 +1,9 @@
-"""What a run of a recipe leaves in the journal, so that the next one continues where it was killed.
+"""What a recipe run leaves in the journal, so that the next one can continue after a kill.
 
 A run is `thor.recipe.started`, an event for every step, and `thor.recipe.finished` or `.failed`, all with one correlation. A run
 without an end was cut short. Only one run of a recipe is active in a cluster at a time (its lease), so the next run may continue
-with it, where the recipe and its values are the same and it is not too old. A run that failed is started over; what it noted is
-known all the same.
+it, if the recipe and its values are the same and it is not too old. A run that failed is started over, but its notes are
+still used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asgard.journal.store.database import Database
 
 RESUMABLE_S = 24 * 3600.0
-"""A run that was cut short longer ago is not gone on with."""
+"""A run cut short longer ago is not continued."""
 TRIGGERS_S = 24 * 3600.0
 """An older event triggers nothing."""
 STARTED, RESUMED, SKIPPED, FINISHED, FAILED = (
@@ -33,9 +33,9 @@ _LOOKED_AT = 500
 
 @dataclass(frozen=True)
 class Memory:
-    """One run in the journal. `resumes` is when the run began that this one continues with (UTC seconds), None for a new one.
+    """One run in the journal. `resumes` is when the run it continues started (UTC seconds), None for a new one.
 
-    `before` are the events of that run, or of the last one where it failed.
+    `before` are the events of that run, or of the last one if it failed.
     """
 
     journal: Database
@@ -46,14 +46,14 @@ class Memory:
     before: tuple[Event, ...] = ()
 
     def note(self, kind: str, data: Mapping[str, object]) -> None:
-        """Write an event of this run down."""
+        """Write an event of this run."""
         from asgard.journal import events
 
         about = {**data, "cluster_id": self.cluster_id}
         events.record(self.journal, kind, self.recipe.name, about, correlation=self.run)
 
     def start(self, trigger: Event | None = None) -> None:
-        """Note that it begins, or resumes; `trigger` is the event that it answers."""
+        """Note that it starts or resumes; `trigger` is the event it answers."""
         kind = STARTED if self.resumes is None else RESUMED
         data = {"digest": self.recipe.digest, "values": dict(self.recipe.values)}
         self.note(kind, {**data, "event": trigger.id if trigger else None})
@@ -63,12 +63,12 @@ class Memory:
         return [e for e in self.before if e.kind == kind]
 
     def finished_steps(self) -> set[int]:
-        """Steps that need not be taken again: those finished before the run was cut short."""
+        """Steps to skip: those finished before the run was cut short."""
         return set() if self.resumes is None else {int(e.data["number"]) for e in self.noted(STEP_FINISHED)}
 
 
 def recall(journal: Database, recipe: Recipe, cluster_id: str, *, fresh: bool = False) -> Memory:
-    """The run to continue with, or a new one; with `fresh` always a new one that knows nothing. Writes nothing."""
+    """The run to continue, or a new one; with `fresh` always a new one without memory. Writes nothing."""
     from asgard.journal import events
 
     new = Memory(journal, recipe, cluster_id, uuid.uuid4().hex[:12])
@@ -86,9 +86,9 @@ def recall(journal: Database, recipe: Recipe, cluster_id: str, *, fresh: bool = 
 
 
 def next_trigger(journal: Database, recipe: Recipe, cluster_id: str) -> Event | None:
-    """The event that triggers the recipe next; None where every one is answered.
+    """The event that triggers the recipe next; None if all are answered.
 
-    An answer is to an event and to all before it about the same subject. Of the subject that has waited longest it is the newest event.
+    A run answers an event and all earlier ones about the same subject. Returns the newest event of the subject that has waited longest.
     """
     from asgard.journal import events
 
@@ -101,7 +101,7 @@ def next_trigger(journal: Database, recipe: Recipe, cluster_id: str) -> Event | 
         if event.id in answers:
             waiting.pop(event.subject, None)
         elif event.data.get("cluster_id") in (None, cluster_id) and _matches(event, recipe):
-            waiting[event.subject] = event  # one that waits keeps its place
+            waiting[event.subject] = event  # a subject that is already waiting keeps its place
     return next(iter(waiting.values()), None)
 
 

@@ -15,7 +15,7 @@ from asgard.core.schema.recipe import StepModel
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its number from 1, what it does, and with what (a model of `core.schema.recipe`)."""
+    """One step: its number from 1, its action, and its arguments (a model of `core.schema.recipe`)."""
 
     number: int
     action: str
@@ -23,13 +23,13 @@ class Step:
 
     @property
     def name(self) -> str:
-        """What its lines in the log are called."""
+        """Its name in the log."""
         return self.given.name or self.action
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A value to give. `default` is None where it must be given; `example` is then what checks the recipe."""
+    """A value to give. `default` is None if it is required; the recipe is then checked with `example`."""
 
     about: str
     default: Any = None
@@ -64,7 +64,7 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Tells this recipe with these values from any other."""
+        """Identifies this recipe with these values."""
         values = json.dumps(self.values, sort_keys=True, default=str)
         return hashlib.sha256(f"{self.text}\0{values}".encode()).hexdigest()[:16]
 

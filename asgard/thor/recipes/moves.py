@@ -14,11 +14,11 @@ from asgard.thor.recipes.facts import Facts
 from asgard.thor.recipes.model import Step
 
 Planner = Callable[[ClusterSnapshot, Limits], Plan | None]
-"""None: there is no broker that it could be done to."""
+"""None: no broker to do it to."""
 
 
 def planner_of(step: Step) -> Planner | None:
-    """What plans the step; None where it moves nothing by plan."""
+    """The planner of the step; None if it moves nothing by plan."""
     given = step.given
     if not isinstance(given, schema.Moving):
         return None

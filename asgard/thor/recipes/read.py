@@ -1,7 +1,7 @@
-"""A recipe as it is read from its file: values put in for its parameters, every step checked, all problems at once.
+"""Reads a recipe from its file: fills in parameters, checks every step, reports all problems at once.
 
-A parameter is used in the recipe as `$name`, and `$$` is a plain `$`. A value that is nothing but one parameter becomes what was
-given (a number, a list); inside other text it becomes text. Values come from `--set`, else from the parameter's default.
+A recipe uses a parameter as `$name`, and `$$` is a plain `$`. A value that is just one parameter becomes the given value
+(a number, a list); inside other text it becomes text. Values come from `--set`, else from the parameter's default.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _LITERAL = ("format", "recipe", "about", "parameters")
 
 
 def read(path: Path, settings: Sequence[str] = (), *, examples: bool = False) -> Recipe:
-    """Read a recipe file; `settings` are NAME=VALUE. With `examples` a parameter that was not given is its example.
+    """Read a recipe file; `settings` are NAME=VALUE. With `examples`, a parameter that was not given gets its example.
 
-    Raises InvalidFile with every problem, and WrongUsage (can't be read; a parameter that is missing or unknown).
+    Raises InvalidFile with every problem, and WrongUsage (can't be read; a missing or unknown parameter).
     """
     document = yaml.read(path)
     parameters = _parameters(document)
@@ -70,7 +70,7 @@ def read(path: Path, settings: Sequence[str] = (), *, examples: bool = False) ->
 
 
 def _parameters(document: Document) -> dict[str, Parameter]:
-    """The parameters as far as they are sound; what is wrong with them is found when the whole file is checked."""
+    """The valid parameters; problems with the others are found when the whole file is checked."""
     section = document.root.get("parameters") if isinstance(document.root, dict) else None
     if not isinstance(section, dict):
         return {}
@@ -98,7 +98,7 @@ def _refuse_unknown(path: Path, parameters: Mapping[str, Parameter], given: Mapp
 
 
 def _fill_in(document: Document, values: Mapping[str, Any], given: Mapping[str, Any]) -> set[str]:
-    """Put values in for `$name`, in place of the file's own; which parameters are used."""
+    """Replace `$name` with values, in the file's own document. Returns which parameters are used."""
     used: set[str] = set()
 
     def filled(node: Any, loc: Loc) -> Any:
@@ -181,7 +181,7 @@ def _step(document: Document, loc: Loc, action: str, given: Any) -> tuple[StepMo
     if short and action not in SHORT:
         return None, [document.problem(loc, f"is {shown(given)}; {action} takes a mapping, or nothing")]
     content = {SHORT[action]: given} if short else ({} if given is None else given)
-    # A document of the step alone: its problems are then told with the step's place.
+    # A document of the step alone, so that its problems are reported with the step's place.
     part = Document(document.file, content, document.at)
     checked = check(part, ACTIONS[action])
     problems = []
@@ -218,7 +218,7 @@ def _as_text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value without the places it was read with."""
+    """A value without the positions it was read with."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return {k: _plain(v) for k, v in value.items()} if isinstance(value, dict) else value

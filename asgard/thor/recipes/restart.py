@@ -1,8 +1,8 @@
-"""The rolling restart of a recipe: one node at a time, none of them twice, also when the run was killed in between.
+"""A recipe's rolling restart: one node at a time, none of them twice, even if the run was killed in between.
 
-Before each node no partition of the whole cluster may be under-replicated; what else must hold is `kafka.rolling`'s. Before a
-node is stopped its process id goes into the journal: who continues with a killed run finds by it whether the node was restarted
-already, and sees a node that is down because the run died between its stop and its start. That one comes first.
+Before each node, no partition of the whole cluster may be under-replicated; the other conditions are `kafka.rolling`'s. Before
+a node is stopped, its process id goes into the journal. A run that continues a killed one can tell from it whether the node was
+already restarted, and finds a node that is down because the run died between its stop and its start. That one comes first.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from asgard.kafka.ports import ControlPlane, NodeControl
 
 BEGUN, RESTARTED = "thor.restart.begun", "thor.broker.restarted"
 NODE_S = 180.0
-"""How long a node may take to be back in all ISRs, and the cluster to be whole before the next one."""
+"""How long a node may take to be back in all ISRs, and the cluster to recover before the next one."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a killed run left: the process id of each node when it was about to be restarted."""
+    """What a killed run left: the process id of each node just before its restart."""
 
     pids: dict[int, int | None]
 
     def over(self, node: Node) -> bool:
-        """Whether it was restarted: another process runs than the one that was to be stopped."""
+        """Whether it was restarted: its process is not the one that was to be stopped."""
         return node.id in self.pids and node.state == "running" and node.pid != self.pids[node.id]
 
 
@@ -56,9 +56,9 @@ def restart(
     may_go_on: Callable[[], None],
     deadline: float,
 ) -> None:
-    """Restart these nodes in this order. `may_go_on` is asked before each and raises where the run must stop there.
+    """Restart these nodes in this order. `may_go_on` is called before each and raises if the run must stop there.
 
-    Raises Refused (a node must not be stopped now), Failed (one does not come back, or the time is over).
+    Raises Refused (a node must not be stopped now), Failed (one does not come back, or it timed out).
     """
     for number, node in enumerate(ids, 1):
         may_go_on()
@@ -77,5 +77,5 @@ def restart(
         took_s = time.monotonic() - began
         note(RESTARTED, {"node": node, "seconds": round(took_s, 1)})
         news.note(f"node {node} is back after {format_duration(took_s)} ({number} of {len(ids)})")
-    # One that a killed run had just started again may still be catching up.
+    # One that a killed run had just restarted may still be catching up.
     rolling.wait_until_whole(control, None, time.monotonic() + min(NODE_S, max(1.0, deadline - time.monotonic())))

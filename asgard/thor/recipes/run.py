@@ -1,8 +1,8 @@
-"""Carries out a recipe: its conditions, its steps one after the other, what is done where one of them fails.
+"""Runs a recipe: its conditions, its steps one after the other, and its actions for when one of them fails.
 
-What a step does is handed in (`World`), so that this module knows no Kafka. Each step has a deadline and tries; what became of
-it is noted in the journal before the next one begins, and a run that was killed is gone on with: at the step that it was in,
-which looks at the cluster as it is now (a plan is made again, a rolling restart remembers its brokers).
+The actions of steps are passed in (`World`), so this module knows nothing of Kafka. Each step has a deadline and tries; its
+result is noted in the journal before the next one starts. A killed run is continued at the step it was in, which looks at the
+cluster as it is now (plans are made again, a rolling restart remembers its brokers).
 
 Times are seconds of `time.monotonic`.
 """
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from asgard.journal.events import Event
 
 Outcome = Literal["done", "nothing", "waiting", "skipped", "failed"]
-"""`nothing`: it was so already; `waiting`: not yet, as inside a grace; `skipped`: a killed run had done it."""
+"""`nothing`: it was already so; `waiting`: not yet, as inside a grace; `skipped`: a killed run had done it."""
 POLL_S = 1.0
 PATIENCE_S = 300.0
-"""How long a run that has changed something waits for a cluster that another command changes."""
+"""How long a run that has changed something waits while another command changes the cluster."""
 
 
 class HandedOver(Busy):
-    """A step handed the cluster over to a more urgent command: it continues after it."""
+    """A step handed the cluster over to a more urgent command, and continues after it."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a step came to, in a sentence."""
+    """The result of a step, in a sentence."""
 
     outcome: Outcome
     text: str
@@ -49,9 +49,9 @@ class Done:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of a step, and what an action may use. `deadline` is a time of `time.monotonic`, infinite where there is none.
+    """One try of a step, and what an action may use. `deadline` is a time of `time.monotonic`, infinite if there is none.
 
-    `begun`: the run has changed something already, so it rather waits for the cluster than to leave its work half done.
+    `begun`: the run has already changed something, so it waits for the cluster rather than leave its work half done.
     """
 
     step: Step
@@ -67,11 +67,11 @@ class Attempt:
 
     @property
     def patience_s(self) -> float:
-        """How long to wait for a cluster that another command changes."""
+        """How long to wait while another command changes the cluster."""
         return min(PATIENCE_S, self.left_s) if self.begun else 0.0
 
     def check(self) -> None:
-        """Raise Failed where the deadline has passed."""
+        """Raise Failed if the deadline has passed."""
         if time.monotonic() > self.deadline:
             raise Failed(
                 f"{self.step.name} timed out",
@@ -84,7 +84,7 @@ Action = Callable[[Attempt], Done]
 
 @dataclass(frozen=True)
 class World:
-    """What a recipe works on: the cluster's facts as they are now, and what its actions do."""
+    """What a recipe works with: the cluster's current facts, and its actions."""
 
     facts: Callable[[], Facts]
     actions: Mapping[str, Action]
@@ -92,7 +92,7 @@ class World:
 
 @dataclass
 class StepReport:
-    """What became of a step."""
+    """The result of a step."""
 
     number: int
     action: str
@@ -106,7 +106,7 @@ class StepReport:
 
 @dataclass
 class Report:
-    """What became of a run. `resumed`: it went on where another was killed. `hint`: what to do where it failed."""
+    """The result of a run. `resumed`: it continued a killed run. `hint`: what to do if it failed."""
 
     recipe: str
     cluster: str
@@ -129,9 +129,9 @@ def run(
     agree: Callable[[], None],
     trigger: Event | None = None,
 ) -> Report:
-    """Carry out a recipe. `agree` is asked before anything is done, and raises where nothing may be.
+    """Run a recipe. `agree` is called before anything is done, and raises if that is declined.
 
-    What fails after that is in the report; an interruption is raised, and the next run continues from there.
+    Later failures are in the report; an interruption is raised, and the next run continues from there.
     """
     began = time.monotonic()
     report = Report(recipe.name, cluster, memory.run, "done", "", resumed=memory.resumes is not None)
@@ -193,7 +193,7 @@ class _Runner:
             self.step(step, on_failure=True)
 
     def step(self, step: Step, *, on_failure: bool = False) -> StepReport:
-        """One step with its tries; a failure of the recipe's own steps is the run's."""
+        """One step with its tries; if one of the recipe's own steps fails, the run fails."""
         label = f"{'on failure' if on_failure else 'step'} {step.number}, {step.name}"
         began = time.monotonic()
         deadline = min(math.inf if on_failure else self.deadline, began + (step.given.timeout or math.inf))
@@ -222,7 +222,7 @@ class _Runner:
         return result
 
     def note(self, result: StepReport) -> None:
-        """Say and write down what became of a step."""
+        """Log and record a step's result."""
         lead = "on failure" if result.on_failure else "step"
         self.report.steps.append(result)
         news.note(f"{lead} {result.number}, {result.name}: {result.outcome}: {result.text}")
@@ -232,7 +232,7 @@ class _Runner:
             self.memory.note(kind, {**about, "text": result.text, "seconds": result.seconds, "tries": result.tries})
 
     def _patiently(self, attempt: Attempt) -> Done:
-        """Take the step; if a more urgent command got the cluster meanwhile, take it again afterwards."""
+        """Take the step; if a more urgent command gets the cluster in the meantime, take it again afterwards."""
         busy_since = 0.0
         while True:
             try:
@@ -289,7 +289,7 @@ def _wait_until(attempt: Attempt) -> Done:
         if broken[0] != told:
             news.note(f"waiting: {broken[0]}")
             told = broken[0]
-        # A cluster that takes long to be looked at is looked at less often.
+        # A cluster that takes long to look at is looked at less often.
         pause = max(POLL_S, time.monotonic() - looked)
         if attempt.left_s < pause:
             raise Failed(f"timed out after {format_duration(time.monotonic() - began)}: {broken[0]}", "asgard thor status shows the cluster.")  # fmt: skip

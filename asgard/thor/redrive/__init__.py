@@ -1,1 +1,1 @@
-"""Dead letters sent back to the topic that their headers name. `letters` reads headers, `ledger` remembers what was sent, `redrive` does it."""
+"""Dead letters sent back to the topic in their headers. `letters` reads headers, `ledger` remembers what was sent, `redrive` does it."""

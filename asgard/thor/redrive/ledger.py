@@ -1,6 +1,6 @@
-"""Which dead letters of a partition were sent already. Small enough to be committed with every transaction, as text.
+"""Which dead letters of a partition were already sent. Small enough to commit with every transaction, as text.
 
-Everything below `head` was sent but for `pending`; of the rest only `ahead` was. Pure.
+Everything below `head` was sent, except `pending`; above it, only `ahead` was. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ROOM = MAX_METADATA - 400
 
 @dataclass
 class Ledger:
-    """A partition of a dead letter topic. Mutable: it is changed as records are sent, and read again after an undone transaction."""
+    """A partition of a dead letter topic. Mutable: updated as records are sent, and read again after an aborted transaction."""
 
     head: int
     pending: set[int] = field(default_factory=set)
@@ -31,11 +31,11 @@ class Ledger:
 
     @property
     def first(self) -> int:
-        """The first offset that may hold one that wasn't."""
+        """The first offset that may not have been sent."""
         return min(self.pending, default=self.head)
 
     def note_sent(self, offset: int, *, scan: bool) -> None:
-        """One was sent; with `scan` all before it were looked at."""
+        """Note one as sent; with `scan`, all before it were looked at."""
         if offset < self.head:
             self.pending.discard(offset)
         elif scan:
@@ -44,13 +44,13 @@ class Ledger:
             self.ahead.add(offset)
 
     def note_left(self, offset: int, *, scan: bool) -> None:
-        """One stays."""
+        """Note one as left behind."""
         if scan and offset >= self.head:
             self._up_to(offset)
             self.pending.add(offset)
 
     def note_seen(self, offset: int) -> None:
-        """A scan met one that was sent before."""
+        """Note that a scan met one that was already sent."""
         if offset >= self.head:
             self._up_to(offset)
 
@@ -59,7 +59,7 @@ class Ledger:
         self.ahead.discard(offset)
 
     def text(self) -> str:
-        """For the commit. Raises Failed where too much is scattered."""
+        """As text, for the commit. Raises Failed if the sent offsets are too scattered."""
         parts = [str(self.head), _packed(self.pending), _packed(self.ahead)]
         text = ",".join(parts)
         if len(text) > _ROOM:
@@ -77,7 +77,7 @@ def read(text: str) -> Ledger:
 
 
 def _packed(offsets: Iterable[int]) -> str:
-    """Differences as text, deflated: thousands of neighbours take a few bytes."""
+    """Differences as text, deflated: thousands of adjacent offsets take a few bytes."""
     ordered = sorted(offsets)
     if not ordered:
         return ""

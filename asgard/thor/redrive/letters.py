@@ -1,4 +1,4 @@
-"""Where a dead letter came from, as its headers say: those of Kafka Connect, of Spring, and names that the user gives. Pure."""
+"""Where a dead letter came from, according to its headers: those of Kafka Connect, of Spring, and names given by the user. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARTITION_HEADERS = {
 }
 NO_TARGET, NO_TOPIC, LOOP, TRIES, FILTERED = "no target", "no such topic", "loop", "too many tries", "filtered"
 STAYS = (NO_TARGET, NO_TOPIC, LOOP, TRIES)
-"""Why a dead letter can't be sent; `filtered` ones are just not wanted now."""
+"""Why a dead letter can't be sent; `filtered` ones are just not requested now."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Rules:
 
 
 def origin(headers: Headers, names: Sequence[str]) -> tuple[str | None, int | None]:
-    """The topic and partition that the first of these headers names; the last value of a header counts."""
+    """The topic and partition in the first of these headers; the last value of a header counts."""
     for name in names:
         raw = last(headers, name)
         if raw:
@@ -55,7 +55,7 @@ def _number(raw: bytes | None) -> int | None:
 
 
 def decide(record: Read, rules: Rules) -> To | str:
-    """Where a dead letter goes, or why it stays. Its headers stay as they are; a replay header says that it was sent."""
+    """Where a dead letter goes, or why it stays. Its headers are kept; a replay header records that it was sent."""
     if rules.wanted is not None and not rules.wanted(record):
         return FILTERED
     topic, partition = origin(record.headers, rules.topic_headers)

@@ -1,7 +1,7 @@
-"""`thor redrive`: dead letters back to where they came from, each exactly once, however often it is run or killed.
+"""`thor redrive`: dead letters back to their source topics, each exactly once, however often it is run or killed.
 
-What was sent is kept for each dead letter topic, not for each run: a group `asgard.redrive.TOPIC` commits it together with the
-records. Kafka can't take single records out of a topic, so dead letters stay in it; a second redrive sends only what is new or stayed.
+What was sent is recorded per dead letter topic, not per run: a group `asgard.redrive.TOPIC` commits it together with the
+records. Kafka can't remove single records from a topic, so dead letters stay in it; a second redrive sends only new or leftover ones.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A redrive that can begin. `chosen` are single dead letters by partition; empty: all that weren't sent yet.
-    `starts` are the first offsets that Kafka has."""
+    """A redrive that is ready to start. `chosen` are single dead letters by partition; empty: all that weren't sent yet.
+    `starts` are the first offsets in Kafka."""
 
     rules: Rules
     window: dict[TopicPartition, tuple[int, int]]
@@ -79,7 +79,7 @@ def prepare(
     topic_headers: tuple[str, ...] = (),
     max_tries: int = 3,
 ) -> Prepared:
-    """What is there to send. Reads offsets only. Raises WrongUsage."""
+    """What there is to send. Reads offsets only. Raises WrongUsage."""
     topics = control.topics(moves=False)
     if dlq not in topics:
         raise WrongUsage(f"there is no topic {dlq}")
@@ -111,7 +111,7 @@ def prepare(
 
 
 class Books:
-    """The ledgers of one run, and what it found; a route for the copy. Undone transactions set it back to what was committed."""
+    """The ledgers of one run, and its findings; a route for the copy. Aborted transactions reset it to what was committed."""
 
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
@@ -120,12 +120,12 @@ class Books:
         self._open = Found()
 
     def started(self, saved: Mapping[TopicPartition, Saved]) -> None:
-        """Reading begins here."""
+        """Reading starts here."""
         self._books = {key: _book(saved.get(key), start) for key, start in self._prepared.starts.items()}
         self._open = Found()
 
     def committed(self, saved: Mapping[TopicPartition, Saved]) -> None:
-        """What was found since the last commit holds."""
+        """Confirm what was found since the last commit."""
         for name in ("by_target", "left"):
             total, more = getattr(self.found, name), getattr(self._open, name)
             for key, count in more.items():
@@ -169,12 +169,12 @@ class Books:
         return why
 
     def ledger(self) -> list[list[Any]]:
-        """For the journal, which keeps it for longer than Kafka keeps offsets of a group without members."""
+        """For the journal, which outlasts Kafka's offsets of a group without members."""
         return [[p, book.head, 0, book.text()] for (_, p), book in sorted(self._books.items())]
 
 
 def look(target: Target, prepared: Prepared) -> Found:
-    """Read the dead letters and say where they would go; nothing is sent."""
+    """Read the dead letters and say where they would go; sends nothing."""
     books = Books(prepared)
     books.started(prepared.saved)
     source = Topics(target.connection, prepared.window, client_id=f"{prepared.name}.look")
@@ -194,7 +194,7 @@ def run(
     rate: Rate,
     confirm: str | None = None,
 ) -> tuple[Copied, Found]:
-    """Send what `look` found; what came of it. Raises what `perform` raises."""
+    """Send what `look` found. Returns what happened. Raises what `perform` raises."""
     rules = prepared.rules
     contexts.refuse_protected_cluster(rules.cluster, confirm)
     books = Books(prepared)

@@ -1,7 +1,7 @@
-"""Watches the clusters while a copy runs: it slows down while something is being healed, says so, and speeds up again.
+"""Watches the clusters during a copy: slows it down while something is being healed, says so, and speeds it up again.
 
-A copy holds no lease of the cluster: it must not keep a healing out. Instead a thread looks every few seconds for brokers that are
-down, for under-replicated partitions of the topics in use, and for a healing at work.
+A copy does not hold the cluster's lease: it must not block a healing. Instead a thread checks every few seconds for brokers that
+are down, under-replicated partitions of the topics in use, and a running healing.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from asgard.thor.replay.pace import Rate
 
 LOOK_EVERY_S = 3.0
 SHARE = 0.1
-"""The part of its rate that a copy keeps while a cluster is being healed."""
+"""The share of its rate that a copy keeps while a cluster is being healed."""
 UNLIMITED_BYTES_PER_S = 50_000_000.0
-"""What a copy without a limit counts as, to be slowed down."""
+"""The rate assumed for an unlimited copy when it has to slow down."""
 
 Look = Callable[[], str | None]
 
 
 def trouble(brokers: Collection[Broker], topics: Collection[Topic], healing: str | None) -> str | None:
-    """Why a copy should go slowly now; None where it need not."""
+    """Why a copy should go slowly now; None if it need not."""
     if healing is not None:
         return healing
     down = sorted(b.id for b in brokers if b.state != "up")
@@ -41,7 +41,7 @@ def trouble(brokers: Collection[Broker], topics: Collection[Topic], healing: str
 
 
 def look_at(control: ControlPlane, topics: Collection[str], journal: Database) -> Look:
-    """Looks at one cluster."""
+    """A function that checks one cluster."""
 
     def look() -> str | None:
         cluster = control.cluster()
@@ -60,7 +60,7 @@ def _healing(journal: Database, cluster_id: str) -> str | None:
 
 
 class Watch:
-    """The rate of a copy, as the clusters' health allows. A context manager; `rate` is called by the copying thread."""
+    """The rate of a copy, depending on the clusters' health. A context manager; the copying thread calls `rate`."""
 
     def __init__(self, limit: Rate, looks: Sequence[Look], *, every_s: float = LOOK_EVERY_S) -> None:
         self._limit, self._looks, self._every_s = limit, looks, every_s
@@ -79,7 +79,7 @@ class Watch:
         self._thread.join(timeout=30)
 
     def rate(self) -> Rate:
-        """The limit, or a share of it; says so when that changes."""
+        """The limit, or a share of it; logs changes."""
         why = self._why
         slow = self._limit.slower(SHARE, UNLIMITED_BYTES_PER_S)
         if why is not None and self._said is None:

@@ -1,4 +1,4 @@
-"""What speaks against a replay before it begins: loops, full disks, retention and time limits that would eat what arrives.
+"""Objections to a replay before it starts: loops, full disks, retention and time limits that would delete what arrives.
 
 Pure: facts of the target in, objections out. Sizes are bytes, times milliseconds.
 """
@@ -27,13 +27,13 @@ _OF_BROKERS: dict[str, tuple[tuple[str, int], ...]] = {
     MAX_BYTES: (("message.max.bytes", 1),),
     CLEANUP: (("log.cleanup.policy", 0),),
 }
-"""A topic's config and the brokers' configs that it follows where nothing is set on it: the first that has a value, times a factor."""
+"""A topic's config and the broker configs it falls back to: the first with a value, times a factor."""
 BROKER_CONFIGS = tuple(name for names in _OF_BROKERS.values() for name, _ in names)
 
 
 @dataclass(frozen=True)
 class Objection:
-    """Why a replay should not begin. `loss`: it would run, but perhaps not to its end, or not all of what arrives would stay as it was."""
+    """Why a replay should not start. `loss`: it would run, but might not finish, or some arriving records would not stay as they are."""
 
     text: str
     hint: str
@@ -42,10 +42,10 @@ class Objection:
 
 @dataclass(frozen=True)
 class Facts:
-    """The target before a replay. `older` counts records of each source topic by config that they are too old for.
+    """The target before a replay. `older` counts each source topic's records that are too old, by config.
 
-    `size_bytes` is about what each source partition gives; None where no broker could say. `largest` is how many bytes a record of each
-    source topic may have, where that is known.
+    `size_bytes` is roughly what each source partition contributes; None if no broker could say. `largest` is the maximum record size of
+    each source topic in bytes, if known.
     """
 
     topics: Mapping[str, Topic]
@@ -57,7 +57,7 @@ class Facts:
 
 
 def object_to(plan: Plan, facts: Facts, limits: Limits, now_ms: int, from_ms: int | None = None) -> list[Objection]:
-    """All that speaks against it, the worst first. `from_ms` is the time that the window begins with, where it has one."""
+    """All objections, the worst first. `from_ms` is the window's start time, if it has one."""
     found = []
     for route in plan.routes:
         if route.topic == route.to and plan.source_cluster == plan.target_cluster:
@@ -78,7 +78,7 @@ def object_to(plan: Plan, facts: Facts, limits: Limits, now_ms: int, from_ms: in
 
 
 def too_old_before(configs: Mapping[str, str], now_ms: int) -> dict[str, int]:
-    """By config of a topic: records older than this (ms) would be deleted or refused when they arrive."""
+    """By topic config: records older than this (ms) would be deleted or rejected on arrival."""
     ages = {}
     retention = int(configs.get(RETENTION, -1))
     if "delete" in configs.get(CLEANUP, "delete") and 0 <= retention < now_ms:
@@ -90,7 +90,7 @@ def too_old_before(configs: Mapping[str, str], now_ms: int) -> dict[str, int]:
 
 
 def of_a_new_topic(own: Mapping[str, str], brokers: Mapping[str, str]) -> dict[str, str]:
-    """The configs that a topic will have: what is set on it, else what the brokers say (`BROKER_CONFIGS` with the values in force)."""
+    """The configs that a topic will have: its own, else the brokers' (`BROKER_CONFIGS` with the values in force)."""
     found = {}
     for config, names in _OF_BROKERS.items():
         given = next(((brokers[name], factor) for name, factor in names if brokers.get(name)), None)
@@ -170,7 +170,7 @@ def _of_records(topic: str, to: str, facts: Facts) -> list[Objection]:
 
 
 def arriving(plan: Plan, facts: Facts) -> dict[int, int]:
-    """Bytes that would arrive at each broker, all replicas counted; empty where sizes are not known."""
+    """Bytes that would arrive at each broker, counting all replicas; empty if sizes are unknown."""
     found: dict[int, int] = {}
     for route in plan.routes:
         topic = facts.topics.get(route.to)

@@ -1,6 +1,6 @@
-"""Drives a copy: source -> route -> exactly-once writer, at a pace, until every partition reached the end of its window.
+"""Drives a copy: source -> route -> exactly-once writer, at a pace, until every partition has reached the end of its window.
 
-Any failure that a broker's death explains is undone and tried again from the committed progress, for `PATIENCE_S` without a commit.
+Any failure that a broker's death can explain is rolled back and retried from the committed progress, for `PATIENCE_S` without a commit.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from asgard.thor.replay.pace import Pace, Rate
 
 PATIENCE_S = 300.0
 ALL_EVERY_S = 3600.0
-"""How often the progress of all partitions is committed, not only of those that went on: Kafka forgets old commits one by one."""
+"""How often the progress of all partitions is committed, not only of changed ones: Kafka expires old commits one by one."""
 _SLICE = 1000
 
 
 class Care(Protocol):
-    """Watches the clusters while a copy runs."""
+    """Watches the clusters during a copy."""
 
     def rate(self) -> Rate:
-        """How fast the copy may go now. Called often, so it looks only every few seconds."""
+        """How fast the copy may go now. Called often, so it checks only every few seconds."""
         ...
 
 
@@ -62,11 +62,11 @@ def copy(
     patience_s: float = PATIENCE_S,
     what: str = "replay",
 ) -> Copied:
-    """Copy everything that the source holds; what came of it.
+    """Copy everything in the source. Returns what happened.
 
-    `started` gets the committed progress whenever reading begins (again), `committed` what each commit added to it: a route with a
+    `started` gets the committed progress whenever reading starts (again), `committed` what each commit added to it. A route with a
     memory keeps it there, puts it into the commits through `note_of`, and says through `begin_at` where to read from. `known` is
-    progress that Kafka may have forgotten. Raises Busy where another run took over.
+    progress that Kafka may have expired. Raises Busy if another run took over.
     """
     done = Copied()
     began = last_commit = time.monotonic()
@@ -92,7 +92,7 @@ def copy(
 
 
 class _Run:
-    """From the committed progress to the end, or to the first thing that goes wrong."""
+    """From the committed progress to the end, or to the first failure."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class _Run:
         self._wait(self.pace.spend(time.monotonic(), count, size))
 
     def _send_run(self, records: list[Read]) -> tuple[int, int]:
-        """Send records of one partition; how many went, and their bytes."""
+        """Send records of one partition. Returns how many were sent, and their bytes."""
         before = self.writer.sent_bytes
         going: list[tuple[Read, To]] = []
         for record, to in zip(records, map(self.route, records), strict=True):
@@ -167,7 +167,7 @@ class _Run:
         return len(going), self.writer.sent_bytes - before
 
     def _wait(self, seconds: float) -> None:
-        """Sleep for the pace, without leaving a transaction open for longer than usual."""
+        """Sleep for the pace, without keeping a transaction open longer than usual."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             room = COMMIT_EVERY_S - self.writer.age_s

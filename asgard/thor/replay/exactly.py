@@ -1,12 +1,12 @@
-"""The exactly-once writer: records and the progress of their source in one transaction, fenced by a transactional id.
+"""The exactly-once writer: records and their source's progress in one transaction, fenced by a transactional id.
 
-After kill -9 at any instant a new writer of the same name resolves what the last one left open (`open`), reads the committed
-progress and goes on from there. A writer that was overtaken by another of its name stops with Busy. What goes wrong on the way
-raises `Undone`: the transaction left no trace, and the caller goes back to the positions that `open` gives.
+After kill -9 at any instant, a new writer with the same name resolves the last one's open transaction (`open`), reads the committed
+progress and continues from there. A writer overtaken by another with its name stops with Busy. Any other failure raises `Undone`:
+the transaction left no trace, and the caller goes back to the positions that `open` returns.
 
-librdkafka may batch a record anew when its partition's leader changes, and Kafka then can't tell that it was written already
-(its issue 4953). A transaction during which the leader of a target partition changed, or a connection broke, is therefore undone
-and sent again.
+librdkafka may re-batch a record when its partition's leader changes, and Kafka then can't tell that it was already written
+(its issue 4953). So a transaction is aborted and sent again if the leader of a target partition changed or a connection broke
+during it.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ def _silent() -> logging.Logger:
 
 
 class Undone(Exception):
-    """The transaction was, or must be, undone: nothing of it is visible to readers of committed records."""
+    """The transaction was, or must be, aborted: none of it is visible to readers of committed records."""
 
 
 class ExactlyOnce:
-    """One transactional producer. A context manager; on leaving, an open transaction is undone. Used by one thread.
+    """One transactional producer. A context manager; on exit, an open transaction is aborted. Used by one thread.
 
-    `name` is its transactional id, and the group of its progress. `slot_of` says where each source partition's progress stands.
-    `leaders` reads something that changes whenever the leader of a target partition does (leader epochs). `batch_bytes` is how large
+    `name` is its transactional id, and the group of its progress. `slot_of` says where each source partition's progress is kept.
+    `leaders` returns something that changes whenever the leader of a target partition does (leader epochs). `batch_bytes` is how large
     a batch of several records may become.
     """
 
@@ -106,13 +106,13 @@ class ExactlyOnce:
             "batch.size": min(batch_bytes, BATCH_BYTES),
             "queue.buffering.max.messages": 100_000,
             "queue.buffering.max.kbytes": QUEUE_BYTES // 1024,
-            "message.max.bytes": QUEUE_BYTES,  # before compression: what is too large after it, the broker says
+            "message.max.bytes": QUEUE_BYTES,  # before compression: the broker rejects what is too large after it
             "compression.type": compression,
             "delivery.report.only.error": True,
             "on_delivery": self._answered,
             "error_cb": self._noticed,
             "log_level": 0,
-            "logger": _silent(),  # level 0 still prints what is fatal, and that is raised
+            "logger": _silent(),  # level 0 still prints fatal errors, which are raised anyway
         }
         groups = {slot.group for slot in slot_of.values()}
         self._groups = {i: _group(connection, name, i) for i in sorted(groups)}
@@ -126,9 +126,9 @@ class ExactlyOnce:
             consumer.close()
 
     def open(self) -> dict[TopicPartition, Saved]:
-        """Fence off earlier writers of this name, settle what they left open, and give the committed progress.
+        """Fence off earlier writers with this name, resolve what they left open, and return the committed progress.
 
-        Raises Undone where the brokers don't answer in time, Busy, and what makes no sense to try again.
+        Raises Undone if the brokers don't answer in time, Busy, and errors not worth retrying.
         """
         self._drop(undo=True)
         self._trouble = self._refused = None
@@ -141,7 +141,7 @@ class ExactlyOnce:
             raise self._meaning(error.args[0]) from error
 
     def send(self, records: Iterable[tuple[Read, To]]) -> None:
-        """Queue records; waits while the queue is full. Begins a transaction where none is open."""
+        """Queue records; waits while the queue is full. Begins a transaction if none is open."""
         if not self._in_transaction:
             self._begin()
         produce, size = self._producer.produce, 0
@@ -166,23 +166,23 @@ class ExactlyOnce:
             raise Undone("the brokers took too long to accept records") from None
 
     def poll(self) -> None:
-        """Let librdkafka report; call it every few hundred records. Raises Undone as soon as something went wrong."""
+        """Let librdkafka report; call it every few hundred records. Raises Undone as soon as something fails."""
         self._served(lambda: self._producer.poll(0))
 
     @property
     def due(self) -> bool:
-        """Whether the open transaction is old or large enough to be committed."""
+        """Whether the open transaction is old or large enough to commit."""
         return self._in_transaction and (
             time.monotonic() - self._began >= COMMIT_EVERY_S or self.sent_bytes >= COMMIT_EVERY_BYTES
         )
 
     @property
     def age_s(self) -> float:
-        """How long the transaction is open; 0 without one."""
+        """How long the transaction has been open; 0 without one."""
         return time.monotonic() - self._began if self._in_transaction else 0.0
 
     def commit(self, progress: Mapping[TopicPartition, Saved]) -> None:
-        """Commit what was sent together with this progress. Raises Undone, Busy, and what makes no sense to try again."""
+        """Commit the sent records together with this progress. Raises Undone, Busy, and errors not worth retrying."""
         if not self._in_transaction:
             if not progress:
                 return
@@ -209,12 +209,12 @@ class ExactlyOnce:
         self._in_transaction, self._began = True, time.monotonic()
 
     def _drop(self, *, undo: bool) -> None:
-        """Let go of the producer; its open transaction is undone here or by the next `open`."""
+        """Drop the producer; its open transaction is aborted here or by the next `open`."""
         producer, self._producer = self._producer, None
         if producer is not None:
             if undo and self._in_transaction:
                 producer.purge()
-                with suppress(KafkaException):  # where it fails, the next init_transactions of this name undoes it
+                with suppress(KafkaException):  # if this fails, the next init_transactions with this name aborts it
                     producer.abort_transaction(10.0)
             producer.purge()
         self._in_transaction, self.sent_bytes = False, 0
@@ -250,7 +250,7 @@ class ExactlyOnce:
             raise self._meaning(self._trouble)
 
     def _meaning(self, error: KafkaError, what: str = "") -> Exception:
-        """What an error of librdkafka means for the caller."""
+        """The exception for an error of librdkafka."""
         if error.code() in _FENCES:
             return Busy(
                 f"another run of {self.name} took over, or this one was stopped for more than {TRANSACTION_TIMEOUT_S:.0f} s",
@@ -278,7 +278,7 @@ class ExactlyOnce:
         return Failed(f"{what or 'the target'}: {said.what}", said.hint)
 
     def _noticed(self, error: KafkaError) -> None:
-        # A broker that can't be reached harms nothing that is under way, and stays so for as long as it is down.
+        # An unreachable broker does not affect what is in flight, and the error repeats for as long as it is down.
         unreached = error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE) or "Connect to" in error.str()
         if error.code() in _LOGIN or not unreached:
             self._trouble = self._trouble or error
@@ -289,7 +289,7 @@ class ExactlyOnce:
 
 
 def committed(connection: Connection, name: str, slot_of: Mapping[TopicPartition, Slot]) -> dict[TopicPartition, Saved]:
-    """The progress of a copy of this name, for those who only look. Raises what `explain` makes of Kafka's errors."""
+    """The progress of the copy with this name, for read-only use. Raises what `explain` makes of Kafka's errors."""
     groups = {i: _group(connection, name, i) for i in {slot.group for slot in slot_of.values()}}
     try:
         return _read_saved(groups, slot_of)
@@ -313,7 +313,7 @@ def _read_saved(groups: Mapping[int, Any], slot_of: Mapping[TopicPartition, Slot
 
 
 def _patiently(consumer: Any, positions: list[Any]) -> list[Any]:
-    """The committed offsets; a coordinator that is just moving, or the first group of a cluster, is waited for."""
+    """The committed offsets; waits for a moving coordinator, or for the first group of a cluster."""
     give_up = time.monotonic() + 30
     while True:
         try:
@@ -328,12 +328,12 @@ def _patiently(consumer: Any, positions: list[Any]) -> list[Any]:
 
 
 def _group(connection: Connection, name: str, index: int) -> Any:
-    """A consumer that reads a group's offsets and names it in transactions; it never joins."""
+    """A consumer that reads a group's offsets and identifies the group in transactions; it never joins."""
     conf = {
         "group.id": name if index == 0 else f"{name}.{index}",
         "client.id": name,
         "enable.auto.commit": False,
-        "isolation.level": "read_committed",  # an offset of an open transaction is waited for
+        "isolation.level": "read_committed",  # waits for the offset of an open transaction
         "error_cb": lambda error: None,
         "log_level": 0,
     }
@@ -347,7 +347,7 @@ def _position(slot: Slot, key: TopicPartition, saved: Saved | None = None) -> An
 
 
 def unreachable(why: str, patience_s: float) -> Unreachable:
-    """What to raise where nothing could be committed for so long."""
+    """The error if nothing could be committed for this long."""
     return Unreachable(
         f"nothing could be committed for {patience_s:.0f} s (last problem: {why})",
         "What was committed stays; run the same command again to continue from there.",

@@ -1,6 +1,6 @@
-"""Which records are copied: by key, by header, by a field of a JSON value. A record must meet all that is given.
+"""Which records are copied: by key, by header, by a field of a JSON value. A record must match all filters given.
 
-Patterns are shell patterns (`order-1*`), compared with the text of the key, header or field; one of several keys is enough.
+Patterns are shell patterns (`order-1*`), matched against the text of the key, header or field; one of several keys is enough.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from asgard.kafka.data import Headers, Read
 
 @dataclass(frozen=True)
 class Filter:
-    """What a record must be like, as people write it: `order-*`, `type=created`, `$.country=DE`."""
+    """What a record must match, as the user writes it: `order-*`, `type=created`, `$.country=DE`."""
 
     keys: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ Matches = Callable[[Read], bool]
 
 
 def matcher(wanted: Filter) -> Matches | None:
-    """Tells whether a record is wanted; None where every one is. Raises WrongUsage for what is no filter."""
+    """A function that says whether a record matches; None if all do. Raises WrongUsage for an invalid filter."""
     tests = [_of_header(text) for text in wanted.headers] + [_of_field(text) for text in wanted.fields]
     if wanted.keys:
         tests.insert(0, _of_keys(wanted.keys))

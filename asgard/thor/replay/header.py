@@ -1,7 +1,7 @@
-"""The replay header: which copy brought a record, and from where. One header for each time a record was copied.
+"""The replay header: which copy brought a record, and from where. One header per copy of a record.
 
-The name is `asgard.replay`; the value is text, `1/ID/CLUSTER/TOPIC/PARTITION/OFFSET`: the version, the id of the copy, and where the
-record stood before. The headers together are the way that a record came, so a copy that would bring it back there is found.
+The name is `asgard.replay`; the value is text, `1/ID/CLUSTER/TOPIC/PARTITION/OFFSET`: the version, the id of the copy, and where
+the record was before. Together the headers are the record's route, so a copy that would bring it back is detected.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from asgard.kafka.data import Read
 
 HEADER = "asgard.replay"
 ROOM = 400
-"""More bytes than the header adds to a record: a topic's name has 249 at most."""
+"""More bytes than the header adds to a record: a topic's name has at most 249."""
 _VERSION = "1"
 
 
@@ -28,7 +28,7 @@ class Hop(NamedTuple):
 
 
 def maker(id: str, cluster: str) -> Callable[[Read], tuple[str, bytes]]:
-    """Makes the header of each record that a copy takes from a cluster."""
+    """Returns a function for the header of each record that a copy takes from a cluster."""
     leads: dict[tuple[str, int], bytes] = {}
 
     def make(record: Read) -> tuple[str, bytes]:
@@ -42,7 +42,7 @@ def maker(id: str, cluster: str) -> Callable[[Read], tuple[str, bytes]]:
 
 
 def hops(headers: Iterable[tuple[str, bytes | None]]) -> list[Hop]:
-    """The way a record came, the oldest copy first; what isn't a header of ours is passed over."""
+    """The route of a record, oldest copy first; other headers are skipped."""
     found = []
     for name, value in headers:
         if name == HEADER:
@@ -53,5 +53,5 @@ def hops(headers: Iterable[tuple[str, bytes | None]]) -> list[Hop]:
 
 
 def visits(headers: Iterable[tuple[str, bytes | None]], cluster: str, topic: str) -> int:
-    """How often a record was copied out of this topic before."""
+    """How often a record has been copied out of this topic."""
     return sum(hop.cluster == cluster and hop.topic == topic for hop in hops(headers))

@@ -1,4 +1,4 @@
-"""What the journal knows of copies: which began, with which plan, and which are finished. Times are seconds since 1970 (UTC)."""
+"""What the journal knows of copies: which ones started, with which plan, and which finished. Times are seconds since 1970 (UTC)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ State = Literal["unfinished", "finished"]
 
 @dataclass(frozen=True)
 class Known:
-    """A copy as the journal tells it. `plan` is what it began with, `last` what it last reported."""
+    """A copy as recorded in the journal. `plan` is its plan at the start, `last` its last report."""
 
     id: str
     state: State
@@ -26,7 +26,7 @@ class Known:
 
 
 def known(journal: Database, kind: Kind = "replay", request: str | None = None) -> list[Known]:
-    """Copies of this kind, oldest first; of one request, where it is given."""
+    """Copies of this kind, oldest first; only of one request, if given."""
     found: dict[str, Known] = {}
     for event in journalled.read(journal, Filter(kind=f"thor.{kind}.*")):
         verb, id = event.kind.rpartition(".")[2], event.correlation or event.subject
@@ -43,5 +43,5 @@ def known(journal: Database, kind: Kind = "replay", request: str | None = None) 
 def note(
     journal: Database, kind: Kind, verb: Literal["started", "stopped", "finished"], id: str, data: dict[str, Any]
 ) -> Event:
-    """Write down what became of a copy."""
+    """Record a copy's state."""
     return journalled.record(journal, f"thor.{kind}.{verb}", id, data, correlation=id)

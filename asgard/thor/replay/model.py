@@ -1,4 +1,4 @@
-"""What is copied from where: a source of records with known ends, a decision for each record, and what came of it all.
+"""What is copied from where: a source of records with known ends, a decision for each record, and the overall result.
 
 A partition is named (topic, partition) as in the source. A position is the offset of the next record to read.
 """
@@ -28,9 +28,9 @@ Route = Callable[[Read], To | str]
 
 @dataclass(slots=True)
 class Batch:
-    """Records in the order of their partitions, and how far their partitions were read with them.
+    """Records in the order of their partitions, and how far their partitions were read.
 
-    `reached` also moves past offsets that hold no record: transaction markers, what compaction took away.
+    `reached` also advances past offsets without a record: transaction markers, what compaction removed.
     """
 
     records: list[Read]
@@ -42,24 +42,24 @@ class Source(Protocol):
 
     @property
     def window(self) -> Mapping[TopicPartition, tuple[int, int]]:
-        """Of each partition the first position and the one to stop at."""
+        """The first position of each partition, and the one to stop at."""
         ...
 
     def read(self, start: Mapping[TopicPartition, int]) -> Iterator[Batch]:
-        """Everything from these positions to the ends of the window; it may be called again after a failure.
+        """Everything from these positions to the ends of the window; may be called again after a failure.
 
         Before the iterator ends, every partition has reached the end of its window or raised.
         """
         ...
 
     def ask(self, records: int, size_bytes: int) -> None:
-        """The next batch should not be larger than this; a source may give a little more."""
+        """Limit the next batch to this size; a source may return slightly more."""
         ...
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What a committed transaction says of a partition: its position, how many records were sent from it, and a note."""
+    """What a committed transaction records for a partition: its position, how many records were sent from it, and a note."""
 
     position: int
     sent: int = 0
@@ -68,8 +68,8 @@ class Saved:
 
 @dataclass
 class Copied:
-    """What a copy did, over all its runs where `total_sent`, in this run elsewhere. `left` counts by reason, `redone` the
-    transactions that were undone, `slowed` how often the copy went slowly for a healing."""
+    """What a copy did: `total_sent` over all its runs, the rest in this run. `left` counts by reason, `redone` the
+    transactions that were aborted, `slowed` how often the copy slowed down for a healing."""
 
     sent: int = 0
     sent_bytes: int = 0

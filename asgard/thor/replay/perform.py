@@ -1,7 +1,7 @@
-"""Carries out a copy, whatever its source: one run at a time, slowed down for healings, guarded by a quota, written down.
+"""Runs a copy from any source: one run at a time, slowed down for healings, guarded by a quota, recorded in the journal.
 
-It holds a lease of its own, so that a second run of the same copy under the same journal waits outside; a run elsewhere is fenced by
-the transactional id. Nothing that others need is held.
+It holds a separate lease, so that a second run of the same copy under the same journal waits; a run elsewhere is fenced by
+the transactional id. It holds nothing that others need.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Job:
-    """A copy to carry out. `name` is its transactional id, group and client id; `plan` is what the journal keeps of it.
+    """A copy to run. `name` is its transactional id, group and client id; `plan` is what the journal keeps of it.
 
-    `last_at` is when an earlier run was last heard of; None where this is the first. `known` is progress that the journal kept; None
-    where only Kafka keeps it.
+    `last_at` is when an earlier run was last active; None if this is the first. `known` is progress kept in the journal; None
+    if only Kafka keeps it.
     """
 
     kind: history.Kind
@@ -73,10 +73,10 @@ def perform(
     begin_at: BeginAt | None = None,
     facts: Callable[[], dict[str, Any]] = dict,
 ) -> Copied:
-    """Copy until the source is through; what came of it. `others` are further clusters that are watched and guarded.
+    """Copy until the source is finished. Returns what happened. `others` are further clusters to watch and guard.
 
-    `facts` is added to what the journal keeps at the end. Raises Busy where another run is at it, Unreachable where a cluster stays
-    away for minutes, and Failed where the target refuses a record; the same call goes on from there.
+    `facts` is added to the journal's record at the end. Raises Busy if another run is active, Unreachable if a cluster stays down for
+    minutes, and Failed if the target rejects a record; the same call continues from there.
     """
     clusters = {cluster.id: cluster for cluster in (*others, target)}
 
@@ -146,11 +146,11 @@ def forgotten(
     idle_s: float,
     kept_s: float,
 ) -> bool:
-    """Whether Kafka may have forgotten how far an earlier run was: to begin again would bring records a second time. Pure.
+    """Whether Kafka may have expired the progress of an earlier run: starting over would duplicate records. Pure.
 
-    Kafka forgets an offset of a group without members when it was not committed for `offsets.retention.minutes` (`kept_s`). A copy
-    commits the progress of all partitions with its first transaction and then every hour, so what is missing beside others was
-    forgotten; where nothing is there, either nothing was ever committed or all is forgotten, and only the time can tell.
+    Kafka expires an offset of a group without members if it was not committed for `offsets.retention.minutes` (`kept_s`). A copy
+    commits the progress of all partitions with its first transaction and then every hour, so if only some are missing, they
+    expired. If all are missing, either nothing was ever committed or everything expired, and only the time can tell.
     """
     if job.last_at is None or all(key in saved for key in window):
         return False
@@ -158,7 +158,7 @@ def forgotten(
 
 
 def _kept_s(control: ControlPlane) -> float:
-    """How long the cluster keeps offsets of a group without members; Kafka's default where it may not be asked."""
+    """How long the cluster keeps offsets of a group without members; Kafka's default if reading the setting is not allowed."""
     try:
         return float(control.effective_broker_configs([OFFSETS_RETENTION])[OFFSETS_RETENTION]) * 60
     except (Failed, KeyError, ValueError):

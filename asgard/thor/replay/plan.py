@@ -1,8 +1,8 @@
-"""A replay as it is written down before it begins: what is copied from where to where, up to which offsets.
+"""A replay as recorded before it starts: what is copied from where to where, up to which offsets.
 
-The plan is made once, so that a second run of the same command goes on with the same window, however time has moved on.
-Its id follows from what was asked for and how often that was done before: two processes that are asked for the same thing
-at the same time get the same id, and only one of them goes on.
+The plan is created once, so that a second run of the same command continues with the same window, however much later.
+Its id is derived from the request and how often that was done before: two processes with the same request at the same time
+get the same id, and only one of them continues.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from asgard.thor.replay.model import TopicPartition
 
 @dataclass(frozen=True)
 class Route:
-    """A source topic, its target, and how many partitions both had when the plan was made."""
+    """A source topic, its target, and their partition counts when the plan was created."""
 
     topic: str
     to: str
@@ -29,7 +29,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Plan:
-    """A replay. `request` identifies what was asked for, `words` says it; `window` is what each partition gives."""
+    """A replay. `request` identifies the request, `words` describes it; `window` is what each partition contributes."""
 
     id: str
     request: str
@@ -46,21 +46,21 @@ class Plan:
 
     @property
     def offsets(self) -> int:
-        """An upper bound of the records: compaction and transactions leave offsets without one."""
+        """An upper bound of the record count: compaction and transactions leave offsets without one."""
         return sum(end - start for start, end in self.window.values())
 
     @property
     def targets(self) -> list[str]:
-        """The topics that are written to."""
+        """The topics to write to."""
         return sorted({route.to for route in self.routes})
 
     def places(self) -> list[TopicPartition]:
-        """The target's partitions as they were when the plan was made; the progress stands under their names."""
+        """The target's partitions when the plan was created; the progress is kept under their names."""
         counts = {route.to: route.to_partitions for route in self.routes}
         return [(topic, p) for topic, count in counts.items() for p in range(count)]
 
     def document(self) -> dict[str, Any]:
-        """The plan as the journal keeps it; topics are no keys there, since a name may look like a secret's."""
+        """The plan as the journal keeps it; topics are not keys there, since a name may look like a secret's."""
         return {
             "request": self.request,
             "words": self.words,
@@ -72,7 +72,7 @@ class Plan:
 
 
 def read(id: str, data: Mapping[str, Any]) -> Plan:
-    """A plan out of the journal."""
+    """A plan from the journal."""
     return Plan(
         id,
         data["request"],
@@ -85,17 +85,17 @@ def read(id: str, data: Mapping[str, Any]) -> Plan:
 
 
 def request_of(*parts: object) -> str:
-    """Identifies what was asked for."""
+    """Identifies a request."""
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]
 
 
 def id_of(request: str, before: int) -> str:
-    """The id of a replay of this request that was finished `before` times already."""
+    """The id of a replay of this request, which has already finished `before` times."""
     return hashlib.sha256(f"{request}/{before}".encode()).hexdigest()[:12]
 
 
 def targets_of(topics: Sequence[str], to: str | None, *, same_cluster: bool) -> dict[str, str]:
-    """Source topic to target topic: `to` may hold `{topic}`. Raises WrongUsage where several would meet in one."""
+    """Source topic to target topic: `to` may hold `{topic}`. Raises WrongUsage if several map to the same one."""
     if to is None and same_cluster:
         raise WrongUsage(
             "no target was named", "Give --to TOPIC, or another cluster with --to-context or --to-bootstrap-server."

@@ -1,6 +1,6 @@
 """The second guard of a copy's rate: a client quota in Kafka itself, for as long as the copy runs.
 
-The quota is of the copy's own client id, so nobody else is slowed down by it. Kafka counts quotas for each broker.
+The quota applies to the copy's own client id, so it slows down no one else. Kafka enforces quotas per broker.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CALL_S = 10.0
 
 @contextmanager
 def guard(control: ControlPlane, lease: Lease, client_id: str, bytes_per_s: float | None) -> Iterator[None]:
-    """Limit what this client id reads and writes in this cluster; without a limit, or the right to, nothing is set."""
+    """Limit this client id's reads and writes in this cluster; sets nothing without a limit or without the permission."""
     if bytes_per_s is None:
         yield
         return
@@ -45,7 +45,7 @@ def guard(control: ControlPlane, lease: Lease, client_id: str, bytes_per_s: floa
 
 
 def lift(control: ControlPlane, undo: Mapping[str, Any]) -> str:
-    """Remove the quota; what was done."""
+    """Remove the quota. Returns what was done."""
     entity = QuotaEntity(client_id=undo["client_id"])
     if control.quotas().get(entity):
         for error in control.alter_quotas({entity: dict.fromkeys(_NAMES)}).values():

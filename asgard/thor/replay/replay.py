@@ -1,6 +1,6 @@
 """`thor replay`: a window of topics copied to other topics or another cluster. Prepared first, so that it can be shown; then run.
 
-`prepare` reads indexes and configs only, no record. A request that was begun before and isn't finished keeps its plan.
+`prepare` reads only indexes and configs, no records. A request that was started and isn't finished keeps its plan.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Standing = Literal["new", "unfinished", "finished"]
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for. `begin` and `stop` are what `--from` and `--until` say, `asked` their words."""
+    """A user's request. `begin` and `stop` are the values of `--from` and `--until`, `asked` their words."""
 
     topics: tuple[str, ...]
     to: str | None
@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A replay that can begin. `size_bytes` is about what the window holds, without filters; None where nobody could say."""
+    """A replay that is ready to start. `size_bytes` is roughly what the window holds, without filters; None if unknown."""
 
     plan: Plan
     standing: Standing
@@ -61,7 +61,7 @@ class Prepared:
 def prepare(
     source: ControlPlane, target: ControlPlane, request: Request, journal: Database, limits: Limits, now: float
 ) -> Prepared:
-    """What would be copied, and what speaks against it. Reads only; `now` is seconds since 1970."""
+    """What would be copied, and the objections. Reads only; `now` is seconds since 1970."""
     source_id, target_id = source.cluster().cluster_id, target.cluster().cluster_id
     topics = _named(source, request.topics)
     to = plan.targets_of(list(topics), request.to, same_cluster=source_id == target_id)
@@ -93,7 +93,7 @@ def prepare(
 
 
 def refuse(prepared: Prepared) -> None:
-    """Raise Refused with the first objection that isn't accepted."""
+    """Raise Refused with the first objection that wasn't accepted."""
     against = [o for o in prepared.objections if not (o.loss and prepared.request.accept_loss)]
     if against:
         raise Refused(against[0].text, against[0].hint)
@@ -107,7 +107,7 @@ def run(
     rate: Rate,
     confirm: str | None = None,
 ) -> tuple[Copied, dict[TopicPartition, int]]:
-    """Carry out what was prepared; what came of it, and what expired before it was read, by partition. Raises Refused and what `perform` raises."""
+    """Run a prepared replay. Returns what happened, and what expired unread, by partition. Raises Refused and what `perform` raises."""
     refuse(prepared)
     made = prepared.plan
     contexts.refuse_protected_cluster(made.target_cluster, confirm)
@@ -141,7 +141,7 @@ def run(
 
 
 def _named(source: ControlPlane, patterns: Iterable[str]) -> dict[str, Topic]:
-    """The topics that names and patterns mean; internal ones only by their name."""
+    """The topics that names and patterns match; internal ones only by their exact name."""
     wanted = list(patterns)
     wild = [p for p in wanted if set(p) & set("*?[")]
     found = source.topics(None if wild else wanted)
@@ -192,7 +192,7 @@ def _to_create(
     targets: Mapping[str, Topic],
     brokers: int,
 ) -> tuple[NewTopic, ...]:
-    """Targets that don't exist, like their sources: partitions, configs, and as many replicas as there are brokers for."""
+    """Missing targets, created like their sources: partitions, configs, and as many replicas as the brokers allow."""
     configs = source.topic_configs([route.topic for route in made.routes])
     return tuple(
         NewTopic(
@@ -207,7 +207,7 @@ def _to_create(
 
 
 def imagined(new: NewTopic, brokers: Sequence[int]) -> Topic:
-    """A topic that is about to exist, its replicas on the brokers in turn: about as Kafka will place them."""
+    """A topic that is about to exist, its replicas on the brokers in turn: roughly as Kafka will place them."""
     turns = [tuple(brokers[(p + i) % len(brokers)] for i in range(new.replication)) for p in range(new.partitions)]
     return Topic(new.name, "", False, tuple(Partition(new.name, p, r, (), -1) for p, r in enumerate(turns)))
 
@@ -236,7 +236,7 @@ def _against(
     now: float,
     request: Request,
 ) -> tuple[list[Objection], int | None]:
-    """Objections, and about how many bytes the window holds. `new` are the configs of targets that are created."""
+    """Objections, and roughly how many bytes the window holds. `new` are the configs of targets to create."""
     now_ms = round(now * 1000)
     real = [name for name, topic in targets.items() if topic.id]
     configs = {**(target.effective_topic_configs(real, checks.CONFIGS) if real else {}), **of_new_topics(target, new)}
@@ -254,7 +254,7 @@ def _against(
 
 
 def of_new_topics(target: ControlPlane, new: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    """The configs that topics will have once they are created; without the brokers' defaults where those may not be read."""
+    """The configs that topics will have once created; without the brokers' defaults if reading those is not allowed."""
     if not new:
         return {}
     try:
@@ -265,7 +265,7 @@ def of_new_topics(target: ControlPlane, new: Mapping[str, Mapping[str, str]]) ->
 
 
 def _largest(source: ControlPlane, made: Plan) -> dict[str, int]:
-    """How large a record of each source topic may be, by its own limit; empty where that may not be read."""
+    """The maximum record size of each source topic, by its own limit; empty if reading it is not allowed."""
     try:
         configs = source.effective_topic_configs([route.topic for route in made.routes], [checks.MAX_BYTES])
     except Failed:
@@ -274,13 +274,13 @@ def _largest(source: ControlPlane, made: Plan) -> dict[str, int]:
 
 
 def _before(source: ControlPlane, made: Plan, keys: list[TopicPartition], at_ms: int) -> int:
-    """How many offsets of the window lie before the first record of that time: what the time index knows."""
+    """How many offsets of the window are before the first record of that time, according to the time index."""
     first = source.offsets_at(keys, at_ms)
     return sum(max(0, min(first.get(k, 0), made.window[k][1]) - made.window[k][0]) for k in keys)
 
 
 def _sizes(source: ControlPlane, made: Plan, topics: Mapping[str, Topic]) -> dict[TopicPartition, int] | None:
-    """About how many bytes the window of each partition holds: its share of the offsets, of what the leader's disk holds."""
+    """Roughly how many bytes the window of each partition holds: its share of the offsets, applied to the size on the leader's disk."""
     leaders = {(p.topic, p.partition): p.leader for t in topics.values() for p in t.partitions}
     sizes = source.replica_sizes({leader for leader in leaders.values() if leader >= 0})
     offsets = source.offsets(list(made.window))

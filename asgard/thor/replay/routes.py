@@ -1,6 +1,6 @@
-"""Where each record of a replay goes: its partition where the counts agree, else by key as Kafka's own clients do.
+"""Where each record of a replay goes: to its own partition if the counts agree, else by key as Kafka's own clients do.
 
-Records without a key keep the order of their partition also where the counts differ: partition modulo count.
+Records without a key keep their partition's order even if the counts differ: partition modulo count.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FILTERED, LOOP = "filtered", "loop"
 
 
 def replay(plan: Plan, wanted: Matches | None = None) -> Route:
-    """The route of a replay. A record that was copied out of the target topic before is not brought back there: `loop`."""
+    """The route of a replay. A record already copied out of the target topic is not brought back there: `loop`."""
     make, cluster = header.maker(plan.id, plan.source_cluster), plan.target_cluster
     known = {r.topic: (r.to, r.partitions == r.to_partitions, r.to_partitions) for r in plan.routes}
 

@@ -1,8 +1,8 @@
-"""Where the progress of a copy stands: committed offsets of a consumer group on the target cluster, a slot for each source partition.
+"""Where a copy's progress is kept: committed offsets of a consumer group on the target cluster, one slot per source partition.
 
-Kafka commits offsets of a group in the same transaction as records, on one cluster only, and only for partitions that exist there.
-The source's partitions may not, so a slot is a partition of the target's topics, and the commit's metadata says which source
-partition it stands for. Where the source has more partitions than the target, further groups hold the rest.
+Kafka commits a group's offsets in the same transaction as records, on one cluster only, and only for partitions that exist there.
+The source's partitions may not, so a slot is a partition of the target's topics, and the commit's metadata names the source
+partition it belongs to. If the source has more partitions than the target, further groups hold the rest.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Slot:
 
 
 def slots(sources: Collection[TopicPartition], places: Collection[TopicPartition]) -> dict[TopicPartition, Slot]:
-    """A slot for each source partition. Where all of them are places themselves, each is its own."""
+    """A slot for each source partition. If all of them are places themselves, each is its own slot."""
     ordered = sorted(sources)
     if set(ordered) <= set(places):
         return {key: Slot(0, *key) for key in ordered}
@@ -36,12 +36,12 @@ def slots(sources: Collection[TopicPartition], places: Collection[TopicPartition
 
 
 def metadata(source: TopicPartition, saved: Saved) -> str:
-    """The commit's metadata: `orders/3 1200` with a note after it, where there is one."""
+    """The commit's metadata: `orders/3 1200`, followed by a note if there is one."""
     return f"{source[0]}/{source[1]} {saved.sent} {saved.note}".rstrip()
 
 
 def parse(source: TopicPartition, offset: int, text: str) -> Saved:
-    """Read a commit back. Raises Refused where it stands for something else."""
+    """Parse a commit. Raises Refused if it belongs to something else."""
     name, _, rest = text.partition(" ")
     sent, _, note = rest.partition(" ")
     if name != f"{source[0]}/{source[1]}" or not sent.isdecimal():

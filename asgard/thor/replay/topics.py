@@ -1,6 +1,6 @@
-"""A window of topics as a source of a copy: read as a consumer of committed records would read them, without a group.
+"""A window of topics as a copy's source: reads what a consumer of committed records would, without a group.
 
-Aborted records stay out. What retention took away before it was read is counted in `expired`, and said.
+Aborted records are left out. What retention deleted before it was read is counted in `expired`, and logged.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from asgard.thor.replay.model import Batch, TopicPartition
 STALL_S = 90.0
 _QUEUE_KIB = 24 * 1024
 _QUEUE_RECORDS = 60_000
-"""A record that waits takes some hundred bytes of librdkafka's own, however small it is."""
+"""A queued record takes a few hundred bytes in librdkafka, however small it is."""
 _PASSING = (
-    KafkaError.GROUP_AUTHORIZATION_FAILED,  # librdkafka asks for a coordinator although no group is joined
+    KafkaError.GROUP_AUTHORIZATION_FAILED,  # librdkafka asks for a coordinator although it joins no group
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TIMED_OUT,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,  # while brokers restart; for good, the reading stalls
+    KafkaError.UNKNOWN_TOPIC_OR_PART,  # while brokers restart; if it persists, reading stalls
     KafkaError._UNKNOWN_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -52,7 +52,7 @@ class Topics:
         self._window = dict(window)
         self._client_id = client_id
         self._records, self._bytes = 100, 8 * 1024 * 1024
-        self._mean = 1024 * 1024.0  # until the first records say better: many large ones at once would not fit
+        self._mean = 1024 * 1024.0  # until the first records show better: many large ones at once would not fit
         self.expired: dict[TopicPartition, int] = {}
 
     @property
@@ -63,7 +63,7 @@ class Topics:
         self._records, self._bytes = records, size_bytes
 
     def read(self, start: Mapping[TopicPartition, int]) -> Iterator[Batch]:
-        """See `Source`. Raises Unreachable where nothing comes for `STALL_S` although the end isn't reached."""
+        """See `Source`. Raises Unreachable if nothing arrives for `STALL_S` before the end is reached."""
         ends = {key: end for key, (_, end) in self._window.items() if start[key] < end}
         if not ends:
             return
@@ -98,7 +98,7 @@ class Topics:
         return {
             **self._connection.for_librdkafka(),
             "client.id": self._client_id,
-            "group.id": self._client_id,  # librdkafka requires one; nothing is committed and no group is joined
+            "group.id": self._client_id,  # librdkafka requires one; it commits nothing and joins no group
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
@@ -108,7 +108,7 @@ class Topics:
             "fetch.max.bytes": 16 * 1024 * 1024,
             "max.partition.fetch.bytes": 4 * 1024 * 1024,
             "queued.max.messages.kbytes": _QUEUE_KIB,
-            "fetch.queue.backoff.ms": 10,  # a full queue is the rule here, and the default waits a second
+            "fetch.queue.backoff.ms": 10,  # the queue is usually full here, and the default waits a second
             "error_cb": problems.append,
             "log_level": 0,
         }
@@ -116,7 +116,7 @@ class Topics:
     def _take(
         self, messages: list[Any], ends: dict[TopicPartition, int], at: dict[TopicPartition, int], consumer: Any
     ) -> tuple[Batch, list[TopicPartition]]:
-        """The records before the ends, and the partitions that are through."""
+        """The records before the ends, and the finished partitions."""
         batch, through, lost = Batch([]), list[TopicPartition](), list[TopicPartition]()
         reached = batch.reached
         for key, run in groupby(messages, key=_partition):
@@ -144,7 +144,7 @@ class Topics:
         at: dict[TopicPartition, int],
         through: list[TopicPartition],
     ) -> None:
-        """Messages of one partition that follow each other. Most of a replay's work in Python: a comprehension is twice as fast as a loop."""
+        """Consecutive messages of one partition. Most of a replay's work in Python: a comprehension is twice as fast as a loop."""
         if not (end := ends.get(key, 0)):
             return
         last = messages[-1].offset()
@@ -176,7 +176,7 @@ class Topics:
             if key not in ends or message.offset() < at[key]:
                 return
             if message.offset() < ends[key]:
-                return  # a new leader may not know yet how far its records are committed: they come, or the reading stalls
+                return  # a new leader may not know yet how far its records are committed: they arrive, or reading stalls
             reached[key] = ends.pop(key)
             through.append(key)
         elif code == KafkaError._AUTO_OFFSET_RESET:
@@ -192,7 +192,7 @@ class Topics:
         reached: dict[TopicPartition, int],
         consumer: Any,
     ) -> None:
-        """What these partitions held was deleted before it was read: count it, say it, and go on behind it."""
+        """Skip what these partitions lost before it was read: count it, log it, and continue after it."""
         for key in lost:
             first, _ = consumer.get_watermark_offsets(Position(*key), timeout=30.0)
             if key in ends and first > at[key]:
@@ -202,7 +202,7 @@ class Topics:
                 at[key] = reached[key] = min(first, ends[key])
                 if first >= ends[key]:
                     del ends[key]
-        # A partition without a valid position can't be sought in; an assignment sets all of them anew.
+        # A partition without a valid position can't be sought in; a new assignment sets all positions.
         consumer.assign([Position(*key, at[key]) for key in ends])
 
     def _stalled(self, ends: Mapping[TopicPartition, int], problems: list[KafkaError]) -> Unreachable:

@@ -1,4 +1,4 @@
-"""Where a window begins and ends, as people write it: `2h`, `2026-11-24T09:00`, `start`, `end`, or offsets as `0:1200,3:80`."""
+"""Where a window starts and ends, as the user writes it: `2h`, `2026-11-24T09:00`, `start`, `end`, or offsets as `0:1200,3:80`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OFFSETS = re.compile(r"\s*[0-9]+:[0-9]+\s*(,\s*[0-9]+:[0-9]+\s*)*\Z")
 
 @dataclass(frozen=True)
 class Bound:
-    """One end of a window. `relative`: it lies elsewhere when the same words are said later. `at_ms` is UTC."""
+    """One end of a window. `relative`: the same words mean another time later. `at_ms` is UTC."""
 
     kind: Literal["start", "end", "time", "offsets"]
     at_ms: int = 0
@@ -51,7 +51,7 @@ def between(
 ) -> dict[TopicPartition, tuple[int, int]]:
     """The window of each partition. `offsets` end at the last committed record; `at` gives the offsets of a time.
 
-    Offsets are for the partitions they name, and the others are left out. Raises WrongUsage for partitions that don't exist.
+    Offsets apply to the partitions they name; the others are left out. Raises WrongUsage for partitions that don't exist.
     """
     first = at(begin.at_ms) if begin.kind == "time" else {}
     last = at(stop.at_ms) if stop.kind == "time" else {}

@@ -1,1 +1,1 @@
-"""The offsets of a consumer group set back, or on, with the way back recorded. `goal` decides, `rewind` carries it out."""
+"""Consumer group offsets moved back or forward, with the way back recorded. `goal` decides, `rewind` carries it out."""

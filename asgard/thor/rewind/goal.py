@@ -1,4 +1,4 @@
-"""Where a group should continue reading, by partition, and what it would read again or skip. Pure: offsets in, offsets out."""
+"""Where a group should continue reading, by partition, and what it would reread or skip. Pure: offsets in, offsets out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TopicPartition = tuple[str, int]
 
 @dataclass(frozen=True)
 class Goal:
-    """What was asked for. `offsets` are those of a file or of another group; `by` shifts (negative: back)."""
+    """What was requested. `offsets` are those of a file or another group; `by` shifts (negative: back)."""
 
     kind: Literal["start", "end", "time", "offsets", "by"]
     words: str
@@ -26,7 +26,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Change:
-    """A partition's committed offset before and after; None: none. `start` and `end` are what the partition holds."""
+    """A partition's committed offset before and after (None: none). `start` and `end` are what the partition holds."""
 
     topic: str
     partition: int
@@ -44,7 +44,7 @@ class Change:
 
     @property
     def skipped(self) -> int:
-        """Offsets that the group would not read although it hasn't yet."""
+        """Unread offsets that the group would skip."""
         if self.before is None or self.after is None:
             return 0
         return max(0, self.after - max(self.before, self.start))
@@ -56,9 +56,9 @@ def changes(
     holds: Mapping[TopicPartition, Offsets],
     at: Mapping[TopicPartition, int],
 ) -> list[Change]:
-    """The partitions whose offset changes. `holds` are all that count, `at` the offsets of the goal's time.
+    """The partitions whose offset changes. `holds` are the partitions considered, `at` the offsets of the goal's time.
 
-    Offsets beyond what a partition holds become its first or last.
+    Offsets outside a partition's range become its first or last.
     """
     found = []
     for (topic, partition), known in sorted(holds.items()):
@@ -89,9 +89,9 @@ def _wanted(
 
 
 def read_file(path: Path, group: str) -> dict[TopicPartition, int]:
-    """The offsets of a CSV file as Kafka's kafka-consumer-groups exports it: `topic,partition,offset`, or with the group before.
+    """The offsets of a CSV file as exported by Kafka's kafka-consumer-groups: `topic,partition,offset`, optionally preceded by the group.
 
-    Lines of other groups are passed over. Raises InvalidFile and WrongUsage.
+    Lines of other groups are skipped. Raises InvalidFile and WrongUsage.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -1,7 +1,7 @@
-"""`thor rewind`: sets what a group has committed, after writing down what it was, and takes that back.
+"""`thor rewind`: records a group's committed offsets, then sets them, and can undo that.
 
-A group with members is refused: Kafka would refuse the offsets, or the members would overwrite them. The lease is of the group
-alone, for seconds.
+A group with members is refused: Kafka would reject the offsets, or the members would overwrite them. The lease covers only the
+group, for seconds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STARTED, _FINISHED = "thor.rewind.started", "thor.rewind.finished"
 
 @dataclass(frozen=True)
 class Prepared:
-    """A rewind that can begin. `undoes` is the id of the event whose rewind it takes back."""
+    """A rewind that is ready to start. `undoes` is the id of the event whose rewind it undoes."""
 
     group: str
     cluster_id: str
@@ -38,12 +38,12 @@ class Prepared:
 
 
 def offsets_of(control: ControlPlane, group: str) -> dict[TopicPartition, int]:
-    """What a group has committed."""
+    """A group's committed offsets."""
     return control.group_offsets([group]).get(group, {})
 
 
 def prepare(control: ControlPlane, group: str, goal: Goal, topics: Collection[str]) -> Prepared:
-    """What would change. `topics` are names or patterns; none: all that the group has offsets of. Raises Refused and WrongUsage."""
+    """What would change. `topics` are names or patterns; none: all that the group has offsets for. Raises Refused and WrongUsage."""
     listed = inactive(control, group)
     if listed is None and not topics and goal.kind != "offsets":
         raise WrongUsage(f"there is no group {group}", "`asgard heimdall lag` lists groups; a new one needs --topic.")
@@ -62,7 +62,7 @@ def prepare(control: ControlPlane, group: str, goal: Goal, topics: Collection[st
 
 
 def prepare_undo(control: ControlPlane, group: str, journal: Database) -> Prepared:
-    """The way back of the last rewind of this group that wasn't taken back yet. Raises Refused and WrongUsage."""
+    """The undo of this group's last rewind that wasn't undone yet. Raises Refused and WrongUsage."""
     cluster_id = control.cluster().cluster_id
     event = _last(journal, group, cluster_id)
     if event is None:
@@ -81,7 +81,7 @@ def prepare_undo(control: ControlPlane, group: str, journal: Database) -> Prepar
 
 
 def inactive(control: ControlPlane, group: str) -> ListedGroup | None:
-    """The group, None where there is none. Raises Refused where it has members, or is a share group."""
+    """The group, None if it does not exist. Raises Refused if it has members, or is a share group."""
     listed = control.groups().listed.get(group)
     if listed is None:
         return None
@@ -100,7 +100,7 @@ def inactive(control: ControlPlane, group: str) -> ListedGroup | None:
 
 
 def run(control: ControlPlane, prepared: Prepared, journal: Database, confirm: str | None = None) -> None:
-    """Write down what is there, set the offsets, and look that they are set. Raises Refused, Busy and Failed."""
+    """Record the current offsets, set the new ones, and check them. Raises Refused, Busy and Failed."""
     contexts.refuse_protected_cluster(prepared.cluster_id, confirm)
     group = prepared.group
     name = f"cluster/{prepared.cluster_id}/group/{group}"
@@ -127,7 +127,7 @@ def run(control: ControlPlane, prepared: Prepared, journal: Database, confirm: s
 def _check(
     control: ControlPlane, group: str, to_set: Mapping[TopicPartition, int], to_delete: Collection[TopicPartition]
 ) -> None:
-    """A reset that succeeded and did nothing is the worst of answers: look."""
+    """A reset that reports success and does nothing is the worst outcome: check."""
     now = offsets_of(control, group)
     wrong = [key for key, offset in to_set.items() if now.get(key) != offset] + [key for key in to_delete if key in now]
     if wrong:
@@ -139,7 +139,7 @@ def _check(
 
 
 def _last(journal: Database, group: str, cluster_id: str) -> Event | None:
-    """The last rewind that wasn't taken back; the way back of one isn't a rewind of its own."""
+    """The last rewind that wasn't undone; an undo doesn't count as a rewind."""
     found = journalled.read(journal, Filter(kind=_STARTED, subject=group))
     found = [event for event in found if event.data["cluster"] == cluster_id]
     undone = {event.data["undoes"] for event in found}
@@ -148,7 +148,7 @@ def _last(journal: Database, group: str, cluster_id: str) -> Event | None:
 
 
 def _partitions(control: ControlPlane, about: Collection[str], topics: Collection[str]) -> list[TopicPartition]:
-    """Partitions of the topics that are meant: of those with offsets the ones that match; a name without a star also else."""
+    """Partitions of the matching topics with offsets; a topic named without a star is included even without offsets."""
     named = {topic for topic in topics if not set(topic) & set("*?[")}
     wanted = named | {t for t in about if not topics or any(fnmatchcase(t, pattern) for pattern in topics)}
     found = control.topics(wanted)
