@@ -32,7 +32,7 @@ def verdict(record: Record, ended: str | None, refused: str | None, left: str | 
 
 
 def _failed(runs: Sequence[Run]) -> list[str]:
-    """Activities that failed, with the reason. They include programs and HTTP responses that report failure themselves."""
+    """Activities that failed, with why; also programs and HTTP responses that report failure themselves."""
     said = [(run, words.came(run) if run["status"] == "failed" else words.unjudged_failure(run)) for run in runs]
     return [f"{run['activity']['name']}: {why}" for run, why in said if why is not None]
 
