@@ -41,7 +41,7 @@ def deliver(
                 return "the receiver is gone from heimdall.yaml"
             else:
                 _send(known[row.receiver], body, server)
-        except Exception as error:  # also a bug of ours: it is kept with the row, and the other receivers still get theirs
+        except Exception as error:  # a bug of ours, too: it is kept with the row, and other receivers get theirs
             return _reason(error, known.get(row.receiver))
         return None
 

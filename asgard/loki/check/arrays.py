@@ -103,7 +103,7 @@ def ranked(parts: Iterable[Ints]) -> Ints:
 
 
 class Log:
-    """A partition as its readers saw it: `records[place]` is a record's number + 1, 0 where none was read."""
+    """A partition as its readers saw it: `records[place]` is a record's number + 1, 0 if none was read."""
 
     def __init__(self, places: Places, records: int) -> None:
         self.places = places

@@ -97,7 +97,7 @@ class Conductor:
         self._say(messages.STOP, {})
 
     def run(self) -> Outcome:
-        """The whole load. Raises AsgardError where it could not be carried out; lost workers are in the outcome."""
+        """The whole load. Raises AsgardError if it could not be carried out; lost workers are in the outcome."""
         self._gather()
         self._go()
         self._wait(messages.SENT, self.load.sending_s)

@@ -44,7 +44,7 @@ class Gate:
 
 
 def scenario_of(load: GateLoad, goals: GateGoals) -> Scenario:
-    """The scenario that a gate stands for."""
+    """The scenario of a gate."""
     sends = Producers(
         name=load.topic,
         topic=load.topic,

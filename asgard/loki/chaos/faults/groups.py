@@ -78,7 +78,7 @@ def commit(control: ControlPlane, group: str, offsets: Mapping[tuple[str, int], 
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Restore committed offsets that are still where they were set. Where the group has read on, leave them."""
+    """Restore committed offsets that are still where they were set. If the group has read on, leave them."""
     control, group = reach.control(), str(undo["group"])
     now = control.group_offsets().get(group, {})
     rows = [((str(t), int(p)), int(before), int(ours)) for t, p, before, ours in undo["offsets"]]
