@@ -1,4 +1,4 @@
-"""Self-service access: teams ask for topics, users and access, policy answers, Odin makes it.
+"""Self-service access: teams ask for topics, users and access, policy answers, Odin creates it.
 
-Pure here: who may do what, what policy says, how a request goes on. What needs a cluster is in `asgard.compose.bifrost_*`.
+Pure here: who may do what, what policy says, how a request proceeds. What needs a cluster is in `asgard.compose.bifrost_*`.
 """

@@ -1,6 +1,6 @@
 """A text encrypted to a public key in the format of age (C2SP `age.md`, version 1, X25519 recipients), so that `age -d -i KEY` opens it too.
 
-A public key is `age1…`, a private one `AGE-SECRET-KEY-1…`, as age-keygen makes them. One chunk of 64 KiB is all that credentials need.
+A public key is `age1…`, a private one `AGE-SECRET-KEY-1…`, as age-keygen creates them. Credentials need only one chunk of 64 KiB.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BEGIN, _END = "-----BEGIN AGE ENCRYPTED FILE-----", "-----END AGE ENCRYPTED FIL
 _LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _PUBLIC, _PRIVATE = "age", "age-secret-key-"
 _LAST = b"\0" * 11 + b"\1"
-"""The nonce of the first chunk that is the last one, too."""
+"""The nonce of a first chunk that is also the last."""
 
 
 def new_pair() -> tuple[str, str]:
@@ -32,7 +32,7 @@ def new_pair() -> tuple[str, str]:
 
 
 def check_public_key(text: str) -> None:
-    """Raise WrongUsage where a text is no public key."""
+    """Raise WrongUsage if a text is not a public key."""
     _key(text, _PUBLIC, "public")
 
 
@@ -56,7 +56,7 @@ def sealed(text: str, public_key: str) -> str:
 
 
 def unsealed(text: str, private_key: str) -> str:
-    """The way back. Raises WrongUsage where the key does not fit, or the text is another one."""
+    """Decrypt it. Raises WrongUsage if the key does not fit, or the text is something else."""
     from nacl.bindings import crypto_aead_chacha20poly1305_ietf_decrypt as decrypt
     from nacl.exceptions import CryptoError
 
@@ -77,7 +77,7 @@ def unsealed(text: str, private_key: str) -> str:
 
 
 def _file_key(header: bytes, private: bytes) -> bytes:
-    """From the first stanza that this key opens; others may be for other people, or mean nothing. Raises ValueError."""
+    """The file key from the first stanza that this key opens; others may be for other people, or mean nothing. Raises ValueError."""
     from nacl.bindings import crypto_aead_chacha20poly1305_ietf_decrypt as decrypt
     from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
     from nacl.exceptions import CryptoError

@@ -1,4 +1,4 @@
-"""What somebody asks for, as plain data: items that are granted together or not at all.
+"""A request's contents as plain data: items that are granted together or not at all.
 
 Retention is milliseconds (-1: for ever), sizes bytes, rates per second; `lasts_s` None: access has no end.
 """
@@ -46,7 +46,7 @@ class UserWant:
 
 @dataclass(frozen=True)
 class AccessWant:
-    """A user gets at a topic (or a prefix, as `orders.`)."""
+    """A user gets access to a topic (or a prefix, as `orders.`)."""
 
     topic: str
     user: str
@@ -56,7 +56,7 @@ class AccessWant:
 
 @dataclass(frozen=True)
 class ChangeWant:
-    """A topic changes. None: that stays."""
+    """A topic changes. None: stays as it is."""
 
     topic: str
     partitions: int | None = None
@@ -69,7 +69,7 @@ class ChangeWant:
 
 @dataclass(frozen=True)
 class DeleteWant:
-    """A topic or a user goes."""
+    """A topic or a user is deleted."""
 
     what: Literal["topic", "user"]
     name: str
@@ -80,7 +80,7 @@ Item = TopicWant | UserWant | AccessWant | ChangeWant | DeleteWant
 
 @dataclass(frozen=True)
 class Ask:
-    """A request before anybody has judged it. Empty `team` and `environment`: the requester's, the first one."""
+    """A request before it is judged. Empty `team` and `environment`: the requester's, the first one."""
 
     team: str = ""
     environment: str = ""
@@ -112,12 +112,12 @@ class Ask:
 
     @property
     def may_lose(self) -> frozenset[str]:
-        """Topics whose records may go: they are deleted, or kept by another rule."""
+        """Topics whose records may be lost: they are deleted, or their retention or config changes."""
         deleted = {d.name for d in self.deletions if d.what == "topic"}
         return frozenset(deleted | {c.topic for c in self.changes if c.retention_ms is not None or c.config})
 
     def items(self) -> Iterator[Item]:
-        """Each thing that policy judges. What a new user is to read and write is judged as access, thing by thing."""
+        """Each thing that policy judges. What a new user reads and writes is judged as access, item by item."""
         yield from self.topics
         yield from self.users
         for user in self.users:
@@ -184,12 +184,12 @@ def of_file(file: RequestFile, defaults: Mapping[str, Any]) -> Ask:
 
 
 def to_json(ask: Ask) -> str:
-    """As it is in the store."""
+    """The ask as text for the store."""
     return json.dumps(asdict(ask), sort_keys=True, ensure_ascii=False)
 
 
 def of_json(text: str) -> Ask:
-    """The way back."""
+    """The ask from that text."""
 
     def made(kind: type[Any], values: list[dict[str, Any]]) -> tuple[Any, ...]:
         return tuple(kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in item.items()}) for item in values)
@@ -200,7 +200,7 @@ def of_json(text: str) -> Ask:
 
 
 def as_request(ask: Ask) -> dict[str, Any]:
-    """The ask as a request file says it: what `nearest` offers to send instead."""
+    """The ask as a request file: what `nearest` offers to send instead."""
     from asgard.core.units import exact_duration
 
     def clean(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,9 +46,9 @@ _RUNNING = ("apply.run", "adopt.run", "leaver.run")
 
 @dataclass(frozen=True)
 class What:
-    """What is acted on: whose it is, who asked for it, who still has to approve, and the other team that is concerned.
+    """What is acted on: its team, its requester, who still has to approve, and the other team concerned.
 
-    `team` None: nobody's. `counterpart` is the owner of the topic that a grant is about, `readers` are the teams that may see its records.
+    `team` None: no owner. `counterpart` is the owner of the topic that a grant is about, `readers` are the teams that may see its records.
     """
 
     team: str | None = None
@@ -62,7 +62,7 @@ class What:
 
 @dataclass(frozen=True)
 class Decision:
-    """The answer. `hidden`: the person may not even know that it is there."""
+    """The answer. `hidden`: the person may not even know that it exists."""
 
     allowed: bool
     because: str
@@ -107,7 +107,7 @@ def authorise(who: Actor, action: Action, what: What = What()) -> Decision:
 
 
 def parties_of(who: Actor, by: tuple[str, ...]) -> tuple[str, ...]:
-    """Which of the approvals that are asked for this person can give."""
+    """Which of the required approvals this person can give."""
     found = []
     for party in by:
         team = party.removeprefix("team:")
@@ -140,7 +140,7 @@ def _own(who: Actor, action: Action, what: What, *, owner: bool) -> Decision:
 
 
 def _token(who: Actor, action: Action, what: What) -> Decision:
-    """A token acts as its person, so people can't make one for somebody else: that would be a way to decide about one's own request."""
+    """A token acts as its person, so people can't create one for somebody else: they could then decide on their own requests."""
     if what.requester == who.name:
         return Decision(True, "everybody looks after their own tokens")
     if action == "token.create":

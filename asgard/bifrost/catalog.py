@@ -1,7 +1,7 @@
-"""What a team has and what there is to find: from the store alone, so it answers at once for thousands of topics.
+"""What a team has, and what can be found: from the store alone, so it answers at once for thousands of topics.
 
-Everybody finds names, owners and descriptions (where the catalogue is open); who reads and writes a topic is for its team, for teams
-that share it, for data engineers and auditors.
+Everybody finds names, owners and descriptions (if the catalogue is open); only its team, teams that share it, data engineers
+and auditors see who reads and writes a topic.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _g = tables.grants.c
 
 @dataclass(frozen=True)
 class Entry:
-    """A topic as the catalogue shows it. `consumers` and `producers` are (user, team); None: not for this person to know."""
+    """A topic as the catalogue shows it. `consumers` and `producers` are (user, team); None: hidden from this person."""
 
     environment: str
     name: str
@@ -42,7 +42,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Edge:
-    """A step of lineage: data goes from a topic through a user into another one. None at the end where it comes from or goes to."""
+    """A step of lineage: data flows from a topic through a user into another one. None at either end of the lineage."""
 
     source: str | None
     user: str
@@ -124,7 +124,7 @@ def _users_of(
 
 
 def lineage(held: list[GrantRow], topic: str) -> tuple[Edge, ...]:
-    """What feeds a topic and what it feeds, as grants tell: a user that reads one and writes the other may carry data between them.
+    """What feeds a topic and what it feeds, according to grants: a user that reads one and writes the other may carry data between them.
 
     Pure. Permissions say what can flow, not what does.
     """
@@ -165,7 +165,7 @@ class TeamUsage:
 
 
 def usage(gate: Bifrost, who: Actor, team: str) -> list[TeamUsage]:
-    """Of a team, by environment."""
+    """The usage of a team, by environment."""
     demand(who, "usage.view", What(team), f"team {team}")
     known = gate.directory.by_name.get(team)
     if known is None:
@@ -184,7 +184,7 @@ def usage(gate: Bifrost, who: Actor, team: str) -> list[TeamUsage]:
 
 
 def unowned(gate: Bifrost, who: Actor) -> list[Entry]:
-    """Topics without an owner, of those whose names this person could claim; data engineers and auditors see all of them."""
+    """Topics without an owner that this person could claim by name; data engineers and auditors see all of them."""
     demand(who, "catalog.view", What(), "catalogue")
     with gate.store.read() as connection:
         found = [_entry(e, t) for e, t in rows.topics(connection, unowned=True)]
@@ -289,7 +289,7 @@ class Sight:
     groups: tuple[str, ...]
 
     def topic(self, name: str) -> bool:
-        """Whether this topic's traffic is theirs to see."""
+        """Whether they may see this topic's traffic."""
         return name in self.topics or any(_covers(shared, name) for shared in self.shared)
 
     def group(self, name: str) -> bool:

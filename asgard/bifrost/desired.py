@@ -1,6 +1,6 @@
-"""What teams have, as it is to be on the cluster: topics, users and grants; what a request changes about it, and the way back.
+"""The desired state of what teams have on the cluster: topics, users and grants; what a request changes in it, and how to undo that.
 
-Pure. The same state always gives the same file, line by line, so that a change in git is what was asked for and nothing else.
+Pure. The same state always gives the same file, line by line, so that a diff in git shows only what was asked for.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class TopicRow:
     request: str | None = None
 
     def usage(self, default_replication: int = 3, default_retention_ms: int | None = 7 * 86_400_000) -> Usage:
-        """What it takes of a budget."""
+        """What it uses of a budget."""
         kept = default_retention_ms if self.retention_ms is None else self.retention_ms
         stored = storage_bytes(self.throughput, kept, self.replication or default_replication)
         return Usage(self.partitions, stored, self.throughput or 0.0, 0)
@@ -49,7 +49,7 @@ class TopicRow:
 
 @dataclass(frozen=True)
 class UserRow:
-    """A user of a team. `principals` are the Kafka users that stand for it: two of them while credentials are rotated."""
+    """A user of a team. `principals` are its Kafka users: two of them while credentials are rotated."""
 
     name: str
     team: str | None
@@ -86,7 +86,7 @@ class GrantRow:
 
     @property
     def key(self) -> GrantKey:
-        """What it is about."""
+        """The key of what it is about."""
         return (self.user, self.field, self.name)
 
     def covers(self, name: str) -> bool:
@@ -96,7 +96,7 @@ class GrantRow:
 
 Row = TopicRow | UserRow | GrantRow
 Undo = tuple[str, str | GrantKey, Row | None]
-"""Table, key, and the row as it was (None: there was none)."""
+"""Table, key, and the former row (None: there was none)."""
 
 
 @dataclass
@@ -108,12 +108,12 @@ class Desired:
     grants: dict[GrantKey, GrantRow] = field(default_factory=dict)
 
     def table(self, name: str) -> dict[Any, Any]:
-        """One of the three by its name."""
+        """One of the three tables by its name."""
         tables: dict[str, dict[Any, Any]] = {"topic": self.topics, "user": self.users, "grant": self.grants}
         return tables[name]
 
     def put(self, table: str, key: str | GrantKey, row: Row | None) -> Undo:
-        """Write (or with None delete) a row, and say how it was."""
+        """Write (or with None delete) a row, and return how it was."""
         rows = self.table(table)
         before = rows.get(key)
         if row is None:
@@ -123,7 +123,7 @@ class Desired:
         return table, key, before
 
     def undo(self, changes: list[Undo]) -> None:
-        """Take changes back, the last one first."""
+        """Undo changes, the last one first."""
         for table, key, before in reversed(changes):
             self.put(table, key, before)
 
@@ -141,7 +141,7 @@ class Granting:
 
 
 def carry_out(desired: Desired, ask: Ask, how: Granting) -> list[Undo]:
-    """Change the desired state as a request asks; how it was. Changing it twice changes nothing more."""
+    """Change the desired state as a request asks; returns how it was. Idempotent."""
     done: list[Undo] = []
     for topic in ask.topics:
         row = TopicRow(
@@ -202,7 +202,7 @@ def _grant(desired: Desired, ask: Ask, item: AccessWant, how: Granting) -> Itera
     done = []
     for name_field, name in wanted:
         known = desired.grants.get((item.user, name_field, name))
-        # Its own user at its own topic has no end: the team would lose what is its own.
+        # Access of a team's own user to its own topic never expires: the team would lose what is its own.
         owner = how.owner_of(name) if name_field != "groups" else ask.team
         end = None if owner == ask.team and name_field != "groups" else until
         if known is not None:
@@ -218,7 +218,7 @@ def _grant(desired: Desired, ask: Ask, item: AccessWant, how: Granting) -> Itera
 
 
 def undo_json(changes: list[Undo]) -> str:
-    """The way back, as it stands with a request that is being applied."""
+    """The undo changes as text, stored with a request that is being applied."""
     from dataclasses import asdict
 
     listed = [
@@ -229,7 +229,7 @@ def undo_json(changes: list[Undo]) -> str:
 
 
 def undo_of(text: str) -> list[Undo]:
-    """The way back, read again."""
+    """The undo changes from that text."""
     kinds: dict[str, Any] = {"topic": TopicRow, "user": UserRow, "grant": GrantRow}
     found: list[Undo] = []
     for table, key, values in json.loads(text):

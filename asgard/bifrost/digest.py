@@ -13,7 +13,7 @@ from asgard.bifrost.teams import RESOURCES, Budget, Usage
 
 SOON_S = 14 * 86400.0
 FULL = 0.8
-"""A budget is mentioned from here on."""
+"""A budget is mentioned from this share on."""
 
 
 def week_of(now: float) -> str:
@@ -30,7 +30,7 @@ def text(
     used: dict[str, tuple[Usage, Budget]],
     now: float,
 ) -> str:
-    """What a team reads. `grants` are those of its users, `waiting` the requests that it has to decide, `used` is by environment."""
+    """The digest of a team. `grants` are those of its users, `waiting` the requests that it has to decide, `used` is by environment."""
     lines = [f"{team}, week {week_of(now)}: {topics} topics, {len(grants)} grants."]
     for request in waiting:
         lines.append(f"- waits for you: {request.id}, {request.kind} {request.subject} of {request.team}")
@@ -51,7 +51,7 @@ def text(
 
 
 def weekly(gate: Bifrost) -> int:
-    """Tell every team with a channel, once a week; the first one comes with the first new week. How many were told."""
+    """Send it to every team with a channel, once a week; the first one comes with the first new week. Returns how many were sent."""
     told = [team for team in gate.directory.teams if team.notify]
     with gate.store.write() as connection:
         now = gate.store.now(connection)

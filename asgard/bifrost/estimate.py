@@ -5,7 +5,7 @@ from __future__ import annotations
 from asgard.bifrost.teams import Costs, Usage
 
 FOREVER_KEPT_S = 365 * 86400.0
-"""How much of a topic that is kept for ever is reckoned with: a year."""
+"""How much of a topic that is kept for ever is counted: a year."""
 
 
 def storage_bytes(throughput: float | None, retention_ms: int | None, replication: int) -> int:
@@ -17,5 +17,5 @@ def storage_bytes(throughput: float | None, retention_ms: int | None, replicatio
 
 
 def cost(usage: Usage, prices: Costs) -> float:
-    """Of a month, in the currency of `bifrost.yaml`."""
+    """The cost of a month, in the currency of `bifrost.yaml`."""
     return usage.storage / 2**30 * prices.storage_gib + usage.partitions * prices.partition

@@ -1,4 +1,4 @@
-"""Bifrost opened: teams, policy and store together, which every function of the service takes with an explicit actor."""
+"""An open Bifrost: teams, policy and store together. Every function of the service takes it, with an explicit actor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILE_VARIABLE = "ASGARD_BIFROST"
 
 
 class Missing(WrongUsage):
-    """It is not there, or this person may not know that it is: the two can't be told apart."""
+    """It does not exist, or this person may not know that it does: the two can't be told apart."""
 
 
 class Denied(Refused):
@@ -36,7 +36,7 @@ class Denied(Refused):
 class Bifrost:
     """An open Bifrost. Safe to use from several threads.
 
-    `losses` says which records a request would delete; the caller that can reach the cluster gives it. Without it no request may delete any.
+    `losses` says which records a request would delete; a caller that can reach the cluster provides it. Without it no request may delete any.
     """
 
     directory: Directory
@@ -47,7 +47,7 @@ class Bifrost:
 
     @cached_property
     def policy(self) -> Policy:
-        """Read once, when it is first asked for."""
+        """The policy; read once, on first use."""
         from asgard.bifrost.policy.read import policy as read_policy
 
         return read_policy(self.directory.policy, self.directory)
@@ -81,7 +81,7 @@ def find_file(named: Path | None) -> Path:
 
 @contextmanager
 def opened(file: Path | None = None, *, check: bool = True) -> Iterator[Bifrost]:
-    """Open teams, policy and store. `check`: refuse files that somebody else may have written."""
+    """Open teams, policy and store. `check`: refuse files that others may have written."""
     from asgard.bifrost.store.tables import open_store
 
     path = find_file(file).absolute()
@@ -93,7 +93,7 @@ def opened(file: Path | None = None, *, check: bool = True) -> Iterator[Bifrost]
 
 
 def demand(who: Actor, action: Action, what: What, subject: str) -> None:
-    """Raise where a person may not do that: as if `subject` were not there, where they may not know of it."""
+    """Raise if a person may not do that: as if `subject` did not exist, if they may not know about it."""
     decision = authorise(who, action, what)
     if decision.allowed:
         return

@@ -1,4 +1,4 @@
-"""What people do with grants: look, extend, give up or withdraw; and what happens to them by themselves: reminders, the end, a leaver.
+"""What people do with grants: look, extend, give up or withdraw; and what happens automatically: reminders, expiry, leavers.
 
 Each change is one transaction that also marks the environment, so that the next run of the queue brings Kafka to the same state.
 """
@@ -34,7 +34,7 @@ def grants(gate: Bifrost, who: Actor) -> list[Placed]:
 
 
 def find(gate: Bifrost, who: Actor, grant_id: str) -> Placed:
-    """A grant by its id, for those who may see it; for others there is none."""
+    """A grant by its id, if this person may see it; otherwise it does not exist."""
     with gate.store.read() as connection:
         found = rows.placed_grants(connection, where=[_g.id == grant_id])
     what = what_of(found[0][1]) if found else What("\0")
@@ -49,7 +49,7 @@ def what_of(grant: GrantRow) -> What:
 
 
 def extend(gate: Bifrost, who: Actor, grant_id: str, lasts_s: float) -> Placed:
-    """Let a grant last so long from now, in one step, where policy allows the same access for that time."""
+    """Extend a grant to last so long from now, in one step, if policy allows the same access for that time."""
     from asgard.bifrost.ask import AccessWant, Ask
     from asgard.bifrost.policy.judge import judge
     from asgard.bifrost.service import world_of
@@ -88,7 +88,7 @@ def withdraw(gate: Bifrost, who: Actor, grant_id: str) -> Placed:
 
 
 def anything_over(gate: Bifrost) -> bool:
-    """Whether a grant, or the overlap of a rotation, is over and still there."""
+    """Whether a grant, or the overlap of a rotation, has expired but is still there."""
     c = tables.credentials.c
     with gate.store.read() as connection:
         now = gate.store.now(connection)
@@ -100,7 +100,7 @@ def anything_over(gate: Bifrost) -> bool:
 
 
 def lapse(gate: Bifrost) -> list[Placed]:
-    """End the grants whose time is over."""
+    """End the grants that have expired."""
     with gate.store.read() as connection:
         now = gate.store.now(connection)
         over = rows.placed_grants(connection, where=[_g.expires_at.is_not(None), _g.expires_at <= now])
@@ -110,7 +110,7 @@ def lapse(gate: Bifrost) -> list[Placed]:
 
 
 def remind(gate: Bifrost) -> int:
-    """Tell teams of grants that end soon: 7, 3 and 1 days before; how many."""
+    """Notify teams of grants that end soon: 7, 3 and 1 days before; returns how many."""
     count = 0
     with gate.store.write() as connection:
         now = gate.store.now(connection)
@@ -139,13 +139,13 @@ def remind(gate: Bifrost) -> int:
 
 
 def watched(connection: sa.engine.Connection, environment: str, held: Iterable[GrantRow]) -> life.Watched:
-    """What is known of reads in an environment: looks of `bifrost tick`, and who has consumer groups."""
+    """What is known about reads in an environment: looks of `bifrost tick`, and which users have consumer groups."""
     since = rows.value(connection, f"reads-since:{environment}")
     return life.Watched(None if since is None else float(since), frozenset(g.user for g in held if g.field == "groups"))
 
 
 def dormant(gate: Bifrost, held: list[Placed], days: float) -> tuple[list[Placed], list[Placed]]:
-    """Of these grants: those that were not used for so long, and the read grants of which Kafka can't tell."""
+    """Of these grants: those unused for so long, and the read grants for which Kafka can't tell."""
     now = gate.store.time()
     unused, unknown = [], []
     with gate.store.read() as connection:
@@ -160,7 +160,7 @@ def dormant(gate: Bifrost, held: list[Placed], days: float) -> tuple[list[Placed
 
 
 def end_unused(gate: Bifrost, environment: str) -> tuple[list[GrantRow], list[GrantRow]]:
-    """Notify teams of unused access, and withdraw what was announced long enough ago; both lists."""
+    """Notify teams of unused access, and withdraw what was announced long enough ago; returns both lists."""
     rule = gate.directory.dormant
     if rule is None:
         return [], []
@@ -196,7 +196,7 @@ def end_unused(gate: Bifrost, environment: str) -> tuple[list[GrantRow], list[Gr
 
 
 def leaver(gate: Bifrost, who: Actor, person: str) -> list[Placed]:
-    """End what a person asked for who left, all in one run of the queue. What a team asked for in its own namespace stays the team's."""
+    """End everything a leaver asked for, in one run of the queue. What a team asked for in its own namespace stays the team's."""
     demand(who, "leaver.run", What(), f"person {person}")
     with gate.store.read() as connection:
         found = [(e, g) for e, g in rows.placed_grants(connection, where=[_g.requester == person]) if g.owner != g.team]

@@ -1,4 +1,4 @@
-"""Client configuration in the language that people use. Nothing here keeps a secret."""
+"""Client configuration in the language that people use. Nothing here stores a secret."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Who is asking, on one machine: the OS user, mapped to a person of `bifrost.yaml`. And whether the files can be trusted.
 
 Teams, policy and store belong to the data team's own user; others reach them through sudo, as in
-`sudo -u bifrost asgard bifrost request …`. Then the person is the user who called sudo (SUDO_UID, which sudo sets). It is believed only by
-a process that runs as the owner of `bifrost.yaml`, which somebody else can't be; a process of their own can't read the store.
+`sudo -u bifrost asgard bifrost request …`. Then the person is the user who called sudo (SUDO_UID, which sudo sets). It is trusted only in
+a process that runs as the owner of `bifrost.yaml`, as which others can't run; their own processes can't read the store.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from asgard.core.errors import Refused
 
 @dataclass(frozen=True)
 class Caller:
-    """The OS user who asks. `delegated`: through sudo, so what they name on the command line is not opened for them."""
+    """The OS user who asks. `delegated`: through sudo, so files they name on the command line are not opened for them."""
 
     os_user: str
     delegated: bool
@@ -53,7 +53,7 @@ def actor(directory: Directory, who: Caller) -> Actor:
 
 
 def check_files(*files: Path) -> None:
-    """Raise Refused where somebody else could have written one of these files, or put another in its place."""
+    """Raise Refused if others could have written or replaced one of these files."""
     for file in files:
         for path in (file, file.parent):
             try:

@@ -15,7 +15,7 @@ DAY_S = 86400.0
 
 @dataclass(frozen=True)
 class Due:
-    """What is to be done about a grant: end it, or remind of its end `days` before."""
+    """What to do about a grant: end it, or remind of its end `days` before."""
 
     grant: GrantRow
     what: Literal["end", "remind"]
@@ -23,7 +23,7 @@ class Due:
 
 
 def due(grants: Iterable[GrantRow], now: float) -> Iterator[Due]:
-    """What is to be done now. A reminder that was missed is not made up for by two at once: the nearest one counts."""
+    """What to do now. Missed reminders are not sent together: only the nearest one counts."""
     for grant in grants:
         if grant.expires_at is None:
             continue
@@ -41,16 +41,16 @@ def due(grants: Iterable[GrantRow], now: float) -> Iterator[Due]:
 
 @dataclass(frozen=True)
 class Watched:
-    """What Kafka shows of reads: since when anybody looked, and which users have groups (a reader without one commits nothing)."""
+    """What Kafka shows of reads: since when it was watched, and which users have groups (a reader without one commits nothing)."""
 
     since: float | None
     with_groups: frozenset[str]
 
 
 def unused_since(grant: GrantRow, watched: Watched) -> float | None:
-    """Since when a read grant has not been used, as far as Kafka tells; None where it can't tell.
+    """Since when a read grant has not been used, as far as Kafka shows; None if it can't tell.
 
-    Kafka shows reads only by what consumer groups commit: of writers, and of readers without a group, it shows nothing.
+    Kafka shows reads only through commits of consumer groups: it shows nothing of writers, or of readers without a group.
     """
     if grant.field != "consume" or watched.since is None or grant.user not in watched.with_groups:
         return None
@@ -61,14 +61,14 @@ def unused_since(grant: GrantRow, watched: Watched) -> float | None:
 
 
 def dormant(grant: GrantRow, now: float, after_days: float, watched: Watched) -> bool | None:
-    """Whether a read grant has not been used for so long; None where Kafka can't tell."""
+    """Whether a read grant has been unused for so long; None if Kafka can't tell."""
     since = unused_since(grant, watched)
     return None if since is None else now - since > after_days * DAY_S
 
 
 @dataclass(frozen=True)
 class Dormant:
-    """What is to be done about a grant that is unused, or used again. `since` is when it was last used."""
+    """What to do about a grant that is unused, or used again. `since` is when it was last used."""
 
     grant: GrantRow
     what: Literal["notice", "withdraw", "used"]
@@ -78,9 +78,9 @@ class Dormant:
 def unused(
     grants: Iterable[GrantRow], noticed: Mapping[str, float], rule: Dormancy, watched: Watched, now: float
 ) -> Iterator[Dormant]:
-    """What is to be done now about grants on other teams' topics. `noticed`: when a team was told, by the grant's id.
+    """What to do now about grants on other teams' topics. `noticed`: when a team was notified, by the grant's id.
 
-    A grant is withdrawn only after its notice, however late that was; a read in between ends the matter.
+    A grant is withdrawn only after its notice, however late that was; a read in between cancels it.
     """
     for grant in grants:
         since = unused_since(grant, watched)

@@ -1,7 +1,7 @@
-"""Notices: rows with a state and tries, written with what they tell of, and sent afterwards to web hooks and by e-mail.
+"""Notices: rows with a state and tries, written together with what they report, and sent afterwards to web hooks and by e-mail.
 
-A row names the team and the place of its channel, never the address: that is in `bifrost.yaml` and may hold a token. One
-channel that fails is tried again later by itself; the others don't wait for it.
+A row names the team and the place of its channel, never the address: that is in `bifrost.yaml` and may hold a token. A
+failed channel is retried later by itself; the others don't wait for it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _n = tables.notices.c
 
 @dataclass(frozen=True)
 class Notice:
-    """One thing to tell one channel. `state`: waiting, sent, failed (given up)."""
+    """One message to one channel. `state`: waiting, sent, failed (given up)."""
 
     id: int
     team: str
@@ -41,7 +41,7 @@ class Notice:
 
 
 def of_request(connection: Connection, directory: Directory, request: Request, now: float) -> None:
-    """Tell those whom a move of a request concerns: approvers of what waits, the team of what came of it."""
+    """Notify those concerned by a move of a request: approvers if it waits, the team of its outcome."""
     what = (
         f"{request.kind} {request.subject} ({request.environment}), asked for by {request.requester} of {request.team}"
     )
@@ -89,7 +89,7 @@ def listed(
 
 
 def deliver(gate: Bifrost) -> dict[str, int]:
-    """Send what is due; how many were sent, wait for later, and were given up. Never raises because of a channel."""
+    """Send what is due; returns how many were sent, wait for later, and were given up. A channel's failure never raises."""
 
     def one(row: Any) -> str | None:
         channels = gate.directory.channels(row.team)
@@ -101,14 +101,14 @@ def deliver(gate: Bifrost) -> dict[str, int]:
 
 
 def send(channel: Channel, text: str, kind: str, server: Mail | None) -> str | None:
-    """Tell one channel; the reason where it did not work (it never holds the address)."""
+    """Send to one channel; returns the reason if it failed (it never holds the address)."""
     try:
         if channel.kind == "email":
             by = mail.MailServer(server.host, server.port, server.sender) if server else None
             mail.send(by, [channel.address], f"Kafka self-service: {kind}", text, TIMEOUT_S)
         else:
             post(channel.address, {"text": text, "event": f"bifrost.{kind}"}, TIMEOUT_S)
-    except Exception as error:  # whatever a channel does, the others are told
+    except Exception as error:  # whatever a channel does, the others get theirs
         return str(error).partition("\n")[0].replace(channel.address, "the address")[:200]
     return None
 

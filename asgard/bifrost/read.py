@@ -117,7 +117,7 @@ def _review(file: BifrostFile, document: Document, placed: list[Placed]) -> Iter
             yield from _same_person(os_users, member, where, ("teams", index, "members", j))
             if member.name in names[:j]:
                 yield where.problem(("teams", index, "members", j, "name"), f"is {member.name!r} again")
-    # Sorted, a prefix stands right before those that begin with it.
+    # When sorted, a prefix comes right before those that begin with it.
     above: list[str] = []
     for prefix in sorted(placed_at):
         while above and not prefix.startswith(above[-1]):
@@ -170,9 +170,9 @@ def _channels(entries: list[ChannelEntry]) -> tuple[Channel, ...]:
 
 
 def request(text: str, file: str, defaults: Mapping[str, Any] | None = None) -> Ask:
-    """Read a request. `${…}` is never replaced in one: it may come from somebody else. Raises InvalidFile.
+    """Read a request. `${…}` is never replaced in one: it may come from an untrusted person. Raises InvalidFile.
 
-    `defaults` has values of keys that the text leaves out (`team`, `environment`, `reason`, `token`).
+    `defaults` has the values of keys that the text omits (`team`, `environment`, `reason`, `token`).
     """
     document = yaml.read_text(text, file, references=False)
     checked = check(document, RequestFile)
@@ -182,7 +182,7 @@ def request(text: str, file: str, defaults: Mapping[str, Any] | None = None) -> 
 
 
 def request_of(values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Ask:
-    """The same for values that came by options or as JSON. Raises InvalidFile or WrongUsage."""
+    """The same for values from options or JSON. Raises InvalidFile or WrongUsage."""
     import json
 
     try:

@@ -1,6 +1,6 @@
-"""Who may look at a few records of a topic, by the section `samples` of `bifrost.yaml`: its own team, or all whose users may read it.
+"""Who may look at a few records of a topic, by the section `samples` of `bifrost.yaml`: its own team, or all teams whose users may read it.
 
-Nothing is shown without that section. Data engineers and auditors see that a topic is there, and not what it holds.
+Nothing is shown without that section. Data engineers and auditors see that a topic exists, but not its contents.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def what_of(gate: Bifrost, environment: str, name: str) -> What:
 
 
 def rule_for(gate: Bifrost, who: Actor, name: str, environment: str | None = None) -> Samples:
-    """How records of a topic are shown to this person. Raises Missing, Denied, and Refused where they are not shown at all."""
+    """How records of a topic are shown to this person. Raises Missing, Denied, and Refused if they are not shown at all."""
     where = gate.environment(environment).name
     demand(who, "topic.sample", what_of(gate, where, name), f"topic {name} in {where}")
     rule = gate.directory.samples

@@ -1,6 +1,6 @@
 """What people do with requests: submit, decide, cancel, retry, look. Each call names the person, and asks `authorise` first.
 
-Policy is judged and the request written in one transaction, so that no two requests can both take what is left of a budget.
+Policy is judged and the request written in one transaction, so that two requests can't both take what is left of a budget.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from asgard.bifrost.teams import Actor
 from asgard.core.errors import Refused, WrongUsage
 
 POLICY = "policy"
-"""The actor of what policy decided by itself."""
+"""The actor for what policy decided by itself."""
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """A request as it stands, and what policy said. `again`: the same token had made it before."""
+    """A request as it is now, and what policy said. `again`: it was already created with the same token."""
 
     request: Request
     judgement: Judgement | None
@@ -38,7 +38,7 @@ class Submitted:
 
 
 def completed(gate: Bifrost, who: Actor, ask: Ask) -> Ask:
-    """The ask with team and environment filled in. Raises WrongUsage where they can't be told, or are unknown."""
+    """The ask with team and environment filled in. Raises WrongUsage if they can't be determined, or are unknown."""
     team = ask.team
     if not team:
         if len(who.teams) != 1:
@@ -64,9 +64,9 @@ def weigh(gate: Bifrost, who: Actor, ask: Ask) -> Judgement:
 def submit(
     gate: Bifrost, who: Actor, ask: Ask, *, draft: bool = False, losses: Sequence[Mapping[str, Any]] | None = None
 ) -> Submitted:
-    """Write a request with policy's answer: approved, pending or rejected. A token that was used gives its request again.
+    """Write a request with policy's answer: approved, pending or rejected. A token that was already used returns its request again.
 
-    `losses`: which records it would delete, else the gate is asked. Only what is named here may be deleted when it is carried out.
+    `losses`: which records it would delete, else the gate is asked. Only what is named there may be deleted when it is carried out.
     """
     ask = completed(gate, who, ask)
     lost = losses_of(gate, who, ask) if losses is None else losses
@@ -107,8 +107,8 @@ def refuse_losses(losses: Sequence[Mapping[str, Any]], *, accepted: bool) -> Non
 
 
 def _judged(gate: Bifrost, connection: Connection, ask: Ask, who: Actor, before: Judgement) -> Judgement:
-    """The answer that counts, given while no other process writes. The nearest request was looked for before, as that takes longer; it is
-    offered where it would pass now.
+    """The answer that counts, given while no other process writes. The nearest request was searched for earlier, as that takes longer; it is
+    offered if it would pass now.
     """
     world = world_of(gate, connection, ask, who)
     judged = judge(gate.policy, ask, world, suggest=False)
@@ -123,7 +123,7 @@ def _judged(gate: Bifrost, connection: Connection, ask: Ask, who: Actor, before:
 def submit_draft(
     gate: Bifrost, who: Actor, request_id: str, *, losses: Sequence[Mapping[str, Any]] | None = None
 ) -> Submitted:
-    """Send a draft off: it is judged as the world is now."""
+    """Submit a draft: it is judged by the current state."""
     draft, _ = view(gate, who, request_id)
     lost = losses_of(gate, who, draft.ask) if losses is None else losses
     before = weigh(gate, who, draft.ask)
@@ -144,7 +144,7 @@ def submit_draft(
 
 
 def decide(gate: Bifrost, who: Actor, request_id: str, *, approve: bool, reason: str | None = None) -> Request:
-    """Approve or reject. Of two who decide at once one is refused; people can't decide their own requests."""
+    """Approve or reject. If two people decide at once, one is refused; people can't decide their own requests."""
     with gate.store.write() as connection:
         now = gate.store.now(connection)
         request = _get(connection, request_id)
@@ -167,7 +167,7 @@ def decide(gate: Bifrost, who: Actor, request_id: str, *, approve: bool, reason:
 
 
 def cancel(gate: Bifrost, who: Actor, request_id: str, reason: str | None = None) -> Request:
-    """Take a request back that is not being applied."""
+    """Cancel a request that is not being applied."""
     with gate.store.write() as connection:
         request = _mine(connection, who, request_id, "request.cancel")
         request = stored.move(
@@ -178,7 +178,7 @@ def cancel(gate: Bifrost, who: Actor, request_id: str, reason: str | None = None
 
 
 def retry(gate: Bifrost, who: Actor, request_id: str) -> Request:
-    """Try a request again that failed."""
+    """Retry a failed request."""
     with gate.store.write() as connection:
         request = _mine(connection, who, request_id, "request.retry")
         now = gate.store.now(connection)
@@ -202,7 +202,7 @@ def expire(gate: Bifrost) -> list[Request]:
 
 
 def view(gate: Bifrost, who: Actor, request_id: str) -> tuple[Request, list[Move]]:
-    """A request and its history, for those who may see it; for others there is none."""
+    """A request and its history, if this person may see it; otherwise it does not exist."""
     with gate.store.read() as connection:
         request = _get(connection, request_id)
         demand(who, "request.view", what_of(request), f"request {request_id}")
@@ -227,7 +227,7 @@ def what_of(request: Request) -> What:
 
 
 def world_of(gate: Bifrost, connection: Connection, ask: Ask, who: Actor) -> World:
-    """What is known of the world, as far as this request is concerned."""
+    """What is known about the world, as far as it concerns this request."""
     names: set[str] = set()
     prefixes: set[str] = set()
     people = {user.name for user in ask.users}
@@ -274,7 +274,7 @@ def world_of(gate: Bifrost, connection: Connection, ask: Ask, who: Actor) -> Wor
 
 
 def headroom_of(gate: Bifrost, connection: Connection, environment: str) -> Headroom:
-    """What was last measured of the cluster; what was never measured is not known."""
+    """What was last measured on the cluster; what was never measured is not known."""
     import json
 
     known = rows.value(connection, f"headroom:{environment}")

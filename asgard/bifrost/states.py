@@ -1,4 +1,4 @@
-"""The life of a request: its states and which of them follows which. Pure."""
+"""The life of a request: its states and their transitions. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLLOWS: dict[State, frozenset[State]] = {
     "cancelled": frozenset(),
     "expired": frozenset(),
 }
-"""`pending` follows itself where one of several approvals was given; `approved` follows `applying` where a run gave the request back."""
+"""`pending` follows itself if one of several approvals was given; `approved` follows `applying` if a run gave the request back."""
 
 ENDS: frozenset[State] = frozenset(state for state, after in FOLLOWS.items() if not after)
 RESERVES: frozenset[State] = frozenset({"pending", "approved", "failed"})
@@ -41,7 +41,7 @@ VERBS: dict[State, str] = {
 
 
 def check(before: State, after: State) -> None:
-    """Raise Refused where a request can't go from one state to the other."""
+    """Raise Refused if a request can't go from one state to the other."""
     if after not in FOLLOWS[before]:
         allowed = ", ".join(sorted(FOLLOWS[before])) or "none: that is its end"
         raise Refused(f"a request that is {before} can't become {after}", f"What may follow: {allowed}.")

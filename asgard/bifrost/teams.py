@@ -29,7 +29,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Usage:
-    """What is used, or asked for: the same four."""
+    """What is used, or asked for: the same four resources."""
 
     partitions: int = 0
     storage: int = 0
@@ -63,7 +63,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Team:
-    """A team. `approvers` are who consents in its name."""
+    """A team. `approvers` are the people who consent in its name."""
 
     name: str
     about: str | None = None
@@ -107,7 +107,7 @@ class Mail:
 
 @dataclass(frozen=True)
 class Provider:
-    """The OpenID provider that people of the portal log in with, and who the portal is there."""
+    """The OpenID provider that people log in to the portal with, and the portal's client there."""
 
     issuer: str
     client_id: str
@@ -116,7 +116,7 @@ class Provider:
 
 @dataclass(frozen=True)
 class Dormancy:
-    """Unused access is noticed after `after_s`, and withdrawn `notice_s` later."""
+    """For unused access: the team is notified after `after_s`, and it is withdrawn `notice_s` later."""
 
     after_s: float = 90 * 86400.0
     notice_s: float = 14 * 86400.0
@@ -143,12 +143,12 @@ class Actor:
     approves_for: frozenset[str] = frozenset()
 
     def role_in(self, team: str | None) -> Role | None:
-        """The role in a team; None for somebody else's."""
+        """The role in a team; None for other teams."""
         return next((role for name, role in self.teams if name == team), None)
 
     @property
     def known(self) -> bool:
-        """Whether this is anybody at all."""
+        """Whether this person is known at all."""
         return bool(self.teams) or self.data_engineer or self.auditor
 
 
@@ -189,14 +189,14 @@ class Directory:
         return self.by_name[team].notify if team in self.by_name else ()
 
     def people(self) -> Iterator[Member]:
-        """Everybody; a person of two teams comes twice."""
+        """Everybody; a person in two teams is listed twice."""
         for team in self.teams:
             yield from team.members
         yield from self.data_engineers
         yield from self.auditors
 
     def actor(self, name: str) -> Actor:
-        """A person by name, with all roles; somebody unknown has none."""
+        """A person by name, with all roles; an unknown one has none."""
         found = [(t, m) for t in self.teams for m in t.members if m.name == name]
         return Actor(
             name,

@@ -30,7 +30,7 @@ _t = tables.tokens.c
 
 @dataclass(frozen=True)
 class Token:
-    """A token, without its secret. Times are seconds since 1970."""
+    """A token without its secret. Times are seconds since 1970."""
 
     id: str
     person: str
@@ -43,7 +43,7 @@ class Token:
     revoked_at: float | None = None
 
     def works(self, now: float) -> bool:
-        """Whether it lets anybody in."""
+        """Whether it is still valid."""
         return self.revoked_at is None and now < self.expires_at
 
 
@@ -62,7 +62,7 @@ def permits(scope: Scope, action: Action) -> bool:
 def make(
     gate: Bifrost, who: Actor, *, scope: Scope, lasts_s: float, about: str | None = None, person: str | None = None
 ) -> tuple[Token, str]:
-    """A new token and its secret, which is nowhere else. `person`: for somebody else; only the owner of the store calls it so."""
+    """A new token and its secret, which is stored nowhere. `person`: for somebody else; only the owner of the store may use it."""
     if person is None:
         demand(who, "token.create", What(requester=who.name), "tokens")
     elif not gate.directory.actor(person).known:
@@ -79,13 +79,13 @@ def make(
 
 
 def of_secret(gate: Bifrost, text: str) -> Token | None:
-    """The token that a secret belongs to, where it works; it is then marked as used."""
+    """The token that a secret belongs to, if it is valid; it is then marked as used."""
     parts = text.strip().split(".")
     known = parts[1] if len(parts) == 3 and parts[0] == "asgard" else ""
     with gate.store.read() as connection:
         now = gate.store.now(connection)
         row = connection.execute(sa.select(tables.tokens).where(_t.id == known)).one_or_none()
-    # Compared in any case, so that the time of an answer does not tell which ids exist.
+    # Always compared, so that response times do not reveal which ids exist.
     right = hmac.compare_digest(_hash(parts[-1]), row.hash if row is not None else _hash(""))
     if row is None or not right or not _of(row).works(now):
         return None
@@ -96,7 +96,7 @@ def of_secret(gate: Bifrost, text: str) -> Token | None:
 
 
 def of_id(gate: Bifrost, token_id: str) -> Token | None:
-    """A token by its id, where it works."""
+    """A token by its id, if it is valid."""
     with gate.store.read() as connection:
         row = connection.execute(sa.select(tables.tokens).where(_t.id == token_id)).one_or_none()
         return None if row is None or not _of(row).works(gate.store.now(connection)) else _of(row)
@@ -121,7 +121,7 @@ def find(gate: Bifrost, token_id: str) -> Token:
 
 
 def revoke(gate: Bifrost, who: Actor, token_id: str) -> Token:
-    """End a token now, with every session that it began."""
+    """Revoke a token now, with every session that it started."""
     token = find(gate, token_id)
     demand(who, "token.revoke", What(requester=token.person), f"token {token_id}")
     with gate.store.write() as connection:

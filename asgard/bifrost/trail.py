@@ -1,4 +1,4 @@
-"""Who did what: moves of requests, credentials that were handed over, tokens made and revoked; from the store, newest first."""
+"""Who did what: moves of requests, credentials handed over, tokens created and revoked; from the store, newest first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asgard.bifrost.teams import Actor
 
 @dataclass(frozen=True)
 class Step:
-    """Something that somebody did. `request` names the request it belongs to."""
+    """An action of a person. `request` names the request it belongs to."""
 
     at: float
     actor: str
@@ -27,7 +27,7 @@ class Step:
 
 
 def trail(gate: Bifrost, who: Actor, team: str | None = None, *, last: int = 300) -> list[Step]:
-    """Of one team, or of all whose record this person may see."""
+    """The trail of one team, or of all teams whose record this person may see."""
     if team is not None:
         demand(who, "audit.view", What(team), f"team {team}")
         teams: list[str] | None = [team]

@@ -1,7 +1,7 @@
 """One round of collecting: cluster, topics and groups into the store, the hours that are over counted, gaps caught up.
 
-A gap (the collector was down, or the machine) is caught up where Kafka still knows: hours of record time are counted from its
-time index, so an hour that passed without a collector is not lost. Samples of the gap itself are gone, and `Store.gaps` names it.
+A gap (the collector or the machine was down) is caught up if Kafka still has the data: hours of record time are counted from its
+time index, so an hour without a collector is not lost. Samples of the gap itself are gone, and `Store.gaps` lists it.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ CATCH_UP_H = 7 * 24
 HOURS_AT_A_TIME = 12
 """Bounds memory: 200,000 partitions have as many offsets for each hour."""
 SETTLED_S = 300.0
-"""An hour is counted when it has been over for so long: records come late."""
+"""An hour is counted once it has been over for this long: records come late."""
 
 
 @dataclass(frozen=True)
 class Collected:
-    """One round. `new`: whether the sample was kept (another collector may have been quicker); `hours` were counted."""
+    """One round. `new`: whether the sample was kept (another collector may have been faster); `hours` were counted."""
 
     at: float
     new: bool
@@ -70,7 +70,7 @@ def once(
 ) -> Collected:
     """Take a sample, judge the groups by the window that ends with it, keep both, and count hours that are over.
 
-    `window` are samples kept in memory from earlier rounds; without them the store's are read. `catch_up_h`: hours to look back.
+    `window` are samples kept in memory from earlier rounds; without them they are read from the store. `catch_up_h`: hours to look back.
     """
     began = time.monotonic()
     look = lag_ask.look(control, clock=clock, every_topic=True)
@@ -161,7 +161,7 @@ def sample_arrays(
 
 
 def count_hours(control: ControlPlane, database: Database, store: Store, now: float, most: int = CATCH_UP_H) -> int:
-    """Count the hours that are over and not yet counted, up to a week back; how many were."""
+    """Count the hours that are over and not yet counted, up to a week back; returns how many."""
     last = int((now - SETTLED_S) // HOUR) * HOUR
     wanted = range(last - most * HOUR, last, HOUR)
     missing = sorted(set(wanted) - store.counted_hours(wanted.start, last))

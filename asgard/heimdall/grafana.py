@@ -49,7 +49,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def alert_rules(rules: tuple[Rule, ...] = ()) -> dict[str, Any]:
-    """Prometheus alert rules: those of heimdall.yaml that metrics can judge, else a sound set; and one for a silent Heimdall."""
+    """Prometheus alert rules: those of heimdall.yaml that metrics can judge, else a sensible default set; and one for a silent Heimdall."""
     found = [alert for rule in rules or _DEFAULTS if (alert := _alert(rule)) is not None]
     found.append(
         _rule("HeimdallSilent", "time() - asgard_look_timestamp_seconds > 300 or absent(asgard_look_timestamp_seconds)", 60.0, "critical", "Heimdall has not looked at the cluster for 5 minutes", {})
@@ -67,7 +67,7 @@ _DEFAULTS = (
 
 
 def _alert(rule: Rule) -> dict[str, Any] | None:
-    """One rule as PromQL; None where no metric tells (audits, canary, volume)."""
+    """One rule as PromQL; None if there is no metric for it (audits, canary, volume)."""
     groups = "" if rule.groups == ("*",) else f'{{group_id=~"{"|".join(_regex(p) for p in rule.groups)}"}}'
     above, within = rule.above, rule.within_s
     match rule.kind:

@@ -42,7 +42,7 @@ class Happening:
 
 @dataclass(frozen=True)
 class _Pair:
-    """An event that begins something, those that end it, and what it is called."""
+    """An event that starts something, the events that end it, and its name."""
 
     kind: Kind
     begins: str
@@ -118,7 +118,7 @@ def happenings(events: Iterable[Event], cluster_id: str, since: float, until: fl
             continue
         if (pair := _BEGINS.get(event.kind)) is not None:
             key = (pair.begins, event.subject, event.correlation)
-            if key in open_now:  # told again before it ended: it is one
+            if key in open_now:  # reported again before it ended: it is the same one
                 continue
             open_now[key] = Happening(event.at, pair.kind, pair.words(event), event.subject)
         elif (pair := _ENDS.get(event.kind)) is not None:

@@ -1,8 +1,8 @@
 """The cluster's picture as Prometheus metrics. Pure; `text` is what `/metrics` answers.
 
-Names are those of kminion (`kminion_kafka_…`) and kafka_exporter (`kafka_…`) where the meaning is the same, so that dashboards which exist go
-on working; what neither has begins with `asgard_`. How many series there are is bounded: the important ones come first, and what does
-not fit is left out and counted by metric in `asgard_metrics_series_dropped`.
+Names are those of kminion (`kminion_kafka_…`) and kafka_exporter (`kafka_…`) if the meaning is the same, so that existing dashboards keep
+working; metrics that neither has begin with `asgard_`. The number of series is bounded: the important ones come first, and what does
+not fit is dropped and counted by metric in `asgard_metrics_series_dropped`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def text(
 
 
 def bounded(given: Iterable[Family], most: int) -> list[GaugeMetricFamily]:
-    """The families in their order, with at most `most` series in all; the last one says what was left out."""
+    """The families in their order, with at most `most` series in all; the last one says what was dropped."""
     from prometheus_client.core import GaugeMetricFamily
 
     left, out, dropped = most, [], []
@@ -178,7 +178,7 @@ def _topics(picture: Picture) -> Iterator[Family]:
 def _lags(
     sample: Sample,
 ) -> Iterator[tuple[str, str, np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]]:
-    """Group, topic, committed offsets and lag by partition; -1 where not known."""
+    """Group, topic, committed offsets and lag by partition; -1 if not known."""
     for group, topics in sample.committed.items():
         for topic, committed in topics.items():
             ends, starts = sample.ends.get(topic), sample.starts.get(topic)

@@ -20,7 +20,7 @@ class Ownership:
 
 @dataclass(frozen=True)
 class Owners:
-    """Owners by name. `topic_owner` is asked for topics that no pattern matches, as a catalogue that knows them."""
+    """Owners by name. `topic_owner`, such as a catalogue, is asked for topics that no pattern matches."""
 
     rules: Sequence[Ownership] = ()
     topic_owner: Callable[[str], str | None] = lambda topic: None

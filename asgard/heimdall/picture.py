@@ -1,4 +1,4 @@
-"""A cluster at a moment, as pages, metrics, alerts and the terminal view show it: one look, taken once for all of them.
+"""A cluster at a moment, as pages, metrics, alerts and the terminal view show it: looked at once for all of them.
 
 `take` asks the cluster; the rest is pure. Sizes are bytes, rates records per second over the window, times seconds since 1970 (UTC).
 None means not measured, never 0.
@@ -56,7 +56,7 @@ class BrokerNow:
 
 @dataclass(frozen=True)
 class Picture:
-    """The whole cluster. `window` are the samples that rates and lag rest on; `moving` are partitions that are being moved."""
+    """The whole cluster. `window` are the samples that rates and lag are based on; `moving` are partitions that are being moved."""
 
     at: float
     cluster: str
@@ -183,7 +183,7 @@ def _topic(
 
 
 def _rates(window: Sequence[Sample]) -> dict[str, float]:
-    """Records per second by topic over the window; a topic that was made anew in it has none."""
+    """Records per second by topic over the window; a topic that was recreated in it has none."""
     if len(window) < 2 or window[-1].at <= window[0].at:
         return {}
     first, last = window[0], window[-1]
@@ -201,7 +201,7 @@ def _rates(window: Sequence[Sample]) -> dict[str, float]:
 
 
 def _held(window: Sequence[Sample]) -> dict[str, int]:
-    """Records that each topic holds."""
+    """The number of records that each topic holds."""
     if not window:
         return {}
     last = window[-1]

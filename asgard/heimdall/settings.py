@@ -50,7 +50,7 @@ class Settings:
 
 
 def load(path: Path | None) -> Settings:
-    """The file's settings, or those of heimdall.yaml in the working directory where it exists. Raises WrongUsage and InvalidFile."""
+    """The file's settings, or those of heimdall.yaml in the working directory if it exists. Raises WrongUsage and InvalidFile."""
     from asgard.core import yaml
     from asgard.core.schema.alerts import TeamFile, WatchFile
     from asgard.core.schema.validate import check

@@ -1,6 +1,6 @@
-"""The served pages as parts: overview, topics, a topic, groups, a group, brokers, incidents. Pure: what is known in, parts out.
+"""The served pages as parts: overview, topics, a topic, groups, a group, brokers, incidents. Pure: data in, parts out.
 
-`Links` makes the addresses, so that the same pages stand at the root of `heimdall serve` or beside others' under a prefix.
+`Links` makes the addresses, so that the same pages can be at the root of `heimdall serve` or next to others under a prefix.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _topic_row(t: TopicNow, now: float, owners: Owners, links: Links) -> tuple[s
 def topic(
     picture: Picture, name: str, points: Sequence[TopicPoint], span: Span, owners: Owners, links: Links
 ) -> list[Part]:
-    """One topic: what arrives, who reads it, where it lies."""
+    """One topic: what arrives, which groups read it, where it is stored."""
     t = picture.topics[name]
     parts = [p for p in picture.snapshot.partitions if p.topic == name]
     sample = picture.window[-1] if picture.window else None
@@ -308,7 +308,7 @@ def group(
 
 
 def brokers(picture: Picture) -> list[Part]:
-    """Who is up, what each holds, how full its disks are."""
+    """Which brokers are up, what each holds, how full its disks are."""
     columns = [
         Column("broker", number=True), Column("state"), Column("rack"), Column("address"), Column("leaders", number=True),
         Column("replicas", number=True), Column("size", number=True), Column("disk used", number=True), Column("free", number=True),

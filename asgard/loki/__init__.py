@@ -1,1 +1,1 @@
-"""Loki breaks things on purpose, under load, and proves what became of every record."""
+"""Loki breaks things on purpose, under load, and proves what happened to every record."""

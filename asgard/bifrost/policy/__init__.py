@@ -1,1 +1,1 @@
-"""Policy: may this team have this? Pure: a policy, a request and what is known of the world in; an explained decision out."""
+"""Policy: may this team have this? Pure: a policy, a request and what is known about the world in; an explained decision out."""

@@ -1,7 +1,7 @@
 """What a condition may name: the fields of requests, teams, budgets and clusters, with their types.
 
-Durations are milliseconds (for ever is infinite), sizes bytes, rates per second, parts fractions of 1. A field that is not
-known (None) fits no comparison: the rule is then unsure, and an unsure rule never allows.
+Durations are milliseconds (for ever is infinite), sizes bytes, rates per second, parts fractions of 1. An unknown
+field (None) fits no comparison: the rule is then unsure, and an unsure rule never allows.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def split(text: str) -> tuple[str, str, str]:
 
 
 def operators(type_: Type) -> tuple[str, ...]:
-    """What may stand between a field of that type and a value."""
+    """The operators for a field of that type."""
     match type_:
         case "text":
             return ("==", "!=", "in", "not in", "matches", "not matches")

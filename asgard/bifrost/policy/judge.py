@@ -50,7 +50,7 @@ class Judgement:
 
 
 def judge(policy: Policy, ask: Ask, world: World, *, suggest: bool = True) -> Judgement:
-    """Judge a request. Pure; `suggest` looks for the nearest request that passes where this one does not."""
+    """Judge a request. Pure; `suggest` looks for the nearest request that passes if this one does not."""
     verdicts = verdicts_of(policy, ask, world)
     deciding = max(verdicts, key=lambda v: _SEVERITY[v.outcome])
     by = (

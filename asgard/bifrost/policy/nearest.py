@@ -1,8 +1,8 @@
 """The nearest request that would be allowed: what to change, as little as possible, so that policy says yes.
 
 It tries the edges of the rules themselves (the 24 of `partitions > 24`), one field, then two, then three, and judges each try with
-the same policy; what it offers has therefore passed. Tags, operations and whose topic it is are never changed: that would be a
-way around a rule, not a nearer request.
+the same policy; so what it offers has passed. Tags, operations and a topic's owner are never changed: that would
+circumvent a rule, not give a nearer request.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TRIES = 1000
 
 
 def nearest_that_passes(policy: Policy, ask: Ask, world: World) -> Ask | None:
-    """A request near this one that the policy allows; None where there is none to be found."""
+    """A request near this one that the policy allows; None if none is found."""
     if _too_much_at_any_size(ask, world):
         return None
 
@@ -38,7 +38,7 @@ def nearest_that_passes(policy: Policy, ask: Ask, world: World) -> Ask | None:
         return sum(v.outcome != "allow" for v in verdicts_of(policy, candidate, world))
 
     bad, current = allowed(ask), ask
-    for _ in range(8):  # each round mends at least one item, or gives up
+    for _ in range(8):  # each round fixes at least one item, or gives up
         better = _step(policy, current, world, bad, allowed)
         if better is None:
             return None
@@ -101,7 +101,7 @@ def _changed(ask: Ask, key: str, index: int, item: Item, values: dict[str, Any])
 
 
 def _renamed(ask: Ask, old: str, new: str, topic: bool) -> Ask:
-    """The other items of the request name the new name too."""
+    """Use the new name in the request's other items too."""
 
     def swap(names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(new if name == old else name for name in names)
@@ -118,7 +118,7 @@ def _renamed(ask: Ask, old: str, new: str, topic: bool) -> Ask:
 
 
 def _candidates(policy: Policy, name: str, item: Item, ask: Ask, world: World) -> list[Any]:
-    """Values worth a try: the edges of the rules that compare this field, and what the budget leaves."""
+    """Values worth trying: the edges of the rules that compare this field, and what is left of the budget."""
     if name == "name":
         return _names(item, ask, world)
     now = facts_of(item, ask, world)[1].get(name) if not (isinstance(item, AccessWant) and not item.topic) else None

@@ -1,4 +1,4 @@
-"""A policy file and the cases beside it, read and checked. What is not understood is an error, never an allow."""
+"""A policy file and the cases beside it, read and checked. Anything not understood is an error, never an allow."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _approvers(document: Document, index: int, entry: RuleEntry, teams: Director
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of a case; `wrong` is empty where it came out as written."""
+    """The result of a case; `wrong` is empty if it came out as written."""
 
     name: str
     judgement: Judgement
@@ -73,12 +73,12 @@ class Tried:
 
 
 def cases_path(policy_path: Path) -> Path:
-    """Where the cases of a policy stand: `policy.cases.yaml` beside `policy.yaml`."""
+    """Where the cases of a policy are: `policy.cases.yaml` beside `policy.yaml`."""
     return policy_path.with_suffix(".cases.yaml")
 
 
 def try_cases(path: Path, rules: Policy, teams: Directory) -> list[Tried]:
-    """Run every case of a file. Raises InvalidFile where the file itself is wrong."""
+    """Run every case of a file. Raises InvalidFile if the file itself is wrong."""
     document = yaml.read(path, references=False)
     checked = check(document, CasesFile)
     problems = list(checked.problems)
@@ -118,7 +118,7 @@ def _world(case: CaseEntry, team: Team, teams: Directory) -> World:
         t.name: TopicFacts(t.name, t.team, t.partitions, t.replication, tags=frozenset(t.tags)) for t in case.topics
     }
     spaces = {prefix: other.name for other in teams.teams for prefix in other.namespaces}
-    # Users that a case gives access to are the team's own: whose they are is no question of policy.
+    # Users that a case gives access to are the team's own: policy does not look at their owner.
     users = {access.user: UserFacts(access.user, team.name) for access in case.request.access}
     return World(team, case.role, topics, users, spaces, _used(case.used), _head(case.headroom))
 

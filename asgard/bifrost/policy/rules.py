@@ -1,7 +1,7 @@
-"""Rules and what comes of them. Deny wins, then approval, then allow; the order of rules means nothing.
+"""Rules and their verdicts. Deny wins, then approval, then allow; the order of rules does not matter.
 
-A rule matches where all of its conditions hold. Where a condition can't be told (its field is not known), the rule is unsure: a rule
-that allows then does not match, one that denies or requires approval asks for approval. No rule matched: a data engineer approves.
+A rule matches if all of its conditions hold. If a condition can't be evaluated (its field is not known), the rule is unsure: a rule
+that allows then does not match, one that denies or requires approval asks for approval. If no rule matches, a data engineer approves.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """One comparison. `value` is text, a number, a set of texts, or another field where `is_field`."""
+    """One comparison. `value` is text, a number, a set of texts, or another field if `is_field`."""
 
     text: str
     field: str
@@ -43,7 +43,7 @@ class Condition:
     is_field: bool = False
 
     def holds(self, facts: Facts) -> bool | None:
-        """Whether it holds; None where the field is not known."""
+        """Whether it holds; None if the field is not known."""
         left = facts.get(self.field)
         right = facts.get(str(self.value)) if self.is_field else self.value
         if left is None or right is None:
@@ -165,7 +165,7 @@ BUILT_IN = (
         for what in ("partitions", "storage", "throughput", "users")
     ),
 )
-"""What holds with every policy. The answer to a budget that is used up is a larger one in `bifrost.yaml`, not an exception."""
+"""Rules that hold with every policy. If a budget is used up, it has to be raised in `bifrost.yaml`; there are no exceptions."""
 
 
 def decide(policy: Policy, kind: str, facts: Facts, subject: str = "") -> Verdict:
@@ -180,7 +180,7 @@ def decide(policy: Policy, kind: str, facts: Facts, subject: str = "") -> Verdic
     if not found:
         return Verdict("approval", NO_RULE, "no rule of the policy covers it", (DATA_ENGINEER,), subject)
     worst = max(severity for severity, _, _ in found)
-    # Sorted by name, so that the order of the rules means nothing: not even for the words.
+    # Sorted by name, so that the order of the rules does not matter, not even for the wording.
     deciding = sorted(
         ((r, unsure) for s, r, unsure in found if s == worst), key=lambda pair: (not pair[0].builtin, pair[0].name)
     )

@@ -1,4 +1,4 @@
-"""What the rules say of each thing that a request asks for. Pure."""
+"""What the rules say about each item of a request. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from asgard.bifrost.policy.world import World, facts_of, owners_of
 
 
 def verdicts_of(policy: Policy, ask: Ask, world: World) -> tuple[Verdict, ...]:
-    """What the policy says of each item. An owner's consent is that of every team whose topics are concerned."""
+    """What the policy says about each item. The owner's consent means that of every team whose topics are concerned."""
     found = []
     for item in ask.items():
         kind, facts = facts_of(item, ask, world)

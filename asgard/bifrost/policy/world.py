@@ -1,4 +1,4 @@
-"""What is known of the world when a request is judged, and each item of the request as facts."""
+"""What is known about the world when a request is judged, and each item of the request as facts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ PREFIX_ENDS = (".", "-", "_", "*")
 
 @dataclass(frozen=True)
 class TopicFacts:
-    """A topic that exists, or is on its way. `team` None: it has no owner; `readers`: other teams that may read it; `certain` False: its
-    request waits for somebody, or failed: the name is taken, and nothing can be built on it.
+    """A topic that exists, or has been requested. `team` None: it has no owner; `readers`: other teams that may read it; `certain` False: its
+    request waits for approval, or failed: the name is taken, and nothing can depend on it.
     """
 
     name: str
@@ -36,7 +36,7 @@ class TopicFacts:
 
 @dataclass(frozen=True)
 class UserFacts:
-    """A user that exists, or is on its way: `certain` as of topics."""
+    """A user that exists, or has been requested: `certain` as for topics."""
 
     name: str
     team: str | None = None
@@ -46,7 +46,7 @@ class UserFacts:
 
 @dataclass(frozen=True)
 class Headroom:
-    """Of the cluster, as last measured; None: not known. Replicas and bytes that the fullest broker may still take."""
+    """The cluster's headroom as last measured; None: not known. Replicas and bytes that the fullest broker may still take."""
 
     brokers: int | None = None
     disk_free: float | None = None
@@ -59,7 +59,7 @@ class Headroom:
 
 @dataclass(frozen=True)
 class World:
-    """Everything a decision looks at. `used` is the team's, of what it has and what it already asked for."""
+    """Everything a decision looks at. `used` is the team's usage: what it has and what it has already asked for."""
 
     team: Team
     role: str = "member"
@@ -71,12 +71,12 @@ class World:
 
     @property
     def budget(self) -> Budget:
-        """The team's."""
+        """The team's budget."""
         return self.team.budget
 
 
 def usage_of(ask: Ask, world: World) -> Usage:
-    """What an ask takes of the budget (a deletion gives nothing back before it is done)."""
+    """What an ask uses of the budget (a deletion gives nothing back until it is done)."""
     total = Usage(users=len(ask.users))
     for topic in ask.topics:
         facts = _sized(topic, world)

@@ -1,8 +1,8 @@
-"""Which passwords were handed over, to whom and when: never the passwords. Each is handed over once, or visibly lost.
+"""Which passwords were handed over, to whom and when: never the passwords. Each is handed over once, or is visibly lost.
 
     ready -> opening -> handed        opening is written before a password is read, handed after it was shown or written
 
-A run that dies in between leaves `opening`: it may have been seen, so it is not shown again; `bifrost rotate` makes a new one.
+A run that dies in between leaves `opening`: the password may have been seen, so it is not shown again; `bifrost rotate` creates a new one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _c = tables.credentials.c
 
 @dataclass(frozen=True)
 class Credential:
-    """A principal's password, as far as anybody may know: its state and whom it was handed to."""
+    """A principal's password, without the secret itself: its state and whom it was handed to."""
 
     principal: str
     user: str
@@ -37,13 +37,13 @@ _FIELDS = tuple(f.name for f in fields(Credential))
 
 
 def of_user(connection: Connection, environment: str, user: str) -> list[Credential]:
-    """Of a user's principals, the newest last; without those that are gone."""
+    """Credentials of a user's principals, the newest last; without those that are gone."""
     query = sa.select(tables.credentials).where(_c.environment == environment, _c.user == user, _c.state != "gone")
     return [_of(row) for row in connection.execute(query.order_by(_c.made_at)).all()]
 
 
 def retiring(connection: Connection, environment: str, now: float) -> list[Credential]:
-    """Those whose time after a rotation is over."""
+    """Credentials whose time after a rotation is over."""
     query = sa.select(tables.credentials).where(
         _c.environment == environment, _c.state != "gone", _c.retire_at.is_not(None), _c.retire_at <= now
     )
@@ -51,7 +51,7 @@ def retiring(connection: Connection, environment: str, now: float) -> list[Crede
 
 
 def move(connection: Connection, environment: str, principal: str, before: str, after: str, **values: Any) -> bool:
-    """Bring a credential to another state, if it still is in the one that the caller saw."""
+    """Move a credential to another state, if it is still in the one that the caller saw."""
     done = connection.execute(
         sa.update(tables.credentials)
         .where(_c.environment == environment, _c.principal == principal, _c.state == before)
@@ -61,7 +61,7 @@ def move(connection: Connection, environment: str, principal: str, before: str, 
 
 
 def retire(connection: Connection, environment: str, principals: list[str], at: float) -> None:
-    """Let these go at a time."""
+    """Retire these at a given time."""
     connection.execute(
         sa.update(tables.credentials)
         .where(_c.environment == environment, _c.principal.in_(principals), _c.retire_at.is_(None))

@@ -1,4 +1,4 @@
-"""The queue as rows: which requests are carried out now, what they change, and how it is taken back. Each step is one transaction."""
+"""The queue as rows: which requests are carried out now, what they change, and how to undo it. Each step is one transaction."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from asgard.bifrost.store.requests import Request, new_id
 from asgard.core.database import Database
 
 WORKER = "bifrost"
-"""The actor of what the queue does."""
+"""The actor for what the queue does."""
 FIRST_PAUSE_S = 30.0
 
 
 def due(connection: Connection, environment: str, now: float) -> list[Request]:
-    """What is to be carried out: what a dead run left half done, else what is approved."""
+    """What to carry out: what a dead run left half done, else what is approved."""
     left = stored.find(connection, in_states=["applying"], environment=environment)
     if left:
         return left
@@ -29,7 +29,7 @@ def due(connection: Connection, environment: str, now: float) -> list[Request]:
 
 
 def begin(database: Database, environment: str, owner_of: Callable[[str], str | None]) -> list[Request]:
-    """Take what is due: its changes are written into what is desired, with the way back, and it counts as being applied."""
+    """Take what is due: write its changes and their undo into the desired state, and mark it as being applied."""
     with database.write() as connection:
         now = database.now(connection)
         batch = due(connection, environment, now)
@@ -71,7 +71,7 @@ def _owner(desired: Desired, owner_of: Callable[[str], str | None]) -> Callable[
 def take_back(
     database: Database, environment: str, failed: Collection[tuple[Request, str]], *, retry: bool, retries: int
 ) -> list[Request]:
-    """Undo what these requests changed. `retry`: the fault was not theirs, so they wait for another try, so often."""
+    """Undo what these requests changed. `retry`: the failure was not theirs, so they wait for another try, at most so often."""
     with database.write() as connection:
         now = database.now(connection)
         desired, changed, moved = rows.load(connection, environment), [], []
@@ -94,7 +94,7 @@ def take_back(
 
 
 def finish(database: Database, environment: str, done: Collection[Request]) -> list[Request]:
-    """These are on the cluster: their grants are active, their users' passwords are ready to be handed over."""
+    """Mark these as being on the cluster: their grants are active, their users' passwords are ready to be handed over."""
     with database.write() as connection:
         now = database.now(connection)
         moved = []
@@ -123,7 +123,7 @@ def finish(database: Database, environment: str, done: Collection[Request]) -> l
 def add_credential(
     connection: Connection, environment: str, principal: str, user: str, team: str | None, now: float
 ) -> None:
-    """Odin made a password for a principal: it can be handed over, once."""
+    """Record that Odin created a password for a principal: it can be handed over, once."""
     c = tables.credentials.c
     values = {"user": user, "team": team, "state": "ready", "made_at": now}
     values |= {"handed_at": None, "handed_to": None, "how": None, "retire_at": None}
@@ -139,17 +139,17 @@ def add_credential(
 
 
 def mark_dirty(connection: Connection, environment: str) -> None:
-    """The managed file is not what is desired any more."""
+    """Mark that the managed file no longer matches the desired state."""
     rows.set_value(connection, f"dirty:{environment}", new_id("d"))
 
 
 def dirty(connection: Connection, environment: str) -> str | None:
-    """A mark where something changed since the last run that went well."""
+    """A mark if something changed since the last successful run."""
     return rows.value(connection, f"dirty:{environment}") or None
 
 
 def clean(database: Database, environment: str, mark: str | None) -> None:
-    """All that was desired when the mark was read is on the cluster."""
+    """Everything that was desired when the mark was read is on the cluster."""
     with database.write() as connection:
         if dirty(connection, environment) == mark:
             rows.set_value(connection, f"dirty:{environment}", "")

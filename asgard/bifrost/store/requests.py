@@ -25,7 +25,7 @@ _r = tables.requests.c
 class Request:
     """A request. `by` names the approvals that are still missing, `version` counts its moves.
 
-    `losses`: which records it was said to delete when it was sent, by topic, with a `sentence` each.
+    `losses`: which records it was going to delete when it was sent, by topic, with a `sentence` each.
     """
 
     id: str
@@ -65,7 +65,7 @@ class Move:
 
 
 def new_id(prefix: str) -> str:
-    """An id that can't be guessed, and shows no count."""
+    """An id that can't be guessed, and reveals no count."""
     alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
     return f"{prefix}-" + "".join(secrets.choice(alphabet) for _ in range(10))
 
@@ -125,7 +125,7 @@ def move(
     reason: str | None = None,
     **columns: Any,
 ) -> Request:
-    """Bring a request to another state, if it still is as the caller saw it. Raises Refused where it is not."""
+    """Move a request to another state, if it is still as the caller saw it. Raises Refused if it is not."""
     states.check(request.state, after)
     done = connection.execute(
         sa.update(tables.requests)
@@ -156,7 +156,7 @@ def get(connection: Connection, request_id: str) -> Request:
 
 
 def by_token(connection: Connection, team: str, token: str) -> Request | None:
-    """The request that a team made with this token."""
+    """The request that a team created with this token."""
     row = connection.execute(sa.select(tables.requests).where(_r.team == team, _r.token == token)).one_or_none()
     return None if row is None else _request(row)
 
@@ -169,7 +169,7 @@ def find(
     environment: str | None = None,
     last: int | None = None,
 ) -> list[Request]:
-    """Requests that fit, oldest first; `last` only so many of the newest."""
+    """Matching requests, oldest first; `last`: only so many of the newest."""
     query = sa.select(tables.requests)
     if in_states is not None:
         query = query.where(_r.state.in_(sorted(in_states)))
@@ -206,7 +206,7 @@ def unjournalled(connection: Connection, limit: int = 500) -> list[Move]:
 
 
 def mark_journalled(connection: Connection, moves: Iterable[Move]) -> None:
-    """They are now."""
+    """Mark moves as being in the journal."""
     ids = [move.id for move in moves]
     if ids:
         connection.execute(sa.update(tables.transitions).where(tables.transitions.c.id.in_(ids)).values(journalled=1))
@@ -214,7 +214,7 @@ def mark_journalled(connection: Connection, moves: Iterable[Move]) -> None:
 
 def _request(row: Row[Any]) -> Request:
     judgement = json.loads(row.judgement)
-    losses = tuple(judgement.pop("losses", ()))  # they stand beside policy's answer, in one column
+    losses = tuple(judgement.pop("losses", ()))  # they are next to policy's answer, in one column
     return Request(
         id=row.id,
         number=row.number,

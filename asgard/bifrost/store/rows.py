@@ -39,7 +39,7 @@ def topics(
     teams: Collection[str] | None = None,
     unowned: bool = False,
 ) -> list[tuple[str, TopicRow]]:
-    """Topics with their environments: of names or prefixes, of teams, or all."""
+    """Topics with their environments: by names or prefixes, by teams, or all."""
     query = sa.select(tables.resources).where(_x.kind == "topic").order_by(_x.name)
     if environment is not None:
         query = query.where(_x.environment == environment)
@@ -93,7 +93,7 @@ def of_team(team: str) -> Any:
 
 
 def save(connection: Connection, environment: str, desired: Desired, changed: Iterable[Undo], now: float) -> None:
-    """Write the rows that changed as they now are in `desired`."""
+    """Write the changed rows as they now are in `desired`."""
     keys = dict.fromkeys((table, key) for table, key, _ in changed)
     resources = [(table, key) for table, key in keys if table != "grant"]
     given = [key for table, key in keys if table == "grant"]
@@ -172,7 +172,7 @@ def readers(connection: Connection, environment: str, topic: str, owner: str | N
 def take_names(
     connection: Connection, environment: str, team: str, request: str, names: Iterable[tuple[str, str]]
 ) -> None:
-    """Keep (kind, name) for an open request."""
+    """Reserve (kind, name) for an open request."""
     values = [
         {"environment": environment, "kind": kind, "name": name, "team": team, "request": request}
         for kind, name in names
@@ -182,12 +182,12 @@ def take_names(
 
 
 def give_names_back(connection: Connection, request: str) -> None:
-    """The request is at its end."""
+    """Release the names of a request that has ended."""
     connection.execute(sa.delete(tables.names).where(tables.names.c.request == request))
 
 
 def taken_names(connection: Connection, environment: str, names: Collection[str]) -> list[tuple[str, str, str, bool]]:
-    """Kind, name and team of what open requests will make, of these names; and whether it is certain: the request is approved."""
+    """Kind, name and team of what open requests will create, among these names; and whether it is certain: the request is approved."""
     c, r = tables.names.c, tables.requests.c
     query = sa.select(c.kind, c.name, c.team, r.state).join_from(tables.names, tables.requests, c.request == r.id)
     rows = connection.execute(query.where(c.environment == environment, c.name.in_(list(names)))).all()

@@ -80,7 +80,7 @@ resources = Table(
     Index("bifrost_resources_team", "team", "environment"),
 )
 
-# Names that open requests will make: a second request for one of them hears that it is taken.
+# Names that open requests will create: a second request for one of them is refused as taken.
 names = Table(
     "bifrost_names",
     metadata,
@@ -118,7 +118,7 @@ grants = Table(
     Index("bifrost_grants_owner", "owner"),
 )
 
-# One row for each password that Odin made: handed over once. `state`: ready, opening, handed, retiring, gone.
+# One row for each password that Odin created: handed over once. `state`: ready, opening, handed, retiring, gone.
 credentials = Table(
     "bifrost_credentials",
     metadata,
@@ -184,5 +184,5 @@ SCHEMA = Schema(
 def open_store(
     url: str | None = None, *, clock: Callable[[], float] = time.time, busy_timeout_s: float = 30.0
 ) -> Database:
-    """Open the store, creating it where there is none. Errors are those of `core.database.open_database`."""
+    """Open the store, creating it if there is none. Errors are those of `core.database.open_database`."""
     return open_database(SCHEMA, url, clock=clock, busy_timeout_s=busy_timeout_s)

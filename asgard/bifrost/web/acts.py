@@ -1,4 +1,4 @@
-"""Everything that changes something, once for the API and the pages: which action it is, what it takes, what it answers.
+"""Everything that changes something, defined once for the API and the pages: its action, its input, its answer.
 
 `POST /api/v1/PATH` takes JSON and answers with JSON; `POST /bifrost/PATH` takes a form and goes back to a page with a sentence.
 """
@@ -22,7 +22,7 @@ Run = Callable[[Actor, Any, dict[str, str]], Any]
 
 @dataclass(frozen=True)
 class Act:
-    """One thing that can be done. `said` makes the sentence for the page from the answer."""
+    """One possible action. `said` makes the sentence for the page from the answer."""
 
     name: str
     action: Action

@@ -120,7 +120,7 @@ def notice_of(n: Notice) -> models.NoticeAnswer:
 
 
 def step_of(s: Step) -> models.AuditAnswer:
-    """Something that somebody did."""
+    """An action of a person."""
     return models.AuditAnswer(at=s.at, actor=s.actor, what=s.what, about=s.about, reason=s.reason)
 
 
@@ -132,7 +132,7 @@ def token_of(t: Token) -> models.TokenAnswer:
 def preview_of(
     gate: Bifrost, who: Actor, ask: Ask, *, change: bool, losses: bool = True
 ) -> tuple[models.PreviewAnswer, Judgement]:
-    """What a request would come to. `change`: with Odin's preview, `losses`: with the records it deletes; both take a moment."""
+    """A preview of a request. `change`: with Odin's preview, `losses`: with the records it deletes; both take a moment."""
     site().work.sync(gate, ask.environment)
     judged = service.weigh(gate, who, ask)
     odin: Change | None = None

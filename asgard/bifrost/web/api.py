@@ -25,7 +25,7 @@ csrf.exempt(api)
 
 @dataclass(frozen=True)
 class Look:
-    """One thing that can be looked at. `query` names its parameters, each with what it is."""
+    """One thing to look at. `query` names its parameters, each with its description."""
 
     name: str
     action: Action

@@ -70,7 +70,7 @@ def ask_send(who: Actor, kind: str) -> Any:
 @portal.post("/ask/<kind>/answer")
 @guarded("request.create", finders.own_team)
 def answer(who: Actor, kind: str) -> str:
-    """What policy says of the form as it stands: asked for while somebody fills it in."""
+    """What policy says about the form in its current state: requested while it is being filled in."""
     _known(kind)
     try:
         said, judged = answers.preview_of(
@@ -113,7 +113,7 @@ def _submitted(who: Actor, wanted: Ask, *, instead_of: str | None = None, accept
         told = Verdict("Records go", "This deletes records", "bad", [str(loss["sentence"]) for loss in losses])
         return render_template("bifrost/confirm.html", title="Ask", told=told, hidden=hidden)
     if instead_of is not None:
-        # A request that waits keeps its names: it goes, so that the nearer one can have them.
+        # A waiting request keeps its names: it is cancelled, so that the nearer one can have them.
         old, _ = service.view(gate, who, instead_of)
         if old.state == "pending":
             service.cancel(gate, who, instead_of, "the nearest request that passes was asked for instead")
@@ -180,7 +180,7 @@ def request_parts(who: Actor, request_id: str) -> str:
 @portal.get("/requests/<request_id>/events")
 @guarded("request.view", finders.a_request)
 def request_events(who: Actor, request_id: str) -> Response:
-    """That it moved: server-sent events."""
+    """Server-sent events: the request moved."""
     here = site()
     if not here.streams.take():
         return Response("every stream is in use", 503, {"Retry-After": "60"}, mimetype="text/plain")
@@ -233,7 +233,7 @@ def _shown(who: Actor, found: Request, moves: Any) -> dict[str, Any]:
 @portal.post("/leavers")
 @guarded("leaver.run")
 def leaver(who: Actor) -> Any:
-    """Somebody left; the form names them."""
+    """A person left; the form names them."""
     return _done("leaver", who, {"person": request.form.get("person", "").strip()})
 
 

@@ -1,4 +1,4 @@
-"""What the values of a path are about, as authorisation sees it. What is not there and what is hidden raise the same words."""
+"""What the values of a path refer to, as authorisation sees it. Missing and hidden things raise the same message."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def a_user(gate: Bifrost, _who: Actor, *, user: str, **_more: str) -> tuple[What
 
 
 def a_topic(gate: Bifrost, _who: Actor, *, name: str, **_more: str) -> tuple[What, str]:
-    """A topic by its name, for those who want to own it."""
+    """A topic by its name, for people who want to own it."""
     where = environment_asked(gate)
     with gate.store.read() as connection:
         found = rows.topics(connection, where, names=[name])
@@ -60,7 +60,7 @@ def a_topic(gate: Bifrost, _who: Actor, *, name: str, **_more: str) -> tuple[Wha
 
 
 def a_sampled_topic(gate: Bifrost, _who: Actor, *, name: str, **_more: str) -> tuple[What, str]:
-    """A topic by its name, for those who want to see records of it."""
+    """A topic by its name, for people who want to see records of it."""
     where = environment_asked(gate)
     return samples.what_of(gate, where, name), f"topic {name} in {where}"
 
@@ -71,7 +71,7 @@ def a_team(gate: Bifrost, _who: Actor, *, team: str, **_more: str) -> tuple[What
 
 
 def own_team(_gate: Bifrost, who: Actor, **_more: str) -> tuple[What, str]:
-    """The team that a person asks for: any of theirs. Which one is judged when the request is there."""
+    """The team that a person asks for: any of theirs. Which one is checked once there is a request."""
     return What(who.teams[0][0] if who.teams else None), "requests"
 
 
@@ -86,5 +86,5 @@ def own_tokens(_gate: Bifrost, who: Actor, **_more: str) -> tuple[What, str]:
 
 
 def a_leaver(_gate: Bifrost, _who: Actor, *, person: str, **_more: str) -> tuple[What, str]:
-    """A person who left; perhaps one whom bifrost.yaml does not name any more."""
+    """A person who left; perhaps no longer in bifrost.yaml."""
     return What(), f"person {person}"

@@ -109,12 +109,12 @@ def document(kind: str, given: Mapping[str, str]) -> dict[str, Any] | str:
 
 
 def names(text: str) -> list[str]:
-    """Names that somebody wrote one after the other."""
+    """Names from a text that lists them."""
     return [name for name in re.split(r"[\s,;]+", text) if name]
 
 
 def wrong_fields(error: InvalidFile) -> tuple[dict[str, str], list[str]]:
-    """What is wrong at each field of the form, and what is wrong besides."""
+    """What is wrong at each field of the form, and all problems as lines."""
     at_field: dict[str, str] = {}
     besides: list[str] = []
     for problem in error.problems:

@@ -1,6 +1,6 @@
-"""One door for all pages and calls: nothing is served that does not say which action it is, and each asks `authorise`.
+"""One entry point for all pages and calls: every route must name its action, and each asks `authorise`.
 
-Errors become answers here: what one may not see is answered like what is not there.
+Errors become answers here: what a person may not see is answered as if it did not exist.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def nothing(_gate: Bifrost, who: Actor, **_path: str) -> tuple[What, str]:
 
 
 def guarded(action: Action, what: Finder = nothing) -> Callable[[View], View]:
-    """Let in who may do that with what the path names. The view gets `who` and the values of the path."""
+    """Let in people who may do that with what the path names. The view gets `who` and the values of the path."""
 
     def mark(view: View) -> View:
         @functools.wraps(view)
@@ -78,23 +78,23 @@ def guarded(action: Action, what: Finder = nothing) -> Callable[[View], View]:
 
 
 def public(view: View) -> View:
-    """Open to everybody: the login, and what says how to use the portal."""
+    """Open to everybody: the login, and the pages that say how to use the portal."""
     view.asgard_action = None  # type: ignore[attr-defined]
     return view
 
 
 class LoginFirst(Exception):
-    """Nobody is logged in."""
+    """The caller is not logged in."""
 
 
 def limited(view: View) -> View:
-    """A login: tried a few times a minute at most."""
+    """A login: at most a few tries a minute."""
     made: View = limiter.limit(LOGIN_LIMIT)(view)
     return made
 
 
 def unguarded(app: Flask) -> list[str]:
-    """Routes without a guard: none, or the application does not start."""
+    """Routes without a guard: if there are any, the application does not start."""
     return sorted(
         rule.endpoint
         for rule in app.url_map.iter_rules()
@@ -167,7 +167,7 @@ def _asgard_error(error: AsgardError) -> Any:
 
 def _http_error(error: HTTPException) -> Any:
     if error.code is None or error.code < 400 or isinstance(error, SecurityError):
-        return error  # of a host that is not ours no page can be made: it has no links
+        return error  # no page can be rendered for a foreign host: it has no links
     if isinstance(error, CSRFError):
         return _answer(400, "this form did not come from this portal, or it is too old", "Load the page again.")
     words = {

@@ -1,4 +1,4 @@
-"""Logging in and out. A token opens a session; with an OpenID provider its own page does."""
+"""Logging in and out. A token opens a session; with an OpenID provider, its own page does."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Logging in with an OpenID provider, through Authlib: authorization code with PKCE, state and nonce; the ID token's signature is checked.
 
 The provider says who somebody is; what they may do is in `bifrost.yaml`, which names people by their e-mail address or name.
-Where the ID token does not say it (a provider may keep it to its userinfo endpoint: OpenID Connect Core 1.0, section 5.4), it is asked there.
+If the ID token lacks these (a provider may give them only at its userinfo endpoint: OpenID Connect Core 1.0, section 5.4), it is asked there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _AWAY = "the OpenID provider does not answer: try it again later, or log in with
 
 
 def install(app: Flask, issuer: str, client_id: str, client_secret: str) -> None:
-    """Know the provider; it is asked for its addresses at the first login."""
+    """Register the provider; it is asked for its addresses at the first login."""
     try:
         from authlib.integrations.flask_client import OAuth
     except ModuleNotFoundError as error:
@@ -55,13 +55,13 @@ def begin(target: str) -> Any:
     session["next"] = target
     try:
         return oauth.provider.authorize_redirect(url_for("login.back", _external=True))
-    except (RequestException, ValueError, RuntimeError) as error:  # no answer, no JSON, no such addresses in it
+    except (RequestException, ValueError, RuntimeError) as error:  # no answer, not JSON, or the addresses are missing
         events.warn(f"the OpenID provider does not answer: {type(error).__name__}: {error}")
         raise Unreachable(_AWAY) from error
 
 
 def finish() -> tuple[Person | None, str]:
-    """Back from there: the person, or why not. What the provider sent is never shown."""
+    """Back from the provider: the person, or why not. What the provider sent is never shown."""
     from authlib.common.errors import AuthlibBaseError
     from joserfc.errors import JoseError
     from requests import RequestException
@@ -82,11 +82,11 @@ def finish() -> tuple[Person | None, str]:
 
 
 def _told() -> Mapping[str, Any]:
-    """What the provider says of the person: the ID token's claims, completed from the userinfo endpoint."""
+    """What the provider says about the person: the ID token's claims, completed from the userinfo endpoint."""
     oauth, issuer = current_app.extensions[_NAME]
     client = oauth.provider
     token = client.authorize_access_token(claims_options={"iss": {"essential": True, "values": [issuer, f"{issuer}/"]}})
-    claims: dict[str, Any] = dict(token["userinfo"])  # of the ID token; KeyError where there is none
+    claims: dict[str, Any] = dict(token["userinfo"])  # from the ID token; KeyError if there is none
     if (
         "email" in claims
         or "preferred_username" in claims

@@ -1,7 +1,7 @@
-"""Who calls: a session that a token or an OpenID provider began, a bearer token, or a reverse proxy that is believed.
+"""Identifies the caller: a session started with a token or an OpenID provider, a bearer token, or a trusted reverse proxy.
 
-A session holds an id, never a right: each request looks the token and the person up again, so a revoked token or a person taken out
-of `bifrost.yaml` is out at once.
+A session holds an id, never a right: each request looks up the token and the person again, so a revoked token or a person removed
+from `bifrost.yaml` is locked out at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SESSION_S = 8 * 3600.0
 
 @dataclass(frozen=True)
 class Person(UserMixin):  # type: ignore[misc]
-    """Somebody who is logged in: by which way, and how much that way allows."""
+    """A person who is logged in: in which way, and how much that way allows."""
 
     id: str
     name: str
@@ -31,7 +31,7 @@ class Person(UserMixin):  # type: ignore[misc]
 
     @property
     def actor(self) -> Actor:
-        """With the roles that bifrost.yaml gives now."""
+        """The person with the roles that bifrost.yaml gives now."""
         return site().gate.directory.actor(self.name)
 
 
@@ -42,12 +42,12 @@ def of_token(secret: str) -> Person | None:
 
 
 def of_provider(name: str) -> Person:
-    """A person whom an OpenID provider named; the session ends by itself."""
+    """A person named by an OpenID provider; the session ends by itself."""
     return Person(f"oidc:{int(time.time() + SESSION_S)}:{name}", name)
 
 
 def of_session(person_id: str) -> Person | None:
-    """The person of a session, if it still holds."""
+    """The person of a session, if it is still valid."""
     kind, _, rest = person_id.partition(":")
     if kind == "token":
         token = tokens.of_id(site().gate, rest)
@@ -79,7 +79,7 @@ def named(text: str) -> str | None:
 
 
 def caller() -> Person | None:
-    """Who calls, or None. For the API only what comes with the request counts, never a cookie: no other site can send it along."""
+    """The caller, or None. For the API only what comes with the request counts, never a cookie: so no other site can send it along."""
     if "asgard_person" not in g:
         if request.path.startswith("/api/"):
             g.asgard_person = of_request(request)
@@ -92,7 +92,7 @@ def caller() -> Person | None:
 
 
 def install(app: Any) -> None:
-    """Flask-Login, with these ways in."""
+    """Set up Flask-Login with these ways to log in."""
     manager = LoginManager(app)
     manager.session_protection = "basic"
     manager.user_loader(of_session)
@@ -100,7 +100,7 @@ def install(app: Any) -> None:
 
 
 class FromProxy:
-    """What a proxy says about a request counts only where it comes from the proxy; from anybody else these headers are taken out."""
+    """Proxy headers of a request count only if it comes from the proxy; from anywhere else they are removed."""
 
     def __init__(self, app: Any, addresses: tuple[str, ...], header: str | None) -> None:
         from werkzeug.middleware.proxy_fix import ProxyFix

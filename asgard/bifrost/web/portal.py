@@ -30,14 +30,14 @@ def button(url: str, text: str, tone: str = "plain", back: str = "", **hidden: s
 
 
 def page(title: str, parts: list[Part], **more: Any) -> str:
-    """A page of parts; only the parts where a live page asks for them anew."""
+    """A page of parts; only the parts if a live page refreshes them."""
     if request.args.get("parts"):
         return render_template("bifrost/parts.html", parts=parts)
     return render_template("bifrost/page.html", title=title, parts=parts, **more)
 
 
 def live() -> str:
-    """Where this page's parts come from anew."""
+    """The address from which this page refreshes its parts."""
     return f"{request.path}?{'&'.join(filter(None, [request.query_string.decode('ascii', 'ignore'), 'parts=1']))}"
 
 

@@ -60,7 +60,7 @@ def request_link(request_id: str) -> Cell:
 def topics(
     entries: Iterable[Entry], caption: str, empty: str = "No topics.", *, places: bool = True, note: str = ""
 ) -> Table:
-    """Topics. `places`: with their environments, where there are several."""
+    """Topics. `places`: with their environments, if there are several."""
     columns = [Column("topic"), Column("team"), Column("partitions", number=True), Column("retention"), Column("tags"),
                Column("description")]  # fmt: skip
     rows: list[list[str | Cell]] = []
@@ -190,7 +190,7 @@ def history(moves: Sequence[Move]) -> Timeline:
 
 
 def credentials(found: Sequence[Credential]) -> Table:
-    """What is known of a user's credentials: never the passwords."""
+    """What is known about a user's credentials: never the passwords."""
     rows: list[list[str | Cell]] = [
         [c.principal, "not taken yet" if c.state == "ready" else c.state, c.handed_to or "", at(c.handed_at), at(c.retire_at)]
         for c in found

@@ -1,4 +1,4 @@
-"""What a running portal has at hand: Bifrost, read anew when its files change, and the work that only `compose` can do."""
+"""What a running portal works with: Bifrost, reloaded when its files change, and the work that only `compose` can do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXTENSION = "asgard-bifrost"
 
 @dataclass(frozen=True)
 class Change:
-    """Odin's preview of a request: its lines, or why it can't be made."""
+    """Odin's preview of a request: its lines, or why there is none."""
 
     lines: tuple[str, ...] = ()
     impossible: str | None = None
@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What the cluster and Heimdall's store tell of a topic: records and bytes it holds, the lag of each group, how many records came in
+    """What the cluster and Heimdall's store report about a topic: records and bytes it holds, the lag of each group, how many records came in
     the last 24 hours, when the hour of the last one began, where data may flow, what a month of it costs. `problem`: it did not answer.
     """
 
@@ -49,17 +49,17 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Handed:
-    """Credentials at the moment of their hand-over: the only time."""
+    """Credentials at the moment of their hand-over, the only time they are seen."""
 
     principal: str
     properties: str = field(repr=False)
 
 
 class Work(Protocol):
-    """What reaches the cluster, the stack file and the queue."""
+    """The work that needs the cluster, the stack file or the queue."""
 
     def sync(self, gate: Bifrost, environment: str | None) -> None:
-        """Take over what changed in the stack file."""
+        """Take over changes in the stack file."""
 
     def change(self, gate: Bifrost, who: Actor, ask: Ask) -> Change:
         """Odin's preview."""
@@ -68,7 +68,7 @@ class Work(Protocol):
         """Let the queue run soon; returns at once."""
 
     def apply(self, gate: Bifrost, who: Actor, environment: str | None) -> tuple[int, int]:
-        """Run the queue now: how many requests are ready, and failed."""
+        """Run the queue now; returns how many requests are ready, and failed."""
 
     def adopt(self, gate: Bifrost, who: Actor, environment: str | None) -> list[GrantRow]:
         """Take over the ACLs of the stack's own users."""
@@ -76,16 +76,16 @@ class Work(Protocol):
     def hand_over(
         self, gate: Bifrost, who: Actor, environment: str | None, user: str, key: str | None
     ) -> AbstractContextManager[Handed]:
-        """Credentials of a user, once; for a public key they come sealed."""
+        """Credentials of a user, once; encrypted if there is a public key."""
 
     def rotate(self, gate: Bifrost, who: Actor, environment: str | None, user: str) -> tuple[str, float]:
-        """New credentials beside the old ones: the new principal, and until when the old one goes on."""
+        """Create new credentials beside the old ones; returns the new principal, and until when the old one works."""
 
     def sample(self, gate: Bifrost, who: Actor, topic: str, environment: str) -> Any:
         """A few records of a topic: what `models.SampleAnswer` has."""
 
     def traffic(self, gate: Bifrost, who: Actor, topic: str, environment: str) -> Traffic:
-        """What the cluster knows about a topic."""
+        """What the cluster reports about a topic."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Site:
 
     @property
     def gate(self) -> Bifrost:
-        """Bifrost as its files are now. Files with a mistake in them change nothing; the portal says so in its log."""
+        """Bifrost as its files are now. Files with errors change nothing; the portal's log reports them."""
         stamp = _stamp(self._gate.directory.file)
         if stamp != self._stamp:
             with self._lock:
@@ -130,7 +130,7 @@ class Site:
 
 
 def _stamp(file: Path) -> tuple[tuple[str, int, int], ...]:
-    """Of bifrost.yaml and the YAML files beside and below it, where its policy and teams are."""
+    """The stamps of bifrost.yaml and the YAML files beside and below it, where its policy and teams are."""
     found = []
     for path in sorted([*file.parent.glob("*.yaml"), *file.parent.glob("*/*.yaml")]):
         try:
@@ -142,11 +142,11 @@ def _stamp(file: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 def site() -> Site:
-    """Of the application that serves this request."""
+    """The site of the application that serves this request."""
     return cast(Site, current_app.extensions[EXTENSION])
 
 
 def plain(value: Any) -> str | None:
-    """A field of a form or of a query: without spaces around it, and None where it is empty."""
+    """A field of a form or of a query: without spaces around it, and None if it is empty."""
     text = str(value).strip() if value is not None else ""
     return text or None

@@ -1,7 +1,7 @@
-"""Server-sent events: a page learns at once that its request moved, and asks for its parts anew. Nothing but that is sent.
+"""Server-sent events: a page learns at once that its request moved, and refreshes its parts. Nothing else is sent.
 
-A stream holds one of the server's threads. So there are few, each ends after `LASTS_S` (the browser opens another one, and is asked again
-who it is), and if none is free, the answer says so: its page then asks every second.
+A stream holds one of the server's threads. So there are few, each ends after `LASTS_S` (the browser opens another one, and is
+authenticated again), and if none is free, the answer says so: its page then polls every second.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 
 MOST = 8
-"""Streams of a portal; more pages than these ask for news."""
+"""At most so many streams per portal; further pages poll for news."""
 LASTS_S = 55.0
 LOOK_EVERY_S = 0.25
 BEAT_S = 10.0
-"""A line that means nothing, so that a browser that left is noticed."""
+"""How often an empty line is sent, to notice that a browser has left."""
 
 
 class Streams:
@@ -34,11 +34,11 @@ class Streams:
         self._free.release()
 
     def end(self) -> None:
-        """The server stops: so do its streams."""
+        """End all streams: the server is stopping."""
         self._over.set()
 
     def events(self, look: Callable[[], tuple[int, bool]]) -> Iterator[str]:
-        """A line for each new version of something. `look` gives its version, and whether more is to come."""
+        """A line for each new version of something. `look` returns its version, and whether more will come."""
         yield "retry: 1000\n\n"
         began = beat = time.monotonic()
         known = None

@@ -1,6 +1,6 @@
 """Does a rule hold, and where? Pure: one function for each kind of rule, from what was seen to findings.
 
-What was not measured neither holds nor does not: `unknown` names it, and its alert stays as it is.
+If something was not measured, its rule neither holds nor fails: `unknown` names it, and its alert stays as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from asgard.heimdall.owners import Owners
 
 NOTHING_KNOWN = Verdicts((), None)
 LEAST_TREND_S = 3600.0
-"""A trend needs samples over so long at least."""
+"""A trend needs samples over at least this long."""
 DEFAULT_TIME_LAG_S, DEFAULT_LOSS_S, DEFAULT_DISK_S = 300.0, 6 * 3600.0, 7 * 86400.0
 
 
@@ -121,7 +121,7 @@ def _disk_full(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
 
 
 def full_in_s(samples: Sequence[Volume]) -> float | None:
-    """When a volume is full at the trend of its samples (least squares); infinite where it does not grow, None: too few samples."""
+    """When a volume is full at the trend of its samples (least squares); infinite if it does not grow, None: too few samples."""
     if not samples:
         return None
     now = samples[-1]
@@ -181,7 +181,7 @@ def _groups(rule: Rule, seen: Seen) -> list[GroupLag]:
 
 
 def _grouped(found: list[Finding], unknown: set[str], seen: Seen) -> Verdicts:
-    """Groups that are not in the list are gone, unless a coordinator did not answer: then nothing is known of them."""
+    """Groups that are not in the list are gone, unless a coordinator did not answer: then they are unknown."""
     if seen.groups is None:
         return NOTHING_KNOWN
     return Verdicts(tuple(found), None if seen.unknown_groups else frozenset(unknown))

@@ -1,7 +1,7 @@
 """Sends notifications: to web hooks in the form that each receiver knows, by e-mail, to commands, into the journal.
 
-Each is a row with its own tries (`core.outbox`): a receiver that fails does not hold up the others. Addresses and keys are read when they are
-used and are in no row, error or log.
+Each is a row with its own tries (`core.outbox`): a receiver that fails does not hold up the others. Addresses and keys are read when
+used, and never get into a row, error or log.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 def deliver(
     database: Database, cluster_id: str, receivers: Sequence[Receiver], server: MailServer | None, journal: Journal
 ) -> dict[str, int]:
-    """Send what is due; how many were `sent`, wait for `later`, and `failed` for good."""
+    """Send what is due; returns how many were `sent`, wait for `later`, and `failed` for good."""
     known = {r.name: r for r in receivers}
 
     def send(row: Any) -> str | None:
@@ -41,7 +41,7 @@ def deliver(
                 return "the receiver is gone from heimdall.yaml"
             else:
                 _send(known[row.receiver], body, server)
-        except Exception as error:  # a defect of ours, too: it is kept with the row, and the other receivers are told
+        except Exception as error:  # a bug of ours, too: it is kept with the row, and other receivers get theirs
             return _reason(error, known.get(row.receiver))
         return None
 

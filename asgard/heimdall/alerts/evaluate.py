@@ -1,7 +1,7 @@
-"""From what is seen, and how alerts stood before, to how they stand now and what changed. Pure.
+"""From what is seen and the previous states of alerts to their new states and what changed. Pure.
 
-An alert is raised when its rule has held for `for`, once, however often it is looked at; it is cleared when the rule has not held
-for `clear`. Where nothing is known it stays as it is. In a drill a rule that says so raises nothing; what still holds when the
+An alert is raised once when its rule has held for `for`, however often it is evaluated; it is cleared when the rule has not held
+for `clear`. If nothing is known, it stays as it is. In a drill, a rule that says so raises nothing; what still holds when the
 drill is over is raised then.
 """
 
@@ -77,7 +77,7 @@ def _held(rule: Rule, finding: Finding, before: State | None, silent: bool, now:
 
 
 def _covers(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
-    """Whether what was said says all that there is to say: it begins no later, ends no earlier, and is no less."""
+    """Whether the earlier extent covers the current one: it begins no later, ends no earlier, and is no less."""
     return all(
         before.get(name, inf) <= now[name] if name == "from" else before.get(name, -inf) >= now[name] for name in now
     )
@@ -96,7 +96,7 @@ def _not_held(rule: Rule, state: State, verdicts: Verdicts, now: float) -> tuple
 
 
 def receivers_of(transition: Transition, subscriptions: Iterable[Subscription]) -> list[str]:
-    """Who is to be told, each once."""
+    """The receivers of a transition, each once."""
     labels = transition.state.labels
     found: dict[str, None] = {}
     for one in subscriptions:

@@ -21,21 +21,21 @@ from asgard.heimdall.alerts.model import Seen, Transition
 
 Kind = ReceiverKind | Literal["journal"]
 SHOWN = 30
-"""Alerts that a message for people names; further ones are counted."""
+"""At most so many alerts are named in a message for people; further ones are counted."""
 ENDS_S = 86400.0
 _PAGERDUTY = {"info": "info", "warning": "warning", "critical": "critical"}
 
 
 @dataclass(frozen=True)
 class Body:
-    """A message, and what it is told apart by: the same key is the same message."""
+    """A message and its deduplication key: the same key is the same message."""
 
     key: str
     content: Any
 
 
 def bodies(kind: str, changes: Sequence[Transition], seen: Seen) -> list[Body]:
-    """The messages to one receiver of what changed in one evaluation."""
+    """The messages to one receiver about what changed in one evaluation."""
     if kind in ("pagerduty", "command", "journal"):
         make = {"pagerduty": _pagerduty, "command": _command, "journal": _journal}[kind]
         return [Body(f"{c.what}:{c.state.id}", make(c, seen)) for c in changes]

@@ -1,4 +1,4 @@
-"""Rules, what they are judged by, and what becomes of an alert. Times are seconds since 1970 (UTC), durations seconds."""
+"""Rules, what they are judged by, and the life of an alert. Times are seconds since 1970 (UTC), durations seconds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Rule:
 
 
 AUDIT_LOSS = Rule("audit-loss", "audit-loss")
-"""In force without being written down: what an audit misses is always told."""
+"""In force without being configured: records missing in an audit are always reported."""
 
 
 def in_force(rules: Sequence[Rule]) -> tuple[Rule, ...]:
@@ -54,7 +54,7 @@ class Seen:
     """All that rules are judged by, at a moment. None: not measured, so the rules that need it change nothing.
 
     `disks`: `broker 3 /d1` to its volume over time, oldest first. `canary`: broker to why clients can't use it (empty: they can).
-    `drill`: what breaks the cluster on purpose now.
+    `drill`: what is breaking the cluster on purpose now.
     """
 
     at: float
@@ -87,7 +87,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What a rule finds: where it holds, and where it can't be said (`unknown`; None: anywhere)."""
+    """What a rule finds: where it holds, and where that is not known (`unknown`; None: anywhere)."""
 
     holds: tuple[Finding, ...] = ()
     unknown: frozenset[str] | None = frozenset()
@@ -114,7 +114,7 @@ class State:
 
     @property
     def id(self) -> str:
-        """Of this one alert: raised again later it has another."""
+        """The id of this one alert; if raised again later, it gets another."""
         return f"{self.rule}/{self.subject}/{self.raised_at:.3f}" if self.raised_at is not None else ""
 
 
@@ -130,7 +130,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The states after an evaluation, what changed, and which alerts a drill keeps from being raised."""
+    """The states after an evaluation, what changed, and which alerts a drill suppresses."""
 
     states: Mapping[tuple[str, str], State]
     transitions: tuple[Transition, ...]
@@ -139,7 +139,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Receiver:
-    """Whom to tell. What may hold a token is read from its file when it is used, and never shown."""
+    """Where to send alerts. Anything that may hold a token is read from its file when used, and never shown."""
 
     name: str
     kind: ReceiverKind

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 WEEK_S = 7 * 86400
 RECENT_H = 3
-"""Hours that volume is judged by: those that were counted last."""
+"""Volume is judged by this many hours: those counted last."""
 RECENT_S = 86400.0
-"""News of the canary and of drills that are older say nothing of now."""
+"""Older events of the canary and of drills say nothing about now."""
 _DRILLS = {"loki.drill.started": "loki.drill.finished", "loki.experiment.started": "loki.experiment.ended",
            "loki.fault.injected": "loki.fault.ended"}  # fmt: skip
 _CANARY = ("heimdall.canary.failed", "heimdall.canary.recovered")
@@ -38,7 +38,7 @@ def seen(
     events: Callable[[float], Sequence[Event]],
     audit: Callable[[], Iterable[Missing]],
 ) -> Seen:
-    """Everything that these rules need, and nothing else is read. `events` gives the journal's since a time."""
+    """Everything that these rules need; nothing else is read. `events` gives the journal's since a time."""
     kinds = {rule.kind for rule in in_force(rules)}
     now = picture.at
     happened = events(now - RECENT_S)
@@ -94,7 +94,7 @@ def _label(start: int) -> str:
 
 
 def canary(events: Iterable[Event], cluster_id: str) -> dict[str, str]:
-    """Broker to why clients can't use it; empty where they can. From the canary's news."""
+    """Broker to why clients can't use it; empty if they can. From the canary's events."""
     found: dict[str, str] = {}
     for event in events:
         if event.kind in _CANARY and event.data.get("cluster_id", cluster_id) == cluster_id:

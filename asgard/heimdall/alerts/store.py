@@ -1,6 +1,6 @@
-"""How alerts stand, in the database: an evaluation and the notifications that it causes are one transaction, so nothing is sent twice.
+"""The states of alerts in the database: an evaluation and its notifications are one transaction, so nothing is sent twice.
 
-Two evaluators of one cluster (a server, and cron) do not double an alert: each takes the states as the other left them.
+Two evaluators of one cluster (a server, and cron) do not duplicate an alert: each continues from the states the other left.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check(
     *,
     only: RuleKind | None = None,
 ) -> Evaluation:
-    """Evaluate the rules, keep how alerts stand now, and put what changed into the outbox.
+    """Evaluate the rules, store the new states, and put what changed into the outbox.
 
     `only`: the rules of this kind; alerts of others stay as they are.
     """
@@ -97,14 +97,14 @@ def raised(database: Database, cluster_id: str) -> list[State]:
 
 
 def notifications(database: Database, cluster_id: str, last: int = 100) -> list[Any]:
-    """What was and is to be sent, the newest first: receiver, state, attempts, error, created_at, body."""
+    """What was sent and what is to be sent, the newest first: receiver, state, attempts, error, created_at, body."""
     query = sa.select(tables.notifications).where(_n.cluster_id == cluster_id).order_by(_n.id.desc()).limit(last)
     with database.read() as connection:
         return list(connection.execute(query).all())
 
 
 def disks(database: Database, cluster_id: str, brokers: Iterable[Broker], now: float) -> dict[str, list[Volume]]:
-    """Note how full the volumes are, and give each one's samples, oldest first."""
+    """Record how full the volumes are, and return each one's samples, oldest first."""
     found = {
         f"broker {b.id} {d.path}": (d.used_bytes, d.capacity_bytes)
         for b in brokers for d in b.log_dirs

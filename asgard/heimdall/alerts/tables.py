@@ -1,4 +1,4 @@
-"""The tables of alerts: how each stands, what is to be sent, and volumes of disks for their trend. Times are seconds since 1970 (UTC)."""
+"""The tables of alerts: the state of each, what is to be sent, and volumes of disks for their trend. Times are seconds since 1970 (UTC)."""
 
 from __future__ import annotations
 

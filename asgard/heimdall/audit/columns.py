@@ -1,6 +1,6 @@
-"""A batch of messages as columns, topic by topic: as little Python for each record as can be, the rest is numpy's.
+"""A batch of messages as columns, topic by topic: as little Python per record as possible, the rest in numpy.
 
-Times are µs since 1970 (UTC). What carries no stamp, or one that can't be read, counts by the time of its record.
+Times are µs since 1970 (UTC). A record without a stamp, or with an unreadable one, counts by its own time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HIGHEST = 1 << 62
 class Columns:
     """Records of one topic. `stamped`: which of them carry a stamp; `event_us`: intended send time, else the record's time.
 
-    `who` numbers the producers of this batch (rows without a stamp: 0), and `names` says which is which.
+    `who` numbers the producers of this batch (rows without a stamp: 0), and `names` has their names.
     """
 
     partition: Ints
@@ -51,7 +51,7 @@ def _columns(messages: list[Any]) -> Columns:
 
 
 def _stamp(headers: list[tuple[str, bytes | None]] | None) -> bytes:
-    """The bytes of the last stamp among the headers, NO_STAMP where there is none of the right length."""
+    """The bytes of the last stamp among the headers, NO_STAMP if there is none of the right length."""
     if headers is not None:
         for name, data in reversed(headers):
             if name == stamp.HEADER:
@@ -60,7 +60,7 @@ def _stamp(headers: list[tuple[str, bytes | None]] | None) -> bytes:
 
 
 def of_stamps(partition: Ints, at_us: Ints, stamps: bytes) -> Columns:
-    """The columns of records whose stamps stand one after the other."""
+    """The columns of records whose stamps are concatenated."""
     found = np.frombuffer(stamps, STAMP)
     stamped = (found["version"] == stamp.VERSION) & (found["intended_us"] < _FAR_US) & (found["sequence"] < _HIGHEST)
     event_us = np.where(stamped, found["intended_us"], 0).astype(np.int64)

@@ -1,10 +1,10 @@
 """Counts records into windows. Pure: columns in, windows changed; the store keeps them, `judge` compares them.
 
 A window is a topic of a tier and a stretch of event time. It is open until the watermark has passed its end by the audit's
-lateness; what comes later still is counted as late, and not into the window. A late record that was counted as lost is lost no more.
+lateness; what comes even later is counted as late, not in the window. A late record that was counted as lost is no longer lost.
 
 The watermark of a tier is the event time that all its partitions have reached. A partition with nothing left to read does not hold it
-back. That of the audit is the lowest of its tiers': a tier that stands still keeps windows open, and nothing counts as lost yet.
+back. The audit's watermark is the lowest of its tiers': a stalled tier keeps windows open, and nothing counts as lost yet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NEVER = -(1 << 62)
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """Which window: the tier's number, the topic, and the start in seconds since 1970."""
+    """Names a window: the tier's number, the topic, and the start in seconds since 1970."""
 
     start_s: int
     tier: int
@@ -47,7 +47,7 @@ class Window:
 class Progress:
     """How far a partition was read. `newest_us`: the latest event time; `since_us`: nothing older could be read (0: everything was).
 
-    `topic_id` tells a topic from another one of the same name that was created after it. `skipped`: offsets that retention deleted
+    `topic_id` tells a topic from a later one with the same name. `skipped`: offsets that retention deleted
     before they were audited.
     """
 
@@ -136,7 +136,7 @@ class Counts:
             progress.newest_us = max(progress.newest_us, int(times[here].max()))
 
     def watermark_us(self, unread: set[tuple[str, int]]) -> int:
-        """The event time that every tier has reached; NEVER where one has seen nothing. `unread`: partitions with more to read."""
+        """The event time that every tier has reached; NEVER if one has seen nothing. `unread`: partitions with more to read."""
         return min(
             (self._of_tier(set(tier.topics), unread) for tier in self.plan.tiers),
             default=NEVER,

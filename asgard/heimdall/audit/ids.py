@@ -1,6 +1,6 @@
 """Sets of records, by the sequences of their stamps: a bit for each, so that losses and duplicates are counted exactly.
 
-A record is named by run, producer and sequence. Sequences are kept in chunks of 8,192 bits (1 KiB); a chunk exists where at least
+A record is named by run, producer and sequence. Sequences are kept in chunks of 8,192 bits (1 KiB); a chunk exists if at least
 one of its records was seen.
 """
 
@@ -28,7 +28,7 @@ class Ids:
     dirty: set[tuple[Who, int]] = field(default_factory=set)
 
     def add(self, who: Who, sequences: Ints) -> int:
-        """Add records of one producer; how many of them were there already, or twice among these."""
+        """Add records of one producer; returns how many were there already, or duplicated among these."""
         unique = np.unique(sequences)
         doubled = len(sequences) - len(unique)
         numbers = unique >> _SHIFT
@@ -60,14 +60,14 @@ class Ids:
         return sum(_count(_without(bits, *key, given)) for key, bits in self.chunks.items())
 
     def without(self, others: Iterable[Ids]) -> Ids:
-        """Those of these that are in none of the others, all of them to be stored."""
+        """Those of these that are in none of the others, all marked to be stored."""
         given = list(others)
         left = {key: _without(bits, *key, given) for key, bits in self.chunks.items()}
         kept = {key: bits for key, bits in left.items() if bits.any()}
         return Ids(kept, set(kept))
 
     def discard(self, who: Who, sequences: Ints) -> int:
-        """Take records of one producer out; how many of them were there."""
+        """Remove records of one producer; returns how many of them were there."""
         taken = 0
         for number in np.unique(sequences >> _SHIFT).tolist():
             there = self.chunks.get((who, number))

@@ -1,4 +1,4 @@
-"""Compares tiers within a window: what is lost, what the first tier never got, what came from nowhere. Pure.
+"""Compares tiers within a window: what is lost, what the first tier never got, what has no origin. Pure.
 
 `lost`: records of a tier that no topic of the next one has. `gaps`: sequences missing between those that a producer got into the
 first tier; a gap at a window's edge counts for the later window. `unmatched`: records of a tier that the tier before does not have.
@@ -120,7 +120,7 @@ def _highest(sets: Iterable[Ids]) -> dict[Who, int]:
 
 
 def close(counts: Counts, until_s: int) -> list[Row]:
-    """Close every window that ends by then, oldest first, and forget which records were in it, but for those that are lost."""
+    """Close every window that ends by then, oldest first, and forget its records, except those that are lost."""
     closed: list[Row] = []
     for start_s in counts.starts():
         if start_s + counts.plan.window_s > until_s:

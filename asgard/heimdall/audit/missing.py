@@ -1,4 +1,4 @@
-"""What topics lack by the audits: records of closed windows that a tier had and the next one has not."""
+"""What topics lack according to audits: records of closed windows that a tier had and the next one does not."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from asgard.core.database import Database
 
 RECENT_S = 86400.0
-"""Closed windows of the last day that was audited count."""
+"""Only closed windows of the last audited day count."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Records that a topic should have and has not, and the windows that they belong to (seconds since 1970)."""
+    """Records that a topic should have but does not, and the windows they belong to (seconds since 1970)."""
 
     audit: str
     topic: str
@@ -29,7 +29,7 @@ class Missing:
 def missing(plan: Plan, lost: Iterable[tuple[int, int, int]]) -> list[Missing]:
     """By topic, from closed windows: number of the tier, start, and how many records of it did not reach the next tier.
 
-    Where the next tier has several topics, each may lack them. Records of a window may be as late as the plan allows.
+    If the next tier has several topics, each may lack them. Records of a window may be as late as the plan allows.
     """
     found: dict[str, Missing] = {}
     for tier, start_s, count in lost:
@@ -55,7 +55,7 @@ def opened() -> Database | None:
 
 
 def of_cluster(database: Database, cluster_id: str) -> list[Missing]:
-    """What the audits of a cluster miss; reads their tables without taking any audit over."""
+    """What a cluster's audits found missing; reads their tables without taking over any audit."""
     import json
 
     import sqlalchemy as sa

@@ -26,7 +26,7 @@ COMMIT_S = 2.0
 LOOK_S = 1.0
 BATCH = 10_000
 READ_DEADLINE_S, SLOWEST_PER_S = 120.0, 1000.0
-"""Reading is given up when it takes longer than this, and a second more for each so many records."""
+"""Reading is given up when it takes longer than this, plus a second for each so many records."""
 Where = tuple[str, int]
 
 
@@ -49,10 +49,10 @@ def audit(
     tell: Callable[[Row], None] = lambda row: None,
     looked: Callable[[], None] = lambda: None,
 ) -> Run:
-    """Count everything up to the ends as they are now; with `follow`, until `stop` is set. `tell` is given each closed window with trouble;
-    `looked` is called when all that was there is counted and told.
+    """Count everything up to the ends as they are now; with `follow`, until `stop` is set. `tell` gets each closed window with trouble;
+    `looked` is called when everything there is counted and told.
 
-    Raises WrongUsage for a topic that does not exist, Busy where another auditor took the audit over, and what reading raises.
+    Raises WrongUsage for a topic that does not exist, Busy if another auditor took the audit over, and what reading raises.
     """
     began, records = time.monotonic(), 0
     stop = stop or threading.Event()
@@ -81,7 +81,7 @@ def _tell(store: Store, tell: Callable[[Row], None]) -> None:
 
 
 def _ends(store: Store, control: ControlPlane) -> dict[Where, Offsets]:
-    """What is there to read: from the progress of each partition to its end. Notes what retention took away before."""
+    """What there is to read: from each partition's progress to its end. Notes what retention deleted before that."""
     wanted = list(store.counts.plan.topics)
     topics = control.topics(wanted)
     if missing := [name for name in wanted if name not in topics]:
@@ -94,7 +94,7 @@ def _ends(store: Store, control: ControlPlane) -> dict[Where, Offsets]:
             progress.skipped += span.start - progress.offset
             progress.offset = span.start
             if store.counts.plan.topics[where[0]] == 0:
-                progress.since_us = -1  # of a later tier the records before say what is missing
+                progress.since_us = -1  # in a later tier, the earlier records tell what is missing
         found[where] = Offsets(progress.offset, max(span.end, progress.offset))
     return found
 
@@ -110,7 +110,7 @@ def _progress(store: Store, topic: Topic, where: Where, span: Offsets) -> Progre
         events.warn(
             f"topic {where[0]} was created anew since the last run; partition {where[1]} is read from its start"
         )
-    # Offsets before the log's start were never there for this audit: they are not skipped, but windows before can't be judged.
+    # This audit never saw offsets before the log's start: they are not skipped, but windows before it can't be judged.
     new = Progress(topic.id, span.start, since_us=-1 if span.start else 0)
     store.counts.progress[where] = new
     return new

@@ -1,4 +1,4 @@
-"""Latencies as a DDSketch: percentiles within 1 %, mergeable over windows, topics and days without the single values. Milliseconds.
+"""Latencies as a DDSketch: percentiles within 1 %, mergeable over windows, topics and days without the raw values. Milliseconds.
 
 The sketch is kept as the counts of its buckets, so that a batch of records is one numpy call; the buckets are those of
 `ddsketch.mapping.LogarithmicMapping`, and `ddsketch.DDSketch` answers for the percentiles.
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 ACCURACY = 0.01
 ZERO = -(1 << 20)
-"""The bucket of latencies below a microsecond, which clocks that differ make."""
+"""The bucket of latencies below a microsecond, which come from clock differences."""
 
 
 @cache
@@ -57,7 +57,7 @@ class Sketch:
         self.largest_ms = max(self.largest_ms, other.largest_ms)
 
     def quantiles(self, *wanted: float) -> list[float | None]:
-        """The values at these shares of the records; None where there are none."""
+        """The values at these shares of the records; None if there are none."""
         from ddsketch import DDSketch
 
         sketch = DDSketch(ACCURACY)

@@ -1,7 +1,7 @@
 """Keeps an audit in a database: how far it read and what it counted, always together, so that each record counts once.
 
-A commit is one transaction. What a killed auditor had counted since the last one is counted again by the next, which begins to read where
-that commit stood. Two auditors of the same audit would count twice, so the one that opened it last goes on and the other
+A commit is one transaction. What a killed auditor had counted since the last one is counted again by the next, which starts reading at
+that commit. Two auditors of the same audit would count twice, so the one that opened it last continues and the other
 fails at its next commit (`fence`).
 """
 
@@ -32,15 +32,15 @@ _IN = 500
 
 
 def open_store(url: str | None = None) -> Database:
-    """The database of audits: ASGARD_HOME/audit.db, or where ASGARD_STORE points."""
+    """The database of audits: ASGARD_HOME/audit.db, or the one ASGARD_STORE names."""
     return open_database(tables.SCHEMA, url)
 
 
 class Store:
-    """One audit in the store. `counts` is what was committed last, and then what the caller adds to it."""
+    """One audit in the store. `counts` is what was last committed plus what the caller has added."""
 
     def __init__(self, database: Database, cluster_id: str, plan: Plan) -> None:
-        """Take the audit over. Raises Refused where its tiers or windows have changed."""
+        """Take over the audit. Raises Refused if its tiers or windows have changed."""
         self.database = database
         with database.write() as connection:
             self.id, self.fence = _take(connection, cluster_id, plan)
@@ -48,7 +48,7 @@ class Store:
         self._stored = {where: asdict(p) for where, p in self.counts.progress.items()}
 
     def commit(self, until_s: int | None = None) -> list[Row]:
-        """Write what changed and close windows up to `until_s`; the rows of those that were closed. Raises Busy."""
+        """Write what changed and close windows up to `until_s`; returns the rows of closed ones. Raises Busy."""
         counts = self.counts
         with self.database.write() as connection:
             self._check(connection)
@@ -102,7 +102,7 @@ class Store:
         self._stored = now
 
     def untold(self) -> list[Row]:
-        """Rows of closed windows with trouble that the journal has not been given yet."""
+        """Rows of closed windows with trouble that are not in the journal yet."""
         w = tables.windows.c
         with self.database.read() as connection:
             wrong = sa.or_(w.lost > 0, w.gaps > 0, w.duplicates > 0)
@@ -151,7 +151,7 @@ def _take(connection: Connection, cluster_id: str, plan: Plan) -> tuple[int, int
 
 
 def _identity(plan: str) -> object:
-    """What may not change from run to run: tiers and windows, not for how long late records are waited for."""
+    """What may not change between runs: tiers and windows, but not how long to wait for late records."""
     return {**json.loads(plan), "lateness_s": None}
 
 
@@ -180,7 +180,7 @@ def _load(connection: Connection, audit: int, plan: Plan) -> Counts:
 
 
 def _late(connection: Connection, audit: int, late: Mapping[Key, int]) -> dict[Key, int]:
-    """Add late records to windows that are closed; those whose window was never seen are given back to be inserted."""
+    """Add late records to closed windows; returns those whose window was never seen, to be inserted."""
     w, unknown = tables.windows.c, {}
     for key, count in late.items():
         here = (w.audit == audit, w.start_s == key.start_s, w.tier == key.tier, w.topic == key.topic)
@@ -190,7 +190,7 @@ def _late(connection: Connection, audit: int, late: Mapping[Key, int]) -> dict[K
 
 
 def _recover(connection: Connection, audit: int, recovered: Mapping[Key, int]) -> None:
-    """Records that were lost have come."""
+    """Count lost records that have arrived since."""
     w = tables.windows.c
     for key, count in recovered.items():
         here = (w.audit == audit, w.start_s == key.start_s, w.tier == key.tier, w.topic == key.topic)

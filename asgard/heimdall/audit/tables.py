@@ -53,7 +53,7 @@ windows = sa.Table(
     sa.Column("latency", sa.Text, nullable=False),
     sa.Column("examples", sa.Text, nullable=False),
 )
-"""`told`: what is wrong in a closed window is in the journal."""
+"""`told`: the trouble of a closed window is in the journal."""
 
 ids = sa.Table(
     "heimdall_audit_ids",
@@ -67,7 +67,7 @@ ids = sa.Table(
     sa.Column("chunk", sa.BigInteger, primary_key=True),
     sa.Column("bits", sa.LargeBinary, nullable=False),
 )
-"""Of open windows all, of closed ones those that are lost."""
+"""All records of open windows, and the lost ones of closed windows."""
 
 reached = sa.Table(
     "heimdall_audit_reached",
@@ -79,7 +79,7 @@ reached = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("start_s", sa.BigInteger, nullable=False),
 )
-"""`start_s`: of the closed window that reached it."""
+"""`start_s`: start of the closed window that reached it."""
 
 SCHEMA = Schema(
     noun="audit store",

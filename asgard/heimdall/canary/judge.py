@@ -13,8 +13,8 @@ from asgard.kafka.model import BrokerState
 
 
 class State(StrEnum):
-    """`hung`: connections are accepted, and nothing is answered. `down`: they are refused. `silent`: nothing is known but that clients
-    get no answer. `failing`: it answers, and refuses. `away`: it serves, but another broker leads its partition just now."""
+    """`hung`: connections are accepted, and nothing is answered. `down`: they are refused. `silent`: it is only known that clients
+    get no answer. `failing`: it answers, but refuses. `away`: it serves, but another broker leads its partition right now."""
 
     OK = "ok"
     HUNG = "hung"
@@ -26,7 +26,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Try:
-    """One thing a client tried. `error` is empty where it worked."""
+    """One thing a client tried. `error` is empty if it worked."""
 
     seconds: float | None = None
     error: str = ""
@@ -39,9 +39,9 @@ class Try:
 
 @dataclass(frozen=True)
 class Probe:
-    """A round with one broker. `led`: it led its partition; `commit` None: it coordinates no group. `cluster`: what the others say of it.
+    """A round with one broker. `led`: it led its partition; `commit` None: it coordinates no group. `cluster`: what the others say about it.
 
-    `accepts`: its port takes connections; `answers`: it answers a request of its own. None: not asked, as clients were well.
+    `accepts`: its port takes connections; `answers`: it answers a direct request. None: not asked, as clients were well.
     """
 
     broker: int
@@ -110,11 +110,11 @@ class Times:
 
     @property
     def availability(self) -> float | None:
-        """The share that worked, 0 to 1; None where nothing was tried."""
+        """The share that worked, 0 to 1; None if nothing was tried."""
         return self.worked / self.tried if self.tried else None
 
     def quantile(self, share: float) -> float | None:
-        """A quantile of the latest latencies; None where there are none."""
+        """A quantile of the latest latencies; None if there are none."""
         ordered = sorted(self.seconds)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
@@ -150,9 +150,9 @@ class News:
 
 
 def count(tallies: dict[int, Tally], probes: Iterable[Probe]) -> list[News]:
-    """Count a round; the brokers whose state changed. One that begins well is no news.
+    """Count a round; returns the brokers whose state changed. A broker that starts out well is not reported.
 
-    A round in which the broker did not lead its partition says nothing of what clients get from it, unless it is down or hung.
+    A round in which the broker did not lead its partition says nothing about how it serves clients, unless it is down or hung.
     """
     news = []
     for probe in probes:

@@ -1,4 +1,4 @@
-"""Where the canary's partitions are to be: one led by each broker. And which group each broker coordinates. Pure."""
+"""Where the canary's partitions should be (one led by each broker), and which group each broker coordinates. Pure."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Placement:
 
 
 def place(partitions: Sequence[Partition], brokers: Collection[Broker], replication: int) -> Placement:
-    """What brings one partition home to each broker that is up.
+    """The changes that give each broker that is up one partition to lead.
 
-    A broker keeps the partition that it is the preferred leader of, the one with the lowest number; one without takes over a
-    partition that is not needed, else a new one. A broker that is not up keeps its partition for when it comes back.
+    A broker keeps the partition that it is the preferred leader of, the one with the lowest number; a broker without one takes over
+    an unneeded partition, else a new one. A broker that is down keeps its partition for when it comes back.
     A partition that is moving already is left alone.
     """
     up = sorted(broker.id for broker in brokers if broker.state == "up")
@@ -68,7 +68,7 @@ def place(partitions: Sequence[Partition], brokers: Collection[Broker], replicat
 
 
 def replicas(leader: int, up: Sequence[int], replication: int) -> tuple[int, ...]:
-    """A broker and those that follow it in the circle of brokers."""
+    """A broker and the next ones in the circle of brokers."""
     ring = sorted(up)
     at = ring.index(leader)
     return tuple((ring[at:] + ring[:at])[:replication])
@@ -85,7 +85,7 @@ def coordinator_partition(group: str, partitions: int) -> int:
 
 
 def groups(offsets_leaders: Mapping[int, int], brokers: Collection[int], prefix: str = GROUP) -> dict[int, str]:
-    """A group that each broker coordinates; `offsets_leaders`: partition of `__consumer_offsets` to its leader. None for who leads none."""
+    """A group that each broker coordinates; `offsets_leaders`: partition of `__consumer_offsets` to its leader. None for brokers that lead none."""
     found: dict[int, str] = {}
     wanted = set(brokers) & set(offsets_leaders.values())
     for number in range(_TRIES):

@@ -1,7 +1,7 @@
 """One round with real clients: a record to each broker's partition, read back, and an offset committed with each coordinator.
 
-All brokers are tried side by side in one thread (librdkafka's own threads do the waiting), so one that hangs delays no other's
-figures. The producer does not try again: a try that fails is what is measured.
+All brokers are tried in parallel from one thread (librdkafka's own threads do the waiting), so one that hangs does not delay
+the others' figures. The producer does not retry: failed tries are what is measured.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REFUSED = "refused"
 
 @dataclass
 class _Asked:
-    """What is on its way for one broker."""
+    """What is in flight for one broker."""
 
     sequence: int
     began: float
@@ -123,7 +123,7 @@ class Clients:
                     self._consumed(message)
             for committer in self._committers.values():
                 committer.poll(0)
-        # The deliveries' own time-out ends a moment later: what became of the record is needed for the proof.
+        # The deliveries' own time-out ends a moment later: the proof needs to know what happened to the record.
         self._producer.flush(0.5 if any(one.produced is None for one in asked.values()) else 0)
         self._asked = {place: entry for place, entry in self._asked.items() if entry[0] > self._round - 20}
         late = Try(error=f"no answer within {self._within_s:g} s")
@@ -208,7 +208,7 @@ class Clients:
 
 
 def knock(control: ControlPlane, brokers: Mapping[int, Broker], within_s: float) -> dict[int, tuple[bool, bool]]:
-    """Of each broker whether its port takes a connection, and whether it answers a request of its own in time."""
+    """For each broker: whether its port takes a connection, and whether it answers a direct request in time."""
     if not brokers:
         return {}
     with ThreadPoolExecutor(2 * len(brokers), "knock") as pool:
@@ -218,7 +218,7 @@ def knock(control: ControlPlane, brokers: Mapping[int, Broker], within_s: float)
 
 
 def _answers(control: ControlPlane, broker: int, within_s: float) -> bool:
-    """A small question that goes to this broker; being refused is an answer."""
+    """Send this broker a small request; a refusal counts as an answer."""
     try:
         return broker in control.log_dirs([broker], within_s)
     except NotAuthorised:
@@ -236,4 +236,4 @@ def _accepts(host: str, port: int, within_s: float) -> bool:
 
 
 def _quiet(error: Any) -> None:
-    """Connections that break are what this is about; what counts is the answer."""
+    """Ignore broken connections: they are expected here, and only the answer counts."""

@@ -1,6 +1,6 @@
 """The canary at work: rounds until it is stopped, its partitions kept at home, and the proof that nothing was lost.
 
-The cluster is looked at in a thread of its own, so that a hung broker that happens to be asked for metadata does not hold up the rounds.
+A separate thread looks at the cluster, so that a hung broker that happens to be asked for metadata does not hold up the rounds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Settings:
 class Look:
     """The cluster as far as the canary needs it. `starts`: where to begin to read partitions that are new.
 
-    `coordinated`: every group of the cluster has a coordinator, so it is known which brokers are one.
+    `coordinated`: every group of the cluster has a coordinator, so it is known which brokers are coordinators.
     """
 
     brokers: Mapping[int, Broker]
@@ -55,7 +55,7 @@ class Look:
 
 @dataclass
 class Result:
-    """What a run found. `verdict`: the proof at its end; None where the cluster could not be read."""
+    """What a run found. `verdict`: the proof at its end; None if the cluster could not be read."""
 
     tallies: dict[int, Tally] = field(default_factory=dict)
     news: list[News] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Result:
 
 
 Change = Callable[[], AbstractContextManager[object]]
-"""Held while partitions are placed; raises Busy where somebody else changes the cluster."""
+"""Held while partitions are placed; raises Busy if something else is changing the cluster."""
 
 
 def run(
@@ -82,7 +82,7 @@ def run(
 ) -> Result:
     """Rounds until `stop` is set, `duration_s` is over, or there were so many of them; then the proof.
 
-    `tell` hears of each broker whose state changes, `proved` of each proof. Raises Failed where the topic can't be made.
+    `tell` gets each broker whose state changes, `proved` each proof. Raises Failed if the topic can't be created.
     """
     result = Result()
     look = _begin(control, settings, change)
@@ -120,13 +120,13 @@ def run(
 
 
 def _begin(control: ControlPlane, settings: Settings, change: Change) -> Look:
-    """Make the topic, bring its partitions home, and wait until each broker that is up leads one."""
+    """Create the topic, bring its partitions home, and wait until each broker that is up leads one."""
     give_up = time.monotonic() + READY_S
     while True:
         look = _keep(control, settings, change)
         if look.partitions and not look.coordinated and time.monotonic() < give_up:
             if not look.groups:
-                # Kafka makes the topic of commits when the first group asks for its coordinator.
+                # Kafka creates the topic of commits when the first group asks for its coordinator.
                 control.commit_offsets(f"{placing.GROUP}-first", {(settings.topic, 0): 0})
             time.sleep(0.2)
             continue
@@ -142,7 +142,7 @@ def _begin(control: ControlPlane, settings: Settings, change: Change) -> Look:
 
 
 def _keep(control: ControlPlane, settings: Settings, change: Change, before: Look | None = None) -> Look:
-    """Look at the cluster, and where a partition is not at home, bring it there. `before`: the look before this one."""
+    """Look at the cluster, and bring home any partition that is elsewhere. `before`: the look before this one."""
     look = _look(control, settings.topic)
     if look.placement.done:
         return replace(look, starts=_starts(control, settings.topic, look, before))
@@ -209,7 +209,7 @@ def _starts(control: ControlPlane, topic: str, look: Look, before: Look | None) 
 
 
 def _warm_up(clients: probe.Clients, look: Look) -> None:
-    """Connections and coordinators are found before the first round counts."""
+    """Connect and find coordinators before the first round counts."""
     until = time.monotonic() + READY_S / 3
     while time.monotonic() < until:
         tried = clients.round(look.placement.of, look.groups)

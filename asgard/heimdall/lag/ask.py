@@ -1,4 +1,4 @@
-"""The lag of groups, asked from a cluster: samples, ages of unread records, retention. `report` puts it together.
+"""Asks a cluster for the lag of groups: samples, ages of unread records, retention. `report` puts it together.
 
 Committed offsets are read before end offsets, so that a group that keeps up never seems ahead of the log.
 """
@@ -161,14 +161,14 @@ def _concern(group: GroupLag) -> tuple[int, float, int, str]:
 
 
 def retention_of(control: ControlPlane, topics: Iterable[str]) -> dict[str, Retention]:
-    """How long records of these topics are kept; a topic that only compacts loses none by retention."""
+    """How long records of these topics are kept; a topic that is only compacted loses none by retention."""
     return {
         topic: retention(config) for topic, config in control.effective_topic_configs(set(topics), _RETENTION).items()
     }
 
 
 def retention(config: Mapping[str, str]) -> Retention:
-    """What the configs in force say."""
+    """The retention that the configs in force set."""
     if "delete" not in config.get("cleanup.policy", "delete"):
         return Retention()
     return Retention(_limit(config.get("retention.ms")), _limit(config.get("retention.bytes")))

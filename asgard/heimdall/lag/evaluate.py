@@ -1,8 +1,8 @@
 """How a group moved in a window of samples: lag, expired records, rates and trend by partition, as arrays. Pure.
 
-Lag counts from where reading goes on: the committed offset, or the log's start where retention has overtaken it; what was in
+Lag counts from where reading continues: the committed offset, or the log's start if retention has overtaken it; what was in
 between is `expired`, not lag. The trend is the slope of a least-squares line through the window, so that a saw-tooth of
-commits and refreshes does not hide that lag grows.
+commits and refreshes does not hide growing lag.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def topic_lag(window: Sequence[Sample], group: str, topic: str, offsets: Numbers
     start = np.maximum(_fitted(last.starts, topic, size)[known], 0)
     position = np.minimum(np.maximum(committed, start), end)
     lag = end - position
-    # A committed offset beyond the end (the topic was made anew, or a leader was elected uncleanly) has no lag, but is a step back.
+    # A committed offset beyond the end (the topic was recreated, or a leader was elected uncleanly) has no lag, but is a step back.
     rows = [
         (
             s.at,
@@ -95,7 +95,7 @@ def _first_and_last(measured: NDArray[np.bool_]) -> tuple[Numbers, Numbers]:
 
 
 def _rate(at: Reals, values: Numbers, measured: NDArray[np.bool_]) -> Reals:
-    """Per second between the first and the last measured sample; NaN where there are not two."""
+    """Per second between the first and the last measured sample; NaN if there are not two."""
     first, last = _first_and_last(measured)
     columns = np.arange(values.shape[1])
     span = at[last] - at[first]

@@ -55,7 +55,7 @@ def judge_topic(lag: TopicLag, active: bool, thresholds: Thresholds, window_s: f
     if t.lag is not None:
         too_old |= unmeasured & (lag.lag > t.lag)
         unmeasured &= False
-    # What waits for less than the patience may be between two commits, however the window looks.
+    # Records that have waited less than the patience may just be between two commits, whatever the window shows.
     waited = np.where(np.isnan(lag.time_lag_s), lag.waited, lag.time_lag_s > t.stall_after_s)
     still = behind & waited & (lag.quiet_s >= min(t.stall_after_s, window_s))
     status = np.zeros(len(lag.lag), np.int64)
@@ -72,7 +72,7 @@ def judge_topic(lag: TopicLag, active: bool, thresholds: Thresholds, window_s: f
 
 
 def _catch_up(lag: TopicLag) -> Reals:
-    """Seconds until nothing is unread, at the window's rates; infinite where it never is, NaN where not known."""
+    """Seconds until nothing is unread, at the window's rates; infinite if never, NaN if not known."""
     gain = lag.read_per_s - lag.written_per_s
     with np.errstate(divide="ignore", invalid="ignore"):
         seconds = np.where(gain > 0, lag.lag / gain, np.inf)
@@ -99,7 +99,7 @@ def judge_group(
     shown: int = WORST_SHOWN,
     at_most_s: float | None = None,
 ) -> GroupLag:
-    """A group by its worst partition. `shown`: so many partitions of it as `worst`, the most worrying first."""
+    """A group by its worst partition. `shown`: how many of its partitions to give as `worst`, the most worrying first."""
     judged = [
         judge_topic(lag, asked.group.active, asked.thresholds, window_s, retention.get(lag.topic, Retention()))
         for lag in lags

@@ -1,4 +1,4 @@
-"""What is known of a group's lag. Offsets are Kafka's, times seconds since 1970 (UTC), durations seconds.
+"""What is known about a group's lag. Offsets are Kafka's, times seconds since 1970 (UTC), durations seconds.
 
 None means not measured, never 0. `because` says in a sentence why a status is what it is.
 """
@@ -23,9 +23,9 @@ STATUSES: tuple[Status, ...] = ("ok", "unknown", "slow", "rewound", "stalled", "
 class Thresholds:
     """When a group counts as behind.
 
-    `time_lag_s`: the oldest unread record may be this old. `lag`: where a time lag can't be measured, so many records may be
-    unread. `stall_after_s`: without progress for so long it is stalled. `catch_up_s`: one that is behind and catches up within
-    this time is well. `loss_s`: data that retention deletes within this time is about to be lost.
+    `time_lag_s`: the oldest unread record may be this old. `lag`: if a time lag can't be measured, so many records may be
+    unread. `stall_after_s`: without progress for so long it is stalled. `catch_up_s`: one that is behind but catches up within
+    this time is fine. `loss_s`: data that retention deletes within this time is about to be lost.
     """
 
     time_lag_s: float = 300.0
@@ -37,7 +37,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Sample:
-    """Offsets of groups and partitions at one moment, as nearly as they can be had."""
+    """Offsets of groups and partitions at one moment, as closely as they can be read."""
 
     at: float
     starts: ByPartition
@@ -58,7 +58,7 @@ class TopicLag:
     """One group in one topic: arrays over the partitions that have a committed offset, and how it moved in the window.
 
     `quiet_s`: for how long no commit moved; `waited`: records were unread all that time. `time_lag_s` and the rates are NaN
-    where not measured. `status` holds indexes into `STATUSES`.
+    if not measured. `status` holds indexes into `STATUSES`.
     """
 
     topic: str
@@ -130,7 +130,7 @@ class GroupLag:
 
 @dataclass(frozen=True)
 class LagReport:
-    """All groups that were asked for. `basis` says what the figures rest on: two samples, or the store's window.
+    """All groups that were asked for. `basis` says what the figures are based on: two samples, or the store's window.
 
     `window` are the samples themselves, for the next look.
     """
@@ -147,7 +147,7 @@ class LagReport:
 
 @dataclass(frozen=True)
 class Asked:
-    """A group as listed, and what it is to be judged by."""
+    """A group as listed, and what to judge it by."""
 
     group: ListedGroup
     thresholds: Thresholds

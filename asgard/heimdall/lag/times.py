@@ -1,9 +1,9 @@
 """How old the oldest unread record of each partition is: asked from Kafka, never guessed from rates.
 
-A fetch of the next record answers exactly, one batch a partition. Where too many groups stand at too many places for that, the
-time index answers first: for a few ages, where the first record of at most that age is (one ListOffsets a leader and age, for all
-groups together). That bounds every partition from both sides; then the oldest of each group are fetched. Where retention may be near, the
-index answers for ages just before it too, so that data which is about to be lost is never taken for younger than it is by much.
+A fetch of the next record answers exactly, one batch per partition. If too many groups are at too many places for that, the
+time index is asked first: for a few ages, where the first record of at most that age is (one ListOffsets per leader and age, for all
+groups together). That bounds every partition from both sides; then the oldest of each group are fetched. If retention may be near, the
+index is also asked for ages just before it, so that data about to be lost is never taken for much younger than it is.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 AGES_S = (10, 60, 300, 1800, 7200, 43200, 172800, 604800)
 NEAR_S = (86400, 43200, 21600, 10800, 3600, 900)
-"""So long before retention the index is asked, for topics with unread records that may be as old as the first of these."""
+"""The index is asked this long before retention, for topics with unread records that may be as old as the first of these."""
 FETCHES = 5_000
 ROUNDS = 8
 A_GROUP = 3
-"""Partitions of a group that are fetched where not all are."""
+"""How many partitions of a group are fetched if not all are."""
 
 Lags = Mapping[str, Sequence[TopicLag]]
 Place = tuple[str, int, int]
@@ -36,7 +36,7 @@ Place = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Times:
-    """Lags with their time lags; by group the age that none of its unread records exceeds, where not all were read."""
+    """Lags with their time lags; by group the age that none of its unread records exceeds, if not all were read."""
 
     lags: dict[str, list[TopicLag]]
     at_most_s: dict[str, float]
@@ -87,7 +87,7 @@ def fetch(bulk: Bulk, layout: Layout, places: Iterable[Place], now: float) -> tu
         found, refused = bulk.first_records(layout, positions)
         problems.update(refused)
         for (topic, partition), at_ms in found.items():
-            if at_ms > 0:  # Kafka writes -1 where a record has no time
+            if at_ms > 0:  # Kafka writes -1 if a record has no time
                 ages[topic, partition, positions[topic][partition]] = max(now - at_ms / 1000, 0.0)
     return ages, problems
 
@@ -117,7 +117,7 @@ def _bounded(
 
 
 def near_retention(lags: Lags, retention: Mapping[str, Retention]) -> dict[tuple[float, ...], set[str]]:
-    """Ages to ask for, with the topics that they concern: those with unread records that retention may reach within a day."""
+    """Ages to ask for, each with its topics: those with unread records that retention may reach within a day."""
     asked: dict[tuple[float, ...], set[str]] = defaultdict(set)
     for found in lags.values():
         for lag in found:
@@ -159,7 +159,7 @@ def oldest(lags: Sequence[TopicLag], count: int) -> list[Place]:
 
 
 def upper_bound(lags: Sequence[TopicLag]) -> float | None:
-    """The age that no unread record of the group exceeds; None where there is no such bound, or nothing is unread."""
+    """The age that no unread record of the group exceeds; None if there is no such bound, or nothing is unread."""
     tops = [float(lag.time_lag_s[lag.lag > 0].max()) for lag in lags if (lag.lag > 0).any()]
     if not tops or any(np.isnan(top) for top in tops):
         return None

@@ -1,1 +1,1 @@
-"""The daily report: `day` is what it knows (pure), `gather` collects it, `page`, `markdown` and `files` write it."""
+"""The daily report: `day` is its data (pure), `gather` collects it, `page`, `markdown` and `files` write it."""

@@ -1,4 +1,4 @@
-"""A day of a cluster: what arrived, what is missing, who lagged, what happened. Pure.
+"""A day of a cluster: what arrived, what is missing, which groups lagged, what happened. Pure.
 
 Sizes are bytes, durations seconds, times seconds since 1970 (UTC). None means not measured, never 0.
 """
@@ -43,7 +43,7 @@ class TopicDay:
 
 @dataclass(frozen=True)
 class GroupDay:
-    """A group's day: its worst moments, and how it stands now (None where it was not asked)."""
+    """A group's day: its worst moments, and its state now (None if it was not asked)."""
 
     name: str
     owner: str
@@ -62,7 +62,7 @@ class GroupDay:
 
 @dataclass(frozen=True)
 class Day:
-    """The whole day. `over`: it had ended when this was made. `gaps`: when nothing was collected."""
+    """The whole day. `over`: it had ended when this was created. `gaps`: when nothing was collected."""
 
     cluster: str
     date: date
@@ -99,7 +99,7 @@ class Day:
 
     @property
     def high(self) -> tuple[TopicDay, ...]:
-        """Topics of which unusually much arrived."""
+        """Topics for which unusually much arrived."""
         return tuple(t for t in self.topics if t.verdict == "high")
 
     @property
@@ -138,7 +138,7 @@ def topic_day(topic: str, owner: str, hours: Sequence[Compared]) -> TopicDay:
 
 
 def _of_topic(hours: Sequence[Compared]) -> Verdict:
-    """The worst of its hours; unknown only where no hour is known."""
+    """The worst of its hours; unknown only if no hour is known."""
     known = [h.verdict for h in hours if h.verdict != "unknown"]
     return max(known, key=CONCERN.index) if known else "unknown"
 

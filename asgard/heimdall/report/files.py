@@ -23,7 +23,7 @@ _ROWS = 15
 
 
 def write(day: Day, directory: Path) -> list[Path]:
-    """Write all of them; which. Raises WrongUsage where the directory can't be written."""
+    """Write all of them; returns their paths. Raises WrongUsage if the directory can't be written."""
     from asgard.core.errors import WrongUsage
 
     try:

@@ -1,4 +1,4 @@
-"""Collects a day: counts from Kafka's time index (earlier weeks also from the store, where Kafka has forgotten them), lag from the
+"""Collects a day: counts from Kafka's time index (earlier weeks also from the store, if Kafka has deleted them), lag from the
 store, what happened from the journal.
 """
 
@@ -82,7 +82,7 @@ def judged(
 ) -> list[Compared]:
     """Each window of each topic beside the same hours of earlier weeks. Pure.
 
-    What retention took from Kafka is taken from the store, where it was counted in time.
+    What retention deleted from Kafka is taken from the store, if it was counted in time.
     """
     found = {(c.topic, c.window): c for c in counts}
     kept = {(h.topic, float(h.start)): h for h in stored if h.records is not None}

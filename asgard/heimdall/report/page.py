@@ -30,7 +30,7 @@ from asgard.heimdall.volume.model import Compared
 HOURS_SHOWN = 40
 GROUPS_DRAWN = 6
 Href = Callable[[str, str], str]
-"""The address of a topic or group, by kind and name; empty where there is none."""
+"""The address of a topic or group, by kind and name; empty if there is none."""
 
 
 def page(day: Day) -> str:
@@ -44,7 +44,7 @@ def page(day: Day) -> str:
 
 
 def parts(day: Day, href: Href = lambda kind, name: "") -> list[Part]:
-    """What the report shows, in the order in which a reader asks."""
+    """The parts of the report, in the order of a reader's questions."""
     found: list[Part] = [answer(day), Figures(figures(day)), attention(day, href)]
     found.append(Section("The day", [*charts(day)], columns=False))
     if day.happenings:

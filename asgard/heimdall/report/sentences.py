@@ -1,4 +1,4 @@
-"""What a day is in words: the answer first, then how far it can be trusted. Pure; page and chat say the same."""
+"""A day in words: the answer first, then how far it can be trusted. Pure; page and chat say the same."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def sentences(day: Day) -> list[str]:
 
 
 def notes(day: Day) -> list[str]:
-    """How this is known, and what is not."""
+    """How the figures were obtained, and what is not known."""
     told = [
         "Counts come from Kafka's time index: the offset at the start of an hour is subtracted from that at its end. No record is read. "
         "Where a count may not be exact the table says why."

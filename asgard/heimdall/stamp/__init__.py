@@ -1,4 +1,4 @@
-"""Stamps for Python programs: the headers by which `heimdall audit` counts records and `heimdall trace` follows them.
+"""Stamps for Python programs: the headers that `heimdall audit` uses to count records and `heimdall trace` to follow them.
 
     from asgard.heimdall.stamp import StampedProducer, forwarded, seen
 

@@ -1,4 +1,4 @@
-"""Makes, passes on and reads the headers `asgard` and `traceparent` of single records.
+"""Creates, forwards and reads the headers `asgard` and `traceparent` of single records.
 
 A producer number belongs to one topic of one process, so that run, producer and sequence together name a record in the
 whole pipeline, whichever topics it passes through.
@@ -29,7 +29,7 @@ class Seen:
 
 
 class Stamper:
-    """Numbers the records of one process. Thread-safe; a forked child begins a run of its own."""
+    """Numbers the records of one process. Thread-safe; a forked child starts a new run."""
 
     def __init__(self, run: bytes | None = None) -> None:
         """`run` is 16 bytes that name this process; random by default."""
@@ -52,7 +52,7 @@ class Stamper:
     ) -> Iterator[Headers]:
         """The headers of the next record of a topic, to be handed to the client inside the block.
 
-        When the block raises (the client's queue is full), the record takes no number: a number that was never sent would
+        If the block raises (the client's queue is full), the record uses up no number: a number that was never sent would
         count as a lost record. Other threads wait meanwhile. `intended_us`: when the record was due, now by default.
         """
         with self._lock:
@@ -71,10 +71,10 @@ class Stamper:
 
 
 def forwarded(headers: Iterable[tuple[str, bytes | None]] | None, value: bytes | None) -> Headers:
-    """The headers for a record that goes on to the next topic with this value, from those it came with.
+    """The headers for a record forwarded to the next topic with this value, from those it came with.
 
-    The stamp keeps its run, producer, sequence and time, and gets the new value's checksum; the trace goes on in a span
-    of its own. A stamp or trace that can't be read stays as it is; where there is none, none is made.
+    The stamp keeps its run, producer, sequence and time, and gets the new value's checksum; the trace continues in a new
+    span. An unreadable stamp or trace stays as it is; if there is none, none is created.
     """
     given = list(headers or ())
     last = max((i for i, (name, _) in enumerate(given) if name == stamp.HEADER), default=-1)
@@ -90,7 +90,7 @@ def forwarded(headers: Iterable[tuple[str, bytes | None]] | None, value: bytes |
 
 
 def seen(headers: Iterable[tuple[str, bytes | None]] | None, value: bytes | None) -> Seen:
-    """What a consumer can know of a record from its headers; what is malformed counts as missing."""
+    """What a record's headers tell a consumer; malformed ones count as missing."""
     given = list(headers or ())
     try:
         found = stamp.find(given)

@@ -30,7 +30,7 @@ class StampedProducer:
         intended_us: int | None = None,
         **more: Any,
     ) -> None:
-        """As Producer.produce. Raises BufferError where the queue is full; the record then has taken no number."""
+        """As Producer.produce. Raises BufferError if the queue is full; the record then uses up no number."""
         with self.stamper.stamped(topic, _checked(value), _pairs(headers), intended_us) as made:
             self.producer.produce(topic, value, key, headers=made, **more)
 
@@ -58,7 +58,7 @@ class StampedKafkaProducer:
         intended_us: int | None = None,
         **more: Any,
     ) -> Any:
-        """As KafkaProducer.send; the future of the client."""
+        """As KafkaProducer.send; returns the client's future."""
         with self.stamper.stamped(topic, _checked(value), _pairs(headers), intended_us) as made:
             return self.producer.send(topic, value=value, key=key, headers=made, **more)
 

@@ -30,7 +30,7 @@ class TraceParent:
 
 
 def parse(value: bytes | None) -> TraceParent | None:
-    """The trace of a header's value; None where it is not one, as the standard demands (it is then ignored)."""
+    """The trace of a header's value; None if it is not one (the standard requires that it is then ignored)."""
     match = _FORM.match(value or b"")
     if not match or match[1] == b"ff" or (match[1] == b"00" and match[5]):
         return None

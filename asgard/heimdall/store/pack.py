@@ -15,7 +15,7 @@ FORMAT = 1
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Arrays of one dimension. Numbers are little-endian; int64 are narrowed where their values allow it."""
+    """Arrays of one dimension. Numbers are little-endian; int64 are narrowed if their values allow it."""
     parts, heads = [], []
     for name, array in arrays.items():
         small = _narrow(array)

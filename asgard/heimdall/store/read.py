@@ -227,7 +227,7 @@ class Store:
             return set(connection.execute(query).scalars())
 
     def gaps(self, since: float, until: float) -> list[tuple[int, int]]:
-        """Times between the first and the last minute collected in which nothing was."""
+        """Times between the first and the last collected minute in which nothing was collected."""
         with self.database.read() as connection:
             query = sa.select(_s.start).where(
                 _s.cluster == self._number, _s.level == MINUTE, _s.start >= since, _s.start < until

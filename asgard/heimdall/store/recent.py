@@ -1,4 +1,4 @@
-"""The last minutes of a cluster from the store, where something collects: what makes a single look at lag better."""
+"""The last minutes of a cluster from the store, if something collects: they make a single look at lag more accurate."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Samples into minutes, hours and days. Pure: arrays in, arrays out.
 
-Of a topic a period holds the records that arrived (sum of what end offsets moved), of a group the largest and the last lag, the
-oldest unread record, and the worst status; of the cluster the worst of each. A rollup merged sample by sample equals one made of
-all its samples at once.
+For a topic a period holds the records that arrived (the sum of end offset moves), for a group the largest and the last lag, the
+oldest unread record, and the worst status; for the cluster the worst of each. A rollup merged sample by sample equals one built
+from all its samples at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Numbers = NDArray[np.int64]
 
 
 def period(sample: Arrays, before: Arrays | None) -> Arrays:
-    """The rollup of one sample: what came since the sample before it. Without one, nothing is known to have come."""
+    """The rollup of one sample: what arrived since the sample before it. Without one, nothing is known to have arrived."""
     return {
         "t_id": sample["t_id"],
         "t_records": arrived(sample, before),
@@ -38,8 +38,8 @@ def period(sample: Arrays, before: Arrays | None) -> Arrays:
 def arrived(sample: Arrays, before: Arrays | None) -> Numbers:
     """Records by topic since the sample before.
 
-    A partition that is new brought all it holds, one that was made anew as well. One whose leader did not answer then, or does
-    not now, counts for nothing until two samples in a row have it.
+    For a new or recreated partition, everything it holds counts. One whose leader did not answer in either
+    sample counts for nothing until two samples in a row have it.
     """
     if before is None:
         return np.zeros(len(sample["t_id"]), np.int64)

@@ -43,7 +43,7 @@ samples = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
     sa.PrimaryKeyConstraint("cluster", "level", "start"),
 )
-"""A sample (level 10) or a rollup of samples. The key keeps a slot from being filled twice."""
+"""A sample (level 10) or a rollup of samples. The key prevents filling a slot twice."""
 
 hours = sa.Table(
     "heimdall_hours",

@@ -1,6 +1,6 @@
-"""Samples and counted hours into the store, each in one transaction with all its rollups: whole or absent, never twice.
+"""Writes samples and counted hours to the store, each in one transaction with all its rollups: all or nothing, never twice.
 
-A collector that is killed leaves the store as it was after the last whole sample. Two collectors of one cluster do not double
+A killed collector leaves the store as it was after the last complete sample. Two collectors of one cluster do not duplicate
 anything: a slot of ten seconds takes one sample.
 """
 
@@ -24,7 +24,7 @@ _s, _h = tables.samples.c, tables.hours.c
 
 @dataclass(frozen=True)
 class Keep:
-    """For how long each level is kept, in seconds, and how many bytes of data at most; the oldest of the finest go first."""
+    """How long each level is kept, in seconds, and at most how many bytes of data; the oldest of the finest go first."""
 
     sample_s: float = 3600.0
     minute_s: float = 2 * 86400.0
@@ -38,7 +38,7 @@ class Keep:
 
 
 def cluster(connection: Connection, cluster_id: str) -> int:
-    """The store's number of a cluster, given when it is seen first."""
+    """The store's number of a cluster, assigned when it is first seen."""
     c = tables.clusters.c
     found = connection.execute(sa.select(c.id).where(c.cluster_id == cluster_id)).scalar()
     if found is None:
@@ -63,7 +63,7 @@ def subjects(connection: Connection, number: int, kind: str, names: Iterable[str
 def add_sample(connection: Connection, number: int, at: float, sample: Arrays) -> bool:
     """Keep a sample and merge it into its minute, hour and day; False if its slot, or a later one, is taken."""
     slot = _begin(at, SAMPLE)
-    # One collector at a time: what comes is counted from the sample before, so that must not change meanwhile.
+    # One collector at a time: arrivals are counted from the sample before, so that must not change meanwhile.
     locked = sa.select(tables.clusters.c.id).where(tables.clusters.c.id == number).with_for_update()
     connection.execute(locked)
     newest = sa.select(sa.func.max(_s.start)).where(_s.cluster == number, _s.level == SAMPLE)
@@ -83,7 +83,7 @@ def add_sample(connection: Connection, number: int, at: float, sample: Arrays) -
 
 
 def add_hours(connection: Connection, number: int, hours: Mapping[int, Arrays]) -> int:
-    """Keep counted hours (start to arrays `t_id`, `t_records`, `t_bytes`, `t_flags`); those already there stay. How many are new."""
+    """Keep counted hours (start to arrays `t_id`, `t_records`, `t_bytes`, `t_flags`); those already there stay. Returns how many are new."""
     there = set(
         connection.execute(sa.select(_h.start).where(_h.cluster == number, _h.start.in_(list(hours)))).scalars()
     )
@@ -104,7 +104,7 @@ def add_hours(connection: Connection, number: int, hours: Mapping[int, Arrays]) 
 
 
 def prune(database: Database, keep: Keep = Keep()) -> int:
-    """Delete what is older than its level is kept, then the oldest of the finest level until the data fits; how many rows."""
+    """Delete what is older than its level is kept, then the oldest of the finest level until the data fits; returns how many rows."""
     gone = 0
     with database.write() as connection:
         now = database.now(connection)
@@ -133,7 +133,7 @@ def size(connection: Connection) -> int:
 
 
 def _oldest(rows: Sequence[Any], over: int) -> Iterable[Any]:
-    for row in rows[:-1]:  # the newest stays: what comes next is counted from it
+    for row in rows[:-1]:  # the newest stays: the next arrivals are counted from it
         if over <= 0:
             return
         over -= row.size

@@ -26,7 +26,7 @@ _WIRE_BYTES = 5
 
 @dataclass(frozen=True)
 class Decoded:
-    """A value and how it was encoded. `problem`: why it is shown in hex although another format was asked for."""
+    """A value and how it was encoded. `problem`: why it is shown in hex although another format was requested."""
 
     encoding: Encoding
     value: Any
@@ -51,7 +51,7 @@ class Decoder:
     schema_of: SchemaOf | None = None
 
     def __call__(self, value: bytes | None) -> Decoded:
-        """The value of a record. Never raises for what a record holds: hex shows what can't be read otherwise."""
+        """The value of a record. Never raises for any content: what can't be read otherwise is shown in hex."""
         if value is None:
             return Decoded("null", None)
         if self.format == "auto":

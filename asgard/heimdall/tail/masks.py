@@ -1,8 +1,8 @@
-"""Masks personal data in records before anybody sees them. Pure, but for reading the file.
+"""Masks personal data in records before they are shown. Pure, except for reading the file.
 
 A hash is the start of an HMAC-SHA-256: equal values stay equal, so that records can still be joined, and without the secret
-the value can't be found by trying. What has no fields (text, bytes) is redacted as a whole where fields are to be masked: what can't be
-looked into could hold anything.
+the value can't be brute-forced. Values without fields (text, bytes) are redacted as a whole if fields are to be masked: what can't be
+parsed could hold anything.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Do = Literal["hash", "redact"]
 
 @dataclass(frozen=True)
 class Masks:
-    """Field patterns with what is done, in the order of the file (the first that matches counts)."""
+    """Field patterns with what to do, in the order of the file (the first match counts)."""
 
     fields: tuple[tuple[str, Do], ...] = ()
     key: Literal["show", "hash", "redact"] = "show"

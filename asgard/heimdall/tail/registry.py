@@ -1,6 +1,6 @@
 """Schemas by id from a registry with Confluent's API (`GET /schemas/ids/ID`), each asked for once.
 
-The login is that of the client properties (`basic.auth.user.info=user:password`), so that it is in no argument.
+The login is that of the client properties (`basic.auth.user.info=user:password`), so that it never appears in an argument.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ URL = "schema.registry.url"
 
 
 def schemas(url: str, properties: Mapping[str, str] | None = None) -> SchemaOf:
-    """What gives the Avro schema of an id. Raises WrongUsage for a URL that is none."""
+    """A function that gives the Avro schema of an id. Raises WrongUsage for an invalid URL."""
     if not url.startswith(("http://", "https://")):
         raise WrongUsage(f"--registry is {url!r}; allowed is an http or https URL")
     known: dict[int, Any] = {}

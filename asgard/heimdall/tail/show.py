@@ -1,4 +1,4 @@
-"""One record as it is shown: filtered by what it truly holds, then masked, as a JSON line and as a line for people."""
+"""One record as it is shown: filtered by its real content, then masked, as a JSON line and as a line for people."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Shown:
     masks: Masks = field(default_factory=Masks)
 
     def __call__(self, record: Read) -> Line | None:
-        """The line of a record; None where it is filtered out."""
+        """The line of a record; None if it is filtered out."""
         if not self.wanted.wants(record):
             return None
         decoded = self.decoder(record.value)

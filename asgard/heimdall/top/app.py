@@ -1,6 +1,6 @@
-"""`heimdall top` on a terminal: draws sheets with textual, and looks several times a second whether there is a new picture.
+"""`heimdall top` on a terminal: draws sheets with textual, and checks several times a second for a new picture.
 
-It asks no cluster: the feed is kept by a thread of its own, so a broker that hangs never holds up a key.
+It never asks a cluster: a separate thread keeps the feed, so a hung broker never blocks a key.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STYLES = {"good": "green", "bad": "bold red", "warn": "yellow", "info": "cyan", 
 
 
 class Feed(Protocol):
-    """What was seen last: None before the first look. `problem`: why the last look failed; empty where it did not."""
+    """What was seen last: None before the first look. `problem`: why the last look failed; empty if it did not."""
 
     @property
     def known(self) -> Known | None: ...
@@ -37,7 +37,7 @@ class Feed(Protocol):
 
 
 class Rows(DataTable[Text]):  # type: ignore[misc]
-    """The table that is walked through."""
+    """The table with the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Open")]
 
@@ -123,7 +123,7 @@ class Top(App[None]):  # type: ignore[misc]
         self._order(Order(order.column or 0, not order.descending))
 
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
-        """A click on a column's head sorts by it, a second one the other way round."""
+        """A click on a column's head sorts by it, a second one in reverse."""
         order = self.orders.get(self._where, Order())
         number = self._sheet is not None and self._sheet.table.columns[event.column_index].number
         self._order(Order(event.column_index, not order.descending if order.column == event.column_index else number))
@@ -149,7 +149,7 @@ class Top(App[None]):  # type: ignore[misc]
             self._draw()
 
     def action_back(self) -> None:
-        """Out of the filter, else out of what was opened."""
+        """Leave the filter, else what was opened."""
         if self.wanted or self.query_one(Input).has_class("shown"):
             self._filter_by("")
         elif self.opened:
@@ -221,7 +221,7 @@ class Top(App[None]):  # type: ignore[misc]
 
 
 def _fill(table: DataTable[Text], content: Table, order: Order) -> None:
-    """Put rows in; the cursor stays on its row where that is still there."""
+    """Put rows in; the cursor stays on its row if that is still there."""
     at, rows = table.cursor_row, list(content.rows)
     key = table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value if table.row_count else None
     scrolled = table.scroll_y
@@ -257,7 +257,7 @@ def _first(row: Sequence[str | Cell]) -> str:
 
 
 def _plain(table: Table) -> Text:
-    """A table as text: what stands below the one that is walked through."""
+    """A table as text: one shown below the table with the cursor."""
     rows = [[_cell(c, h) for c, h in zip(row, table.columns, strict=True)] for row in table.rows[:20]]
     widths = (
         [max(len(h.name), *(len(r[n].plain) for r in rows), 1) for n, h in enumerate(table.columns)] if rows else []

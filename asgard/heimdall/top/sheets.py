@@ -17,10 +17,10 @@ from asgard.heimdall.views import Links, Span
 View = Literal["cluster", "topics", "groups", "reassignments"]
 VIEWS: tuple[View, ...] = ("cluster", "topics", "groups", "reassignments")
 LINKS = Links(lambda kind, name: f"{kind}:{name}")
-"""A row that leads somewhere has the address `topic:NAME` or `group:NAME`."""
+"""A row that opens something has the address `topic:NAME` or `group:NAME`."""
 EVERY = 10_000_000
 ROWS = 500
-"""Rows that are drawn of one table: a filter finds the rest."""
+"""At most so many rows of one table are drawn: a filter finds the rest."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Order:
-    """By which column rows are sorted; None: as they come, the most worrying first."""
+    """The column rows are sorted by; None: as they come, the most worrying first."""
 
     column: int | None = None
     descending: bool = False
@@ -42,7 +42,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A view: a heading in a few lines, and tables of which the first can be walked through and sorted."""
+    """A view: a heading in a few lines, and tables, of which the first has a cursor and can be sorted."""
 
     title: str
     lines: tuple[str, ...]
@@ -72,7 +72,7 @@ def sheet(known: Known, view: View, order: Order = Order(), wanted: str = "") ->
 
 
 def about(known: Known, address: str, order: Order = Order(), wanted: str = "") -> Sheet | None:
-    """A topic or a group by its address; None where it is gone."""
+    """A topic or a group by its address; None if it is gone."""
     picture, owners = known.picture, known.owners
     kind, _, name = address.partition(":")
     if kind == "topic" and name in picture.topics:

@@ -1,7 +1,7 @@
-"""Finds the records of an event in several topics: one reader for all their partitions, so that brokers answer side by side.
+"""Finds the records of an event in several topics: one reader for all their partitions, so that brokers answer in parallel.
 
-By key only the partitions are read where the key can be. A topic that was given more partitions since has older
-records elsewhere; `everywhere` reads them all.
+A search by key reads only the partitions where the key can be. A topic that has gained partitions since has older
+records elsewhere; `everywhere` reads all partitions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from asgard.kafka.data import Read
 from asgard.kafka.ports import ControlPlane
 
 MOST = 10_000
-"""Records kept at most: more are not the way of an event any more."""
+"""At most so many records are kept: more are no longer the way of one event."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def find(
     decoder: Decoder | None = None,
     everywhere: bool = False,
 ) -> Found:
-    """Every record that the query fits, in these topics and this stretch of time. Raises WrongUsage, Unreachable and Failed."""
+    """Every record that matches the query, in these topics and this stretch of time. Raises WrongUsage, Unreachable and Failed."""
     there = control.topics(topics)
     if missing := [topic for topic in topics if topic not in there]:
         raise WrongUsage(f"there is no topic {', '.join(missing)} in this cluster")

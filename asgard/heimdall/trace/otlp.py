@@ -1,7 +1,7 @@
 """Ways as spans, sent to an OpenTelemetry collector over OTLP/HTTP: a span for each hop, in the trace that the records carry.
 
 A hop's span lasts from the hop before (the first one: from when the event was due) to the record's time. Ids are computed from where the
-record is, so that sending a way twice makes the same spans. Events without a trace get one that is computed from their stamp.
+record is, so that sending a way twice gives the same spans. Events without a trace get one that is computed from their stamp.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ DEADLINE_S = 10.0
 
 
 def send(ways: Sequence[Way], endpoint: str, cluster: str) -> int:
-    """Send the ways; how many spans that were. `endpoint` is the whole URL, as in http://localhost:4318/v1/traces.
+    """Send the ways; returns how many spans that were. `endpoint` is the whole URL, as in http://localhost:4318/v1/traces.
 
-    Raises WrongUsage without the extra `otlp`, and Unreachable where the collector does not take them.
+    Raises WrongUsage without the extra `otlp`, and Unreachable if the collector does not take them.
     """
     if not endpoint.startswith(("http://", "https://")):
         raise WrongUsage(f"--otlp is {endpoint!r}; allowed is a URL, as in http://localhost:4318/v1/traces")

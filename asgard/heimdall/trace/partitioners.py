@@ -32,7 +32,7 @@ def librdkafka(key: bytes, partitions: int) -> int:
 
 
 def candidates(key: bytes, partitions: int) -> set[int]:
-    """Where a key can be. librdkafka sends an empty key anywhere, so then that is every partition."""
+    """Where a key can be. librdkafka sends an empty key anywhere, so then it is every partition."""
     if not key:
         return set(range(partitions))
     return {java(key, partitions), librdkafka(key, partitions)}

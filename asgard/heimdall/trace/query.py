@@ -30,7 +30,7 @@ class Query:
 
     @property
     def key(self) -> bytes | None:
-        """The key, where it is known: then its partition is computed, and only that one read."""
+        """The key, if it is known: its partition is then computed, and only that one read."""
         return self.text.encode() if self.kind == "key" else None
 
     def matcher(self, decoder: Decoder) -> Callable[[Read], bool]:
@@ -56,7 +56,7 @@ class Query:
 
 
 def parse(text: str, by: str | None) -> Query:
-    """What `TEXT` and `--by` mean; without `--by` a stamp's id and a trace id are known by their looks. Raises WrongUsage."""
+    """What `TEXT` and `--by` mean; without `--by` a stamp's id and a trace id are recognised by their form. Raises WrongUsage."""
     if by is None:
         kind: Kind = "event" if _EVENT.match(text) else "trace" if _TRACE.match(text) else "key"
         return Query(kind, text)

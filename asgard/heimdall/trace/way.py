@@ -1,7 +1,7 @@
 """The way of an event: the records that carry it, in the order of their times. Pure.
 
-Records belong to one event when their stamps name the same one, else when their traces do, else each is its own event.
-Times are ms since 1970 (UTC); between hops are ms.
+Records belong to one event if their stamps name the same one, else if their traces do, else each is its own event.
+Times are ms since 1970 (UTC); those between hops are ms.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from asgard.kafka.data import Read
 
 @dataclass(frozen=True)
 class Hop:
-    """A record of the event. `after_ms`: since the hop before (the first one: since it was due); None where nothing was before."""
+    """A record of the event. `after_ms`: since the hop before (the first one: since it was due); None if nothing was before."""
 
     topic: str
     partition: int

@@ -1,4 +1,4 @@
-"""Counts of a day, asked from a cluster: the offsets at each boundary of all topics in a request a leader, and signs of inexactness."""
+"""Asks a cluster for the counts of a day: the offsets at each boundary of all topics in one request per leader, and signs of inexactness."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 _STARTS, _ENDS, _NEWEST = -2, -1, -3
 _SAMPLED = 4
-"""Partitions of a topic of which a batch is looked at."""
+"""How many partitions of a topic have a batch looked at."""
 SUSPECTS = 8
-"""Partitions of a topic whose last record is looked at, if it is not the newest."""
+"""How many partitions of a topic have their last record looked at, if it is not the newest."""
 _CONFIGS = ("cleanup.policy", "message.timestamp.type")
 
 
 @dataclass(frozen=True)
 class Logs:
-    """What is known of the topics' logs, whatever the window."""
+    """What is known about the topics' logs, whatever the window."""
 
     bulk: Bulk
     layout: Layout
@@ -47,7 +47,7 @@ class Logs:
 
 
 def logs(control: ControlPlane, topics: Collection[str] | None = None) -> Logs:
-    """The logs of all topics but internal ones, or of those named."""
+    """The logs of all topics except internal ones, or of those named."""
     bulk = control.bulk()
     layout = chosen(control, topics)
     start, end, newest, first = bulk.list_offsets_at(layout, [_STARTS, _ENDS, _NEWEST, 0])
@@ -57,7 +57,7 @@ def logs(control: ControlPlane, topics: Collection[str] | None = None) -> Logs:
 
 
 def counted(known: Logs, windows: Sequence[Window], now: float) -> list[Count]:
-    """Records of each topic in each window; a request a leader for each boundary."""
+    """Records of each topic in each window; one request per leader and boundary."""
     at = known.bulk.list_offsets_at(known.layout, [int(e * 1000) for e in counts.boundaries(windows)])
     before = counts.offsets_before(known.start.offsets, known.end.offsets, [listed.offsets for listed in at])
     found: list[Count] = []
@@ -81,7 +81,7 @@ def volume(
     *,
     clock: Callable[[], float] = time.time,
 ) -> Volume:
-    """Records of each topic (all but internal ones, or those named) in each window."""
+    """Records of each topic (all except internal ones, or those named) in each window."""
     known = logs(control, topics)
     found = counted(known, windows, clock())
     return Volume(tuple(found), known.problems, known.bulk.requests_by_broker())
@@ -114,7 +114,7 @@ def missing(
 
 
 def gone(count: Count) -> bool:
-    """Whether the window says nothing of what is usual: retention took records of it, or the topic had none yet."""
+    """Whether the window says nothing about what is usual: retention deleted records of it, or the topic had none yet."""
     return any(why.startswith((counts.DELETED, counts.UNBORN)) for why in count.approximate)
 
 

@@ -1,6 +1,6 @@
 """Whether a window holds what windows like it usually hold. Pure.
 
-Usual is the median of the same local hours of earlier weeks, which one bad week doesn't move. It may differ by the largest of:
+Usual is the median of the same local hours of earlier weeks, which one bad week doesn't move. A count may differ by the largest of:
 3.5 robust standard deviations (1.4826 x the median absolute deviation, MAD), a fifth of the median, and three square roots of the
 median (the noise of counting). With fewer than three earlier weeks nothing is judged.
 """

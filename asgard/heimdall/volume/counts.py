@@ -1,7 +1,7 @@
 """Records by window from the offsets at its ends, and the reasons why they may not be exact. Pure.
 
 A count is the difference of two offsets: the first one whose record is not older than the window's end, and the same of its
-start. That is exact where every offset holds one record, in order of time, and nothing was deleted; else it says why not.
+start. That is exact if every offset holds one record, in order of time, and nothing was deleted; otherwise it says why not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ UNBORN = "the topic's first record is newer"
 
 @dataclass(frozen=True)
 class Signs:
-    """What is known of a topic's log beside offsets. `sampled` of them come from batches that were looked at."""
+    """What is known about a topic's log besides offsets. `sampled` of them come from batches that were looked at."""
 
     compacted: bool = False
     transactional: bool = False

@@ -62,7 +62,7 @@ def weeks_before(day: date, weeks: int) -> list[date]:
 
 
 def same_hours(windows: Sequence[Window], earlier: Sequence[Window]) -> list[Window | None]:
-    """For each window the one of the earlier day that begins at the same local time; None where clocks skip it."""
+    """For each window the one of the earlier day that begins at the same local time; None if clocks skip it."""
     by_time: dict[str, Window] = {}
     for window in earlier:
         by_time.setdefault(local_time(window), window)
@@ -75,5 +75,5 @@ def local_time(window: Window) -> str:
 
 
 def midnight(day: date, tz: ZoneInfo) -> float:
-    """When a local day begins, also where clocks skip midnight."""
+    """When a local day begins, even if clocks skip midnight."""
     return datetime(day.year, day.month, day.day, tzinfo=tz).timestamp()

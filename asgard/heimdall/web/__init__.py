@@ -1,1 +1,1 @@
-"""Heimdall's pages in a browser: `pages` is a Flask blueprint that any application can carry, `app` one of its own with a token."""
+"""Heimdall's pages in a browser: `pages` is a Flask blueprint that any application can use, `app` is Heimdall's own application with a token."""

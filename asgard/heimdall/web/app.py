@@ -1,7 +1,7 @@
-"""`heimdall serve`'s own application: the pages at the root, `/metrics`, `/healthz`, and a token where others can reach it.
+"""`heimdall serve`'s own application: the pages at the root, `/metrics`, `/healthz`, and a token if others can reach it.
 
 The token comes as `Authorization: Bearer …`, or by the login page into a cookie. Without a token the application answers only to
-addresses of this machine, so that no web page elsewhere reaches it by a name that points here.
+addresses of this machine, so that no foreign web page reaches it through a name that resolves to this machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SCRAPE_S = 60.0
-"""What ended so long ago is in `/metrics` still: it may have been shorter than the time between two scrapes."""
+"""What ended less than this ago is still in `/metrics`: it may have been shorter than the time between two scrapes."""
 COOKIE = "asgard_heimdall"
 STALE_S = 120.0
 """A picture older than this is not healthy."""

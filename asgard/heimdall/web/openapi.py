@@ -8,7 +8,7 @@ from asgard import __version__
 
 
 def document(base: str) -> dict[str, Any]:
-    """The description; `base` is where the pages stand."""
+    """The description; `base` is where the pages are."""
     number, text = {"type": "number"}, {"type": "string"}
     maybe: dict[str, Any] = {"type": ["number", "null"]}
     topic = {

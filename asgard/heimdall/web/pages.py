@@ -1,6 +1,6 @@
 """Heimdall's pages as a Flask blueprint, for an application that has the templates of `core/pages` installed.
 
-Every page has an address of its own, with its search and its stretch of time in it, and is live: its content is fetched again while it
+Every page has its own address, which includes its search and its time range, and is live: its content is fetched again while it
 is open. The application decides who may see it.
 """
 
@@ -30,7 +30,7 @@ NAME = "heimdall"
 RANGES = {"1h": 3600.0, "6h": 6 * 3600.0, "24h": 86400.0, "7d": 7 * 86400.0, "30d": 30 * 86400.0}
 _RANGE_WORDS = {"1h": "the last hour", "6h": "the last 6 hours", "24h": "the last 24 hours", "7d": "the last 7 days", "30d": "the last 30 days"}  # fmt: skip
 _KEPT = ("q", "range", "date", "tz")
-"""What of an address is carried on to the next."""
+"""The parts of an address that links keep."""
 EVERY_S, SLOWLY_S, MANY_ROWS = 10, 30, 1000
 _PAGES = (("overview", "Overview"), ("topics", "Topics"), ("groups", "Groups"), ("brokers", "Brokers"), ("incidents", "Incidents"), ("daily", "Daily"))  # fmt: skip
 
@@ -38,7 +38,7 @@ _PAGES = (("overview", "Overview"), ("topics", "Topics"), ("groups", "Groups"), 
 def blueprint(source: Source, url_prefix: str = "/heimdall", name: str = NAME, *, beside: str = "") -> Blueprint:
     """The pages and `/api` below `url_prefix`.
 
-    `beside`: the pages are part of an application that has a frame, a navigation and a login of its own; that is what it calls them.
+    `beside`: the pages are part of an application with its own frame, navigation and login; this is its name for them.
     """
     made = Blueprint(
         name, __name__, url_prefix=url_prefix or None, template_folder=str(Path(__file__).parent / "templates")
@@ -57,7 +57,7 @@ def blueprint(source: Source, url_prefix: str = "/heimdall", name: str = NAME, *
 
 
 class _Site:
-    """The views. Each makes parts of what the source knows."""
+    """The views. Each makes parts from the source's data."""
 
     def __init__(self, source: Source, beside: str) -> None:
         self.source = source

@@ -1,7 +1,7 @@
 """What one person may see of a cluster: the topics and groups that a scope lets through, and what happened to them. Pure but for `Scoped`.
 
-Of the rest not even a name is shown. What concerns the cluster as a whole stays (a broker that is gone, a drill), unless it names
-something that is hidden; the brokers with their disks are not part of it.
+Of the rest not even the names are shown. What concerns the whole cluster stays (a lost broker, a drill), unless it names
+something hidden; the brokers with their disks are not part of it.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _names(text: str, hidden: frozenset[str]) -> bool:
 
 
 class Scoped:
-    """A source as the person who asks may see it; `scope` is that of the present request, None for those who may see everything."""
+    """A source as the person who asks may see it; `scope` is that of the current request, None for those who may see everything."""
 
     def __init__(self, source: Source, scope: Callable[[], Scope | None]) -> None:
         self._source = source
@@ -159,7 +159,7 @@ class Scoped:
         return [] if part is None else raised(found, part)
 
     def day(self, date: date, tz: ZoneInfo) -> Day:
-        """Its part that may be seen. Raises Failed before the first look: what is hidden is not known then."""
+        """The part of the day that may be seen. Raises Failed before the first look: until then it is not known what to hide."""
         whole, part, scope = self._both()
         if scope is not None and (whole is None or part is None):
             raise Failed(self.problem or "the first look at the cluster is under way")
@@ -170,7 +170,7 @@ class Scoped:
         whole, scope = self._source.picture, self._scope()
         if whole is None or scope is None:
             return whole, whole, scope
-        last = self._last  # of this request, most often; threads may overwrite each other's
+        last = self._last  # usually of this request; threads may overwrite each other's
         if last is None or last[0] is not whole or last[1] is not scope:
             last = self._last = (whole, scope, picture(whole, scope))
         return whole, last[2], scope

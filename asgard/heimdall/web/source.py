@@ -1,4 +1,4 @@
-"""What the pages are made from. `compose` has the real one; a test has its own."""
+"""Where the pages get their data. `compose` has the real one; tests have their own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """A cluster that is watched. Called by several threads at a time."""
+    """A monitored cluster. Called by several threads at a time."""
 
     @property
     def settings(self) -> Settings: ...
@@ -29,7 +29,7 @@ class Source(Protocol):
 
     @property
     def problem(self) -> str:
-        """Why the last look failed; empty where it did not."""
+        """Why the last look failed; empty if it did not."""
 
     def history(self) -> Store:
         """The store of this cluster; `picture` is there."""

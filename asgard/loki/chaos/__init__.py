@@ -1,7 +1,7 @@
-"""Faults on purpose: what can be broken in a cluster and its machines, with a way back that survives the process that broke it.
+"""Fault injection: what can be broken in a cluster and its machines, with an undo that survives the process that broke it.
 
-`inject(site, "kill_broker", broker=2)` and `put_back(site, fault)` are the whole of it; `compose.holding.to_break` gives the site.
-A kind of fault is a `kind.Kind`: a module that has some lists them in `KINDS` (action to Kind) and is named in `kinds.MODULES`.
+`inject(site, "kill_broker", broker=2)` and `put_back(site, fault)` are the whole API; `compose.holding.to_break` gives the site.
+A kind of fault is a `kind.Kind`: its module lists it in `KINDS` (action to Kind), and `kinds.MODULES` names the module.
 """
 
 from asgard.loki.chaos.breaking import inject, open_faults, put_all_back, put_back

@@ -1,7 +1,7 @@
 """What Loki can break, as functions with plain arguments, for experiments: Loki's own runner calls them, and so can Chaos Toolkit's.
 
-Each says what was broken (`text`, `subject`, `brokers`). What is not named is picked by the run's dice (its seed). All is put back
-at the end of the run, at the latest; `put_back_all`, `start_broker` and `resume_broker` do it earlier, as in rollbacks.
+Each returns what was broken (`text`, `subject`, `brokers`). Targets that are not named are picked at random (by the run's seed).
+Everything is put back at the end of the run at the latest; `put_back_all`, `start_broker` and `resume_broker` do it earlier, as in rollbacks.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 RESTORING = ("put_back_all", "resume_broker", "start_broker")
-"""Those that put back in place of breaking."""
+"""Actions that put back instead of breaking."""
 Done = dict[str, Any]
 Labels = Mapping[str, str | Sequence[str]]
 

@@ -1,7 +1,7 @@
-"""Faults put into a cluster and taken out again, whatever their kind: limits, undo log, effect, event, in this order.
+"""Injects faults of any kind into a cluster and undoes them: limits, undo log, effect, event, in this order.
 
-The undo log has the way back before anything is broken (`journal/operations.py`); a run that is killed at any point is
-cleaned up after by the next command that changes things, by `asgard recover`, or by `asgard loki chaos recover`.
+The undo is logged before anything is broken (`journal/operations.py`). If a run is killed at any point, the next command
+that changes things cleans up after it, and so do `asgard recover` and `asgard loki chaos recover`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ INJECTED, ENDED = "loki.fault.injected", "loki.fault.ended"
 
 
 def inject(site: Site, action: str, **arguments: Any) -> Fault:
-    """Break something, and return as soon as it is broken. Actions that are over by themselves return when they are.
+    """Break something and return as soon as it is broken. Actions that end by themselves return when they have ended.
 
-    Raises WrongUsage for a name or arguments that are wrong, Refused where the blast radius would be too large, LeaseLost.
+    Raises WrongUsage for a wrong name or wrong arguments, Refused if the blast radius would be too large, and LeaseLost.
     """
     with site.breaking:
         site.may_go_on()
@@ -73,7 +73,7 @@ def planned(site: Site, action: str, arguments: Mapping[str, Any]) -> Plan:
 
 
 def put_back(site: Site, fault: Fault) -> str:
-    """Restore what a fault broke, and say what was done. Twice does no harm; what Thor has healed meanwhile is left alone."""
+    """Restore what a fault broke, and return what was done. Idempotent; what Thor has healed meanwhile is left alone."""
     from asgard.journal import operations
 
     with site.breaking:
@@ -88,7 +88,7 @@ def put_back(site: Site, fault: Fault) -> str:
 
 
 def open_faults(site: Site) -> list[Fault]:
-    """What this run has broken and not put back, the oldest first."""
+    """What this run has broken and not yet put back, oldest first."""
     from asgard.journal import operations
 
     found = [u.operation for u in operations.unfinished(site.journal, under=site.lease.name)]
@@ -100,7 +100,7 @@ def open_faults(site: Site) -> list[Fault]:
 
 
 def put_all_back(site: Site) -> list[str]:
-    """Restore all that this run has broken, the newest first; the outcomes. One that fails does not keep the others."""
+    """Restore all that this run has broken, newest first; returns the outcomes. A failure does not stop the others."""
     outcomes, failed = [], []
     for fault in reversed(open_faults(site)):
         try:
@@ -114,7 +114,7 @@ def put_all_back(site: Site) -> list[str]:
 
 
 def restore(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Put back what the undo log has of a fault; what was done, in a sentence."""
+    """Put back a fault from its entry in the undo log; returns what was done, in a sentence."""
     return kind(str(undo["action"])).restore(reach, undo)
 
 
@@ -130,7 +130,7 @@ def ended(journal: Database, operation: Operation, outcome: str) -> None:
 
 
 def refuse_beyond_limits(site: Site, plan: Plan) -> None:
-    """Raise Refused where a fault would reach farther than the site's limits."""
+    """Raise Refused if a fault would exceed the site's limits."""
     limits = site.limits
     why = refusal(limits, plan.brokers, state_now(site)) if plan.brokers else None
     for what, count, most in (

@@ -1,7 +1,7 @@
-"""An experiment as plain data: what is looked at, what is done, in which order. Pure.
+"""An experiment as plain data: what to probe, what to do, and in which order. Pure.
 
-`Activity.source` is the activity as its file has it, which is what the run record repeats: nothing that was put in for a
-variable gets there.
+`Activity.source` is the activity as written in its file, and the run record repeats it: values substituted for variables
+never get there.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 OWN = ("asgard.loki.chaos.actions", "asgard.loki.chaos.probes")
-"""The modules whose functions are Loki's own: under the limits of the blast radius, and put back."""
+"""The modules whose functions are Loki's own: limited by the blast radius, and put back."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """What carries an activity out. Variables (`${name}`) are put in when it runs."""
+    """What carries out an activity. Variables (`${name}`) are substituted when it runs."""
 
     type: Literal["python", "process", "http"]
     module: str = ""
@@ -33,7 +33,7 @@ class Provider:
 
     @property
     def own(self) -> bool:
-        """Whether it is a function of Loki's."""
+        """Whether it is one of Loki's own functions."""
         return self.type == "python" and self.module in OWN
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class Activity:
 
 @dataclass(frozen=True)
 class Abort:
-    """The run ends where this probe is out of its tolerance for `for_s` seconds."""
+    """The run ends if this probe is out of tolerance for `for_s` seconds."""
 
     probe: Activity
     for_s: float = 0.0
@@ -64,7 +64,7 @@ class Abort:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment; `document` is the whole of it as it was read. `every_s`: how often the abort conditions are looked at."""
+    """An experiment; `document` is all of it as read. `every_s`: how often the abort conditions are checked."""
 
     title: str
     description: str
@@ -90,7 +90,7 @@ class Experiment:
         return (*self.probes, *self.method, *self.rollbacks, *(a.probe for a in self.aborts))
 
     def foreign(self) -> tuple[Activity, ...]:
-        """Activities that are not carried out by functions of Loki's: outside its blast radius, and not put back by it."""
+        """Activities that functions other than Loki's carry out: outside its blast radius, and not put back by it."""
         return tuple(a for a in self.activities() if not a.provider.own or not _own_tolerance(a.tolerance))
 
 

@@ -1,8 +1,8 @@
-"""What every kind of fault is made of, so that all are injected, recorded and put back by the same code (`breaking`).
+"""What every kind of fault consists of, so that the same code (`breaking`) injects, records and puts back all of them.
 
 A kind is two functions: `plan` looks at the cluster and says what would be done, with all that is needed to put it back;
-`restore` puts it back from that record alone, in another process if need be, twice without harm. It leaves alone what is as
-it was before, or what another tool has changed since.
+`restore` puts it back from that record alone, in another process if need be, and can be repeated. It leaves alone what is
+as it was before, or what another tool has changed since.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from asgard.kafka.ports import ControlPlane, NodeControl
 
 
 class Notes:
-    """Where a fault of several steps writes down, before each, what `restore` is to know of it."""
+    """Where a fault of several steps records, before each step, what `restore` needs to know about it."""
 
     def __init__(self) -> None:
         self.write: Callable[[Mapping[str, Any]], None] = lambda changes: None
@@ -23,10 +23,10 @@ class Notes:
 
 @dataclass(frozen=True)
 class Plan:
-    """A fault that is about to be: `do` breaks, `undo` is what `restore` needs (plain JSON, no secret).
+    """A fault that is about to happen: `do` breaks, `undo` is what `restore` needs (plain JSON, no secret).
 
-    What `do` writes into `notes` replaces those keys of `undo`, on disk when it returns. `brokers` are those that stop serving because of it; `processes` and `machines` count what else it touches. `text` says it to
-    people, as in "broker 2 killed". Without `lasts` it is over, and put back, when `do` returns.
+    What `do` writes into `notes` replaces those keys of `undo`, on disk when it returns. `brokers` are those that stop serving because of it; `processes` and `machines` count what else it touches. `text` describes it
+    for people, as in "broker 2 killed". Without `lasts` it is over, and put back, when `do` returns.
     """
 
     subject: str
@@ -50,7 +50,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of fault. `plan` takes a `Site` and its arguments by name; it raises WrongUsage for them, and Refused."""
+    """One kind of fault. `plan` takes a `Site` and its arguments by name; it raises WrongUsage if they are wrong, and Refused."""
 
     plan: Callable[..., Plan]
     restore: Callable[[Reach, Mapping[str, Any]], str]

@@ -1,4 +1,4 @@
-"""Which actions there are, by name. What an action needs is imported when it is asked for."""
+"""All actions by name. What an action needs is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MODULES = {
 
 
 def kind(action: str) -> Kind:
-    """What an action does. Raises WrongUsage for a name that is none."""
+    """What an action does. Raises WrongUsage for an unknown name."""
     if action not in MODULES:
         from asgard.core.schema.validate import nearest
 

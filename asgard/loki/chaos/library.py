@@ -1,4 +1,4 @@
-"""Where experiments are: in folders that are named, and those that ship with Asgard. One is called what its file is called."""
+"""Where experiments are: in the given folders, and those that ship with Asgard. An experiment has the name of its file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ENDINGS = (".yaml", ".yml", ".json")
 
 
 def files(folders: Iterable[Path] = ()) -> dict[str, Path]:
-    """Experiment files by name: of these folders, then of those that ship with Asgard; the first of a name counts."""
+    """Experiment files by name: from these folders, then those that ship with Asgard; the first of a name wins."""
     found: dict[str, Path] = {}
     for folder in (*folders, shipped("experiments")):
         if not folder.is_dir():

@@ -1,7 +1,7 @@
-"""The blast radius: how much may be broken at a time. Pure: what the cluster and its machines say in, a refusal out.
+"""The blast radius: how much may be broken at a time. Pure: the state of the cluster and its machines in, a refusal out.
 
-What is down for whatever reason counts, not only what this run broke: a fault that is put on top of an accident is the
-accident's second half.
+Everything that is down counts, whatever the reason, not only what this run broke: a fault on top of an accident makes
+the accident worse.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from asgard.kafka.model import Partition
 
 @dataclass(frozen=True)
 class BlastRadius:
-    """Limits that an experiment can't lift; they are the caller's.
+    """Limits set by the caller; an experiment can't lift them.
 
-    `brokers`: so many may be down at a time; None: one, or the brokers of one rack. `in_sync`: every partition keeps so many
-    in-sync replicas. `quorum`: a majority of the controllers keeps running. `processes`: processes other than brokers.
+    `brokers`: at most so many are down at a time; None: one, or the brokers of one rack. `in_sync`: every partition keeps so
+    many in-sync replicas. `quorum`: a majority of the controllers keeps running. `processes`: processes other than brokers.
     `machines`: instances and containers, which Asgard can't match with brokers.
     """
 
@@ -30,7 +30,7 @@ class BlastRadius:
 
 @dataclass(frozen=True)
 class ClusterState:
-    """What stands now: `racks` of all brokers, those that are `down` (dead, hanging, or fenced), voters, partitions."""
+    """The current state: `racks` of all brokers, those that are `down` (dead, hanging, or fenced), voters, partitions."""
 
     racks: Mapping[int, str | None]
     down: frozenset[int]

@@ -1,7 +1,7 @@
 """What Loki can look at, as functions with plain arguments, for experiments: Loki's own runner calls them, and so can Chaos Toolkit's.
 
-Counts that are 0 in a healthy cluster take `within`: so many seconds may pass until they are 0. `topic` is one topic; without it
-all count.
+Counts that are 0 in a healthy cluster take `within`: how many seconds they may take to become 0. `topic` is one topic; without
+it all count.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _against_min_isr(topic: str | None, counts: Callable[[Partition, int], bool]
 
 
 def _until_none(within_s: float, count: Callable[[], int]) -> int:
-    """The count, as soon as it is 0, or when the time is over. While there is time, nobody's answer is no answer either."""
+    """The count, as soon as it is 0 or time is up. Until then, errors are retried."""
     give_up = time.monotonic() + within_s
     while True:
         try:

@@ -1,7 +1,7 @@
-"""Activities carried out: functions of Loki's, other Python functions, programs, calls over HTTP. As Chaos Toolkit does it.
+"""Carries out activities: Loki's functions, other Python functions, programs, HTTP calls. As Chaos Toolkit does it.
 
-Only the first are Loki's own. The others run where the caller allowed it: what they do is outside the blast radius, and nobody
-here can put it back.
+Only the first are Loki's own. The others run only if the caller allowed it: what they do is outside the blast radius, and Loki
+can't put it back.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from asgard.loki.chaos.variables import put_in
 
 @dataclass(frozen=True)
 class Values:
-    """What variables stand for in a run."""
+    """The values of variables in a run."""
 
     configuration: Mapping[str, Any]
     secrets: Mapping[str, Any]
@@ -40,7 +40,7 @@ class Values:
 
 
 def call(provider: Provider, values: Values) -> Any:
-    """Carry it out; what came back. Raises whatever the function raises, and Failed."""
+    """Carry it out; returns the result. Raises whatever the function raises, and Failed."""
     filled = replace(
         provider,
         arguments=values.into(provider.arguments),
@@ -52,7 +52,7 @@ def call(provider: Provider, values: Values) -> Any:
 
 
 def within(wanted: Any, found: Any, values: Values) -> bool:
-    """Whether what a probe found is within its tolerance; one that is a probe itself is called with it."""
+    """Whether a probe's result is within its tolerance; a tolerance that is itself a probe is called with the result."""
 
     def probe(activity: Mapping[str, Any], value: Any) -> bool:
         given = activity["provider"]
@@ -62,7 +62,7 @@ def within(wanted: Any, found: Any, values: Values) -> bool:
         )  # fmt: skip
         try:
             return bool(call(provider, values))
-        except Exception:  # whatever somebody else's function raises: then it does not say yes
+        except Exception:  # whatever a foreign function raises: it did not say yes
             return False
 
     return tolerance.within(values.into(wanted), found, probe)

@@ -1,7 +1,7 @@
 """Do produce and consume work right now? One record to each partition of a scratch topic, acknowledged by all, and read back.
 
-The topic has a partition for each broker and as many replicas as the cluster bears (three at most), so that each broker is
-asked. It is in the undo log before it exists, and gone afterwards.
+The topic has one partition per broker and as many replicas as the cluster allows (at most three), so that each broker is
+asked. It is in the undo log before it exists, and is deleted afterwards.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ERRORS_ONLY = 2
 
 @dataclass(frozen=True)
 class Beat:
-    """What was found: whether both work, and the seconds until they did (None: they did not)."""
+    """The result: whether both work, and how many seconds until they did (None: they did not)."""
 
     produce: bool
     consume: bool
@@ -108,7 +108,7 @@ class Pulse:
         return len(acknowledged) == self._topic.partitions
 
     def consume(self, within_s: float) -> bool:
-        """Whether the last record that was acknowledged in each partition can be read in time."""
+        """Whether the last acknowledged record of each partition can be read in time."""
         from confluent_kafka import Consumer, TopicPartition
 
         with self._lock:
@@ -138,4 +138,4 @@ class Pulse:
 
 
 def _quiet(error: Any) -> None:
-    """Connections that break are what this is about; what counts is the answer."""
+    """Ignore broken connections: they are expected here, and only the answer counts."""

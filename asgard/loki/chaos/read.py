@@ -1,4 +1,4 @@
-"""An experiment file (YAML or JSON) as an `Experiment`: checked as a whole, every problem with its line and column."""
+"""Reads an experiment file (YAML or JSON): checks all of it, and gives every problem its line and column."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _listed(file: ExperimentFile) -> Iterator[tuple[Loc, ActivityEntry]]:
 
 
 def _all_there(root: Any, file: ExperimentFile) -> bool:
-    """Whether every activity of the document is in the file: where one could not be read, the others have other places."""
+    """Whether every activity of the document is in the file: if one could not be read, the places of the others have shifted."""
     lists = ((_HYPOTHESIS, "probes"), ("method",), ("rollbacks",), ("asgard", "abort"))
     entries = [_at(root, loc) for loc in lists]
     written = sum(len(found) for found in entries if isinstance(found, list))
@@ -67,14 +67,14 @@ def _all_there(root: Any, file: ExperimentFile) -> bool:
 
 
 class _Checks:
-    """What a shape can't say."""
+    """What a schema can't express."""
 
     def __init__(self, document: Document, file: ExperimentFile) -> None:
         self.document, self.file = document, file
         self.names = {e.name for _, e in _listed(file) if e.ref is None}
 
     def all(self, told: Sequence[str]) -> Iterator[Problem]:
-        """Every problem; not of activities that something is known to be wrong with (`told`: the fields)."""
+        """Every problem, except in activities that are already known to be wrong (`told`: the fields)."""
         for key, entries in (("configuration", self.file.configuration), ("secrets", self.file.secrets)):
             for name, entry in entries.items():
                 if wrong := variables.problem(entry):
@@ -84,7 +84,7 @@ class _Checks:
                 yield from self.activity(loc, entry)
 
     def activity(self, loc: Loc, entry: ActivityEntry) -> Iterator[Problem]:
-        """Of one activity."""
+        """Problems of one activity."""
         if entry.ref is not None:
             if entry.ref not in self.names:
                 yield self.document.problem((*loc, "ref"), f"is {entry.ref!r}; no activity has that name")
@@ -101,7 +101,7 @@ class _Checks:
             yield from self.provider((*loc, "provider"), entry.provider)
 
     def provider(self, loc: Loc, entry: ProviderEntry) -> Iterator[Problem]:
-        """Of what carries it out."""
+        """Problems of what carries it out."""
         needed = {"python": ("module", "func"), "process": ("path",), "http": ("url",)}[entry.type]
         for key in needed:
             if not getattr(entry, key):
@@ -123,7 +123,7 @@ class _Checks:
         yield from self.arguments((*loc, "arguments"), function, arguments)
 
     def arguments(self, loc: Loc, function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[Problem]:
-        """Of the arguments of one of Loki's functions."""
+        """Problems of the arguments of one of Loki's functions."""
         parameters = inspect.signature(function).parameters
         for name in arguments:
             if name not in parameters:
@@ -143,7 +143,7 @@ def functions(module: str) -> list[str]:
 
 
 def own(module: str, name: str) -> Callable[..., Any] | None:
-    """One of Loki's functions; None where it has none of that name."""
+    """One of Loki's functions; None if it has none of that name."""
     return getattr(import_module(module), name) if name in functions(module) else None
 
 
@@ -173,7 +173,7 @@ def _experiment(document: Document, file: ExperimentFile) -> Experiment:
 
 
 def _at(root: Any, loc: Loc) -> Any:
-    """What is there; None if nothing is."""
+    """The value there; None if there is none."""
     for part in loc:
         try:
             root = root[part]

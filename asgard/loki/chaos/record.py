@@ -1,7 +1,7 @@
-"""What a run found and did, in the form of Chaos Toolkit's journal (its specification), which its report tools read.
+"""What a run found and did, in the format of Chaos Toolkit's journal (its specification), which its report tools read.
 
-Asgard's own words stand under the key `asgard`, in the whole and in each activity. Times are UTC. No secret gets in: activities stand
-as the file has them, with their variables, and the values under `secrets` are blotted out.
+Asgard's own data is under the key `asgard`, at the top and in each activity. Times are UTC. No secret gets in: activities are
+as written in the file, with their variables, and the values under `secrets` are masked.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Status = str
 
 
 def now() -> str:
-    """The time, as the form has it."""
+    """The current time, in the journal's format."""
     return datetime.now(UTC).isoformat()
 
 
 def plain(value: Any) -> Any:
-    """What somebody's function gave back, as JSON knows it."""
+    """What a function returned, as plain JSON data."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     if isinstance(value, Mapping):
@@ -59,7 +59,7 @@ class Record:
     duration: float | None = None
 
     def document(self) -> dict[str, Any]:
-        """The whole of it as JSON keeps it."""
+        """All of it as plain JSON data."""
         return {
             "chaoslib-version": f"asgard-{__version__}",
             "platform": platform.platform(),

@@ -1,8 +1,8 @@
-"""An experiment carried out on a cluster that is held for it: what must hold, the method, what must hold still, what puts it back.
+"""Runs an experiment on a cluster that is held for it: hypothesis, method, hypothesis again, rollbacks.
 
-The order and the outcome (`status`, `deviated`, steady states) are Chaos Toolkit's. Beyond it: limits of the blast radius, abort
-conditions, tolerances also of the method's probes, a look after each fault whether produce and consume work, and all that was
-broken is put back in every ending.
+The order and the outcome (`status`, `deviated`, steady states) are Chaos Toolkit's. In addition: limits of the blast radius, abort
+conditions, tolerances for the method's probes too, a check after each fault whether produce and consume work, and all that was
+broken is put back however the run ends.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from asgard.loki.chaos.verdict import judged, verdict
 from asgard.loki.chaos.watch import Over, Stopped, watching
 
 _LEAVE_S = 5.0
-"""How long a function that is not Loki's own is waited for once the run is over."""
+"""How long to wait for a function that is not Loki's own once the run is over."""
 _POLL_S = 0.1
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run: its record, and why the exit code is not 0, in a line."""
+    """The outcome of a run: its record, and why the exit code is not 0, in one line."""
 
     record: dict[str, Any]
     exit_code: ExitCode
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def run(site: Site, experiment: Experiment, values: Values, *, seed: int, timeout_s: float | None = None) -> Outcome:
-    """Carry it out. Nothing that was broken is left when it returns; the outcome says where that failed."""
+    """Carry it out. Everything broken is put back when it returns; the outcome says where that failed."""
     from asgard.journal import events
 
     over = Over()
@@ -82,7 +82,7 @@ class _Running:
         self.threads: list[threading.Thread] = []
 
     def begin(self) -> None:
-        """What looks after each fault whether produce and consume work is there before anything is broken."""
+        """Create the check of produce and consume before anything is broken."""
         if any(_breaks(activity) for activity in self.experiment.method):
             session.pulse()
 
@@ -112,7 +112,7 @@ class _Running:
             record.status = "aborted"
 
     def hypothesis(self) -> Run | None:
-        """Look at every probe, up to the first that is not well; None where there are none."""
+        """Run every probe, up to the first that is not well; None if there are none."""
         if not self.experiment.probes:
             return None
         state: Run = {"steady_state_met": None, "probes": []}
@@ -130,7 +130,7 @@ class _Running:
         return state
 
     def method(self) -> None:
-        """Every activity; those in the background side by side, and all are over afterwards."""
+        """Carry out every activity; background ones run in parallel, and all have ended when it returns."""
         try:
             for activity in self.experiment.method:
                 self.over.check()
@@ -139,7 +139,7 @@ class _Running:
             self.join()
 
     def start(self, activity: Activity, runs: list[Run]) -> None:
-        """Carry an activity out, or begin to where it is one for the background."""
+        """Carry out an activity, or start it if it runs in the background."""
         if not activity.background:
             self.activity(activity, runs)
             return
@@ -150,7 +150,7 @@ class _Running:
         self.threads.append(thread)
 
     def quietly(self, activity: Activity, runs: list[Run]) -> None:
-        """In the background: what ends the run is noted, and the others come to know it."""
+        """Carry out in the background: what ends the run is noted, so that the others see it."""
         try:
             self.activity(activity, runs)
         except Refused as refused:
@@ -162,7 +162,7 @@ class _Running:
             pass  # the run ends already
 
     def join(self) -> None:
-        """Wait for what runs in the background; what is not Loki's own only a moment once the run is over."""
+        """Wait for background activities; for those that are not Loki's own only a moment once the run is over."""
         for thread in self.threads:
             while thread.is_alive() and not self.over.wait(_POLL_S):
                 pass
@@ -170,7 +170,7 @@ class _Running:
         self.threads.clear()
 
     def activity(self, activity: Activity, runs: list[Run] | None = None) -> Run:
-        """Carry one out, with its pauses. Raises Stopped, and Refused where the limits do not allow it."""
+        """Carry one out, with its pauses. Raises Stopped, and Refused if the limits do not allow it."""
         self.pause(activity.before)
         news.note(f"{activity.type}: {activity.name}")
         began = time.monotonic()
@@ -185,7 +185,7 @@ class _Running:
             raise
         except Interrupted:
             raise
-        except Exception as error:  # whatever a function raises is a failed activity, as the form has it
+        except Exception as error:  # whatever a function raises is a failed activity, as in Chaos Toolkit
             done["exception"] = _lines(error)
             news.note(f"failed: {activity.name}: {done['exception'][-1].strip()}")
         finally:
@@ -205,7 +205,7 @@ class _Running:
             self.over.sleep(wanted)
 
     def call(self, activity: Activity) -> Any:
-        """Loki's own functions here; others in a thread that can be left alone where the run ends."""
+        """Call Loki's own functions here; others in a thread that can be abandoned if the run ends."""
         if activity.provider.own:
             return providers.call(activity.provider, self.values)
         from asgard.journal import events
@@ -247,12 +247,12 @@ class _Running:
         """Whether an abort condition's probe is well, and what it found."""
         try:
             found = providers.call(abort.probe.provider, self.values)
-        except Exception as error:  # what can't be looked at is not well
+        except Exception as error:  # a probe that fails is not well
             return False, _lines(error)[-1].strip()
         return providers.within(abort.probe.tolerance, found, self.values), words.output(plain(found))
 
     def end(self) -> None:
-        """Rollbacks, as the form has them: not after a failure; then all that is still broken is put back."""
+        """Run the rollbacks, as Chaos Toolkit does (not after a failure), then put back all that is still broken."""
         record = self.record
         try:
             if record.status not in ("failed", "interrupted"):

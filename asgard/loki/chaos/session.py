@@ -1,8 +1,8 @@
-"""Which cluster the functions of `actions` and `probes` work on: that of the run, else one of this process's own.
+"""Which cluster the functions of `actions` and `probes` work on: that of the run, else one for this process.
 
 Their arguments are plain, as Chaos Toolkit requires them, so the cluster comes from here. Under `asgard loki chaos run` it is the
 run's. Under any other runner it is the one that ASGARD_CONTEXT names (else the current context), held from the first call until
-the process ends, when all is put back; a process that is killed is cleaned up after by the next command of Asgard's.
+the process ends, when all is put back; if the process is killed, Asgard's next command cleans up after it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _Here:
-    """A site with what was made for it."""
+    """A site with what was created for it."""
 
     def __init__(self, site: Site, stack: contextlib.ExitStack) -> None:
         self.site = site
@@ -37,13 +37,13 @@ class _Here:
 
 
 _run: ContextVar[_Here | None] = ContextVar("asgard_chaos_site", default=None)
-"""Of the run that this code is a part of; a thread gets it by `core.events.carried`."""
+"""Set for the run that this code is part of; a thread gets it by `core.events.carried`."""
 _first = threading.Lock()
 
 
 @contextlib.contextmanager
 def using(site: Site) -> Iterator[None]:
-    """The functions work on this site for the length of the block."""
+    """Make the functions work on this site inside the block."""
     with contextlib.ExitStack() as stack:
         token = _run.set(_Here(site, stack))
         try:
@@ -53,12 +53,12 @@ def using(site: Site) -> Iterator[None]:
 
 
 def site() -> Site:
-    """The site to work on. Raises as `compose.holding.to_break` does where it is to be got first."""
+    """The site to work on. If it has to be created first, raises what `compose.holding.to_break` raises."""
     return _current().site
 
 
 def pulse() -> Pulse:
-    """What looks whether records go in and come out; its scratch topic is made at the first call."""
+    """The check whether records go in and come out; its scratch topic is created at the first call."""
     from asgard.loki.chaos.pulse import beating
 
     here = _current()
@@ -82,7 +82,7 @@ def _own() -> _Here:
     """A site for the rest of this process, which belongs to another runner. What happens goes to that runner's log."""
     stack = contextlib.ExitStack()
     found = stack.enter_context(_entry_point()())
-    # What is made for the site goes after everything is put back, and before the site does.
+    # What was created for the site is removed after everything is put back, and before the site is.
     inner = contextlib.ExitStack()
     stack.push(inner)
     stack.callback(_put_back, found)
@@ -97,7 +97,7 @@ def _put_back(found: Site) -> None:
 
 
 def _entry_point() -> Callable[[], AbstractContextManager[Site]]:
-    """Who gives the site: what needs more than Loki stands above it and is declared as an entry point of the package."""
+    """What provides the site: it needs more than Loki, so it is in a layer above and declared as an entry point of the package."""
     for found in entry_points(group="asgard.loki.chaos", name="site"):
         opened: Callable[[], AbstractContextManager[Site]] = found.load()
         return opened

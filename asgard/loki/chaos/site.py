@@ -1,4 +1,4 @@
-"""What breaking things on purpose works with: a cluster held for it, and a fault that was put into it."""
+"""What fault injection works with: a cluster held for it, and a fault that was injected."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from asgard.kafka.connection import Connection
 
 CALL_DEADLINE_S = 10.0
-"""Deadline of a call to the cluster that is made under the lease of its faults."""
+"""Deadline of a call to the cluster under the lease of its faults."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """A cluster that this process may break. `control` looks at the lease before each write and raises LeaseLost.
+    """A cluster that this process may break. `control` checks the lease before each write and raises LeaseLost.
 
-    `nodes` is None where the brokers are not Asgard's to stop; `stack` is whose they are. `lease` is that of the cluster's
-    faults. `run` ties together what the journal has of this run. `rng` makes every choice. `may_go_on` raises where the run
-    is to end: what takes long asks it between two steps. `breaking` is held while something is broken, or put back.
+    `nodes` is None if the brokers are not Asgard's to stop; `stack` is the one they belong to. `lease` is that of the cluster's
+    faults. `run` ties together this run's entries in the journal. `rng` makes every choice. `may_go_on` raises if the run
+    must end: long actions call it between steps. `breaking` is held while something is being broken or put back.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Site:
 class Fault:
     """Something that was broken at a time (seconds since 1970). `brokers` are those that don't serve because of it.
 
-    `operation` is its entry in the undo log: whoever finds it open there can put it back.
+    `operation` is its entry in the undo log: while it is open there, any process can put it back.
     """
 
     action: str
@@ -63,7 +63,7 @@ class Fault:
 
 
 def state_now(site: Site) -> ClusterState:
-    """What stands now: Kafka's word and the machines', the worse of both."""
+    """The current state: what Kafka and the machines report, the worse of both."""
     brokers = site.control.cluster().brokers
     machines = site.nodes.nodes() if site.nodes is not None else []
     racks = {b.id: b.rack for b in brokers} | {n.id: n.rack for n in machines}

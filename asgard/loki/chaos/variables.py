@@ -1,7 +1,7 @@
 """The variables of an experiment: its `configuration` and `secrets`, and `${name}` replaced by them, as Chaos Toolkit does it.
 
-A text that is nothing but one variable becomes its value, a number say; inside a text it becomes text. A name that is no
-variable stays as it is.
+A text that is just one variable becomes its value, such as a number; inside a text it becomes text. An unknown name stays
+as it is.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _TYPES = {"str": str, "int": int, "float": float}
 
 
 def configuration(entries: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a `configuration`. Raises WrongUsage where the environment lacks one."""
+    """The values of a `configuration`. Raises WrongUsage if the environment lacks one."""
     return {name: _value(f"configuration.{name}", entry, environment) for name, entry in entries.items()}
 
 
 def secrets(entries: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """The values of `secrets`, target by target. Raises WrongUsage where the environment lacks one."""
+    """The values of `secrets`, target by target. Raises WrongUsage if the environment lacks one."""
     found: dict[str, Any] = {}
     for name, entry in entries.items():
         nested = isinstance(entry, Mapping) and not isinstance(entry.get("type"), str)

@@ -1,4 +1,4 @@
-"""What a run amounts to: its status, as Chaos Toolkit has it, the exit code, and the reason in a line. Pure."""
+"""The verdict on a run: its status, as Chaos Toolkit defines it, the exit code, and the reason in one line. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asgard.loki.chaos.record import Record, Run
 
 
 def verdict(record: Record, ended: str | None, refused: str | None, left: str | None) -> tuple[ExitCode, str | None]:
-    """The exit code of a run, and why it is not 0: what weighs most comes first."""
+    """The exit code of a run, and why it is not 0: the most serious reason first."""
     failed, missed = _failed(record.run), _missed(record.run)
     undone = _failed(record.rollbacks) + _missed(record.rollbacks)
     before_failed = record.before is not None and not record.before["steady_state_met"]
@@ -32,7 +32,7 @@ def verdict(record: Record, ended: str | None, refused: str | None, left: str | 
 
 
 def _failed(runs: Sequence[Run]) -> list[str]:
-    """Activities that failed, with why. A program or an answer over HTTP that says so itself is one of them."""
+    """Activities that failed, with why; also programs and HTTP responses that report failure themselves."""
     said = [(run, words.came(run) if run["status"] == "failed" else words.unjudged_failure(run)) for run in runs]
     return [f"{run['activity']['name']}: {why}" for run, why in said if why is not None]
 
@@ -50,5 +50,5 @@ def worst(state: Run | None) -> str:
 
 
 def judged(state: Run) -> str:
-    """The status of a run whose hypothesis was not met: failed where a probe could not look."""
+    """The status of a run whose hypothesis was not met: failed if a probe could not look."""
     return "completed" if all(p["status"] == "succeeded" for p in state["probes"]) else "failed"

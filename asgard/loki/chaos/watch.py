@@ -1,7 +1,7 @@
-"""The conditions that end a run early, watched all the while in a thread of their own.
+"""Watches the conditions that end a run early, in a separate thread.
 
-A condition is a probe with a tolerance, as in a hypothesis. One that is out of its tolerance (or can't be looked at) for as long
-as it may be ends the run; so does the time-out. What decides is pure: `Condition`.
+A condition is a probe with a tolerance, as in a hypothesis. If it is out of tolerance (or can't be looked at) for as long
+as it may be, the run ends; so it does at the time-out. The decision is pure: `Condition`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from asgard.loki.chaos.experiment import Abort
 
 
 class Stopped(AsgardError):
-    """The run is to end: an abort condition, or its time-out."""
+    """The run must end: an abort condition, or its time-out."""
 
 
 @dataclass
 class Condition:
-    """One condition over time. `seen` takes each look and says why the run is to end, or nothing. Times are seconds."""
+    """One condition over time. `seen` takes each look and returns why the run must end, or None. Times are seconds."""
 
     name: str
     for_s: float
     bad_since: float | None = None
 
     def seen(self, well: bool, found: str, now: float) -> str | None:
-        """A look that found something within the tolerance (`well`) or not, at `now`."""
+        """Take a look that was within the tolerance (`well`) or not, at `now`."""
         if well:
             self.bad_since = None
             return None
@@ -43,7 +43,7 @@ class Condition:
 
 
 class Over:
-    """Whether the run is to end, and why; the first reason counts."""
+    """Whether the run must end, and why; the first reason counts."""
 
     def __init__(self) -> None:
         self.why: str | None = None
@@ -52,18 +52,18 @@ class Over:
         self.ignored = False
 
     def end(self, why: str) -> None:
-        """The run is to end."""
+        """End the run."""
         with self._lock:
             self.why = self.why or why
             self._event.set()
 
     def check(self) -> None:
-        """Raise Stopped where the run is to end; not while things are put back (`ignored`)."""
+        """Raise Stopped if the run must end; not while things are put back (`ignored`)."""
         if self._event.is_set() and not self.ignored:
             raise Stopped(self.why or "the run is over")
 
     def sleep(self, seconds: float) -> None:
-        """Wait, at most until the run is to end; then raise Stopped."""
+        """Wait, at most until the run must end; then raise Stopped."""
         if self.ignored:
             time.sleep(seconds)
         else:
@@ -71,7 +71,7 @@ class Over:
             self.check()
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long; whether the run is to end."""
+        """Wait that long; returns whether the run must end."""
         return self._event.wait(seconds)
 
 
@@ -83,7 +83,7 @@ def watching(
     timeout_s: float | None,
     look: Callable[[Abort], tuple[bool, str]],
 ) -> Iterator[None]:
-    """Look at the conditions every so many seconds until the block ends; `look` says whether one is well, and what was found."""
+    """Check the conditions every so many seconds until the block ends; `look` returns whether one is well, and what was found."""
     done = threading.Event()
     began = time.monotonic()
     conditions = [(Condition(a.probe.name, a.for_s), a) for a in aborts]

@@ -8,18 +8,18 @@ from typing import Any
 
 LONGEST = 160
 _REFUSED = 400
-"""From this status on an answer over HTTP is an error."""
+"""From this status on, an HTTP response is an error."""
 
 
 def came(run: Mapping[str, Any]) -> str:
-    """What came of an activity: its exception, or its output."""
+    """The result of an activity: its exception, or its output."""
     if run["status"] == "failed":
         return str((run.get("exception") or ["failed"])[-1]).strip()
     return output(run["output"])
 
 
 def output(value: Any) -> str:
-    """A function's value, a program's exit code with its last line, the status of an answer over HTTP."""
+    """A function's value, a program's exit code with its last line, the status of an HTTP response."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping) and value.keys() == {"status", "stdout", "stderr"}:
@@ -33,9 +33,9 @@ def output(value: Any) -> str:
 
 
 def unjudged_failure(run: Mapping[str, Any]) -> str | None:
-    """Why a program or an answer over HTTP counts as failed although it ran; None: it does not, or a tolerance judges it.
+    """Why a program or HTTP call counts as failed although it ran; None: it does not, or a tolerance judges it.
 
-    Chaos Toolkit calls each of them succeeded, whatever its exit code or status is.
+    Chaos Toolkit counts all of them as succeeded, whatever the exit code or status.
     """
     activity = run["activity"]
     value = run["output"]

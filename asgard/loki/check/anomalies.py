@@ -28,7 +28,7 @@ class Anomaly(StrEnum):
 
 
 class Symptom(Enum):
-    """An anomaly, the circumstance, and what one of its count is."""
+    """An anomaly, its circumstance, and what is counted."""
 
     LOST = (Anomaly.LOST_WRITE, "", "acknowledged records that the last read did not find")
     UNSEEN = (Anomaly.UNSEEN, "", "acknowledged records that no consumer read and no last read settled")
@@ -93,7 +93,7 @@ class Symptom(Enum):
 
 @dataclass(frozen=True)
 class Example:
-    """One of those found. None: not known, or it has none. `at_us`: about when it was written down (µs, UTC)."""
+    """One of those found. None: not known, or it has none. `at_us`: about when it was recorded (µs, UTC)."""
 
     topic: str
     partition: int | None = None
@@ -112,7 +112,7 @@ class Tally:
     examples: dict[Symptom, list[Example]] = field(default_factory=dict)
 
     def add(self, case: Symptom, count: int, examples: Callable[[int], Iterable[Example]]) -> None:
-        """`examples(n)` gives up to n of them; it is asked only where some are still wanted."""
+        """`examples(n)` gives up to n of them; it is called only if more are needed."""
         if not count:
             return
         self.counts[case] = self.counts.get(case, 0) + count

@@ -1,8 +1,8 @@
-"""Where the check keeps what it knows: one byte for each record that was sent, and one number for each offset of a partition.
+"""The check's memory: one byte for each record that was sent, and one number for each offset of a partition.
 
 A record's number in its topic is its producer's first number plus its sequence (`Records`). A partition's log holds at each place
-the number + 1 of the record that was read there, 0 for none (`Log`). Places are offsets counted from the lowest one known; where
-other people's records lie between, so that this would waste memory, they are ranks among the offsets known (`Places`).
+the number + 1 of the record that was read there, 0 for none (`Log`). Places are offsets counted from the lowest one known; if
+foreign records in between would make this waste memory, they are ranks among the known offsets (`Places`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from asgard.loki.check.catalogue import Span
 from asgard.loki.check.history import Ints
 
 ACKED, FAILED, ABORTED, UNSETTLED, LOGGED, POLLED, ABORTED_READ, PASSED = (1 << bit for bit in range(8))
-"""What is known of a record. UNSETTLED: its transaction did not end; LOGGED: the last read found it; POLLED: a consumer of the
+"""What is known about a record. UNSETTLED: its transaction did not end; LOGGED: the last read found it; POLLED: a consumer of the
 load did; ABORTED_READ: it was read although it failed; PASSED: met already while walking through the logs."""
 BETWEEN_READERS, WITH_SENDER, CORRUPTED = 1, 2, 4
 """What is wrong at an offset."""
@@ -44,7 +44,7 @@ class Records:
             self._table[self.producers] = np.arange(len(sent))
 
     def numbers(self, producers: Ints, sequences: Ints) -> tuple[Ints, Flags | None]:
-        """The records' numbers, and which rows are known at all: None where all are, else only those have a number."""
+        """The records' numbers, and which rows are known at all: None if all are, else only those have a number."""
         if not self.total:
             return np.empty(0, np.int64), np.zeros(len(producers), np.bool_)
         if self._table is not None:
@@ -68,7 +68,7 @@ class Records:
 
 
 class Places:
-    """Offsets of a partition as places from 0: distances from the lowest one, or ranks where `known` gives the offsets."""
+    """Offsets of a partition as places from 0: distances from the lowest one, or ranks if `known` gives the offsets."""
 
     def __init__(self, span: Span, known: Ints | None = None) -> None:
         self._low = span.low
@@ -81,7 +81,7 @@ class Places:
         return span.high - span.low + 1 > 4 * span.rows + _SPARE
 
     def of(self, offsets: Ints) -> Ints:
-        """The places of offsets that rows name."""
+        """The places of the offsets in rows."""
         return offsets - self._low if self._known is None else np.searchsorted(self._known, offsets)
 
     def offset(self, place: int) -> int:
@@ -103,7 +103,7 @@ def ranked(parts: Iterable[Ints]) -> Ints:
 
 
 class Log:
-    """A partition as its readers saw it: `records[place]` is a record's number + 1, 0 where none was read."""
+    """A partition as its readers saw it: `records[place]` is a record's number + 1, 0 if none was read."""
 
     def __init__(self, places: Places, records: int) -> None:
         self.places = places
@@ -115,7 +115,7 @@ class Log:
         self._marks: Bytes | None = None
 
     def put(self, places: Ints, numbers: Ints) -> Flags:
-        """Readers saw these records there; says where another one stands (which stays)."""
+        """Readers saw these records there; returns where a different one was seen before (which stays)."""
         wanted = numbers + 1
         here = self.records[places]
         empty = here == 0
@@ -125,7 +125,7 @@ class Log:
         return np.asarray(self.records[places] != wanted)
 
     def mark(self, places: Ints, what: int) -> Ints:
-        """Say that something is wrong at these places; gives those where it was not known, each once."""
+        """Note that something is wrong at these places; returns those where it was not yet known, each once."""
         if not len(places):
             return places
         if self._marks is None:

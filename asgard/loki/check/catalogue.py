@@ -1,4 +1,4 @@
-"""One look through a history: who wrote and read, how much of what there is, so that memory can be laid out before it is filled."""
+"""One pass over a history: who wrote and read, and how much there is of everything, so that memory can be allocated first."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class Catalogue:
         return sorted({topic for topic, _ in self.sent} | {topic for topic, _ in self.spans})
 
     def is_last_read(self, file: int, consumer: int) -> bool:
-        """Whether it is the reader that decides. Raises WrongUsage where the history does not introduce it."""
+        """Whether it is the last read's reader. Raises WrongUsage if the history does not introduce it."""
         return self.consumer(file, consumer).via == "last-read"
 
     def consumer(self, file: int, consumer: int) -> Consumer:
-        """A consumer. Raises WrongUsage where the history does not introduce it."""
+        """A consumer. Raises WrongUsage if the history does not introduce it."""
         try:
             return self.consumers[file, consumer]
         except KeyError:
@@ -74,7 +74,7 @@ class Catalogue:
 
 
 def look(source: Source) -> Catalogue:
-    """Read everything once. Raises WrongUsage where files don't belong together."""
+    """Read everything once. Raises WrongUsage if files don't belong together."""
     found = Catalogue()
     begun: dict[int, Mapping[str, tuple[int, int]]] = {}
     for file, block in source.blocks():

@@ -1,7 +1,7 @@
 """The check: from a history to what is wrong with it, in counts and examples. Pure, linear in time, about six bytes a record.
 
 It walks through the history several times: to see how much there is, to fill the logs from the last read and from what consumers saw, to
-settle acknowledgements, and to follow each consumer. Whether an anomaly breaks a promise is not its business (`verdict`).
+settle acknowledgements, and to follow each consumer. Whether an anomaly breaks a promise is decided in `verdict`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Counts:
-    """Records by what became of them. `sent` is the sum of acknowledged, failed and indeterminate ones.
+    """Records by outcome. `sent` is the sum of acknowledged, failed and indeterminate ones.
 
-    Acknowledged: Kafka said so, and where it was in a transaction, that committed. Failed: refused for sure, or of an aborted
+    Acknowledged: Kafka said so, and its transaction, if any, committed. Failed: certainly refused, or in an aborted
     transaction. Indeterminate: unknown; `arrived` of them were found by the last read. `consumed`: acknowledged ones that the
-    load's consumers were given. `removed`: acknowledged ones deleted by retention. `unknown`: rows of records that nobody sent, as far
-    as the history says. `foreign`: records without a stamp of this run.
+    load's consumers received. `removed`: acknowledged ones deleted by retention. `unknown`: rows of records that were never sent,
+    according to the history. `foreign`: records without a stamp of this run.
     """
 
     sent: int = 0
@@ -45,9 +45,9 @@ class Counts:
 
 @dataclass(frozen=True)
 class Result:
-    """What was found. `missing` by topic: the lost records one by one (the first million of them), to be looked for on disks.
+    """What was found. `missing` by topic: the lost records one by one (the first million), to search disks for.
 
-    `last_read`: whether there was one at all; `killed`: how many processes of the load did not end in good order.
+    `last_read`: whether there was one at all; `killed`: how many processes of the load did not exit cleanly.
     """
 
     run: bytes
@@ -64,7 +64,7 @@ class Result:
 
 
 def check(source: Source) -> Result:
-    """Find every anomaly of a history. Raises WrongUsage for one whose files don't fit together."""
+    """Find every anomaly in a history. Raises WrongUsage if its files don't fit together."""
     catalogue = look(source)
     working = lay_out(source, catalogue)
     reads.fill(source, working)
@@ -114,7 +114,7 @@ def _histogram(state: Bytes) -> Ints:
 
 
 def _never_sent(working: WorkingSet) -> int:
-    """A killed process had sequences in reserve: those behind the last one of which anything is known were not sent."""
+    """A killed process had reserved sequences: those after the last one that anything is known about were not sent."""
     spare = 0
     for topic, producer in working.catalogue.sent:
         if working.catalogue.file_of[producer] in working.catalogue.killed:

@@ -3,8 +3,8 @@
 A history is a directory of files `*.history`, each written by one process (`recorder`). A file is the magic bytes, then
 frames: length (u32) and CRC-32C (u32) of the block that follows, little-endian; a block is one byte for its kind and a
 MessagePack map. Frames are only ever appended, each in one write, so that a process may be killed at any instant: a torn
-last frame is left out, and a file without an `End` is known to be one whose process died. docs/loki-check.md has the format
-for other languages. Numbers of records are stored as columns (`Column`), most of them in no or one byte a record.
+last frame is ignored, and a file without an `End` comes from a process that died. docs/loki-check.md has the format
+for other languages. Numbers of records are stored as columns (`Column`), most of them in zero or one byte a record.
 
 A record is named by topic, producer and sequence (kafka/stamp.py); times are microseconds since 1970 (UTC).
 """
@@ -67,7 +67,7 @@ class Column(msgspec.Struct, array_like=True, frozen=True):
         return cls(int(array[0]), len(array), step, packed.itemsize, memoryview(packed.tobytes()))
 
     def values(self) -> Ints:
-        """The integers. Raises WrongUsage where the parts don't fit together."""
+        """The integers. Raises WrongUsage if the parts don't fit together."""
         if self.count < 1 or self.width not in (0, 1, 2, 4, 8) or len(self.residuals) != (self.count - 1) * self.width:
             raise WrongUsage(f"a column says {self.count} numbers and holds {len(self.residuals)} bytes")
         if self.width == 0:
@@ -88,7 +88,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Producer(msgspec.Struct, frozen=True):
-    """A producer and what it asked of Kafka. Its number is its own in the whole history."""
+    """A producer and what it asked of Kafka. Its number is unique in the whole history."""
 
     producer: int
     acks: Acks
@@ -97,7 +97,7 @@ class Producer(msgspec.Struct, frozen=True):
 
 
 class Consumer(msgspec.Struct, frozen=True):
-    """A consumer. Its number is its own in its file. `last-read` is the reader that decides."""
+    """A consumer. Its number is unique in its file. `last-read` is the reader that decides."""
 
     consumer: int
     via: Via
@@ -114,7 +114,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Acked(msgspec.Struct, frozen=True):
-    """Records that Kafka acknowledged, and the offsets it told (`NO_OFFSET`: it told none)."""
+    """Records that Kafka acknowledged, and the offsets it returned (`NO_OFFSET`: none)."""
 
     producer: int
     topic: str
@@ -135,7 +135,7 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Indeterminate(msgspec.Struct, frozen=True):
-    """Records whose outcome is unknown (time-outs). So is every sent record without any other word."""
+    """Records whose outcome is unknown (time-outs). So is every sent record without another outcome."""
 
     producer: int
     topic: str
@@ -147,7 +147,7 @@ class Indeterminate(msgspec.Struct, frozen=True):
 class Transaction(msgspec.Struct, frozen=True):
     """A transaction began, or ended, over records `[first, until)` of each topic.
 
-    `begun`: the ranges are empty and say where each topic stood; a topic that is not named stood at 0. One that never ended is
+    `begun`: the ranges are empty and say where each topic was; a topic that is not named was at 0. One that never ended is
     indeterminate, as is one whose commit timed out.
     """
 
@@ -158,7 +158,7 @@ class Transaction(msgspec.Struct, frozen=True):
 
 
 class Polled(msgspec.Struct, frozen=True):
-    """Records that a consumer was given, in its order. `corrupted`: rows whose value does not match its checksum."""
+    """Records that a consumer received, in order. `corrupted`: rows whose value does not match its checksum."""
 
     consumer: int
     topic: str
@@ -171,7 +171,7 @@ class Polled(msgspec.Struct, frozen=True):
 
 
 class Foreign(msgspec.Struct, frozen=True):
-    """How many records a consumer was given that carry no stamp of this run."""
+    """How many records without a stamp of this run a consumer received."""
 
     consumer: int
     topic: str
@@ -198,7 +198,7 @@ class Revoked(msgspec.Struct, frozen=True):
 class Bounds(msgspec.Struct, frozen=True):
     """What the last read covered of a partition: offsets `[start, end)`.
 
-    `start` is the log start offset after reading: what stood below may have been deleted by retention. `complete`: `end` is the end of the
+    `start` is the log start offset after reading: what was below may have been deleted by retention. `complete`: `end` is the end of the
     log, so that an acknowledged record at or beyond it is gone. `compacted`: the topic's cleanup policy names compaction.
     """
 
@@ -211,7 +211,7 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """Last block of a file whose process ended in good order."""
+    """Last block of a file whose process exited cleanly."""
 
     at_us: int
 
@@ -248,7 +248,7 @@ KINDS: tuple[type[Block], ...] = (
     Bounds,
     End,
 )
-"""A block's kind byte is its place here, counted from 1."""
+"""A block's kind byte is its position here, counted from 1."""
 _NUMBER = {kind: number for number, kind in enumerate(KINDS, 1)}
 _DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in enumerate(KINDS, 1)}
 _ENCODER = msgspec.msgpack.Encoder()
@@ -274,9 +274,9 @@ class Source(Protocol):
 
 
 class HistoryFiles:
-    """The files `*.history` of a directory. Raises WrongUsage where there is none, and for a damaged one.
+    """The files `*.history` of a directory. Raises WrongUsage if there is none, and for a damaged one.
 
-    A frame that the end of its file cuts off is what kill -9 leaves, and passed over; `torn` names such files.
+    A frame cut off at the end of its file is what kill -9 leaves, and is skipped; `torn` names such files.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -292,7 +292,7 @@ class HistoryFiles:
         return [path.name for path in self.paths]
 
     def blocks(self, kinds: Sequence[type[Block]] = KINDS) -> Iterator[tuple[int, Block]]:
-        """The blocks of those kinds; kinds that this version does not know are passed over."""
+        """The blocks of those kinds; kinds that this version does not know are skipped."""
         wanted = {_NUMBER[kind] for kind in kinds}
         for number, (path, end) in enumerate(zip(self.paths, self._ends, strict=True)):
             with path.open("rb", buffering=1 << 20) as file:
@@ -307,7 +307,7 @@ class HistoryFiles:
 
 
 def _whole_until(path: Path) -> int:
-    """Where the last whole frame ends. Raises WrongUsage for what is not a history, or is damaged before its end."""
+    """Where the last whole frame ends. Raises WrongUsage if the file is not a history, or is damaged before its end."""
     size = path.stat().st_size
     with path.open("rb", buffering=1 << 20) as file:
         head = file.read(len(MAGIC))

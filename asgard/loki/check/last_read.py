@@ -1,9 +1,9 @@
-"""The last read: after recovery a fresh client reads every partition from its beginning past all that was acknowledged.
+"""The last read: after recovery a fresh client reads every partition from its beginning to past everything acknowledged.
 
 What it finds goes into the history, as `last-read.history`; only then can the check tell lost from not yet seen. Three things
-need care. A new leader tells a lower end until its high watermark has caught up (KIP-207), so an end below an acknowledged offset is
-believed only when it stays. A transaction left open hides what follows until Kafka aborts it. And retention may delete
-while reading, so the log start counts as it is afterwards.
+need care. A new leader reports a lower end until its high watermark has caught up (KIP-207), so an end below an acknowledged offset is
+believed only if it stays. An open transaction hides what follows until Kafka aborts it. And retention may delete
+during the read, so the log start after it counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _AGAIN_S = 0.5
 
 @dataclass(frozen=True)
 class LastRead:
-    """How far the last read came, and what the verdict has to know about the topics.
+    """How far the last read got, and what the verdict needs to know about the topics.
 
     `left`: in words, what was not read to its end. `leaders` by partition, -1 for none; `unclean_election`: some topic allows it.
     """
@@ -50,11 +50,11 @@ def read_again(
     settle_s: float | None = None,
     starts: Mapping[Where, int] | None = None,
 ) -> LastRead:
-    """Read everything that the topics of this history hold, and write it into the history; an earlier last read is replaced.
+    """Read everything in this history's topics and write it into the history, replacing an earlier last read.
 
-    `settle_s`: how long an end below an acknowledged offset is asked for again (None: by the producers' acks). What can't be read
-    within `deadline_s` is left open (`Bounds.complete`). `starts`: next offsets from before the load; of a topic that held records already, only what came since is
-    read. Raises Unreachable where nobody answers at all, and Failed where Kafka refuses.
+    `settle_s`: how long to keep asking for an end below an acknowledged offset (None: by the producers' acks). What can't be read
+    within `deadline_s` is left open (`Bounds.complete`). `starts`: next offsets from before the load; of a topic that already held
+    records, only what came since is read. Raises Unreachable if no broker answers at all, and Failed if Kafka refuses.
     """
     from asgard.kafka import data
 
@@ -82,7 +82,7 @@ def read_again(
                 problem = error.what
                 break
             if behind := [where for where in left if reached[where] < offsets[where].end]:
-                # Behind an open transaction, which Kafka aborts when its time is up; or the log was cut off meanwhile.
+                # Behind an open transaction, which Kafka aborts when its time is up; or the log was truncated meanwhile.
                 time.sleep(_AGAIN_S)
                 for where, now in control.offsets(behind).items():
                     offsets[where] = Offsets(offsets[where].start, min(offsets[where].end, now.end))
@@ -105,7 +105,7 @@ def read_again(
 def _settled(
     catalogue: Catalogue, control: ControlPlane, topics: Mapping[str, Topic], until: float
 ) -> dict[Where, Offsets]:
-    """First and next offsets of all partitions, asked for until the next ones are past every offset that anybody was told."""
+    """First and next offsets of all partitions, asked for until the next ones are past every offset that a client was given."""
     wanted = [(name, p.partition) for name, topic in topics.items() for p in topic.partitions]
     while True:
         offsets = control.offsets(wanted)
@@ -116,7 +116,7 @@ def _settled(
 
 
 def _since(start: int | None, there: Offsets, told: Span | None) -> Offsets:
-    """The offsets that may hold records of the load: from its start on, or from below it where the log was cut off since."""
+    """The offsets that may hold records of the load: from its start on, or from below it if the log was truncated since."""
     if start is None:
         return there
     return Offsets(max(there.start, min(start, there.end, told.low if told else start)), there.end)

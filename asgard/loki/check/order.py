@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 
 
 def sends(working: WorkingSet) -> None:
-    """Walk through every log once: records that are duplicated, or behind one that was sent later."""
+    """Walk through every log once: find records that are duplicated, or come after one that was sent later."""
     again: dict[str, list[Ints]] = {}
     for where, log in sorted(working.logs.items()):
         records = working.records[where[0]]
@@ -35,7 +35,7 @@ def _twice(working: WorkingSet, topic: str, numbers: Ints) -> None:
 
 
 def _walk(working: WorkingSet, where: Where, places: Ints, numbers: Ints, latest: Ints) -> Ints:
-    """One stretch of a log; `latest` holds each producer's last record so far. Gives the records met before."""
+    """One stretch of a log; `latest` holds each producer's last record so far. Returns the records met before."""
     records = working.records[where[0]]
     met = records.state[numbers] & PASSED != 0
     records.state[numbers] |= PASSED
@@ -61,7 +61,7 @@ def _walk(working: WorkingSet, where: Where, places: Ints, numbers: Ints, latest
 
 
 def _grouped(records: Records, numbers: Ints) -> tuple[Ints, Ints]:
-    """The producer's place of each number, and the numbers, in the order of producers; of one producer as they came."""
+    """Each number's producer (its place), and the numbers, sorted by producer; within one producer as they came."""
     if len(records.producers) == 1:
         return np.zeros(len(numbers), np.int64), numbers
     by = np.searchsorted(records.first, numbers, "right") - 1
@@ -92,7 +92,7 @@ def _copies(working: WorkingSet, topic: str, numbers: Ints) -> Iterable[Example]
 
 
 def polls(source: Source, working: WorkingSet) -> None:
-    """Walk with every consumer through what it was given: steps back, and steps over records that others were given."""
+    """Follow every consumer through what it received: steps back, and skipped records that others received."""
     stood: dict[tuple[int, int, Where], int] = {}
     moved: set[tuple[int, int, Where]] = set()
     for file, block in source.blocks((Assigned, Polled)):
@@ -144,7 +144,7 @@ def _step(working: WorkingSet, block: Polled, offsets: Ints, *, across: bool) ->
 
 
 def _between(log: Log, starts: Ints, ends: Ints, working: WorkingSet, where: Where) -> Ints:
-    """How many records each of the gaps `[start, end)` holds that the consumer should have been given."""
+    """How many records each of the gaps `[start, end)` holds that the consumer should have received."""
     found = np.zeros(len(starts), np.int64)
     state, last_read = working.records[where[0]].state, where in working.catalogue.bounds
     before = np.concatenate(([0], np.cumsum(ends - starts)))
@@ -165,7 +165,7 @@ def _between(log: Log, starts: Ints, ends: Ints, working: WorkingSet, where: Whe
 
 
 def _visible(log: Log, places: Ints, state: Bytes, last_read: bool) -> Flags:
-    """Whether a committed record is known to stand there: by the last read, else by what other consumers saw."""
+    """Whether a committed record is known to be there: by the last read, else by what other consumers saw."""
     numbers = log.records[places].astype(np.int64) - 1
     there = numbers >= 0
     flags = state[numbers[there]]

@@ -1,8 +1,8 @@
 """Did a send that ended in an error definitely fail, or is its outcome unknown?
 
 A client that got no answer can't know whether Kafka wrote the record: such a send is indeterminate, and only the last read tells.
-librdkafka keeps the difference (`rd_kafka_message_status`) but confluent-kafka does not hand it on; so an error counts as certain
-only where it is the record or the client that Kafka refuses, whichever attempt it was: then no earlier attempt was written either.
+librdkafka keeps the difference (`rd_kafka_message_status`) but confluent-kafka does not expose it; so an error counts as certain
+only if Kafka refuses the record or the client itself, on whichever attempt: then no earlier attempt was written either.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which anomaly breaks which promise of Kafka's, in which mode: one table.
+"""Which anomaly breaks which of Kafka's promises, in which mode: one table.
 
 A promise holds only under conditions: Kafka never said that acks=1 survives the death of a leader, or that a producer without
-idempotence writes once. `TABLE` says for each case what is promised, when, and what to tell somebody whose settings did not ask for
+idempotence writes once. `TABLE` says for each case what is promised, when, and what to tell users whose settings did not ask for
 it. Sources: Kafka's documentation (design: message delivery semantics, replication; configuration: `acks`, `enable.idempotence`,
 `max.in.flight.requests.per.connection`, `unclean.leader.election.enable`, `isolation.level`), KIP-98 and Jepsen's
 `allowed-error-types`.
@@ -21,11 +21,11 @@ _STRENGTH: dict[Acks, int] = {"0": 0, "1": 1, "all": 2}
 
 @dataclass(frozen=True)
 class Mode:
-    """What a load asked of Kafka. Where its clients differ, the weakest counts, so that nobody is accused for too little.
+    """What a load asked of Kafka. If its clients differ, the weakest counts, so that Kafka is never blamed unfairly.
 
-    `subscribe`: some consumer had its partitions from its group; False: all assigned them themselves (or there was none).
+    `subscribe`: some consumer got its partitions from its group; False: all assigned them themselves (or there was none).
     `transactions`: producers wrote in transactions. `unclean_election`: a leader outside the ISR was allowed, or elected by hand.
-    `timed_out`: some send had no answer in its time.
+    `timed_out`: some send got no answer in time.
     """
 
     acks: Acks = "all"
@@ -65,7 +65,7 @@ class Mode:
 
 
 class Promise(StrEnum):
-    """What Kafka promises, in words for anybody."""
+    """What Kafka promises, in plain words."""
 
     DURABILITY = "an acknowledged record is kept"
     ONCE = "a record is written once, even if its producer retries"
@@ -79,7 +79,7 @@ class Promise(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """`holds(mode)`: whether the promise was given. `unless`: what to say where it was not. No promise: the case breaks none."""
+    """`holds(mode)`: whether the promise was given. `unless`: what to say if it was not. No promise: the case breaks none."""
 
     case: Symptom
     promise: Promise | None
@@ -96,9 +96,9 @@ def _never(_: Mode) -> bool:
 
 
 def _idempotent(mode: Mode) -> bool:
-    """Idempotence lasts until a send times out: the client then takes a new epoch, and writes what it still has under that.
+    """Idempotence lasts until a send times out: the client then bumps its epoch, and writes what it still has under the new one.
 
-    What it has no answer for may be there already (librdkafka's maintainers: its issue 4953; the Java client bumps its epoch too).
+    Records without an answer may be there already (librdkafka's maintainers: its issue 4953; the Java client bumps its epoch too).
     """
     return mode.idempotence and not (mode.unclean_election or mode.timed_out)
 

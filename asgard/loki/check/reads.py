@@ -13,7 +13,7 @@ from asgard.loki.check.working_set import WorkingSet
 
 
 def fill(source: Source, working: WorkingSet) -> None:
-    """First the last read, whose word stands, then what the load's consumers saw at other offsets."""
+    """First the last read, which is authoritative, then what the load's consumers saw at other offsets."""
     for last in (True, False):
         for file, block in source.blocks((Polled, Foreign)):
             if isinstance(block, Polled | Foreign):
@@ -74,7 +74,7 @@ def _damaged(working: WorkingSet, block: Polled, log: Log, offsets: Ints) -> Non
 
 
 def _aborted(working: WorkingSet, block: Polled, consumer: Consumer, offsets: Ints, numbers: Ints) -> None:
-    """Records read although they failed. Each counts once, whoever read it; with read_uncommitted each reading counts."""
+    """Records read although they failed. Each counts once, whichever consumers read it; with read_uncommitted every read counts."""
     where, state = (block.topic, block.partition), working.records[block.topic].state
 
     def note(case: Symptom, rows: Ints) -> None:

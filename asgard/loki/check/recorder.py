@@ -10,8 +10,8 @@
         recorder.flush()                                    # about once a second
 
 A call for one record costs a few appends; numbers are packed when 65,536 of them wait or `flush` is called. What was flushed
-outlives kill -9 of the process (not of the machine: nothing is synced). What was not is not a lie either: a send whose
-acknowledgement was not written counts as indeterminate. The methods of one recorder are called by one thread (or its greenlets).
+survives kill -9 of the process (not a crash of the machine: nothing is synced). What was not does no harm: a send whose
+acknowledgement was not written counts as indeterminate. Only one thread (or its greenlets) calls the methods of a recorder.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def now_us() -> int:
 
 
 class Recorder:
-    """One file of a history, written from its beginning. A context manager that closes it in good order.
+    """One file of a history, written from its beginning. A context manager that closes it cleanly.
 
-    `run` is the 16 bytes that this load stamps its records with. Raises Failed where the file exists or can't be written.
+    `run` is the 16 bytes that this load stamps its records with. Raises Failed if the file exists or can't be written.
     """
 
     def __init__(self, path: Path, run: bytes, *, process: str = "", clock: Callable[[], int] = now_us) -> None:
@@ -96,7 +96,7 @@ class Recorder:
             os.close(self._file)
 
     def producer(self, number: int, *, acks: Acks, idempotence: bool, transactions: bool = False) -> ProducerLog:
-        """The log of a producer. Its number is what it stamps, and its own in the whole history."""
+        """The log of a producer. Its number is what it stamps, and unique in the whole history."""
         self.write(Producer(number, acks, idempotence, transactions))
         log = ProducerLog(self, number)
         self._logs.append(log)
@@ -105,7 +105,7 @@ class Recorder:
     def consumer(
         self, number: int, *, via: Via, group: str | None = None, isolation: Isolation = "read_committed"
     ) -> ConsumerLog:
-        """The log of a consumer. A consumer that is started again is another one, with another number in this file."""
+        """The log of a consumer. A restarted consumer is a new one, with a new number in this file."""
         self.write(Consumer(number, via, group, isolation))
         log = ConsumerLog(self, number)
         self._logs.append(log)
@@ -116,12 +116,12 @@ class Recorder:
         self.write(bounds)
 
     def flush(self) -> None:
-        """Write what waits. Afterwards it outlives a kill of this process."""
+        """Write what is buffered. It then survives a kill of this process."""
         for log in self._logs:
             log.flush()
 
     def close(self) -> None:
-        """Write all, and that this process ended in good order."""
+        """Write everything, and that this process exited cleanly."""
         self.flush()
         for log in self._logs:
             log.close()
@@ -142,7 +142,7 @@ class Recorder:
 
 
 class ProducerLog:
-    """What became of one producer's sends. Sequences count from 0 in each topic."""
+    """The outcomes of one producer's sends. Sequences count from 0 in each topic."""
 
     def __init__(self, recorder: Recorder, number: int) -> None:
         self._recorder = recorder
@@ -164,7 +164,7 @@ class ProducerLog:
         return first
 
     def acked(self, topic: str, partition: int, sequence: int, offset: int | None) -> None:
-        """Kafka acknowledged the record. `offset` None or negative: it told none (acks=0)."""
+        """Kafka acknowledged the record. `offset` None or negative: it returned none (acks=0)."""
         slots, sequences, offsets = self._acked
         try:
             slots.append(self._slots[topic, partition])
@@ -185,7 +185,7 @@ class ProducerLog:
             self._recorder.write(block)
 
     def failed(self, topic: str, sequence: int, reason: str) -> None:
-        """The record is known not to be in Kafka: refused, or never sent. A time-out is not that (`outcome`)."""
+        """The record is known not to be in Kafka: refused, or never sent. A time-out does not count (`outcome`)."""
         self._note(Failed, topic, sequence, reason)
 
     def indeterminate(self, topic: str, sequence: int, reason: str) -> None:
@@ -225,7 +225,7 @@ class ProducerLog:
         self._recorder.write(Transaction(self._number, outcome, self._recorder.clock(), dict(ranges)))
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what is buffered."""
         now = self._recorder.clock()
         slots, sequences, offsets = (np.array(column, np.int64) for column in self._acked)
         for column in self._acked:
@@ -238,13 +238,13 @@ class ProducerLog:
         self._other.clear()
 
     def close(self) -> None:
-        """Write how many were truly sent."""
+        """Write how many were actually sent."""
         for topic, until in self._next.items():
             self._recorder.write(Sent(self._number, topic, until))
 
 
 class ConsumerLog:
-    """What one consumer was given, in its order."""
+    """What one consumer received, in order."""
 
     def __init__(self, recorder: Recorder, number: int) -> None:
         self._recorder = recorder
@@ -254,9 +254,9 @@ class ConsumerLog:
         self._stamps = bytearray()
 
     def polled(self, messages: Iterable[Any]) -> Stamps:
-        """Records as confluent-kafka's `consume` gave them; those with an error are passed over.
+        """Record what confluent-kafka's `consume` returned; messages with an error are skipped.
 
-        Gives the stamps of the others in order (fields of `STAMP`; version 0 where a record has none), for latencies.
+        Returns the stamps of the others in order (fields of `STAMP`; version 0 where a record has none), for latencies.
         """
         before = len(self._slot)
         for message in messages:
@@ -301,7 +301,7 @@ class ConsumerLog:
         sequences: npt.ArrayLike,
         corrupted: Sequence[int] = (),
     ) -> None:
-        """Many records of one partition in their order, stamps read by the caller; written at once, after what waits."""
+        """Many records of one partition in their order, stamps read by the caller; written at once, after what is buffered."""
         self.flush()
         if len(np.asarray(offsets)):
             columns = (Column.of(offsets), Column.of(producers), Column.of(sequences))
@@ -319,7 +319,7 @@ class ConsumerLog:
         self._recorder.write(Revoked(self._number, self._recorder.clock(), _by_topic(partitions)))
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what is buffered."""
         now = self._recorder.clock()
         stamps = np.frombuffer(bytes(self._stamps), STAMP)
         slots, offsets = np.array(self._slot, np.int64), np.array(self._offset, np.int64)
@@ -338,7 +338,7 @@ class ConsumerLog:
                 self._recorder.write(Polled(self._number, topic, partition, now, *columns, corrupted))
 
     def close(self) -> None:
-        """Nothing more to say."""
+        """Nothing left to write."""
 
 
 def _by_slot(

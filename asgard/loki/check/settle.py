@@ -1,4 +1,4 @@
-"""The last read decides: what became of every acknowledged record, and whether producers got its true offset."""
+"""The last read decides: what happened to every acknowledged record, and whether producers got its true offset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asgard.loki.check.history import NO_OFFSET, Acked, Bounds, Ints, Source
 from asgard.loki.check.working_set import WorkingSet
 
 MISSING_KEPT = 1_000_000
-"""So many lost records are kept one by one, to be looked for on the disks; all are counted."""
+"""At most so many lost records are kept one by one, to search the disks for; all are counted."""
 
 
 def acknowledgements(source: Source, working: WorkingSet) -> None:
@@ -84,7 +84,7 @@ def _decide(
     before: Bytes,
     room: int,
 ) -> int:
-    """Records that the last read did not find: lost, deleted by retention, or undecided. Gives how many lost ones were kept."""
+    """Records that the last read did not find: lost, deleted by retention, or undecided. Returns how many lost ones were kept."""
     where = (block.topic, block.partition)
     lost, removed = _fate(working.catalogue.bounds.get(where), offsets)
     working.removed += int(np.count_nonzero(removed))

@@ -1,7 +1,7 @@
-"""Where were lost records lost? Looks for each of them in the log segments of every replica, on disks that this machine can read.
+"""Where were records lost? Searches the log segments of every replica for each of them, on disks that this machine can read.
 
-A record that Kafka had given an offset is looked for at that offset, which takes a look at the heads of few batches. One without
-(acks=0) is looked for in all records of its partition.
+A record that got an offset from Kafka is searched for at that offset, which reads the headers of only a few batches. One without
+(acks=0) is searched for in all records of its partition.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Name = tuple[int, int]
 
 @dataclass
 class Wanted:
-    """Lost records of one partition: by offset, ascending, and those of which no offset is known."""
+    """Lost records of one partition: by offset, ascending, and those without a known offset."""
 
     offsets: list[int] = field(default_factory=list)
     by_offset: dict[int, set[Name]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ def look(
     leaders: Mapping[Where, int],
     replicas: Mapping[Where, tuple[int, ...]],
 ) -> Traces:
-    """Look for what the check misses. `nodes` are those of this machine; `leaders` and `replicas` as the cluster tells them."""
+    """Search for the records that the check misses. `nodes` are this machine's; `leaders` and `replicas` as the cluster reports them."""
     local = {node.id: node for node in nodes}
     in_kafka = on_the_way = 0
     left_on: Counter[int] = Counter()
@@ -60,7 +60,7 @@ def look(
         for partition, wanted in _by_partition(missing).items():
             where = (topic, partition)
             found: dict[int, set[Name]] = {}
-            whole = set()  # replicas that were read to the end: what they don't show is not there
+            whole = set()  # replicas that were read to the end: what was not found is not there
             for broker in replicas.get(where, tuple(local)):
                 directory, problem = _directory(local.get(broker), where)
                 if directory is None:
@@ -71,7 +71,7 @@ def look(
                 if not damaged:
                     whole.add(broker)
             leader = leaders.get(where, -1)
-            served = found.get(leader, set())  # it is what the leader holds that readers are given
+            served = found.get(leader, set())  # readers get what the leader holds
             held = set().union(*(names for broker, names in found.items() if broker != leader)) - served
             left_on.update({broker: len(names - served) for broker, names in found.items()})
             on_the_way += len(served)
@@ -104,7 +104,7 @@ def _directory(node: LogDisk | None, where: Where) -> tuple[Path | None, str]:
 
 
 def _search(directory: Path, run: bytes, wanted: Wanted) -> tuple[set[Name], list[str]]:
-    """Which of the records the replica holds, and what of it can't be read."""
+    """Which of the records the replica holds, and which parts of it can't be read."""
     found: set[Name] = set()
     damaged: list[str] = []
     span = (0, None) if wanted.anywhere else (wanted.offsets[0], wanted.offsets[-1])

@@ -20,8 +20,8 @@ _LEFT_NAMED = 3
 
 
 class Outcome(StrEnum):
-    """`broken`: at least one promise was. `undecided`: none was seen broken, but acknowledged records are left that no last read
-    decided about. `kept`: neither; records may still be lost that nobody promised to keep (`Verdict.lost`)."""
+    """`broken`: at least one promise was. `undecided`: none was seen broken, but no last read decided about some acknowledged
+    records. `kept`: neither; records may still be lost that Kafka did not promise to keep (`Verdict.lost`)."""
 
     KEPT = "kept"
     BROKEN = "broken"
@@ -32,10 +32,10 @@ class Outcome(StrEnum):
 class Traces:
     """What a search of the replicas' log segments found of the lost records.
 
-    `in_kafka`: Kafka had given it an offset, and the log that is served holds it no more. `on_the_way`: the leader's log still holds
-    it, but the reader was not given it; or it was never given an offset, and no replica has it. `left_on`: of those lost in Kafka,
+    `in_kafka`: it got an offset, but the log that is served no longer holds it. `on_the_way`: the leader's log still holds
+    it, but the reader did not get it; or it never got an offset, and no replica has it. `left_on`: of those lost in Kafka,
     how many copies the disks of other brokers still hold, by broker; such a replica drops them when it follows the leader again.
-    `unread`: replicas whose disks could not be looked at, in words.
+    `unread`: replicas whose disks could not be read, in words.
     """
 
     in_kafka: int = 0
@@ -46,7 +46,7 @@ class Traces:
 
 @dataclass(frozen=True)
 class Finding:
-    """A case that was found. `promise`: the one that it breaks, None where this mode promised nothing; `because` says why not."""
+    """A case that was found. `promise`: the one that it breaks, None if this mode promised nothing; `because` says why not."""
 
     case: Symptom
     count: int
@@ -72,7 +72,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a stakeholder asks: was a promise broken, and what became of the records? `findings` in the order of the table."""
+    """What a stakeholder asks: was a promise broken, and what happened to the records? `findings` in the order of the table."""
 
     outcome: Outcome
     mode: Mode
@@ -93,7 +93,7 @@ class Verdict:
 
     @property
     def duplicates(self) -> int:
-        """Records that stand more than once, promised or not."""
+        """Duplicated records, promised or not."""
         return self.count(Symptom.DUPLICATE)
 
     @property
@@ -112,7 +112,7 @@ def judge(
 ) -> Verdict:
     """The verdict on what the check found.
 
-    `unclean_election`: topics allowed it, or somebody elected such a leader by hand. `left`: what the last read could not read, in
+    `unclean_election`: topics allowed it, or such a leader was elected by hand. `left`: what the last read could not read, in
     words.
     """
     timed_out = result.counts.indeterminate > 0
@@ -139,7 +139,7 @@ def judge(
 
 
 def _fate(result: Result, traces: Traces | None) -> str:
-    """What became of what was acknowledged."""
+    """What happened to the acknowledged records."""
     counts, lost, unseen = result.counts, result.cases.get(Symptom.LOST, 0), result.cases.get(Symptom.UNSEEN, 0)
     if not counts.acknowledged:
         return "No record was acknowledged, so nothing could be lost."
@@ -183,7 +183,7 @@ def _promises(findings: tuple[Finding, ...], mode: Mode, outcome: Outcome) -> tu
 
 
 def _notes(result: Result, traces: Traces | None, left: tuple[str, ...]) -> tuple[str, ...]:
-    """What a reader of the verdict has to know about the evidence."""
+    """What a reader of the verdict needs to know about the evidence."""
     counts, notes = result.counts, []
     if counts.indeterminate:
         arrived = f"{counts.arrived:,} of them arrived" if result.last_read else "whether they arrived is not known"

@@ -32,9 +32,9 @@ def verify(
 ) -> Verdict:
     """The verdict on a load whose processes have ended and whose cluster has recovered.
 
-    `nodes` are brokers of this machine, whose disks are searched where something is lost; `unclean_election`: somebody elected such a
-    leader by hand (topics that allow it are seen); the times and `starts` are those of `read_again`. Raises Unreachable where the
-    cluster does not answer; `judge(check(…))` still tells what is known without a last read. Raises WrongUsage for a history that
+    `nodes` are brokers of this machine, whose disks are searched if something is lost; `unclean_election`: such a leader was elected
+    by hand (topics that allow it are detected); the times and `starts` are those of `read_again`. Raises Unreachable if the
+    cluster does not answer; `judge(check(…))` still gives what is known without a last read. Raises WrongUsage for a history that
     can't be read.
     """
     last = read_again(directory, connection, control, deadline_s=deadline_s, settle_s=settle_s, starts=starts)

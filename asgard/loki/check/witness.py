@@ -1,4 +1,4 @@
-"""A history that continues over restarts: for a producer that runs for months, as the canary does (`kafka.ports.LossWitness`).
+"""A history that continues across restarts: for a producer that runs for months, as the canary does (`kafka.ports.LossWitness`).
 
     directory/20261124T06/run              the 16 bytes that its records are stamped with, in hex
     directory/20261124T06/0.history …      one file for each process that wrote meanwhile
@@ -58,7 +58,7 @@ class Witness:
         self._log: ProducerLog = self._recorder.producer(self.producer, acks="all", idempotence=False)
 
     def take(self, topic: str) -> int:
-        """The sequence of the record that is sent next."""
+        """The sequence of the next record to send."""
         return self._log.take(topic)
 
     def acked(self, topic: str, partition: int, sequence: int, offset: int) -> None:
@@ -71,11 +71,11 @@ class Witness:
         self._log.failed(topic, sequence, reason)
 
     def unanswered(self, topic: str, sequence: int, reason: str) -> None:
-        """It is unknown whether it is."""
+        """It is unknown whether the record is in Kafka."""
         self._log.indeterminate(topic, sequence, reason)
 
     def prove(self) -> LossVerdict:
-        """Prove every chapter that is there; start a new one where its time has come."""
+        """Prove every existing chapter; start a new one when it is due."""
         self._recorder.flush()
         chapters = sorted(path for path in self._directory.iterdir() if path.is_dir())
         verdicts = [
@@ -91,7 +91,7 @@ class Witness:
         return _added(verdicts)
 
     def close(self) -> None:
-        """Close the file in good order."""
+        """Close the file cleanly."""
         self._recorder.close()
 
 

@@ -1,4 +1,4 @@
-"""All that the check holds in memory while it walks through a history several times: laid out once, filled by the passes."""
+"""All that the check holds in memory during its passes over a history: allocated once, filled by the passes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from asgard.loki.check.history import NO_OFFSET, Acked, Failed, Ints, Polled, So
 
 @dataclass
 class Missing:
-    """Acknowledged records that are lost, in arrays side by side; `offsets` as Kafka told them, `NO_OFFSET` where it told none."""
+    """Acknowledged records that are lost, in arrays side by side; `offsets` as Kafka returned them, `NO_OFFSET` if it returned none."""
 
     partitions: Ints
     offsets: Ints
@@ -46,7 +46,7 @@ class WorkingSet:
 
 
 def lay_out(source: Source, catalogue: Catalogue) -> WorkingSet:
-    """Memory for everything, and what is known of records before anybody read: failed, aborted, unsettled."""
+    """Allocate memory for everything, with what is known about records before any read: failed, aborted, unsettled."""
     working = WorkingSet(catalogue)
     by_topic: dict[str, list[tuple[int, int]]] = {topic: [] for topic in catalogue.topics}
     for (topic, producer), until in sorted(catalogue.sent.items()):

@@ -1,5 +1,5 @@
-"""Disaster drills: what is broken and when, what a cluster's users felt of it, and the page that tells. All of it is pure.
+"""Disaster drills: what is broken and when, what a cluster's users noticed, and the page about it. All of it is pure.
 
-`scenarios` makes a plan from a seed, `times` and `verdict` judge what came of it, `statistics` adds up several runs, `page` shows it.
+`scenarios` makes a plan from a seed, `times` and `verdict` judge the outcome, `statistics` adds up several runs, `page` shows it.
 `asgard.compose.drill` carries a plan out.
 """

@@ -1,6 +1,6 @@
 """The page a stakeholder reads after a drill: what broke, whether anything was lost, how long users noticed; then the evidence. Pure.
 
-One file that needs no network. Of several runs it shows the one that did worst.
+One file that needs no network. Of several runs it shows the worst.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def moments(run: Drill) -> list[Moment]:
 
 
 def _blocked(run: Drill) -> list[tuple[float, str]]:
-    """When producers and consumers were blocked; those that began together are told together."""
+    """When producers and consumers were blocked; those that began together are reported together."""
     found, rest = [], list(run.consumers_waited)
     for stretch in run.producers_waited:
         text = f"Producers are blocked for {format_duration(stretch.seconds)}"

@@ -1,4 +1,4 @@
-"""Writes what came of a drill: `report.html`, `result.json` and `junit.xml`."""
+"""Writes the result of a drill: `report.html`, `result.json` and `junit.xml`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asgard.loki.load.junit import Suite, document
 
 
 def write(series: Series, directory: Path) -> Path:
-    """Write all three; the path of the page. Raises WrongUsage where the directory can't be written."""
+    """Write all three; returns the path of the page. Raises WrongUsage if the directory can't be written."""
     return report.put(directory, console.to_plain(series), document([_suite(run) for run in series.runs]), page(series))
 
 

@@ -1,4 +1,4 @@
-"""What came of a drill, as plain data: `asgard.drill/v1` as JSON. Pure. Seconds; those of faults count from the start of the load."""
+"""The result of a drill as plain data: `asgard.drill/v1` as JSON. Pure. Seconds; those of faults count from the start of the load."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ FORMAT = "asgard.drill/v1"
 
 @dataclass(frozen=True)
 class Struck:
-    """A fault and what became of it; durations count from it. None: it did not happen while it was waited for.
+    """A fault and its outcome; durations count from it. None: it did not happen within the waiting time.
 
     `kafka_s`: until Kafka's metadata showed it; `noticed_s`: until the healing saw it; `healed_s`: until every
     replica was in sync. `healing` is what the healing did, in its words; empty: nothing, as for faults that pass. `by_hand`: the
-    drill had to put back what the healing had not. `heals`: it is the kind of fault that a healing puts right.
+    drill had to put back what the healing had not. `heals`: it is a kind of fault that healing fixes.
     """
 
     action: str
@@ -46,7 +46,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Drill:
-    """One run. `verdict` is one sentence, `story` what happened in a few more. `command` repeats it."""
+    """One run. `verdict` is one sentence, `story` what happened in a few more. `command` runs it again."""
 
     scenario: str
     about: str

@@ -16,25 +16,25 @@ TOPIC = "drill"
 PARTITIONS = 12
 SIZE_BYTES = 512
 TIMEOUT_S = 60.0
-"""How long a record waits for its acknowledgement before it is given up: longer than Kafka takes to notice and elect, and Thor to start a node."""
+"""How long a record waits for its acknowledgement before it is given up: longer than Kafka needs to notice and elect, and Thor to start a node."""
 WARM_UP_S = 2.0
 HEAL_S = 180.0
-"""A cluster that is not whole so long after a fault counts as not healed."""
+"""A cluster that has not recovered this long after a fault counts as not healed."""
 RESTART_S = 90.0
-"""What a broker's restart in a rolling restart may take."""
+"""How long a broker's restart in a rolling restart may take."""
 AFTER_S = 3.0
-"""The load continues for so long once the last fault is healed."""
+"""The load continues this long after the last fault is healed."""
 STEP_S = 0.25
-"""How fine the series of acknowledged and read records is."""
+"""The resolution of the series of acknowledged and read records."""
 
 
 @dataclass(frozen=True)
 class Strike:
     """A fault: `after_s` from when the one before it was healed (or from the start of the load).
 
-    `lasts_s`: the drill itself puts it back so long after it began; None: that is left to the healing. `alone` False: the next fault comes
-    `after_s` from when this one began, healed or not. `takes_s`: how long the fault itself may take. `role`: it is for the leader or a
-    follower of partitions of the drill's topic, which `aimed` finds once that exists.
+    `lasts_s`: the drill itself puts it back this long after it began; None: that is left to the healing. `alone` False: the next fault comes
+    `after_s` from when this one began, healed or not. `takes_s`: how long the fault itself may take. `role`: it targets the leader or a
+    follower of the drill topic's partitions, which `aimed` finds once the topic exists.
     """
 
     after_s: float
@@ -62,7 +62,7 @@ UNSAFE = Safety("1", 2, 1, True)
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a plan rests on: the brokers that are up, and the leader of the metadata quorum."""
+    """What a plan is based on: the brokers that are up, and the leader of the metadata quorum."""
 
     brokers: tuple[Broker, ...]
     controller: int
@@ -84,7 +84,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Kind:
-    """A scenario that ships: `steps` draws its faults. `loses`: it is made to lose records, and says so."""
+    """A built-in scenario: `steps` draws its faults. `loses`: it is meant to lose records, and says so."""
 
     about: str
     steps: Callable[[random.Random, Cluster], list[Strike]]
@@ -106,7 +106,7 @@ class Plan:
 
     @property
     def longest_s(self) -> float:
-        """How long it may take at most, where every fault takes all the time that a healing has."""
+        """How long it may take at most, if every fault takes all the time allowed for healing."""
         return sum(step.after_s + step.takes_s + HEAL_S for step in self.steps) + AFTER_S
 
 
@@ -173,7 +173,7 @@ KINDS = {
 
 
 def plan(name: str, seed: int, cluster: Cluster, rate_per_s: float) -> Plan:
-    """The plan of a scenario. Raises WrongUsage for a name that is none, Refused where the cluster is too small for it."""
+    """The plan of a scenario. Raises WrongUsage for an unknown name, Refused if the cluster is too small for it."""
     kind = KINDS.get(name)
     if kind is None:
         raise WrongUsage(f"there is no scenario {name}", f"There are {', '.join(KINDS)}.")
@@ -189,7 +189,7 @@ def plan(name: str, seed: int, cluster: Cluster, rate_per_s: float) -> Plan:
 def aimed(plan: Plan, partitions: Iterable[Partition], controller: int) -> Plan:
     """The plan with its roles given to brokers: to the leader and follower that share the most partitions of its topic.
 
-    Neither of them is the active controller, as nobody would elect the follower then. Raises Refused where there are no such two.
+    Neither of them is the active controller, as nothing would elect the follower then. Raises Refused if there is no such pair.
     """
     if not any(step.role for step in plan.steps):
         return plan

@@ -28,7 +28,7 @@ class Share:
 
 
 def share(kept: int, of: int) -> Share:
-    """How often something held. Raises ValueError where no run was made, or more held than were made."""
+    """How often something held. Raises ValueError if there were no runs, or it held in more than there were."""
     if not 0 <= kept <= of or of == 0:
         raise ValueError(f"{kept} of {of}")
     p, z2 = kept / of, _Z * _Z

@@ -38,7 +38,7 @@ def faults(series: Series) -> Figures:
 
 
 def records(series: Series) -> Figures:
-    """What became of the records of each run."""
+    """What happened to the records of each run."""
     heads = ["seed", "acknowledged", "lost", "duplicated", "longest wait", "until read", "producers blocked", "consumers blocked"]  # fmt: skip
     rows = [
         [

@@ -122,13 +122,13 @@ def _promises(faults: Sequence[Struck], load: Result) -> list[Promise]:
 
 
 def _since(load: Result, at_s: float) -> tuple[int, int]:
-    """Records that were acknowledged, and read, since then; in the last row where then is the end."""
+    """Records that were acknowledged, and read, since then; those of the last row if that is the end."""
     rows = [row for row in load.rows if row.at_s + load.row_s > at_s]
     return sum(row.acked for row in rows), sum(row.read for row in rows)
 
 
 def _verdict(drill: Drill) -> str:
-    """One sentence, the heaviest thing first."""
+    """One sentence, the most serious thing first."""
     by_name = {promise.name: promise for promise in drill.promises}
     records = f"{drill.acknowledged:,} records that the cluster had acknowledged"
     if drill.lost:

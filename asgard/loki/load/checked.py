@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asgard.machines.targets import LogDisk
 
 READ_PER_S = 20_000
-"""Records a second that a last read may be slow by before it is given up."""
+"""A last read slower than this, in records a second, is given up."""
 LEAST_S = 60.0
 
 
@@ -29,7 +29,7 @@ def look(
     records: int,
     starts: Mapping[tuple[str, int], int],
 ) -> Verdict:
-    """The verdict on every record of a run. Where the cluster can't be read, what is known without a last read.
+    """The verdict on every record of a run. If the cluster can't be read, what is known without a last read.
 
     `starts` are the next offsets of topics that held records before the load.
     """
@@ -62,9 +62,9 @@ def checked(verdict: Verdict) -> Checked:
 
 
 def goals(verdict: Verdict, slo: Slo) -> Iterator[Judged]:
-    """What had to hold of the records: the promises of their mode, and the goals that name numbers.
+    """What had to hold for the records: the promises of their mode, and the goals that name numbers.
 
-    A number in the scenario takes the place of the promise that it is about: who allows three lost records gets no more than that.
+    A number in the scenario replaces the promise that it is about: if it allows three lost records, no more are allowed.
     """
     from asgard.loki.check.promises import Promise
     from asgard.loki.check.verdict import Outcome

@@ -1,9 +1,9 @@
-"""A process of a load: `python -m asgard.loki.load.child`. The only entrance of Locust and gevent into Asgard.
+"""A process of a load: `python -m asgard.loki.load.child`. The only part of Asgard that imports Locust and gevent.
 
 Locust changes the standard library of the process that imports it, so no other process of Asgard imports it. An order (JSON) comes
-in on stdin, with the cluster's properties: credentials are in no argument and no environment. JSON lines about what happens go
-out on stdout, and the outcome into a file of the directory that the order names. SIGTERM ends the load early and in good order;
-a child whose parent is gone ends at once.
+in on stdin, with the cluster's properties: credentials are in no argument and no environment. Events go out on
+stdout as JSON lines, and the outcome into a file in the directory that the order names. SIGTERM ends the load early and cleanly;
+a child whose parent is gone exits at once.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ START_IN_ELSEWHERE_S = 2.0
 
 
 def emit(event: str, data: dict[str, Any]) -> None:
-    """A line for the parent."""
+    """Write a line for the parent."""
     sys.stdout.write(json.dumps({"event": event, **data}) + "\n")
     sys.stdout.flush()
 
 
 def main() -> int:
-    """Carry out the order; 0 where an outcome was written."""
+    """Carry out the order; returns 0 if an outcome was written."""
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     import gevent
     import locust  # noqa: F401  (first of all: it changes the standard library)
@@ -40,7 +40,7 @@ def main() -> int:
     from asgard.loki.load.conduct import quiet
 
     quiet()
-    # Each record in flight holds a few objects that no cycle can hold: looking at all of them again and again finds nothing.
+    # Each record in flight holds a few objects that are never in a cycle: scanning them again and again finds nothing.
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
     gevent.spawn(_end_with_parent, os.getppid())

@@ -1,7 +1,7 @@
-"""The child processes of a load, as their parent sees them: started with an order, followed by their lines, ended in every case.
+"""The child processes of a load, as their parent sees them: started with an order, followed by their output, and always ended.
 
-The parent imports neither Locust nor gevent. Children are in sessions of their own, so that Ctrl-C at a terminal reaches the
-parent alone, which then ends them in good order.
+The parent imports neither Locust nor gevent. Each child has its own session, so that Ctrl-C at a terminal reaches only the
+parent, which then ends them cleanly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _END_S = 5.0
 
 
 class Children:
-    """Processes of one load. A context manager: on leaving none of them runs any more."""
+    """Processes of one load. A context manager: on exit none of them is left running."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -53,7 +53,7 @@ class Children:
                 process.wait()
 
     def start(self, name: str, order: Order) -> int:
-        """Start a child; its pid."""
+        """Start a child; returns its pid."""
         with (self.directory / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "asgard.loki.load.child", str(self.directory)],
@@ -77,9 +77,9 @@ class Children:
             first.send_signal(signal.SIGTERM)
 
     def events(self, name: str, within_s: float) -> Iterator[Event]:
-        """What that child tells, until it ends. Raises its failure, or Failed where it died or took longer than it may.
+        """That child's events until it ends. Raises its failure, or Failed if it died or took too long.
 
-        Another child that dies before the load began ends it too; from then on the master reports who is lost.
+        Another child that dies before the load began ends it too; from then on the master reports lost workers.
         """
         give_up = time.monotonic() + within_s
         began = False

@@ -1,4 +1,4 @@
-"""The master's side: it waits for its workers, says when to start, adds up what they tell, and notices who is gone.
+"""The master's side: it waits for its workers, says when to start, adds up what they report, and notices lost ones.
 
 Imports Locust: only `child` may import this. With one process it talks to itself (Locust's local runner); the messages are the same.
 """
@@ -31,12 +31,12 @@ Emit = Callable[[str, dict[str, Any]], None]
 
 
 class Master(MasterRunner):
-    """Locust's master, which lets nobody in once the load began, nor back in who was given up."""
+    """Locust's master; it accepts no workers once the load has begun, nor any that were given up."""
 
     closed = False
 
     def handle_message(self, client_id: str, msg: Any) -> None:
-        """Turn away whoever comes late."""
+        """Turn away workers that come late."""
         known = self.clients.get(client_id)
         late = msg.type == "client_ready" and known is None
         if self.closed and (late or (known is not None and known.state == STATE_MISSING)):
@@ -55,7 +55,7 @@ class Master(MasterRunner):
 class Conductor:
     """One load from beginning to end. `expected` is how many workers take part; `emit` tells the parent process.
 
-    `start_in_s` is from the word to the common start: the word must have reached everybody by then.
+    `start_in_s` is the time from GO to the common start: GO must have reached all workers by then.
     """
 
     runner: Runner
@@ -97,7 +97,7 @@ class Conductor:
         self._say(messages.STOP, {})
 
     def run(self) -> Outcome:
-        """The whole load. Raises AsgardError where it could not be carried out; lost workers are in the outcome."""
+        """The whole load. Raises AsgardError if it could not be carried out; lost workers are in the outcome."""
         self._gather()
         self._go()
         self._wait(messages.SENT, self.load.sending_s)
@@ -115,7 +115,7 @@ class Conductor:
             rows=self._rows.close(),
         )
 
-    # from nobody to the start
+    # until the start
     def _gather(self) -> None:
         if isinstance(self.runner, Master):
             give_up = time.monotonic() + self.ready_within_s
@@ -184,7 +184,7 @@ class Conductor:
             self._fresh.setdefault(key, Part()).merge(part)
         records = self.load.records
         if records is not None and not self.stopped and sum(w.sent for w in self.workers.values()) >= records:
-            self.end_sending()  # a shape may have made producers twice, each with a share of its own
+            self.end_sending()  # a shape may have created producers twice, each with its own share
 
     def _on_finished(self, environment: Any, msg: Any) -> None:
         self._finished[msg.node_id] = msg.type
@@ -199,7 +199,7 @@ class Conductor:
 
     # waiting
     def _wait(self, message: str, within_s: float) -> None:
-        """Until every worker that is not lost has said it, or the time is over: then who has not is lost."""
+        """Wait until every worker that is not lost has sent it. At the time-out, those that have not are lost."""
         give_up = time.monotonic() + within_s
         while waiting := [
             n for n, w in self.workers.items() if w.state == "running" and not self._has_said(n, message)
@@ -231,7 +231,7 @@ class Conductor:
         self.runner.send_message(name, data)
 
     def _progress(self) -> None:
-        """Once a second, what came in since."""
+        """Once a second, report what came in since."""
         while True:
             gevent.sleep(1)
             fresh, self._fresh = self._fresh, {}
@@ -244,7 +244,7 @@ def _stopped() -> AsgardError:
 
 
 class Shape(LoadTestShape):
-    """A user's load shape with room for the consumers beside its producers. `ended` is called once when it is through."""
+    """A user's load shape with room for the consumers beside its producers. `ended` is called once when it has finished."""
 
     def __init__(self, made: LoadTestShape, *, consumers: int, most: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -256,7 +256,7 @@ class Shape(LoadTestShape):
         self._over = False
 
     def tick(self) -> Any:
-        """As Locust asks once a second. When it is through the users stay: they end by themselves, with all their answers."""
+        """Locust calls it once a second. When the shape has finished, the users stay: they end by themselves, with all their answers."""
         wanted = None if self._over else self._made.tick()
         if wanted is not None:
             self._last = (min(wanted[0], self._most) + self._consumers, wanted[1])
@@ -271,7 +271,7 @@ class Shape(LoadTestShape):
 
 
 def shape_of(load: Scenario) -> Shape | None:
-    """The Locust load shape that the scenario names. Raises Failed where it can't be made."""
+    """The Locust load shape that the scenario names. Raises Failed if it can't be created."""
     if load.shape is None:
         return None
     import importlib.util
@@ -293,5 +293,5 @@ def shape_of(load: Scenario) -> Shape | None:
 
 
 def quiet() -> None:
-    """Locust tells its story at level INFO; ours is told elsewhere."""
+    """Silence Locust's log at level INFO: progress is reported elsewhere."""
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")

@@ -1,6 +1,6 @@
-"""The loops of producers and consumers, without Locust and gevent: what is sent when, and when the thread is given away.
+"""The loops of producers and consumers, without Locust and gevent: what is sent when, and when the thread is given up.
 
-`breathe(wait)` is how a loop waits for at most so long: it serves answers and lets others run (`users` makes one for gevent).
+`breathe(wait)` is how a loop waits at most so long: it serves answers and lets others run (`users` makes one for gevent).
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from asgard.loki.load.pace import Pace
 from asgard.loki.load.sender import Sender
 
 SLICE_S = 0.005
-"""No wait of a loop is longer: what is due is sent at most so much late, and nobody else is kept waiting longer."""
+"""The longest wait of a loop: due records are sent at most this late, and no other user is kept waiting longer."""
 BATCH = 500
-"""Records that are given to the client before answers are served again."""
+"""Records that are handed to the client before answers are served again."""
 
 Breathe = Callable[[float], None]
 Over = Callable[[], bool]
 
 
 class Source(Protocol):
-    """What reads: `take` waits for at most so many seconds and counts what came; how many records that were."""
+    """What reads: `take` waits at most so many seconds, counts what came, and returns how many records that were."""
 
     def take(self, wait_s: float) -> int: ...
 
 
 def open_loop(sender: Sender, pace: Pace, start_ns: int, most: int | None, breathe: Breathe, over: Over) -> int:
-    """Send what is due, when it is due, until the pace ends, `most` records are sent, or it is over; how many were not sent.
+    """Send what is due, when it is due, until the pace ends, `most` records are sent, or it is over; returns how many were not sent.
 
-    `start_ns` is the start on the monotonic clock. Nothing is left out where the cluster or the client is slow: it is sent late.
+    `start_ns` is the start on the monotonic clock. Nothing is skipped if the cluster or the client is slow: it is sent late.
     """
     total = pace.total if most is None else min(pace.total, most)
     sent = 0

@@ -16,7 +16,7 @@ KINDS = "loki.fault.*"
 def marks(events: Iterable[Event], cluster_id: str, began_s: float, seconds: float) -> list[Mark]:
     """The faults of that cluster in the `seconds` from `began_s` (Unix time). One that has no end lasts to the load's end.
 
-    An end belongs to the fault that was injected with its subject and correlation. Faults of no cluster in particular count.
+    An end belongs to the fault injected with the same subject and correlation. Faults without a cluster count too.
     """
     found: dict[tuple[str, str | None], Mark] = {}
     done: list[Mark] = []

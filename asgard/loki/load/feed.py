@@ -1,8 +1,7 @@
-"""What records are made of: keys and values in a pool that is made before the load, so that the load costs no making.
+"""Keys and values of records: a pool created before the load, so that creating them takes no time during the load.
 
-The same seed gives the same pool. Values of a size are letters A to Z, as those of Kafka's own ProducerPerformance (a compression
-finds something, but little); events are JSON with the key that belongs to each, and those of a
-file come with their keys, in its order.
+The same seed gives the same pool. Values of a size are letters A to Z, like those of Kafka's own ProducerPerformance (they
+compress a little); events are JSON, each with its key, and the records of a file come with their keys, in the file's order.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Item = tuple[bytes | None, bytes, bytes]
 
 
 def pool(keys: Keys, values: Values, seed: int) -> list[Item]:
-    """Records to send in turn, again and again: POOL_RECORDS of them, fewer different values where those are large."""
+    """Records to send in turn, again and again: POOL_RECORDS of them, fewer different values if those are large."""
     source = np.random.default_rng(seed)
     if values.file is not None:
         found = from_file(Path(values.file))

@@ -1,4 +1,4 @@
-"""The load that a cluster must stand before it counts as provisioned: `kafka.ports.LoadGate`, for `odin up`."""
+"""The load that a cluster must withstand before it counts as provisioned: `kafka.ports.LoadGate`, for `odin up`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from asgard.journal.operations import Leftovers
 
 TIMEOUT_S = 30.0
-"""How long a gate's record may wait for its acknowledgement: whoever waits for `up` is not kept for the client's two minutes."""
+"""How long a gate's record may wait for its acknowledgement: shorter than the client's two minutes, so that `up` does not hang."""
 
 
 class Gate:
-    """Runs gates on one cluster. Whoever runs one has the user's consent already."""
+    """Runs gates on one cluster. The caller already has the user's consent."""
 
     def __init__(self, target: Target, *, leftovers: Leftovers | None = None) -> None:
         self._target = target
         self._leftovers = leftovers
 
     def run(self, load: GateLoad, goals: GateGoals) -> GateVerdict:
-        """Run the load; the verdict. Raises as `LoadGate.run` says."""
+        """Run the load; returns the verdict. Raises what `LoadGate.run` says."""
         control = self._target.connect(deadline_s=runs.CALL_DEADLINE_S)
         try:
             scenario, run = scenario_of(load, goals), runs.new_run()
@@ -44,7 +44,7 @@ class Gate:
 
 
 def scenario_of(load: GateLoad, goals: GateGoals) -> Scenario:
-    """The scenario that a gate stands for."""
+    """The scenario of a gate."""
     sends = Producers(
         name=load.topic,
         topic=load.topic,

@@ -1,6 +1,6 @@
-"""Latencies as counts in buckets of a fixed relative width: small, mergeable exactly, and true to 1 % at any quantile.
+"""Latencies as counts in buckets of a fixed relative width: small, mergeable exactly, and accurate to 1 % at any quantile.
 
-The scheme is HdrHistogram's (G. Tene): a value below 128 has a bucket of its own, above that each power of two is split into 64. A
+The scheme is HdrHistogram's (G. Tene): a value below 128 has its own bucket, above that each power of two is split into 64. A
 quantile is given as the middle of its bucket, at most 0.8 % off; the largest value, the sum and the count are exact. Two
 histograms of two workers add up to the one that a single worker would have made. Values are whole microseconds.
 """
@@ -48,7 +48,7 @@ class Histogram:
         self.max_us = max(self.max_us, other.max_us)
 
     def quantile_s(self, share: float) -> float | None:
-        """The value that this share of all values does not exceed, in seconds; None where there is none."""
+        """The value that this share of all values does not exceed, in seconds; None if there is none."""
         total = self.count
         if not total:
             return None
@@ -60,7 +60,7 @@ class Histogram:
         return self.max_us / 1e6
 
     def mean_s(self) -> float | None:
-        """The mean, in seconds; None where there is no value."""
+        """The mean, in seconds; None if there are no values."""
         return self.sum_us / self.count / 1e6 if self.counts else None
 
 

@@ -11,7 +11,7 @@ from asgard.loki.load.result import Result
 
 @dataclass(frozen=True)
 class Suite:
-    """A run; `cases` are names with why it failed (None: it did not). `began_at` is UTC."""
+    """A run; `cases` are names with the reason for failure (None: passed). `began_at` is UTC."""
 
     name: str
     began_at: str
@@ -20,7 +20,7 @@ class Suite:
 
 
 def junit(result: Result) -> str:
-    """The document of a load. One without any goal has one case, that it was carried out."""
+    """The document of a load. A load without goals has one case: that it was carried out."""
     cases = [(j.name, None if j.met else f"{j.name} was {j.got}, the goal is {j.wanted}") for j in result.judged]
     return document([Suite(f"load {result.name}", result.began_at, result.seconds, cases or [("carried out", None)])])
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 OUTCOME = "outcome.json"
-"""Where the child leaves what came of it, in the order's directory."""
+"""Where the child writes its outcome, in the order's directory."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What the parent wants. `host` and `port` are the master's: to listen at, or to go to.
+    """What the child is to do. `host` and `port` are the master's: to listen on, or to connect to.
 
-    `plan` is what a master tells its workers, beside the scenario; a worker has neither. `cluster_id` is the cluster's that the
-    servers belong to. `ship`: send the history to a master on another machine.
+    `plan` is what a master tells its workers besides the scenario; a worker has neither. `cluster_id` is that of the cluster
+    the servers belong to. `ship`: send the history to a master on another machine.
     """
 
     role: Literal["alone", "master", "worker"]

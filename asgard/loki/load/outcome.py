@@ -12,9 +12,9 @@ _KEEP_ROWS = 15
 
 @dataclass
 class Worker:
-    """A process of the load. `lost`: it went silent at `lost_at_s`; what it had told until then is in the totals.
+    """A process of the load. `lost`: it went silent at `lost_at_s`; what it had reported until then is in the totals.
 
-    `cpu_s`: processor time that it took, from its start to its end; None: it did not tell.
+    `cpu_s`: CPU time that it took, from its start to its end; None: not reported.
     """
 
     index: int
@@ -30,7 +30,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Row:
-    """One interval of the load, all groups together; latencies in seconds, None where nothing was measured."""
+    """One interval of the load, all groups together; latencies in seconds, None if nothing was measured."""
 
     at_s: float
     sent: int = 0
@@ -86,7 +86,7 @@ def row(at_s: float, parts: dict[str, Part]) -> Row:
 
 @dataclass
 class Rows:
-    """Parts by interval, as they come in from workers; an old interval is made a row, so that memory stays bounded."""
+    """Parts by interval, as they come in from workers; an old interval becomes a row, so that memory stays bounded."""
 
     totals: dict[str, Part] = field(default_factory=dict)
     row_s: float = 1.0
@@ -95,7 +95,7 @@ class Rows:
     _lags: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def add(self, number: int, key: str, worker: str, part: Part) -> None:
-        """What a worker saw of a group in interval `number`. One that is closed already goes into the oldest open one."""
+        """Add what a worker saw of a group in interval `number`. If that is closed already, it goes into the oldest open one."""
         if part.lag is not None:
             self._lags[key, worker] = part.lag
             part.lag = sum(lag for (other, _), lag in self._lags.items() if other == key)
@@ -106,7 +106,7 @@ class Rows:
             self._close(old)
 
     def close(self) -> list[Row]:
-        """All rows in order, also those of intervals in which nothing came."""
+        """All rows in order, including those of intervals in which nothing came."""
         for number in list(self._open):
             self._close(number)
         last = max(self._closed, default=-1)

@@ -33,7 +33,7 @@ from asgard.loki.load.result import Result
 from asgard.loki.load.verdict import milliseconds
 
 EVIDENCE = (Link("result.json", "result.json"), Link("junit.xml", "junit.xml"))
-"""What stands beside a report (`asgard.loki.load.report`)."""
+"""Files beside a report (`asgard.loki.load.report`)."""
 _HELD_BACK_S = 0.1  # records later than this at p99: the load's own machine was too slow, or its client full
 
 

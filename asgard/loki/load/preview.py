@@ -1,4 +1,4 @@
-"""What a load would do, in lines for people, before anybody is asked. Pure."""
+"""What a load would do, in lines for people, before it asks for confirmation. Pure."""
 
 from __future__ import annotations
 

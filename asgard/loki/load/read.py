@@ -1,4 +1,4 @@
-"""A scenario file, or flags that say the same, as a `Scenario`: checked as a whole, every problem with its place."""
+"""Reads a scenario file, or the equivalent flags, as a `Scenario`: checks all of it, and gives every problem its place."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 DEFAULT_DURATION_S = 30.0
 IN_FLIGHT_BYTES = 32 * 1024 * 1024
-"""What a closed loop has in flight unless told otherwise: as much as the memory of Kafka's own producer (`buffer.memory`)."""
+"""What a closed loop has in flight by default: as much as the memory of Kafka's own producer (`buffer.memory`)."""
 MOST_IN_FLIGHT = 100_000
 LINGER_S = 0.005
 FULL_SPEED_LINGER_S = 0.1
 """With so much in flight a record waits for its turn anyway; fuller batches leave more of the machine to the brokers."""
 DEFAULT_BYTES = 1024
 EVENT_BYTES = 256
-"""More than an event of the shipped generator has."""
-_LOC = re.compile(r"^[\w.\[\]]+: ")  # the place in a file, which flags have not
+"""More than an event of the built-in generator has."""
+_LOC = re.compile(r"^[\w.\[\]]+: ")  # the place in a file, which flags lack
 CLOSED_LOOP_RECORDS = 10_000_000
-"""A closed loop writes as fast as it can; unless it is told how many records, it ends after so many."""
+"""A closed loop writes as fast as it can; without a number of records, it ends after so many."""
 
 
 def read_file(path: Path, *, assignments: Sequence[str] = (), workers: int = 1) -> Scenario:
@@ -52,9 +52,9 @@ def read_file(path: Path, *, assignments: Sequence[str] = (), workers: int = 1) 
 
 
 def from_flags(values: Mapping[str, Any], flags: Mapping[Loc, str], *, workers: int = 1) -> Scenario:
-    """The scenario of what flags say: `values` as a file would have it, `flags` which flag said it. Raises InvalidFile.
+    """The scenario from flags: `values` as a file would have them, `flags` the flag behind each. Raises InvalidFile.
 
-    Unlike a file, flags that name no warm-up get one.
+    Unlike a file, flags without a warm-up get one.
     """
     document = Document("flags", dict(values), None, overrides=dict(flags))
     try:
@@ -168,7 +168,7 @@ def _slo(slo: LoadSlo) -> Slo:
 
 
 def _problems(document: Document, file: LoadFile, folder: Path) -> list[Problem]:
-    """What one part demands of another."""
+    """What one part requires of another."""
     found = []
 
     def wrong(loc: Loc, message: str, *, at_key: bool = False) -> None:

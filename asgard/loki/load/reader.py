@@ -1,4 +1,4 @@
-"""One consumer of a load: what it is given is written into the history, and how long each record took to get here is counted.
+"""One consumer of a load: it writes what it receives into the history, and measures how long each record took to get here.
 
 As with `sender`, librdkafka's threads fetch, and callbacks (assignments, revocations) run only inside `poll`, in the thread that
 calls it.
@@ -64,7 +64,7 @@ class Reader:
         self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     def take(self, wait_s: float) -> int:
-        """Wait at most so long for records (whole milliseconds), and count what is there; how many they were."""
+        """Wait at most so long for records (whole milliseconds), and count what is there; returns how many they were."""
         first = self._consumer.poll(wait_s)
         if first is None:
             return 0
@@ -81,7 +81,7 @@ class Reader:
         return len(messages)
 
     def lag(self) -> int:
-        """Records of its partitions that it was not given yet, as far as the last fetches told."""
+        """Records of its partitions that it has not received yet, according to the last fetches."""
         behind = 0
         for position in self._consumer.position(self._consumer.assignment()):
             _, high = self._consumer.get_watermark_offsets(position, cached=True)

@@ -14,12 +14,12 @@ from asgard.loki.load.result import Result
 
 
 def write(result: Result, directory: Path) -> Path:
-    """Write all three; the path of the page. Raises WrongUsage where the directory can't be written."""
+    """Write all three; returns the path of the page. Raises WrongUsage if the directory can't be written."""
     return put(directory, console.to_plain(result), junit(result), page(result))
 
 
 def put(directory: Path, document: Any, cases: str, html: str) -> Path:
-    """Write the three files of a report; the path of the page. Raises WrongUsage where the directory can't be written."""
+    """Write the three files of a report; returns the path of the page. Raises WrongUsage if the directory can't be written."""
     files = {
         "result.json": json.dumps(document, indent=1, ensure_ascii=False) + "\n",
         "junit.xml": cases,

@@ -1,6 +1,6 @@
 """The result of a load: what was measured, what was checked, and whether it is good enough. `asgard.load-result/v1` as JSON. Pure.
 
-Latencies are seconds, rates records per second, `began_at` UTC. Percentiles are true to 1 %; the counts behind them are in
+Latencies are seconds, rates records per second, `began_at` UTC. Percentiles are accurate to 1 %; the counts behind them are in
 `histogram` (bucket to count, `asgard.loki.load.histogram`), so that results can be merged.
 """
 
@@ -43,9 +43,9 @@ class Latency:
 class Sending:
     """A group of producers. `latency` counts from the intended send time, `from_send` from when the client was given the record.
 
-    In a closed loop the two are the same: it has no other plan than its last answer, and what it did not send while it
+    In a closed loop the two are the same: it sends only when answers come, and what it did not send while it
     waited is not in any figure (coordinated omission). `late` is how much later than intended records were given to the client,
-    `unsent` were due and never were: the load's own machine, or a client that is full because the cluster is slow.
+    `unsent` were due but never sent: the load's machine was too slow, or the client was full because the cluster is slow.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Judged:
-    """One thing that had to hold: what was wanted, what came out, whether it did."""
+    """One thing that had to hold: what was required, what was measured, whether it held."""
 
     name: str
     wanted: str
@@ -107,7 +107,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """What became of every record (`asgard.loki.check`). `outcome`: kept, broken or undecided."""
+    """What happened to every record (`asgard.loki.check`). `outcome`: kept, broken or undecided."""
 
     outcome: str
     sentence: str
@@ -148,7 +148,7 @@ class Result:
 def measured(
     load: Scenario, outcome: Outcome, *, run: bytes, cluster_id: str, topics: dict[str, str], group: str
 ) -> Result:
-    """The result as it was measured, not judged yet. `topics`: the names of the scenario to those that were written."""
+    """The result as measured, not judged yet. `topics`: the scenario's names to those that were written."""
     parts = outcome.parts
     sending = [_sending(load, p, parts.get(f"producers/{i}", Part())) for i, p in enumerate(load.producers)]
     reading = []
@@ -199,7 +199,7 @@ def _sending(load: Scenario, group: Producers, part: Part) -> Sending:
 def _span_s(load: Scenario, group: Producers, part: Part) -> float:
     """The seconds that the measured records took: from the first one, or the end of the warm-up, to the last acknowledgement.
 
-    In an open loop no less than was planned, and that exactly where the last acknowledgements came within a second of its end: a
+    In an open loop no less than was planned, and exactly that if the last acknowledgements came within a second of its end: a
     record that is due at the end needs a moment.
     """
     if part.first_us is None or part.last_us is None:

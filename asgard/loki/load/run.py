@@ -5,7 +5,7 @@
             …
         result = finish(load, control)     # measured, checked, judged
 
-`begin` takes the cluster's load lease (one load at a time: two would measure each other), settles what dead runs left, makes
+`begin` takes the cluster's load lease (one load at a time: two would measure each other), cleans up after dead runs, creates
 the scratch topics, and removes them at the end. What a load writes on this machine is below ASGARD_HOME/loki.
 """
 
@@ -50,12 +50,12 @@ RUNS_KEPT = 30
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5557  # Locust's own
 BESIDE_S = 180.0
-"""What a load may take beside its duration, its last answers and its draining, before it is ended."""
+"""How long a load may take besides its duration, its last answers and its draining before it is ended."""
 
 
 @dataclass(frozen=True)
 class Senders:
-    """Which processes send: `workers` of this machine, or, where it is `open`, so many that come to `bind`:`port`."""
+    """Which processes send: `workers` of this machine, or, if `open`, so many that connect to `bind`:`port`."""
 
     workers: int = 1
     open: bool = False
@@ -69,7 +69,7 @@ ALONE = Senders()
 
 @dataclass
 class Load:
-    """A load that runs. `result` is there once its events came to their end; `mark` says what happened meanwhile."""
+    """A running load. `result` is there once its events have ended; `mark` records what happened meanwhile."""
 
     journal: Database
     name: str
@@ -95,7 +95,7 @@ class Load:
         return self._result
 
     def conclude(self, result: Result) -> None:
-        """Take the judged result in place of what was only measured."""
+        """Replace the measured result by the judged one."""
         self._result = result
 
     @property
@@ -109,12 +109,12 @@ class Load:
             self._children.stop()
 
     def mark(self, text: str, *, at: float, until: float | None = None) -> None:
-        """Something that happened during the load, for its plots (Unix time). Faults in the journal are marked by themselves."""
+        """Mark something that happened during the load, for its plots (Unix time). Faults in the journal are marked automatically."""
         began = (self.began_us or 0) / 1e6
         self.marks.append(Mark(at - began, text, None if until is None else until - began))
 
     def events(self) -> Iterator[Event]:
-        """Carry the load out: what its processes tell, until it is done. Raises AsgardError where it could not be."""
+        """Carry out the load: yields what its processes report until it is done. Raises AsgardError if it failed."""
         from asgard.journal import events
         from asgard.journal.events import Filter
 
@@ -183,7 +183,7 @@ class Load:
 def work_for(master: str, target: Target, cluster_id: str, *, wait_s: float = READY_S) -> Iterator[Event]:
     """Send what the master at `HOST:PORT` says, to this cluster and no other, until it says that the load is over.
 
-    Its history travels to the master and is kept here as well while it lasts. Raises Unreachable where no master answers.
+    Its history is sent to the master, and also kept here during the load. Raises Unreachable if no master answers.
     """
     check_installed()
     host, _, port = master.rpartition(":")
@@ -232,9 +232,9 @@ def begin(
     leftovers: Leftovers | None = None,
     site: Senders = ALONE,
 ) -> Iterator[Load]:
-    """A load that may start: its lease is held and its scratch topics exist, until the block is left.
+    """A load that may start: its lease is held and its scratch topics exist until the block ends.
 
-    `leftovers` settles what dead runs left in the cluster. Raises Busy where another load runs there.
+    `leftovers` cleans up after dead runs in the cluster. Raises Busy if another load runs there.
     """
     from asgard.journal import leases
     from asgard.journal.leases import Priority
@@ -262,7 +262,7 @@ def begin(
 def finish(load: Load, control: ControlPlane, *, nodes: Iterable[LogDisk] = ()) -> Result:
     """The verdict on what was measured, and on every record, while the topics are still there.
 
-    `nodes` are brokers of this machine, whose disks are searched where something is lost. The history stays only where there is
+    `nodes` are brokers of this machine, whose disks are searched if something is lost. The history is kept only if there is
     something to look for in it.
     """
     result, verdict = load.result, None
@@ -288,7 +288,7 @@ def disks_of(target: Target) -> list[LogDisk]:
 
 
 def _directory(run: bytes) -> Path:
-    """Where the run writes on this machine; the oldest of many runs make room."""
+    """Where the run writes on this machine; if there are many runs, the oldest are deleted."""
     parent = paths.private_dir(paths.home() / "loki")
     runs = sorted((path for path in parent.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for old in runs[: -RUNS_KEPT + 1]:

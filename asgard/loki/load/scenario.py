@@ -1,6 +1,6 @@
 """A load as plain data: what the child processes carry out. Seconds, bytes, records per second.
 
-Made by `read` from a file or from flags; travels to the children as JSON, over Locust's protocol too, and so never holds a
+Created by `read` from a file or from flags; sent to the children as JSON, also over Locust's protocol, and so never holds a
 credential.
 """
 
@@ -19,12 +19,12 @@ Acks = Literal["0", "1", "all"]
 WARM_UP_SHARE = 0.2
 WARM_UP_MOST_S = 5.0
 LONGEST_S = 8 * 86400.0
-"""No load lasts longer: its duration is a week at most, and then its last answers are waited for."""
+"""No load lasts longer: its duration is at most a week, and then it waits for its last answers."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of an open loop: the rate goes in a straight line from `from_per_s` to `to_per_s`."""
+    """A part of an open loop: the rate changes linearly from `from_per_s` to `to_per_s`."""
 
     duration_s: float
     from_per_s: float
@@ -70,7 +70,7 @@ class Producers:
 
     @property
     def open_loop(self) -> bool:
-        """Whether records are sent when they are due, whatever became of those before."""
+        """Whether records are sent when they are due, whatever happened to those before."""
         return bool(self.stages)
 
 
@@ -85,7 +85,7 @@ class Consumers:
 
 @dataclass(frozen=True)
 class LoadTopic:
-    """A topic of the load. Unless `in_place` a scratch topic stands in for it; None: as the topic with that name has it."""
+    """A topic of the load. Unless `in_place` a scratch topic replaces it; None: same as the topic with that name."""
 
     name: str
     partitions: int | None = None
@@ -112,7 +112,7 @@ class Slo:
 class Scenario:
     """A load. `records` None: as many as the duration brings. `shape` is `FILE.py:CLASS`, with the path made absolute.
 
-    `finest_s`: the time that one row of the report stands for, unless the load lasts hours.
+    `finest_s`: the time that one row of the report covers, unless the load lasts hours.
     """
 
     name: str
@@ -141,21 +141,21 @@ class Scenario:
 
     @property
     def row_s(self) -> float:
-        """How much time one row of the report stands for: `finest_s`, more in a load that lasts hours."""
+        """How much time one row of the report covers: `finest_s`, more in a load that lasts hours."""
         return self.finest_s if self.duration_s <= 3600 else max(self.finest_s, float(-(-self.duration_s // 3600)))
 
     @property
     def sending_s(self) -> float:
-        """How long sending may take, with what is sent late and the last answers, before who still sends is given up."""
+        """How long sending may take, including late records and the last answers, before those still sending are given up."""
         return self.duration_s + 2 * max(p.timeout_s for p in self.producers) + 15
 
     def group_keys(self) -> list[str]:
-        """How groups are called between master and workers."""
+        """The names of groups between master and workers."""
         producers = [f"producers/{i}" for i in range(len(self.producers))]
         return producers + [f"consumers/{i}" for i in range(len(self.consumers))]
 
     def share(self, key: str, index: int) -> int | None:
-        """How many records at most are for one producer of a group, so that all of them send `records`; None: no limit."""
+        """At most how many records one producer of a group sends, so that all together send `records`; None: no limit."""
         if self.records is None:
             return None
         before = sum(p.users for p in self.producers[: int(key.partition("/")[2])])
@@ -167,7 +167,7 @@ class Scenario:
         return list(dict.fromkeys([*(p.topic for p in self.producers), *(c.topic for c in self.consumers)]))
 
     def renamed(self, topics: dict[str, str]) -> Scenario:
-        """The same load on other topics: the scratch topics that stand in."""
+        """The same load on other topics: its scratch topics."""
         return dataclasses.replace(
             self,
             producers=tuple(dataclasses.replace(p, topic=topics.get(p.topic, p.topic)) for p in self.producers),
@@ -189,7 +189,7 @@ def to_json(scenario: Scenario) -> str:
 
 
 def from_json(text: str | bytes) -> Scenario:
-    """The scenario of that JSON. Raises Failed where it is none: a master of another version may have sent it."""
+    """The scenario of that JSON. Raises Failed if it is not one: a master of another version may have sent it."""
     try:
         return msgspec.json.decode(text, type=Scenario)
     except msgspec.MsgspecError as error:

@@ -1,7 +1,7 @@
 """Scratch topics: what a load writes to unless `in_place` is set.
 
-Their names are in the journal before they exist, so that whoever changes the cluster next removes those of a load that was
-killed (`compose/settle.py` calls `remove`).
+Their names are in the journal before they exist, so that the next command that changes the cluster removes those of a
+killed load (`compose/settle.py` calls `remove`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LONGEST = 249
 
 @dataclass(frozen=True)
 class Topics:
-    """What a load writes to. `new` are the scratch topics; `stands_in` is which topic of the scenario each of them stands for."""
+    """What a load writes to. `new` are the scratch topics; `stands_in` maps each of them to its topic in the scenario."""
 
     new: tuple[NewTopic, ...]
     stands_in: Mapping[str, str]
@@ -46,7 +46,7 @@ class Topics:
 
 
 def plan(control: ControlPlane, load: Scenario, run: bytes) -> Topics:
-    """The topics of a load. Raises WrongUsage where one is not there and nothing says what a scratch topic would be like."""
+    """The topics of a load. Raises WrongUsage if one does not exist and nothing says what its scratch topic would be like."""
     names = load.topic_names()
     given = {topic.name: topic for topic in load.topics}
     needed = [name for name in names if name not in given or given[name].in_place]
@@ -79,7 +79,7 @@ def plan(control: ControlPlane, load: Scenario, run: bytes) -> Topics:
 
 
 def _known(control: ControlPlane, names: list[str], needed: list[str]) -> dict[str, Topic]:
-    """Those of the topics that exist. Waits a moment for one that was made just now: a broker learns of it later than another."""
+    """Those of the topics that exist. Waits a moment for one that was created just now: brokers learn of it at different times."""
     give_up = time.monotonic() + KNOWN_S
     while True:
         there = control.topics(names)
@@ -90,7 +90,7 @@ def _known(control: ControlPlane, names: list[str], needed: list[str]) -> dict[s
 
 @contextlib.contextmanager
 def made(control: ControlPlane, journal: Database, lease: Lease, topics: Topics) -> Iterator[None]:
-    """The scratch topics exist, with a leader for each partition, while this lasts. Raises Failed where Kafka refuses one."""
+    """Create the scratch topics, with a leader for each partition, until the block ends. Raises Failed if Kafka refuses one."""
     from asgard.journal import operations
 
     if not topics.new:
@@ -110,7 +110,7 @@ def made(control: ControlPlane, journal: Database, lease: Lease, topics: Topics)
 
 
 def remove(control: ControlPlane, undo: Mapping[str, Any]) -> str:
-    """Delete the scratch topics of an operation, and say so. Raises Failed where one can't be deleted now."""
+    """Delete the scratch topics of an operation, and say so. Raises Failed if one can't be deleted now."""
     names = [str(name) for name in undo["topics"] if str(name).startswith(PREFIX)]
     there = sorted(control.topics(names))
     for name, error in control.delete_topics(there).items():

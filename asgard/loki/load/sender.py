@@ -8,8 +8,8 @@ How librdkafka and gevent live together is decided here and in `drive`; in short
   all greenlets with it. The time-outs are a few milliseconds (`drive.SLICE_S`), so that heartbeats and others continue.
 - A call that waits longer (metadata, closing) runs in a native thread of gevent's pool.
 
-An answer's latency is taken in its callback. It is late by the time until `poll` is called, which in an idle loop is none,
-and in a busy one what any client's application would wait too.
+An answer's latency is measured in its callback. It includes the time until `poll` is called: none in an idle loop, and in a
+busy one as much as any client application would wait.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ class Sender:
 
     @property
     def room(self) -> int:
-        """How many records the client may still be given."""
+        """How many more records the client may take."""
         return self._most - self.in_flight
 
     def send(self, due_ns: Sequence[int]) -> None:
-        """Give records with these send times (monotonic) to the client. Not more than `room`."""
+        """Hand records with these send times (monotonic) to the client: at most `room`."""
         topic, items, answered, wall_ns, stamped = self._topic, self._items, self._answered, self._wall_ns, self._stamp
         produce, size, kafka_exception = self._producer.produce, len(items), self._kafka_exception
         count = len(due_ns)
@@ -93,13 +93,13 @@ class Sender:
                 produce(
                     topic, value, key, on_delivery=partial(answered, sequence, due), headers=[(stamp.HEADER, header)]
                 )
-            except kafka_exception as error:  # too large for this client, or one that met a fatal error: not sent
+            except kafka_exception as error:  # too large for this client, or it had a fatal error: not sent
                 self.in_flight -= 1
                 self._not_acked(sequence, error.args[0], sent=False)
             sequence += 1
 
     def send_now(self, count: int) -> None:
-        """Give records to the client that are due as soon as it takes them."""
+        """Hand the client records that are due as soon as it takes them."""
         self.send([_now_ns()] * count)
 
     def _answered(self, sequence: int, due_ns: int, error: Any, message: Any) -> None:
@@ -131,11 +131,11 @@ class Sender:
         self._last_problem = str(error.str())
 
     def warm(self, timeout_s: float) -> None:
-        """Connect and learn where the topic's partitions are. Waits in C: not for gevent's thread."""
+        """Connect and learn where the topic's partitions are. Waits in C: never call it in gevent's thread."""
         self._producer.list_topics(self._topic, timeout=timeout_s)
 
     def give_up(self) -> None:
-        """What is still without an answer is indeterminate: its callbacks are called with that."""
+        """Make records still without an answer indeterminate: their callbacks are called with that."""
         self._producer.purge()
         self._producer.poll(1)
 
@@ -153,17 +153,17 @@ def settings(connection: Connection, group: Producers, number: int) -> dict[str,
         "delivery.timeout.ms": max(int(group.timeout_s * 1000), 1),
         "request.timeout.ms": max(int(min(group.timeout_s, 30) * 1000), 1),
         "partitioner": "murmur2_random",
-        "queue.buffering.max.messages": 10_000_000,  # `Sender.room` is the limit, and never met with BufferError
+        "queue.buffering.max.messages": 10_000_000,  # `Sender.room` is the limit, so there is no BufferError
         "queue.buffering.max.kbytes": 2_000_000_000,
         "log_level": 0,
     }
 
 
 def _refusals(kafka_error: Any) -> frozenset[int]:
-    """Codes after which a record is certainly not in Kafka: refused for what it is, at every try alike.
+    """Codes after which a record is certainly not in Kafka: refused for what it is, on every try alike.
 
-    After any other it may be there. Also after such as sound certain: a record that was purged from the client's queue, or that
-    found too few replicas, may have been written by an earlier try whose answer was lost.
+    After any other it may be there, even after ones that sound certain: a record that was purged from the client's queue, or
+    refused for too few replicas, may have been written by an earlier try whose answer was lost.
     """
     names = (
         "MSG_SIZE_TOO_LARGE",

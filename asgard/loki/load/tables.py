@@ -37,7 +37,7 @@ def sending(result: Result) -> Figures:
 
 
 def reading(result: Result) -> Figures:
-    """Groups of consumers; no row where there are none."""
+    """Groups of consumers; no rows if there are none."""
     rows = [
         [
             r.group,

@@ -1,7 +1,7 @@
-"""What one process has seen of each group of producers and consumers since it last told: small, and added up exactly.
+"""What one process has seen of each group of producers and consumers since its last report: small, and added up exactly.
 
 A process counts into `Tally` objects on its hot path (an append a record), and `take` turns them once a second into a `Part`:
-plain data that travels to the master, where parts of all workers are merged. Times are whole microseconds.
+plain data that is sent to the master, where parts of all workers are merged. Times are whole microseconds.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Tally:
         self.last_ns: int | None = None
 
     def reason(self, text: str) -> None:
-        """Count why a record failed, or why nobody knows."""
+        """Count why a record failed, or why its outcome is unknown."""
         reasons = self.part.reasons
         if text in reasons or len(reasons) < REASONS_KEPT:
             reasons[text] = reasons.get(text, 0) + 1

@@ -59,7 +59,7 @@ class KafkaUser(User):
 
     @task
     def life(self) -> None:
-        """Locust calls it once."""
+        """Called once by Locust."""
         produces = isinstance(self, ProducerUser)
         self.work.enter(self, produces=produces)
         try:
@@ -73,7 +73,7 @@ class KafkaUser(User):
         raise StopUser
 
     def over(self) -> bool:
-        """Whether this user is to end: the load is over, or a shape asks for fewer users."""
+        """Whether this user must end: the load is over, or a shape asks for fewer users."""
         return not self.work.sending() or self._state == "stopping"
 
 
@@ -84,7 +84,7 @@ class ProducerUser(KafkaUser):
     of: Producers
 
     def live(self) -> None:
-        """Connect, wait for the word, send, wait for the answers."""
+        """Connect, wait for GO, send, wait for the answers."""
         work, group, load = self.work, self.of, self.work.scenario
         assert load is not None
         sender = work.sender(self.key, group)
@@ -123,7 +123,7 @@ class ConsumerUser(KafkaUser):
     of: Consumers
 
     def live(self) -> None:
-        """Join the group, wait for the word, read until everything was read or the time to drain is over."""
+        """Join the group, wait for GO, read until everything is read or the time to drain is over."""
         work, load = self.work, self.work.scenario
         assert load is not None
         reader = work.reader(self.key, self.of)

@@ -1,4 +1,4 @@
-"""What a process with users does: it makes a load's producers and consumers, and tells the master what they saw.
+"""What a process with users does: it creates a load's producers and consumers, and reports to the master what they saw.
 
 Imports Locust: only `child` may import this. How greenlets share the thread with librdkafka: docs/loki-load.md, and `sender`.
 """
@@ -36,7 +36,7 @@ LEAVE_S = 5.0
 
 
 class Work:
-    """The users of this process and what they share. Load goes to the order's cluster and to no other, whatever a master says."""
+    """The users of this process and what they share. Load goes only to the order's cluster, whatever a master says."""
 
     def __init__(self, runner: Runner, order: Order) -> None:
         self.runner = runner
@@ -109,7 +109,7 @@ class Work:
 
     # what users ask
     def number(self) -> int:
-        """A number that no other producer of the run has."""
+        """A number that is unique among the producers of the run."""
         self._made += 1
         return self._first + self._made - 1
 
@@ -154,7 +154,7 @@ class Work:
         return made
 
     def breather(self, poll: Callable[[float], Any] | None) -> drive.Breathe:
-        """How a user of this process waits: in C where few share the thread, else in gevent's loop."""
+        """How a user of this process waits: in C if few share the thread, else in gevent's loop."""
 
         def breathe(wait_s: float) -> None:
             if len(self._users) <= BLOCKING_USERS:
@@ -174,14 +174,14 @@ class Work:
         return SLICE_S / len(self._users) if len(self._users) <= BLOCKING_USERS else 0
 
     def sending(self) -> bool:
-        """Whether producers continue: the duration is not over, and nobody said stop."""
+        """Whether producers continue: the duration is not over, and there was no STOP."""
         assert self.scenario is not None
         if self.stopped or self.failure is not None:
             return False
         return self.start_ns is None or time.monotonic_ns() - self.start_ns < self.scenario.duration_s * 1e9
 
     def hopeless(self, group: Producers) -> bool:
-        """Whether an open loop is to leave what it could not send: long after its end, or somebody said stop."""
+        """Whether an open loop should give up what it could not send: long after its end, or after STOP."""
         assert self.scenario is not None and self.start_ns is not None
         if self.stopped or self.failure is not None:
             return True
@@ -193,7 +193,7 @@ class Work:
         self._producing += produces
 
     def prepared(self, user: User) -> None:
-        """A user can start; waits for the master's word."""
+        """A user can start; waits for the master's GO."""
         self._users[user] = True
         while self.start_ns is None and not self.stopped and self.failure is None:
             gevent.sleep(0.005)
@@ -206,13 +206,13 @@ class Work:
         self._producing -= produces
 
     def fail(self, error: AsgardError) -> None:
-        """Something that ends the whole load; the first reason counts."""
+        """End the whole load; the first reason counts."""
         if self.failure is None:
             self.failure = error
             plain = {"what": error.what, "hint": error.hint, "exit_code": int(error.exit_code)}
             self.runner.send_message(messages.REFUSED, plain)
 
-    # what is told to the master
+    # what is reported to the master
     def _report(self) -> None:
         """Runs until everything is done; sends READY, PARTS once a second, SENT and DONE."""
         assert self.scenario is not None

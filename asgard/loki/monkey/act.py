@@ -1,4 +1,4 @@
-"""Taking the victim away: a fault by name, which the monkey does not put back. Losing one is nothing special, or it shows here."""
+"""Takes the victim away: a fault by name, which the monkey does not put back. Losing one is routine, or it shows here that it is not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def action(victim: Victim) -> tuple[str, dict[str, Any]]:
 
 
 def refusal(site: Site, victim: Victim) -> str:
-    """Why the blast radius does not allow it (a majority of controllers, the last replica in sync); empty where it does."""
+    """Why the blast radius does not allow it (a majority of controllers, the last replica in sync); empty if it does."""
     from asgard.loki.chaos import breaking
 
     name, arguments = action(victim)
@@ -42,7 +42,7 @@ def refusal(site: Site, victim: Victim) -> str:
 
 
 def take(site: Site, victim: Victim) -> Fault:
-    """Break it, and close its entry in the undo log: from now on it is whoever heals who brings it back.
+    """Break it, and close its entry in the undo log: from now on bringing it back is up to the healing.
 
     Until that is written, the next command that changes things puts it back. Raises what the machine's adapter raises.
     """

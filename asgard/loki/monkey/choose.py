@@ -1,8 +1,8 @@
 """Which member does the monkey stop now, and why no other? Pure: members, health, past, moment and dice in, a choice out.
 
-One run takes one member at most. Rules, in this order: hours and days off; the cluster bears it; what was taken a moment ago can
-be seen in it; not more gone at once than allowed, in all groups and in this one; enough healthy ones stay; the dice. Whoever
-took a member that is missing, it counts as gone.
+One run takes at most one member. Rules, in this order: hours and days off; the cluster can bear it; what was taken a moment ago
+is visible in it; no more gone at once than allowed, in all groups and in this one; enough healthy ones stay; the dice. A missing
+member counts as gone, whatever took it.
 
 Every group throws the same number of dice in every run, and members are taken in the order of their ids: the same seed and the
 same inputs give the same victim, and a group's luck does not depend on what another group looks like.
@@ -10,7 +10,7 @@ same inputs give the same victim, and a group's luck does not depend on what ano
 How often: a probability is for each run. With a mean time between kills the kills are a Poisson process in the open hours (an
 exponential time to the next one, as Chaos Monkey's `meanTimeBetweenKillsInWorkDays` has it): the chance of a run is
 1 - exp(-t / (mean x share of the week that is open)), t being the open seconds since the run before. So it does not matter how often
-cron runs it; the first run takes nobody, and what came due while a rule forbade it is not made up for.
+cron runs it; the first run takes none, and kills that came due while a rule forbade them are not made up for.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from asgard.loki.monkey.hours import Hours
 from asgard.machines.member import Member, Population, opted_in
 
 UNSEEN_S = 60.0
-"""How long a cluster may take until it shows that somebody is gone: several session time-outs of a broker, and replica.lag.time.max.ms."""
+"""How long a cluster may take until it shows that a member is gone: several session time-outs of a broker, and replica.lag.time.max.ms."""
 
 
 @dataclass(frozen=True)
 class Past:
-    """What the journal knows. `looked_at`: when this monkey last looked in open hours; `taken_at`: when anybody last broke something."""
+    """What the journal knows. `looked_at`: when this monkey last looked in open hours; `taken_at`: when something was last broken, by anyone."""
 
     looked_at: float | None = None
     taken_at: float | None = None
@@ -50,7 +50,7 @@ class Considered:
 
 @dataclass(frozen=True)
 class Thrown:
-    """One group in this run: `size` is how many there should be, `chance` that one is taken, `dice` what was thrown against it."""
+    """One group in this run: `size` is how many there should be, `chance` that one is taken, `dice` what was rolled against it."""
 
     group: str
     size: int
@@ -64,7 +64,7 @@ class Thrown:
 
 @dataclass(frozen=True)
 class Victim:
-    """Whom to take, and how."""
+    """Which member to take, and how."""
 
     group: Group
     member: Member
@@ -72,7 +72,7 @@ class Victim:
 
 @dataclass(frozen=True)
 class Choice:
-    """`why` in one sentence; all groups and members with what was decided of each."""
+    """`why` in one sentence; all groups and members with what was decided for each."""
 
     victim: Victim | None
     why: str
@@ -82,7 +82,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Team:
-    """Members of a group that stand in for each other; an entry for Auto Scaling groups has one for each of them."""
+    """Members of a group that can replace each other; an entry for Auto Scaling groups has one team for each of them."""
 
     name: str
     group: Group
@@ -106,12 +106,12 @@ def choose(
     now: float,
     dice: random.Random,
 ) -> Choice:
-    """The choice of one run. `found`: group of the monkey's file to what a look has found of it; `now` in seconds since 1970."""
+    """The choice of one run. `found`: group of the monkey's file to what was found of it; `now` in seconds since 1970."""
     hours = Hours(monkey.hours, monkey.days_off, monkey.timezone)
     teams = [team for group in monkey.groups for team in _teams(group, found.get(group.name, Population()))]
     no = _forbidden(monkey, hours, teams, health, past, now)
     few = {team.name: _too_few(team) for team in teams}
-    # Who is in two groups must be one too many in both.
+    # A member of two groups must be one too many in both.
     bars = {
         _key(m): f"is in {team.name} too: {few[team.name]}" for team in teams if few[team.name] for m in team.members
     }
@@ -145,7 +145,7 @@ def choose(
 
 
 def _teams(group: Group, found: Population) -> list[_Team]:
-    """Sorted; those of an Auto Scaling group by itself, also one that has no member left."""
+    """Sorted; each Auto Scaling group is its own team, even if it has no members left."""
     members = sorted((m for m in found.members if _belongs(m, group)), key=lambda m: (m.group, m.id))
     names = sorted({m.group for m in members} | set(found.sizes)) or [""]
     teams = []
@@ -157,7 +157,7 @@ def _teams(group: Group, found: Population) -> list[_Team]:
 
 
 def _key(member: Member) -> str:
-    """Who it is, however it was found: an instance of an Auto Scaling group is an EC2 instance."""
+    """Its identity, however it was found: an instance of an Auto Scaling group is an EC2 instance."""
     return f"{'ec2' if member.kind == 'asg' else member.kind}/{member.id}"
 
 
@@ -203,7 +203,7 @@ def _chance(group: Group, open_s: float, share: float) -> float:
 
 
 def _left_out(monkey: Monkey, found: Mapping[str, Population]) -> list[Considered]:
-    """What a look has found that has not opted in: none of them is ever taken."""
+    """Members that were found but have not opted in: none of them is ever taken."""
     return [
         Considered(group.name, m, False, "has not opted in")
         for group in monkey.groups

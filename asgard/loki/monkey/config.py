@@ -57,7 +57,7 @@ class Monkey:
 
 
 def read(path: Path | str) -> Monkey:
-    """The monkey of a file. Raises InvalidFile, and WrongUsage where it can't be read."""
+    """The monkey of a file. Raises InvalidFile, and WrongUsage if it can't be read."""
     from asgard.core import yaml
     from asgard.core.schema.monkey import MonkeyFile
     from asgard.core.schema.validate import check

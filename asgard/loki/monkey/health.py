@@ -1,4 +1,4 @@
-"""Could the cluster bear that a broker goes away now? Pure; only what Kafka itself says of brokers and partitions."""
+"""Could the cluster bear losing a broker now? Pure; based only on what Kafka itself says about brokers and partitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Health:
-    """`because` says why nothing may be taken, the heaviest reason first; empty where all is well."""
+    """`because` says why nothing may be taken, the most serious reason first; empty if all is well."""
 
     because: tuple[str, ...] = ()
 
@@ -22,10 +22,10 @@ class Health:
 def judge(
     brokers: Iterable[Broker], topics: Iterable[Topic], min_isr: Mapping[str, int], exclude: Iterable[str] = ()
 ) -> Health:
-    """All brokers up, every partition in sync, and none that would stop to take acks=all with one replica less.
+    """All brokers up, every partition in sync, and none that would refuse acks=all with one replica less.
 
-    `min_isr`: topic to the min.insync.replicas in force. Topics that match `exclude` may have no replica to spare; they must be
-    in sync all the same. Stricter than "under-replicated": a move that is under way counts as out of sync until it is done.
+    `min_isr`: topic to the min.insync.replicas in force. Topics that match `exclude` may have no replica to spare; they must still
+    be in sync. Stricter than "under-replicated": a move in progress counts as out of sync until it is done.
     """
     patterns = tuple(exclude)
     offline, lagging, bare = [], [], []

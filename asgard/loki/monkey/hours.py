@@ -1,6 +1,6 @@
 """May something be taken at this moment, by the clocks and the calendar of a time zone? Pure; moments are seconds since 1970.
 
-It is what the wall clock shows that counts: an hour that comes twice when summer time ends is in or out both times, one that
+The wall clock counts: an hour that comes twice when summer time ends is in or out both times, one that
 is skipped never comes. A day off is a date, from midnight to midnight; a window that began the evening before ends with it.
 """
 
@@ -38,7 +38,7 @@ class Hours:
         return datetime.fromtimestamp(at, _zone(self.timezone))
 
     def closed(self, at: float) -> str | None:
-        """Why nothing may be taken at this moment; None where it may."""
+        """Why nothing may be taken at this moment; None if it may."""
         now = self.local(at)
         today = now.date()
         off = next((d for d in self.days_off if d[0] <= today <= d[1]), None)
@@ -51,7 +51,7 @@ class Hours:
         return None
 
     def open_s(self, since: float, until: float) -> float:
-        """How many seconds of that time were open, to the minute; at most the last seven days of it."""
+        """How many seconds of that time were open, to the minute; only the last seven days count."""
         since = max(since, until - MOST_LOOKED_BACK_S)
         whole, rest = divmod(max(0.0, until - since), 60.0)
         steps = [(since + 60.0 * i, 60.0) for i in range(int(whole))] + [(since + 60.0 * whole, rest)]

@@ -1,4 +1,4 @@
-"""One look at the cluster and at all who have opted in: what a choice is made of."""
+"""One look at the cluster and at all members that opted in: what a choice is based on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cluster_health(control: ControlPlane, info: ClusterInfo, monkey: Monkey) -> 
 def everybody(
     monkey: Monkey, info: ClusterInfo, nodes: NodeControl | None, stack: str | None, cluster: str
 ) -> dict[str, Population]:
-    """What is found of each group of the file. Raises Refused where brokers are not Asgard's, Unreachable, WrongUsage."""
+    """What is found of each group of the file. Raises Refused if brokers are not Asgard's, Unreachable, WrongUsage."""
     return {group.name: _members(group, info, nodes, stack, cluster) for group in monkey.groups}
 
 
@@ -64,7 +64,7 @@ def _members(group: Group, info: ClusterInfo, nodes: NodeControl | None, stack: 
 
 
 def past(journal: Database, monkey: str, cluster_id: str) -> Past:
-    """When this monkey last looked at this cluster, and when anybody last broke something in it."""
+    """When this monkey last looked at this cluster, and when something in it was last broken."""
     from asgard.journal import events
 
     looks = events.read(journal, events.Filter(kind=LOOKED, subject=subject(monkey, cluster_id)), last=1)
@@ -87,7 +87,7 @@ def record(
     seed: int,
     run: str | None = None,
 ) -> None:
-    """Write a choice down, with everybody who was considered where one is taken; before it is.
+    """Record a choice before it is carried out, with all candidates if one is taken.
 
     `run` ties it to the fault that follows.
     """
@@ -95,7 +95,7 @@ def record(
 
     data = {"cluster_id": cluster_id, "cluster": cluster, "monkey": monkey.name, "seed": seed, **document(choice)}
     if choice.victim is None:
-        del data["considered"]  # each stands there for the reason of its group
+        del data["considered"]  # each has the reason of its group
     events.record(journal, LOOKED, subject(monkey.name, cluster_id), data, correlation=run)
 
 
@@ -112,5 +112,5 @@ def document(choice: Choice) -> dict[str, Any]:
 
 
 def _named(member: Mapping[str, Any]) -> dict[str, Any]:
-    """A member without its labels: those of machines are many, and may hold what nobody wants in a journal."""
+    """A member without its labels: machines have many, and they may hold what does not belong in a journal."""
     return {("of" if key == "group" else key): value for key, value in member.items() if key != "labels"}

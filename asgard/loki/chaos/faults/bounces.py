@@ -1,4 +1,4 @@
-"""Brokers that go and come one after the other: a rolling restart, and a chase after the leader of a partition."""
+"""Brokers that go down and come back one after the other: a rolling restart, and a chase after a partition's leader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _POLL_S = 0.1
 
 
 def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
-    """Restart brokers one by one (all of them by default), each when the others have what it has; the controller last."""
+    """Restart brokers one by one (all by default), each once the others hold what it holds; the controller last."""
     nodes = nodes_of(site)
     known = {n.id for n in nodes.nodes()}
     ids = sorted(set(brokers) if brokers is not None else known)
@@ -50,8 +50,8 @@ def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
 def chase_leader(site: Site, topic: str | None = None, partition: int = 0, times: int = 5) -> Plan:
     """Kill the leader of a partition and start it again, then the new leader, and so on (as Jepsen's bouncing nemesis does).
 
-    Of a replicated topic that `site.rng` picks, where none is named.
-    The next one is killed when the limits bear it: so that a replica that is in sync is left.
+    If no topic is named, `site.rng` picks a replicated one.
+    The next leader is killed once the limits allow it, so that an in-sync replica is left.
     """
     nodes = nodes_of(site)
     if times < 1:
@@ -94,7 +94,7 @@ def _replicas(site: Site, topic: str, partition: int) -> list[int]:
 
 
 def _next_leader(site: Site, topic: str, partition: int, *, other_than: int, look: bool = False) -> int:
-    """The leader, once it is another one and the limits let it be killed (`look`: it is only looked at)."""
+    """The leader, once it has changed and the limits allow killing it (`look`: without asking the limits)."""
     give_up = time.monotonic() + PATIENCE_S
     why = "there is no other leader"
     while True:
@@ -108,7 +108,7 @@ def _next_leader(site: Site, topic: str, partition: int, *, other_than: int, loo
                 why = refused
         except Interrupted:
             raise
-        except AsgardError as error:  # whoever was asked is just being killed
+        except AsgardError as error:  # the broker that was asked is just being killed
             why = error.what
         if time.monotonic() > give_up:
             raise Failed(

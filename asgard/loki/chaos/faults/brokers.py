@@ -21,7 +21,7 @@ _POLL_S = 0.1
 
 
 def nodes_of(site: Site) -> NodeControl:
-    """The machines of the brokers. Raises Refused where they are not Asgard's."""
+    """The machines of the brokers. Raises Refused if they are not Asgard's."""
     if site.nodes is None:
         raise Refused(
             f"Asgard can't stop the brokers of {site.name}: it runs only those of local stacks",
@@ -31,7 +31,7 @@ def nodes_of(site: Site) -> NodeControl:
 
 
 def running(site: Site, broker: int | None) -> Node:
-    """The node of that broker, or one that `site.rng` picks of those that run. Raises WrongUsage and Refused."""
+    """The node of that broker, or a running one that `site.rng` picks. Raises WrongUsage and Refused."""
     there = [n for n in nodes_of(site).nodes() if "broker" in n.roles]
     if broker is None:
         up = [n for n in there if n.state == "running"]
@@ -92,7 +92,7 @@ def restart_broker(site: Site, broker: int | None = None) -> Plan:
 
 
 def taken(site: Site, brokers: Iterable[int], how: How, subject: str | None = None) -> Plan:
-    """Brokers taken away, all at once."""
+    """Take brokers away, all at once."""
     nodes, ids = nodes_of(site), tuple(sorted(brokers))
     named = subject or f"broker {', '.join(map(str, ids))}"
 
@@ -108,15 +108,15 @@ def _take(nodes: NodeControl, how: How, broker: int) -> None:
 
 
 def noted(nodes: NodeControl, brokers: Iterable[int], how: How) -> dict[str, Any]:
-    """What `bring_back` is to know of brokers that are about to be taken away in that manner."""
+    """What `bring_back` needs to know about brokers that are about to be taken away like this."""
     ids = set(brokers)
     return {"how": how, "pids": {str(n.id): n.pid for n in nodes.nodes() if n.id in ids}}
 
 
 def bring_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Brokers that were taken away serve again. Those that run are left alone, and so are those that are there no more.
+    """Bring back brokers that were taken away. Those that run, or no longer exist, are left alone.
 
-    A broker may still be going when this is asked for: then its process is the one that was noted before.
+    A broker may still be going down when this is called: its process is then the one noted before.
     """
     nodes, ids = reach.nodes, [int(b) for b in undo["nodes"]]
     named = ", ".join(map(str, ids))
@@ -136,7 +136,7 @@ def bring_back(reach: Reach, undo: Mapping[str, Any]) -> str:
 
 
 def _settled(nodes: NodeControl, pids: Mapping[int, int | None]) -> list[Node]:
-    """The nodes, once a signal that was just sent to one of these processes has had its time to be felt."""
+    """The nodes, after a signal just sent to one of these processes has had time to take effect."""
     give_up = time.monotonic() + _FELT_S
     while True:
         there = nodes.nodes()
@@ -149,7 +149,7 @@ def _settled(nodes: NodeControl, pids: Mapping[int, int | None]) -> list[Node]:
 def _bring(nodes: NodeControl, states: Mapping[int, str], broker: int) -> None:
     match states[broker]:
         case "running":
-            nodes.restart(broker)  # it is on its way down: the end of that is waited for
+            nodes.restart(broker)  # it is on its way down: wait until it is
         case "paused":
             nodes.resume(broker)
         case _:
@@ -157,9 +157,9 @@ def _bring(nodes: NodeControl, states: Mapping[int, str], broker: int) -> None:
 
 
 def each(brokers: Iterable[int], act: Callable[[int], None]) -> None:
-    """Do it to all of them side by side: a quorum comes back only together."""
+    """Do it to all of them in parallel: a quorum comes back only together."""
     chosen = list(brokers)
-    if len(chosen) == 1:  # also while Python ends, when it starts no more threads
+    if len(chosen) == 1:  # also while Python exits and starts no more threads
         act(chosen[0])
     elif chosen:
         with ThreadPoolExecutor(len(chosen)) as pool:

@@ -1,6 +1,6 @@
-"""What experiments can do to AWS beside instances: `detach_volume`, `stop_task`, `run_fis_experiment`.
+"""What experiments can do to AWS besides instances: `detach_volume`, `stop_task`, `run_fis_experiment`.
 
-A detached volume is attached again when the fault is over, where its instance still lives. A stopped task can't be brought back:
+A detached volume is attached again when the fault is over, if its instance still exists. A stopped task can't be brought back:
 its service starts another. An experiment of Fault Injection Service is stopped, and FIS puts back what its actions can put back.
 """
 
@@ -19,7 +19,7 @@ from asgard.machines.aws import ebs, ecs, fis
 
 
 def detach_volume(site: Site, volume: str | None = None, tags: Labels | None = None, region: str | None = None) -> Plan:
-    """An EBS volume is detached by force, and attached again afterwards."""
+    """Detach an EBS volume by force, and attach it again afterwards."""
     chosen = one_of(site, "volume", volume, "tags", tags, lambda wanted: ebs.members(wanted, region))
     held = ebs.attachment(chosen, region)
     if held is None:
@@ -34,7 +34,7 @@ def detach_volume(site: Site, volume: str | None = None, tags: Labels | None = N
 def stop_task(
     site: Site, cluster: str, task: str | None = None, tags: Labels | None = None, region: str | None = None
 ) -> Plan:
-    """A task of an ECS cluster is stopped: its service starts another."""
+    """Stop a task of an ECS cluster: its service starts another."""
     chosen = one_of(site, "task", task, "tags", tags, lambda wanted: ecs.members(cluster, wanted, region))
     subject = f"task {chosen.rpartition('/')[2]}"
     undo = {"task": chosen, "region": region}
@@ -49,7 +49,7 @@ def stop_task(
 
 
 def run_fis_experiment(site: Site, template: str, machines: int = 1, region: str | None = None) -> Plan:
-    """An experiment of AWS Fault Injection Service is started, and stopped afterwards.
+    """Start an experiment of AWS Fault Injection Service, and stop it afterwards.
 
     `machines` is how many it may touch, for the blast radius: FIS picks them by the template. Raises Refused for a template
     without a stop condition: nothing would end it if Asgard could not.
@@ -92,7 +92,7 @@ def _restarted(reach: Reach, undo: Mapping[str, Any]) -> str:
 def _stopped(reach: Reach, undo: Mapping[str, Any]) -> str:
     experiment = undo["experiment"]
     if experiment is None:
-        # Killed between the call and its answer: the same token finds the experiment that it started, or starts none that lasts.
+        # Killed between the call and its answer: the same token finds the experiment it started, or starts one that is stopped at once.
         experiment = fis.start(str(undo["template"]), str(undo["token"]), undo["region"])
     return fis.stop(str(experiment), undo["region"])
 

@@ -1,4 +1,4 @@
-"""Consumer groups that lose their members, or are sent back to records that they have read."""
+"""Consumer groups that lose their members, or are rewound to records that they have read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TRIES = 5
 
 
 def kill_consumers(site: Site, group: str) -> Plan:
-    """Send all members of a group away; those that are alive join again by themselves."""
+    """Remove all members of a group; those that are alive rejoin by themselves."""
     members = site.control.group_members(group)
     if not members:
         raise Refused(
@@ -30,14 +30,14 @@ def kill_consumers(site: Site, group: str) -> Plan:
 
 
 def nothing_left(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Members join again by themselves."""
+    """Members rejoin by themselves."""
     return "its members join again by themselves"
 
 
 def rewind_group(site: Site, group: str, topic: str | None = None, records: int | None = None) -> Plan:
-    """Set what a group has committed back: by `records` in each partition, or to the first record that is there.
+    """Rewind a group's committed offsets: by `records` in each partition, or to the first record that is there.
 
-    Its members are sent away first, because Kafka lets no other client commit for a group that has some.
+    Its members are removed first, because Kafka lets no other client commit for a group with members.
     """
     if records is not None and records < 1:
         raise WrongUsage(f"records is {records}", "Allowed is 1 or more; without it, all of them.")
@@ -66,7 +66,7 @@ def rewind_group(site: Site, group: str, topic: str | None = None, records: int 
 
 
 def commit(control: ControlPlane, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
-    """Commit for a group in the moment after its members were sent away; they may be quicker, so it is tried again."""
+    """Commit for a group right after its members were removed; they may rejoin first, so it retries."""
     for turn in range(_TRIES):
         control.remove_members(group)
         try:
@@ -78,7 +78,7 @@ def commit(control: ControlPlane, group: str, offsets: Mapping[tuple[str, int], 
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Offsets at which the group still stands as it was set are those of before. Where it has read on, it has read on."""
+    """Restore committed offsets that are still where they were set. If the group has read on, leave them."""
     control, group = reach.control(), str(undo["group"])
     now = control.group_offsets().get(group, {})
     rows = [((str(t), int(p)), int(before), int(ours)) for t, p, before, ours in undo["offsets"]]

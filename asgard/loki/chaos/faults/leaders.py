@@ -1,6 +1,6 @@
-"""A storm of leader elections: the order of replica lists turned, again and again, and the new first replica elected.
+"""A storm of leader elections: rotates replica lists again and again, and elects the new first replica.
 
-No data moves: a reassignment to the same replicas in another order is done at once. Clients feel each election.
+No data moves: a reassignment to the same replicas in another order completes at once. Clients notice each election.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _turned(replicas: tuple[int, ...], by: int) -> tuple[int, ...]:
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Replica lists have their order of before, and their first replica leads."""
+    """Restore the order of replica lists, and let their first replica lead."""
     orders = {(str(t), int(p)): tuple(int(r) for r in replicas) for t, p, replicas in undo["orders"]}
     changed = order(reach.control(), orders)
     return (

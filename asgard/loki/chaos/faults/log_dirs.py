@@ -1,7 +1,7 @@
 """A log directory that fails: renamed away, a plain file in its place, as Kafka's own system tests do it.
 
 Kafka notices when it next opens a file there, at the latest with the next checkpoint (5 s), and takes the directory offline;
-the broker continues with the others. A directory that comes back is taken in at the broker's next start.
+the broker continues with the others. A directory that comes back is used again from the broker's next start on.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def fail_log_dir(site: Site, broker: int | None = None, directory: str | None = 
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """The directory stands in its place again, and the broker has taken it in."""
+    """Put the directory back in its place, and have the broker use it again."""
     broker, path, aside = int(undo["broker"]), Path(undo["path"]), Path(undo["aside"])
     back = aside.is_dir()
     if back:
@@ -78,7 +78,7 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
 
 
 def _offline(control: ControlPlane, broker: int, path: Path) -> bool:
-    """Whether the broker, which runs, does without that directory."""
+    """Whether the broker, which is running, has that directory offline."""
     found = control.log_dirs([broker]).get(broker)
     return found is not None and not any(Path(d.path) == path and not d.offline for d in found)
 

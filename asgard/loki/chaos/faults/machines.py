@@ -1,8 +1,8 @@
 """What experiments can do to machines, by name: `stop_instance`, `terminate_instance`, `reboot_instance`, `kill_asg_instance`, `kill_container`.
 
-Each takes one machine: the one that is named, or one that the dice pick among the healthy ones with given tags or labels. A
-stopped instance and a killed container are started again when the fault is over; a reboot is over by itself; what was
-terminated can't be brought back, and that is said.
+Each takes one machine: the named one, or one picked at random from the healthy ones with the given tags or labels. A
+stopped instance and a killed container are started again when the fault is over; a reboot ends by itself; what was
+terminated can't be brought back, and the outcome says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Labels = Mapping[str, str | Sequence[str]]
 def stop_instance(
     site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
 ) -> Plan:
-    """An EC2 instance is stopped, and started again afterwards."""
+    """Stop an EC2 instance, and start it again afterwards."""
     chosen = one_of(site, "instance", instance, "tags", tags, partial(_ec2, region))
     return _plan(chosen, "stopped", ec2.stop_instance, region, lasts=True)
 
@@ -32,7 +32,7 @@ def stop_instance(
 def terminate_instance(
     site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
 ) -> Plan:
-    """An EC2 instance is terminated: there is no way back."""
+    """Terminate an EC2 instance: there is no way back."""
     chosen = one_of(site, "instance", instance, "tags", tags, partial(_ec2, region))
     return _plan(chosen, "terminated, for good", ec2.terminate_instance, region, lasts=False)
 
@@ -40,7 +40,7 @@ def terminate_instance(
 def reboot_instance(
     site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
 ) -> Plan:
-    """An EC2 instance is rebooted: it comes back by itself."""
+    """Reboot an EC2 instance: it comes back by itself."""
     chosen = one_of(site, "instance", instance, "tags", tags, partial(_ec2, region))
     return _plan(chosen, "rebooted", ec2.reboot_instance, region, lasts=False)
 
@@ -48,7 +48,7 @@ def reboot_instance(
 def kill_asg_instance(
     site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
 ) -> Plan:
-    """An instance of an Auto Scaling group (the tags are the group's) is terminated; the group starts another."""
+    """Terminate an instance of an Auto Scaling group (the tags are the group's); the group starts another."""
     chosen = one_of(site, "instance", instance, "tags", tags, partial(_asg, region))
     return _plan(chosen, "of its Auto Scaling group terminated, for good", asg.kill_instance, region, lasts=False)
 
@@ -56,7 +56,7 @@ def kill_asg_instance(
 def kill_container(
     site: Site, container: str | None = None, labels: Labels | None = None, socket: str | None = None
 ) -> Plan:
-    """SIGKILL to a container, which is started again afterwards."""
+    """SIGKILL a container, and start it again afterwards."""
     chosen = one_of(site, "container", container, "labels", labels, partial(_containers, socket))
     subject = f"container {chosen[:12]}"
     undo = {"container": chosen, "socket": socket}
@@ -81,7 +81,7 @@ def one_of(
     labels: Labels | None,
     look: Callable[[Mapping[str, tuple[str, ...]]], Population],
 ) -> str:
-    """The machine that is named, or one of the healthy ones with these labels."""
+    """The named machine, or one of the healthy ones with these labels."""
     if (named is None) == (not labels):
         raise WrongUsage(f"name the {what} in one way", f"Give either {what} or {by}.")
     if named is not None:

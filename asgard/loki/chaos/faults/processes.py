@@ -1,7 +1,7 @@
 """A process of this machine other than a broker: a consumer, a connector, a proxy. Named by its pid file and a word of its command.
 
-Both must fit, so that a pid file that is out of date hits nobody. It is killed, or hangs for a while; who starts it again
-is its own supervisor.
+Both must match, so that a stale pid file does no harm. The process is killed, or hangs for a while; restarting it is up to
+its supervisor.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _send(pid: int, began: float, number: signal.Signals) -> None:
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """A paused process continues; one that was ended is its supervisor's to start."""
+    """Resume a paused process; starting one that was ended is up to its supervisor."""
     pid, began = int(undo["pid"]), float(undo["began"])
     if undo["how"] != "pause":
         return "its supervisor starts it again"

@@ -1,4 +1,4 @@
-"""Clients that get less: a client quota that is set for a while."""
+"""Throttles clients: sets a client quota for a while."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def squeeze_quota(
     produce: float | None = None,
     consume: float | None = None,
 ) -> Plan:
-    """Give a user, a client id or both so few bytes a second. An empty name stands for all that have no quota of their own."""
+    """Limit a user, a client id or both to so many bytes a second. An empty name means all that have no quota of their own."""
     entity = QuotaEntity(user, client_id)
     ours = {
         name: float(value)
@@ -49,16 +49,16 @@ def squeeze_quota(
 
 
 def set_quota(control: ControlPlane, entity: QuotaEntity, values: Mapping[str, float | None]) -> None:
-    """Set quotas (None: remove). Raises what Kafka says against it."""
+    """Set quotas (None: remove). Raises Kafka's error if it refuses."""
     for error in control.alter_quotas({entity: values}).values():
         if error is not None:
             raise error
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Quotas that are still as they were set have their value of before; other tools have changed the others.
+    """Restore quotas that are still as they were set; other tools have changed the others.
 
-    One that reads as before is written all the same: the broker that was asked may not have heard yet that it was changed.
+    One that already reads as before is written anyway: the broker that was asked may not have seen the change yet.
     """
     control, entity = reach.control(), QuotaEntity(undo["user"], undo["client_id"])
     now = control.quotas().get(entity, {})
