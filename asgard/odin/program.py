@@ -308,7 +308,7 @@ def initial_controllers(nodes: list[Values], port: str = "controllerPort") -> st
 def _register_kafka(
     within: Iterable[Declared], provider: pulumi.ProviderResource, goes_with: pulumi.Resource | None
 ) -> None:
-    """Everything that lives in Kafka. If the cluster itself is the stack's, it is deleted with `goes_with`, without a
+    """What lives in Kafka. If the stack owns the cluster, these resources are deleted with `goes_with`, without a
     call."""
     import pulumi
 
