@@ -120,4 +120,4 @@ def _classic(member: Any) -> dict[str, tuple[int, ...]]:
         decoded = ConsumerProtocolAssignment.decode(data)  # with its version in front
         return {t.topic: tuple(t.partitions) for t in decoded.assigned_partitions}
     except (ValueError, struct.error, IndexError):
-        return {}  # a client's own assignor: its format is unknown
+        return {}  # a client's own format, which is unknown
