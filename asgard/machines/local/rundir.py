@@ -1,10 +1,12 @@
 """A node's run directory: everything needed to start it again.
 
-node.json           the description, without secrets server.properties   0600: passwords stand here only tls.pem, ca.pem
-with TLS: its key and certificate (0600), and what it trusts log4j2.properties   what Kafka logs, and where to pid
-the process; believed only while that process carries this directory's marker data/log            Kafka's log directory
-(a second one is data/log-2);  data/formatted says that it was formatted to the end logs/               server.log
-(rolling), and out.log of the last start
+node.json           the description, without secrets
+server.properties   0600: passwords are only here
+tls.pem, ca.pem     with TLS: its key and certificate (0600), and what it trusts
+log4j2.properties   what Kafka logs, and where to
+pid                 the process; believed only while that process carries this directory's marker
+data/log            Kafka's log directory (a second one is data/log-2);  data/formatted says that it was formatted to the end
+logs/               server.log (rolling), and out.log of the last start
 """
 
 from __future__ import annotations
@@ -106,7 +108,7 @@ class RunDir:
 
     @property
     def log_dir(self) -> Path:
-        """Kafka's log directory; where a node has several, the one with the cluster's metadata."""
+        """Kafka's log directory; if a node has several, the one with the cluster's metadata."""
         return self.data / "log"
 
     def every_log_dir(self, spec: NodeSpec) -> list[Path]:

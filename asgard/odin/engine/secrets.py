@@ -112,7 +112,7 @@ class Vault:
         return f"v1:{_b64(nonce)}:{_b64(AESGCM(self._open()).encrypt(nonce, text.encode(), None))}"
 
     def decrypt(self, ciphertext: str) -> str:
-        """Raises Failed where the value was not encrypted under this passphrase."""
+        """Raises Failed if the value was not encrypted under this passphrase."""
         return _decrypt(self._open(), ciphertext)
 
     def _open(self) -> bytes:

@@ -1,6 +1,6 @@
 """Preview, up and destroy: what would change, what it would lose, and the change itself under the stack's leases.
 
-look at the cluster -> nothing to do? -> engine preview -> losses -> approval -> claims -> engine up -> context, event
+    look at the cluster -> nothing to do? -> engine preview -> losses -> approval -> claims -> engine up -> context, event
 
 `approve` is passed by the caller: it gets the planned outcome, shows it and asks; it raises to stop. Whatever happens,
 what was done is in the state.
