@@ -30,7 +30,7 @@ class Copied(StateStore):
 
 
 def backend_of(spec: StackSpec | None, state: State) -> Backend:
-    """The backend that the stack file names, else the one that the state is a copy of."""
+    """The backend that the stack file names; without a stack file, the one that the state is a copy of."""
     if spec is not None:
         return Backend() if spec.engine is None else Backend(spec.engine.backend, spec.engine.secrets)
     held = state.meta.get(REMEMBERED) or {}

@@ -87,8 +87,7 @@ def _streams(user: str, left: set[Acl], found: Folded) -> None:
 
 
 def _give_streams_its_topics(found: Folded) -> None:
-    """A user that is a single application, and reads and writes nothing else, gets the application's `reads` and
-    `writes`."""
+    """If a user is a single application and nothing else, its reads and writes become the application's."""
     if len(found.streams) == 1 and not found.connect and not found.fields.get("groups"):
         for key, field_name in (("read", "consume"), ("write", "produce")):
             if names := found.fields.pop(field_name, None):
