@@ -1,1 +1,2 @@
-"""What a cluster is like, once for every service: a look at it, its health, its limits, and the one way in which replicas are moved."""
+"""The state of a cluster, shared by every service: a look at it, its health, its limits, and the one way to move
+replicas."""

@@ -1,7 +1,7 @@
-"""What is being done to a cluster: throttles that are on, operations begun and not ended, leases held. Reads only.
+"""Current activity on a cluster: active throttles, unfinished operations, held leases. Reads only.
 
-Throttles are Kafka's configs, read in bulk; operations and leases are those of this machine's journal, which other machines need
-not share.
+Throttles are Kafka's configs, read in bulk; operations and leases come from this machine's journal, which other
+machines may not share.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Throttles:
-    """Replication throttles. Rates are bytes per second as they are in the configs; `topics` mark replicas of theirs."""
+    """Replication throttles. Rates are bytes per second as in the configs; `topics` have marked replicas."""
 
     cluster: dict[str, str] = field(default_factory=dict)
     brokers: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Throttles:
 
 @dataclass(frozen=True)
 class Begun:
-    """An operation that was begun and is not ended; `abandoned`: its process is gone. `began` is UTC."""
+    """An unfinished operation; `abandoned`: its process is gone. `began` is UTC."""
 
     id: int
     kind: str
@@ -68,7 +68,7 @@ class Activity:
 def look(
     control: ControlPlane, journal: Database, cluster_id: str, brokers: Collection[int], topics: Collection[str]
 ) -> Activity:
-    """What is being done to the cluster now. `brokers` are those that can be asked."""
+    """The current activity on the cluster. `brokers` are those that can be asked."""
     from asgard.journal import leases, operations
 
     under = f"cluster/{cluster_id}/"
@@ -99,7 +99,7 @@ def _throttles(control: ControlPlane, brokers: Collection[int], topics: Collecti
         except AsgardError:
             if not broker:
                 raise
-            return {}  # it went down since it was looked at
+            return {}  # it went down since it was last seen
         return {key: found[key] for key in RATES if key in found}
 
     with ThreadPoolExecutor(16, "rates") as pool:

@@ -1,8 +1,8 @@
-"""What each log directory of a broker carries while a plan is made, and which one a new replica goes to.
+"""What each log directory of a broker holds during planning, and which one a new replica goes to.
 
-Only brokers with several directories, or with a limit of their own for one, are kept here. Kafka puts a new replica into the
-directory with the fewest replicas, however full it is; so plans name the directory. A directory of whose replicas nothing is
-known (a snapshot of an older version) gains room by nothing.
+Only brokers with several directories, or with a separate limit for one, are kept here. Kafka puts a new replica into
+the directory with the fewest replicas, however full it is; so plans name the directory. A directory whose replicas are
+unknown (a snapshot of an older version) never gains room.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Directory:
 
     @property
     def cap(self) -> float:
-        """Bytes of replicas that it may hold."""
+        """Maximum bytes of replicas."""
         return math.inf if self.capacity is None else self.disk * self.capacity - self.base
 
     @property
@@ -45,7 +45,7 @@ class Directory:
         return self.used / self.capacity if self.capacity else None
 
     def weight(self, more: int = 0) -> float:
-        """How full it is, to compare the directories of one broker; with so many bytes more."""
+        """How full it would be with that many more bytes, to compare the directories of one broker."""
         return (self.used + more) / self.capacity if self.capacity else float(self.used + more)
 
 
@@ -81,7 +81,7 @@ class Directories:
             ]
 
     def take(self, brokers: Sequence[Broker], parts: Sequence[Partition], sizes: Sequence[int]) -> None:
-        """Count what is where."""
+        """Count what is in each directory."""
         if not self.of:
             return
         number = {brokers[b].id: b for b in self.of}
@@ -96,7 +96,7 @@ class Directories:
                 if d is not None:
                     self.home[p, b] = d
                     if r in part.removing:
-                        continue  # its bytes are on the volume, and count as what else is there
+                        continue  # its bytes are on the volume, and count as other data there
                     self.at[p, b] = d
                     self._count(b, d, sizes[p])
         for b, dirs in self.of.items():
@@ -128,11 +128,12 @@ class Directories:
         ]
 
     def room(self, b: int, size: int) -> bool:
-        """Whether any directory of the broker may take so many bytes."""
+        """Whether any directory of the broker has room for that many bytes."""
         return any(d.usable and d.bytes + size <= d.cap for d in self.of[b])
 
     def give(self, p: int, b: int, size: int) -> None:
-        """A replica more on the broker: where it was before, else in the emptiest directory with room, else in the emptiest."""
+        """One more replica on the broker: in its earlier directory, else in the emptiest with room, else in the
+        emptiest."""
         dirs = self.of[b]
         d = self.home.get((p, b))
         if d is None:
@@ -143,30 +144,30 @@ class Directories:
         self._count(b, d, size)
 
     def send_home(self, p: int, b: int, path: str) -> None:
-        """A replica that comes to the broker goes to that directory, where the broker has it still."""
+        """Put a replica that comes to the broker into that directory, if the broker still has it."""
         number = next((i for i, d in enumerate(self.of.get(b, ())) if d.path == path and not d.offline), None)
         if number is not None:
             self.home.setdefault((p, b), number)
 
     def take_away(self, p: int, b: int, size: int) -> None:
-        """A replica less on the broker."""
+        """One replica less on the broker."""
         d = self.at.pop((p, b), None)
         if d is not None:
             self._count(b, d, -size, -1)
 
     def move(self, p: int, b: int, d: int, size: int) -> None:
-        """Into another directory of the same broker."""
+        """Move to another directory of the same broker."""
         self.take_away(p, b, size)
         self.at[p, b] = d
         self._count(b, d, size)
 
     def path(self, p: int, b: int) -> str:
-        """The directory of a replica; empty where it is not known, or there is only one."""
+        """The directory of a replica; empty if it is unknown, or there is only one."""
         d = self.at.get((p, b))
         return self.of[b][d].path if d is not None and len(self.of[b]) > 1 else ""
 
     def path_before(self, p: int, b: int) -> str:
-        """The directory of a replica before the plan, in the same way."""
+        """The directory of a replica before the plan, likewise."""
         d = self.before.get((p, b))
         return self.of[b][d].path if d is not None and len(self.of[b]) > 1 else ""
 

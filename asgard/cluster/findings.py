@@ -1,8 +1,8 @@
-"""What is wrong with a cluster, from one snapshot. Pure: no history, no clock, so nothing that happened unseen is missed.
+"""What is wrong with a cluster, from one snapshot. Pure: no history and no clock, so nothing is missed that happened between looks.
 
-A finding is a sentence for the person on call: what is wrong, how much of it, and what to do first. Findings come in the
-order of their weight. Partitions that lack a replica because its broker is gone belong to that broker's finding; those that
-lack one although its broker is there are found as under-replicated.
+A finding is a sentence for the person on call: what is wrong, how much of it, and what to do first. Findings are
+ordered by severity. Partitions that lack a replica because its broker is gone belong to that broker's finding; those
+that lack one although its broker is up are reported as under-replicated.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Kind = Literal[
     "leader-imbalance",
 ]
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
-"""In the order of their weight, the heaviest first."""
+"""Ordered by severity, the most severe first."""
 
 EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong. `brokers` are those concerned; `partitions` are a few of the `count` that are.
+    """Something wrong. `brokers` are those affected; `partitions` are a few of the `count` affected ones.
 
     For `partitions-offline`, `brokers` are those to bring back, in that order.
     """
@@ -56,15 +56,16 @@ class Finding:
 
 @dataclass
 class Tally:
-    """What one pass over the partitions of a snapshot counts. What is offline is under-replicated and under min ISR too."""
+    """What one pass over the partitions of a snapshot counts. Offline partitions are also under-replicated and under
+    min ISR."""
 
     offline: list[Partition] = field(default_factory=list)
     under_min_isr: list[Partition] = field(default_factory=list)
     under_replicated: list[Partition] = field(default_factory=list)
     lacking: dict[int, list[Partition]] = field(default_factory=dict)
-    """By broker: led partitions that have a replica there which is out of sync."""
+    """By broker: partitions with a leader that have an out-of-sync replica there."""
     unled: dict[int, list[Partition]] = field(default_factory=dict)
-    """By broker: partitions that it should lead, could lead and does not."""
+    """By broker: partitions that it should and could lead, but does not."""
     preferred: Counter[int] = field(default_factory=Counter)
     leads: Counter[int] = field(default_factory=Counter)
     held: Counter[int] = field(default_factory=Counter)
@@ -72,7 +73,7 @@ class Tally:
 
 
 def tally(snapshot: ClusterSnapshot) -> Tally:
-    """Count the partitions that are not as they should be, by the words of `health`."""
+    """Count the partitions that are not as they should be, in the terms of `health`."""
     t = Tally()
     min_isr = {name: facts.min_isr or 1 for name, facts in snapshot.topics.items()}
     up = {b.id for b in snapshot.brokers if b.state == "up"}
@@ -100,9 +101,9 @@ def tally(snapshot: ClusterSnapshot) -> Tally:
 def findings(
     snapshot: ClusterSnapshot, limits: Limits, counted: Tally | None = None, placement: Placement | None = None
 ) -> tuple[Finding, ...]:
-    """Everything that is wrong, the heaviest first; empty where all is well.
+    """Everything that is wrong, the most severe first; empty if all is well.
 
-    `counted` and `placement` are this snapshot's, where the caller has them already.
+    `counted` and `placement` are those of this snapshot, if the caller has them already.
     """
     t = counted or tally(snapshot)
     found = [
@@ -121,7 +122,7 @@ def findings(
 
 
 def _offline(snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
-    """Grouped by the broker to bring back first: who was in sync last has every acknowledged record (KIP-966)."""
+    """Grouped by the broker to bring back first: the last one in sync has every acknowledged record (KIP-966)."""
     safe = {_key(p): tuple(dict.fromkeys((*p.isr, *p.elr))) for p in t.offline}
     votes = Counter(b for brokers in safe.values() for b in brokers)
     groups: dict[int | None, list[Partition]] = {}
@@ -136,7 +137,7 @@ def _offline(snapshot: ClusterSnapshot, t: Tally) -> Iterable[Finding]:
             what = f"No replica is known to hold all records: bring back {brokers_named(brokers)}, all of them if you can, before you consider an unclean leader."
             yield _finding("partitions-offline", "without a safe replica", f"{lead} {what}", brokers, partitions)
             continue
-        # The replicas that are just as good come next.
+        # Equally good replicas come next.
         others = Counter(b for p in partitions for b in safe[_key(p)] if b != first)
         brokers = (first, *(b for b, _ in others.most_common()))
         yield _finding(
@@ -164,7 +165,7 @@ def _quorum(snapshot: ClusterSnapshot) -> Iterable[Finding]:
 
 
 def _under_min_isr(t: Tally) -> Iterable[Finding]:
-    """Those that have a leader; the offline ones are found as such."""
+    """Those with a leader; offline ones are reported separately."""
     led = [p for p in t.under_min_isr if not health.offline(p)]
     if not led:
         return

@@ -1,11 +1,12 @@
-"""Is a partition healthy? The one answer that status, healing, moves, restarts, probes and drills share. Pure.
+"""Whether a partition is healthy: one definition shared by status, healing, moves, restarts, probes and drills. Pure.
 
-A replica that a reassignment is adding is not missed while it copies: the partition has what it had before. A replica that a
-reassignment is removing counts until it is gone. That is how Kafka's own UnderReplicatedPartitions counts, with one difference:
-here it is replicas that are compared, not their number, so a new replica in sync does not make up for an old one that is not.
+A replica that a reassignment is adding does not count as missing while it copies: the partition has what it had before.
+A replica that a reassignment is removing counts until it is gone. Kafka's own UnderReplicatedPartitions counts the same
+way, with one difference: here replicas are compared, not their number, so a new in-sync replica does not make up for an
+old one that is out of sync.
 
-A caller that wants more than this says so. `awaited` is the stricter question of restarts and of "recovered": which replicas of
-the final list are not in sync, those being added included.
+Callers that need a stricter check say so. `awaited` is the one for restarts and "recovered": which replicas of the
+final list are out of sync, including those being added.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ def offline(p: Partition) -> bool:
 
 
 def under_replicated(p: Partition) -> bool:
-    """An expected replica is out of sync. An offline partition counts too: nothing can be copied from it."""
+    """An expected replica is out of sync. Offline partitions count too: nothing can be copied from them."""
     return p.leader < 0 or any(r not in p.isr for r in p.replicas if r not in p.adding)
 
 
 def spare(p: Partition, min_isr: int) -> int:
-    """How many in-sync replicas may go before acks=all is refused; negative: it is refused now.
+    """How many in-sync replicas may be lost before acks=all is refused; negative: it is refused now.
 
     A partition with fewer replicas than min.insync.replicas takes writes once all of them are in sync.
     """
@@ -50,12 +51,12 @@ def spare(p: Partition, min_isr: int) -> int:
 
 
 def under_min_isr(p: Partition, min_isr: int) -> bool:
-    """Fewer replicas in sync than min.insync.replicas asks for, or no leader: acks=all is refused."""
+    """Fewer in-sync replicas than min.insync.replicas, or no leader: acks=all is refused."""
     return p.leader < 0 or spare(p, min_isr) < 0
 
 
 def at_min_isr(p: Partition, min_isr: int) -> bool:
-    """Acks=all works now, and would be refused with one replica less."""
+    """Acks=all works now, but would be refused with one replica less."""
     return p.leader >= 0 and spare(p, min_isr) == 0
 
 
@@ -91,12 +92,12 @@ def all_recovered(partitions: Iterable[Partition]) -> bool:
 
 
 def stuck_on(p: Partition, up: Collection[int]) -> tuple[int, ...]:
-    """The brokers that a move brings a replica to and that are gone: until one of them is back it can't finish."""
+    """The down brokers that a move adds a replica on: it can't finish until one of them is back."""
     return tuple(r for r in p.adding if r not in up)
 
 
 def as_if_ended(snapshot: ClusterSnapshot) -> ClusterSnapshot:
-    """The snapshot once the moves are taken back that bring a replica to a broker that is gone."""
+    """The snapshot as it would be without the moves that add a replica on a down broker."""
     up = {b.id for b in snapshot.brokers if b.state == "up"}
     if not any(p.adding and stuck_on(p, up) for p in snapshot.partitions):
         return snapshot

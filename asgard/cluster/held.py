@@ -1,4 +1,4 @@
-"""What a service works with while it changes a cluster."""
+"""What a service gets to work with while it changes a cluster."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeldCluster:
-    """A cluster that this process may change. `control` looks at the lease before each write and raises LeaseLost.
+    """A cluster that this process may change. `control` checks the lease before each write and raises LeaseLost.
 
-    `name` is what sentences call the cluster; `lease` is that of its changes; `service` is who changes it, in the journal.
+    `name` is the cluster's name in sentences; `lease` is the one for changes; `service` is the actor in the journal.
     """
 
     cluster_id: str

@@ -1,8 +1,8 @@
-"""Topic configs that stay set after their command has ended, as a retention that is raised until a group has read its data.
+"""Topic configs that stay set after their command has ended, such as a retention raised until a group has read its data.
 
-The operation in the journal holds each value that was set and the one before. Whoever settles operations asks whether it is time; until
-then it stays. A value that somebody else has written meanwhile is left alone. Odin takes the value before for the topic's own: what is
-kept is no drift.
+The operation in the journal holds each value that was set and the earlier one. Settling checks whether it is time;
+until then the value stays. A value changed by someone else meanwhile is left alone. Odin treats the earlier value as
+the topic's own: a kept value is not drift.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Configs = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of a topic. `before` has None where the topic itself set nothing; `values` are all that were set, the last one now.
+    """What is kept of a topic. `before` has None if the topic itself set nothing; `values` are all that were set, the last one now.
 
-    `was_ms` is the retention that was in force. `groups` are waited for until `until` (seconds since 1970); `run` is the recipe's
-    run that did it last.
+    `was_ms` is the earlier effective retention. `groups` are waited for until `until` (seconds since 1970); `run` is
+    the recipe's run that did it last.
     """
 
     topic: str
@@ -47,7 +47,7 @@ class Kept:
         }  # fmt: skip
 
     def again(self, values: Configs, group: str, run: str) -> Kept:
-        """The same, set to other values for a further group."""
+        """The same, with other values for a further group."""
         groups = tuple(dict.fromkeys((*self.groups, group)))
         return replace(self, values=(*self.values, values), groups=groups, run=run)
 
@@ -68,7 +68,7 @@ def found(journal: Database, cluster_id: str) -> dict[str, tuple[Operation, Kept
 
 
 def own(configs: Configs, kept: Kept) -> dict[str, str]:
-    """The topic's configs as they are but for what is kept."""
+    """The topic's configs without what is kept."""
     shown = dict(configs)
     for key, before in kept.before.items():
         if configs.get(key) in [v.get(key) for v in kept.values]:
@@ -89,7 +89,7 @@ def change(control: ControlPlane, topic: str, values: Mapping[str, str | None]) 
 
 
 def put_back(control: ControlPlane, kept: Kept) -> str:
-    """Give the topic its values of before; twice does no harm. What was done."""
+    """Put back the topic's earlier values; safe to repeat. What was done."""
     now = control.topic_configs([kept.topic]).get(kept.topic)
     if now is None:
         return f"topic {kept.topic} is gone"

@@ -1,7 +1,7 @@
-"""Leaders: elect the preferred ones and, only if explicitly allowed, one that is out of sync.
+"""Leaders: elect the preferred ones and, only if explicitly allowed, an out-of-sync one.
 
-An unclean election loses records, for good: when the broker that has them comes back, it cuts them off to follow the new leader.
-So first it is said what would be lost and which broker to bring back instead.
+An unclean election loses records for good: when the broker that has them comes back, it truncates them to follow the
+new leader. So the first step reports what would be lost and which broker to bring back instead.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Danger:
-    """What an unclean election of a partition means. `safe`: brokers that are down and have every acknowledged record.
+    """What an unclean election of a partition means. `safe`: down brokers that have every acknowledged record.
 
-    `candidates`: replicas that are up, one of which would lead, with the bytes that they hold (None: not measured).
+    `candidates`: replicas that are up, one of which would become leader, with their bytes (None: not measured).
     """
 
     partition: str
@@ -43,7 +43,7 @@ class Danger:
 
     @property
     def instead(self) -> str:
-        """What to do in its place."""
+        """What to do instead."""
         if not self.safe:
             return f"no replica of {self.partition} is known to hold all records: bring back all of its brokers that can be"
         return f"bring back broker {self.safe[0]} first: it was in sync last, so it has every acknowledged record"
@@ -54,7 +54,7 @@ class Danger:
 
 @dataclass(frozen=True)
 class Elected:
-    """What became of an election; `refused`: partition to why."""
+    """The result of an election; `refused`: partition to why."""
 
     led: tuple[str, ...]
     refused: dict[str, str]
@@ -69,7 +69,7 @@ def parse(name: str) -> TopicPartition:
 
 
 def find(topics: dict[str, Topic], wanted: Collection[TopicPartition]) -> list[Partition]:
-    """The partitions of these names. Raises WrongUsage for one that does not exist."""
+    """The partitions of these names. Raises WrongUsage if one does not exist."""
     there = {(p.topic, p.partition): p for t in topics.values() for p in t.partitions}
     for topic, partition in wanted:
         if (topic, partition) not in there:
@@ -78,22 +78,22 @@ def find(topics: dict[str, Topic], wanted: Collection[TopicPartition]) -> list[P
 
 
 def away(partitions: Collection[Partition]) -> list[Partition]:
-    """Those that another than the preferred leader leads, although that one is in sync."""
+    """Those not led by their preferred leader although it is in sync."""
     return [p for p in partitions if health.electable(p)]
 
 
 def preferred(control: ControlPlane, partitions: Collection[Partition]) -> Elected:
-    """Let preferred leaders lead these. What was deleted meanwhile is left out."""
+    """Elect the preferred leaders of these. Partitions deleted meanwhile are left out."""
     answers = control.elect_preferred_leaders([(p.topic, p.partition) for p in partitions]) if partitions else {}
     there = {key: error for key, error in answers.items() if error is None or not is_unknown_topic(error)}
     return _elected({key: error.what if error else None for key, error in there.items()})
 
 
 def order(control: ControlPlane, wanted: Mapping[TopicPartition, tuple[int, ...]]) -> int:
-    """Give replica lists that have these members this order, and let the first one lead. How many were seen in another.
+    """Put replica lists with these members into this order, and make the first one the leader. How many had another order.
 
-    All are asked for: the broker that answers may not have heard of a change yet, and the controller does nothing where the
-    order is right. Those whose members are others by now belong to the tool that moved them.
+    All are submitted: the broker that answers may not have seen a change yet, and the controller does nothing if the
+    order is right. Those whose members have changed belong to the tool that moved them.
     """
     ours = {
         (p.topic, p.partition): p
@@ -108,14 +108,14 @@ def order(control: ControlPlane, wanted: Mapping[TopicPartition, tuple[int, ...]
             raise Failed(f"the order of the replicas of {topic}-{partition} was refused: {error.what}", error.hint)
     led = [key for key, p in ours.items() if wanted[key][0] in p.isr]
     if led:
-        control.elect_preferred_leaders(led)  # one that is refused has another leader: the order is what lasts
+        control.elect_preferred_leaders(led)  # a refused one has another leader: the order is what lasts
     return sum(ours[m.topic, m.partition].replicas != m.replicas for m in moves)
 
 
 def danger(p: Partition, brokers: Collection[Broker], sizes: dict[tuple[int, str, int], int]) -> Danger:
     """What an unclean election of this partition would mean.
 
-    Raises Refused where it has a leader, where one that is in sync is up, and where no replica is.
+    Raises Refused if it has a leader, if an in-sync replica is up, or if no replica is up.
     """
     name = f"{p.topic}-{p.partition}"
     up = {b.id for b in brokers if b.state == "up"}

@@ -1,7 +1,7 @@
-"""What the owner of a cluster allows: how full a broker may be, and how fast data may move.
+"""Limits set by the owner of a cluster: how full a broker may be, and how fast data may move.
 
-Read from the `limits:` of a stack file or of `thor.yaml`. Fractions are of 1, sizes bytes, rates bytes per second. Hard limits
-are never broken by a plan; `tolerance` is a goal.
+Read from the `limits:` of a stack file or of `thor.yaml`. Fractions are of 1, sizes bytes, rates bytes per second. A
+plan never breaks hard limits; `tolerance` is a goal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class DirectoryLimit:
 
 @dataclass(frozen=True)
 class BrokerLimit:
-    """Hard limits of one broker; None: none. `capacity_bytes` None: what its log directories report.
+    """Hard limits of one broker; None: no limit. `capacity_bytes` None: what its log directories report.
 
     `log_dirs` has the directories that differ, by path.
     """
@@ -65,7 +65,8 @@ class Limits:
     log_dirs: dict[str, DirectoryLimit] = field(default_factory=dict)
 
     def of_directory(self, broker: int, path: str) -> DirectoryLimit:
-        """What is set for a log directory: of that broker, else of that path on all brokers. A broker's own `disk` goes before."""
+        """The limits of a log directory: those of that broker, else of that path on all brokers. A broker's own `disk`
+        overrides them."""
         own = self.brokers.get(broker, BrokerLimit())
         here, everywhere = own.log_dirs.get(path, DirectoryLimit()), self.log_dirs.get(path, DirectoryLimit())
         disk = own.disk if here.disk is None else here.disk
@@ -75,7 +76,7 @@ class Limits:
         )
 
     def of(self, broker: int) -> BrokerLimit:
-        """The hard limits of a broker: its own where it has them, else those of all."""
+        """The hard limits of a broker: its own if it has them, else those of all."""
         own = self.brokers.get(broker, BrokerLimit())
         return BrokerLimit(
             self.disk if own.disk is None else own.disk,
@@ -88,17 +89,17 @@ class Limits:
         )
 
     def excludes_topic(self, topic: str) -> bool:
-        """Whether the topic is only moved where a broker must be emptied."""
+        """Whether the topic is moved only if a broker must be emptied."""
         return any(fnmatchcase(topic, pattern) for pattern in self.exclude_topics)
 
     @property
     def rate_bytes_per_s(self) -> float:
-        """What a move is planned with: the throttle, or 50 MB/s where none is set."""
+        """The rate used for planning: the throttle, or 50 MB/s if none is set."""
         return self.throttle_bytes_per_s or DEFAULT_THROTTLE_BYTES_PER_S
 
 
 def read(path: Path | str) -> Limits:
-    """The `limits:` of a YAML file; the defaults where it has none. Raises InvalidFile and WrongUsage."""
+    """The `limits:` of a YAML file; the defaults if it has none. Raises InvalidFile and WrongUsage."""
     from asgard.core import yaml
     from asgard.core.schema.limits import LimitsFile
     from asgard.core.schema.validate import check

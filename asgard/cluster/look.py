@@ -1,8 +1,8 @@
-"""A snapshot of a live cluster, with few requests: one a broker, or one for thousands of partitions, side by side.
+"""A snapshot of a live cluster, with few requests: one per broker, or one for thousands of partitions, in parallel.
 
-Sizes are bytes, rates bytes per second over the window, times UTC. What could not be measured is None, never 0. A broker that
-hangs blocks nothing: it is given up after `BROKER_DEADLINE_S` and named in `silent`; what others know of its replicas is taken
-from them. How a partition's rates come about is `thor.rates`.
+Sizes are bytes, rates bytes per second over the window, times UTC. What could not be measured is None, never 0. A hung
+broker blocks nothing: it is given up after `BROKER_DEADLINE_S` and listed in `silent`; data on its replicas comes from
+the others. `thor.rates` computes a partition's rates.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ _MIN_ISR = "min.insync.replicas"
 def take(
     control: ControlPlane, *, window_s: float = 0.0, unasked: Collection[int] = (), quorum: bool = True
 ) -> ClusterSnapshot:
-    """The cluster now. With a window it is looked at twice, so long apart, and rates are measured in between.
+    """The cluster now. With a window it is read twice, that far apart, and rates are measured in between.
 
-    `unasked` brokers are not waited for: they did not answer a moment ago, and are named in `silent` again. `quorum=False`: only
-    what brokers know by themselves, so neither the quorum nor what moves; where its leader may hang, brokers wait long for it.
+    `unasked` brokers are skipped: they did not answer a moment ago, and are listed in `silent` again. `quorum=False`:
+    only what brokers know by themselves, so neither the quorum nor running moves; if its leader hangs, brokers wait
+    long for it.
 
-    Raises Unreachable where no broker answers, NotAuthorised where the user may not look.
+    Raises Unreachable if no broker answers, NotAuthorised if the user may not look.
     """
     with ThreadPoolExecutor(5, "snapshot") as pool:
         look = _Looker(control, pool, frozenset(unasked), quorum)
@@ -64,7 +65,7 @@ class _Structure:
 
 @dataclass(frozen=True)
 class _Looker:
-    """Asks the cluster several things at a time; one that waits for a broker that hangs does not hold up the others."""
+    """Sends several requests at a time; one waiting for a hung broker does not hold up the others."""
 
     control: ControlPlane
     pool: ThreadPoolExecutor
@@ -74,7 +75,7 @@ class _Looker:
     def structure(self) -> _Structure:
         info = self.control.cluster()
         quorum = self._quorum() if self.asks_quorum else None
-        # Without a leader of the quorum nobody knows what moves; what brokers know of topics is worth having all the same.
+        # Without a quorum leader, running moves are unknown; what brokers know of topics is still worth having.
         topics = self.control.topics(moves=self.asks_quorum and (quorum is None or quorum.leader >= 0))
         return _Structure(info.cluster_id, info.brokers, topics, quorum)
 
@@ -84,11 +85,11 @@ class _Looker:
         except NotAuthorised:
             return None
         except Unreachable:
-            # Brokers answer (they just did), and none of them finds the leader of the quorum.
+            # Brokers answer (they just did), but none of them finds the quorum leader.
             return Quorum(-1)
 
     def min_isr(self, names: Collection[str]) -> dict[str, int]:
-        """Topic to the min.insync.replicas in force."""
+        """Topic to its effective min.insync.replicas."""
         found = self.control.effective_topic_configs(names, [_MIN_ISR])
         return {name: int(config[_MIN_ISR]) for name, config in found.items() if config.get(_MIN_ISR, "").isdecimal()}
 
@@ -96,7 +97,7 @@ class _Looker:
         return self.control.disks([b for b in structure.up if b not in self.unasked], BROKER_DEADLINE_S)
 
     def sample(self, structure: _Structure, disks: dict[int, Disk] | None = None) -> Sample:
-        """Sizes, end offsets and committed offsets, as nearly at one moment as they can be had."""
+        """Sizes, end offsets and committed offsets, as close to one moment as possible."""
         partitions = list(structure.partitions)
         ends = self.pool.submit(self.control.leader_offsets, partitions, deadline_s=BROKER_DEADLINE_S)
         committed = self.pool.submit(self.control.group_offsets)
@@ -133,7 +134,7 @@ def _snapshot(look: _Looker, before: Sample | None) -> ClusterSnapshot:
 
 
 def _brokers(structure: _Structure, disks: dict[int, Disk]) -> tuple[Broker, ...]:
-    """With log directories, and with those that only a replica list names."""
+    """With log directories, and with brokers that only a replica list names."""
     known = {b.id for b in structure.brokers}
     named = {r for p in structure.partitions for r in p.replicas}
     found = [replace(b, log_dirs=disks[b.id].log_dirs) if b.id in disks else b for b in structure.brokers]
@@ -149,7 +150,7 @@ def _placed(p: Partition, disks: dict[int, Disk], several: set[int]) -> Partitio
 
 
 def _sized(p: Partition, disks: dict[int, Disk]) -> Partition:
-    """With the size of its leader's replica, else of the largest that a broker told."""
+    """With the size of its leader's replica, else of the largest that a broker reported."""
     key = (p.topic, p.partition)
     leader = disks.get(p.leader)
     size = leader.sizes.get(key) if leader else None

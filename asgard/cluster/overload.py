@@ -1,4 +1,4 @@
-"""Which brokers carry more than their limits allow, by the same reckoning that the planner keeps to. Pure."""
+"""Which brokers exceed their limits, counted in the same way as in the planner. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asgard.core import units
 
 @dataclass(frozen=True)
 class OverLimit:
-    """A broker over a limit; `value` and `limit` in the words of people."""
+    """A broker over a limit; `value` and `limit` in readable form."""
 
     broker: int
     what: str
@@ -26,7 +26,7 @@ class OverLimit:
 
 
 def over_limits(placement: Placement) -> list[OverLimit]:
-    """Every limit that a broker which is up exceeds. What is not measured is not over."""
+    """Every limit exceeded by a broker that is up. Unmeasured values never count as exceeded."""
     return [over for b in range(len(placement.brokers)) if placement.up[b] for over in _of(placement, b)]
 
 

@@ -1,8 +1,9 @@
-"""The cluster while a plan is made: where every replica is, what every broker carries and may carry (`directories`: its disks).
+"""The cluster during planning: where every replica is, each broker's load and its limits (`directories`: its disks).
 
-Brokers and partitions are numbered here (by id; by topic and partition), so that inner loops work on plain lists. A replica is
-lost when its broker is not up, or when its broker has an offline log directory and the replica is out of sync. What has no
-measured size counts as the mean of its topic, else of the cluster; what has no measured rate counts as none.
+Brokers and partitions are numbered here (by id; by topic and partition), so that inner loops work on plain lists. A
+replica is lost when its broker is not up, or when its broker has an offline log directory and the replica is out of
+sync. A replica without a measured size counts as the mean of its topic, else of the cluster; one without a measured
+rate counts as 0.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _KEEPING = ("not answering", "excluded", "cordoned")
 
 @dataclass
 class Loads:
-    """What the brokers carry, by their number: bytes, replicas, leaders, bytes per second in and out."""
+    """The brokers' loads, by their number: bytes, replicas, leaders, bytes per second in and out."""
 
     disk: list[int]
     count: list[int]
@@ -60,7 +61,7 @@ class Placement:
 
     def _take_brokers(self, draining: set[int]) -> None:
         named = any(b.rack is not None for b in self.brokers)
-        # Without racks all brokers are one rack; among racks, a broker that has none is one of its own.
+        # Without racks all brokers form one rack; with racks, a broker without one is its own rack.
         names = sorted({b.rack for b in self.brokers if b.rack is not None})
         rack_of: dict[str, int] = {name: i for i, name in enumerate(names)}
         self.rack: list[int] = []
@@ -85,7 +86,7 @@ class Placement:
             self.rack_accepting[rack] += accepts
 
     def _refuses(self, broker: Broker) -> str:
-        """Why nothing may be placed there; empty where it may."""
+        """Why nothing may be placed there; empty if it may."""
         if broker.state != "up":
             return "dead" if broker.state == "fenced" else "missing"
         if self.draining[self.index[broker.id]]:
@@ -121,7 +122,7 @@ class Placement:
                 if verdict[part.topic]:
                     self.excluded.add(p)
         self.log: dict[int, list[tuple[int, int, str]]] = {}
-        """By partition: (from, to, why) of each replica that the plan moved; -1 is none."""
+        """By partition: (from, to, why) of each replica that the plan moved; -1 is no broker."""
 
     def _take_loads(self) -> None:
         n = len(self.brokers)
@@ -157,7 +158,7 @@ class Placement:
                 self.bytes_out[lead] += rate
         self.dirs = Directories(self.brokers, self.limits)
         self.dirs.take(self.brokers, self.parts, self.size)
-        self.split = [b in self.dirs.of for b in range(n)]  # whether a broker is judged by its directories, too
+        self.split = [b in self.dirs.of for b in range(n)]  # whether the broker's directories are judged too
         self.count = list(map(len, self.on))
         self._topic_on: dict[str, Counter[int]] = {}
 
@@ -179,7 +180,7 @@ class Placement:
             capacity = limit.capacity_bytes
             if capacity is None and capacities and None not in capacities:
                 capacity = sum(c or 0 for c in capacities)
-            # What else lies on the volume counts against the limit, and no plan moves it.
+            # Other data on the volume counts against the limit, and no plan moves it.
             base = max(0, used - self.disk[b]) if limit.capacity_bytes is None else 0
             self.capacity.append(capacity)
             self.base.append(base)
@@ -204,7 +205,8 @@ class Placement:
         self._take_shares()
 
     def _take_shares(self) -> None:
-        """What each broker that takes part should carry: of the disk by its capacity, of replicas and leaders the same."""
+        """The target load of each broker that takes part: of the disk by its capacity, of replicas and leaders
+        equally."""
         self.active = [b for b in range(len(self.brokers)) if self.accepts[b]]
         active = set(self.active)
         kept = {b for b in range(len(self.brokers)) if self.refusal[b] in _KEEPING}
@@ -230,7 +232,8 @@ class Placement:
         return self.hurt[b] and self.parts[p].leader >= 0 and self.ids[b] not in self.parts[p].isr
 
     def movable(self, p: int) -> bool:
-        """Whether a plan that nothing forces may touch the partition: it is led, whole, at rest and not excluded."""
+        """Whether an optional plan may touch the partition: it has a leader and all replicas, is not moving and not
+        excluded."""
         if p in self.moving or p in self.offline or p in self.excluded:
             return False
         return self.sound or not any(self.lost(p, b) for b in self.reps[p])
@@ -259,7 +262,7 @@ class Placement:
         return self.leads[b] + 1 <= self.leads_cap[b] and self.bytes_out[b] + self.rate_out[p] <= self.out_cap[b]
 
     def why_not(self, p: int, b: int) -> str:
-        """Why broker `b` may not get a replica of `p`; empty where it may (racks apart)."""
+        """Why broker `b` may not get a replica of `p`; empty if it may (racks apart)."""
         if self.refusal[b]:
             return self.refusal[b]
         if p in self.on[b]:
@@ -275,19 +278,19 @@ class Placement:
         return ""
 
     def neighbours(self, p: int, but: int, b: int) -> int:
-        """How many replicas of `p`, the one on `but` left out, are in the rack of broker `b`."""
+        """How many replicas of `p`, not counting the one on `but`, are in the rack of broker `b`."""
         rack, home = self.rack, self.rack[b]
         return sum(1 for r in self.reps[p] if r != but and rack[r] == home)
 
     def x(self, b: int) -> float:
-        """The broker's share of the disk over what it should carry."""
+        """How far the broker's disk usage is above its target."""
         return self.disk[b] / self.share[b] if self.share[b] else (math.inf if self.disk[b] else 0.0)
 
     def topic_on(self, p: int, b: int) -> int:
         """How many replicas of the partition's topic broker `b` has."""
         topic = self.parts[p].topic
         found = self._topic_on.get(topic)
-        if found is None:  # counted when it is first asked for: most topics of a large cluster never are
+        if found is None:  # counted when first needed: most topics of a large cluster never are
             first = bisect_left(self.parts, topic, key=_TOPIC)
             last = bisect_right(self.parts, topic, key=_TOPIC)
             found = self._topic_on[topic] = Counter(chain.from_iterable(self.reps[first:last]))
@@ -300,7 +303,7 @@ class Placement:
     # What is done -------------------------------------------------------------------------------------------------
 
     def move(self, p: int, src: int, dst: int, why: str) -> None:
-        """Replace the replica on `src` by one on `dst`, in the same place of the list."""
+        """Replace the replica on `src` with one on `dst`, in the same position of the list."""
         self.reps[p][self.reps[p].index(src)] = dst
         self._take(p, src)
         self._give(p, dst)
@@ -309,7 +312,7 @@ class Placement:
         self.log.setdefault(p, []).append((src, dst, why))
 
     def add(self, p: int, dst: int, why: str) -> None:
-        """One replica more."""
+        """One more replica."""
         self.reps[p].append(dst)
         self._give(p, dst)
         self.log.setdefault(p, []).append((-1, dst, why))
@@ -321,7 +324,7 @@ class Placement:
             self.set_lead(p, self.reps[p][0])
 
     def discard(self, p: int, src: int, why: str) -> None:
-        """One replica less, whoever leads: the caller sets the leader."""
+        """One replica less, even if it leads: the caller sets the leader."""
         self.reps[p].remove(src)
         self._take(p, src)
         self.log.setdefault(p, []).append((src, -1, why))
@@ -345,7 +348,7 @@ class Placement:
         self.bytes_out[b] += self.rate_out[p]
 
     def revert(self, p: int) -> None:
-        """Leave the partition as it was before the plan."""
+        """Restore the partition to its state before the plan."""
         lead = self.before[p][0]
         for b in self.reps[p]:
             self._take(p, b)
@@ -380,11 +383,11 @@ class Placement:
     # What is said -------------------------------------------------------------------------------------------------
 
     def loads(self) -> Loads:
-        """What the brokers carry now."""
+        """The brokers' current loads."""
         return Loads(list(self.disk), list(self.count), list(self.leads), list(self.bytes_in), list(self.bytes_out))
 
     def load(self, b: int, loads: Loads) -> BrokerLoad:
-        """What one of them carries, for people."""
+        """The load of one broker, in readable form."""
         capacity = self.capacity[b]
         return BrokerLoad(
             loads.disk[b],

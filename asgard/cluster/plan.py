@@ -1,4 +1,4 @@
-"""A plan of moves as plain data: changes in batches, how every broker stands before and after, and what could not be met.
+"""A plan of moves as plain data: changes in batches, every broker's load before and after, and goals that could not be met.
 
 Sizes are bytes, rates per second, times seconds. Broker ids and topic names are Kafka's.
 """
@@ -22,9 +22,9 @@ Kind = Literal["heal", "drain", "fill", "balance", "leaders", "set-rf", "rack-re
 class Change:
     """A partition that gets other replicas, or the same in another order (`bytes_moved` is then 0).
 
-    `bytes_moved` counts each replica that must be copied; `batch` counts from 1; `why` is a sentence. `log_dirs` has the
-    directory for each replica of `after`, `""` for one that stays or that Kafka may put anywhere (empty: all of them);
-    `log_dirs_before` those of `before`, as far as they are known.
+    `bytes_moved` counts each replica that must be copied; `batch` counts from 1; `why` is a sentence. `log_dirs` has
+    the directory for each replica of `after`, `""` for one that stays or that Kafka may put anywhere (empty: all of
+    them); `log_dirs_before` those of `before`, as far as known.
     """
 
     topic: str
@@ -89,7 +89,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class BrokerLoad:
-    """What a broker carries. `disk` is the used fraction of its capacity, None where that is unknown."""
+    """A broker's load. `disk` is the used fraction of its capacity, None if that is unknown."""
 
     bytes: int
     replicas: int
@@ -114,9 +114,9 @@ class BrokerChange:
 
 @dataclass(frozen=True)
 class Unmet:
-    """A goal that the plan does not reach: what, for whom (`count` of them, a few named), why, and what would help.
+    """A goal that the plan does not reach: what, for which partitions or brokers (`count` of them, a few named), why, and what would help.
 
-    `required`: the plan was asked for this; else it is something that it noticed.
+    `required`: the plan was requested for this; else it only noticed it.
     """
 
     goal: str
@@ -133,7 +133,7 @@ class Unmet:
 
 @dataclass(frozen=True)
 class Spread:
-    """How even the brokers are that take part: largest share over the mean (1.0 is even)."""
+    """How even the participating brokers are: largest share over the mean (1.0 is even)."""
 
     disk: float
     replicas: float
@@ -143,7 +143,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan. `changes` stand in the order of their batches; `dir_changes` come after them, one broker at a time. `lower_bound_bytes`: no plan for this can move less, where known."""
+    """A plan. `changes` are in the order of their batches; `dir_changes` come after them, one broker at a time.
+    `lower_bound_bytes`: no plan for this can move less, where known."""
 
     kind: Kind
     arguments: tuple[str, ...]
@@ -164,14 +165,14 @@ class Plan:
 
     @property
     def title(self) -> str:
-        """`drain 3`; of many arguments the first few."""
+        """`drain 3`; with many arguments the first few."""
         shown = self.arguments if len(self.arguments) <= _NAMED else self.arguments[: _NAMED - 1]
         more = len(self.arguments) - len(shown)
         return " ".join((self.kind, *shown, *([f"and {more} more"] if more else [])))
 
     @property
     def bytes_moved(self) -> int:
-        """Of all replicas that are copied."""
+        """Of all copied replicas."""
         return sum(c.bytes_moved for c in self.changes) + sum(c.bytes_moved for c in self.dir_changes)
 
     @property
@@ -186,7 +187,7 @@ class Plan:
 
     @property
     def failed(self) -> bool:
-        """Whether something that was asked for could not be planned."""
+        """Whether something requested could not be planned."""
         return any(u.required for u in self.unmet)
 
     def moves(self, batch: int | None = None) -> list[Move]:
@@ -195,10 +196,10 @@ class Plan:
 
 
 Replan = Callable[[Plan, Iterable[Change], ClusterSnapshot, Limits], Plan]
-"""A plan with the same goal for the cluster as it is now; the changes are those of the old plan that are not made yet."""
+"""A plan with the same goal for the current cluster; the changes are those of the old plan that are not done yet."""
 
 
 def brokers_named(ids: Sequence[int]) -> str:
-    """`broker 3`, `brokers 1, 2`; of many the first few."""
+    """`broker 3`, `brokers 1, 2`; with many the first few."""
     shown = ", ".join(map(str, ids[:5])) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
     return f"broker {shown}" if len(ids) == 1 else f"brokers {shown}"

@@ -1,8 +1,8 @@
 """Whether the metadata quorum is safe, and how many more controllers may be lost. Pure.
 
-A controller follows the quorum's leader by fetching from it, twice a second at least. The leader notes when each of them last
-did; its own entry tells the time by the same clock, so no other clock is needed. A voter that was not heard of for
-`SILENT_MS` counts as down. Voters without times (a snapshot by hand) count as there.
+A controller follows the quorum's leader by fetching from it, twice a second at least. The leader records when each of
+them last did; its own entry has the time of the same clock, so no other clock is needed. A voter that has been silent
+for `SILENT_MS` counts as down. Voters without times (a handwritten snapshot) count as up.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ SILENT_MS = 5_000
 
 @dataclass(frozen=True)
 class QuorumHealth:
-    """`spare` more voters may be lost before the cluster can't change any more; below 0 it is so already.
+    """`spare` more voters may be lost before the cluster can no longer change; below 0 it already can't.
 
-    `problem` says what is wrong, empty where all voters are there.
+    `problem` says what is wrong, empty if all voters are up.
     """
 
     leader: int

@@ -1,10 +1,10 @@
 """How fast partitions are written and read, from two looks at a cluster. Pure: samples in, rates in bytes per second out.
 
-Written: the growth of the leader's log. Where a log did not grow although records came (segments were deleted or compacted
-meanwhile), it is the records that came times the mean size of a record. No new record is a measured 0.
+Written: the growth of the leader's log. If a log did not grow although records arrived (segments were deleted or
+compacted meanwhile), the new records times the mean record size. No new record is a measured 0.
 
-Read: Kafka does not tell what consumers fetch. What it tells is what groups commit: the records that all groups committed
-meanwhile times the mean size of a record is the estimate. A partition that no group has committed for is not measured.
+Read: Kafka does not report what consumers fetch, only what groups commit. The estimate is the records that all groups
+committed meanwhile times the mean record size. A partition without commits is not measured.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ TopicPartition = tuple[str, int]
 
 @dataclass(frozen=True)
 class Sample:
-    """One look: `at` in seconds of any one clock, next offsets, bytes by broker and partition, committed offsets by group."""
+    """One look: `at` in seconds of any single clock, next offsets, bytes by broker and partition, committed offsets by
+    group."""
 
     at: float
     ends: Mapping[TopicPartition, int]
@@ -29,7 +30,7 @@ class Sample:
 
 
 def needs_record_size(before: Sample, after: Sample, partitions: Collection[Partition]) -> list[Partition]:
-    """Partitions whose rates can't be told without the mean size of their records: for these, first offsets are wanted."""
+    """Partitions whose rates can't be computed without their mean record size: for these, first offsets are needed."""
     read = _committed_records(before, after)
     needed = []
     for p in partitions:
@@ -74,26 +75,26 @@ def _rate(records: int | None, record_bytes: float | None, seconds: float) -> fl
 
 
 def _records(before: Sample, after: Sample, key: TopicPartition) -> int | None:
-    """Records that came meanwhile; None where one of the two ends is not known, or the log was recreated."""
+    """Records that arrived meanwhile; None if one of the two ends is unknown, or the log was recreated."""
     if key not in before.ends or key not in after.ends or after.ends[key] < before.ends[key]:
         return None
     return after.ends[key] - before.ends[key]
 
 
 def _growth(before: Sample, after: Sample, p: Partition) -> int | None:
-    """How many bytes the log of the partition's leader grew; None where its broker did not tell both times."""
+    """How many bytes the log of the partition's leader grew; None if its broker did not answer both times."""
     key = (p.topic, p.partition)
     old, new = before.sizes.get(p.leader, {}).get(key), after.sizes.get(p.leader, {}).get(key)
     return None if old is None or new is None else new - old
 
 
 def _committed_records(before: Sample, after: Sample) -> dict[TopicPartition, int]:
-    """Records that all groups committed meanwhile, of the partitions that any group has committed for both times."""
+    """Records that all groups committed meanwhile, for partitions with commits of any group at both times."""
     read: dict[TopicPartition, int] = defaultdict(int)
     for group, offsets in after.committed.items():
         earlier = before.committed.get(group, {})
         for key, offset in offsets.items():
             if key in earlier:
-                # A group that was set back read nothing by that.
+                # A group that was reset to an earlier offset has not read anything by that.
                 read[key] += max(0, offset - earlier[key])
     return dict(read)

@@ -14,12 +14,13 @@ _NOT_MEASURED = Spread(1.0, 1.0, 1.0, 1.0)
 
 
 def with_replication(partitions: Sequence[Partition], brokers: Iterable[Broker], factor: int) -> list[Move]:
-    """Moves that bring every partition to `factor` replicas; partitions that have it already make none.
+    """Moves that bring every partition to `factor` replicas; partitions that have it already get none.
 
-    A new replica goes to the rack with the fewest replicas of the partition, then to the broker with the fewest replicas of
-    these partitions, then to the lowest id. A replica that goes is one out of sync, else one whose rack holds most of the
-    partition's replicas, else one on the fullest broker; an in-sync preferred leader stays, and so does the last in-sync
-    replica. The order of those that stay is kept. Raises Refused where there are too few live brokers.
+    A new replica goes to the rack with the fewest replicas of the partition, then to the broker with the fewest
+    replicas of these partitions, then to the lowest id. The replica to remove is one out of sync, else one whose rack
+    holds most of the partition's replicas, else one on the fullest broker; an in-sync preferred leader stays, and so
+    does the last in-sync replica. The remaining ones keep their order. Raises Refused if there are too few live
+    brokers.
     """
     alive = {broker.id for broker in brokers if broker.state == "up"}
     racks = {broker.id: broker.rack or f"broker {broker.id}" for broker in brokers}
@@ -63,7 +64,8 @@ def plan(
     wanted: Mapping[str, int],
     sizes: Mapping[tuple[str, int], int],
 ) -> Plan:
-    """The plan that brings topics to these factors. `sizes` are bytes by partition. Raises Refused as `with_replication`."""
+    """The plan that brings topics to these factors. `sizes` are bytes by partition. Raises Refused like
+    `with_replication`."""
     by_topic: dict[str, dict[int, Partition]] = {}
     for p in partitions:
         if p.topic in wanted:
@@ -80,7 +82,7 @@ def plan(
 
 
 def replan(made: Plan, left: Iterable[Change], snapshot: ClusterSnapshot, limits: Limits) -> Plan:
-    """The same factors for the cluster as it is now."""
+    """The same factors for the current cluster."""
     wanted = {topic: int(factor) for topic, _, factor in (a.rpartition("=") for a in made.arguments)}
     sizes = {(p.topic, p.partition): p.size_bytes or 0 for p in snapshot.partitions if p.topic in wanted}
     return plan(made.cluster_id, snapshot.partitions, snapshot.brokers, wanted, sizes)

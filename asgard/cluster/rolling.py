@@ -1,9 +1,9 @@
-"""Restarts of many nodes, one at a time, so that the cluster stays available and no replica is the last one by accident.
+"""Restarts many nodes, one at a time, so that the cluster stays available and no partition accidentally depends on its last replica.
 
-Before each restart all other replicas of the partitions it holds must be in sync, and the other controllers a majority: what
-min.insync.replicas asks for is then kept. After it: the node is registered and unfenced, in sync for every replica it holds, and caught up in the quorum. The active
-controller goes last: each change of it stops changes of metadata for a moment. Nothing is remembered here: a run that was
-cut short is resumed by passing the nodes that still need it.
+Before each restart all other replicas of the partitions it holds must be in sync, and the other controllers a majority:
+this keeps min.insync.replicas. After it: the node is registered and unfenced, in sync for every replica it holds, and
+caught up in the quorum. The active controller goes last: each controller change stops metadata changes for a moment. No
+state is kept here: to resume an interrupted run, pass the nodes that still need a restart.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from asgard.kafka.model import Partition, Quorum, Topic
 from asgard.kafka.ports import ControlPlane, NodeControl
 
 _QUORUM_LAG = 1000
-"""Records that a voter may be behind its leader (it appends a few a second when idle) and count as caught up."""
+"""Records that a voter may be behind its leader (which appends a few per second when idle) and still count as caught
+up."""
 _WHOLE_POLL_S = 0.5
 _ELECTED_WITHIN_S = 15.0
-"""Seconds after which Kafka, which elects a moment after a node is up, will not elect a leader any more."""
+"""Seconds after which Kafka, which elects a moment after a node is up, will no longer elect a leader."""
 
 
 def restart_one(
@@ -35,10 +36,10 @@ def restart_one(
 ) -> float:
     """Restart one node once that is safe, and wait until it is back in all ISRs; how many seconds that took.
 
-    Callers take turns, one node at a time in the `order`. `deadline_s` is for the node to be back; `restart` replaces the default.
-    Raises Refused before anything is stopped that must not be (partitions that would lose availability, a quorum without a
-    majority), and Failed where the node does not come back, or sooner where a partition that it holds is left without a leader
-    for good. Partitions that are short of replicas at the start are waited for.
+    Callers take turns, one node at a time in the `order`. `deadline_s` is for the node to be back; `restart` replaces
+    the default. Raises Refused before stopping anything that must not be stopped (partitions that would lose
+    availability, a quorum without a majority), and Failed if the node does not come back, or earlier if a partition
+    that it holds is left without a leader for good. Waits for partitions that are under-replicated at the start.
     """
     _wait_until_safe(control, nodes, node, deadline_s, poll_s)
     started = time.monotonic()
@@ -48,8 +49,9 @@ def restart_one(
 
 
 def wait_until_whole(control: ControlPlane, node: int | None, give_up: float) -> None:
-    """Wait until no partition of the cluster lacks a replica, apart from those on the node that is next: it may be down because a run
-    was killed. `give_up` is by `time.monotonic`. Raises Refused before a node is stopped, Failed after the last one."""
+    """Wait until no partition of the cluster lacks a replica, except those on the next node: it may be down because a
+    run was killed. `give_up` is by `time.monotonic`. Raises Refused before a node is stopped, Failed after the last
+    one."""
     while True:
         try:
             lacking = [
@@ -81,16 +83,16 @@ def order(ids: Collection[int], controller: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why a node must not be stopped now; `passes`: it may go away by itself, as a replica that catches up."""
+    """Why a node must not be stopped now; `passes`: it may resolve by itself, like a replica that catches up."""
 
     what: str
     passes: bool
 
 
 def obstacles(node: int, topics: Iterable[Topic], quorum: Quorum, alive: Collection[int]) -> list[Obstacle]:
-    """What stands against stopping a node; nothing: it may be. `alive` are the nodes whose processes run.
+    """The obstacles to stopping a node; none: it may be stopped. `alive` are the nodes whose processes run.
 
-    Partitions with one replica, or with min.insync.replicas equal to their replicas, can't be kept available by anybody.
+    Partitions with one replica, or with min.insync.replicas equal to their replicas, can't be kept available at all.
     """
     found = []
     behind = [p for t in topics for p in t.partitions if node in p.target_replicas and _others_behind(p, node)]
@@ -119,12 +121,12 @@ def _count(partitions: int) -> str:
 
 
 def _others_behind(p: Partition, node: int) -> list[int]:
-    """Stricter than "under-replicated": a move that is still adding replicas is waited for."""
+    """Stricter than "under-replicated": waits for a move that is still adding replicas."""
     return [r for r in health.awaited(p) if r != node]
 
 
 def _wait_until_safe(control: ControlPlane, nodes: NodeControl, node: int, deadline_s: float, poll_s: float) -> None:
-    """Wait for obstacles that pass by themselves; Refused where they stay."""
+    """Wait for obstacles that resolve by themselves; Refused if they stay."""
     give_up = time.monotonic() + deadline_s
     while True:
         alive = {n.id for n in nodes.nodes() if n.state == "running"}
@@ -166,7 +168,7 @@ def _wait_until_back(control: ControlPlane, nodes: NodeControl, node: int, deadl
 
 @dataclass(frozen=True)
 class Lack:
-    """What a node that was restarted still lacks; `passes`: it may come by itself, as a replica that catches up."""
+    """What a restarted node still lacks; `passes`: it may resolve by itself, like a replica that catches up."""
 
     what: str
     passes: bool = True
@@ -174,7 +176,7 @@ class Lack:
 
 
 def lack(node: int, roles: Collection[str], control: ControlPlane) -> Lack | None:
-    """What the node lacks of being back; None: nothing. Without `roles` it counts as a broker."""
+    """What the node still lacks to be back; None: nothing. Without `roles` it counts as a broker."""
     if "broker" in roles or not roles:
         brokers = {b.id: b.state for b in control.cluster().brokers}
         if brokers.get(node) != "up":
@@ -193,10 +195,10 @@ def lack(node: int, roles: Collection[str], control: ControlPlane) -> Lack | Non
 
 
 def behind(node: int, topics: Iterable[Topic], up: Collection[int]) -> Lack | None:
-    """Whether the node, which is up, is out of sync for a replica that it holds.
+    """Whether the node, which is up, has an out-of-sync replica.
 
-    It can't catch up where the partition has no leader and nobody who is up may become one: Kafka then waits for a replica
-    that was in sync, and where that one lost its claim too, as a single replica whose log is gone, for ever.
+    It can't catch up if the partition has no leader and no live replica may become one: Kafka then waits for a replica
+    that was in sync, and waits for ever if that one lost its claim too, like a single replica whose log is gone.
     """
     late = [p for t in topics for p in t.partitions if node in health.awaited(p)]
     stuck = [p for p in late if health.offline(p) and not set(up).intersection((*p.isr, *p.elr))]

@@ -1,4 +1,4 @@
-"""How many bytes a partition counts for: what was measured, else the mean of its topic, else that of the cluster."""
+"""The bytes a partition counts for: the measured size, else the mean of its topic, else that of the cluster."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Snapshots on disk: the format `asgard.cluster/v1`, gzipped where the name ends in `.gz`.
+"""Snapshots on disk: the format `asgard.cluster/v1`, gzipped if the name ends in `.gz`.
 
-Readers ignore unknown keys; what is absent or null was not measured. A file of 200,000 partitions is read in about a
+Readers ignore unknown keys; absent or null values were not measured. A file of 200,000 partitions is read in about a
 second: msgspec fills the data classes of `kafka.model` directly.
 """
 
@@ -45,7 +45,7 @@ def read(path: Path | str) -> ClusterSnapshot:
 
 
 def write(snapshot: ClusterSnapshot, path: Path | str) -> None:
-    """Write a snapshot atomically; one partition a line, so that two of them can be compared as text."""
+    """Write a snapshot atomically; one partition per line, so that two snapshots can be compared as text."""
     import gzip
 
     import msgspec
@@ -63,7 +63,8 @@ def write(snapshot: ClusterSnapshot, path: Path | str) -> None:
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Python's cycle collector off: with hundreds of thousands of objects that stay, its passes take most of the time."""
+    """Turns Python's cycle collector off: with hundreds of thousands of objects that stay, its passes take most of the
+    time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -90,7 +91,7 @@ def _decode(data: bytes, file: str) -> ClusterSnapshot:
         return msgspec.json.decode(data, type=ClusterSnapshot)
     except msgspec.ValidationError:
         pass
-    # A null where a default would do is not wrong: such files are rare and read the slow way.
+    # A null in place of a default is not an error: such files are rare and read the slow way.
     try:
         return msgspec.convert(_without_nulls(msgspec.json.decode(data)), ClusterSnapshot)
     except msgspec.ValidationError as error:
@@ -112,7 +113,8 @@ def _invalid(file: str, message: str, field: str = "") -> InvalidFile:
 
 
 def _completed(snapshot: ClusterSnapshot, file: str) -> ClusterSnapshot:
-    """With a `missing` broker for each that only a replica list names. Raises InvalidFile where it contradicts itself."""
+    """With a `missing` broker for each one that only a replica list names. Raises InvalidFile if it contradicts
+    itself."""
     known = {b.id for b in snapshot.brokers}
     if len(known) != len(snapshot.brokers):
         raise _invalid(file, "names a broker twice", "brokers")

@@ -1,1 +1,1 @@
-"""What every part stands on: errors and exit codes, paths, units, YAML with line numbers, contexts, the console."""
+"""Shared by every part: errors and exit codes, paths, units, YAML with line numbers, contexts, the console."""

@@ -1,4 +1,4 @@
-"""`--set PATH=VALUE`: a value of a document, given on the command line."""
+"""`--set PATH=VALUE`: sets a value of a document from the command line."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from asgard.core.yaml import read_text
 
 
 def assign(document: Document, assignment: str, *, free_keys: Sequence[str] = ("config",)) -> None:
-    """Apply `--set PATH=VALUE`: keys and list indexes with dots between (or `[0]`); what follows a free key is one key, dots and all.
+    """Apply `--set PATH=VALUE`: keys and list indexes separated by dots (or `[0]`); everything after a free key is one key, dots included.
 
-    Raises WrongUsage where it is no assignment or leads into a scalar or past the end of a list.
+    Raises WrongUsage if it is not an assignment, or leads into a scalar or past the end of a list.
     """
     path, equals, text = assignment.partition("=")
     path = re.sub(r"\[(\d+)\]", r".\1", path.strip())  # as errors name them: topics[0].partitions

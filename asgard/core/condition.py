@@ -1,8 +1,8 @@
 """What must hold, as data: `under_replicated == 0`, `any broker.disk > 80%`, `broker[3].replicas == 0 or brokers_up > 3`.
 
-A condition is one comparison or several with `or` between. The left side names a fact of the cluster, the number of findings
-(all, or of a kind), or a fact of brokers: of any of them, of every one, or of those in brackets (every one of these). Nothing
-is ever evaluated as code. What is compared with what is checked when it is read; what the facts are is thor's to know.
+A condition is one comparison or several with `or` between. The left side names a fact of the cluster, the number of
+findings (all, or of a kind), or a fact of brokers: of any of them, of every one, or of those in brackets (every one of
+these). Nothing is ever evaluated as code. Operand types are checked when the condition is read; thor defines the facts.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%\Z")
 
 @dataclass(frozen=True)
 class Comparison:
-    """One comparison. `of` says whose fact it is; `brokers` where it is theirs: of any, of every one, or of these.
+    """One comparison. `of` says whose fact it is; for brokers, `brokers` says of which: any, every one, or these.
 
     `value` is a count, a fraction of 1, bytes, bytes per second, or a broker's state.
     """
@@ -83,7 +83,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Condition:
-    """It holds where any of its comparisons does."""
+    """True if any of its comparisons is."""
 
     text: str
     any_of: tuple[Comparison, ...]

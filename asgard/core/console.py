@@ -1,7 +1,7 @@
-"""What a command says: one document on stdout, people's words on stderr.
+"""A command's output: one document on stdout, text for people on stderr.
 
-A command emits its result once, as plain data with a table beside it; the chosen output format decides which of them is
-shown. Everything else (progress, warnings, questions) goes to stderr, so that `--json` is always one document.
+A command emits its result once, as plain data with a table beside it; the chosen output format decides which is shown.
+Everything else (progress, warnings, questions) goes to stderr, so that `--json` is always one document.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class OutputFormat(StrEnum):
 
 @dataclass
 class Settings:
-    """What the common options of this call say. `times`: lines for people begin with the time, as in a log. `line_open`: a line
-    of progress stands on the terminal, for the next one to take its place."""
+    """The common options of this call. `times`: lines for people begin with the time, as in a log. `line_open`: a
+    progress line is on the terminal, and the next one replaces it."""
 
     output: OutputFormat = OutputFormat.TABLE
     yes: bool = False
@@ -59,13 +59,14 @@ def current() -> Settings:
 
 
 def begin(settings: Settings) -> None:
-    """A new call begins with these settings; they hold for its context (thread, task), not for the process."""
+    """Use these settings for a new call; they apply to its context (thread, task), not to the process."""
     _settings.set(settings)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows for people: cells are shown with `str`, None as `-`. Long names lose their middle so that the table fits."""
+    """Rows for people: cells are shown with `str`, None as `-`. Long names are shortened in the middle so that the
+    table fits."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -74,7 +75,7 @@ class Table:
 
 
 def to_plain(value: Any) -> Any:
-    """Data classes, enums, paths, sets and tuples as what JSON knows; sets are sorted."""
+    """Converts data classes, enums, paths, sets and tuples to JSON types; sets are sorted."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -114,7 +115,7 @@ def emit_line(document: Any, text: str) -> None:
 
 
 def emit_frame(document: Any, text: str) -> None:
-    """A view that is refreshed: drawn over the one before on a terminal, one after the other elsewhere."""
+    """A view that refreshes: drawn over the previous one on a terminal, one after the other elsewhere."""
     if current().output is not OutputFormat.TABLE or not sys.stdout.isatty():
         emit_line(document, text)
         return
@@ -134,7 +135,7 @@ def print_out(text: str) -> None:
 
 
 def render(table: Table) -> str:
-    """A table as text, in the format in force."""
+    """A table as text, in the current format."""
     rows = [["-" if cell is None else str(cell) for cell in row] for row in table.rows]
     if current().output is OutputFormat.TABLE and sys.stdout.isatty():
         return _rich(table, rows)
@@ -173,7 +174,7 @@ _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", 
 
 
 def style(text: str, *styles: str, stream: Any = None) -> str:
-    """Coloured on a terminal that takes colour, plain elsewhere."""
+    """Coloured on a terminal with colour support, plain elsewhere."""
     stream = stream or sys.stdout
     if "NO_COLOR" in os.environ or not stream.isatty():
         return text
@@ -181,7 +182,7 @@ def style(text: str, *styles: str, stream: Any = None) -> str:
 
 
 def stamped(text: str) -> str:
-    """The lines as in a log: each with the time where this call's lines carry it."""
+    """The lines as in a log: each with the time if this call's lines have it."""
     if not current().times:
         return text
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -196,12 +197,12 @@ def say(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Something the user should know although the work goes on."""
+    """Something the user should know although the work continues."""
     say(style(f"warning: {text}", "yellow", stream=sys.stderr))
 
 
 def ask(question: str) -> None:
-    """Go on only with a yes: from `--yes`, or typed at a terminal. Raises Refused otherwise."""
+    """Continue only after a yes: from `--yes`, or typed at a terminal. Raises Refused otherwise."""
     if current().yes:
         return
     if not sys.stdin.isatty():
@@ -216,7 +217,7 @@ def ask(question: str) -> None:
 
 
 def clear_line() -> None:
-    """Take away a progress line that stands on the terminal."""
+    """Remove a progress line from the terminal."""
     if current().line_open:
         sys.stderr.write("\r\033[K")
         sys.stderr.flush()
@@ -224,8 +225,8 @@ def clear_line() -> None:
 
 
 class Renderer:
-    """Shows an operation's events on stderr: a line for each, progress as a line that rewrites itself (a terminal) or comes
-    every few seconds (a log). `core.events.listening` takes its `show`.
+    """Shows an operation's events on stderr: a line for each, progress as a line that rewrites itself (a terminal) or
+    repeats every few seconds (a log). Pass its `show` to `core.events.listening`.
     """
 
     def __init__(self, *, every_s: float = 5.0) -> None:

@@ -16,7 +16,7 @@ from asgard.core.errors import Refused, WrongUsage
 
 @dataclass(frozen=True)
 class Context:
-    """A cluster by name. `protected`: changes want `--confirm NAME`; `heal` lets healing through all the same."""
+    """A cluster by name. `protected`: changes require `--confirm NAME`; `heal` allows healing anyway."""
 
     name: str
     bootstrap_servers: str
@@ -29,7 +29,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Contexts:
-    """All contexts and which of them is current."""
+    """All contexts and the current one."""
 
     current: str | None
     by_name: dict[str, Context]
@@ -53,7 +53,7 @@ def _file() -> Path:
 
 
 def load() -> Contexts:
-    """Read the contexts; none where the file does not exist."""
+    """Read the contexts; none if the file does not exist."""
     path = _file()
     if not path.exists():
         return Contexts(None, {})
@@ -78,7 +78,7 @@ def save(contexts: Contexts) -> None:
 
 
 def put(context: Context, *, use: bool = False) -> None:
-    """Add or replace a context; it becomes the current one where it is the first, or with `use`."""
+    """Add or replace a context; it becomes the current one if it is the first, or with `use`."""
     contexts = load()
     current = context.name if use or contexts.current is None else contexts.current
     save(Contexts(current, {**contexts.by_name, context.name: context}))
@@ -92,14 +92,15 @@ def use(name: str) -> None:
 
 
 def remove(name: str) -> None:
-    """Forget a context; no error where it is not there."""
+    """Delete a context; no error if it does not exist."""
     contexts = load()
     rest = {k: v for k, v in contexts.by_name.items() if k != name}
     save(Contexts(None if contexts.current == name else contexts.current, rest))
 
 
 def refuse_protected_cluster(cluster_id: str, confirm: str | None, *, healing: bool = False) -> None:
-    """Refuse to change a cluster that any protected context names, however it was reached, unless one of those is repeated."""
+    """Refuse to change a cluster that any protected context names, however it was reached, unless one of their names is
+    repeated."""
     found = protecting(cluster_id)
     if confirm not in {context.name for context in found}:
         for context in found:
@@ -112,7 +113,7 @@ def protecting(cluster_id: str) -> list[Context]:
 
 
 def refuse_protected(context: Context | None, confirm: str | None, *, healing: bool = False) -> None:
-    """Refuse to change the cluster of a protected context unless its name is repeated, or it lets this healing through."""
+    """Refuse to change the cluster of a protected context unless its name is repeated, or it allows this healing."""
     if healing and context is not None and context.heal:
         return
     if context is not None and context.protected and confirm != context.name:
@@ -120,7 +121,7 @@ def refuse_protected(context: Context | None, confirm: str | None, *, healing: b
 
 
 def check_cluster_id(context: Context, answered: str) -> None:
-    """Refuse a cluster that is not the one this context saw first; note the id where it saw none yet."""
+    """Refuse a cluster that is not the one this context saw first; record the id if it has none yet."""
     if context.cluster_id is None:
         put(replace(context, cluster_id=answered))
     elif context.cluster_id != answered:

@@ -1,4 +1,4 @@
-"""Is this a schedule that cron understands? Five fields, or a word such as @daily; what cron daemons in the wild agree on."""
+"""Whether cron understands a schedule. Five fields, or a word such as @daily: the syntax common to cron daemons."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check(text: str) -> str:
     months, days = (_values(fields[i], *_FIELDS[i]) for i in (3, 2))
     for i in (0, 1, 4):
         _values(fields[i], *_FIELDS[i])
-    # cron runs when either of the two day fields matches, where both are restricted
+    # cron runs when either of the two day fields matches, if both are restricted
     if fields[4].startswith("*") and min(days) > max(monthrange(2024, month)[1] for month in months):
         raise ValueError(f"never comes: no month of {fields[3]!r} has a day {fields[2]}")
     return " ".join(fields)

@@ -1,12 +1,12 @@
-"""A database of Asgard: opened, created, checked for its version, and its failures explained in a sentence.
+"""An Asgard database: opens it, creates it, checks its version, and explains its failures in a sentence.
 
-The journal, Heimdall's store and Bifrost's store each declare a `Schema` and open it here. Each is a SQLite file in WAL mode
-under ASGARD_HOME (directory 0700, file 0600) unless its environment variable holds a SQLAlchemy URL. Several schemas may
-share one PostgreSQL database: their tables have different prefixes. What is special to SQLite is in how connections are
-made; statements elsewhere are portable.
+The journal, Heimdall's store and Bifrost's store each declare a `Schema` and open it here. Each is a SQLite file in WAL
+mode under ASGARD_HOME (directory 0700, file 0600) unless its environment variable holds a SQLAlchemy URL. Several
+schemas may share one PostgreSQL database: their tables have different prefixes. Only the creation of connections is
+specific to SQLite; statements elsewhere are portable.
 
-Time comes from the database's side, so that all who share it read one clock: the server's `CURRENT_TIMESTAMP` (the start of
-the transaction, so never too late); for SQLite, whose users all run on one host, that host's clock.
+Time comes from the database's side, so that all its users read one clock: the server's `CURRENT_TIMESTAMP` (the start
+of the transaction, so never too late); for SQLite, whose users all run on one host, that host's clock.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ STORE_VARIABLE = "ASGARD_STORE"
 """Names the database of Heimdall's and Bifrost's stores."""
 
 Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""The type of ids that count themselves: SQLite counts only in its own INTEGER type, others need 64 bits spelled out."""
+"""The type of autoincrement ids: SQLite increments only its own INTEGER type, others need 64 bits spelled out."""
 
 
 def meta_table(metadata: sa.MetaData, name: str) -> sa.Table:
-    """The table that holds a schema's version (row `schema`) and single values like it."""
+    """The table with a schema's version (row `schema`) and other single values."""
     return sa.Table(
         name, metadata, sa.Column("name", sa.String(64), primary_key=True), sa.Column("value", sa.Text, nullable=False)
     )
@@ -47,9 +47,9 @@ def meta_table(metadata: sa.MetaData, name: str) -> sa.Table:
 
 @dataclass(frozen=True)
 class Schema:
-    """What a database holds. `noun` is what sentences call it (`journal`), `lost` what is missing without it.
+    """What a database holds. `noun` is its name in sentences (`journal`), `lost` what is missing without it.
 
-    `variable` is the environment variable that names another place, `file` the file's name under ASGARD_HOME. `durable`: a
+    `variable` is the environment variable for another location, `file` the file's name under ASGARD_HOME. `durable`: a
     commit survives a power cut; without it only a crash of the process (faster; the file stays consistent in any case).
     """
 
@@ -80,7 +80,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database."""
+        """A transaction that sees one consistent state of the database."""
         with sentences(self.schema, self.where), self.engine.begin() as connection:
             yield connection
 
@@ -108,7 +108,7 @@ class Database:
         return self._clock()
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self.engine.dispose()
 
     def __enter__(self) -> Database:
@@ -158,21 +158,21 @@ def open_database(
 
 def _url(text: str) -> URL:
     parsed = make_url(text)
-    # The plain names mean SQLAlchemy's oldest driver; Asgard's extra installs psycopg 3.
+    # The plain names select SQLAlchemy's oldest driver; Asgard's extra installs psycopg 3.
     return parsed.set(drivername="postgresql+psycopg") if parsed.drivername in ("postgresql", "postgres") else parsed
 
 
 def _engine(schema: Schema, url: URL, busy_timeout_s: float) -> Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_pre_ping=True)
-    # The driver's own way of beginning transactions is switched off: it would read first and then fail to write
+    # The driver's own way of starting transactions is switched off: it would read first and then fail to write
     # (SQLITE_BUSY at once, without waiting) if another connection wrote in between.
     engine = sa.create_engine(url, connect_args={"timeout": busy_timeout_s, "isolation_level": None})
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA synchronous={'FULL' if schema.durable else 'NORMAL'}")
-        # SQLite would keep up to 2 MB a connection; the system keeps the file's pages anyway.
+        # SQLite would keep up to 2 MB per connection; the system caches the file's pages anyway.
         connection.execute(f"PRAGMA cache_size=-{schema.cache_kib}")
 
     @sa.event.listens_for(engine, "begin")
@@ -184,7 +184,7 @@ def _engine(schema: Schema, url: URL, busy_timeout_s: float) -> Engine:
 
 
 def _make_file(schema: Schema, path: Path, url: URL, busy_timeout_s: float) -> None:
-    """Fill a new SQLite file and then put it in place, so that no process ever opens a half-made one."""
+    """Fill a new SQLite file and then move it into place, so that no process ever opens an incomplete one."""
     try:
         if path.exists():
             return
@@ -194,7 +194,7 @@ def _make_file(schema: Schema, path: Path, url: URL, busy_timeout_s: float) -> N
             new.touch(mode=0o600)
             with sentences(schema, str(path)):
                 _fill_file(schema, _engine(schema, url.set(database=str(new)), busy_timeout_s))
-            # If another process was quicker, this one is thrown away.
+            # If another process was faster, this one is discarded.
             with suppress(FileExistsError):
                 os.link(new, path)
     except OSError as error:
@@ -236,7 +236,7 @@ def _check_version(database: Database) -> None:
             with database.write() as connection:
                 _create(schema, connection)
         except (IntegrityError, ProgrammingError):
-            pass  # another process creates the same tables
+            pass  # another process is creating the same tables
         version = _version(database)
     if version == schema.version:
         return
@@ -254,14 +254,15 @@ def _check_version(database: Database) -> None:
 
 
 def _is_ours(database: Database) -> bool:
-    """Whether a SQLite file holds another schema of Asgard (one ASGARD_STORE for several stores), and so takes this one too."""
+    """Whether a SQLite file holds another Asgard schema (one ASGARD_STORE for several stores), and so accepts this one
+    too."""
     with database.read() as connection:
         names = sa.inspect(connection).get_table_names()
     return any(name.endswith("_meta") and name.startswith(("asgard_", "heimdall_", "bifrost_")) for name in names)
 
 
 def insert(connection: Connection, table: sa.Table, **values: object) -> int:
-    """Insert a row into a table that counts its ids, and return the id."""
+    """Insert a row into a table with autoincrement ids, and return the id."""
     key = connection.execute(sa.insert(table).values(**values)).inserted_primary_key
     assert key is not None
     return int(key[0])
@@ -275,7 +276,7 @@ def sentences(schema: Schema, where: str) -> Iterator[None]:
     except (IntegrityError, ProgrammingError):
         raise
     except (DBAPIError, sqlite3.Error) as error:
-        # What is done past SQLAlchemy (a pragma on the raw connection) raises the driver's own.
+        # Operations that bypass SQLAlchemy (a pragma on the raw connection) raise the driver's own errors.
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise _explain(schema, where, str(reason).strip().partition("\n")[0]) from error
 

@@ -1,6 +1,6 @@
-"""A document that was read from a file: its values, where each of them stands, and what is wrong with them.
+"""A document read from a file: its values, the place of each, and their problems.
 
-Numbers keep the text they were written as; `--set` changes values and is named in their place when they are wrong.
+Numbers keep their original text; `--set` changes values, and errors in those name `--set` instead of the place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _INT = re.compile(r"[-+]?[0-9]{1,40}\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?\Z")
 
 Loc = tuple[str | int, ...]
-"""The way to a value: keys and indexes from the root."""
+"""The path to a value: keys and indexes from the root."""
 
 
 class Place(Protocol):
@@ -31,7 +31,7 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class PlaceIn:
-    """A place in another file than the document's own."""
+    """A place in a file other than the document's own."""
 
     file: str
     line: int
@@ -39,19 +39,19 @@ class PlaceIn:
 
 
 class Int(int):
-    """A whole number that is written in another way than Python writes it (`007`, `+5`)."""
+    """A whole number not written the way Python writes it (`007`, `+5`)."""
 
     text: str
 
 
 class Float(float):
-    """A number with a point or exponent and the text it was written as."""
+    """A number with a point or exponent, and its original text."""
 
     text: str
 
 
 class Map(dict[str, Any]):
-    """A mapping with the places of itself, its keys and its values."""
+    """A mapping with its own place and the places of its keys and values."""
 
     __slots__ = ("at", "key_at", "value_at")
 
@@ -62,7 +62,7 @@ class Map(dict[str, Any]):
 
 
 class Seq(list[Any]):
-    """A sequence with the places of itself and its items."""
+    """A sequence with its own place and the places of its items."""
 
     __slots__ = ("at", "item_at")
 
@@ -100,7 +100,7 @@ def scalar(text: str) -> Any:
 
 @dataclass
 class Document:
-    """A file that was read: its content, where everything is in it, and what is wrong so far."""
+    """A file that was read: its content, the place of everything in it, and the problems so far."""
 
     file: str
     root: Any
@@ -109,7 +109,8 @@ class Document:
     overrides: dict[Loc, str] = field(default_factory=dict)
 
     def problem(self, loc: Sequence[str | int], message: str, *, at_key: bool = False) -> Problem:
-        """What is wrong with the value at `loc` (or with its key), with its place; of its nearest parent where it is not there."""
+        """The problem of the value at `loc` (or of its key), with its place; if the value is missing, the place of its
+        nearest parent."""
         name = dotted(loc)
         for path, given in self.overrides.items():
             if tuple(loc[: len(path)]) == path:
@@ -138,7 +139,7 @@ class Document:
 
 
 def dotted(loc: Sequence[str | int]) -> str:
-    """`topics[3].config.retention.ms`: a location as messages name it."""
+    """`topics[3].config.retention.ms`: a location as shown in messages."""
     text = ""
     for part in loc:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -146,7 +147,7 @@ def dotted(loc: Sequence[str | int]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as messages name it: short, and what kind of thing it is."""
+    """A value as shown in messages: short, with its kind."""
     if value is None:
         return "empty"
     if isinstance(value, bool):
@@ -159,7 +160,7 @@ def shown(value: Any) -> str:
 
 
 def placed_in(node: Any, file: str) -> Any:
-    """The same value with every place in it naming its file, so that it can be part of another file's document."""
+    """The same value with its file named in every place in it, so that it can be part of another file's document."""
 
     def place(at: Place) -> PlaceIn:
         return PlaceIn(file, at.line, at.column)

@@ -1,6 +1,6 @@
-"""Errors and exit codes: raised where the words are known, caught once, at the edge of the command line.
+"""Errors and exit codes: raised where the cause is known, caught once, at the edge of the command line.
 
-An error says what happened, to what, and what to do next. Anything else that escapes is a defect of Asgard and is
+An error says what happened, to what, and what to do next. Any other exception that escapes is a defect of Asgard and is
 reported as one.
 """
 
@@ -12,7 +12,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of every command; `docs/exit-codes.md` is made from them and what they mean."""
+    """The exit codes of every command; `docs/exit-codes.md` is generated from them and their meaning."""
 
     OK = 0
     FAILED = 1
@@ -52,7 +52,7 @@ class AsgardError(Exception):
 
 
 class Failed(AsgardError):
-    """The work was tried and did not succeed."""
+    """The work was attempted and failed."""
 
 
 class WrongUsage(AsgardError):
@@ -62,13 +62,13 @@ class WrongUsage(AsgardError):
 
 
 class Unreachable(AsgardError):
-    """A cluster or a dependency does not answer."""
+    """A cluster or a dependency does not respond."""
 
     exit_code = ExitCode.UNREACHABLE
 
 
 class Refused(AsgardError):
-    """A safety rule says no; the hint says how to override it."""
+    """A safety rule refused it; the hint says how to override it."""
 
     exit_code = ExitCode.REFUSED
 
@@ -87,9 +87,9 @@ class Interrupted(AsgardError):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing wrong in a file: where, which field, what is wrong and what is allowed. Lines and columns count from 1.
+    """One problem in a file: where, which field, what is wrong and what is allowed. Lines and columns count from 1.
 
-    Line 0: it is not in a file; `file` is then the option that gave it (`--set`).
+    Line 0: it is not in a file; `file` is then the option it came from (`--set`).
     """
 
     file: str

@@ -1,9 +1,9 @@
-"""What happens while something is done: plain data that the caller renders (a terminal, a page, a log, JSON lines).
+"""Events of running work: plain data that the caller renders (a terminal, a page, a log, JSON lines).
 
-Code below the command line reports with `step`, `progress`, `note` and `warn`, and never knows who listens. A caller listens with
-`with listening(sink):`; without a listener nothing is shown. The listener belongs to the operation and not to the process: it is
-a context variable, so two requests of one server never hear each other. A thread starts with an empty context, so work
-that is handed to a thread goes through `carried`.
+Code below the command line reports with `step`, `progress`, `note` and `warn`, without knowing the listener. A caller
+listens with `with listening(sink):`; without a listener nothing is shown. The listener belongs to the operation, not to
+the process: it is a context variable, so two requests of one server never get each other's events. A thread starts with
+an empty context, so work for a thread goes through `carried`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Step(Event):
-    """A step of the work began."""
+    """A step of the work started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress(Event):
-    """How far long work is. `what` names the work; `done` and `total` count `unit`s where they are known."""
+    """Progress of long work. `what` names the work; `done` and `total` count `unit`s, if known."""
 
     what: str = ""
     done: float | None = None
@@ -49,7 +49,7 @@ class Note(Event):
 
 @dataclass(frozen=True, slots=True)
 class Warned(Event):
-    """Something the user should know although the work goes on."""
+    """Something the user should know although the work continues."""
 
 
 Sink = Callable[[Event], None]
@@ -65,12 +65,12 @@ def emit(event: Event) -> None:
 
 
 def step(text: str) -> None:
-    """A step of the work begins."""
+    """A step of the work starts."""
     emit(Step(text))
 
 
 def progress(what: str, text: str, *, done: float | None = None, total: float | None = None, unit: str = "") -> None:
-    """How far the work named `what` is; cheap, and may be called often."""
+    """Progress of the work named `what`; cheap, may be called often."""
     emit(Progress(text, what, done, total, unit))
 
 
@@ -80,13 +80,13 @@ def note(text: str, data: Any = None) -> None:
 
 
 def warn(text: str) -> None:
-    """Something the user should know although the work goes on."""
+    """Something the user should know although the work continues."""
     emit(Warned(text))
 
 
 @contextmanager
 def listening(sink: Sink) -> Iterator[None]:
-    """Send this operation's events to `sink` inside the block, and to the former listener after it."""
+    """Send this operation's events to `sink` inside the block, and to the previous listener after it."""
     token = _sink.set(sink)
     try:
         yield
@@ -96,7 +96,7 @@ def listening(sink: Sink) -> Iterator[None]:
 
 @contextmanager
 def titled(title: str) -> Iterator[None]:
-    """The events of the block begin with `title`, as those of a step of something larger."""
+    """Prefix the events of the block with `title`, as those of a step of something larger."""
     outer = _sink.get()
     if outer is None:
         yield
@@ -106,20 +106,21 @@ def titled(title: str) -> Iterator[None]:
 
 
 def fall_back_to(sink: Sink) -> None:
-    """Send events to `sink` if nothing else listens; for code that another program's threads call, and for as long as they live."""
+    """Send events to `sink` if nothing else listens; for code called by another program's threads, for as long as they
+    live."""
     if _sink.get() is None:
         _sink.set(sink)
 
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Drop the events of the block: for work whose result is all that counts."""
+    """Drop the events of the block: for work of which only the result matters."""
     with listening(lambda event: None):
         yield
 
 
 def carried(function: Callable[P, R]) -> Callable[P, R]:
-    """The function with this operation's context, for a thread that is started with it. One carried function for each thread."""
+    """The function with this operation's context, for a thread started with it. Use one carried function per thread."""
     context = contextvars.copy_context()
 
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,7 +1,7 @@
-"""JSONPath, the part of it that tolerances need: `$.brokers[0].state`, `$..leader`, `$.topics[*]['name','lag']`, `$.list[1:3]`.
+"""The subset of JSONPath that tolerances need: `$.brokers[0].state`, `$..leader`, `$.topics[*]['name','lag']`, `$.list[1:3]`.
 
-Names, indexes (from the end where negative), slices, several of these with commas between, `*`, and `..` for any depth (what
-is found higher comes first). No filters and no functions: those are refused.
+Names, indexes (from the end if negative), slices, several of these separated by commas, `*`, and `..` for any depth
+(higher matches come first). Filters and functions are refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _SLICE = re.compile(r"(-?[0-9]+)?:(-?[0-9]+)?(?::([1-9][0-9]*))?")
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment of a path (RFC 9535): what is taken of where it is (a name, an index, a slice, None: all); `deep`: at any depth."""
+    """One segment of a path (RFC 9535): what it selects (a name, an index, a slice, None: all); `deep`: at any
+    depth."""
 
     takes: tuple[str | int | slice | None, ...]
     deep: bool = False

@@ -11,7 +11,7 @@ from asgard.core.errors import Failed
 
 @dataclass(frozen=True)
 class MailServer:
-    """The server that e-mail goes through; the password is in a file of its own."""
+    """The server that sends e-mail; the password is in a separate file."""
 
     host: str
     port: int
@@ -22,7 +22,7 @@ class MailServer:
 
 
 def send(server: MailServer | None, to: Sequence[str], subject: str, text: str, timeout_s: float) -> None:
-    """Send a message of plain text. Raises Failed."""
+    """Send a plain-text message. Raises Failed."""
     import smtplib
     import ssl
     from email.message import EmailMessage

@@ -1,7 +1,7 @@
-"""Sends rows of a table that wait to be sent: side by side by receiver, each tried again later by itself, none in another's way.
+"""Sends waiting rows of a table: in parallel by receiver, each retried separately, so that none blocks another.
 
-A table of notices has at least the columns `id`, `state` (waiting, sent, failed), `attempts`, `next_at`, `error` and `created_at`.
-What a killed process was just sending is sent again: a notice comes at least once.
+A table of notices has at least the columns `id`, `state` (waiting, sent, failed), `attempts`, `next_at`, `error` and
+`created_at`. A notice that a killed process was just sending is sent again: delivery is at least once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from asgard.core.database import Database
 TRIES = 10
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 6 * 3600.0
 MOST = 500
-"""Rows of one round."""
+"""Rows per round."""
 
 
 def deliver(
@@ -28,9 +28,9 @@ def deliver(
     send: Callable[[Any], str | None],
     only: sa.ColumnElement[bool] | None = None,
 ) -> dict[str, int]:
-    """Send what is due; how many were `sent`, wait for `later`, and `failed` for good. Never raises because of a receiver.
+    """Send what is due; the numbers `sent`, waiting for `later`, and `failed` for good. Never raises because of a receiver.
 
-    `send` gives None, or why it did not work. A receiver that fails is not tried for the rest of its rows in this round.
+    `send` returns None, or why it failed. After a failure, the receiver's other rows are skipped in this round.
     """
     c = table.c
     with database.read() as connection:

@@ -19,7 +19,7 @@ def home() -> Path:
 
 
 def cache() -> Path:
-    """What can be fetched again: Kafka's jars. `ASGARD_CACHE` lets several homes share one."""
+    """Data that can be fetched again: Kafka's jars. `ASGARD_CACHE` lets several homes share one cache."""
     chosen = os.environ.get("ASGARD_CACHE")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -36,16 +36,16 @@ def stack_dir(stack: str) -> Path:
 
 
 def private_dir(path: Path) -> Path:
-    """Create a directory that only its owner may enter (0700), with its parents."""
+    """Create a directory that only its owner may access (0700), with its parents."""
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(0o700)
     return path
 
 
 def write_atomic(path: Path, content: str | bytes, mode: int | None = 0o600) -> None:
-    """Replace a file in one step: after a crash it holds the old content or the new one, and it is on disk.
+    """Replace a file atomically: after a crash it holds the old content or the new one, and it is on disk.
 
-    `mode` None: what the user's umask makes of it.
+    `mode` None: the mode from the user's umask.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
@@ -65,9 +65,9 @@ def write_atomic(path: Path, content: str | bytes, mode: int | None = 0o600) -> 
 
 
 def write_for_user(path: Path, content: str | bytes) -> None:
-    """Write a file that the user named, all of it or nothing; for others to read as the umask says.
+    """Write a file that the user named, completely or not at all; its mode follows the umask.
 
-    Raises WrongUsage where its folder is not there or does not take it.
+    Raises WrongUsage if its folder does not exist or is not writable.
     """
     try:
         path.parent.stat()

@@ -1,4 +1,4 @@
-"""Sends a JSON document to a web hook, once. Who tries again, and when, is the caller's."""
+"""Sends a JSON document to a web hook, once. The caller decides on retries."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ _READ_BYTES = 1024
 
 
 class Denied(Failed):
-    """The other side does not take it: trying again would not help."""
+    """The receiver rejects it: retrying would not help."""
 
 
 def post(url: str, body: Any, timeout_s: float) -> None:
-    """POST as JSON. Raises Denied (4xx), and Failed where another try may help; neither repeats the address, which may hold a token."""
+    """POST as JSON. Raises Denied (4xx), and Failed if a retry may help; neither repeats the address, which may hold a
+    token."""
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen

@@ -1,7 +1,7 @@
-"""Which process was that? A pid alone can't say: numbers are used again, containers count their own, machines reboot.
+"""Identifies processes. A pid is not enough: numbers are reused, containers have their own, machines reboot.
 
-An identity is host, boot (with the pid namespace), pid and start time. The start time counts from boot where the system
-tells it (Linux), so that a set clock doesn't make a living process look dead.
+An identity is host, boot (with the pid namespace), pid and start time. The start time counts from boot if the system
+reports it (Linux), so that changing the clock doesn't make a living process look dead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ _M_ARENA_MAX = -8
 
 @dataclass(frozen=True)
 class Identity:
-    """One run of one process. `boot` names the machine's boot and the pid namespace: pids compare only within one."""
+    """One run of one process. `boot` names the machine's boot and the pid namespace: pids are comparable only within
+    one."""
 
     host: str
     boot: str
@@ -31,7 +32,7 @@ class Identity:
 
 @cache
 def boot() -> str:
-    """This boot of this machine and this pid namespace; the host's name where the system tells neither."""
+    """This boot of this machine and this pid namespace; the host's name if the system reports neither."""
     try:
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot_id}/{Path('/proc/self/ns/pid').readlink()}"
@@ -40,12 +41,12 @@ def boot() -> str:
 
 
 def started(pid: int) -> float | None:
-    """When the process with this pid began (seconds, comparable only within one boot); None where none runs.
+    """When the process with this pid started (seconds, comparable only within one boot); None if none runs.
 
-    A process that ended and waits for its parent to notice (a zombie) does not run.
+    A zombie does not count as running.
     """
     try:
-        # The name in brackets may hold anything, blanks and brackets too; the fields after it are fixed (proc(5)).
+        # The name in brackets may contain anything, blanks and brackets too; the fields after it are fixed (proc(5)).
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         return None if fields[0] in "ZXx" else int(fields[19]) / os.sysconf("SC_CLK_TCK")
     except (FileNotFoundError, ProcessLookupError):
@@ -61,20 +62,21 @@ def started(pid: int) -> float | None:
 
 
 def identity() -> Identity:
-    """Who is asking. Looked up at each call: a forked child is another process."""
+    """The calling process. Looked up at each call: a forked child is another process."""
     pid = os.getpid()
     return Identity(socket.gethostname(), boot(), pid, started(pid) or 0.0)
 
 
 def is_dead(who: Identity) -> bool:
-    """True only where it is certain: the process belongs to this boot and pid namespace, and no longer runs."""
+    """True only if it is certain: the process belongs to this boot and pid namespace, and no longer runs."""
     return who.boot == boot() and started(who.pid) != who.started
 
 
 def stay_small() -> None:
-    """For a process that lives for months and starts short-lived threads all the while; to be called before the first of them.
+    """For a process that runs for months and keeps starting short-lived threads; call it before the first one.
 
-    glibc gives threads memory from arenas, up to eight a core, each of which keeps the most that it ever needed (mallopt(3)). Two will do.
+    glibc gives threads memory from arenas, up to eight a core, each of which keeps its peak size (mallopt(3)). Two are
+    enough.
     """
     import ctypes
 

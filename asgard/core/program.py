@@ -1,7 +1,7 @@
-"""Programs that Asgard runs on this machine: no shell, nothing on stdin, an environment of their own, a time to be done in.
+"""Programs that Asgard runs on this machine: no shell, nothing on stdin, a separate environment, a time limit.
 
-A recipe runs programs only where its caller said so (`--allow-run`), and only from a file that no one else may write: anyone who
-can write it could run anything as the user whose crontab runs it.
+A recipe runs programs only if its caller allows it (`--allow-run`), and only from a file that no one else may write:
+anyone able to write it could run anything as the user whose crontab runs it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 _KEPT_BYTES = 64 * 1024
 _SHOWN = 300
 _LATE_S = 2.0
-"""A grandchild that left the process group may hold the pipe open: it is not waited for."""
+"""A grandchild that left the process group may keep the pipe open: it is not waited for."""
 
 
 def refuse_writable_by_others(file: Path) -> None:
-    """Raise Refused where somebody else than this user and root may change the file, or put another in its place."""
+    """Raise Refused if anyone but this user and root may change the file, or put another in its place."""
     for path in (file, file.parent):
         found = path.stat()
         sticky = path.is_dir() and found.st_mode & stat.S_ISVTX
@@ -39,12 +39,14 @@ def refuse_writable_by_others(file: Path) -> None:
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """What a program sees: a PATH, where Asgard keeps its things, and these variables; nothing of the caller's own environment."""
+    """A program's environment: a PATH, Asgard's directories, and these variables; nothing from the caller's own
+    environment."""
     return {"PATH": PATH, "LANG": "C.UTF-8", "ASGARD_HOME": str(paths.home()), **variables}
 
 
 def run(command: Sequence[str], variables: Mapping[str, str], timeout_s: float) -> str:
-    """Run a program and give the last line that it said. Raises Failed: not found, another exit code than 0, too slow."""
+    """Run a program and return the last line of its output. Raises Failed: not found, another exit code than 0, too
+    slow."""
     try:
         process = subprocess.Popen(
             list(command),
@@ -62,7 +64,7 @@ def run(command: Sequence[str], variables: Mapping[str, str], timeout_s: float) 
     except subprocess.TimeoutExpired:
         raise Failed(f"{command[0]} timed out after {format_duration(timeout_s)} and was killed") from None
     finally:
-        # What it started is to end with it, whether it went well, took too long, or this run is interrupted.
+        # Its child processes must end with it, whether it succeeded, timed out, or this run is interrupted.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -73,7 +75,7 @@ def run(command: Sequence[str], variables: Mapping[str, str], timeout_s: float) 
 
 
 class _Tail:
-    """The end of what a program says, however much that is."""
+    """The end of a program's output, however much there is."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -88,7 +90,7 @@ class _Tail:
                 self.content = (self.content + chunk)[-_KEPT_BYTES:]
 
     def last_line(self) -> str:
-        """Its last line that says something, cut to what fits in a log."""
+        """Its last non-empty line, cut to fit in a log."""
         self.thread.join(_LATE_S)
         lines = [line.strip() for line in self.content.decode("utf-8", "replace").splitlines() if line.strip()]
         return lines[-1][:_SHOWN] if lines else ""

@@ -1,4 +1,4 @@
-"""Tolerances: is what a probe found within what it may find? Pure. In the form and with the meaning of Chaos Toolkit.
+"""Tolerances: whether a probe's result is within its allowed values. Pure. In the form and with the meaning of Chaos Toolkit.
 
 true, 3, "text"              equal (a mapping with `status`: its status)
 [1, 3]                       two: from the first to the second; another number of them: one of them
@@ -7,8 +7,8 @@ true, 3, "text"              equal (a mapping with `status`: its status)
 {type: jsonpath, path: $.a, expect: …, count: …, target: KEY}
 {type: probe, …}             an activity, which gets what was found as `value`
 
-`target` is the key of what was found to look at. Where Chaos Toolkit fails over what was found (a number to a regex), it is
-out of tolerance here. A number with a point can't be a tolerance there, and is refused here: use a range.
+`target` is the key of the result to check. If Chaos Toolkit fails on a result (a number for a regex), it is out of
+tolerance here. A number with a point can't be a tolerance there, and is refused here: use a range.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _on_path(tolerance: Mapping[str, Any], value: Any) -> bool:
     if isinstance(value, bytes):
         value = value.decode()
     if isinstance(value, str):
-        with contextlib.suppress(ValueError):  # text that is no JSON is looked at as it is
+        with contextlib.suppress(ValueError):  # text that is not JSON is checked as it is
             value = json.loads(value)
     found = jsonpath.find(jsonpath.parse(tolerance["path"].strip()), value)
     if "expect" in tolerance:

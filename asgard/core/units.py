@@ -1,4 +1,4 @@
-"""Durations, sizes and rates as people write them: `7d`, `256MiB`, `50MB/s`. Bytes, seconds, per second inside."""
+"""Durations, sizes and rates as people write them: `7d`, `256MiB`, `50MB/s`. Internally bytes, seconds, per second."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def format_duration(seconds: float) -> str:
 
 
 def exact_duration(milliseconds: int) -> str:
-    """`7d`, `36h`, `1500ms`: a duration in one unit, that `parse_duration` reads as the same."""
+    """`7d`, `36h`, `1500ms`: a duration in one unit, which `parse_duration` reads back as the same."""
     for unit in ("d", "h", "m", "s"):
         size = round(_DURATIONS[unit] * 1000)
         if milliseconds and milliseconds % size == 0:

@@ -1,7 +1,8 @@
-"""How wide may a table's columns be, and how is a long name shortened? Pure. Widths are characters as shown.
+"""Widths of a table's columns, and shortening of long names. Pure. Widths are displayed characters.
 
-Kafka allows names of 249 characters. A name that is too long loses its middle: names of one cluster mostly differ at an end, and a
-partition's number is there. Text with spaces can be wrapped, and a path is only of use whole, so neither is shortened.
+Kafka allows names of 249 characters. A name that is too long loses its middle: names of one cluster mostly differ at
+one end, and a partition's number is at the end. Text with spaces can be wrapped, and a path is useless unless complete,
+so neither is shortened.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import re
 from collections.abc import Sequence
 
 ELSEWHERE = 80
-"""The longest name where there is no terminal to fit into."""
+"""The longest name if there is no terminal width to fit."""
 _SMALLEST = 12
-"""No column gets narrower than this: what is left of a name has to say something."""
+"""The minimum width of a column: what is left of a name must still be useful."""
 _WORD = re.compile(r"\S+")
 
 
@@ -33,7 +34,7 @@ def _cut(word: str, most: int) -> str:
 def widest_column(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, *, between: int) -> int:
     """How wide a column may be so that the table fits into `width`, with `between` characters between two columns.
 
-    Narrow columns keep what they need; the wide ones share what is left.
+    Narrow columns keep their width; the wide ones share the rest.
     """
     needed = sorted(max([len(head), *(_line(row[i]) for row in rows)]) for i, head in enumerate(columns))
     left = width - between * (len(columns) - 1)

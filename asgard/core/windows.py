@@ -1,7 +1,7 @@
-"""Is this moment inside one of these times of the week, and when does one begin? Pure; as in `22:00-06:00`, `sat-sun 00:00-24:00`.
+"""Whether a moment is inside weekly time windows, and when the next one begins. Pure; as in `22:00-06:00`, `sat-sun 00:00-24:00`.
 
-Moments are seconds since 1970, times of day UTC. A window belongs to the day on which it begins: `fri 22:00-06:00` ends on
-Saturday morning. One whose end is not after its begin ends on the next day.
+Moments are seconds since 1970, times of day UTC. A window belongs to the day on which it begins: `fri 22:00-06:00` ends
+on Saturday morning. A window whose end is not after its begin ends on the next day.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _FIRST_DAY = _DAYS.index("thu")
 
 
 def within(windows: Collection[str], at: float) -> str | None:
-    """The window that this moment is in; None where it is in none. Windows are as limits have them."""
+    """The window that this moment is in; None if it is in none. Windows are in the form of limits."""
     return next((window for window in windows for begins, ends in _around(window, at) if begins <= at < ends), None)
 
 
 def next_opening(windows: Collection[str], at: float) -> float:
-    """When something that may be done in these windows may be done next: `at` where it may now; without windows, always."""
+    """When something allowed in these windows may next be done: `at` if it may now; without windows, always."""
     if not windows or within(windows, at):
         return at
     return min(begins for window in windows for begins, _ in _around(window, at) if begins > at)
 
 
 def _around(window: str, at: float) -> Iterator[tuple[int, int]]:
-    """Begin and end of the window on each of its days from yesterday to a week ahead."""
+    """Begin and end of the window on each of its days, from yesterday to a week ahead."""
     days, _, hours = re.sub(r"\s*-\s*", "-", window).rpartition(" ")
     begins, ends = (_since_midnight(part) for part in hours.split("-"))
     length = ends - begins if ends > begins else ends - begins + _DAY_S

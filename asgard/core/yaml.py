@@ -1,11 +1,12 @@
-"""YAML files with the line and column of every key and value, read as people mean them.
+"""YAML files with the line and column of every key and value, read the way people mean them.
 
-Scalars are YAML 1.2's with decimal numbers and lower-case `true`, `false`, `null`; everything else is text, so `22:00`, `on`
-and `yes` stay what they look like. A number keeps its text (`document.text_of`), so the version `4.10` is not `4.1`. Keys are always
-text. Refused, each with its place: duplicate keys, tags, merge keys, several documents, aliases without bound.
+Scalars are YAML 1.2's with decimal numbers and lower-case `true`, `false`, `null`; everything else is text, so `22:00`,
+`on` and `yes` stay text. A number keeps its text (`document.text_of`), so the version `4.10` is not `4.1`. Keys are
+always text. Refused, each with its place: duplicate keys, tags, merge keys, several documents, aliases without bound.
 
-`${env:NAME}` and `${file:PATH}` inside a value are replaced (`$${` is a plain `${`); PATH is relative to the file. A value that
-is nothing but one such reference is read like a scalar written in its place, else it is text. What comes in is not looked at again.
+`${env:NAME}` and `${file:PATH}` inside a value are replaced (`$${` is a plain `${`); PATH is relative to the file. A
+value that is just one such reference is read like a scalar written in its place, else it is text. Inserted text is not
+expanded again.
 
 libyaml's events are read directly: composing its nodes first takes several times as long.
 """
@@ -42,7 +43,7 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 
 
 def read(path: Path | str, *, references: bool = True) -> Document:
-    """Read one YAML file; without `references`, `${…}` stands for itself.
+    """Read one YAML file; without `references`, `${…}` is kept as it is.
 
     Raises InvalidFile (not UTF-8, not YAML, empty) and WrongUsage (can't be read at all).
     """
@@ -114,7 +115,7 @@ def _events(text: str) -> Iterator[Event]:
 
 
 class _Builder:
-    """Makes values of events, without recursion: a file can't exhaust the stack."""
+    """Builds values from events, without recursion: a file can't exhaust the stack."""
 
     def __init__(self, document: Document, folder: Path, references: bool) -> None:
         self.document = document
@@ -235,7 +236,7 @@ class _Builder:
             parent.item_at.append(mark)
 
     def replaced(self, text: str, mark: Place, *, plain: bool) -> Any:
-        """Text with its references replaced; a problem is noted where one can't be."""
+        """Text with its references replaced; a reference that can't be is recorded as a problem."""
         name = self.key or ""
 
         def replace(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""A lease of one process under which another one writes: what works for a command need not run in it."""
+"""A lease of one process under which another one writes: work for a command need not run in its own process."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from asgard.journal.store.database import Database
 
 
 class Borrowed:
-    """A lease that another process holds, for which this one writes: the journal is asked each time whether it still is.
+    """A lease held by another process, on whose behalf this one writes: each time, the journal is asked whether it is still held.
 
-    Where its holder has died and nobody has taken it, the work may be ended; the first who takes it ends that.
+    If the holder has died and the lease is not taken, the work may be finished; this ends as soon as another process
+    takes it.
     """
 
     def __init__(self, journal: Database, name: str, fence: int, timing: Timing = TIMING) -> None:
@@ -29,11 +30,11 @@ class Borrowed:
 
     @property
     def wanted_by(self) -> Claimant | None:
-        """As `journal.leases.Held`."""
+        """Like `journal.leases.Held`."""
         return wanted_by(self._journal, self.name, self.fence)
 
     def check(self, call_deadline_s: float) -> None:
-        """As `journal.leases.Held`; renews it where that helps."""
+        """Like `journal.leases.Held`; renews it if that helps."""
         with self._journal.read() as connection:
             now = self._journal.now(connection)
             until = connection.execute(
@@ -46,7 +47,7 @@ class Borrowed:
 
     @contextmanager
     def guard(self) -> Iterator[Connection]:
-        """As `journal.leases.Held`."""
+        """Like `journal.leases.Held`."""
         with self._journal.write() as connection:
             if not lock(connection, self.name, self.fence):
                 raise lease_lost(self.name, TAKEN)

@@ -1,6 +1,6 @@
 """Claims: which stack owns a thing in a cluster. The first stack that claims a name has it; a second one is refused.
 
-A thing is (kind, name), as in ("topic", "orders.created"). All of a call's claims are made, or none.
+A thing is (kind, name), as in ("topic", "orders.created"). A call makes all of its claims or none.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ _SHOWN = 5
 
 
 def claim(journal: Database, cluster_id: str, stack: str, things: Collection[Thing]) -> int:
-    """Claim all these things for a stack; how many are new. What it has already stays.
+    """Claim all these things for a stack; how many are new. Existing claims stay.
 
-    Raises Refused, with owners, where another stack has any of them; then nothing was claimed.
+    Raises Refused, with owners, if another stack has any of them; then nothing was claimed.
     """
     if not things:
         return 0
     with journal.read() as connection:
         missing = _missing(connection, cluster_id, stack, things)
     if not missing:
-        return 0  # the usual case: nothing is written, so nobody waits
+        return 0  # the usual case: nothing is written, so nothing waits
     try:
         return _insert(journal, cluster_id, stack, things)
     except IntegrityError:
-        # Another stack claimed one of them between the look and the write; look again.
+        # Another stack claimed one of them between the read and the write; read again.
         return _insert(journal, cluster_id, stack, things)
 
 
 def check(journal: Database, cluster_id: str, stack: str, things: Collection[Thing]) -> None:
-    """Raise Refused, with owners, where another stack has any of these things. Claims nothing."""
+    """Raise Refused, with owners, if another stack has any of these things. Claims nothing."""
     with journal.read() as connection:
         _missing(connection, cluster_id, stack, things)
 

@@ -1,4 +1,4 @@
-"""What a lease's holder may meet."""
+"""Errors that a lease's holder may get."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from asgard.core.errors import Busy
 
 
 class LeaseLost(Busy):
-    """The lease expired or passed to another process: its old holder must change nothing more."""
+    """The lease expired or passed to another process: its old holder must not change anything more."""
 
 
 TAKEN = "another process took it over"
 
 
 def lease_lost(name: str, why: str) -> LeaseLost:
-    """The error of a write that may not be made any more."""
+    """The error for a write that is no longer allowed."""
     return LeaseLost(
         f"the lease {name} is no longer ours: {why}",
         "Nothing more was changed. Run the command again: it finds what is unfinished and continues from there.",

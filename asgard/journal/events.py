@@ -1,7 +1,7 @@
-"""Events: what happened, for people and for the other services, who act on them.
+"""Events: what happened, for people and for the other services, which act on them.
 
 A kind is `service.noun.verb` with the verb in the past tense: an event says what happened, never what to do.
-Times are seconds since 1970 (UTC). Ids rise with time and are never used again.
+Times are seconds since 1970 (UTC). Ids increase with time and are never reused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _e = tables.events.c
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. `correlation` ties the events of one piece of work together."""
+    """One thing that happened. `correlation` links the events of one piece of work."""
 
     id: int
     at: float
@@ -45,7 +45,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which events: `kind` is exact, or a beginning with a star (`odin.*`); `since` is included, `until` is not."""
+    """Which events: `kind` is exact, or a prefix with a star (`odin.*`); `since` is included, `until` is not."""
 
     kind: str | None = None
     subject: str | None = None
@@ -65,7 +65,7 @@ def record(
     correlation: str | None = None,
     connection: Connection | None = None,
 ) -> Event:
-    """Write an event down, in the caller's write transaction where `connection` is given (as in a lease's guard).
+    """Record an event, in the caller's write transaction if `connection` is given (as in a lease's guard).
 
     Raises ValueError for a kind that is not `service.noun.verb`, and for data that names a secret.
     """
@@ -97,7 +97,7 @@ def service_of(kind: str) -> str:
 
 
 def read(journal: Database, wanted: Filter = Filter(), *, last: int | None = None) -> list[Event]:
-    """The events that match, oldest first; with `last` only so many of the newest."""
+    """The events that match, oldest first; with `last`, only that many of the newest."""
     query = _query(wanted)
     with journal.read() as connection:
         if last is not None:
@@ -128,7 +128,7 @@ def follow(
 
 
 def prune(journal: Database, older_than_s: float = KEEP_S) -> int:
-    """Delete older events, and operations that were finished before; how many of both."""
+    """Delete older events, and operations finished before then; how many of both."""
     with journal.write() as connection:
         before = journal.now(connection) - older_than_s
         gone = connection.execute(sa.delete(tables.events).where(_e.at < before)).rowcount

@@ -1,7 +1,7 @@
-"""The rows of leases and of those who wait: one try to take a lease, its renewal, its return, and who has what.
+"""The rows of leases and of waiting requests: an attempt to take a lease, its renewal, its release, and the current holders.
 
-Each function is one transaction of the journal, or a part of one; who may take a lease is `journal.rules`, what a process does
-with one that it holds is `journal.leases`.
+Each function is one transaction of the journal, or a part of one; `journal.rules` decides who may take a lease,
+`journal.leases` is for the process that holds one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def attempt(
     register: bool,
     is_dead: Callable[[Identity], bool] = process.is_dead,
 ) -> tuple[Blocked | tuple[int, float], Wait]:
-    """One try: the fence and the end (by the journal's clock), or who is in the way; and the request as it now is.
+    """One attempt: the fence and the end (by the journal's clock), or the holder in the way; and the current request.
 
     With `register` a request that fails waits in line for `timing.ttl_s` from now.
     """
@@ -42,7 +42,7 @@ def attempt(
         state = state_of(connection, name)
         in_the_way = blocked(state, waits_for(connection, name), request, now, is_dead)
     if in_the_way and not register:
-        return in_the_way, request  # nothing to write: those who wait don't disturb those who work
+        return in_the_way, request  # nothing to write: waiting processes don't disturb working ones
     with journal.write() as connection:
         now = journal.now(connection)
         if register:
@@ -52,7 +52,7 @@ def attempt(
         if in_the_way:
             return in_the_way, request
         taken = _take(connection, name, state, request.claimant, now, timing)
-        if taken is None:  # another one was quicker (a database that lets two look at once)
+        if taken is None:  # another process was faster (with a database that lets two read at once)
             now_there = state_of(connection, name)
             holder = now_there.holder if now_there and now_there.holder else request.claimant
             return Blocked(holder, holds=True), request
@@ -89,9 +89,9 @@ def _take(
 
 
 def renew(journal: Database, name: str, fence: int, timing: Timing) -> float | None:
-    """Move the end of a held lease on; the new end by the journal's clock, or None where it is no longer held so.
+    """Extend a held lease; the new end by the journal's clock, or None if it is no longer held with this fence.
 
-    Also where it had run out: as long as nobody took it, nobody else wrote under it.
+    Works even after it expired: as long as no other process took it, none wrote under it.
     """
     with journal.write() as connection:
         until = journal.now(connection) + timing.ttl_s
@@ -101,14 +101,14 @@ def renew(journal: Database, name: str, fence: int, timing: Timing) -> float | N
 
 
 def lock(connection: Connection, name: str, fence: int) -> bool:
-    """Whether the lease is held with this fence; if so, it stays until the transaction ends."""
+    """Whether the lease is held with this fence; if so, that stays true until the transaction ends."""
     # An update that changes nothing locks the row.
     update = sa.update(tables.leases).where(*held_with(name, fence)).values(fence=fence)
     return connection.execute(update).rowcount == 1
 
 
 def give_back(journal: Database, name: str, fence: int) -> None:
-    """Free a held lease; its row and fence stay. Nothing happens where it is no longer held so."""
+    """Free a held lease; its row and fence stay. Does nothing if it is no longer held with this fence."""
     free = dict.fromkeys((_l.host, _l.boot, _l.pid, _l.started, _l.since, _l.until, _l.takeover_at))
     with journal.write() as connection:
         connection.execute(sa.update(tables.leases).where(*held_with(name, fence)).values(free))
@@ -121,7 +121,7 @@ def listed(journal: Database) -> list[LeaseState]:
 
 
 def waiting(journal: Database) -> list[tuple[str, Claimant]]:
-    """Lease and request of everybody who waits, the first in line first."""
+    """Lease and request of every waiting process, the first in line first."""
     with journal.read() as connection:
         now = journal.now(connection)
         rows = connection.execute(sa.select(tables.waits).order_by(_w.lease, _w.priority.desc(), _w.since)).all()
@@ -130,12 +130,12 @@ def waiting(journal: Database) -> list[tuple[str, Claimant]]:
 
 
 def held_with(name: str, fence: int) -> tuple[sa.ColumnElement[bool], ...]:
-    """What picks the row of a lease that is held with this fence."""
+    """Selects the row of a lease that is held with this fence."""
     return (_l.name == name, _l.fence == fence, _l.pid.is_not(None))
 
 
 def wanted_by(journal: Database, name: str, fence: int) -> Claimant | None:
-    """Who waits with a higher priority than that of the holder with this fence."""
+    """Who waits with a higher priority than the holder with this fence."""
     with journal.read() as connection:
         now = journal.now(connection)
         mine = connection.execute(sa.select(_l.priority).where(*held_with(name, fence))).scalar()
@@ -144,7 +144,7 @@ def wanted_by(journal: Database, name: str, fence: int) -> Claimant | None:
 
 
 def state_of(connection: Connection, name: str) -> LeaseState | None:
-    """The lease as it is; None if it was never held."""
+    """The current lease; None if it was never held."""
     row = connection.execute(sa.select(tables.leases).where(_l.name == name)).one_or_none()
     return None if row is None else _asstate_of(row)
 

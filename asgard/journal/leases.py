@@ -1,23 +1,23 @@
-"""Leases: at most one process alters a cluster (or breaks it) at a time, and the more urgent goes first.
+"""Leases: at most one process at a time changes a cluster (or breaks it), the more urgent one first.
 
     with leases.hold(journal, leases.cluster_change(cluster_id), priority=Priority.CHANGE, doing="odin up orders") as lease:
         for call in calls:
             if lease.wanted_by:              # a more urgent command waits: record what is in flight, stop, leave the block
                 break
-            lease.check(call_deadline_s=5)   # raises LeaseLost where the lease would not outlive the call
+            lease.check(call_deadline_s=5)   # raises LeaseLost if the lease would not outlive the call
             call()
 
-A holder renews in the background. Kafka knows no fences, so `check` stands before each write to it: a holder that slept
-past its lease (SIGSTOP, a laptop's lid) notices, and continues only if no one had the lease since. Between `check` and the
-call's first byte a process can still be stopped; that gap is a few microseconds of Python and nothing closes it. What is
-written to the journal or to state goes through `guard`, which closes it: the fence is compared inside the transaction that
-writes, and nobody can take the lease before that transaction ends.
+A holder renews in the background. Kafka has no fences, so call `check` before each write to it: a holder that slept
+past its lease (SIGSTOP, a laptop's lid) notices, and continues only if no one has had the lease since. Between `check`
+and the call's first byte a process can still be stopped; that gap is a few microseconds of Python and nothing closes
+it. Writes to the journal or to state go through `guard`, which closes it: the fence is compared inside the transaction
+that writes, and no one can take the lease before that transaction ends.
 
-Where two leases are needed, `stack/…` is taken before `cluster/…`, and `change` before `fault`.
+If two leases are needed, take `stack/…` before `cluster/…`, and `change` before `fault`.
 
-Clocks: ends of leases are written and compared in the journal's one clock (`store.database`). A holder also counts its own
-seconds from before each renewal, sleep included, and trusts the shorter of the two; so a server's clock and a holder's
-are compared only by their rate, never by what they show.
+Clocks: ends of leases are written and compared in the journal's one clock (`store.database`). A holder also counts its
+own seconds from before each renewal, sleep included, and trusts the shorter of the two; so only the rates of a server's
+and a holder's clock matter, never their times.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _w = tables.waits.c
 
 
 def cluster_change(cluster_id: str) -> str:
-    """The lease for altering placement or configuration of this cluster."""
+    """The lease for changing placement or configuration of this cluster."""
     return f"cluster/{cluster_id}/change"
 
 
@@ -68,12 +68,12 @@ def cluster_fault(cluster_id: str) -> str:
 
 
 def stack_change(stack: str) -> str:
-    """The lease for applying this stack; taken before there is a cluster to name."""
+    """The lease for applying this stack; taken before there is a cluster id."""
     return f"stack/{stack}/change"
 
 
 def whoami() -> str:
-    """The actor written into the journal: the user's name."""
+    """The actor recorded in the journal: the user's name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -81,7 +81,7 @@ def whoami() -> str:
 
 
 class Held(Protocol):
-    """A lease that writes are made under, whoever holds it."""
+    """A lease for writes, whoever holds it."""
 
     @property
     def name(self) -> str: ...
@@ -104,7 +104,7 @@ class Held(Protocol):
 
 
 class Lease:
-    """A lease that this process holds. Made by `hold`; not to be used after its block, nor in a forked child."""
+    """A lease that this process holds. Created by `hold`; don't use it after its block or in a forked child."""
 
     def __init__(self, journal: Database, name: str, fence: int, timing: Timing, until: float, ends: float) -> None:
         self.name = name
@@ -131,7 +131,7 @@ class Lease:
 
     @property
     def wanted_by(self) -> Claimant | None:
-        """Who waits with a higher priority, as of the last look (`timing.look_s` ago at most): hand over to them."""
+        """Who waits with a higher priority, as of the last look (at most `timing.look_s` ago): hand over to them."""
         return self._wanted_by
 
     def remaining_s(self) -> float:
@@ -139,11 +139,11 @@ class Lease:
         if self._lost or os.getpid() != self._pid:
             return 0.0
         own = self._ends - _seconds()
-        # A clock that was set forward makes others see an earlier end than our own count does.
+        # A clock set forward makes others see an earlier end than our own count does.
         return min(own, self._until - self._journal.host_clock()) if self._journal.on_this_host else own
 
     def check(self, call_deadline_s: float) -> None:
-        """Return only if the lease outlives a call with this deadline that starts now; renews it where that helps.
+        """Return only if the lease outlives a call with this deadline that starts now; renews it if that helps.
 
         Raises LeaseLost otherwise. A deadline must be shorter than the TTL (ValueError).
         """
@@ -158,7 +158,7 @@ class Lease:
     def guard(self) -> Iterator[Connection]:
         """A journal transaction in which no one can take the lease; for writes to the journal and to state files.
 
-        Keep it short: with SQLite all other writers wait meanwhile. Raises LeaseLost where another holder came.
+        Keep it short: with SQLite all other writers wait meanwhile. Raises LeaseLost if another process took the lease.
         """
         with self._journal.write() as connection:
             self.guard_in(connection)
@@ -178,7 +178,7 @@ class Lease:
         return lease_lost(self.name, why)
 
     def _renew(self) -> None:
-        """Move the end on, unless another process has taken the lease: then it stays lost."""
+        """Extend the lease, unless another process has taken it: then it stays lost."""
         with self._lock:
             if self._lost or self._stop.is_set() or os.getpid() != self._pid:
                 return
@@ -186,7 +186,7 @@ class Lease:
             try:
                 until = renew(self._journal, self.name, self.fence, self.timing)
             except AsgardError:
-                return  # tried again at the next turn; `check` counts on what was renewed for certain
+                return  # retried at the next turn; `check` relies on the last successful renewal
             if until is None:
                 self._lost = TAKEN
             else:
@@ -206,7 +206,7 @@ class Lease:
                 due = _seconds() + self.timing.renew_s
 
     def release(self) -> None:
-        """Give the lease back. Where the journal can't be written it runs out by itself."""
+        """Release the lease. If the journal can't be written, it expires by itself."""
         with self._lock:
             self._stop.set()
         self._thread.join()
@@ -226,10 +226,10 @@ def hold(
     timing: Timing = TIMING,
     on_wait: Callable[[str], None] | None = None,
 ) -> Iterator[Lease]:
-    """Hold a lease for the length of the block. `doing` is what others are told, as in "odin up orders".
+    """Hold a lease for the length of the block. `doing` is shown to others, as in "odin up orders".
 
-    Waits `wait_s` seconds for it, visible to its holder, and calls `on_wait` once with the reason. Raises Busy with who
-    holds it, since when and doing what.
+    Waits `wait_s` seconds for it, visible to its holder, and calls `on_wait` once with the reason. Raises Busy with the
+    holder, since when and doing what.
     """
     lease = acquire(journal, name, priority=priority, doing=doing, wait_s=wait_s, timing=timing, on_wait=on_wait)
     try:
@@ -248,7 +248,7 @@ def acquire(
     timing: Timing = TIMING,
     on_wait: Callable[[str], None] | None = None,
 ) -> Lease:
-    """Like `hold`, for callers whose work has no block; they call `release`."""
+    """Like `hold`, for callers whose work doesn't fit a block; they call `release`."""
     me = Claimant(process.identity(), whoami(), doing, int(priority), since=0.0, until=0.0)
     request = Wait(uuid.uuid4().hex, me)
     give_up = _seconds() + wait_s
@@ -280,7 +280,7 @@ def acquire(
 
 
 def refuse_if_held(journal: Database, name: str) -> None:
-    """Raise Busy if the lease is held, without taking it: planned work looks at the fault lease like this."""
+    """Raise Busy if the lease is held, without taking it: planned work checks the fault lease this way."""
     with journal.read() as connection:
         now = journal.now(connection)
         state = state_of(connection, name)
@@ -292,5 +292,5 @@ def refuse_if_held(journal: Database, name: str) -> None:
 
 
 def _seconds() -> float:
-    """Seconds that keep counting while the machine sleeps, and that nobody can set."""
+    """Seconds that keep counting while the machine sleeps, and that can't be set."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

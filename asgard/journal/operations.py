@@ -1,16 +1,16 @@
-"""Operations: what was set for a while, and its value before, so that any other command can put it back.
+"""Operations: temporary settings and their earlier values, so that any other command can put them back.
 
 The order that survives a crash at any point:
 
-1. read the value that is there;
+1. read the current value;
 2. `begin` with that value in `undo` (on disk when it returns);
 3. change the cluster;
 4. put the old value back;
 5. `finish`.
 
-After a crash between 2 and 5 the operation is open and its lease dead. Whoever changes things next calls `settle`, which
-takes that lease (its holder can't come back) and calls the handler of the operation's kind. A handler may find the value
-not yet changed, or already put back: it must do the same thing twice without harm, and leave a value alone that is neither.
+After a crash between 2 and 5 the operation is open and its lease dead. The next command that changes things calls
+`settle`, which takes that lease (its holder can't come back) and calls the handler of the operation's kind. A handler
+may find the value not yet changed, or already put back: it must be safe to repeat, and leave any other value alone.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ from asgard.journal.store.database import Database, insert
 
 _o = tables.operations.c
 KEPT = "asgard.kept-"
-"""Kinds that begin so stay set after their command has ended: their handler raises Busy until it is time."""
+"""Operations whose kind begins like this stay set after their command has ended: their handler raises Busy until it is
+time."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """Something set for a while under a lease. `undo` is what its kind's handler needs to put things back."""
+    """A temporary setting under a lease. `undo` is what its kind's handler needs to put things back."""
 
     id: int
     kind: str
@@ -60,20 +61,21 @@ class Operation:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """An operation that is not finished; `unheld`: whoever began it no longer holds its lease."""
+    """An unfinished operation; `unheld`: the process that began it no longer holds its lease."""
 
     operation: Operation
     unheld: bool
 
     @property
     def abandoned(self) -> bool:
-        """Whether a run that was cut short left it; what is kept on purpose is not abandoned."""
+        """Whether an interrupted run left it; what is kept on purpose is not abandoned."""
         return self.unheld and not self.operation.kept
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of an operation: `outcome` says what was done, or why it is still open; `waits`: it is not yet time."""
+    """The result for an operation: `outcome` says what was done, or why it is still open; `waits`: it is not yet
+    time."""
 
     operation: Operation
     done: bool
@@ -82,11 +84,12 @@ class Settled:
 
 
 Handler = Callable[[Operation, Lease], str]
-"""Puts back what an operation set, under the lease, and says in a sentence what it did. Raises AsgardError to try later."""
+"""Puts back what an operation set, under the lease, and returns a sentence on what it did. Raises AsgardError to retry
+later."""
 
 
 def begin(journal: Database, kind: str, subject: str, undo: Mapping[str, object], lease: Held) -> Operation:
-    """Write down what is about to be set. Raises LeaseLost; ValueError where `undo` names a secret."""
+    """Record what is about to be set. Raises LeaseLost; ValueError if `undo` names a secret."""
     text = to_json(undo)
     with lease.guard() as connection:
         began = Operation(
@@ -97,7 +100,7 @@ def begin(journal: Database, kind: str, subject: str, undo: Mapping[str, object]
 
 
 def amend(journal: Database, operation: Operation, undo: Mapping[str, object], lease: Held) -> None:
-    """Replace what an open operation would put back: moves that are now in flight, say. Raises LeaseLost."""
+    """Replace what an open operation would put back: for example, moves now in flight. Raises LeaseLost."""
     text = to_json(undo)
     with lease.guard() as connection:
         still_open = sa.update(tables.operations).where(_o.id == operation.id, _o.ended_at.is_(None))
@@ -119,7 +122,7 @@ def history(journal: Database, *, last: int = 100) -> list[Operation]:
 
 
 def unfinished(journal: Database, *, under: str = "") -> list[Unfinished]:
-    """Open operations whose lease's name begins with `under` (as in `cluster/<id>/`), in the order they began."""
+    """Open operations whose lease's name begins with `under` (as in `cluster/<id>/`), in the order they were begun."""
     query = sa.select(tables.operations).where(_o.ended_at.is_(None)).order_by(_o.id)
     if under:
         query = query.where(_o.lease.startswith(under, autoescape=True))
@@ -141,10 +144,10 @@ def settle(
     priority: Priority = Priority.CHANGE,
     timing: Timing = TIMING,
 ) -> list[Settled]:
-    """Put back what abandoned operations left, and what was kept until now, the newest first, and say what became of each.
+    """Put back what abandoned operations left, and what was kept until now, the newest first, and report the result of each.
 
-    `handlers` by kind; an operation whose kind has none, whose handler fails, or whose lease somebody else got meanwhile
-    stays open. `held` are the leases that the caller has already; others are taken for the time it needs them.
+    `handlers` by kind; an operation stays open if its kind has none, if its handler fails, or if another process got
+    its lease meanwhile. `held` are the leases that the caller has already; others are taken only while needed.
     """
     results = []
     for entry in reversed(unfinished(journal, under=under)):
@@ -170,9 +173,9 @@ def settle(
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What a command does about what dead runs left: one that changes things settles it, one that reads reports it.
+    """How a command handles leftovers of dead runs: one that changes things settles them, one that reads reports them.
 
-    `handlers` by kind of operation. `settled` is told what became of each, `found` of those that are left as they are.
+    `handlers` by kind of operation. `settled` gets the result of each, `found` those that are left as they are.
     """
 
     handlers: Mapping[str, Handler]
@@ -180,13 +183,13 @@ class Leftovers:
     found: Callable[[Sequence[Operation]], None]
 
     def settle(self, journal: Database, *, under: Iterable[str], held: Collection[Lease]) -> None:
-        """Settle what stands under leases with these beginnings; `held` are the leases that the caller has."""
+        """Settle operations under leases with these prefixes; `held` are the leases that the caller has."""
         for prefix in under:
             for done in settle(journal, self.handlers, under=prefix, held=held):
                 self.settled(done)
 
     def report(self, journal: Database, *, under: Iterable[str]) -> None:
-        """Tell what is there, if anything; nothing is changed."""
+        """Report what exists, if anything; nothing is changed."""
         left = [entry.operation for prefix in under for entry in unfinished(journal, under=prefix) if entry.abandoned]
         if left:
             self.found(left)

@@ -1,8 +1,8 @@
-"""Who may have a lease now? Pure: rows and a time in, a decision with its reason out; the effects are in `leases`.
+"""Who may take a lease now. Pure: rows and a time in, a decision with its reason out; the effects are in `leases`.
 
-A lease is free when it is not held, when its holder's process is certainly dead, or when it was not renewed until
-`takeover_at` (its end plus one call deadline, for a call that its holder sent in time). Of several who want a free lease the
-highest priority gets it, then the one who asked first.
+A lease is free if it is not held, if its holder's process is certainly dead, or if it was not renewed until
+`takeover_at` (its end plus one call deadline, for a call that its holder sent in time). Among several requests for a
+free lease, the highest priority gets it, then the earliest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from asgard.core.process import Identity
 
 
 class Priority(IntEnum):
-    """Who goes first where several want one lease. A holder hands over to a higher one, never to an equal."""
+    """The order if several want one lease. A holder hands over to a higher priority, never to an equal one."""
 
     BALANCE = 10
     """balance, leaders"""
@@ -27,14 +27,14 @@ class Priority(IntEnum):
     HEAL = 40
     """heal"""
     CANCEL = 50
-    """cancel: the word of an operator, who waits at the terminal"""
+    """cancel: an operator's command, waiting at the terminal"""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How long things last, in seconds. A holder looks for higher requests every `look_s`; who waits asks every `poll_s`.
+    """How long things last, in seconds. A holder looks for higher requests every `look_s`; a waiting process asks every `poll_s`.
 
-    Leases and requests that wait live `ttl_s` and are renewed every `renew_s`. `call_deadline_s` is the longest call to a
+    Leases and waiting requests live `ttl_s` and are renewed every `renew_s`. `call_deadline_s` is the longest call to a
     cluster that a holder makes.
     """
 
@@ -50,7 +50,7 @@ TIMING = Timing()
 
 @dataclass(frozen=True)
 class Claimant:
-    """A process that holds or requests a lease, and what for. Times are the journal's."""
+    """A process that holds or requests a lease, and its purpose. Times are the journal's."""
 
     who: Identity
     actor: str
@@ -65,7 +65,7 @@ class Claimant:
 
 @dataclass(frozen=True)
 class LeaseState:
-    """A lease as the journal shows it; `holder` is None where it was released."""
+    """A lease as the journal shows it; `holder` is None if it was released."""
 
     name: str
     fence: int
@@ -73,7 +73,7 @@ class LeaseState:
     takeover_at: float
 
     def is_free(self, now: float, is_dead: Callable[[Identity], bool]) -> bool:
-        """True if another process may take it."""
+        """Whether another process may take it."""
         return self.holder is None or now >= self.takeover_at or is_dead(self.holder.who)
 
 
@@ -93,7 +93,7 @@ class Blocked:
     holds: bool
 
     def sentence(self, name: str, now: float) -> str:
-        """Who holds it (or is next), since when, doing what."""
+        """Its holder (or the next one), since when, doing what."""
         since = datetime.fromtimestamp(self.by.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         verb = "is held by" if self.holds else "is free, but reserved for"
         return f"{name} {verb} {self.by}, since {since} ({max(0.0, now - self.by.since):.0f} s)"
@@ -106,7 +106,7 @@ def blocked(
     now: float,
     is_dead: Callable[[Identity], bool],
 ) -> Blocked | None:
-    """None where `mine` may take the lease now, else who is in the way."""
+    """None if `mine` may take the lease now, else the process in the way."""
     if state is not None and state.holder is not None and not state.is_free(now, is_dead):
         return Blocked(state.holder, holds=True)
     first = next_in_line([w for w in waits if w.id != mine.id] + [mine], now, is_dead, always=mine.id)
@@ -116,6 +116,6 @@ def blocked(
 def next_in_line(
     waits: Iterable[Wait], now: float, is_dead: Callable[[Identity], bool], *, always: str | None = None
 ) -> Wait | None:
-    """The request that goes first: of those still repeated by a living process (or named `always`)."""
+    """The request that goes first: of those still renewed by a living process (or named `always`)."""
     alive = [w for w in waits if w.id == always or (w.claimant.until > now and not is_dead(w.claimant.who))]
     return min(alive, key=lambda w: (-w.claimant.priority, w.claimant.since, w.id), default=None)

@@ -1,4 +1,4 @@
-"""Secrets stay out of the journal: names that promise one are refused, and text that carries one is blotted out."""
+"""Secrets stay out of the journal: names that suggest one are refused, and text that contains one is masked."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def check_servers(text: str, what: str) -> None:
 
 
 def split(text: str) -> list[tuple[str, int]]:
-    """Host and port of each server of a list that is right."""
+    """Host and port of each server of a valid list."""
     found = []
     for server in text.split(","):
         host, _, port = server.strip().rpartition(":")

@@ -1,7 +1,7 @@
 """How to reach a cluster: bootstrap servers and Kafka client properties, in the form that each client library takes.
 
-The properties are those of Kafka's own client files (`security.protocol`, `sasl.mechanism`, `sasl.jaas.config`, `ssl.truststore…`),
-so a file that Kafka's tools read works here too.
+The properties are those of Kafka's own client files (`security.protocol`, `sasl.mechanism`, `sasl.jaas.config`,
+`ssl.truststore…`), so a file for Kafka's tools works here too.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ __all__ = [
 FIRST_USER = "odin_svc0"
 """The administrator that a local cluster is formatted with; `root`, so to speak. Don't make the name prettier.
 
-Kafka up to 4.3 forgets every SCRAM user, this one too, when it starts without a metadata snapshot and the first user that it
-meets has been deleted meanwhile (ScramDelta.apply drops the whole map as soon as it is empty, and fills a lost one). It meets
-them in the order of a Java HashMap, where this name comes first: the low 15 bits of its hash, as the map spreads it, are 0.
+Kafka up to 4.3 forgets every SCRAM user, this one too, if it starts without a metadata snapshot and the first user that
+it finds has been deleted meanwhile (ScramDelta.apply drops the whole map as soon as it is empty, and fills a lost one).
+It iterates in the order of a Java HashMap, where this name comes first: the low 15 bits of its hash, as the map spreads
+it, are 0.
 """
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 IAM = "AWS_MSK_IAM"
-"""Login by AWS's own identities (Amazon MSK): the name that Java's client files use. The wire speaks OAUTHBEARER."""
+"""Login with AWS identities (Amazon MSK): the name in Java's client files. On the wire it is OAUTHBEARER."""
 REGION = "asgard.aws.region"
 """Client property: the region that IAM logins are signed for; else AWS_REGION or AWS_DEFAULT_REGION."""
 
@@ -60,7 +61,7 @@ class Connection:
 
     @property
     def protocol(self) -> str:
-        """`security.protocol`. Raises WrongUsage if it is none that Kafka knows."""
+        """`security.protocol`. Raises WrongUsage if Kafka does not know it."""
         given = self.properties.get("security.protocol", "PLAINTEXT").upper()
         if given not in _PROTOCOLS:
             raise WrongUsage(f"security.protocol is {given}; allowed are {', '.join(_PROTOCOLS)}")
@@ -108,7 +109,7 @@ class Connection:
 
     @property
     def by_iam(self) -> bool:
-        """Whether the login is by AWS's own identities."""
+        """Whether the login uses AWS identities."""
         mechanism = self.properties.get("sasl.mechanism", "").upper()
         return self.protocol == "SASL_SSL" and mechanism == IAM
 
@@ -164,7 +165,7 @@ class Connection:
 
 
 def _load_identity(context: ssl.SSLContext, chain: str, key: str) -> None:
-    """Python takes a key from a file only: one that no other user can open, and that is gone at once."""
+    """Python reads a key only from a file: one that no other user can open, deleted right away."""
     import tempfile
 
     with tempfile.NamedTemporaryFile("w", prefix="asgard-", suffix=".pem") as file:

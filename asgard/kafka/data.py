@@ -1,7 +1,7 @@
-"""The data plane in bulk, on librdkafka: write many records and know what became of each, read all that a topic holds.
+"""The data plane in bulk, on librdkafka: write many records and know the result of each, read everything in a topic.
 
-Writing is idempotent with acks=all: a record counts as acknowledged only when Kafka said so. Reading goes from the first
-offset to the ends as they were at the start, without a consumer group, so that it leaves no trace and always ends.
+Writing is idempotent with acks=all: a record counts as acknowledged only when Kafka said so. Reading goes from the
+first offset to the end offsets at the start, without a consumer group, so it leaves no trace and always ends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Record:
 class Read(NamedTuple):
     """A record that was read, with the time the broker or producer gave it (ms, UTC).
 
-    A named tuple, since millions are made: a frozen data class takes four times as long.
+    A named tuple, since millions are created: a frozen data class takes four times as long.
     """
 
     topic: str
@@ -53,7 +53,7 @@ class Read(NamedTuple):
 
 @dataclass
 class Tally:
-    """What became of the records of a writer. `acknowledged` by topic; `failures` holds the first few reasons."""
+    """A writer's results. `acknowledged` by topic; `failures` holds the first few reasons."""
 
     sent: int = 0
     acknowledged: dict[str, int] = field(default_factory=dict)
@@ -74,8 +74,9 @@ class Tally:
 class Writer:
     """One producer, idempotent by default. A context manager; on leaving it waits for all answers. Used by one thread.
 
-    Not `idempotent`, it is half a second sooner at the first record (librdkafka asks for no producer id), and a retry may duplicate one.
-    `deadline_s` is how long a record may wait for its acknowledgement, retries included, and how long a full queue may stall.
+    Without `idempotent`, the first record goes out half a second sooner (librdkafka requests no producer id), but a
+    retry may duplicate a record. `deadline_s` is how long a record may wait for its acknowledgement, retries included,
+    and how long a full queue may stall.
     """
 
     def __init__(
@@ -113,7 +114,8 @@ class Writer:
             self._producer.flush(1)
 
     def send(self, record: Record) -> None:
-        """Queue a record; waits while the queue is full. Raises what is known to stop all of them (a refused login)."""
+        """Queue a record; waits while the queue is full. Raises errors that would stop all records (a refused
+        login)."""
         give_up = time.monotonic() + self._deadline_s
         while True:
             if self._fatal is not None:
@@ -145,7 +147,8 @@ class Writer:
             self.send(record)
 
     def finish(self) -> Tally:
-        """Wait for the answers to everything that was sent. Raises Unreachable where some are missing after the deadline."""
+        """Wait for the answers to everything that was sent. Raises Unreachable if some are missing after the
+        deadline."""
         give_up = time.monotonic() + self._deadline_s + 5
         while len(self._producer) and time.monotonic() < give_up:
             self._producer.flush(0.5)
@@ -186,7 +189,7 @@ def read(
 ) -> Iterator[list[Read]]:
     """Batches of the records between `start` and `end` of each partition; `ControlPlane.offsets` gives them.
 
-    As `read_messages`, with the records as plain data.
+    Like `read_messages`, with the records as plain data.
     """
     for messages in read_messages(connection, partitions, deadline_s=deadline_s, batch=batch):
         yield [plain(message) for message in messages]
@@ -202,9 +205,9 @@ def read_messages(
 ) -> Iterator[list[Any]]:
     """Batches of confluent-kafka's messages between `start` and `end` of each partition, for readers of millions.
 
-    `reached` is told the offset up to which each partition was read: an open transaction ends the reading before `end`, and so
-    does the deadline. Records that retention or compaction took away in the meantime are passed over. Raises Unreachable where
-    the ends are not reached within `deadline_s` of reading (time in the caller does not count).
+    `reached` gets the offset up to which each partition was read: an open transaction ends the read before `end`, and
+    so does the deadline. Records deleted by retention or compaction meanwhile are skipped. Raises Unreachable if the
+    ends are not reached within `deadline_s` of reading (time in the caller does not count).
     """
     ends = {key: offsets.end for key, offsets in partitions.items() if offsets.records > 0}
     if not ends:
@@ -250,20 +253,20 @@ def _take(
     connection: Connection,
     reached: dict[tuple[str, int], int],
 ) -> list[Any]:
-    """The messages before the ends; drops the partitions that are through.
+    """The messages before the ends; drops finished partitions.
 
-    One is through at its last record, at a record beyond it, or where Kafka says there is no more: the last offsets may hold
-    none (transaction markers, compaction).
+    A partition is finished at its last record, at a record beyond it, or when Kafka says there are no more: the last
+    offsets may hold none (transaction markers, compaction).
     """
     taken = []
     for message in messages:
         key, error = (message.topic(), message.partition()), message.error()
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:
-                if ends.pop(key, None) is not None:  # what follows in this batch is dropped: the end had moved on
+                if ends.pop(key, None) is not None:  # the rest of this batch is dropped: the end had moved on
                     reached[key] = message.offset()
             elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-                pass  # librdkafka asks for a coordinator although no group is joined; a reader without one needs none
+                pass  # librdkafka looks for a coordinator although no group is joined; a reader without one needs none
             elif not error.retriable():
                 raise explain(error, connection)
             continue
@@ -292,7 +295,7 @@ def _unfinished(ends: Mapping[tuple[str, int], int], deadline_s: float, problems
 
 
 def _refused(error: KafkaError) -> bool:
-    """Whether trying again is no use: the login is refused, or the certificate of one side."""
+    """Whether retrying is pointless: the login was refused, or either side's certificate."""
     if error.code() == KafkaError._SSL:
         return trouble(str(error.str())) is not None
     return error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
@@ -301,7 +304,7 @@ def _refused(error: KafkaError) -> bool:
 def delete_records(
     connection: Connection, before: Mapping[tuple[str, int], int], *, deadline_s: float = 30
 ) -> dict[tuple[str, int], AsgardError | None]:
-    """Delete the records below an offset of each partition; None where it worked. There is no way back."""
+    """Delete the records below an offset of each partition; None if it worked. It can't be undone."""
     from confluent_kafka.admin import AdminClient
 
     client = AdminClient({**connection.for_librdkafka(), "log_level": 0})

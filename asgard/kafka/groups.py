@@ -1,7 +1,7 @@
-"""Groups of consumers as plain data, of every type that Kafka knows, and offsets of many partitions as arrays.
+"""Consumer groups as plain data, of every type that Kafka knows, and offsets of many partitions as arrays.
 
-States are Kafka's own words (`Stable`, `Empty`, `PreparingRebalance`, `Reconciling`, …). A share group has no committed offset
-as the others have: its start offset is the first record that is not yet settled.
+States are Kafka's own words (`Stable`, `Empty`, `PreparingRebalance`, `Reconciling`, …). A share group has no committed
+offset like the others: its start offset is the first record that is not yet settled.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ListedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member and the partitions that it has now: topic to partitions. Tasks of Kafka Streams are `<subtopology>`."""
+    """A member and its current partitions: topic to partitions. Tasks of Kafka Streams are `<subtopology>`."""
 
     id: str
     client_id: str
@@ -49,7 +49,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class DescribedGroup:
-    """A group with its members; `assignor` is the strategy that was agreed on, where Kafka says it."""
+    """A group with its members; `assignor` is the agreed strategy, if Kafka reports it."""
 
     group: ListedGroup
     members: tuple[Member, ...] = ()
@@ -66,7 +66,8 @@ class Groups:
 
 @dataclass(frozen=True)
 class TopicLayout:
-    """Where a topic's partitions are: by partition the leader (-1: none), and how many replicas it has and are in sync."""
+    """Where a topic's partitions are: the leader of each partition (-1: none), and its numbers of replicas and in-sync
+    replicas."""
 
     name: str
     id: str
@@ -78,7 +79,7 @@ class TopicLayout:
 
 @dataclass(frozen=True)
 class Layout:
-    """The cluster in one answer of one broker, however many partitions it has."""
+    """The cluster in one response of one broker, however many partitions it has."""
 
     cluster_id: str
     controller: int
@@ -88,7 +89,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Listed:
-    """What ListOffsets found: offset and record time (ms) by partition, and why partitions have none (by topic)."""
+    """The result of ListOffsets: offset and record time (ms) by partition, and why partitions have none (by topic)."""
 
     offsets: ByPartition
     times: ByPartition

@@ -1,7 +1,7 @@
-"""A control plane that asks before every write whether its caller may still write.
+"""A control plane that checks before every write whether its caller may still write.
 
-Kafka knows no fences: a holder of a lease must see, before each write, that the lease outlives the call. The check is handed
-in, so that this layer knows nothing of leases.
+Kafka has no fences: before each write, a lease holder must check that the lease outlives the call. The check is passed
+in, so that this layer does not depend on leases.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WRITES = frozenset(
 
 
 def guarded(control: ControlPlane, check: Callable[[], None]) -> ControlPlane:
-    """The same control plane; `check` runs before each of its writes and raises where the caller must stop."""
+    """The same control plane; `check` runs before each of its writes and raises if the caller must stop."""
     return cast(ControlPlane, _Guarded(control, check))
 
 

@@ -1,7 +1,7 @@
-"""Logins by AWS identities (Amazon MSK): a token that proves one, signed again when the client library asks for it.
+"""Logins by AWS identities (Amazon MSK): a token that proves one, signed again whenever the client library asks.
 
-The token is a signed URL (SigV4) that MSK checks with AWS; it is good for 15 minutes. `aws-msk-iam-sasl-signer-python` makes it,
-with credentials from where boto3 looks for them.
+The token is a signed URL (SigV4) that MSK checks with AWS; it is valid for 15 minutes. `aws-msk-iam-sasl-signer-python`
+creates it, with the credentials that boto3 finds.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from asgard.core.errors import Unreachable, WrongUsage
 
 
 def token(region: str | None) -> tuple[str, float]:
-    """A token and when it ends (s since 1970). Raises WrongUsage where the signer or a region is missing, Unreachable
-    where credentials are."""
+    """A token and when it expires (s since 1970). Raises WrongUsage if the signer or a region is missing, Unreachable
+    if credentials are."""
     try:
         from aws_msk_iam_sasl_signer import MSKAuthTokenProvider
         from botocore.exceptions import BotoCoreError, NoCredentialsError
@@ -32,7 +32,7 @@ def token(region: str | None) -> tuple[str, float]:
             "the AWS region to sign the login for is unknown", "Set asgard.aws.region or AWS_DEFAULT_REGION."
         )
     try:
-        # The signer fails in its own way where there are none.
+        # The signer fails in its own way if there are none.
         if get_session().get_credentials() is None:
             raise NoCredentialsError
         signed, ends_ms = MSKAuthTokenProvider.generate_auth_token(where)

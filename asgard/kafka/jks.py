@@ -1,7 +1,7 @@
 """Java's old key store format, JKS, read only: trusted certificates, and one private key with its chain.
 
 The format is Sun's: a magic number, a version, entries, and a SHA-1 over the password and all of that. Private keys are
-hidden under a key stream of SHA-1 digests. Nothing new should be kept in one; plenty of what exists is.
+encrypted with a key stream of SHA-1 digests. Don't use it for anything new; many existing stores do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _SUN = bytes.fromhex("2b060104012a02110101")
 
 @dataclass(frozen=True)
 class KeyEntry:
-    """A private key (PKCS8, DER; in a store that was just read still hidden) and the certificates that go with it."""
+    """A private key (PKCS8, DER; still encrypted in a store that was just read) and the certificates that go with
+    it."""
 
     alias: str
     key: bytes = field(repr=False)
@@ -49,7 +50,7 @@ def read(content: bytes, where: str, password: str | None) -> Store:
 
 
 def private_key(store: Store, where: str, password: str | None) -> KeyEntry:
-    """The private key of a store, opened. Raises WrongUsage if there is none, or if the password is another."""
+    """The private key of a store, opened. Raises WrongUsage if there is none, or if the password is wrong."""
     if not store.keys:
         raise WrongUsage(f"{where} holds no private key")
     entry = store.keys[0]
@@ -90,7 +91,7 @@ def _entries(reader: _Reader) -> Store:
     trusted, keys = [], []
     for _ in range(reader.number(">I")):
         tag, alias = reader.number(">I"), reader.text()
-        reader.number(">Q")  # when it was made
+        reader.number(">Q")  # creation time
         if tag == _KEY:
             key = reader.block()
             keys.append(KeyEntry(alias, key, tuple(_certificate(reader, version) for _ in range(reader.number(">I")))))
@@ -123,7 +124,7 @@ def _open(hidden: bytes, password: str, where: str) -> bytes:
 
 
 def _octets(der: bytes, at: int) -> bytes:
-    """The octet string that follows, with or without a NULL between."""
+    """The octet string that follows, with or without a NULL in between."""
     if der[at : at + 2] == b"\x05\x00":
         at += 2
     if der[at : at + 1] != b"\x04":

@@ -3,9 +3,9 @@
     {"topic": "orders", "partition": 3, "offset": 1042, "timestamp": "2026-11-24T09:00:00.123Z", "key": "42",
      "headers": [["source", "web"]], "encoding": "json", "value": {"id": 42}}
 
-Keys and headers are text, or {"hex": "…"} where they are not UTF-8. `encoding` says how `value` is to be read: json, msgpack and avro
-as the document they hold, text as it is, hex as digits, null as no value. Lines of other tools that hold only `key` and `value` can be
-read as well: a value that is text is taken as it is, anything else is JSON.
+Keys and headers are text, or {"hex": "…"} if they are not UTF-8. `encoding` says how to read `value`: json, msgpack and
+avro as the document they hold, text as it is, hex as digits, null as no value. Lines of other tools with only `key` and
+`value` can be read too: a text value is taken as it is, anything else is JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from asgard.kafka.data import Read, Record
 
 
 def line(record: Read, encoding: str, value: Any, problem: str = "") -> dict[str, Any]:
-    """The document of a record: place, key and headers are its own; `encoding` and `value` are what its value was read as."""
+    """The document of a record: its place, key and headers, with `encoding` and `value` as its value was decoded."""
     found = {
         "topic": record.topic,
         "partition": record.partition,
@@ -49,9 +49,9 @@ def _text(value: bytes | None) -> Any:
 
 
 def parse(lines: Iterable[str], file: str, *, topic: str | None = None) -> Iterator[Record]:
-    """The records of such lines; `topic` takes the place of theirs. Empty lines are passed over.
+    """The records of such lines; `topic` replaces theirs. Empty lines are skipped.
 
-    Raises InvalidFile at the first line that is none. Offsets and partitions are Kafka's to give, so they are not read.
+    Raises InvalidFile at the first invalid line. Kafka assigns offsets and partitions, so they are not read.
     """
     for number, text in enumerate(lines, 1):
         if text.strip():

@@ -1,6 +1,7 @@
-"""A Kafka cluster as plain data: what the services plan on and the adapters fill in.
+"""A Kafka cluster as plain data: filled in by the adapters, used by the services for planning.
 
-Sizes are bytes, rates per second. None means not measured, never 0. Broker ids, topic names and configs are Kafka's own.
+Sizes are bytes, rates per second. None means not measured, never 0. Broker ids, topic names and configs are Kafka's
+own.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ class LogDir:
 
 @dataclass(frozen=True)
 class Disk:
-    """What a broker says of its disks: its log directories, and bytes by (topic, partition), without future replicas.
+    """What a broker reports about its disks: its log directories, and bytes by (topic, partition), without future replicas.
 
-    `directories` has the directory of each replica; `future` the one that a replica is being moved to, and the bytes there.
+    `directories` has the directory of each replica; `future` the directory that a replica is moving to, and the bytes
+    there.
     """
 
     log_dirs: tuple[LogDir, ...]
@@ -50,10 +52,10 @@ class Broker:
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition; `replicas[0]` is the preferred leader, `leader` is -1 where there is none.
+    """A partition; `replicas[0]` is the preferred leader, `leader` is -1 if there is none.
 
-    `log_dirs` has the directory of each replica, in the order of `replicas`; `""` is not known or the only one of its broker.
-    Empty: no broker of the partition has several.
+    `log_dirs` has the directory of each replica, in the order of `replicas`; `""` is unknown or the only one of its
+    broker. Empty: no broker of the partition has several.
     """
 
     topic: str
@@ -71,7 +73,7 @@ class Partition:
 
     @property
     def replication(self) -> int:
-        """How many replicas it has, without those that are being added."""
+        """How many replicas it has, not counting those being added."""
         return sum(1 for r in self.replicas if r not in self.adding)
 
     @property
@@ -105,7 +107,7 @@ class Quorum:
 
 @dataclass(frozen=True)
 class TopicFacts:
-    """What a snapshot knows of a topic as a whole."""
+    """What a snapshot has on a topic as a whole."""
 
     min_isr: int | None = None
     internal: bool = False
@@ -115,7 +117,7 @@ class TopicFacts:
 class ClusterSnapshot:
     """The cluster at one moment; the format `asgard.cluster/v1` on disk.
 
-    `silent` are brokers that count as up and did not answer in time: what only they could have told is not measured.
+    `silent` are brokers that count as up but did not answer in time: values that only they have are not measured.
     """
 
     taken_at: str
@@ -130,7 +132,7 @@ class ClusterSnapshot:
 
 @dataclass(frozen=True)
 class ClusterInfo:
-    """Who is there: the answer to DescribeCluster. Who leads the metadata quorum is in `Quorum`."""
+    """The brokers: the answer to DescribeCluster. The leader of the metadata quorum is in `Quorum`."""
 
     cluster_id: str
     brokers: tuple[Broker, ...]
@@ -147,12 +149,12 @@ class Topic:
 
     @property
     def replication(self) -> int:
-        """The replication factor that most partitions have, without replicas that are being added."""
+        """The replication factor of most partitions, not counting replicas being added."""
         counts = Counter(p.replication for p in self.partitions)
         return max(counts, key=lambda factor: (counts[factor], factor))
 
     def unlike(self, factor: int) -> tuple[Partition, ...]:
-        """The partitions that have another number of replicas, as a move that was cut short leaves them."""
+        """The partitions that have another number of replicas, as an interrupted move leaves them."""
         return tuple(p for p in self.partitions if p.replication != factor)
 
 
@@ -181,7 +183,8 @@ class ConfigChange:
 
 @dataclass(frozen=True, order=True)
 class Acl:
-    """An ACL; its content is its identity. Values are Kafka's names in upper case (`TOPIC`, `LITERAL`, `READ`, `ALLOW`)."""
+    """An ACL, identified by its content. Values are Kafka's names in upper case (`TOPIC`, `LITERAL`, `READ`,
+    `ALLOW`)."""
 
     resource_type: str
     resource_name: str
@@ -207,7 +210,7 @@ class ScramCredential:
 
 @dataclass(frozen=True)
 class QuotaEntity:
-    """Whom a client quota is for. None: the dimension is not part of it; `""`: the default of that dimension."""
+    """The entity of a client quota. None: the dimension is not part of it; `""`: the default of that dimension."""
 
     user: str | None = None
     client_id: str | None = None
@@ -221,7 +224,7 @@ address `connection_creation_rate`) to value."""
 
 @dataclass(frozen=True)
 class Move:
-    """A reassignment of one partition: the replicas it is to have, preferred leader first. Empty: cancel."""
+    """A reassignment of one partition: its target replicas, preferred leader first. Empty: cancel."""
 
     topic: str
     partition: int
@@ -230,7 +233,7 @@ class Move:
 
 @dataclass(frozen=True)
 class DirMove:
-    """A replica of a broker that is to be in that log directory, there already or when it comes."""
+    """The target log directory of a broker's replica, whether the replica exists already or comes later."""
 
     broker: int
     topic: str
@@ -247,12 +250,12 @@ class Offsets:
 
     @property
     def records(self) -> int:
-        """An upper bound of the records it holds (compacted and transactional topics hold fewer)."""
+        """The maximum number of records it holds (compacted and transactional topics hold fewer)."""
         return self.end - self.start
 
 
 class BatchHead(NamedTuple):
-    """What the head of a record batch in a log says: offsets `[first, last]`, of which compaction may have left `records`."""
+    """The header of a record batch in a log: offsets `[first, last]`, of which compaction may have left `records`."""
 
     first: int
     last: int
@@ -263,7 +266,7 @@ class BatchHead(NamedTuple):
 
 @dataclass(frozen=True)
 class Node:
-    """A broker node as the machine that runs it sees it, whatever Kafka says of it."""
+    """A broker node as seen by the machine that runs it, whatever Kafka reports."""
 
     id: int
     state: Literal["running", "paused", "stopped"]
@@ -279,7 +282,7 @@ HealState = Literal["healthy", "waiting", "held", "healed", "failed", "planned"]
 class Healed:
     """What a healing found and did. `cause`, `action` and `outcome` are sentences; `decision` is one word for the action.
 
-    `waiting`: inside a grace, `remaining_s` seconds are left where that is known; `held`: nothing can or may be done, and
+    `waiting`: within a grace period, with `remaining_s` seconds left if known; `held`: nothing can or may be done, and
     people should know; `planned`: this would be done, in a dry run.
     """
 
@@ -304,7 +307,7 @@ class Healed:
 
 @dataclass(frozen=True)
 class GateLoad:
-    """A load that a cluster must stand: so many records a second of a size, for a while.
+    """A load that a cluster must handle: so many records per second of a given size, for a while.
 
     It goes to a scratch topic with the partitions and configs of `topic`, or with `in_place` to the topic itself.
     """
@@ -318,7 +321,7 @@ class GateLoad:
 
 @dataclass(frozen=True)
 class GateGoals:
-    """What must come out; None: not judged. Latencies count from the intended send time; `errors` is a share of 1."""
+    """The required results; None: not judged. Latencies count from the intended send time; `errors` is a share of 1."""
 
     p50_s: float | None = None
     p99_s: float | None = None
@@ -331,7 +334,7 @@ class GateGoals:
 
 @dataclass(frozen=True)
 class GateVerdict:
-    """What came out of a gate. `figures` are (goal, wanted, got, met) in words, the numbers included; `reason` is one line.
+    """The result of a gate. `figures` are (goal, wanted, got, met) in words, the numbers included; `reason` is one line.
 
     `report` is the path of the page with the plots. The first `warm_up_s` are in no figure but the counts.
     """
@@ -350,7 +353,8 @@ class GateVerdict:
 
 @dataclass(frozen=True)
 class LossVerdict:
-    """What a check of acknowledged records found. `decided`: every one of them was looked for; `sentence` is for people."""
+    """The result of a check of acknowledged records. `decided`: every one of them was looked for; `sentence` is for
+    people."""
 
     acknowledged: int
     lost: int

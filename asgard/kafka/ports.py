@@ -1,8 +1,8 @@
-"""Ports: what the services ask of Kafka and of the machines it runs on, in types of `core` and `kafka.model` only.
+"""Ports: what the services need from Kafka and the machines it runs on, using types of `core` and `kafka.model` only.
 
-`kafka.admin` implements `ControlPlane`; odin's targets implement `NodeControl`. Calls that take many things answer for each
-of them: None where it worked, else the error as a sentence. Every call has a deadline (seconds) and raises `Unreachable` when
-it passes, and `Refused` or `Failed` with Kafka's reason where the whole call fails.
+`kafka.admin` implements `ControlPlane`; odin's targets implement `NodeControl`. Bulk calls return a result for each
+item: None if it worked, else the error as a sentence. Every call has a deadline (seconds) and raises `Unreachable` when
+it passes, and `Refused` or `Failed` with Kafka's reason if the whole call fails.
 """
 
 from __future__ import annotations
@@ -52,15 +52,16 @@ class ControlPlane(Protocol):
     def quorum(self) -> Quorum: ...
 
     def unregister_broker(self, broker: int) -> None:
-        """Forget a broker that is gone for good; it must be down and hold no replicas."""
+        """Unregister a broker that is gone for good; it must be down and hold no replicas."""
         ...
 
     def add_voter(self, voter: int, directory: str, listeners: dict[str, tuple[str, int]]) -> None:
-        """Make a controller that follows the quorum a voter; `directory` is the id of its metadata log directory."""
+        """Turn a controller that follows the quorum into a voter; `directory` is the id of its metadata log
+        directory."""
         ...
 
     def remove_voter(self, voter: int, directory: str) -> None:
-        """Take a voter out of the quorum."""
+        """Remove a voter from the quorum."""
         ...
 
     def features(self) -> dict[str, int]:
@@ -68,29 +69,30 @@ class ControlPlane(Protocol):
         ...
 
     def raise_features(self, levels: Mapping[str, int]) -> dict[str, int]:
-        """Bring feature levels up to these, none down; what was raised. There is no way back."""
+        """Raise feature levels to these, lower none; what was raised. It can't be undone."""
         ...
 
     # topics
     def topics(self, names: Collection[str] | None = None, *, moves: bool = True) -> dict[str, Topic]:
-        """Those that exist of the names asked for.
+        """The requested topics that exist.
 
-        `moves=False`: without a look at reassignments, which only the leader of the metadata quorum knows.
+        `moves=False`: without reassignments, which only the leader of the metadata quorum knows.
         """
         ...
 
     def leader_epochs(self, names: Collection[str]) -> dict[tuple[str, int], int]:
-        """The leader epoch of each partition: it rises whenever the partition gets a leader, even the same one again."""
+        """The leader epoch of each partition: it increases whenever the partition gets a leader, even the same one
+        again."""
         ...
 
     def topic_configs(self, names: Collection[str] | None = None) -> dict[str, dict[str, str]]:
-        """Only what was set on the topic itself (source DYNAMIC_TOPIC_CONFIG), for those that exist."""
+        """Only what was set on the topic itself (source DYNAMIC_TOPIC_CONFIG), for existing topics."""
         ...
 
     def effective_topic_configs(
         self, names: Collection[str], keys: Collection[str] | None = None
     ) -> dict[str, dict[str, str]]:
-        """Topic configs with the value in force, defaults included: those of `keys`, or every one."""
+        """Effective topic configs, defaults included: those of `keys`, or all."""
         ...
 
     def create_topics(self, topics: Collection[NewTopic]) -> dict[str, AsgardError | None]: ...
@@ -105,16 +107,16 @@ class ControlPlane(Protocol):
         ...
 
     def effective_broker_configs(self, keys: Collection[str]) -> dict[str, str]:
-        """Configs with the value in force, defaults included, as a broker that is up has them."""
+        """Effective configs, defaults included, as a broker that is up reports them."""
         ...
 
     def alter_configs(self, changes: Collection[ConfigChange]) -> dict[tuple[str, str], AsgardError | None]:
-        """By (resource type, name). Incremental; unknown keys are the broker's to refuse."""
+        """By (resource type, name). Incremental; the broker refuses unknown keys."""
         ...
 
     # users, ACLs, quotas
     def users(self, broker: int | None = None) -> dict[str, tuple[str, ...]]:
-        """User to its SCRAM mechanisms; as that broker knows them, where one is named."""
+        """User to its SCRAM mechanisms; as that broker knows them, if one is named."""
         ...
 
     def upsert_users(self, credentials: Collection[ScramCredential]) -> dict[str, AsgardError | None]: ...
@@ -134,7 +136,7 @@ class ControlPlane(Protocol):
     def alter_quotas(
         self, changes: Mapping[QuotaEntity, Mapping[str, float | None]]
     ) -> dict[QuotaEntity, AsgardError | None]:
-        """None as a value removes that quota."""
+        """A value of None removes that quota."""
         ...
 
     # placement
@@ -163,9 +165,9 @@ class ControlPlane(Protocol):
         ...
 
     def move_directories(self, moves: Collection[DirMove]) -> dict[DirMove, AsgardError | None]:
-        """Move replicas between the log directories of their brokers; one that is not there yet is created there.
+        """Move replicas between the log directories of their brokers; a replica that does not exist yet is created there.
 
-        The directory that it is in already cancels a move.
+        Naming the directory that it is already in cancels a move.
         """
         ...
 
@@ -174,15 +176,15 @@ class ControlPlane(Protocol):
         ...
 
     def disks(self, brokers: Iterable[int], deadline_s: float | None = None) -> dict[int, Disk]:
-        """Log directories and replica sizes together, of the brokers that answered; one request a broker.
+        """Log directories and replica sizes together, of the brokers that answered; one request per broker.
 
-        `deadline_s` where a broker that hangs is to be given up sooner than by the deadline of other calls.
+        Set `deadline_s` to give up a hung broker sooner than the deadline of other calls.
         """
         ...
 
     # groups
     def groups(self) -> Groups:
-        """All groups that the user may see, with type and state; one request a broker."""
+        """All groups that the user may see, with type and state; one request per broker."""
         ...
 
     def describe_groups(self, groups: Iterable[ListedGroup]) -> tuple[dict[str, DescribedGroup], dict[str, str]]:
@@ -190,31 +192,31 @@ class ControlPlane(Protocol):
         ...
 
     def bulk(self) -> Bulk:
-        """What monitoring asks: every partition and every group in few requests, as arrays."""
+        """Monitoring's reads: every partition and every group in few requests, as arrays."""
         ...
 
     # offsets
     def offsets(
         self, partitions: Collection[tuple[str, int]], *, committed: bool = False
     ) -> dict[tuple[str, int], Offsets]:
-        """Of the partitions that have a leader. `committed`: up to the first open transaction."""
+        """For the partitions that have a leader. `committed`: up to the first open transaction."""
         ...
 
     def leader_offsets(
         self, partitions: Collection[Partition], *, first: bool = False, deadline_s: float | None = None
     ) -> dict[tuple[str, int], int]:
-        """The next offset (or the first) of partitions whose leaders are known, a request a leader; no second try.
+        """The next offset (or the first) of partitions whose leaders are known, one request per leader; no retries.
 
-        Who does not answer, or no longer leads, is left out.
+        Partitions whose leader does not answer or no longer leads are left out.
         """
         ...
 
     def offsets_at(self, partitions: Collection[tuple[str, int]], timestamp_ms: int) -> dict[tuple[str, int], int]:
-        """The first offset whose record is not older than the timestamp; the end offset where there is none."""
+        """The first offset whose record is not older than the timestamp; the end offset if there is none."""
         ...
 
     def group_offsets(self, names: Collection[str] | None = None) -> dict[str, dict[tuple[str, int], int]]:
-        """Group to the offsets it has committed, for all groups or these."""
+        """Group to its committed offsets, for all groups or these."""
         ...
 
     def group_members(self, group: str) -> dict[str, str]:
@@ -222,15 +224,15 @@ class ControlPlane(Protocol):
         ...
 
     def remove_members(self, group: str) -> int:
-        """Send every member of a group away; they may join again. How many that were."""
+        """Remove every member of a group; they may join again. How many there were."""
         ...
 
     def commit_offsets(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
-        """Set what a group has committed. Kafka refuses it while the group has members."""
+        """Set a group's committed offsets. Kafka refuses this while the group has members."""
         ...
 
     def delete_offsets(self, group: str, partitions: Collection[tuple[str, int]]) -> None:
-        """Forget what a group has committed for these partitions. Kafka refuses it while the group reads them."""
+        """Delete a group's committed offsets for these partitions. Kafka refuses this while the group reads them."""
         ...
 
 
@@ -238,7 +240,7 @@ class Bulk(Protocol):
     """Reads for monitoring, on a control plane's connections. Arrays are by partition; -1 is unknown, or none."""
 
     def layout(self, names: Collection[str] | None = None) -> Layout:
-        """Topics with their leaders, in one answer of one broker."""
+        """Topics with their leaders, in one response of one broker."""
         ...
 
     def list_offsets_at(
@@ -249,7 +251,8 @@ class Bulk(Protocol):
         *,
         read_committed: bool = False,
     ) -> list[Listed]:
-        """By each time (ms, or -1: end, -2: start, -3: newest time) the first offset at or after it; a request a leader and time."""
+        """By each time (ms, or -1: end, -2: start, -3: newest time) the first offset at or after it; one request per
+        leader and time."""
         ...
 
     def committed(self, groups: Iterable[ListedGroup]) -> tuple[dict[str, ByPartition], dict[str, str]]:
@@ -259,7 +262,7 @@ class Bulk(Protocol):
     def share_starts(
         self, groups: Iterable[ListedGroup]
     ) -> tuple[dict[str, ByPartition], dict[str, ByPartition], dict[str, str]]:
-        """Share groups: the first offset not settled, the lag that Kafka counts; and why groups are missing."""
+        """Share groups: the first unsettled offset, Kafka's own lag; and why groups are missing."""
         ...
 
     def first_records(
@@ -273,11 +276,12 @@ class Bulk(Protocol):
         ...
 
     def batch_heads(self, topic: str, partition: int, offset: int) -> list[BatchHead]:
-        """Heads of batches from the one that holds an offset on, or behind it; none where the log begins later. Raises Unreachable."""
+        """Batch headers from the one that holds or follows an offset on; none if the log begins later. Raises
+        Unreachable."""
         ...
 
     def leader_sizes(self, layout: Layout) -> dict[str, int]:
-        """Bytes of each topic on the disks of its leaders; without topics that were not measured as a whole."""
+        """Bytes of each topic on the disks of its leaders; without topics that were only partly measured."""
         ...
 
     def requests_by_broker(self) -> dict[str, int]:
@@ -286,7 +290,7 @@ class Bulk(Protocol):
 
 
 class NodeControl(Protocol):
-    """The machines or processes that brokers run on. Raises `Failed` where a node does not obey within its time."""
+    """The machines or processes that brokers run on. Raises `Failed` if a node does not obey in time."""
 
     def nodes(self) -> list[Node]: ...
 
@@ -297,11 +301,11 @@ class NodeControl(Protocol):
         ...
 
     def kill(self, node: int) -> None:
-        """SIGKILL, or what comes nearest."""
+        """SIGKILL, or the nearest equivalent."""
         ...
 
     def pause(self, node: int) -> None:
-        """The node hangs: SIGSTOP."""
+        """SIGSTOP: the node hangs."""
         ...
 
     def resume(self, node: int) -> None: ...
@@ -314,39 +318,40 @@ class NodeControl(Protocol):
 
 
 class Healer(Protocol):
-    """Whatever keeps a cluster healthy by itself."""
+    """Something that keeps a cluster healthy by itself."""
 
     def heal(self) -> Healed:
-        """Look once and do the one thing it needs now. Raises Busy if another command heals, and Unreachable."""
+        """Look once and take the one action needed now. Raises Busy if another command heals, and Unreachable."""
         ...
 
 
 class LoadGate(Protocol):
-    """Whatever puts a load on a cluster and judges what came out."""
+    """Something that puts a load on a cluster and judges the result."""
 
     def run(self, load: GateLoad, goals: GateGoals) -> GateVerdict:
-        """Run the load; the verdict. Raises Unreachable, Busy (another load runs there), and Failed where it can't be carried out."""
+        """Run the load; the verdict. Raises Unreachable, Busy (another load runs there), and Failed if it can't be
+        run."""
         ...
 
 
 class LossWitness(Protocol):
-    """Writes down what one producer was told of its records, and proves later that nothing acknowledged is gone.
+    """Records the acknowledgements that one producer got, and later proves that no acknowledged record is lost.
 
-    What it wrote outlives the process: a witness that is opened again continues with what the one before saw.
+    Its records outlive the process: a reopened witness continues where the previous one ended.
     """
 
     @property
     def run(self) -> bytes:
-        """The 16 bytes that the records are stamped with."""
+        """The 16 bytes that records are stamped with."""
         ...
 
     @property
     def producer(self) -> int:
-        """The number that the records are stamped with."""
+        """The number that records are stamped with."""
         ...
 
     def take(self, topic: str) -> int:
-        """The sequence of the record that is sent next."""
+        """The sequence of the next record to send."""
         ...
 
     def acked(self, topic: str, partition: int, sequence: int, offset: int) -> None: ...
@@ -356,9 +361,10 @@ class LossWitness(Protocol):
         ...
 
     def unanswered(self, topic: str, sequence: int, reason: str) -> None:
-        """It is unknown whether it is."""
+        """It is unknown whether the record is in Kafka."""
         ...
 
     def prove(self) -> LossVerdict:
-        """Read everything back and compare. Records are given to it again only after it has answered. Raises Unreachable."""
+        """Read everything back and compare. No more records are passed to it until it has answered. Raises
+        Unreachable."""
         ...

@@ -1,7 +1,7 @@
 """Client properties as Java reads them: the text of a properties file, and the JAAS line in it.
 
-Both readers follow Java's own (`java.util.Properties.load`, and the StreamTokenizer of Kafka's JaasConfig), so a file means
-the same here and for Kafka's tools. What Java would refuse is refused by name.
+Both readers follow Java's own (`java.util.Properties.load`, and the StreamTokenizer of Kafka's JaasConfig), so a file
+means the same here as for Kafka's tools. What Java would refuse is refused here, with its name.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read_properties(path: Path) -> dict[str, str]:
 
 
 def parse_properties(text: str) -> dict[str, str]:
-    """The text of a Java properties file. Blanks around a value are dropped, as Kafka does with every one it reads."""
+    """The text of a Java properties file. Blanks around a value are dropped, as Kafka does when it reads one."""
     properties = {}
     for line in _logical_lines(text):
         match = _SPLIT.match(line)
@@ -140,7 +140,7 @@ def _jaas_meant(match: re.Match[str]) -> str:
 
 
 def _wrong_jaas(what: str) -> WrongUsage:
-    """Never with the value: it holds a password."""
+    """Never shows the value: it holds a password."""
     return WrongUsage(
         f"sasl.jaas.config {what}",
         'Allowed is: org.apache.kafka.common.security.scram.ScramLoginModule required username="NAME" password="…";',

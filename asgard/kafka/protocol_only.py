@@ -1,8 +1,9 @@
 """Lets kafka-python's protocol and network modules be imported without its clients.
 
-`import kafka.anything` first runs the package's own file, which imports its producer, consumer and admin client: a third of that
-import, and Asgard uses none of them. Here the package is entered into `sys.modules` unrun; its file runs when a name is first asked
-of it (`from kafka import KafkaProducer`), by a module's `__getattr__` (PEP 562). Submodules are found as ever.
+`import kafka.anything` first runs the package's own file, which imports its producer, consumer and admin client: a
+third of that import, and Asgard uses none of them. Here the package is put into `sys.modules` without running it; its
+file runs when a name is first requested from it (`from kafka import KafkaProducer`), through a module's `__getattr__`
+(PEP 562). Submodules are found as usual.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def _enter(name: str) -> None:
 
     vars(package)["__getattr__"] = on_first_name
     sys.modules[name] = package
-    logging.getLogger(name).addHandler(logging.NullHandler())  # as its file does: no warning of its own on stderr
+    logging.getLogger(name).addHandler(logging.NullHandler())  # as its file does: no warning on stderr
 
 
 _enter("kafka")

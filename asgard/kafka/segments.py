@@ -1,10 +1,11 @@
-"""Kafka's log segments as they lie on a broker's disk: what a replica holds, read from disk instead of over the network.
+"""Kafka's log segments on a broker's disk: what a replica holds, read from disk instead of over the network.
 
-Reads the record batch format v2 (Kafka documentation, "Message Format"; KIP-98), which every Kafka since 1.0 writes: compression,
-headers, transactional and control batches, checksums. kafka-python's `DefaultRecordBatch` reads the same records, but no torn file, and
-neither lz4, snappy nor zstd without three more packages (`tests/unit/kafka_client/test_segments_compared.py`). A segment is read while its broker runs or lies dead: a batch that the
-file's end cuts off is not there yet (or never will be), so reading stops before it. The metadata log has another content and is
-not meant here. Offsets and times are Kafka's own (times in ms, UTC).
+Reads the record batch format v2 (Kafka documentation, "Message Format"; KIP-98), which every Kafka since 1.0 writes:
+compression, headers, transactional and control batches, checksums. kafka-python's `DefaultRecordBatch` reads the same
+records, but not a torn file, and lz4, snappy and zstd only with three more packages
+(`tests/unit/kafka_client/test_segments_compared.py`). The broker may be running or dead: a batch cut off by the end of
+the file is not complete yet (or never will be), so reading stops before it. The metadata log has other content and is
+not supported. Offsets and times are Kafka's own (times in ms, UTC).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _XERIAL_HEAD = 16
 
 
 class Damaged(Failed):
-    """Bytes of a segment that can't be what a broker wrote."""
+    """Bytes of a segment that a broker can't have written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,10 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A record batch: offsets `[base_offset, last_offset]`, of which compaction may have taken some away.
+    """A record batch: offsets `[base_offset, last_offset]`, some of which compaction may have removed.
 
-    `producer_id` is -1 without idempotence. `control`: a transaction's marker, no records of anybody. Its records and its
-    checksum are read from the file when they are asked for, which works as long as `batches` goes on.
+    `producer_id` is -1 without idempotence. `control`: a transaction marker, not user records. Its records and checksum
+    are read from the file when requested, which works while `batches` is still iterating.
     """
 
     base_offset: int
@@ -89,7 +90,7 @@ class Batch:
 
     @property
     def commits(self) -> bool | None:
-        """Of a control batch: whether it commits (True) or aborts its transaction; None where it is none of the two."""
+        """Of a control batch: whether it commits (True) or aborts its transaction; None if it does neither."""
         if not self.control:
             return None
         key = next(iter(self.records())).key or b""
@@ -97,7 +98,7 @@ class Batch:
         return {0: False, 1: True}.get(kind)
 
     def records(self) -> Iterator[LogRecord]:
-        """Its records. Raises Damaged where the bytes make none."""
+        """Its records. Raises Damaged if the bytes can't be parsed."""
         data, at = self.body(), 0
         try:
             for _ in range(self.count):
@@ -134,9 +135,9 @@ class Batch:
 
 
 def batches(segment: Path) -> Iterator[Batch]:
-    """The batches of a `.log` file up to the first that is not whole. Raises Damaged for a format older than v2.
+    """The batches of a `.log` file up to the first incomplete one. Raises Damaged for a format older than v2.
 
-    A file that is taken away in the meantime (retention) is empty.
+    A file deleted in the meantime (retention) counts as empty.
     """
     try:
         file = segment.open("rb", buffering=1 << 16)
@@ -159,7 +160,7 @@ def _next(file: BinaryIO, position: int, end: int) -> Batch | None:
     )
     size = length + _BEFORE_LENGTH
     if length == 0 and base == 0 and magic == 0:
-        return None  # space that was allocated before it was needed
+        return None  # preallocated space
     if magic != 2:
         raise Damaged(
             f"{file.name} has a batch of format {magic} at byte {position}",

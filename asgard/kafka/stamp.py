@@ -1,9 +1,10 @@
-"""The record header `asgard`: who sent a record, as which of how many, when it was meant to go, and the checksum of its value.
+"""The record header `asgard`: the record's sender, its sequence number, when it was meant to be sent, and the checksum of its value.
 
-Loki's check and Heimdall's audit count with it: gaps in `sequence` are lost records, repeats are duplicates, a checksum that
-does not match is damage, and broker time minus `intended_us` is the delay that coordinated omission would hide. The layout
-is fixed and documented for other languages in docs/record-header.md. CRC-32C comes from google-crc32c (RFC 3720's
-polynomial, the processor's instruction): 0.2 µs for 1 KiB, where a table in Python takes 90 µs (tests/benchmarks/bench_crc32c.py).
+Loki's check and Heimdall's audit count with it: gaps in `sequence` are lost records, repeats are duplicates, a
+mismatched checksum is damage, and broker time minus `intended_us` is the delay that coordinated omission would hide.
+The layout is fixed and documented for other languages in docs/record-header.md. CRC-32C comes from google-crc32c (RFC
+3720's polynomial, the processor's instruction): 0.2 µs for 1 KiB, where a table in Python takes 90 µs
+(tests/benchmarks/bench_crc32c.py).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SIZE = _LAYOUT.size
 
 
 class InvalidStamp(ValueError):
-    """Bytes that are not a stamp, or numbers that don't fit into one."""
+    """Bytes that are not a stamp, or numbers that don't fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Stamp:
     crc32c: int
 
     def matches(self, value: bytes | None) -> bool:
-        """Whether the value is the one that was stamped; a null value counts as an empty one."""
+        """Whether the value is the stamped one; a null value counts as empty."""
         return checksum(value) == self.crc32c
 
 
@@ -48,21 +49,21 @@ def checksum(value: bytes | None) -> int:
 
 
 def make(run: bytes, producer: int, sequence: int, intended_us: int, value: bytes | None) -> bytes:
-    """The header's bytes for a value. Raises InvalidStamp where a number does not fit."""
+    """The header's bytes for a value. Raises InvalidStamp if a number does not fit."""
     return encode(Stamp(VERSION, run, producer, sequence, intended_us, checksum(value)))
 
 
 def stamper(run: bytes, producer: int) -> Callable[[int, int, bytes], bytes]:
     """`make` for many records of one producer: from sequence, intended send time and the checksum's 4 bytes (big-endian).
 
-    Nothing is checked but the run and the producer; struct.error where a number does not fit.
+    Only the run and the producer are checked; struct.error if a number does not fit.
     """
     encode(Stamp(VERSION, run, producer, 0, 0, 0))
     return partial(_CRC_GIVEN.pack, VERSION, run, producer)
 
 
 def encode(stamp: Stamp) -> bytes:
-    """The header's bytes. Raises InvalidStamp where a number does not fit."""
+    """The header's bytes. Raises InvalidStamp if a number does not fit."""
     if stamp.version != VERSION:
         raise InvalidStamp(f"can't write a stamp of version {stamp.version}; this Asgard writes version {VERSION}")
     if len(stamp.run) != 16:
@@ -88,6 +89,6 @@ def decode(header: bytes) -> Stamp:
 
 
 def find(headers: Iterable[tuple[str, bytes | None]] | None) -> Stamp | None:
-    """The stamp among a record's headers, None where there is none; the last one counts. Raises InvalidStamp."""
+    """The stamp among a record's headers, None if there is none; the last one counts. Raises InvalidStamp."""
     found = [value for name, value in headers or () if name == HEADER]
     return decode(found[-1] or b"") if found else None

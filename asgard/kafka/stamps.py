@@ -20,4 +20,4 @@ STAMP = np.dtype(
 assert STAMP.itemsize == stamp.SIZE
 
 NO_STAMP = bytes(stamp.SIZE)
-"""What takes the place of a stamp that is missing or malformed: version 0."""
+"""The replacement for a missing or malformed stamp: version 0."""

@@ -1,7 +1,8 @@
-"""Certificates and keys that client properties name, whatever they are kept in, as PEM.
+"""Certificates and keys that client properties name, in any store format, as PEM.
 
-Java reads PEM, PKCS12 and JKS stores; librdkafka and Python's TLS read PEM. A store without a type is recognised by its first
-bytes, as Java does. What can't be read is refused by name: no connection is made without the CA that was asked for.
+Java reads PEM, PKCS12 and JKS stores; librdkafka and Python's TLS read PEM. A store without a type is recognised by its
+first bytes, as Java does. An unreadable store is refused, with its name: no connection is made without the requested
+CA.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Certificates:
 
 
 def certificates(properties: Mapping[str, str]) -> Certificates:
-    """What the `ssl.…` properties name. Raises WrongUsage for what can't be read."""
+    """What the `ssl.…` properties name. Raises WrongUsage if one can't be read."""
     chain, key = _identity(properties)
     return Certificates(_trusted(properties), chain, key)
 
@@ -86,7 +87,7 @@ def _identity(properties: Mapping[str, str]) -> tuple[str | None, str | None]:
 
 
 def _store(properties: Mapping[str, str], prefix: str) -> tuple[str, str, bytes] | None:
-    """The file that a store lives in, its kind and its content; None if there is none."""
+    """The file of a store, its kind and its content; None if there is none."""
     name = f"{prefix}.location"
     kind = properties.get(f"{prefix}.type", "").upper()
     if kind and kind not in _TYPES:
@@ -189,7 +190,7 @@ def _pem(certs: list[x509.Certificate]) -> str:
 
 
 def _plain_key(key: PrivateKeyTypes) -> str:
-    """Not encrypted: it stays in memory."""
+    """Not encrypted: it never leaves memory."""
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

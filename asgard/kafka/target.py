@@ -1,6 +1,6 @@
 """Which cluster a command works on: a context by name, or a bootstrap server given by hand.
 
-One function answers for every service, with the guard that belongs to a context: the cluster id it saw first.
+One function serves every service, with the guard of a context: the cluster id it saw first.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from asgard.kafka.ports import ControlPlane
 
 @dataclass(frozen=True)
 class Target:
-    """A cluster to work with; `context` is None where it was named by its servers."""
+    """A cluster to work with; `context` is None if it was named by its servers."""
 
     connection: Connection
     context: Context | None = None
 
     @property
     def name(self) -> str:
-        """What to call it in sentences."""
+        """Its name in sentences."""
         return self.context.name if self.context else self.connection.bootstrap_servers
 
     def connect(self, *, deadline_s: float = 30.0) -> ControlPlane:
-        """The control plane of this cluster, after a look that it is the one the context knows."""
+        """The control plane of this cluster, after checking that it is the one the context knows."""
         from asgard.kafka.admin import connect
 
         control = connect(self.connection, deadline_s=deadline_s)

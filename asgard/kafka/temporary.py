@@ -1,8 +1,8 @@
-"""Dynamic configs that are set for a while: written down with what was there before, put back from that record alone.
+"""Temporary dynamic configs: recorded with their earlier values, put back from that record alone.
 
-A `Setting` says where a value is set, which values are this run's own, and what stood there before. It holds more than one
-own value while one takes the place of another, so that a record written before the change is true at every moment of it. A
-value that is neither one's own nor the one from before is another tool's by now and stays.
+A `Setting` says where a value is set, which values are this run's own, and the earlier value. It holds more than one
+own value while one replaces another, so that a record written before the change is true throughout it. A value that is
+neither our own nor the earlier one belongs to another tool by now and stays.
 
 A broker's own configs are read and written through that broker: those of one that is down stay in the record (`left`).
 """
@@ -27,7 +27,7 @@ Key = tuple[ConfigResourceType, str, str]
 
 @dataclass(frozen=True)
 class Setting:
-    """A config that is set for a while. `ours`: values that may be there because of this run, the newest last."""
+    """A temporary config. `ours`: values that may be set because of this run, the newest last."""
 
     key: Key
     ours: tuple[str, ...]
@@ -40,7 +40,8 @@ class Setting:
 
 @dataclass(frozen=True)
 class PutBack:
-    """What became of settings: how many were put back, whose value is another tool's, and which could not be reached."""
+    """The result for settings: how many were put back, whose value is another tool's, and which could not be
+    reached."""
 
     restored: int = 0
     foreign: tuple[Setting, ...] = ()
@@ -53,7 +54,7 @@ def plain(settings: Iterable[Setting]) -> list[list[Any]]:
 
 
 def parse(rows: Iterable[Iterable[Any]]) -> tuple[Setting, ...]:
-    """From their JSON; a single own value may be there without its list."""
+    """From their JSON; a single own value may be given without a list."""
     return tuple(
         Setting((kind, name, key), (ours,) if isinstance(ours, str) else tuple(ours), before)
         for kind, name, key, ours, before in rows
@@ -61,7 +62,7 @@ def parse(rows: Iterable[Iterable[Any]]) -> tuple[Setting, ...]:
 
 
 def read(control: ControlPlane, keys: Collection[Key], up: Collection[int] | None = None) -> dict[Key, str | None]:
-    """The values that are there now. Topics that are gone are left out, and so are brokers that don't answer.
+    """The current values. Topics that are gone are left out, as are brokers that don't answer.
 
     `up`: only these brokers are asked for their own configs; None: all.
     """
@@ -81,7 +82,7 @@ def read(control: ControlPlane, keys: Collection[Key], up: Collection[int] | Non
 
 
 def write(control: ControlPlane, values: Mapping[Key, str | None]) -> None:
-    """Set (None: unset) configs, and wait until the broker that is asked has heard of them from the controller.
+    """Set (None: unset) configs, and wait until the broker that is asked has received them from the controller.
 
     A topic that was deleted meanwhile is not an error. Raises what the control plane raises.
     """
@@ -101,11 +102,11 @@ def write(control: ControlPlane, values: Mapping[Key, str | None]) -> None:
 
 
 def put_back(control: ControlPlane, settings: Collection[Setting], up: Collection[int] | None = None) -> PutBack:
-    """Put back what is still as it was set. Twice does no harm. `up`: the brokers that can be asked; None: all."""
+    """Put back what is still as it was set. Safe to repeat. `up`: the brokers that can be asked; None: all."""
     there = read(control, [s.key for s in settings], up)
     back = [s for s in settings if s.key in there and there[s.key] in s.ours and there[s.key] != s.before]
     foreign = [s for s in settings if s.key in there and there[s.key] not in (*s.ours, s.before)]
-    # The topic of a setting that was not found is gone; the broker of one is down, and it waits for it.
+    # A missing topic of a setting is gone; a missing broker of one is down, and the setting waits for it.
     left = [s for s in settings if s.key not in there and s.key[0] == "broker"]
     restored = 0
     for broker in {s.key[1] for s in back if s.key[0] == "broker" and s.key[1]}:
@@ -121,5 +122,5 @@ def put_back(control: ControlPlane, settings: Collection[Setting], up: Collectio
 
 
 def is_unknown_topic(error: AsgardError) -> bool:
-    """Whether Kafka said that there is no such topic (or partition)."""
+    """Whether Kafka said that the topic (or partition) does not exist."""
     return cast(int, getattr(error, "code", None)) == _UNKNOWN_TOPIC

@@ -1,14 +1,14 @@
-"""The configs of Kafka's replication throttle: rates of brokers, and the lists of replicas that a rate holds for.
+"""The configs of Kafka's replication throttle: rates of brokers, and the lists of replicas that a rate applies to.
 
-A rate stands on broker `""` for the whole cluster: unlike a broker's own it can be lifted while that broker is down. A broker's
-own rate wins over it.
+A rate on broker `""` applies to the whole cluster: unlike a broker's own rate, it can be lifted while that broker is
+down. A broker's own rate overrides it.
 """
 
 from __future__ import annotations
 
 RATES = ("leader.replication.throttled.rate", "follower.replication.throttled.rate")
 DIRECTORY_RATE = "replica.alter.log.dirs.io.max.bytes.per.second"
-"""Of copies from one log directory of a broker to another."""
+"""Rate of copies from one log directory of a broker to another."""
 REPLICAS = ("leader.replication.throttled.replicas", "follower.replication.throttled.replicas")
 
 

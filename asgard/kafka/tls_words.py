@@ -1,4 +1,5 @@
-"""Why a TLS connection failed, in a sentence: the words of OpenSSL, as Python and librdkafka pass them on, made plain."""
+"""Why a TLS connection failed, in a sentence: OpenSSL's messages, as Python and librdkafka pass them on, in plain
+words."""
 
 from __future__ import annotations
 
@@ -84,7 +85,7 @@ _TABLE = (
 
 
 def trouble(text: str) -> Trouble | None:
-    """What OpenSSL's words mean; None if they are about something else than certificates."""
+    """What OpenSSL's message means; None if it is not about certificates."""
     lower = text.lower().replace("_", " ")
     if "mismatch" in lower and "certificate" in lower:
         named = _FOR.search(text)

@@ -1,10 +1,11 @@
 """Containers of a Docker engine: those with given labels, and kill (SIGKILL) and start.
 
-Over the engine's unix socket, or what DOCKER_HOST names. Only what could serve is listed: created, running, paused and
-restarting containers; one that has exited is no member any more. Healthy is what runs and does not fail its health check.
+Over the engine's unix socket, or the one in DOCKER_HOST. Only containers that could serve are listed: created, running,
+paused and restarting ones; an exited one is no longer a member. A container is healthy if it runs and does not fail its
+health check.
 
-An engine does not restart a container that was killed through its API, whatever its restart policy says (it counts as stopped
-by hand): an orchestrator, or `start_container`, does.
+An engine does not restart a container that was killed through its API, whatever its restart policy says (it counts as
+stopped by hand): an orchestrator or `start_container` must.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ _SERVING = ("created", "running", "paused", "restarting")
 
 
 def members(labels: Mapping[str, tuple[str, ...]], socket: str | None = None) -> Population:
-    """The containers that have all these labels, each with one of its values. One call, whatever their number."""
+    """The containers that have all these labels, each with one of its values. One call, however many there are."""
     with _engine(socket, "listing containers") as engine:
-        # The engine wants every filter to match, so a label with several values is looked at here.
+        # The engine requires every filter to match, so a label with several values is checked here.
         wanted = [f"{name}={values[0]}" if len(values) == 1 else name for name, values in sorted(labels.items())]
         found = engine.api.containers(all=True, filters={"label": wanted, "status": list(_SERVING)})
     listed = [c for c in found if c.get("State") in _SERVING and opted_in(c.get("Labels") or {}, labels)]
@@ -38,7 +39,7 @@ def kill_container(container: str, socket: str | None = None) -> str:
 
 
 def start_container(container: str, socket: str | None = None) -> str:
-    """Start a container that was killed; one that runs stays as it is. Says so where it was removed meanwhile."""
+    """Start a killed container; a running one stays as it is. Says so if it was removed meanwhile."""
     short = container[:12]
     with _engine(socket, f"starting container {short}") as engine:
         import docker

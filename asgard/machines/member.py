@@ -1,4 +1,5 @@
-"""One shape for everything that can be taken away: a broker process, an EC2 instance, one of an Auto Scaling group, a container."""
+"""A common form for everything that can be taken away: a broker process, an EC2 instance, one of an Auto Scaling group,
+a container."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ KINDS: tuple[Kind, ...] = ("broker", "ec2", "asg", "volume", "ecs", "container")
 class Member:
     """Something that can be taken away. `id` is its source's own: a node id, an instance id, a container's long id.
 
-    `group` is what it belongs to by nature: the Auto Scaling group; empty for the others. `labels` are tags, labels, or for a
+    `group` is what it belongs to: the Auto Scaling group; empty for the others. `labels` are tags, labels, or for a
     broker its node id, rack and stack. `state` is its source's word; `healthy` whether it serves as it should.
     """
 
@@ -40,12 +41,12 @@ _LEADS: Mapping[Kind, str] = {
 
 @dataclass(frozen=True)
 class Population:
-    """The members that a look has found, and how many there should be by `Member.group`, where their source says it."""
+    """The members found, and how many there should be by `Member.group`, if their source says so."""
 
     members: tuple[Member, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def opted_in(labels: Mapping[str, str], wanted: Mapping[str, tuple[str, ...]]) -> bool:
-    """Whether all the labels that are wanted are there, each with one of its values, letter by letter. Nothing wanted: no."""
+    """Whether all the wanted labels exist, each with one of its values, exactly. Without wanted labels: no."""
     return bool(wanted) and all(labels.get(name) in values for name, values in wanted.items())

@@ -1,6 +1,6 @@
 """Where a stack's brokers run: one `Target` for each word that a stack file may say under `target`.
 
-A target is looked up by its word, or asked for the machines of a stack; nothing else in Asgard says what is special about one.
+A target is looked up by its word, or asked for the machines of a stack; no other code knows what is special about one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class LogDisk(Protocol):
         ...
 
     def partition_dir(self, topic: str, partition: int) -> Path | None:
-        """Where it keeps its replica of a partition; None where it has none."""
+        """Where it keeps its replica of a partition; None if it has none."""
         ...
 
 
@@ -30,11 +30,12 @@ class Target(Protocol):
 
     @property
     def makes_brokers(self) -> bool:
-        """Whether Asgard makes the brokers, and so knows their version, number and first user; else they exist already."""
+        """Whether Asgard creates the brokers, and so knows their version, number and first user; else they exist
+        already."""
         ...
 
     def nodes(self, stack: str) -> NodeControl | None:
-        """What starts and stops the brokers of a stack; None where it has none that can be reached from here."""
+        """What starts and stops the brokers of a stack; None if none can be reached from here."""
         ...
 
     def disks(self, stack: str) -> Sequence[LogDisk]:
@@ -42,12 +43,13 @@ class Target(Protocol):
         ...
 
     def outdated(self, stack: str) -> Sequence[int]:
-        """Nodes whose machine was made from an older description than the stack has now: `replace` gives them the new one."""
+        """Nodes whose machine was created from an older description than the stack has now: `replace` gives them the
+        new one."""
         ...
 
 
 class External:
-    """A cluster that somebody else runs: Asgard reaches its brokers only through Kafka."""
+    """A cluster that someone else runs: Asgard reaches its brokers only through Kafka."""
 
     makes_brokers = False
 
@@ -82,7 +84,8 @@ NAMES = ("local", "aws-ec2", "aws-msk", "external")
 
 
 def nodes_of(stack: str | None) -> NodeControl | None:
-    """What starts and stops the brokers of a stack, whichever target it has; None where they can't be reached from here."""
+    """What starts and stops the brokers of a stack, whichever target it has; None if they can't be reached from
+    here."""
     found = (target.nodes(stack) for target in _all()) if stack is not None else iter(())
     return next((nodes for nodes in found if nodes is not None), None)
 

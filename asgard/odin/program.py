@@ -1,9 +1,10 @@
-"""A stack as a Pulumi program: which resources there are, what each is made of and what depends on what.
+"""A stack as a Pulumi program: its resources, their inputs and their dependencies.
 
-`program(spec, …)` gives a function for Pulumi's runtime; the same spec and passwords register the same resources, whichever
-engine runs it. What lives in Kafka (`declared`) depends on nothing but the cluster before it, and all of its inputs are known: the
-Pulumi CLI gets it from the program like the rest, the embedded engine as a list of goals (`goals`), because Pulumi's SDK would
-spend a millisecond on each of thousands of topics to hand back what it was given. Nothing here talks to a cluster.
+`program(spec, …)` gives a function for Pulumi's runtime; the same spec and passwords register the same resources,
+whichever engine runs it. What lives in Kafka (`declared`) depends on nothing but the cluster before it, and all of its
+inputs are known: the Pulumi CLI gets it from the program like the rest, the embedded engine as a list of goals
+(`goals`), because Pulumi's SDK would spend a millisecond on each of thousands of topics to hand back what it was given.
+Nothing here talks to a cluster.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 PROVIDER = "kafka"
-"""Name of the provider resource that everything of Kafka goes through."""
+"""Name of the provider resource that all Kafka resources use."""
 PROJECT = "asgard"
 """The Pulumi project of every stack."""
 
@@ -49,7 +50,7 @@ Pack = Callable[[str], tuple[str, str]]
 
 
 def fingerprint(spec: StackSpec, external: Connection | None) -> str:
-    """A hash of all that decides what the program registers: that there is nothing to do is told from it."""
+    """A hash of everything that decides what the program registers; if it is unchanged, there is nothing to do."""
     reached = None if external is None else [external.bootstrap_servers, dict(external.properties)]
     document = json.dumps({"asgard": __version__, "spec": to_plain(spec), "cluster": reached}, sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()
@@ -97,7 +98,7 @@ def goals(spec: StackSpec, within: Iterable[Declared], ref: StackRef) -> list[Go
             )
         )
         if thing.type == CONFIG:
-            # Topics are made under the defaults that the stack sets for them.
+            # Topics are created under the defaults that the stack sets for them.
             first = [urn]
     return found
 
@@ -209,7 +210,7 @@ def _on_local_cluster(spec: StackSpec, within: Iterable[Declared]) -> None:
     )
     static = dict(kafka.static_config)
     if kafka.min_insync_replicas is not None:
-        # Read at the very first start only: from then on the cluster-level dynamic config is the one in force (KIP-966).
+        # Read only at the very first start: from then on the cluster-level dynamic config applies (KIP-966).
         static["min.insync.replicas"] = str(kafka.min_insync_replicas)
     brokers = [_broker(spec, cluster, here, index, static) for index in range(kafka.brokers)]
     ready = _resource(
@@ -226,7 +227,7 @@ def _on_local_cluster(spec: StackSpec, within: Iterable[Declared]) -> None:
         outputs=("brokers",),
         depends_on=brokers,
     )
-    # Known only once the brokers were there: until then nothing of Kafka is asked.
+    # Known only once the brokers have started: until then Kafka is not asked for anything.
     servers = pulumi.Output.all(pulumi.get(ready, "bootstrapServers"), pulumi.get(ready, "brokers")).apply(
         lambda v: v[0]
     )
@@ -251,7 +252,7 @@ def _on_local_cluster(spec: StackSpec, within: Iterable[Declared]) -> None:
 
 
 def _tls(spec: StackSpec) -> dict[str, str]:
-    """A stack without TLS is declared as ever: it has no such property."""
+    """A stack without TLS is declared as before: it has no such property."""
     return {} if spec.security.tls == "off" else {"tls": spec.security.tls}
 
 
@@ -263,7 +264,7 @@ def _broker(
     nodes = pulumi.get(cluster, "nodes")
 
     def of_node(key: str) -> Any:
-        # In the preview of a stack that grows, the nodes that are there are known and the new one is not.
+        # In the preview of a growing stack, the existing nodes are known and the new one is not.
         return nodes.apply(lambda known: known[index][key] if index < len(known) else pulumi.runtime.rpc.UNKNOWN)
 
     tls: dict[str, Any] = dict(_tls(spec))
@@ -298,7 +299,7 @@ def _broker(
 
 
 def initial_controllers(nodes: list[Values], port: str = "controllerPort") -> str:
-    """The controllers that the quorum is made of, in Kafka's own form."""
+    """The controllers that form the quorum, in Kafka's own form."""
     voters = [node for node in nodes if "controller" in node["roles"]]
     # Numbers come back from Pulumi's wire format as floats.
     return ",".join(f"{int(node['id'])}@{HOST}:{int(node[port])}:{node['directoryId']}" for node in voters)
@@ -307,7 +308,8 @@ def initial_controllers(nodes: list[Values], port: str = "controllerPort") -> st
 def _register_kafka(
     within: Iterable[Declared], provider: pulumi.ProviderResource, goes_with: pulumi.Resource | None
 ) -> None:
-    """What lives in Kafka. Where the cluster itself is the stack's, it goes with `goes_with`, without a call."""
+    """What lives in Kafka. If the stack owns the cluster, these resources are deleted with `goes_with`, without a
+    call."""
     import pulumi
 
     first: list[pulumi.Resource] = []
@@ -315,7 +317,7 @@ def _register_kafka(
         inputs = {k: pulumi.Output.secret(v.value) if isinstance(v, Secret) else v for k, v in values.items()}
         made = _resource(token, name, inputs, provider, protect=protect, depends_on=first, deleted_with=goes_with)
         if token == CONFIG:
-            # Topics are made under the defaults that the stack sets for them.
+            # Topics are created under the defaults that the stack sets for them.
             first = [made]
 
 

@@ -1,6 +1,6 @@
-"""Carrying out plans: batch by batch, under a throttle, with everything on disk before it is in the cluster.
+"""Executes plans: batch by batch, under a throttle, with everything on disk before it is in the cluster.
 
-`run` a plan, `cancel` what is half done, `inherit` what another command handed over; `settle` is for the undo log.
+`run` a plan, `cancel` an unfinished one, `inherit` what another command handed over; `settle` is for the undo log.
 """
 
 from asgard.cluster.moves.decide import PRIORITIES

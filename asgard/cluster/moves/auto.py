@@ -1,10 +1,11 @@
-"""`--throttle auto`: how fast moves may go, from what the brokers carry without them. Pure: two looks and limits in, a rate out.
+"""`--throttle auto`: how fast moves may go, given the brokers' other traffic. Pure: two looks and limits in, a rate out.
 
-A broker's head-room is its limit (`bytes_in`, `bytes_out`) less the traffic that is not a move's. The throttle is one rate for
-all brokers, so the tightest of them decides. It falls at once and rises by half at most a look, as a gust should not be chased.
+A broker's headroom is its limit (`bytes_in`, `bytes_out`) minus the traffic that is not from moves. The throttle is one
+rate for all brokers, so the tightest broker decides. It drops immediately but rises by at most half per look, so that
+it does not chase short fluctuations.
 
-What a broker receives is the growth of its replicas; what it sends, the growth of those it leads, once for each follower. What
-consumers read can't be seen from outside: leave room for it in `bytes_out`.
+A broker receives the growth of its replicas; it sends the growth of those it leads, once per follower. Consumer reads
+can't be seen from outside: leave room for them in `bytes_out`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from asgard.kafka.model import Partition
 
 AUTO: Literal["auto"] = "auto"
 SHARE = 0.8
-"""Of the head-room that moves may take."""
+"""Share of the headroom that moves may take."""
 LEAST_BYTES_PER_S = 1_000_000.0
 _RISE = 1.5
 _WORTH_IT = 0.1
@@ -37,7 +38,8 @@ class Traffic:
 
 
 def traffic(before: Sizes, after: Sizes, seconds: float, partitions: Iterable[Partition]) -> dict[int, Traffic]:
-    """What each broker carried between two looks, without the replicas that are being added. A log that shrank counts as still."""
+    """Each broker's traffic between two looks, without the replicas being added. A log that shrank counts as
+    unchanged."""
     into: dict[int, float] = defaultdict(float)
     out: dict[int, float] = defaultdict(float)
     for p in partitions:
@@ -52,7 +54,7 @@ def traffic(before: Sizes, after: Sizes, seconds: float, partitions: Iterable[Pa
 
 
 def head_room(carried: Mapping[int, Traffic], limits: Limits) -> float | None:
-    """Bytes per second that the tightest broker has left; None where no broker has a limit of traffic."""
+    """Bytes per second that the tightest broker has left; None if no broker has a traffic limit."""
     rooms = []
     for broker, now in carried.items():
         limit = limits.of(broker)
@@ -64,7 +66,7 @@ def head_room(carried: Mapping[int, Traffic], limits: Limits) -> float | None:
 
 
 def next_rate(now: float, room: float | None, most: float) -> float:
-    """The throttle to set, in bytes per second and broker; the same as now where another would not be worth a write."""
+    """The throttle to set, in bytes per second and broker; the current one if a change would not be worth a write."""
     if room is None:
         return most
     wanted = max(LEAST_BYTES_PER_S, min(most, room * SHARE, now * _RISE))

@@ -1,4 +1,4 @@
-"""Moves taken back: each partition gets the replicas, and the order, that it had before."""
+"""Reverts moves: each partition gets its earlier replicas back, in their earlier order."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _DONE_WITHIN_S = 10.0
 
 
 def take_back(control: ControlPlane, flights: Collection[Flight]) -> None:
-    """Stop these moves; those that have landed already stay. Raises what the control plane raises. Twice does no harm.
+    """Stop these moves; finished ones stay. Raises what the control plane raises. Safe to repeat.
 
-    Kafka's cancel keeps the order of the target, and with it another preferred leader; so the old order is asked for afterwards.
-    (Asking for the old replicas at once does not end a move before its new replica is in sync.)
+    Kafka's cancel keeps the target's order, and with it another preferred leader; so the old order is requested
+    afterwards. (Requesting the old replicas directly does not end a move before its new replica is in sync.)
     """
     if not flights:
         return
@@ -34,7 +34,7 @@ def take_back(control: ControlPlane, flights: Collection[Flight]) -> None:
 
 
 def _out_of_order(control: ControlPlane, before: Mapping[tuple[str, int], tuple[int, ...]]) -> list[Move]:
-    """Moves that give back the order to partitions that have the replicas from before in another one."""
+    """Moves that restore the order of partitions that have their earlier replicas in another order."""
     topics = control.topics({topic for topic, _ in before})
     there = {(p.topic, p.partition): p.replicas for t in topics.values() for p in t.partitions}
     return [

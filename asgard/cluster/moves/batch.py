@@ -1,7 +1,7 @@
-"""What moves next: of the changes that are left, those of the first batch that fit into about a minute. Pure.
+"""What moves next: of the remaining changes, those of the first batch that fit into about a minute. Pure.
 
-The plan's batches hold the limits in any part of them: a batch gains everywhere before it loses anywhere. So a batch that is
-too large for the throttle in force is moved in parts; batches are never joined.
+The plan's batches keep the limits in any part of them: a batch gains everywhere before it loses anywhere. So a batch
+too large for the current throttle is moved in parts; batches are never merged.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from asgard.cluster.plan import BATCH_SECONDS, Change
 
 
 def first(left: Sequence[Change], rate_bytes_per_s: float | None, limits: Limits) -> tuple[list[Change], list[Change]]:
-    """The changes to submit now, and the others, in their order. At least one where any is left.
+    """The changes to submit now, and the others, in order. At least one if any is left.
 
-    A broker receives and sends what the rate lets through in a minute, or one replica that is larger than that.
+    A broker receives and sends what the rate allows in a minute, or one replica that is larger than that.
     """
     most = rate_bytes_per_s * BATCH_SECONDS if rate_bytes_per_s else float("inf")
     load: dict[tuple[int, bool], int] = defaultdict(int)
@@ -27,7 +27,7 @@ def first(left: Sequence[Change], rate_bytes_per_s: float | None, limits: Limits
     for change in left:
         new = [r for r in change.after if r not in change.before]
         size = change.bytes_moved // len(new) if new else 0
-        # Which of the old replicas sends is the leader's: the preferred one, as a rule.
+        # The leader sends: as a rule the preferred one of the old replicas.
         ends = [(r, True) for r in new] + ([(change.before[0], False)] if new else [])
         weights = {end: size if end[1] else change.bytes_moved for end in ends}
         fits = (

@@ -1,6 +1,7 @@
-"""A broker that is drained takes no new replicas: its log directories are cordoned first (KIP-1066, Kafka 4.3).
+"""A broker being drained takes no new replicas: its log directories are cordoned first (KIP-1066, Kafka 4.3).
 
-Through the broker itself, so one that is down can be neither cordoned nor, later, freed: that waits for the next run that sees it.
+This goes through the broker itself, so a down broker can't be cordoned or uncordoned: that waits for the next run that
+sees it up.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def key(broker: int) -> Key:
 
 
 def put(held: HeldCluster, ledger: Ledger, brokers: Iterable[int]) -> Iterator[str]:
-    """Cordon the brokers, on disk before it is done, and say of each what came of it; where that is not possible the drain goes on
-    without."""
+    """Cordon the brokers, recorded on disk first, and report the result for each; if it is not possible, the drain goes
+    on without."""
     wanted = sorted(brokers)
     if wanted and held.control.features().get("metadata.version", 0) < _METADATA_VERSION:
         yield "Kafka before 4.3 can't cordon brokers: new topics may still get replicas on the drained ones"
@@ -58,7 +59,8 @@ def _wait_for(held: HeldCluster, broker: int) -> str:
 
 
 def undo(held: HeldCluster, brokers: Iterable[int]) -> Iterator[str]:
-    """Take back the cordons that drains kept; one that no drain of this journal has set stays, and that is said."""
+    """Take back the cordons that drains kept; a cordon that no drain of this journal set stays, and that is
+    reported."""
     kept = {
         s.key: s
         for o in operations.history(held.journal, last=1000)

@@ -1,7 +1,8 @@
-"""What an execution does next, and why. Pure: what it sees in, one step out; the effects are in `execution`.
+"""What an execution does next, and why. Pure: observations in, one step out; the effects are in `execution`.
 
-The more urgent command goes first. Plans that can wait (fill, set-rf, balance, leaders) stop when a broker is lost; those with a
-purpose that outlives the loss (drain, rack-repair, undo) continue around it; a healing stops, for its caller to decide again.
+The more urgent command goes first. Plans that can wait (fill, set-rf, balance, leaders) stop when a broker is lost;
+those that still make sense after the loss (drain, rack-repair, undo) continue around it; a healing stops, so that its
+caller can decide again.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ PRIORITIES: dict[Kind, Priority] = {
     "leaders": Priority.BALANCE,
 }
 STALLED_AFTER_S = 300.0
-"""So long without a byte or a partition less to go, and the moves are given up."""
+"""After this long without a byte or partition of progress, the moves are given up."""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What an execution sees: moves in flight, changes left, who waits, why no move may start now, what got worse.
+    """What an execution sees: moves in flight, changes left, waiting commands, why no move may start now, what got worse.
 
-    `inherited`: moves in flight that were taken over from another command. `hit`: own moves, in flight or left, that bring a
-    replica to a lost broker. `idle_s`: how long nothing moved.
+    `inherited`: moves in flight taken over from another command. `hit`: own moves, in flight or left, that add a
+    replica on a lost broker. `idle_s`: how long nothing moved.
     """
 
     kind: Kind
@@ -64,21 +65,21 @@ class Finish:
 
 @dataclass(frozen=True)
 class HandOver:
-    """Leave the moves in flight to the waiting command, at once."""
+    """Leave the moves in flight to the waiting command, immediately."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Nothing is in flight and no more may start now: put back what was set, to continue later."""
+    """Nothing is in flight and no more may start now: put back temporary settings, to continue later."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Submit no more. `cancel`: take back what is in flight; else it runs on."""
+    """Submit no more. `cancel`: also cancel what is in flight; else it keeps running."""
 
     why: str
     cancel: bool = True
@@ -86,7 +87,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class GoOn:
-    """Live with the loss of these brokers; `replan`: the moves that are left need them."""
+    """Continue without these brokers; `replan`: the remaining moves need them."""
 
     without: frozenset[int]
     why: str
@@ -112,7 +113,7 @@ def next_step(sight: Sight) -> NextStep:
     flying = sight.flying + sight.inherited
     if flying and sight.idle_s > STALLED_AFTER_S:
         return Stop(f"{flying} moves made no progress for {STALLED_AFTER_S / 60:.0f} minutes", cancel=not healing)
-    # Together with moves that were taken over a batch could break a limit; a healing does not wait for that.
+    # A batch together with inherited moves could break a limit; a healing does not wait for that.
     if sight.flying or not sight.left or (sight.inherited and not healing):
         return Wait()
     return Pause(sight.closed) if sight.closed else Submit()

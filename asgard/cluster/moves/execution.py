@@ -1,6 +1,6 @@
-"""One plan being carried out: looks, asks `decide` for the next step, and takes it, until one of them is the last.
+"""Executes one plan: looks, asks `decide` for the next step, and takes it, until the last step.
 
-Every write to the cluster is in the ledger before it is made, so that a run killed anywhere is gone on with by the next one.
+Every write to the cluster is in the ledger first, so that the next run can continue one that was killed anywhere.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TopicPartition = tuple[str, int]
 
 @dataclass
 class Results:
-    """What became of the plan's changes so far."""
+    """The state of the plan's changes so far."""
 
     moved: dict[TopicPartition, Change] = field(default_factory=dict)
     already: dict[TopicPartition, Change] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Results:
 
 
 class Execution:
-    """See the module. `left` are the changes that are not submitted, `flying` those that are and have not landed."""
+    """See the module. `left` are the changes not yet submitted, `flying` those submitted but not finished."""
 
     def __init__(
         self,
@@ -76,16 +76,16 @@ class Execution:
 
     @property
     def rate(self) -> float | None:
-        """The throttle of its own moves, in bytes per second and broker; None: none."""
+        """The throttle for its own moves, in bytes per second and broker; None: none."""
         return self._throttle.rate if isinstance(self._throttle, Tuner) else self._throttle
 
     def note(self, text: str) -> None:
-        """Say something, and keep it for the end."""
+        """Report something, and keep it for the end."""
         news.note(text)
         self.tally.notes.append(text)
 
     def start(self, found: fit.Fit) -> None:
-        """Take up the plan where it is: moves of it that an earlier run left in flight are its own again."""
+        """Resume the plan where it is: moves that an earlier run left in flight become its own again."""
         for change in found.done:
             flight = next((f for f in self.inherited if f.key == _key(change) and f.after == change.after), None)
             if flight is None:
@@ -105,9 +105,9 @@ class Execution:
         self.left = [c for c in self.left if _key(c) not in keys]
 
     def run(self, may_go_on: Callable[[], None], poll_s: float) -> Executed:
-        """To the end, or to where it must stop. Raises what the control plane and `may_go_on` raise, and LeaseLost."""
+        """Run to the end, or until it must stop. Raises what the control plane and `may_go_on` raise, and LeaseLost."""
         if self.plan.kind == "heal" and self.left:
-            self.submit()  # a look at every partition takes its time in a large cluster
+            self.submit()  # checking every partition takes time in a large cluster
         while True:
             self.look()
             self.progress.tell()
@@ -153,7 +153,7 @@ class Execution:
         )
 
     def look(self) -> None:
-        """See what has landed, how much is left to copy, and how the cluster is."""
+        """See which moves have finished, how much is left to copy, and how healthy the cluster is."""
         self.watch.look()
         moving = self.held.control.reassignments()
         self.inherited = in_flight(self.inherited, moving)
@@ -170,10 +170,11 @@ class Execution:
             self._throttle_flying()
 
     def _land(self, absent: Collection[Change]) -> None:
-        """The controller does not list them as moving: note where they are.
+        """The controller does not list them as moving: record where they are.
 
-        It lists a move a moment after it took it, and the broker that is asked for topics may hear later still: only new
-        replicas that are in sync have arrived, and only what stays elsewhere for a while was moved by another tool.
+        It lists a move a moment after accepting it, and the broker that is asked for topics may see it even later: only
+        in-sync new replicas have arrived, and only a partition that stays elsewhere for a while was moved by another
+        tool.
         """
         topics = self.held.control.topics({c.topic for c in absent})
         there = {(p.topic, p.partition): p for t in topics.values() for p in t.partitions}
@@ -200,7 +201,7 @@ class Execution:
         landed = sum(c.bytes_moved for c in self.tally.moved.values())
         flying = {key: c.bytes_moved for key, c in self.flying.items()}
         total = landed + sum(flying.values()) + sum(c.bytes_moved for c in self.left)
-        # What is in flight and was not measured yet lacks all of it.
+        # Moves in flight that were not measured yet lack all their bytes.
         left = sum(min(size, self._lacking.get(key, size)) for key, size in flying.items())
         theirs = sum(self._lacking.get(f.key, 0) for f in self.inherited)
         self.watch.at(len(flying) + len(self.inherited), landed + sum(flying.values()) - left, left + theirs)
@@ -214,7 +215,7 @@ class Execution:
         )
 
     def submit(self) -> None:
-        """Start the next batch: on disk, under the throttle, then to Kafka. What no longer fits is left out."""
+        """Start the next batch: on disk, under the throttle, then to Kafka. Changes that no longer fit are left out."""
         control = self.held.control
         chosen, self.left = batch.first(self.left, self.rate, self.limits)
         found = fit.compare(chosen, control.topics({c.topic for c in chosen}))
@@ -234,7 +235,7 @@ class Execution:
                 self.tally.refused[change.name] = error.what
 
     def _submitted(self, changes: Collection[Change]) -> list[tuple[Change, AsgardError]]:
-        """Name the log directories of new replicas, then send the moves. Those that were refused come back."""
+        """Name the log directories of new replicas, then send the moves. Returns the refused ones."""
         ends = {
             DirMove(r, c.topic, c.partition, path): c
             for c in changes
@@ -246,7 +247,8 @@ class Execution:
         return [*refused.values(), *self._reassign(c for c in changes if _key(c) not in refused)]
 
     def misplaced(self) -> None:
-        """Note new replicas that are in another log directory than planned, as their broker was restarted meanwhile."""
+        """Report new replicas that are in another log directory than planned because their broker was restarted
+        meanwhile."""
         named = [
             (r, c, path)
             for c in self.tally.moved.values()
@@ -271,7 +273,7 @@ class Execution:
         return self.inherited_rate if any(f.throttled for f in self.inherited) else None
 
     def _reassign(self, changes: Iterable[Change]) -> list[tuple[Change, AsgardError]]:
-        """Send the moves; only a plan for another replication factor may change one. Those that were refused come back."""
+        """Send the moves; only a plan for another replication factor may change one. Returns the refused ones."""
         kinds = {self.plan.kind, *(self.plan.arguments if self.plan.kind == "undo" else ())}
         may = not kinds.isdisjoint(("set-rf", "reassign"))
         by_key = {_key(c): c for c in changes}
@@ -293,7 +295,7 @@ class Execution:
             self.note(f"{names} was deleted in the meantime: {len(changes)} of its moves are skipped")
 
     def go_on(self, step: decide.GoOn) -> None:
-        """Live with lost brokers: moves to them are taken back, and planned again with the rest."""
+        """Continue without lost brokers: moves to them are cancelled, and planned again with the rest."""
         self.watch.excuse(step.without)
         self.note(f"{step.why}; the {self.plan.kind} continues without it")
         if not step.replan:
@@ -309,13 +311,13 @@ class Execution:
                 self.tally.refused |= dict.fromkeys(unmet.subjects, unmet.why)
 
     def cancel(self, flying: Iterable[TopicPartition]) -> None:
-        """Take moves back; they are left to do."""
+        """Cancel moves; they remain to be done."""
         changes = [self.flying.pop(key) for key in list(flying)]
         take_back(self.held.control, [_flight(c) for c in changes])
         self.left = [*changes, *self.left]
 
     def elect(self, changes: Iterable[Change]) -> None:
-        """Make the first replica the leader, of these partitions where it is not."""
+        """Make the first replica of these partitions the leader if it is not."""
         ours = {_key(c): c.after for c in changes}
         topics = self.held.control.topics({topic for topic, _ in ours})
         wrong = [
@@ -330,7 +332,7 @@ class Execution:
                 self.tally.notes.append(f"{topic}-{partition} keeps its leader: {error.what}")
 
     def put_back(self, outcome: str, keep_cordons: bool = False) -> None:
-        """Everything that was set for a while, but for what moves that were taken over still need."""
+        """All temporary settings, except those that inherited moves still need."""
         self.ledger.throttle(self.inherited, self.inherited_rate if self.inherited else None)
         if keep_cordons and self.plan.kind == "drain":
             self.ledger.keep_cordons()
@@ -341,7 +343,7 @@ class Execution:
             self.note(f"{setting} was changed by another tool in the meantime and stays")
 
     def executed(self, **how: str) -> Executed:
-        """What became of it."""
+        """The result."""
         return replace(
             Executed(
                 self.plan.title,

@@ -1,4 +1,4 @@
-"""Does a plan still fit the cluster? Pure: its changes and the partitions as they are now in, what is left to do out."""
+"""Whether a plan still fits the cluster. Pure: its changes and the current partitions in, what is left to do out."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from asgard.kafka.model import Topic
 
 @dataclass(frozen=True)
 class Fit:
-    """The changes of a plan by what became of their partitions.
+    """The changes of a plan by the state of their partitions.
 
-    `todo`: as the plan found them. `done`: as the plan wants them. `gone`: deleted. `changed`: neither, with the replicas now.
+    `todo`: as the plan found them. `done`: as the plan wants them. `gone`: deleted. `changed`: neither, with the
+    replicas now.
     """
 
     todo: tuple[Change, ...] = ()
@@ -23,7 +24,7 @@ class Fit:
 
     @property
     def stale(self) -> str:
-        """What no longer fits, in words; empty where all does."""
+        """What no longer fits, in words; empty if everything does."""
         if not self.changed:
             return ""
         change, now = self.changed[0]
@@ -32,7 +33,7 @@ class Fit:
 
 
 def compare(changes: Iterable[Change], topics: Mapping[str, Topic]) -> Fit:
-    """Sort the changes. A partition that moves counts as where it is going."""
+    """Sort the changes. A moving partition counts as being at its target."""
     now = {(p.topic, p.partition): p.target_replicas for t in topics.values() for p in t.partitions}
     todo, done, gone, changed = [], [], [], []
     for change in changes:
@@ -49,5 +50,5 @@ def compare(changes: Iterable[Change], topics: Mapping[str, Topic]) -> Fit:
 
 
 def onto(changes: Iterable[Change], brokers: Collection[int]) -> list[Change]:
-    """Those that bring a replica to one of these brokers."""
+    """Those that add a replica on one of these brokers."""
     return [c for c in changes if any(r in brokers and r not in c.before for r in c.after)]

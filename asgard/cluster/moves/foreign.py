@@ -1,8 +1,8 @@
-"""Is anybody else at work in the cluster? Moves and throttles that are not this execution's own are refused.
+"""Whether another tool is working on the cluster. Moves and throttles that are not this execution's own are refused.
 
-A journal keeps those apart who share it; this look is for the others: Kafka's own tool, another Asgard. A rate alone, or lists of
-`*`, is how an operator lets every copy go: it is remembered and put back. A rate together with lists of single replicas is a
-throttled move of another tool, running or never verified.
+Commands that share a journal exclude each other; this check is for the others: Kafka's own tool, another Asgard. A rate
+alone, or lists of `*`, is an operator's general throttle: it is recorded and put back. A rate with lists of single
+replicas is another tool's throttled move, running or never verified.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def moves(moving: Iterable[Partition], ours: Iterable[Flight]) -> list[Partition
 
 
 def refuse_moves(found: Collection[Partition], up: Collection[int]) -> None:
-    """Raise Refused where there are any. One to a broker that is gone is named first: waiting does not help."""
+    """Raise Refused if there are any. A move to a down broker is named first: waiting does not help."""
     stuck = {f"{p.topic}-{p.partition}": gone for p in found if (gone := health.stuck_on(p, up))}
     if stuck:
         name = min(stuck)
@@ -45,7 +45,8 @@ def refuse_moves(found: Collection[Partition], up: Collection[int]) -> None:
 
 
 def refuse_throttles(control: ControlPlane, brokers: Iterable[int], ours: Iterable[Setting]) -> list[int]:
-    """Raise Refused if a throttle of another tool's move is set. Gives brokers with a rate of their own, which wins."""
+    """Raise Refused if a throttle of another tool's move is set. Returns the brokers with their own rate, which takes
+    precedence."""
     mine = {s.key: s for s in ours}
 
     def rates(broker: str) -> dict[Key, str]:
@@ -53,7 +54,7 @@ def refuse_throttles(control: ControlPlane, brokers: Iterable[int], ours: Iterab
             found = control.broker_configs(broker)
         except AsgardError:
             if broker:
-                return {}  # it hangs, or went down just now: what it was set to can't matter here
+                return {}  # it hangs, or just went down: its settings can't matter here
             raise
         return {("broker", broker, key): found[key] for key in RATES if key in found}
 

@@ -1,6 +1,6 @@
-"""Did the cluster's health get worse while partitions were moved? Pure: two looks at a cluster in, what is new out.
+"""Whether the cluster's health got worse while partitions were moved. Pure: two looks in, what is new out.
 
-Only what is new counts: a cluster that is healed has brokers down and partitions short of replicas from the start.
+Only new problems count: a cluster being healed has brokers down and under-replicated partitions from the start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ TopicPartition = tuple[str, int]
 
 @dataclass(frozen=True)
 class Health:
-    """One look: brokers that are up, partitions without a leader, and those short of replicas with the brokers they lack."""
+    """One look: brokers that are up, partitions without a leader, and under-replicated ones with the brokers they
+    lack."""
 
     up: frozenset[int]
     offline: frozenset[TopicPartition] = frozenset()
@@ -25,7 +26,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Worse:
-    """What is new: brokers lost, partitions offline, partitions short of replicas outside the plan."""
+    """New problems: lost brokers, offline partitions, under-replicated partitions outside the plan."""
 
     lost: frozenset[int] = frozenset()
     offline: frozenset[TopicPartition] = frozenset()
@@ -57,9 +58,9 @@ def health(brokers: Iterable[Broker], topics: Iterable[Topic]) -> Health:
 def worse(
     first: Health, last: Health, now: Health, ours: Collection[TopicPartition], excused: frozenset[int] = frozenset()
 ) -> Worse:
-    """What is new in `now` against `first`. A partition short of replicas must have been so at the `last` look too.
+    """What is new in `now` compared with `first`. An under-replicated partition must have been so at the `last` look too.
 
-    `ours`: partitions that the plan moves. `excused`: brokers whose loss is known and lived with.
+    `ours`: partitions that the plan moves. `excused`: brokers whose loss is known and accepted.
     """
     lost = first.up - now.up - excused
     lacking = {

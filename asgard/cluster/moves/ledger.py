@@ -1,7 +1,7 @@
-"""What an execution has in the cluster for a while: on disk first, then in the cluster, and off the disk last.
+"""An execution's temporary changes to the cluster: on disk first, then in the cluster, and off the disk last.
 
-One ledger at a time is open for a cluster. A new one takes over what older ones left: moves that are still in flight with
-their throttle, and cordons; what stood in the cluster before the first of them is what is put back in the end.
+Only one ledger at a time is open for a cluster. A new one takes over what older ones left: moves still in flight with
+their throttle, and cordons; in the end, the values from before the first of them are put back.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ DONE = "done"
 
 
 def taken_over(what: str) -> str:
-    """How an operation ends whose moves and settings are another's now."""
+    """How an operation ends whose moves and settings were taken over."""
     return f"taken over by {what}"
 
 
 def left_open(held: HeldCluster) -> list[operations.Operation]:
     """Operations of this cluster whose moves and settings can be taken over, the oldest first.
 
-    The command that started them no longer holds the lease, or is this process.
+    The command that started them no longer holds the lease, or is this process itself.
     """
     found = operations.unfinished(held.journal, under=held.lease.name)
     return [u.operation for u in found if u.operation.kind in records.KINDS]
 
 
 class Ledger:
-    """See the module. `record` is what stands on disk; `foreign` what another tool has changed meanwhile.
+    """See the module. `record` is what is on disk; `foreign` what another tool has changed meanwhile.
 
-    `left` are the moves that older ones had written down, `taken_over` those of them that are in flight.
+    `left` are the moves that older ledgers recorded, `taken_over` those still in flight.
     """
 
     def __init__(self, held: HeldCluster, what: str, plan: str, moving: Iterable[Partition], up: Iterable[int]) -> None:
@@ -53,12 +53,12 @@ class Ledger:
         self.taken_over = records.in_flight(before.flights, moving)
         self.took_over_from = tuple(o.undo.get("what", o.subject) for o in older)
         self.dirs = before.dirs
-        """Replicas that older ones had sent to other log directories."""
+        """Replicas that older ledgers had sent to other log directories."""
         self.record = Record(what, plan, self.taken_over, before.settings, dirs=before.dirs)
         self.foreign: list[Setting] = []
         self._operation = operations.begin(held.journal, records.FORMAT, what, self.record.document(), held.lease)
         for operation in older:
-            # A crash before this leaves both open: what they say is put back twice without harm.
+            # A crash before this leaves both open: putting their values back twice does no harm.
             operations.finish(held.journal, operation, held.lease, taken_over(what))
 
     @property
@@ -68,7 +68,7 @@ class Ledger:
 
     @property
     def rate(self) -> float | None:
-        """The throttle that is on because of this ledger or those it took over; bytes per second and broker."""
+        """The throttle set by this ledger or those it took over; bytes per second and broker."""
         return next((float(s.ours[-1]) for s in self.record.settings if s.key[2] in RATES), None)
 
     def up(self, brokers: Iterable[int]) -> None:
@@ -82,9 +82,9 @@ class Ledger:
         dirs: Iterable[DirFlight] = (),
         dirs_rate_bytes_per_s: float | None = None,
     ) -> None:
-        """These are in flight, or are about to be: bring the throttle in line with them. Raises what the control plane raises.
+        """These are in flight, or are about to be: adapt the throttle to them. Raises what the control plane raises.
 
-        `dirs`: replicas on their way to other log directories, under a rate of their own.
+        `dirs`: replicas on their way to other log directories, under a separate rate.
         """
         flights, dirs = tuple(flights), tuple(dirs)
         cordons = self.record.cordons
@@ -95,7 +95,7 @@ class Ledger:
         there = temporary.read(self._hold.control, keys)
         before = {key: mine[key].before if key in mine else there.get(key) for key in keys}
         if any(there.get(key) is not None and key not in mine for key in marks.RATE_KEYS):
-            # Looked for at the start too; somebody may have begun at the same moment.
+            # Checked at the start too; another tool may have begun at the same moment.
             refuse_throttles(self._hold.control, (), mine.values())
         wanted = marks.wanted(flights, rate_bytes_per_s, before)
         if dirs and dirs_rate_bytes_per_s is not None:
@@ -103,7 +103,7 @@ class Ledger:
         changing, settled, writes = self._change(mine, there, wanted)
         self._write(replace(self.record, flights=flights, dirs=dirs, settings=(*cordons, *changing)))
         temporary.write(self._hold.control, writes)
-        # What was put back, and values that are replaced, leave the disk with the next change.
+        # Restored and replaced values are removed from disk with the next change.
         self.record = replace(self.record, settings=(*cordons, *settled))
 
     def _change(
@@ -133,17 +133,17 @@ class Ledger:
         return changing, settled, writes
 
     def cordon(self, settings: Iterable[Setting]) -> None:
-        """Write down that brokers are about to be cordoned."""
+        """Record that brokers are about to be cordoned."""
         self._write(replace(self.record, settings=(*self.record.settings, *settings)))
 
     def keep_cordons(self) -> None:
-        """The cordons stay in the cluster: they are no longer something for a while."""
+        """The cordons stay in the cluster: they are no longer temporary."""
         cordons = self.record.cordons
         rest = tuple(s for s in self.record.settings if s not in cordons)
         self._write(replace(self.record, settings=rest, kept=cordons))
 
     def lift_cordons(self, keep: Iterable[Key] = ()) -> PutBack:
-        """Lift all cordons but those of `keep`; one of a broker that is down stays written down."""
+        """Lift all cordons but those of `keep`; the cordon of a down broker stays recorded."""
         lifted = [s for s in self.record.cordons if s.key not in set(keep)]
         back = temporary.put_back(self._hold.control, lifted, self._up)
         rest = tuple(s for s in self.record.settings if s not in lifted)
@@ -151,7 +151,8 @@ class Ledger:
         return back
 
     def close(self, outcome: str) -> bool:
-        """End it where nothing is left of it in the cluster; else it stays open, for the next command. True where it ended."""
+        """Close it if nothing of it is left in the cluster; else it stays open, for the next command. True if it was
+        closed."""
         self._write(self.record)
         if self.record.flights or self.record.settings or self.record.dirs:
             return False

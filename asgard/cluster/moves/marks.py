@@ -1,7 +1,7 @@
-"""Which throttle settings are right for the moves in flight. Pure: moves, rate and what was before in, settings out.
+"""The right throttle settings for the moves in flight. Pure: moves, rate and earlier values in, settings out.
 
-A rate holds for the whole cluster (broker `""`); each topic's lists say for which replicas: those that send and those that fetch.
-What an operator had set is added to, not replaced. Moves that are not to be throttled are taken out of the lists.
+A rate applies to the whole cluster (broker `""`); each topic's lists name the replicas: those that send and those that
+fetch. An operator's settings are extended, not replaced. Unthrottled moves are removed from the lists.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def keys(flights: Iterable[Flight]) -> list[Key]:
 def wanted(
     flights: Collection[Flight], rate_bytes_per_s: float | None, before: Mapping[Key, str | None]
 ) -> dict[Key, str]:
-    """The settings that are to stand there, without those that are right as they were before.
+    """The wanted settings, without those whose earlier values are right.
 
-    `before` has the values of `keys(flights)` that were there first.
+    `before` has the original values of `keys(flights)`.
     """
     found: dict[Key, str] = {}
     if rate_bytes_per_s is not None:
@@ -50,7 +50,7 @@ def wanted(
 
 
 def _without(marks: str | None, partitions: Collection[str]) -> str | None:
-    """The list without the replicas of these partitions; `*` can't be told apart and stays."""
+    """The list without the replicas of these partitions; `*` can't be split and stays."""
     if not marks or marks == "*":
         return marks
     return ",".join(mark for mark in marks.split(",") if mark.partition(":")[0] not in partitions)

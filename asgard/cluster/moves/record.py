@@ -1,7 +1,7 @@
-"""What an execution has in the cluster, as the undo log keeps it: the format `asgard.execution/v1`. Pure.
+"""An execution's changes in the cluster, as the undo log keeps them: the format `asgard.execution/v1`. Pure.
 
-It stays small whatever the plan's size: the moves in flight (a batch), and the settings that are there for a while. What the
-plan wants is in the plan; where its partitions are is seen in the cluster.
+It stays small whatever the plan's size: the moves in flight (a batch), and the temporary settings. The plan holds its
+goals; the cluster shows where its partitions are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from asgard.kafka.temporary import Key, Setting
 
 FORMAT = "asgard.execution/v1"
 OLD_FORMAT = "asgard.reassignment/v1"
-"""What versions before this one wrote while a replication factor changed; only read."""
+"""The format of older versions while a replication factor changed; read only."""
 KINDS = (FORMAT, OLD_FORMAT)
 """Operations whose moves and settings an execution can take over."""
 CORDON = "cordoned.log.dirs"
@@ -25,7 +25,7 @@ CORDON = "cordoned.log.dirs"
 
 @dataclass(frozen=True)
 class Flight:
-    """A move that was submitted. `before` are the replicas that a cancel brings back; `throttled`: under the throttle."""
+    """A move that was submitted. `before` are the replicas that a cancel restores; `throttled`: under the throttle."""
 
     topic: str
     partition: int
@@ -45,13 +45,13 @@ class Flight:
 
     @property
     def adding(self) -> tuple[int, ...]:
-        """The replicas that are copied."""
+        """The replicas being copied."""
         return tuple(r for r in self.after if r not in self.before)
 
 
 @dataclass(frozen=True)
 class DirFlight:
-    """A replica that was told to go to another log directory of its broker."""
+    """A replica being moved to another log directory of its broker."""
 
     broker: int
     topic: str
@@ -67,9 +67,10 @@ class DirFlight:
 
 @dataclass(frozen=True)
 class Record:
-    """What an execution has in the cluster. `what` is its plan's kind with arguments, `plan` the plan's fingerprint.
+    """An execution's changes in the cluster. `what` is its plan's kind with arguments, `plan` the plan's fingerprint.
 
-    `kept`: cordons that a drain left where it ended, for its way back. `dirs`: replicas on their way to another directory.
+    `kept`: cordons that a drain left when it ended, so they can be undone. `dirs`: replicas on their way to another
+    directory.
     """
 
     what: str
@@ -98,7 +99,7 @@ class Record:
 
 
 def parse(document: Mapping[str, Any]) -> Record:
-    """From its JSON, or from that of an older version (whose moves do not say what was before). Raises Failed."""
+    """From its JSON, or from that of an older version (whose moves lack the earlier replicas). Raises Failed."""
     settings = temporary.parse(document.get("settings", ()))
     if document.get("format") == OLD_FORMAT:
         moves = [Flight(topic, partition, (), tuple(after), True) for topic, partition, after in document["moves"]]
@@ -114,7 +115,7 @@ def parse(document: Mapping[str, Any]) -> Record:
 
 
 def merged(records: Iterable[Record]) -> Record:
-    """All of them as one, the oldest first: what stood in the cluster before the first of them is what was before."""
+    """All of them merged, the oldest first: the earlier values are those from before the first of them."""
     flights: dict[tuple[str, int], Flight] = {}
     settings: dict[Key, Setting] = {}
     dirs: dict[tuple[int, str, int], DirFlight] = {}
@@ -129,7 +130,7 @@ def merged(records: Iterable[Record]) -> Record:
 
 
 def in_flight(flights: Iterable[Flight], moving: Iterable[Partition]) -> tuple[Flight, ...]:
-    """Those that are still on their way; one whose partition moves elsewhere by now is another tool's."""
+    """Those still moving; one whose partition moves elsewhere by now is another tool's."""
     there = {(p.topic, p.partition): p for p in moving}
     return tuple(
         f if f.before else replace(f, before=tuple(r for r in there[f.key].replicas if r not in there[f.key].adding))

@@ -1,6 +1,6 @@
-"""How far an execution is, and what became of it, as values and in words.
+"""The progress and the result of an execution, as values and in words.
 
-Bytes are those of replicas that are copied; rates bytes per second; times seconds.
+Bytes are those of copied replicas; rates bytes per second; times seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from asgard.core.units import format_duration, format_size
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is. `rate` is None until it was measured, `throttle` where there is none."""
+    """Progress. `rate` is None until it was measured, `throttle` if there is none."""
 
     partitions: int
     partitions_done: int
@@ -29,7 +29,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """At the rate measured; None where it is not known."""
+        """At the measured rate; None if it is unknown."""
         if not self.rate_bytes_per_s:
             return None
         return max(0, self.bytes - self.bytes_done) / self.rate_bytes_per_s
@@ -49,11 +49,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Executed:
-    """What became of a plan. `moved` partitions with `bytes_moved`; `already` were where they should be; `gone` were deleted.
+    """The result of a plan. `moved` partitions with `bytes_moved`; `already` were in place before; `gone` were deleted.
 
-    `left` are not moved, `flying` of them are still moving. `refused`: partition to why Kafka, or a look at it, says no.
-    `stopped`: health got worse, or nothing progressed; `handed_over`: a more urgent command has the cluster, or no move may start
-    now. Both None: it ran to its end.
+    `left` are not moved, `flying` of them are still moving. `refused`: partition to why Kafka, or a check, refused it.
+    `stopped`: health got worse, or nothing progressed; `handed_over`: a more urgent command has the cluster, or no move
+    may start now. Both None: it ran to the end.
     """
 
     what: str
@@ -71,7 +71,7 @@ class Executed:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 where all is done; 75 where the same command goes on later; else 1."""
+        """0 if everything is done; 75 if the same command continues later; else 1."""
         if self.handed_over:
             return ExitCode.BUSY
         return ExitCode.FAILED if self.stopped or self.refused or self.left else ExitCode.OK

@@ -1,4 +1,5 @@
-"""`run`: carry out a plan on a cluster that is held, after a check that it still fits and that no other tool is moving partitions."""
+"""`run`: execute a plan on a held cluster, after checking that it still fits and that no other tool is moving
+partitions."""
 
 from __future__ import annotations
 
@@ -30,11 +31,11 @@ from asgard.kafka.ports import ControlPlane
 
 POLL_S = 0.25
 ENDED = (DONE, taken_over(CANCEL))
-"""How operations end whose plan is not gone on with."""
+"""How operations end whose plan is not continued."""
 
 
 def fingerprint(plan: Plan) -> str:
-    """What tells one plan from another."""
+    """What identifies a plan."""
     parts = [plan.cluster_id, plan.kind, *plan.arguments]
     parts += [f"{c.topic}-{c.partition}:{c.before}>{c.after}" for c in plan.changes]
     parts += [f"{c.topic}-{c.partition}@{c.broker}:{c.source}>{c.target}" for c in plan.dir_changes]
@@ -51,12 +52,12 @@ def run(
     may_go_on: Callable[[], None] = lambda: None,
     poll_s: float = POLL_S,
 ) -> Executed:
-    """Carry out the plan, or go on with it where an earlier run ended. `throttle` is bytes per second and broker, `auto`: by the
-    brokers' head-room, None: none. `replan` plans for the same goal again where the cluster has changed. `may_go_on` is asked at
-    each look, and raises where the run is to end.
+    """Execute the plan, or continue it where an earlier run ended. `throttle` is bytes per second and broker, `auto`:
+    by the brokers' headroom, None: none. `replan` plans for the same goal again if the cluster has changed. `may_go_on`
+    is called at each look, and raises if the run is to end.
 
-    Raises Refused for a plan of another cluster or one that no longer fits, and if another tool moves or throttles; what
-    the control plane raises; LeaseLost; Interrupted. What was set stays written down until it is put back.
+    Raises Refused for a plan of another cluster or one that no longer fits, and if another tool moves or throttles;
+    what the control plane raises; LeaseLost; Interrupted. Temporary settings stay recorded until they are put back.
     """
     if plan.cluster_id != held.cluster_id:
         raise Refused(
@@ -155,7 +156,7 @@ def _within(
 
 
 def _joined(first: Executed, then: Executed) -> Executed:
-    """What became of both parts of a plan."""
+    """The result of both parts of a plan."""
     return replace(
         then,
         moved=first.moved + then.moved,
@@ -169,9 +170,9 @@ def _joined(first: Executed, then: Executed) -> Executed:
 
 
 def fitting(held: HeldCluster, plan: Plan, limits: Limits, up: Collection[int], replan: Replan) -> tuple[Plan, Fit]:
-    """The plan against the cluster as it is. One that was begun here before, or needs a broker that is down, is planned anew.
+    """The plan against the current cluster. A plan that was begun here before, or needs a down broker, is planned again.
 
-    Raises Refused where the cluster has changed since the plan was made.
+    Raises Refused if the cluster has changed since the plan was made.
     """
     found = fit.compare(plan.changes, held.control.topics({c.topic for c in plan.changes}))
     begun = begun_before(held, plan)
@@ -191,7 +192,8 @@ def fitting(held: HeldCluster, plan: Plan, limits: Limits, up: Collection[int], 
 
 
 def begun_before(held: HeldCluster, plan: Plan) -> bool:
-    """Whether this plan was begun in this cluster before and is not at its end: it was cut short, stopped or handed over."""
+    """Whether this plan was begun in this cluster before and is unfinished: it was interrupted, stopped or handed
+    over."""
     wanted = fingerprint(plan)
     for o in reversed(operations.history(held.journal, last=1000)):
         if o.kind == record.FORMAT and o.lease == held.lease.name and o.undo.get("plan") == wanted:
@@ -200,13 +202,13 @@ def begun_before(held: HeldCluster, plan: Plan) -> bool:
 
 
 def _note(held: HeldCluster, plan: Plan, how: str, data: dict[str, object]) -> None:
-    """Tell readers of the journal."""
+    """Report to readers of the journal."""
     about: dict[str, object] = {"cluster_id": held.cluster_id, "plan": plan.title, **data}
     events.record(held.journal, f"{held.service}.plan.{how}", held.name, about)
 
 
 def closed(limits: Limits, now: float) -> str | None:
-    """Why no planned move may start now (seconds since 1970); None where one may."""
+    """Why no planned move may start now (seconds since 1970); None if one may."""
     if not limits.windows or windows.within(limits.windows, now):
         return None
     opens = time.strftime("%a %H:%M", time.gmtime(windows.next_opening(limits.windows, now)))
@@ -214,7 +216,7 @@ def closed(limits: Limits, now: float) -> str | None:
 
 
 def _others(held: HeldCluster, moving: Collection[Partition], up: Collection[int], healing: bool) -> list[Partition]:
-    """Partitions that somebody else moves: a healing leaves them alone, everything else is refused (Refused)."""
+    """Partitions that another tool is moving: a healing leaves them alone, everything else raises Refused."""
     older = record.merged(record.parse(o.undo) for o in left_open(held))
     theirs = foreign.moves(moving, record.in_flight(older.flights, moving))
     if healing:

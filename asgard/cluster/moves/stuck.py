@@ -1,7 +1,7 @@
-"""Moves of other tools to brokers that are gone: they can't finish, and no other tool ends them.
+"""Moves of other tools to down brokers: they can't finish, and no other tool ends them.
 
-A cancel brings back the replicas from before the move. What is taken back is in the journal before it is (`….moves.ended`, with
-both replica lists), and throttles that the other tool left for the broker are named: they are its own.
+A cancel restores the replicas from before the move. Each one is in the journal before it is cancelled (`….moves.ended`,
+with both replica lists), and throttles that the other tool left for the broker are reported: they belong to that tool.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Ended:
-    """Moves that were taken back, and what their tool has set for the brokers that are gone."""
+    """Cancelled moves, and what their tool has set for the down brokers."""
 
     moves: tuple[Flight, ...] = ()
     marks: tuple[str, ...] = ()
@@ -40,7 +40,8 @@ class Ended:
 
 
 def end(held: HeldCluster, gone: Collection[int]) -> Ended:
-    """Take back the moves of others that bring a replica to these brokers. Raises what the control plane raises, LeaseLost."""
+    """Cancel other tools' moves that add a replica on these brokers. Raises what the control plane raises,
+    LeaseLost."""
     control, dead = held.control, frozenset(gone)
     ours = {f.key for o in left_open(held) for f in records.parse(o.undo).flights}
     found = [p for p in control.reassignments() if dead.intersection(p.adding) and (p.topic, p.partition) not in ours]

@@ -1,4 +1,4 @@
-"""What a run left behind, or handed over: settled by the next command, inherited by a healing, or taken back by `cancel`."""
+"""What a run left behind or handed over: settled by the next command, inherited by a healing, or undone by `cancel`."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ CANCEL = "cancel"
 
 @dataclass(frozen=True)
 class Inherited:
-    """What a healing took over: moves taken back as they led to dead brokers, those freed from the throttle as they lead away
-    from them, and the others, which run on."""
+    """What a healing took over: moves cancelled because they lead to dead brokers, moves unthrottled because they lead
+    away from them, and the others, which continue."""
 
     from_whom: tuple[str, ...] = ()
     cancelled: tuple[Flight, ...] = ()
@@ -46,7 +46,7 @@ class Inherited:
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What a cancel took back: of which plans, the moves that were in flight, and settings that wait for a broker."""
+    """What a cancel undid: the plans, their moves in flight, and settings that wait for a broker."""
 
     of: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
@@ -63,8 +63,9 @@ class Cancelled:
 def inherit(held: HeldCluster, dead: Collection[int]) -> Inherited:
     """Take over the moves in flight of the previous holder of the cluster. Raises what the control plane raises, and LeaseLost.
 
-    Moves that bring a replica to a dead broker are taken back, for the healing to plan; those that lead away from one run on
-    without a throttle; the others run on under theirs, and what was set for them is put back by the command that ends last.
+    Moves that add a replica on a dead broker are cancelled, for the healing to plan; those that lead away from one
+    continue without a throttle; the others continue under theirs, and the command that ends last puts their settings
+    back.
     """
     if not left_open(held):
         return Inherited()
@@ -85,12 +86,12 @@ def inherit(held: HeldCluster, dead: Collection[int]) -> Inherited:
 
 
 def cancel(held: HeldCluster) -> Cancelled:
-    """Take back what is running or half done: moves in flight, throttles, cordons. Raises what the control plane raises."""
+    """Undo what is running or unfinished: moves in flight, throttles, cordons. Raises what the control plane raises."""
     if not left_open(held):
         return Cancelled()
     control = held.control
     ledger = Ledger(held, CANCEL, "", control.reassignments(), up_of(control.cluster().brokers))
-    # Also those that a cancel which was killed had stopped already.
+    # Including those that a killed cancel had stopped already.
     take_back(control, ledger.left)
     stopped = within.take_back(control, ledger.dirs)
     ledger.throttle((), None)
@@ -104,7 +105,8 @@ def cancel(held: HeldCluster) -> Cancelled:
 
 
 def must_wait(operation: Operation, snapshot: ClusterSnapshot) -> bool:
-    """Whether nothing can be put back now: moves run on that need what is set, or only brokers that are down have any of it."""
+    """Whether nothing can be put back now: running moves still need the settings, or only down brokers have any of
+    them."""
     if operation.kind not in records.KINDS:
         return False
     left = records.parse(operation.undo)
@@ -115,14 +117,14 @@ def must_wait(operation: Operation, snapshot: ClusterSnapshot) -> bool:
 
 
 def settle(control: ControlPlane, operation: Operation, lease: Lease, *, wait_s: float = 0.0) -> str:
-    """For the undo log: put back what a dead run set, and say so. Moves in flight are waited for `wait_s`, and run on.
+    """For the undo log: put back what a dead run set, and report it. Waits `wait_s` for moves in flight, which then continue.
 
-    Raises Busy where something must stay for now: the throttle of moves that run, the cordon of a broker that is down.
+    Raises Busy if something must stay for now: the throttle of running moves, the cordon of a down broker.
     """
     left = records.parse(operation.undo)
     brokers = control.cluster().brokers
     known, up = {str(b.id) for b in brokers}, up_of(brokers)
-    # A cordon has no use any more; a throttle has as long as its moves run.
+    # A cordon is no longer needed; a throttle is, as long as its moves run.
     cordons = temporary.put_back(control, left.cordons, up)
     waiting = tuple(s for s in cordons.left if s.key[1] in known)
     throttle = tuple(s for s in left.settings if s not in left.cordons)
@@ -147,7 +149,8 @@ def settle(control: ControlPlane, operation: Operation, lease: Lease, *, wait_s:
 
 
 def put_back(control: ControlPlane, document: Mapping[str, Any], *, wait_s: float = 60.0) -> str:
-    """Settle a record that stands in no journal: wait for its moves, lift its throttle, and say what was done. Raises Busy."""
+    """Settle a record that is in no journal: wait for its moves, lift its throttle, and report what was done. Raises
+    Busy."""
     left = records.parse(document)
     give_up = time.monotonic() + wait_s
     while flights := in_flight(left.flights, control.reassignments()):
@@ -165,6 +168,6 @@ def _said(left: records.Record, *parts: PutBack) -> str:
 
 
 def _amend(operation: Operation, record: records.Record, lease: Lease) -> None:
-    """Write down what is left, but for an operation that stands in a file of an older version: that stays as it is."""
+    """Record what is left, except for an operation in a file of an older version: that file is not changed."""
     if operation.id:
         operations.amend(lease.journal, operation, record.document(), lease)

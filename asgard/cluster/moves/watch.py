@@ -1,6 +1,6 @@
-"""What an execution looks at while moves are in flight: the cluster's health, the bytes that are still to copy, the throttle.
+"""What an execution watches while moves are in flight: the cluster's health, the bytes still to copy, the throttle.
 
-Looks that cost much in a large cluster are made seldom enough to take a tenth of the time at most.
+Looks that are expensive in a large cluster are rare enough to take at most a tenth of the time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DISKS_DEADLINE_S = 3.0
 
 
 class Pace:
-    """When a look is due again: after `every_s`, or ten times as long as it took."""
+    """When a look is due again: after `every_s`, or after ten times as long as it took."""
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
@@ -36,7 +36,7 @@ class Pace:
         return time.monotonic() >= self._due
 
     def took(self, began: float) -> None:
-        """A look that began then has ended now."""
+        """Note that a look that began then has now ended."""
         now = time.monotonic()
         self._due = now + max(self._every_s, 10 * (now - began))
 
@@ -62,7 +62,7 @@ class Watch:
         return health(self._control.cluster().brokers, self.topics.values())
 
     def look(self) -> None:
-        """See which brokers are up, and from time to time how all partitions are."""
+        """Check which brokers are up, and from time to time the state of all partitions."""
         began = time.monotonic()
         if self._topics.due():
             self._last, self._now = self._now, self._look()
@@ -85,13 +85,13 @@ class Watch:
         return worse(self._first, self._last, self._now, ours, self._excused)
 
     def excuse(self, brokers: Iterable[int]) -> None:
-        """The loss of these is known."""
+        """Note that the loss of these brokers is known."""
         self._excused |= frozenset(brokers)
 
     def lacking(self, moving: Collection[Partition]) -> dict[TopicPartition, int] | None:
-        """Bytes that the new replicas of each still lack of their leader's size; None where it is not looked this time.
+        """Bytes that each partition's new replicas still lack of their leader's size; None if not checked this time.
 
-        A partition whose brokers did not tell is left out.
+        A partition whose brokers did not answer is left out.
         """
         if not moving:
             return {}
@@ -105,9 +105,9 @@ class Watch:
         return {(p.topic, p.partition): n for p in moving if (n := _lacking(p, sizes)) is not None}
 
     def at(self, moves: int, bytes_done: int, bytes_left: int) -> None:
-        """So many moves are in flight, and so many bytes: see how fast it goes, and whether it goes on at all."""
+        """Record the number of moves and bytes in flight: shows how fast it goes, and whether it progresses at all."""
         now = time.monotonic()
-        # A log that was cut short by its retention meanwhile takes nothing back.
+        # A log that retention shortened meanwhile does not count as lost progress.
         self.bytes_done = max(self.bytes_done, bytes_done)
         if moves != self._state[0] or bytes_left < self._state[1]:
             self._state, self._moved_at = (moves, bytes_left), now
@@ -120,7 +120,7 @@ class Watch:
 
     @property
     def idle_s(self) -> float:
-        """How long no move has landed and no byte was copied."""
+        """How long no move has finished and no byte was copied."""
         return time.monotonic() - self._moved_at
 
 
@@ -137,10 +137,10 @@ def up_of(brokers: Iterable[Broker]) -> frozenset[int]:
 
 
 class Tuner:
-    """Keeps a throttle within the head-room of the brokers. `most`: bytes per second and broker that it never passes."""
+    """Keeps a throttle within the headroom of the brokers. `most`: the maximum in bytes per second and broker."""
 
     def __init__(self, control: ControlPlane, limits: Limits, most: float) -> None:
-        """Looks at the brokers twice, `_FIRST_S` apart, to begin with a rate that fits."""
+        """Looks at the brokers twice, `_FIRST_S` apart, to start with a suitable rate."""
         self.rate = most
         self._control = control
         self._limits = limits
@@ -157,7 +157,7 @@ class Tuner:
         return began, sizes
 
     def tune_if_due(self, up: Collection[int], topics: Iterable[Topic]) -> bool:
-        """Look at what the brokers carry, from time to time; True where the rate is another one now."""
+        """Check the brokers' traffic, from time to time; True if the rate has changed."""
         return self._pace.due() and self.tune(up, topics)
 
     def tune(self, up: Collection[int], topics: Iterable[Topic]) -> bool:

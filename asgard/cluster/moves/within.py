@@ -1,8 +1,8 @@
-"""Replicas that go to another log directory of their broker: one broker at a time, batch by batch, under a throttle of its own.
+"""Moves of replicas to another log directory of their broker: one broker at a time, batch by batch, under a separate throttle.
 
-Kafka copies such a replica beside the old one and swaps them; the copy survives a restart of the broker. The throttle
-(`replica.alter.log.dirs.io.max.bytes.per.second`) holds for these copies alone. As with moves between brokers, everything is in
-the ledger before it is in the cluster.
+Kafka copies such a replica next to the old one and swaps them; the copy survives a restart of the broker. The throttle
+(`replica.alter.log.dirs.io.max.bytes.per.second`) applies only to these copies. As with moves between brokers,
+everything is in the ledger before it is in the cluster.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Replica = tuple[int, str, int]
 
 @dataclass
 class Within:
-    """See the module. `left` are the changes that are not begun, `flying` those that are and have not landed."""
+    """See the module. `left` are the changes not begun, `flying` those begun but not finished."""
 
     held: HeldCluster
     plan: Plan
@@ -50,7 +50,8 @@ class Within:
         self._missing_since: dict[Replica, float] = {}
 
     def start(self) -> None:
-        """Take up the plan where it is. Raises Refused if another tool moves replicas between directories of its brokers."""
+        """Resume the plan where it is. Raises Refused if another tool moves replicas between directories of its
+        brokers."""
         disks = self.held.control.disks({c.broker for c in self.plan.dir_changes}, _DEADLINE_S)
         ours = {(f.broker, f.topic, f.partition) for f in self.ledger.dirs}
         wanted = {(_key(c), c.target) for c in self.plan.dir_changes}
@@ -81,7 +82,7 @@ class Within:
             self._throttle()
 
     def run(self, may_go_on: Callable[[], None], poll_s: float) -> Executed:
-        """To the end, or to where it must stop. Raises what the control plane and `may_go_on` raise, and LeaseLost."""
+        """Run to the end, or until it must stop. Raises what the control plane and `may_go_on` raise, and LeaseLost."""
         while self.left or self.flying:
             self._look()
             self._progress().tell()
@@ -184,7 +185,7 @@ class Within:
 
 
 def in_flight(control: ControlPlane, flights: Collection[DirFlight]) -> tuple[DirFlight, ...]:
-    """Those that are still being copied, on brokers that answer."""
+    """Those still being copied, on brokers that answer."""
     if not flights:
         return ()
     disks = control.disks({f.broker for f in flights}, _DEADLINE_S)
@@ -196,7 +197,7 @@ def in_flight(control: ControlPlane, flights: Collection[DirFlight]) -> tuple[Di
 
 
 def take_back(control: ControlPlane, flights: Iterable[DirFlight]) -> tuple[DirFlight, ...]:
-    """Stop these copies; what has landed stays. Gives those that were stopped. Twice does no harm."""
+    """Stop these copies; finished ones stay. Returns the stopped ones. Safe to repeat."""
     going = in_flight(control, list(flights))
     errors = control.move_directories([DirMove(f.broker, f.topic, f.partition, f.source) for f in going])
     first: AsgardError | None = next((e for e in errors.values() if e is not None), None)

@@ -1,7 +1,7 @@
 """A chart as positions: lines, bars, ticks, marked stretches, and what it says in words. Pure.
 
-Positions along both axes are percentages of the plot, so that one drawing fits every width and its text keeps its size. Paths are in a
-box of 1000 × 1000 that the page stretches; their lines keep their width.
+Positions on both axes are percentages of the plot, so that one drawing fits every width and its text keeps its size.
+Paths are in a box of 1000 × 1000 that the page stretches; their lines keep their width.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BOX = 1000
 
 @dataclass(frozen=True)
 class Tick:
-    """A tick at a percentage of its axis. `spare`: left out where the page is narrow. `anchor` is SVG's text-anchor."""
+    """A tick at a percentage of its axis. `spare`: omitted on narrow pages. `anchor` is SVG's text-anchor."""
 
     at: float
     text: str
@@ -57,7 +57,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Drawing:
-    """All that the template places. `data` is read by the script that shows values under the pointer."""
+    """Everything that the template places. `data` is read by the script that shows values under the pointer."""
 
     x_ticks: list[Tick]
     y_ticks: list[Tick]
@@ -71,7 +71,7 @@ class Drawing:
 
 
 def draw(chart: Chart) -> Drawing:
-    """The chart's positions. It must not be empty."""
+    """The chart's positions. The chart must not be empty."""
     values = [value for series in chart.series for value in series.values if value is not None]
     seen = [min(value, chart.top) for value in values] if chart.top is not None else values
     up = scale.logarithmic(seen) if chart.log else scale.linear(seen, chart.unit)
@@ -123,7 +123,7 @@ def trend(values: Sequence[float | None]) -> str:
 
 
 def thinned(series: Sequence[Series], stretches: int) -> list[int]:
-    """Indices that keep every series' highest and lowest value in each of so many stretches; all where they are few."""
+    """Indices that keep every series' highest and lowest value in each of that many stretches; all if there are few."""
     length = max(len(s.values) for s in series)
     if length <= 2 * stretches:
         return list(range(length))
@@ -142,7 +142,7 @@ def _length(chart: Chart) -> int:
 
 
 def _along(chart: Chart) -> tuple[Scale, Callable[[int], str], Callable[[float], str]]:
-    """The x axis; the words of the i-th x; the words of a tick."""
+    """The x axis; a function that formats the i-th x; one that formats a tick."""
     length = _length(chart)
     if chart.x_is == "category":
         names = [str(name) for name in chart.x]
@@ -166,7 +166,7 @@ def _along(chart: Chart) -> tuple[Scale, Callable[[int], str], Callable[[float],
 
 
 def _spot(chart: Chart, along: Scale, i: int) -> float:
-    """Where the i-th x lies, from 0 to 1: bars by their middle."""
+    """Position of the i-th x, from 0 to 1: for bars, their middle."""
     if chart.x_is == "category":
         return (i + 0.5) / along.high
     if chart.kind == "histogram":
@@ -264,14 +264,14 @@ def _letters(count: int) -> list[str]:
 
 
 def _some(length: int, most: int) -> list[int]:
-    """At most so many indices, evenly chosen, with the first and the last."""
+    """At most that many indices, evenly chosen, including the first and the last."""
     if length <= most:
         return list(range(length))
     return sorted({round(i * (length - 1) / (most - 1)) for i in range(most)})
 
 
 def _cut(name: str, most: int = 12) -> str:
-    """A long name without its middle."""
+    """A long name shortened in the middle."""
     return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2) + 1 :]}"
 
 

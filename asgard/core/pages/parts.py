@@ -1,7 +1,7 @@
-"""What a page is made of, as plain data. Pure.
+"""The parts of a page, as plain data. Pure.
 
-Each class is drawn by the macro of `templates/asgard/components.html` that its `macro` names. All text is plain text: the templates
-escape it. `Tone` is what a colour means, and is always said in words, too.
+Each class is drawn by the macro of `templates/asgard/components.html` that its `macro` names. All text is plain text:
+the templates escape it. `Tone` is the meaning of a colour, and is always given in words too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table. `sort`: what it is sorted by, if that isn't its text.
+    """A cell of a table. `sort`: its sort key, if that isn't its text.
 
     `share` (0 to 1) draws a bar below the text, `trend` a small line of values (hours of a day, say) without an axis.
     """
@@ -62,7 +62,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column. Numbers stand at the right; `sorted` marks the column by which the rows come sorted."""
+    """The head of a column. Numbers are right-aligned; `sorted` marks the column that the rows are sorted by."""
 
     name: str
     number: bool = False
@@ -71,7 +71,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells. `caption` is its title, and its name for screen readers. `empty` is shown in place of no rows."""
+    """Rows of cells. `caption` is its title, and its name for screen readers. `empty` is shown if there are no rows."""
 
     macro: ClassVar[str] = "table"
     caption: str
@@ -103,7 +103,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Series:
-    """The values of a chart under one name, one for each x; None: not measured."""
+    """Named values of a chart, one for each x; None: not measured."""
 
     name: str
     values: Sequence[float | None]
@@ -111,7 +111,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """A time, or a stretch of it, that is marked on a chart: a fault, a healing, a note."""
+    """A time or time range marked on a chart: a fault, a healing, a note."""
 
     at: float
     text: str
@@ -121,11 +121,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """Series over x. Without a value in any series it is not drawn, and `render` leaves it out.
+    """Series over x. If no series has a value, it is not drawn, and `render` leaves it out.
 
-    `x` are seconds since a start (`elapsed`), Unix times (`clock`, shown in `zone`), or names (`category`, for bars). Bars of several
-    series stand side by side. A histogram's x are the lower edges of its buckets, its last x the upper edge of the last
-    one (one more than values). `top` cuts off what is higher, so that a few peaks don't flatten the rest: say so in the subtitle. `summary` is one sentence that says what the chart shows; one is made where it is empty.
+    `x` are seconds since a start (`elapsed`), Unix times (`clock`, shown in `zone`), or names (`category`, for bars).
+    Bars of several series are side by side. A histogram's x are the lower edges of its buckets, its last x the upper
+    edge of the last one (one more than values). `top` cuts off what is higher, so that a few peaks don't flatten the
+    rest: say so in the subtitle. `summary` is one sentence that says what the chart shows; if empty, one is generated.
     """
 
     macro: ClassVar[str] = "chart"
@@ -170,7 +171,7 @@ class Prose:
 
 @dataclass(frozen=True)
 class Link:
-    """A link. `current`: it is the page that is shown."""
+    """A link. `current`: it is the page being shown."""
 
     text: str
     href: str
@@ -179,7 +180,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Evidence:
-    """How what the page says is known, with links to what proves it."""
+    """How the page's statements are known, with links to the evidence."""
 
     macro: ClassVar[str] = "evidence"
     paragraphs: Sequence[str]
@@ -206,7 +207,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a form. `error` is shown at the field and read out with it."""
+    """A field of a form. `error` is shown next to the field and read out with it."""
 
     name: str
     label: str
@@ -222,7 +223,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Section:
-    """Parts under a common heading; those with `wide` false stand side by side where there is room."""
+    """Parts under a common heading; those with `wide` false are side by side if there is room."""
 
     macro: ClassVar[str] = "section"
     title: str

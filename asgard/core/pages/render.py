@@ -1,7 +1,7 @@
 """Parts to HTML: one self-contained file, or the same templates inside a Flask application.
 
-A self-contained page carries its stylesheet and script inside, and a content security policy that names them by their hash and
-allows nothing else: no browser will fetch anything for it, whatever text comes into it.
+A self-contained page carries its stylesheet and script inside, and a content security policy that names them by their
+hash and allows nothing else: no browser will fetch anything for it, whatever text it contains.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
-"""What a served page is sent with: everything comes from its own host, and nothing inline is run."""
+"""Headers of a served page: everything comes from its own host, and inline code is not run."""
 
 
 def render(
@@ -45,7 +45,7 @@ def render(
 ) -> str:
     """A page as one file. `title` is in the browser's tab, `eyebrow` in small type above the first part.
 
-    Charts without a value, and sections with nothing left in them, are left out. `made_at` is shown at the foot.
+    Charts without a value, and empty sections, are left out. `made_at` is shown in the footer.
     """
     style, script = asset("asgard.css"), asset("asgard.js")
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:"
@@ -66,7 +66,7 @@ def render(
 
 
 def drawable(parts: Sequence[Part]) -> list[Part]:
-    """The parts that have something to show."""
+    """The parts that are not empty."""
     kept: list[Part] = []
     for part in parts:
         if isinstance(part, Chart) and part.empty:
@@ -82,7 +82,7 @@ def drawable(parts: Sequence[Part]) -> list[Part]:
 
 @cache
 def environment() -> Environment:
-    """Jinja with the templates, escaping everything."""
+    """Jinja with the templates and autoescaping."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
@@ -113,7 +113,7 @@ def blueprint() -> Blueprint:
 
 
 def install(app: Flask) -> None:
-    """Give a Flask application the templates, their files and the headers of `HEADERS`."""
+    """Add the templates, their files and the headers of `HEADERS` to a Flask application."""
     app.register_blueprint(blueprint())
     app.jinja_env.globals.update(_globals())
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -127,7 +127,7 @@ def install(app: Flask) -> None:
 
 @cache
 def asset(name: str) -> Markup:
-    """A file of `static/`, to stand inside a page. It is ours and needs no escaping."""
+    """A file of `static/`, for embedding in a page. It is ours and needs no escaping."""
     from markupsafe import Markup
 
     return Markup((STATIC / name).read_text(encoding="utf-8"))
@@ -138,7 +138,7 @@ def _globals() -> dict[str, Any]:
 
 
 def looks(row: Sequence[str | Cell], columns: Sequence[Column]) -> Iterator[tuple[str | Cell, str]]:
-    """Cells with their classes: numbers stand at the right, short texts are not broken, long ones get room."""
+    """Cells with their classes: numbers are right-aligned, short texts are not broken, long ones get room."""
     for cell, column in zip(row, columns, strict=True):
         text, tone = (cell, "plain") if isinstance(cell, str) else (cell.text, cell.tone)
         width = "n" if column.number else "long" if len(text) > _LONG else "short" if len(text) <= _SHORT else ""

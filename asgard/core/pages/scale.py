@@ -13,7 +13,7 @@ from asgard.core.units import format_duration, format_size
 _CLOCK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 _ELAPSED_STEPS = (10, 20, 30, *_CLOCK_STEPS[6:])
 MANY = 86400
-_LEAST = 1e-12  # below it, a value is as good as zero
+_LEAST = 1e-12  # below it, a value counts as zero
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def linear(values: Sequence[float], unit: Unit, *, count: int = 4) -> Scale:
     bottom = math.floor(low / step + 1e-9) * step
     top = max(
         math.ceil(high / step - 1e-9) * step, bottom + step
-    )  # at least one step, if all values are next to nothing
+    )  # at least one step, even if all values are close to zero
     return Scale(bottom, top, _multiples(bottom, top, step))
 
 
@@ -83,7 +83,7 @@ def clock(low: float, high: float, zone: tzinfo, *, count: int = 6) -> Scale:
 
 
 def clock_words(low: float, high: float, zone: tzinfo) -> Callable[[float], str]:
-    """`14:05`, with seconds where the whole axis is short, with the date where it is long."""
+    """`14:05`, with seconds if the whole axis is short, with the date if it is long."""
     form = "%H:%M:%S" if high - low < 600 else "%H:%M" if high - low <= MANY * 1.1 else "%b %-d"
     return lambda at: datetime.fromtimestamp(at, zone).strftime(form)
 

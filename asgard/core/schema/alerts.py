@@ -1,4 +1,4 @@
-"""The rest of `heimdall.yaml`: who owns what, when an alert is raised, and who is notified. A team's own file has the last part only."""
+"""The rest of `heimdall.yaml`: owners, alert rules, and receivers. A team's own file has the last part only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The section `aws` of a stack file: what a cluster on AWS is made of. The shape only; what must fit together is Odin's to check."""
+"""The section `aws` of a stack file: the parts of a cluster on AWS. The shape only; Odin checks what must fit
+together."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The files of Bifrost: who is who (`asgard.bifrost/v1`, `asgard.teams/v1`) and what somebody asks for (`asgard.request/v1`).
+"""Bifrost's files: people and teams (`asgard.bifrost/v1`, `asgard.teams/v1`) and requests (`asgard.request/v1`).
 
-The shape only: which team may have what is policy, and which names a cluster takes is Odin's.
+The shape only: policy decides what a team may have, and Odin which names a cluster accepts.
 """
 
 from __future__ import annotations

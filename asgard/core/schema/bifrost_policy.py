@@ -1,6 +1,6 @@
 """Bifrost's policy (`asgard.policy/v1`) and the cases beside it (`asgard.policy-cases/v1`): the shape only.
 
-What a condition may say is `asgard.bifrost.policy`'s to know.
+`asgard.bifrost.policy` defines what a condition may say.
 """
 
 from __future__ import annotations

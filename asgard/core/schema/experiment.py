@@ -1,7 +1,7 @@
-"""An experiment in the form of Chaos Toolkit (its specification, version 1): what must hold, what is done, what puts it back.
+"""An experiment in the form of Chaos Toolkit (its specification, version 1): what must hold, what is done, and how it is undone.
 
-The shape only, with the keys of that form and one of Asgard's own, `asgard`, which other runners ignore. What a probe may
-yield (its tolerance) is data of several kinds, so it is read by itself.
+The shape only, with the keys of that form and one of Asgard's own, `asgard`, which other runners ignore. A probe's
+tolerance can be several kinds of data, so it is read separately.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The kinds of fields that Asgard's YAML files are made of, and their JSON Schemas for editors.
+"""The field types of Asgard's YAML files, and their JSON Schemas for editors.
 
-A field reads what a person writes and yields what the program computes with: bytes, seconds, text. An optional field that is
-written must have a value; an empty list or mapping may be left empty.
+A field reads what a person writes and yields what the program uses: bytes, seconds, text. An optional field that is
+present must have a value; an empty list or mapping may be left empty.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WEB = re.compile(r"https?://[^\s/]+\S*\Z")
 class Model(BaseModel):
     """A mapping of a YAML file: types as written, no unknown keys."""
 
-    # Built when first needed: a command reads one kind of file, and start-up is felt.
+    # Built when first needed: a command reads one kind of file, and start-up time is noticeable.
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
@@ -35,7 +35,7 @@ def as_text(value: Any) -> str:
 
 
 def _config_value(value: Any) -> str:
-    """A Kafka config as Kafka reads it; a list becomes comma-separated."""
+    """A Kafka config in Kafka's own form; a list becomes comma-separated."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The `gate:` of a stack file: the load that a new or changed cluster must stand before it counts as provisioned."""
+"""The `gate:` of a stack file: the load that a new or changed cluster must handle before it counts as provisioned."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ def _fraction(value: Any) -> float:
 
 
 def window(value: Any, *, clock: str = "UTC") -> str:
-    """A time of the week as in `22:00-06:00` or `sat-sun 00:00-24:00`; `clock` says in errors whose. Raises ValueError."""
+    """A time of the week as in `22:00-06:00` or `sat-sun 00:00-24:00`; `clock` names the clock in errors. Raises
+    ValueError."""
     if not isinstance(value, str) or not _WINDOW.match(value.lower()):
         raise ValueError(
             f"is {shown(value)}; allowed is a time of day ({clock}), as in 22:00-06:00 or sat-sun 00:00-24:00"

@@ -1,6 +1,6 @@
 """A load scenario (`asgard.load/v1`): who sends what to which topics, who reads it, and what the cluster must achieve.
 
-The shape only; what one part demands of another (stages and rates, users and shapes) is Loki's.
+The shape only; Loki checks what one part requires of another (stages and rates, users and shapes).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Masks (`asgard.masks/v1`): which parts of records are personal data, and what is shown in their place."""
+"""Masks (`asgard.masks/v1`): which parts of records are personal data, and what is shown instead."""
 
 from __future__ import annotations
 

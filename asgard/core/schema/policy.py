@@ -1,4 +1,4 @@
-"""The `policy:` of `thor.yaml`: when Thor heals by itself, how, and whom it tells."""
+"""The `policy:` of `thor.yaml`: when Thor heals by itself, how, and whom it notifies."""
 
 from __future__ import annotations
 

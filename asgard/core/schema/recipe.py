@@ -1,7 +1,7 @@
-"""A recipe (`asgard.recipe/v1`): when something is to be done to a cluster, what, and what must hold afterwards.
+"""A recipe (`asgard.recipe/v1`): when to act on a cluster, the steps, and what must hold afterwards.
 
 The shape only. Steps are a list, each with one action as its key: `- drain: {brokers: 3}`, or shorter `- drain: 3`, or
-where the action needs nothing `- balance`. What a step is made of depends on its action, so each is read by itself.
+`- balance` if the action needs nothing. A step's keys depend on its action, so each is read separately.
 """
 
 from __future__ import annotations
@@ -257,7 +257,7 @@ ACTIONS: dict[str, type[StepModel]] = {
     "move-coordinator": MoveCoordinator,
     "raise-retention": RaiseRetention,
 }
-"""What a step can do, and what it is made of."""
+"""The possible actions of a step, and their models."""
 
 SHORT = {
     "drain": "brokers",
@@ -272,7 +272,7 @@ SHORT = {
     "move-coordinator": "group",
     "raise-retention": "group",
 }
-"""The key that a step means where its action is followed by something that is no mapping of its keys."""
+"""The key that a step means if its action is followed by something other than a mapping of its keys."""
 
 
 class TriggerSection(Model):

@@ -1,6 +1,7 @@
-"""A stack file (`asgard.stack/v1`): what a cluster is to be, and what is to be on it.
+"""A stack file (`asgard.stack/v1`): a cluster and its contents, as wanted.
 
-The shape only; what one part demands of another (replication and brokers, users and topics, configs and versions) is Odin's.
+The shape only; Odin checks what one part requires of another (replication and brokers, users and topics, configs and
+versions).
 """
 
 from __future__ import annotations

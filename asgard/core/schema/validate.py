@@ -1,7 +1,7 @@
-"""Checks a document against a model and says every problem with its place, in words.
+"""Checks a document against a model and reports every problem with its place, in words.
 
-What is wrong is cut out and the rest is read again, so that checks across sections can still run on what is sound and one
-run names all problems.
+Invalid parts are cut out and the rest is read again, so that checks across sections can still run on the valid parts
+and one run reports all problems.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Checked(Generic[M]):
-    """`value` is None where not enough is sound to look further; `kept` has the original indexes of each top-level list."""
+    """`value` is None if too little is valid to check further; `kept` has the original indexes of each top-level
+    list."""
 
     value: M | None
     problems: list[Problem]
@@ -32,7 +33,7 @@ class Checked(Generic[M]):
 def check(document: Document, model: type[M], stand_ins: Mapping[str, Any] | None = None) -> Checked[M]:
     """Read a document into a model; its own problems come first.
 
-    `stand_ins` has values that take the place of wrong ones of that key, so that one mistake is not reported as several.
+    `stand_ins` has values that replace invalid ones of that key, so that one mistake is not reported several times.
     """
     places = {(p.line, p.column) for p in document.problems}
     if not isinstance(document.root, dict):
@@ -51,7 +52,7 @@ def check(document: Document, model: type[M], stand_ins: Mapping[str, Any] | Non
             if attempt == 0:
                 problems = [_problem(document, model, loc, e) for loc, e in found]
             if not all(loc for loc, _ in found):
-                break  # something is wrong with the document as a whole: nothing can be cut out
+                break  # the problem is with the document as a whole: nothing can be cut out
             for loc, e in found:
                 cut |= _cure(model, loc, e["type"], attempt, stand_ins or {})
     sound = [p for p in problems if (p.line, p.column) not in places or p.line == 0]
@@ -64,9 +65,9 @@ def check(document: Document, model: type[M], stand_ins: Mapping[str, Any] | Non
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """`; did you mean …?` where something is near, else nothing."""
+    """`; did you mean …?` if something is similar, else nothing."""
     names = list(allowed)
-    if len(names) > 500:  # comparing is slow: of many, only those that begin alike and are about as long
+    if len(names) > 500:  # comparing is slow: if there are many, only those with the same beginning and similar length
         names = [n for n in names if n[:2] == name[:2] and abs(len(n) - len(name)) <= 2][:200]
     near = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
@@ -76,7 +77,7 @@ _GONE = object()
 
 
 def _cure(model: type[BaseModel], loc: Loc, kind: str, attempt: int, stand_ins: Mapping[str, Any]) -> dict[Loc, Any]:
-    """First a stand-in or without the field, then without its entry in a list, then without the section."""
+    """First with a stand-in or without the field, then without its entry in a list, then without the section."""
     if attempt == 0:
         last = max((i for i, part in enumerate(loc) if isinstance(part, str)), default=0)
         field_loc, key = loc[: last + 1], str(loc[last]) if loc else ""
@@ -92,7 +93,7 @@ def _cure(model: type[BaseModel], loc: Loc, kind: str, attempt: int, stand_ins: 
 
 
 def _tree(cut: Mapping[Loc, Any]) -> dict[str | int, Any]:
-    """The cuts by their way, so that a whole file is walked once however many there are."""
+    """The cuts by their path, so that a whole file is walked only once."""
     root: dict[str | int, Any] = {}
     for loc, instead in sorted(cut.items(), key=lambda item: -len(item[0])):
         node = root
@@ -124,7 +125,7 @@ def _mended(node: Any, tree: Mapping[str | int, Any]) -> Any:
 
 
 def _original(root: Any, loc: tuple[int | str, ...], cut: Mapping[Loc, Any], lists: dict[Loc, list[int]]) -> Loc:
-    """A location in the mended document as one in the file; `lists` remembers which items of each list were left."""
+    """A location in the mended document as one in the file; `lists` records which items of each list were kept."""
     if not cut:
         return loc
     found: Loc = ()
@@ -176,7 +177,7 @@ def _allowed(kind: str, ctx: dict[str, Any], model: type[BaseModel], loc: Loc) -
 
 
 def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """A model's fields by the keys that a file has them under."""
+    """A model's fields by their keys in a file."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 

@@ -1,6 +1,6 @@
-"""The journal's database: a `core.database` of the journal's tables, at ASGARD_HOME/journal.db or where `ASGARD_JOURNAL` says.
+"""The journal's database: a `core.database` of the journal's tables, at ASGARD_HOME/journal.db or at `ASGARD_JOURNAL`.
 
-What was committed before a change to a cluster is on disk also after a power cut.
+Commits made before a change to a cluster survive a power cut.
 """
 
 from __future__ import annotations

@@ -36,10 +36,10 @@ events = Table(
     Column("data", Text, nullable=False),
     Index("asgard_events_at", "at"),
     Index("asgard_events_kind", "kind", "id"),
-    sqlite_autoincrement=True,  # an id is never used again, also after a prune
+    sqlite_autoincrement=True,  # an id is never reused, even after a prune
 )
 
-# A lease's row stays when the lease is released (`pid` is null then): its fence continues from there.
+# A lease's row stays when the lease is released (`pid` is then null): its fence continues from there.
 leases = Table(
     "asgard_leases",
     metadata,

@@ -1,7 +1,7 @@
 """Kafka's admin API behind `kafka.ports.ControlPlane`, on kafka-python's protocol messages.
 
-`connect` gives an `AdminClient`. Whole calls that fail raise the errors of `core.errors` with a sentence; calls that take many
-things answer for each of them. Imports kafka-python: import it inside the command that needs it.
+`connect` gives an `AdminClient`. Calls that fail as a whole raise the errors of `core.errors` with a sentence; bulk
+calls return a result for each item. Imports kafka-python: import it inside the command that needs it.
 """
 
 from asgard.kafka import protocol_only  # noqa: F401  (before anything that imports kafka)

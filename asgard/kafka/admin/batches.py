@@ -1,4 +1,5 @@
-"""The time of a record from the batches that a Fetch brought: the batch's head where that is enough, else its records."""
+"""The time of a record from the batches in a Fetch response: from the batch's header if that is enough, else from its
+records."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ _COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x2
 
 
 def first_timestamp(records: bytes, offset: int) -> int | None:
-    """The timestamp (ms) of the first record at or after the offset; None where these bytes hold none.
+    """The timestamp (ms) of the first record at or after the offset; None if these bytes hold none.
 
     Batches of format 2 (Kafka 0.11 and newer). Their markers of transactions are not records.
     """
@@ -42,7 +43,7 @@ def first_timestamp(records: bytes, offset: int) -> int | None:
 
 
 def signs(records: bytes) -> tuple[bool, bool]:
-    """Whether these batches are of transactions, and whether one begins before the newest time of those ahead of it."""
+    """Whether these batches are transactional, and whether one begins before the newest time of those ahead of it."""
     at, newest, transactional, out_of_order = 0, -1, False, False
     while at + _HEAD.size <= len(records):
         _, length, _, magic, _, attributes, _, first_ms, newest_ms, *_ = _HEAD.unpack_from(records, at)
@@ -57,7 +58,7 @@ def signs(records: bytes) -> tuple[bool, bool]:
 
 
 def heads(records: bytes) -> list[BatchHead]:
-    """The heads of these batches; the last batch need not be there as a whole."""
+    """The headers of these batches; the last batch may be incomplete."""
     at, found = 0, []
     while at + _HEAD.size <= len(records):
         first, length, _, magic, _, attributes, last, _, _, _, _, _, count = _HEAD.unpack_from(records, at)

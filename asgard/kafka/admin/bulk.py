@@ -1,7 +1,7 @@
-"""What monitoring asks of every partition and every group, in requests that grow with brokers and not with partitions.
+"""Monitoring's reads of every partition and every group, whose number of requests grows with brokers, not with partitions.
 
-A request a leader for each timestamp, a request a coordinator for a thousand groups: `RawRequest`s into arrays. A broker that
-does not answer leaves its partitions or groups unknown (-1, or missing), never 0.
+One request per leader for each timestamp, one per coordinator for a thousand groups: `RawRequest`s into arrays. If a
+broker does not answer, its partitions or groups are unknown (-1, or missing), never 0.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from asgard.kafka.model import BatchHead
 GROUPS_A_REQUEST = 1_000
 _ANSWER_BYTES = 32 * 1024 * 1024
 _FETCHES = ((500, 32 * 1024), (100, 256 * 1024), (10, 8 * 1024 * 1024))
-"""Partitions a request and bytes a partition: most batches fit the first; what comes empty is asked for with more."""
+"""Partitions per request and bytes per partition: most batches fit the first; partitions that come back empty are asked
+for with more."""
 _HEADS_BYTES = 256 * 1024
 _MOVED, _OUT_OF_RANGE = (5, 6, 74, 75), 1
 EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
 
 
 class Bulk:
-    """`kafka.ports.Bulk`: what `AdminClient.bulk()` gives, on the same connections."""
+    """`kafka.ports.Bulk`: returned by `AdminClient.bulk()`, on the same connections."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -41,7 +42,8 @@ class Bulk:
         self._all: tuple[Layout, Places] | None = None
 
     def layout(self, names: Collection[str] | None = None) -> Layout:
-        """Topics with their leaders, all in one answer of one broker. Those that do not exist, or may not be seen, are left out."""
+        """Topics with their leaders, in one response of one broker. Topics that do not exist or may not be seen are
+        left out."""
         batches = [None] if names is None else list(chunks(sorted(names), 10_000))
         topics: dict[str, TopicLayout] = {}
         answer = None
@@ -60,10 +62,10 @@ class Bulk:
         *,
         read_committed: bool = False,
     ) -> list[Listed]:
-        """By each time (ms) the first offset at or after it; or of `LATEST`, `EARLIEST`, `MAX_TIMESTAMP`. A request a leader and time.
+        """By each time (ms) the first offset at or after it; or of `LATEST`, `EARLIEST`, `MAX_TIMESTAMP`. One request per leader and time.
 
-        Of all partitions of the layout, or of those named. -1 where no record is that new, or where the leader is not known. The
-        requests of all times are in flight together: Kafka takes one time a partition in each.
+        Of all partitions of the layout, or of those named. -1 if no record is that new, or if the leader is unknown.
+        The requests of all times are in flight together: Kafka takes one time a partition in each.
         """
         stamps, places = list(timestamps), self._places(layout) if partitions is None else Places(layout, partitions)
         empty = {name: np.zeros(0, np.int64) for name in partitions or () if name not in places.begin}
@@ -81,7 +83,7 @@ class Bulk:
         return [answer.listed(empty) for answer in answers]
 
     def _places(self, layout: Layout) -> Places:
-        """All partitions of a layout, worked out once."""
+        """All partitions of a layout, computed once."""
         if self._all is None or self._all[0] is not layout:
             self._all = layout, Places(layout, None)
         return self._all[1]
@@ -94,9 +96,10 @@ class Bulk:
         only: list[Numbers] | None,
         read_committed: bool,
     ) -> list[Numbers]:
-        """Ask the leaders of these places at all times; by time the places (of the first asking) that must be asked of others.
+        """Ask the leaders of these places at all times; by time, the places (in the order of the first round) that
+        other leaders must be asked for.
 
-        `only`: by time those that are not answered yet; a time that is answered is not asked again.
+        `only`: by time, the places not answered yet; a time that is fully answered is not asked again.
         """
         timed = [n for n in range(len(stamps)) if only is None or len(only[n])]
         jobs: list[Job] = []
@@ -109,7 +112,8 @@ class Bulk:
         return left
 
     def committed(self, groups: Iterable[ListedGroup]) -> tuple[dict[str, ByPartition], dict[str, str]]:
-        """Group to topic to committed offsets; and why groups are missing. Share groups have none: ask `share_starts`."""
+        """Group to topic to committed offsets; and why groups are missing. Share groups have none: use
+        `share_starts`."""
         found: dict[str, ByPartition] = {}
         problems: dict[str, str] = {}
         jobs: list[Job] = []
@@ -134,7 +138,7 @@ class Bulk:
     def share_starts(
         self, groups: Iterable[ListedGroup]
     ) -> tuple[dict[str, ByPartition], dict[str, ByPartition], dict[str, str]]:
-        """Share groups: the first offset not settled and the lag that Kafka itself counts (-1: not known); and why some are missing."""
+        """Share groups: the first unsettled offset and Kafka's own lag (-1: unknown); and why some are missing."""
         request = messages.DescribeShareGroupOffsetsRequest
         by_node: dict[int, list[str]] = defaultdict(list)
         for group in groups:
@@ -179,7 +183,7 @@ class Bulk:
     ) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
         """The timestamp (ms) of the first record at or after an offset, by partition; and why topics could not be read.
 
-        Reads one batch a partition. A partition whose next batches hold no record (transaction markers) is left out.
+        Reads one batch per partition. A partition whose next batches hold no record (transaction markers) is left out.
         """
         from asgard.kafka.admin.batches import first_timestamp
 
@@ -187,7 +191,7 @@ class Bulk:
         problems: dict[str, str] = {}
         left = {(t, p): offset for t, offsets in positions.items() for p, offset in offsets.items()}
         for batch, size in _FETCHES:
-            for _ in range(3):  # a full answer leaves some out: they are asked for again
+            for _ in range(3):  # a full response leaves some out: they are asked for again
                 jobs = list(_fetch_jobs(layout, left, batch, size))
                 if not jobs:
                     return found, problems
@@ -212,7 +216,8 @@ class Bulk:
         return found, problems
 
     def batch_signs(self, layout: Layout, positions: Mapping[str, Mapping[int, int]]) -> dict[str, tuple[bool, bool]]:
-        """By topic whether the batches at these offsets are transactional, and out of order of time; what can't be read is left out."""
+        """By topic whether the batches at these offsets are transactional, and out of order of time; partitions that
+        can't be read are left out."""
         from asgard.kafka.admin.batches import signs
 
         left = {(t, p): offset for t, offsets in positions.items() for p, offset in offsets.items()}
@@ -226,7 +231,8 @@ class Bulk:
         return found
 
     def batch_heads(self, topic: str, partition: int, offset: int) -> list[BatchHead]:
-        """Heads of batches from the one that holds an offset on, or behind it; none where the log begins later. Raises Unreachable."""
+        """Batch headers from the one that holds or follows an offset on; none if the log begins later. Raises
+        Unreachable."""
         from asgard.kafka.admin.batches import heads
 
         deadline, pause = time.monotonic() + self._wire.deadline_s, 0.1
@@ -253,7 +259,8 @@ class Bulk:
             pause = min(pause * 2, 1.0)
 
     def leader_sizes(self, layout: Layout) -> dict[str, int]:
-        """Bytes of each topic on the disks of its leaders, a request a broker; without topics that were not measured as a whole."""
+        """Bytes of each topic on the disks of its leaders, one request per broker; without topics that were only partly
+        measured."""
         places = self._places(layout)
         sizes = np.full(places.size, -1, np.int64)
         jobs = [(codecs.log_dirs(places.begin), broker) for broker in layout.brokers]
@@ -264,7 +271,7 @@ class Bulk:
                 continue
             doing, needs = f"read the log directories of broker {broker}", "DESCRIBE on the cluster"
             self._wire.check(answer.error, None, doing, needs)
-            there = answer.at < places.size  # a topic that was given partitions just now has more
+            there = answer.at < places.size  # a topic that was just given partitions has more
             at = answer.at[there]
             led = places.leaders[at] == broker
             sizes[at[led]] = answer.sizes[there][led]
@@ -272,12 +279,12 @@ class Bulk:
         return {topic: size for topic, size in places.summed(sizes).items() if not unknown[topic]}
 
     def requests_by_broker(self) -> dict[str, int]:
-        """How many requests were sent since the connection was made, by broker (`bootstrap` for the first ones)."""
+        """How many requests were sent since the connection was opened, by broker (`bootstrap` for the first ones)."""
         return dict(sorted((str(node), n) for node, n in self._wire.sent.items()))
 
 
 class _Answer:
-    """What the leaders say of one time, in the flat order of the places that were asked for at first."""
+    """The leaders' answers for one time, in the flat order of the places asked for at first."""
 
     def __init__(self, places: Places, wire: Wire) -> None:
         self._places, self._wire = places, wire
@@ -286,7 +293,7 @@ class _Answer:
         self._problems: dict[str, str] = {}
 
     def take(self, places: Places, answers: Iterable[tuple[Ask, Any]]) -> Numbers:
-        """Keep the answers; the places that other leaders must be asked for. `places` are those of this asking."""
+        """Store the answers; the places that other leaders must be asked for. `places` are those of this round."""
         again = [np.zeros(0, np.int64)]
         for ask, answer in answers:
             if isinstance(answer, AsgardError):
@@ -308,7 +315,7 @@ class _Answer:
         return np.concatenate(again)
 
     def _own(self, places: Places, at: Numbers) -> Numbers:
-        """Places of an asking in the order of the first one."""
+        """Places of one round in the order of the first one."""
         if places is self._places:
             return at
         shift = np.array([self._places.begin[name] - places.begin[name] for name in places.topics], np.int64)

@@ -26,8 +26,8 @@ class AdminClient(ClusterCalls, ConfigCalls, SecurityCalls, PlacementCalls, Grou
         self._wire = wire
 
     def bulk(self) -> Bulk:
-        """What monitoring asks: every partition and every group in few requests, as arrays."""
-        from asgard.kafka.admin.bulk import Bulk  # brings numpy, which other commands don't need
+        """Monitoring's reads: every partition and every group in few requests, as arrays."""
+        from asgard.kafka.admin.bulk import Bulk  # imports numpy, which other commands don't need
 
         return Bulk(self._wire)
 
@@ -43,7 +43,7 @@ class AdminClient(ClusterCalls, ConfigCalls, SecurityCalls, PlacementCalls, Grou
 
 
 def connect(connection: Connection, *, deadline_s: float = 30, patience_s: float = 5) -> AdminClient:
-    """A control plane for a cluster that answers now.
+    """A control plane for a cluster that is reachable now.
 
     `deadline_s` is for one request with its retries on other brokers; `patience_s` is how long to continue if no server
     accepts a connection at all. Raises Unreachable (no broker answers, TLS problems) and LoginRefused (wrong password).
@@ -52,7 +52,7 @@ def connect(connection: Connection, *, deadline_s: float = 30, patience_s: float
 
 
 def check_login(connection: Connection, *, deadline_s: float = 10) -> AsgardError | None:
-    """Log in and leave: None where the credentials work, else why not."""
+    """Log in and disconnect: None if the credentials work, else why not."""
     try:
         connect(connection, deadline_s=deadline_s, patience_s=deadline_s).close()
     except AsgardError as error:

@@ -1,4 +1,4 @@
-"""Who is in the cluster: brokers, the metadata quorum, feature levels; brokers and voters taken out or in."""
+"""Members of the cluster: brokers, the metadata quorum, feature levels; brokers and voters added or removed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def id_text(value: uuid.UUID) -> str:
 
 
 def parse_id(text: str) -> uuid.UUID:
-    """The id of Kafka's text form."""
+    """The id from Kafka's text form."""
     return uuid.UUID(bytes=base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
@@ -30,7 +30,7 @@ class ClusterCalls:
     _wire: Wire
 
     def cluster(self) -> ClusterInfo:
-        """Brokers, fenced ones included. Any broker answers, also without a metadata quorum."""
+        """Brokers, fenced ones included. Any broker answers, even without a metadata quorum."""
         answer = self._wire.ask(
             DescribeClusterRequest(include_cluster_authorized_operations=False, include_fenced_brokers=True)
         )
@@ -78,7 +78,7 @@ class ClusterCalls:
         return {f.name: f.max_version_level for f in answer.finalized_features or []}
 
     def raise_features(self, levels: Mapping[str, int]) -> dict[str, int]:
-        """Bring feature levels up to these, none down; what was raised. Kafka has no way back for `metadata.version`."""
+        """Raise feature levels to these, lower none; what was raised. `metadata.version` can't be downgraded."""
         there = self.features()
         higher = {name: level for name, level in levels.items() if level > there.get(name, 0)}
         if higher:
@@ -94,7 +94,7 @@ class ClusterCalls:
         return higher
 
     def unregister_broker(self, broker: int) -> None:
-        """Make the cluster forget a broker that is down for good. One that is not registered is not an error."""
+        """Unregister a broker that is down for good. No error if it is not registered."""
         from asgard.kafka.admin.messages import UnregisterBrokerRequest
 
         answer = self._wire.ask(UnregisterBrokerRequest(broker_id=broker))
@@ -103,7 +103,7 @@ class ClusterCalls:
             self._wire.check(answer.error_code, answer.error_message, doing, needs)
 
     def add_voter(self, voter: int, directory: str, listeners: dict[str, tuple[str, int]]) -> None:
-        """Make a controller that follows the quorum a voter (KIP-853). `listeners`: name to host and port."""
+        """Turn a controller that follows the quorum into a voter (KIP-853). `listeners`: name to host and port."""
         from asgard.kafka.admin.messages import AddRaftVoterRequest
 
         listener = AddRaftVoterRequest.Listener
@@ -120,7 +120,7 @@ class ClusterCalls:
         self._wire.check(answer.error_code, answer.error_message, doing, needs)
 
     def remove_voter(self, voter: int, directory: str) -> None:
-        """Take a voter out of the quorum (KIP-853)."""
+        """Remove a voter from the quorum (KIP-853)."""
         from asgard.kafka.admin.messages import RemoveRaftVoterRequest
 
         answer = self._wire.ask(

@@ -1,7 +1,7 @@
 """Messages that carry most of what monitoring reads, to and from arrays: Metadata, OffsetFetch, Fetch, DescribeLogDirs (see `listing` too).
 
-Their repeated parts have a fixed size (with Kafka's usual empty metadata), so that numpy reads thousands of them in one step; where they do not,
-they are read one by one.
+Their repeated parts have a fixed size (with Kafka's usual empty metadata), so that numpy reads thousands of them in one
+step; otherwise they are read one by one.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ def _commits(r: Reader, count: int) -> tuple[Numbers, Numbers]:
         )
         if r.at + count * row.itemsize <= len(r.data):
             rows = np.frombuffer(r.data, row, count, r.at)
-            # Each row begins where the one before it ends only if that one has the same size: all equal, or none of it is true.
+            # Each row begins where the previous one ends only if that one has the same size: either all are equal, or
+            # none of this holds.
             if (rows["n"] == length).all() and not rows["tags"].any():
                 r.skip(count * row.itemsize)
                 offsets = np.where(rows["error"] == 0, rows["o"], -1).astype(np.int64)

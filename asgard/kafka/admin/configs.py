@@ -1,7 +1,8 @@
 """Dynamic configs of topics, brokers and the cluster-wide default (broker `""`), read and written as Kafka stores them.
 
-A broker's own configs are written through that broker only. Nothing here compares with what is there: a write of an
-unchanged value is a write (`min.insync.replicas` would clear eligible leader replicas), and avoiding it is the caller's job.
+A broker's own configs are written through that broker only. Nothing here compares with the current value: a write of an
+unchanged value is a write (`min.insync.replicas` would clear eligible leader replicas), and avoiding it is the caller's
+job.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from asgard.kafka.admin.wire import Wire, chunks
 from asgard.kafka.model import ConfigChange
 
 KEYED_A_REQUEST = 5_000
-"""Topics a request where only a few of their configs are asked for."""
+"""Topics per request when only a few of their configs are read."""
 _TYPE = {"topic": 2, "broker": 4}
 _SET, _DELETE = 0, 1
 _FROM_TOPIC, _FROM_BROKER, _FROM_CLUSTER = 1, 2, 3
@@ -30,7 +31,7 @@ class ConfigCalls(TopicCalls):
     _wire: Wire
 
     def topic_configs(self, names: Collection[str] | None = None) -> dict[str, dict[str, str]]:
-        """Only what was set on the topic itself, for those that exist."""
+        """Only what is set on the topic itself, for existing topics."""
         wanted = [t.name for t in self._described(None)] if names is None else names
         return {
             name: {c.name: c.value or "" for c in configs if c.config_source == _FROM_TOPIC}
@@ -40,7 +41,7 @@ class ConfigCalls(TopicCalls):
     def effective_topic_configs(
         self, names: Collection[str], keys: Collection[str] | None = None
     ) -> dict[str, dict[str, str]]:
-        """Topic configs with the value in force, defaults included: those of `keys`, or every one."""
+        """Effective topic configs, defaults included: those of `keys`, or all."""
         return {name: {c.name: c.value or "" for c in configs} for name, configs in self._topic_configs(names, keys)}
 
     def _topic_configs(self, names: Collection[str], keys: Collection[str] | None = None) -> list[tuple[str, Any]]:
@@ -71,7 +72,7 @@ class ConfigCalls(TopicCalls):
         return {c.name: c.value or "" for c in self._broker_configs(broker) if c.config_source == source}
 
     def effective_broker_configs(self, keys: Collection[str]) -> dict[str, str]:
-        """Configs with the value in force, defaults included, as a broker that is up has them."""
+        """Effective configs, defaults included, as a broker that is up reports them."""
         return {c.name: c.value or "" for c in self._broker_configs(str(self._wire.brokers()[0]), keys)}
 
     def _broker_configs(self, broker: str, keys: Collection[str] | None = None) -> list[Any]:
@@ -88,7 +89,7 @@ class ConfigCalls(TopicCalls):
         return list(answer.configs)
 
     def alter_configs(self, changes: Collection[ConfigChange]) -> dict[tuple[str, str], AsgardError | None]:
-        """By (resource type, name). Incremental; unknown keys are the broker's to refuse."""
+        """By (resource type, name). Incremental; the broker refuses unknown keys."""
         result: dict[tuple[str, str], AsgardError | None] = {}
         merged = _merged(changes)
         own = [key for key in merged if key[0] == "broker" and key[1]]
@@ -129,7 +130,7 @@ def _resource(change: ConfigChange) -> Any:
 
 
 def _merged(changes: Collection[ConfigChange]) -> dict[tuple[str, str], ConfigChange]:
-    """One change a resource: Kafka refuses two in one request. Of two values of a key the later one counts."""
+    """One change per resource: Kafka refuses two in one request. Of two values of a key the later one counts."""
     merged: dict[tuple[str, str], ConfigChange] = {}
     for change in changes:
         key = (change.resource_type, change.name)

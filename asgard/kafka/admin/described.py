@@ -1,4 +1,5 @@
-"""Groups of every type listed and described: a request a broker to list them, one a coordinator and type for their members."""
+"""Lists and describes groups of every type: one request per broker to list them, one per coordinator and type for their
+members."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ class DescribedCalls:
     _wire: Wire
 
     def groups(self) -> Groups:
-        """All groups that the user may see, with type and state; one request a broker."""
+        """All groups that the user may see, with type and state; one request per broker."""
         brokers = self._wire.brokers()
         listed: dict[str, ListedGroup] = {}
         silent = []
@@ -121,4 +122,4 @@ def _classic(member: Any) -> dict[str, tuple[int, ...]]:
         decoded = ConsumerProtocolAssignment.decode(data)  # with its version in front
         return {t.topic: tuple(t.partitions) for t in decoded.assigned_partitions}
     except (ValueError, struct.error, IndexError):
-        return {}  # a client of its own making: what it does is not known
+        return {}  # a client's own format, which is unknown

@@ -1,4 +1,4 @@
-"""Kafka's error codes as sentences: what was asked for, why the cluster said no, and what to do about it.
+"""Kafka's error codes as sentences: what was requested, why the cluster refused, and what to do about it.
 
 The classes are those of `core.errors` with the code attached, for callers that must tell one refusal from another.
 """
@@ -24,11 +24,12 @@ UNSUPPORTED_VERSION = 35
 
 NOT_AUTHORISED = {29, 30, 31, 53, 65}
 TRY_AGAIN = {5, 6, 7, 8, 13, 14, 15, 16, 41, 74, 75, 78, 89}
-"""Codes of a cluster that is busy or changes its mind: leader, coordinator or controller elsewhere, time-out, mutation quota."""
+"""Codes of a cluster that is busy or changing: leader, coordinator or controller elsewhere, time-out, mutation
+quota."""
 
 
 class KafkaRefused(Failed):
-    """The cluster answered with an error; `code` is Kafka's number of it."""
+    """The cluster returned an error; `code` is Kafka's error number."""
 
     def __init__(self, what: str, hint: str | None = None, *, code: int = -1) -> None:
         super().__init__(what, hint)
@@ -44,7 +45,7 @@ class LoginRefused(KafkaRefused):
 
 
 class BrokerDown(Unreachable):
-    """One certain broker was needed and is not there."""
+    """A specific broker was needed and is not available."""
 
 
 def refusal(code: int, message: str | None, doing: str, *, user: str | None, needs: str | None = None) -> KafkaRefused:
@@ -69,7 +70,7 @@ def refusal(code: int, message: str | None, doing: str, *, user: str | None, nee
 
 
 def reason(code: int, message: str | None) -> str:
-    """Kafka's own words where it gave some, else the name of the code in words."""
+    """Kafka's own message if it sent one, else the name of the code in words."""
     import kafka.errors as errors
 
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", errors.for_code(code).__name__.removesuffix("Error")).lower()
@@ -104,7 +105,7 @@ def no_answer(servers: str, problems: dict[str, Exception]) -> AsgardError:
 
 
 def not_a_broker(server: str) -> AsgardError:
-    """It speaks Kafka, but not a broker's part of it."""
+    """It speaks Kafka, but is not a broker."""
     return Unreachable(
         f"{server} is a controller's listener, or its Kafka is too old",
         "Give the address of a broker (a listener that clients use); Asgard needs Kafka 3.9 or later.",

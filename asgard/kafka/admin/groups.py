@@ -1,4 +1,4 @@
-"""Consumer groups: who is in one, members sent away, offsets set on behalf of a group without members."""
+"""Consumer groups: their members, members removed, offsets set for a group without members."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from asgard.kafka.admin.wire import Wire
 
 _GROUP = 0
 _GONE = (25, 69)
-"""The member, or the group, is not there (any more)."""
+"""The member, or the group, does not exist (any more)."""
 
 
 class GroupCalls(OffsetCalls):
@@ -35,7 +35,7 @@ class GroupCalls(OffsetCalls):
         return {m.member_id: f"{m.client_id} at {m.client_host.lstrip('/')}" for m in answer.members}
 
     def remove_members(self, group: str) -> int:
-        """Send every member of a group away (KIP-345, KIP-800); they may join again. How many that were."""
+        """Remove every member of a group (KIP-345, KIP-800); they may join again. How many there were."""
         members = self.group_members(group)
         if not members:
             return 0
@@ -54,7 +54,7 @@ class GroupCalls(OffsetCalls):
         return len(members)
 
     def commit_offsets(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
-        """Set what a group has committed. Kafka refuses it while the group has members."""
+        """Set a group's committed offsets. Kafka refuses this while the group has members."""
         topic = OffsetCommitRequest.OffsetCommitRequestTopic
         partition = topic.OffsetCommitRequestPartition
         request = OffsetCommitRequest(
@@ -72,7 +72,7 @@ class GroupCalls(OffsetCalls):
                 )
                 for name, found in by_topic(offsets).items()
             ],
-            max_version=9,  # from 10 on topics come as ids
+            max_version=9,  # from 10 on topics are sent as ids
         )
 
         def codes(answer: Any) -> list[int]:
@@ -83,7 +83,7 @@ class GroupCalls(OffsetCalls):
             self._wire.check(code, None, f"set the offsets of group {group}", f"READ on group {group} and its topics")
 
     def delete_offsets(self, group: str, partitions: Collection[TopicPartition]) -> None:
-        """Forget what a group has committed for these partitions. Kafka refuses it while the group reads them."""
+        """Delete a group's committed offsets for these partitions. Kafka refuses this while the group reads them."""
         topic = OffsetDeleteRequest.OffsetDeleteRequestTopic
         partition = topic.OffsetDeleteRequestPartition
         request = OffsetDeleteRequest(
@@ -100,7 +100,7 @@ class GroupCalls(OffsetCalls):
             self._wire.check(code, None, f"delete offsets of group {group}", f"DELETE on group {group}")
 
     def _of_group(self, group: str, request: Any, code: Callable[[Any], int]) -> Any:
-        """The answer of the group's coordinator; one that is just moving is looked for until the deadline."""
+        """The answer of the group's coordinator; if it is moving, retries until the deadline."""
         give_up, pause = time.monotonic() + self._wire.deadline_s, 0.1
         while True:
             found = self._wire.ask(

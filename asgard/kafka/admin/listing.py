@@ -1,7 +1,8 @@
-"""ListOffsets of very many partitions at many times: what does not change from time to time is worked out once.
+"""ListOffsets of very many partitions at many times: what does not change between times is computed once.
 
-The requests to a leader differ only in their timestamps, and so do its answers in their figures. A request is built once and its
-timestamps are written over; the first answer of a leader is read piece by piece, the next ones of the same form in one step.
+The requests to a leader differ only in their timestamps, and its answers only in their figures. A request is built once
+and its timestamps are overwritten; the first answer of a leader is parsed field by field, later ones of the same form
+in one step.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _FIGURES = slice(4, 26)
 
 
 class Found(NamedTuple):
-    """What one leader answered: places in the flat order of `Places`, with error code, record time (ms) and offset."""
+    """One leader's answer: places in the flat order of `Places`, with error code, record time (ms) and offset."""
 
     at: Numbers
     errors: Numbers
@@ -43,7 +44,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class _Form:
-    """Where the rows of an answer are, whose places they have, and all bytes that are no figures."""
+    """Where the rows of an answer are, whose places they have, and all bytes that are not figures."""
 
     rows: Numbers
     at: Numbers
@@ -103,10 +104,10 @@ class Ask:
 
 
 class Places:
-    """The partitions that are asked for, all of the topics one after the other (`flat`), and what each leader is asked."""
+    """The requested partitions, one topic after the other (`flat`), and what each leader is asked."""
 
     def __init__(self, layout: Layout, wanted: Mapping[str, Numbers] | None) -> None:
-        """Of all partitions of the layout, or of those wanted. Who has no leader is in no request."""
+        """Of all partitions of the layout, or of those wanted. Partitions without a leader are in no request."""
         self.topics = [name for name in (layout.topics if wanted is None else wanted) if name in layout.topics]
         there = [layout.topics[name].leaders for name in self.topics]
         self._sizes = np.array([len(leaders) for leaders in there], np.int64)
@@ -126,7 +127,7 @@ class Places:
 
     @cached_property
     def asks(self) -> list[Ask]:
-        """The requests, a leader each (more where one leads very many)."""
+        """The requests, one per leader (more if one leads very many)."""
         return list(self._asks())
 
     def summed(self, flat: Numbers) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""First, next and committed offsets in bulk: one request a leader or coordinator at a time, not one a partition."""
+"""First, next and committed offsets in bulk: one request per leader or coordinator, not one per partition."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OffsetCalls(TopicCalls):
     def offsets(
         self, partitions: Collection[TopicPartition], *, committed: bool = False
     ) -> dict[TopicPartition, Offsets]:
-        """Of the partitions that have a leader. Both ends are read one after the other: records may arrive in between.
+        """For the partitions that have a leader. Both ends are read one after the other: records may arrive in between.
 
         `committed`: up to the first open transaction, which is as far as readers of committed records get.
         """
@@ -41,9 +41,9 @@ class OffsetCalls(TopicCalls):
     def leader_offsets(
         self, partitions: Collection[Partition], *, first: bool = False, deadline_s: float | None = None
     ) -> dict[TopicPartition, int]:
-        """The next offset (or the first) of partitions whose leaders are known, a request a leader; no second try.
+        """The next offset (or the first) of partitions whose leaders are known, one request per leader; no retries.
 
-        Who does not answer, or no longer leads, is left out.
+        Partitions whose leader does not answer or no longer leads are left out.
         """
         by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
         for p in partitions:
@@ -65,7 +65,7 @@ class OffsetCalls(TopicCalls):
         }
 
     def offsets_at(self, partitions: Collection[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
-        """The first offset whose record is not older than the timestamp; the end offset where there is none."""
+        """The first offset whose record is not older than the timestamp; the end offset if there is none."""
         found = self._list_offsets(partitions, max(timestamp_ms, 0))
         ends = self._list_offsets([key for key, offset in found.items() if offset < 0], _LATEST)
         return {
@@ -117,7 +117,7 @@ class OffsetCalls(TopicCalls):
         return found
 
     def group_offsets(self, names: Collection[str] | None = None) -> Committed:
-        """Group to the offsets it has committed, for all groups or these. Those of a coordinator that is down are missing."""
+        """Group to its committed offsets, for all groups or these. Groups of a coordinator that is down are missing."""
         found: Committed = {}
         deadline, pause = time.monotonic() + self._wire.deadline_s, 0.1
         while True:
@@ -128,7 +128,7 @@ class OffsetCalls(TopicCalls):
             pause = min(pause * 2, 1.0)
 
     def _group_offsets(self, found: Committed, names: Collection[str] | None) -> bool:
-        """Ask every broker for its groups and their offsets; whether some coordinator was just moving."""
+        """Ask every broker for its groups and their offsets; whether any coordinator was just moving."""
         moved = False
         brokers = self._wire.brokers()
         jobs = []
@@ -185,5 +185,5 @@ def _fetch_request(groups: list[str]) -> OffsetFetchRequest:
         groups=[group(group_id=g, member_id=None, member_epoch=-1, topics=None) for g in groups],
         require_stable=False,
         min_version=8,
-        max_version=9,  # from 10 on topics come as ids
+        max_version=9,  # from 10 on topics are sent as ids
     )

@@ -27,7 +27,7 @@ TopicPartition = tuple[str, int]
 
 
 def by_topic(partitions: Iterable[TopicPartition]) -> dict[str, list[int]]:
-    """Partitions grouped by topic, as Kafka's messages want them."""
+    """Partitions grouped by topic, as Kafka's messages require."""
     grouped: dict[str, list[int]] = defaultdict(list)
     for topic, partition in partitions:
         grouped[topic].append(partition)
@@ -42,7 +42,7 @@ class PlacementCalls(TopicCalls):
     def reassign(
         self, moves: Collection[Move], *, allow_replication_factor_change: bool = False
     ) -> dict[TopicPartition, AsgardError | None]:
-        """Submit reassignments; an empty replica list cancels one (no error where none is running)."""
+        """Submit reassignments; an empty replica list cancels one (no error if none is running)."""
         result: dict[TopicPartition, AsgardError | None] = {}
         wanted = {(move.topic, move.partition): move.replicas for move in moves}
         if not allow_replication_factor_change and not self._wire.supports(AlterPartitionReassignmentsRequest, 1):
@@ -89,7 +89,7 @@ class PlacementCalls(TopicCalls):
         return result
 
     def _other_factor(self, wanted: dict[TopicPartition, tuple[int, ...]]) -> list[TopicPartition]:
-        """Moves that would change a replication factor; for clusters that can't check it themselves (before 4.1)."""
+        """Moves that would change a replication factor; for clusters that can't check this themselves (before 4.1)."""
         topics = self.topics({topic for topic, _ in wanted})
         now = {(p.topic, p.partition): p for t in topics.values() for p in t.partitions}
         return [
@@ -107,11 +107,11 @@ class PlacementCalls(TopicCalls):
     def elect_preferred_leaders(
         self, partitions: Collection[TopicPartition] | None = None
     ) -> dict[TopicPartition, AsgardError | None]:
-        """Make the first replica the leader; None: of all partitions. One that leads already is not an error."""
+        """Make the first replica the leader; None: of all partitions. No error if it leads already."""
         return self._elect(partitions, ElectionType.PREFERRED, "elect the preferred leader of")
 
     def elect_unclean_leaders(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, AsgardError | None]:
-        """Make any replica that is up the leader of partitions that have none: what it lacks is lost."""
+        """Make any replica that is up the leader of partitions that have none: records that it lacks are lost."""
         return self._elect(partitions, ElectionType.UNCLEAN, "elect an unclean leader of")
 
     def _elect(
@@ -153,11 +153,12 @@ class PlacementCalls(TopicCalls):
         return {broker: _directories(answer) for broker, answer in answers}
 
     def disks(self, brokers: Iterable[int], deadline_s: float | None = None) -> dict[int, Disk]:
-        """Log directories and replica sizes together, of the brokers that answered; one request a broker."""
+        """Log directories and replica sizes together, of the brokers that answered; one request per broker."""
         return {broker: _disk(answer) for broker, answer in self._log_dirs(brokers, topics=None, deadline_s=deadline_s)}
 
     def move_directories(self, moves: Collection[DirMove]) -> dict[DirMove, AsgardError | None]:
-        """Move replicas between the log directories of their brokers; one that is not there yet is created there."""
+        """Move replicas between the log directories of their brokers; a replica that does not exist yet is created
+        there."""
         by_broker: dict[int, list[DirMove]] = defaultdict(list)
         for move in moves:
             by_broker[move.broker].append(move)

@@ -1,8 +1,8 @@
 """Kafka messages whose bytes Asgard reads and writes itself: answers about hundreds of thousands of partitions.
 
-kafka-python turns each partition of an answer into an object, which takes seconds for what a broker sends in milliseconds. A
-`RawRequest` travels through the same connections, deadlines and logins (`wire`), and decodes into arrays. All versions used are
-flexible ones (KIP-482) that every Kafka since 3.9 knows.
+kafka-python turns each partition of an answer into an object, which takes seconds for what a broker sends in
+milliseconds. A `RawRequest` uses the same connections, deadlines and logins (`wire`), and decodes into arrays. All
+versions used are flexible ones (KIP-482) that every Kafka since 3.9 supports.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _I16, _I32, _I64 = struct.Struct(">h"), struct.Struct(">i"), struct.Struct(">q")
 
 
 class Reader:
-    """Reads one message from its beginning. The names are those of Kafka's protocol guide; lengths are compact ones."""
+    """Reads one message from the start. The names are those of Kafka's protocol guide; lengths are compact ones."""
 
     __slots__ = ("at", "data")
 
@@ -66,7 +66,7 @@ class Reader:
         self.at += size
 
     def tags(self) -> None:
-        """Pass over tagged fields."""
+        """Skip tagged fields."""
         for _ in range(self.uvarint()):
             self.uvarint()
             size = self.uvarint()
@@ -95,7 +95,7 @@ def array(count: int) -> bytes:
 
 
 class _Header:
-    """What kafka-python's connection asks of the header of a request that is on its way."""
+    """What kafka-python's connection reads from the header of a request in flight."""
 
     def __init__(self, correlation_id: int, decode: Callable[[Reader], Any], api_key: int, version: int) -> None:
         self.correlation_id = correlation_id
@@ -121,7 +121,8 @@ class _Header:
 
 
 class RawRequest:
-    """A request with its body in bytes, or what makes them, and what reads the answer. The connection takes it for one of kafka-python's."""
+    """A request with its body in bytes, or a function that builds them, and the reader of the answer. The connection
+    treats it as one of kafka-python's."""
 
     def __init__(
         self, api_key: int, version: int, body: bytes | Callable[[], bytes], decode: Callable[[Reader], Any]

@@ -1,4 +1,4 @@
-"""Users, ACLs and client quotas, in bulk. An ACL's content is its identity: it is deleted by exact match only."""
+"""Users, ACLs and client quotas, in bulk. An ACL is identified by its content: it is deleted by exact match only."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ _CLUSTER_ALTER = "ALTER on the cluster"
 
 
 class SecurityCalls:
-    """The part of the control plane about who may do what, and how much of it."""
+    """The part of the control plane about permissions and quotas."""
 
     _wire: Wire
 
     def users(self, broker: int | None = None) -> dict[str, tuple[str, ...]]:
-        """User to its SCRAM mechanisms; as that broker knows them, where one is named."""
-        # An empty list means all, as null does; but a user who may not ask gets no answer at all to null (Kafka 4.3).
+        """User to its SCRAM mechanisms; as that broker knows them, if one is named."""
+        # An empty list means all, as null does; but for null, a user who may not ask gets no answer at all (Kafka 4.3).
         answer = self._wire.ask(DescribeUserScramCredentialsRequest(users=[]), broker)
         doing, needs = "list the users", "DESCRIBE on the cluster"
         self._wire.check(answer.error_code, answer.error_message, doing, needs)
@@ -91,7 +91,7 @@ class SecurityCalls:
         return self._alter_users(rows, "upsertions", "write the credentials of user")
 
     def delete_users(self, users: Mapping[str, Collection[str]]) -> dict[str, AsgardError | None]:
-        """User to the mechanisms to delete. A credential that is not there is refused, by user."""
+        """User to the mechanisms to delete. A missing credential is refused, by user."""
         row = AlterUserScramCredentialsRequest.ScramCredentialDeletion
         rows = {(u, m): row(name=u, mechanism=_NUMBER["mechanism"][m]) for u, ms in users.items() for m in ms}
         return self._alter_users(rows, "deletions", "delete the credentials of user")
@@ -112,14 +112,14 @@ class SecurityCalls:
                 codes[user.user] = code
             return {key: codes.get(key[0], 0) for key in batch}
 
-        for mechanism in _MECHANISMS.values():  # Kafka takes each user only once a request
+        for mechanism in _MECHANISMS.values():  # Kafka accepts each user only once per request
             answers.clear()
             self._wire.settle([key for key in rows if key[1] == mechanism], once, ITEMS_A_REQUEST)
             result |= {user: result.get(user) or error for user, error in answers.items()}
         return result
 
     def acls(self, broker: int | None = None) -> set[Acl]:
-        """All ACLs; none where the cluster has no authorizer. As that broker knows them, where one is named."""
+        """All ACLs; none if the cluster has no authorizer. As that broker knows them, if one is named."""
         answer = self._wire.ask(
             DescribeAclsRequest(
                 resource_type_filter=_ANY,
@@ -174,7 +174,7 @@ class SecurityCalls:
         return result
 
     def delete_acls(self, acls: Collection[Acl]) -> dict[Acl, AsgardError | None]:
-        """Delete exactly these ACLs; one that is not there is not an error."""
+        """Delete exactly these ACLs; a missing one is not an error."""
         result: dict[Acl, AsgardError | None] = {}
 
         def once(batch: list[Acl], again: bool) -> dict[Acl, int]:
@@ -223,7 +223,7 @@ class SecurityCalls:
     def alter_quotas(
         self, changes: Mapping[QuotaEntity, Mapping[str, float | None]]
     ) -> dict[QuotaEntity, AsgardError | None]:
-        """None as a value removes that quota."""
+        """A value of None removes that quota."""
         result: dict[QuotaEntity, AsgardError | None] = {}
         entry = AlterClientQuotasRequest.EntryData
 

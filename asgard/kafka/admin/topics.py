@@ -1,4 +1,5 @@
-"""Topics: describe, create, delete, more partitions. Always in batches; what one topic refuses does not stop the others."""
+"""Topics: describe, create, delete, more partitions. Always in batches; an error of one topic does not stop the
+others."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from asgard.kafka.model import NewTopic, Partition, Topic
 
 NAMES_A_REQUEST = 500
 PARTITIONS_A_REQUEST = 2000
-"""Kafka answers and creates a few thousand partitions a request at most (`max.request.partition.size.limit`; 10,000 records)."""
+"""Kafka answers and creates at most a few thousand partitions per request (`max.request.partition.size.limit`; 10,000
+records)."""
 
 Moving = dict[tuple[str, int], tuple[tuple[int, ...], tuple[int, ...]]]
 
@@ -32,9 +34,9 @@ class TopicCalls:
     _wire: Wire
 
     def topics(self, names: Collection[str] | None = None, *, moves: bool = True) -> dict[str, Topic]:
-        """Those that exist of the names asked for, with eligible leader replicas and running reassignments.
+        """The requested topics that exist, with eligible leader replicas and running reassignments.
 
-        `moves=False`: without a look at reassignments, which only the leader of the metadata quorum knows.
+        `moves=False`: without reassignments, which only the leader of the metadata quorum knows.
         """
         if names is not None and not names:
             return {}
@@ -52,7 +54,8 @@ class TopicCalls:
         return {name: _topic(first, partitions, moving) for name, (first, partitions) in sorted(found.items())}
 
     def leader_epochs(self, names: Collection[str]) -> dict[tuple[str, int], int]:
-        """The leader epoch of each partition: it rises whenever the partition gets a leader, even the same one again."""
+        """The leader epoch of each partition: it increases whenever the partition gets a leader, even the same one
+        again."""
         return {
             (topic.name, p.partition_index): p.leader_epoch
             for batch in chunks(sorted(names), NAMES_A_REQUEST)
@@ -79,7 +82,7 @@ class TopicCalls:
             )
 
     def _moving(self) -> Moving:
-        """(topic, partition) to the replicas that are being added and removed; nothing where the user may not know."""
+        """(topic, partition) to the replicas that are being added and removed; empty if the user may not see them."""
         try:
             return {
                 (name, p.partition_index): (tuple(p.adding_replicas), tuple(p.removing_replicas))
@@ -98,7 +101,7 @@ class TopicCalls:
                 yield topic.name, partition
 
     def create_topics(self, topics: Collection[NewTopic]) -> dict[str, AsgardError | None]:
-        """Create topics; by name. Other brokers than the one asked may know of them a moment later."""
+        """Create topics; by name. Brokers other than the one asked may see them a moment later."""
         result: dict[str, AsgardError | None] = {}
         by_name = {topic.name: topic for topic in topics}
         request, timeout_ms = CreateTopicsRequest, int(self._wire.deadline_s * 1000)
@@ -111,7 +114,7 @@ class TopicCalls:
                 doing, needs = f"create topic {made.name}", f"CREATE on topic {made.name} or on the cluster"
                 code = made.error_code
                 if code == errors.TOPIC_ALREADY_EXISTS and (again or lost) and self._is_like(by_name[made.name]):
-                    code = 0  # an earlier try, whose answer was lost, has made it
+                    code = 0  # an earlier attempt, whose response was lost, has created it
                 result[made.name] = self._wire.outcome(code, made.error_message, doing, needs)
                 codes[made.name] = code
             return codes
@@ -125,7 +128,7 @@ class TopicCalls:
         return there is not None and (len(there.partitions), there.replication) == (topic.partitions, topic.replication)
 
     def delete_topics(self, names: Collection[str]) -> dict[str, AsgardError | None]:
-        """Delete topics with all their records; by name. The name is free again once all replicas have let go."""
+        """Delete topics with all their records; by name. The name is free again once all replicas are gone."""
         result: dict[str, AsgardError | None] = {}
         request, timeout_ms = DeleteTopicsRequest, int(self._wire.deadline_s * 1000)
 
@@ -202,7 +205,8 @@ def _topic(first: Any, partitions: list[Any], moving: Moving) -> Topic:
 
 
 def _by_partitions(topics: Collection[NewTopic]) -> Iterator[list[str]]:
-    """Names of topics in groups with at most PARTITIONS_A_REQUEST partitions in all (a larger topic stands alone)."""
+    """Names of topics in groups with at most PARTITIONS_A_REQUEST partitions in all (a larger topic is alone in its
+    group)."""
     group: list[str] = []
     total = 0
     for topic in topics:

@@ -1,9 +1,9 @@
 """One connection pool to a cluster: sends Kafka's protocol messages, with deadlines, to a broker that answers.
 
-kafka-python brings the messages, SASL, TLS and the event loop; its admin class is not used: it retries a wrong password
-until its time-out, knows no second broker, and hides errors of single items. Reads and writes without a target go to one
-favourite broker, so that a caller reads what it wrote (brokers forward to the controller in KRaft); when it dies, another
-takes over within the deadline.
+kafka-python provides the messages, SASL, TLS and the event loop; its admin class is not used: it retries a wrong
+password until its time-out, never tries a second broker, and hides errors of single items. Reads and writes without a
+target go to one preferred broker, so that a caller reads what it wrote (brokers forward to the controller in KRaft); if
+it dies, another takes over within the deadline.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Job = tuple[Any, int | None]
 
 IN_FLIGHT = 4
 _QUICK_S = 1.0
-"""A broker that hangs still accepts connections: so long it may take to answer, while others have not been tried."""
+"""A hung broker still accepts connections: how long it may take to answer while others have not been tried."""
 _LOGIN_GRACE_S = 1.0
-"""A user that was made just now is not known to every broker yet: a refused login is tried again for so long."""
+"""Not every broker knows a newly created user yet: how long a refused login is retried."""
 _LOST = (
     kafka_errors.KafkaConnectionError,
     kafka_errors.NodeNotReadyError,
@@ -48,7 +48,7 @@ _LOGIN = (
     kafka_errors.IllegalSaslStateError,
 )
 
-# kafka-python logs what it sends at DEBUG, passwords included, and failures that are told here as errors of ours.
+# kafka-python logs what it sends at DEBUG, passwords included, and failures that are reported here as our own errors.
 _log = logging.getLogger("kafka")
 _log.addHandler(logging.NullHandler())
 if _log.level == logging.NOTSET:
@@ -68,13 +68,14 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]
-    """Reads a broker's last answer before it notices that the broker hung up: the reason of a refused login comes that way."""
+    """Reads a broker's last response before noticing that the broker hung up: it holds the reason of a refused
+    login."""
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         try:
             transport = await super()._build_transport(node, timeout_at=timeout_at)
         except kafka_errors.KafkaError as error:
-            # Its traceback holds the socket, and is held by it: only a garbage collection would close that.
+            # Its traceback and the socket reference each other: only a garbage collection would close the socket.
             raise error.with_traceback(None) from None
         receive = transport._sock_recv
 
@@ -89,7 +90,7 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
 class Wire:
     """Sends messages. `deadline_s` is for one request with its retries; a bulk call is a series of such requests.
 
-    `patience_s` is how long it continues if no server even accepts a connection.
+    `patience_s` is how long it keeps trying if no server accepts a connection.
     """
 
     def __init__(self, connection: Connection, *, deadline_s: float, patience_s: float) -> None:
@@ -128,14 +129,14 @@ class Wire:
             self._net.close()
 
     def supports(self, message: Any, version: int) -> bool:
-        """Whether the cluster knows that version of a request."""
+        """Whether the cluster supports that version of a request."""
         known = self._manager.broker_version_data.api_versions.get(message.API_KEY)
         return known is not None and known[0] <= version <= known[1]
 
     def ask(self, request: Any, node: int | None = None, *, code: Callable[[Any], int] | None = None) -> Any:
-        """The response to one request; one whose error code says "try again" is asked again until the deadline.
+        """The response to one request; a request whose error code says "try again" is repeated until the deadline.
 
-        `code` finds the code where it isn't the response's own `error_code`.
+        `code` finds the code if it isn't the response's own `error_code`.
         """
         deadline, pause = time.monotonic() + self.deadline_s, 0.05
         while True:
@@ -147,7 +148,7 @@ class Wire:
             pause = min(pause * 2, 1.0)
 
     def ask_write(self, request: Any, node: int | None = None) -> tuple[Any, bool]:
-        """The response, and whether an earlier try was lost on the way and may have been carried out all the same."""
+        """The response, and whether an earlier attempt was lost and may have taken effect anyway."""
         answer, lost = self._run(self._ask, request, node, time.monotonic() + self.deadline_s, self.patience_s)
         return answer, lost
 
@@ -156,19 +157,19 @@ class Wire:
         return list(self._run(self._ask_all, list(jobs), self.patience_s, False, self.deadline_s))
 
     def ask_each(self, jobs: Iterable[Job], deadline_s: float | None = None) -> list[Any]:
-        """Like `ask_all`, but a job that fails answers with its AsgardError, and a broker that is gone is given up sooner.
+        """Like `ask_all`, but a failed job yields its AsgardError, and a broker that is gone is given up sooner.
 
-        `deadline_s` of one job, where it is to be shorter than that of other calls.
+        `deadline_s` of one job, if it should be shorter than for other calls.
         """
         deadline_s = min(deadline_s or self.deadline_s, self.deadline_s)
         return list(self._run(self._ask_all, list(jobs), min(1.0, self.patience_s), True, deadline_s))
 
     def outcome(self, code: int, message: str | None, doing: str, needs: str | None = None) -> AsgardError | None:
-        """None where the code is 0, else the error in words. `doing` reads "create topic orders", `needs` names an ACL."""
+        """None if the code is 0, else the error in words. `doing` reads "create topic orders", `needs` names an ACL."""
         return errors.refusal(code, message, doing, user=self.user, needs=needs) if code else None
 
     def check(self, code: int, message: str | None, doing: str, needs: str | None = None) -> None:
-        """Raise where the code is not 0."""
+        """Raise if the code is not 0."""
         error = self.outcome(code, message, doing, needs)
         if error:
             raise error
@@ -191,7 +192,7 @@ class Wire:
                     pause, again = min(pause * 2, 1.0), True
 
     def brokers(self) -> list[int]:
-        """Ids of the brokers that are up, as the favourite broker knows them now."""
+        """Ids of the brokers that are up, as the preferred broker sees them now."""
         self._run(self._refresh)
         return sorted(broker.node_id for broker in self._manager.cluster.brokers())
 
@@ -236,7 +237,7 @@ class Wire:
         return errors.login_refused(error, self.connection.bootstrap_servers, self.user, mechanism)
 
     async def _refresh(self) -> None:
-        """Learn the current brokers from any that answers; silently keep the old list if none does."""
+        """Get the current brokers from any that answers; silently keep the old list if none does."""
         for node in self._candidates({}):
             try:
                 await self._manager.cluster.refresh_metadata(node)
@@ -245,7 +246,8 @@ class Wire:
                 continue
 
     def _candidates(self, failed: dict[int | str, Exception]) -> list[int | str]:
-        """Whom to ask next: the favourite, then the others, then the bootstrap addresses, without those that just failed."""
+        """Whom to ask next: the preferred broker, then the others, then the bootstrap addresses, without those that
+        just failed."""
         nodes = [broker.node_id for broker in self._manager.cluster.brokers()]
         random.shuffle(nodes)
         nodes.sort(key=lambda node: node != self._favourite)
@@ -274,15 +276,15 @@ class Wire:
             left = deadline - time.monotonic()
             share = 1.0
             if node is None and len(self._manager.cluster.brokers()) > 1:
-                # A read is asked for again elsewhere without harm: the first that hangs costs little.
+                # A read can be repeated on another broker without harm: the first one that hangs costs little.
                 share = 0.2 if not failed and type(request).__name__.startswith(("Describe", "List")) else 0.5
             timeout_ms = max(left * share, 0.05) * 1000
             try:
-                # A copy: the version is settled a broker, and brokers of one cluster differ during an upgrade.
+                # A copy: the version is negotiated per broker, and brokers of one cluster differ during an upgrade.
                 conn = self._manager.get_connection(target, refresh_metadata_on_err=False)
                 self.sent[target] += 1
                 sent = conn.send_request(copy.copy(request), request_timeout_ms=timeout_ms)
-                answer = await self._manager.wait_for(sent, timeout_ms + 50)  # of its own: a log-in has another limit
+                answer = await self._manager.wait_for(sent, timeout_ms + 50)  # separate: a login has another limit
                 if node is None:
                     self._favourite = target
                 return answer, lost

@@ -1,4 +1,4 @@
-"""A file from a Maven repository, over connections that are kept, trusting what this machine trusts.
+"""A file from a Maven repository, over persistent connections, trusting what this machine trusts.
 
 Honours proxies (HTTPS_PROXY, NO_PROXY) and certificates (SSL_CERT_FILE, and the variables of pip and requests).
 """
@@ -26,7 +26,7 @@ _CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 
 
 def download(coordinate: Coordinate) -> bytes:
-    """A jar's bytes from the repository, with a few tries. Raises `Unreachable`."""
+    """A jar's bytes from the repository, with a few retries. Raises `Unreachable`."""
     address = f"{jars.repository()}/{coordinate.url_path}"
     problem: object = None
     for attempt in range(_TRIES):
@@ -52,7 +52,7 @@ _of_thread = threading.local()
 
 
 def _get(address: str) -> bytes:
-    """GET over a connection that each thread keeps: a hundred jars are not a hundred handshakes and name look-ups.
+    """GET over one connection per thread, so a hundred jars don't need a hundred handshakes and name look-ups.
 
     Proxies, redirects and `file:` are urllib's.
     """
@@ -94,7 +94,8 @@ def _open(address: str) -> bytes:
 
 @lru_cache(maxsize=1)
 def _trust() -> ssl.SSLContext:
-    """What this machine trusts (SSL_CERT_FILE and the system's store), and what pip and requests are told to trust."""
+    """What this machine trusts (SSL_CERT_FILE and the system's store), and what pip and requests are configured to
+    trust."""
     context = ssl.create_default_context()
     for name in _CERTIFICATE_VARIABLES:
         path = os.environ.get(name)

@@ -1,8 +1,8 @@
 """Kafka's own programs on this machine: found or fetched, verified, ready to run.
 
-`KAFKA_HOME` wins; else the jars in the cache; else they are fetched in parallel, each checked against the lock file before
-it gets its name. Two fetches at once don't disturb each other, and a jar that changed on disk is noticed and fetched again.
-Sizes are bytes.
+`KAFKA_HOME` wins; else the jars in the cache; else they are fetched in parallel, each checked against the lock file
+before it gets its name. Concurrent fetches don't disturb each other, and a jar that changed on disk is noticed and
+fetched again. Sizes are bytes.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from asgard.kafka.distribution import jars
 from asgard.kafka.distribution.download import download
 from asgard.kafka.distribution.jars import Coordinate, Jar, Lock
 
-"""Called with the bytes that are here and the bytes there will be, from one thread at a time."""
+"""Called with the bytes present and the total, from one thread at a time."""
 
 _THREADS = 8
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """A Kafka that can be run. `classpath` is what `java -cp` takes; `fetched` counts the jars that came just now."""
+    """A Kafka that can be run. `classpath` is what `java -cp` takes; `fetched` counts the jars fetched just now."""
 
     version: str
     classpath: str
@@ -45,11 +45,11 @@ class Distribution:
 
 
 def ensure_kafka(version: str = jars.DEFAULT_VERSION, *, verify: bool = False) -> Distribution:
-    """Kafka of that version, fetched where it is not here yet.
+    """Kafka of that version, fetched if it is not here yet.
 
-    `verify` hashes every jar, instead of trusting those whose size and time of change are as they were. Raises
-    `Unreachable` if the jars can't be fetched, `Failed` where a repository serves other bytes than the lock names, and
-    `WrongUsage` where KAFKA_HOME holds another version.
+    `verify` hashes every jar, instead of trusting those with unchanged size and modification time. Raises `Unreachable`
+    if the jars can't be fetched, `Failed` if a repository serves other bytes than the lock names, and `WrongUsage` if
+    KAFKA_HOME holds another version.
     """
     jars.check_version(version)
     found = None if verify else find_kafka(version)
@@ -64,7 +64,7 @@ def ensure_kafka(version: str = jars.DEFAULT_VERSION, *, verify: bool = False) -
 
 
 def find_kafka(version: str = jars.DEFAULT_VERSION) -> Distribution | None:
-    """Kafka of that version where it is here and whole; nothing is fetched. Raises `WrongUsage` as `ensure_kafka`."""
+    """Kafka of that version if it is here and intact; nothing is fetched. Raises `WrongUsage` as `ensure_kafka`."""
     if "KAFKA_HOME" in os.environ:
         return _from_home(version)
     lock = jars.shipped(version) or jars.cached(version)
@@ -74,7 +74,7 @@ def find_kafka(version: str = jars.DEFAULT_VERSION) -> Distribution | None:
 
 @dataclass(frozen=True)
 class KnownVersion:
-    """A version that can be had without resolving anything; `here`: its jars are in the cache, whole."""
+    """A version available without dependency resolution; `here`: its jars are in the cache, intact."""
 
     version: str
     default: bool
@@ -83,7 +83,7 @@ class KnownVersion:
 
 
 def known_versions() -> list[KnownVersion]:
-    """Those whose lock file came with the package or was made on this machine, the oldest first."""
+    """Those whose lock file came with the package or was created on this machine, the oldest first."""
     shipped = jars.shipped_versions()
     made = [path.stem.removeprefix("kafka-") for path in jars.cached_path("").parent.glob("kafka-*.json")]
     found = []
@@ -137,7 +137,7 @@ def _facts(path: Path, jar: Jar) -> list[object]:
 
 
 def _untouched(lock: Lock, libs: Path) -> bool:
-    """Whether the directory holds the jars of the lock, as they were when they were hashed, and no other jar."""
+    """Whether the directory holds the jars of the lock, unchanged since they were hashed, and no other jar."""
     stamp = _read_stamp(libs)
     try:
         if len(list(libs.iterdir())) != len(lock.jars):
@@ -176,17 +176,17 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _alone(version: str) -> Iterator[None]:
-    """One fetch of a version at a time on this machine; the lock goes with the process that holds it."""
+    """One fetch of a version at a time on this machine; the lock ends with the process that holds it."""
     directory = paths.private_dir(paths.cache() / "kafka")
     with (directory / f".{version}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        for leftover in (directory / version).glob(".partial-*"):  # of a fetch that was killed
+        for leftover in (directory / version).glob(".partial-*"):  # from a killed fetch
             shutil.rmtree(leftover)
         yield
 
 
 def _first_lock(version: str, libs: Path) -> Lock:
-    """Resolve the version and note what its jars are, keeping what comes."""
+    """Resolve the version and record its jars, keeping the downloads."""
     libs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=libs.parent, prefix=".partial-") as partial:
 
@@ -201,7 +201,7 @@ def _first_lock(version: str, libs: Path) -> Lock:
 
 
 def _place(content: bytes, partial: Path, target: Path) -> None:
-    """A jar gets its name only when all of it is there."""
+    """A jar gets its name only once it is complete."""
     part = partial / target.name
     part.write_bytes(content)
     part.chmod(0o644)
@@ -214,7 +214,7 @@ def _place(content: bytes, partial: Path, target: Path) -> None:
 def _fetch_all(wanted: list[Jar], libs: Path, total: int) -> None:
     if not wanted:
         return
-    jars.repository()  # says what is missing before any thread starts
+    jars.repository()  # reports what is missing before any thread starts
     done = total - sum(jar.size_bytes for jar in wanted)
     with tempfile.TemporaryDirectory(dir=libs.parent, prefix=".partial-") as partial:
 
@@ -230,7 +230,7 @@ def _fetch_all(wanted: list[Jar], libs: Path, total: int) -> None:
             _place(content, Path(partial), libs / jar.coordinate.file)
             return jar.size_bytes
 
-        # The largest first, so that no thread ends with a long one.
+        # The largest first, so that no thread finishes with a long one.
         with ThreadPoolExecutor(_THREADS) as pool:
             futures = [pool.submit(fetch, jar) for jar in sorted(wanted, key=lambda j: -j.size_bytes)]
             try:

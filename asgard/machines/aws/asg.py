@@ -1,4 +1,5 @@
-"""Instances of Auto Scaling groups: the tags are the group's, its size is the desired capacity, and the group replaces what dies."""
+"""Instances of Auto Scaling groups: the tags are the group's, its size is the desired capacity, and it replaces failed
+instances."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def members(tags: Mapping[str, tuple[str, ...]], region: str | None = None) -> P
 
 
 def kill_instance(instance: str, region: str | None = None) -> str:
-    """Terminate an instance of an Auto Scaling group, which starts another: its desired capacity stays. There is no way back."""
+    """Terminate an instance of an Auto Scaling group, which starts another: its desired capacity stays. It can't be
+    undone."""
     client = aws.client("autoscaling", region)
     with aws.errors(f"terminating {instance} in its Auto Scaling group"):
         client.terminate_instance_in_auto_scaling_group(InstanceId=instance, ShouldDecrementDesiredCapacity=False)

@@ -1,7 +1,7 @@
 """A client of an AWS service, and its errors as sentences.
 
-Credentials come from where boto3 looks for them (environment, shared files, the instance's role), never from Asgard's files.
-Calls that AWS slows down are tried again by boto3, with growing pauses.
+Credentials come from where boto3 looks for them (environment, shared files, the instance's role), never from Asgard's
+files. boto3 retries throttled calls, with growing pauses.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SLOWED = frozenset(
 
 
 def client(service: str, region: str | None = None) -> Any:
-    """A boto3 client. Raises WrongUsage where boto3 is not installed, or no region is known."""
+    """A boto3 client. Raises WrongUsage if boto3 is not installed, or no region is known."""
     try:
         import boto3
         from botocore.config import Config
@@ -48,7 +48,7 @@ def client(service: str, region: str | None = None) -> Any:
 
 @contextlib.contextmanager
 def errors(doing: str) -> Iterator[None]:
-    """What boto3 raises, as Asgard's errors: what was being done, and what to do next."""
+    """boto3's exceptions as Asgard's errors: what was being done, and what to do next."""
     from botocore import exceptions as aws
 
     try:
@@ -78,7 +78,7 @@ def errors(doing: str) -> Iterator[None]:
 
 def _of_answer(doing: str, answer: dict[str, Any]) -> AsgardError:
     code, said = str(answer.get("Code", "unknown")), str(answer.get("Message", ""))
-    # What follows is the encoded refusal: hundreds of letters that only an administrator can decode.
+    # The rest is the encoded refusal: hundreds of letters that only an administrator can decode.
     said = said.split("Encoded authorization failure message")[0].strip()
     what = f"{doing}: AWS says {code}" + (f": {said}" if said else "")
     if code in _DENIED:

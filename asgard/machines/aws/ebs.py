@@ -1,4 +1,4 @@
-"""EBS volumes: those with given tags, and a detachment by force, as when a disk fails under a running broker."""
+"""EBS volumes: those with given tags, and a forced detachment, as when a disk fails under a running broker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WAIT = {"Delay": 5, "MaxAttempts": 60}
 
 
 def members(tags: Mapping[str, tuple[str, ...]], region: str | None = None) -> Population:
-    """The attached volumes that have all these tags, each with one of its values; healthy is what is in use."""
+    """The attached volumes that have all these tags, each with one of its values; a volume in use is healthy."""
     client = aws.client("ec2", region)
     filters = [{"Name": f"tag:{name}", "Values": list(values)} for name, values in sorted(tags.items())]
     with aws.errors("listing EBS volumes"):
@@ -45,7 +45,7 @@ def detach_volume(volume: str, instance: str, region: str | None = None) -> str:
 
 
 def attach_volume(volume: str, instance: str, device: str, region: str | None = None) -> str:
-    """Attach a volume again where it was. Says so if it is attached already, or its instance is gone."""
+    """Attach a volume again in its old place. Says so if it is attached already, or its instance is gone."""
     client = aws.client("ec2", region)
     with aws.errors(f"attaching {volume}"):
         held = client.describe_volumes(VolumeIds=[volume])["Volumes"][0].get("Attachments", ())

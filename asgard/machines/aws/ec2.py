@@ -1,7 +1,8 @@
 """EC2 instances: those with given tags, and stop, terminate, reboot, start.
 
-Listed page by page, with the tags as filters of the call. Terminated instances, which AWS goes on listing for an hour, are not
-members any more. Healthy is what runs and passes both status checks: one that is starting is not healthy yet.
+Listed page by page, with the tags as filters of the call. Terminated instances, which AWS keeps listing for an hour,
+are no longer members. An instance is healthy if it runs and passes both status checks: a starting one is not healthy
+yet.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ def members(tags: Mapping[str, tuple[str, ...]], region: str | None = None) -> P
         pages = client.get_paginator("describe_instances").paginate(Filters=_filters(tags))
         found = [i for page in pages for r in page["Reservations"] for i in r["Instances"]]
         statuses = _statuses(client) if found else {}
-    # A filter of the call takes * and ? as wild; a tag that is named is not.
+    # A filter of the call treats * and ? as wildcards; a named tag does not.
     listed = [i for i in found if i["State"]["Name"] not in _GONE and opted_in(_tags(i), tags)]
     return Population(tuple(_member(i, statuses.get(i["InstanceId"])) for i in listed))
 
 
 def stop_instance(instance: str, region: str | None = None) -> str:
-    """Stop an instance: its volumes stay, `start_instance` brings it back. One that is stopped stays as it is."""
+    """Stop an instance: its volumes stay, `start_instance` brings it back. A stopped one stays as it is."""
     client = aws.client("ec2", region)
     with aws.errors(f"stopping {instance}"):
         client.stop_instances(InstanceIds=[instance])
@@ -37,9 +38,9 @@ def stop_instance(instance: str, region: str | None = None) -> str:
 
 
 def start_instance(instance: str, region: str | None = None) -> str:
-    """Start an instance that is stopped, waiting where it is still stopping; one that runs stays as it is.
+    """Start a stopped instance, waiting if it is still stopping; a running one stays as it is.
 
-    Says so where it was terminated meanwhile: that can't be undone.
+    Says so if it was terminated meanwhile: that can't be undone.
     """
     client = aws.client("ec2", region)
     with aws.errors(f"starting {instance}"):
@@ -57,7 +58,7 @@ def start_instance(instance: str, region: str | None = None) -> str:
 
 
 def terminate_instance(instance: str, region: str | None = None) -> str:
-    """Terminate an instance. There is no way back: volumes that are marked so are deleted with it."""
+    """Terminate an instance. It can't be undone: volumes marked for it are deleted too."""
     client = aws.client("ec2", region)
     with aws.errors(f"terminating {instance}"):
         client.terminate_instances(InstanceIds=[instance])
@@ -84,7 +85,7 @@ def _filters(tags: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
 
 
 def _statuses(client: Any) -> dict[str, bool]:
-    """Instance to whether both status checks pass, of all that run: one call for hundreds of them."""
+    """Instance to whether both status checks pass, for all running ones: one call for hundreds of them."""
     pages = client.get_paginator("describe_instance_status").paginate()
     return {
         s["InstanceId"]: s["InstanceStatus"]["Status"] == "ok" and s["SystemStatus"]["Status"] == "ok"

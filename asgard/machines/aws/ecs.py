@@ -9,7 +9,7 @@ from asgard.machines.member import Member, Population, opted_in
 
 
 def members(cluster: str, tags: Mapping[str, tuple[str, ...]], region: str | None = None) -> Population:
-    """The running tasks of an ECS cluster that have all these tags. Their group is their service."""
+    """The running tasks of an ECS cluster that have all these tags. A task's group is its service."""
     client = aws.client("ecs", region)
     with aws.errors(f"listing ECS tasks of {cluster}"):
         pages = client.get_paginator("list_tasks").paginate(cluster=cluster)
@@ -34,7 +34,7 @@ def members(cluster: str, tags: Mapping[str, tuple[str, ...]], region: str | Non
 
 
 def stop_task(cluster: str, task: str, region: str | None = None) -> str:
-    """Stop a task. There is no way back; the service it belongs to starts another."""
+    """Stop a task. It can't be undone; its service starts another."""
     client = aws.client("ecs", region)
     with aws.errors(f"stopping task {task}"):
         client.stop_task(cluster=cluster, task=task, reason="asgard: a fault of an experiment")

@@ -1,4 +1,4 @@
-"""AWS Fault Injection Service: experiments that a team has written as templates there, started and stopped from here."""
+"""AWS Fault Injection Service: a team's experiment templates, started and stopped from here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Template:
 
 
 def template(identifier: str, region: str | None = None) -> Template:
-    """A template of the account. Raises WrongUsage where there is none."""
+    """A template of the account. Raises WrongUsage if there is none."""
     client = aws.client("fis", region)
     with aws.errors(f"looking at FIS template {identifier}"):
         found = client.get_experiment_template(id=identifier)["experimentTemplate"]
@@ -31,9 +31,9 @@ def template(identifier: str, region: str | None = None) -> Template:
 
 
 def start(identifier: str, token: str, region: str | None = None) -> str:
-    """Start an experiment; its id. `token` makes a second call with the same one start nothing.
+    """Start an experiment; its id. A second call with the same `token` starts nothing.
 
-    Raises Refused where FIS itself says no.
+    Raises Refused if FIS itself refuses.
     """
     client = aws.client("fis", region)
     with aws.errors(f"starting FIS template {identifier}"):
@@ -44,7 +44,7 @@ def start(identifier: str, token: str, region: str | None = None) -> str:
 
 
 def stop(experiment: str, region: str | None = None) -> str:
-    """Stop an experiment; FIS puts back what its actions put back. One that is over stays as it is."""
+    """Stop an experiment; FIS then reverts what its actions can revert. A finished one stays as it is."""
     client = aws.client("fis", region)
     with aws.errors(f"stopping FIS experiment {experiment}"):
         status = str(client.get_experiment(id=experiment)["experiment"]["state"]["status"])

@@ -1,9 +1,9 @@
 """The nodes of a stack on EC2, as the port that healing and load tests use: each is an Auto Scaling group of one.
 
-The group's tags `asgard:stack`, `asgard:node` and `asgard:roles` say which node it is; the instance may change, the volume and
-the address stay. What happens to the broker process goes through SSM (`systemctl`), since no SSH key exists: `stop` keeps the
-instance, `replace` terminates it and waits for its successor. The state of a node is that of its instance: whether Kafka
-serves on it is asked from Kafka.
+The group's tags `asgard:stack`, `asgard:node` and `asgard:roles` say which node it is; the instance may change, the
+volume and the address stay. The broker process is controlled through SSM (`systemctl`), since no SSH key exists: `stop`
+keeps the instance, `replace` terminates it and waits for its successor. The state of a node is that of its instance:
+only Kafka knows whether it serves.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from asgard.kafka.model import Node
 from asgard.machines.aws import client as aws
 
 TEMPLATE_TAG = "aws:ec2launchtemplate:version"
-"""AWS writes on each instance which version of its launch template made it."""
+"""The tag that AWS writes on each instance: the version of the launch template that created it."""
 STACK_TAG, NODE_TAG, ROLES_TAG, VOLUME_TAG = "asgard:stack", "asgard:node", "asgard:roles", "asgard:volume"
 COMMAND_S = 330.0
 """How long a command on an instance may take: a controlled shutdown has five minutes."""
 SUCCESSOR_S = 900.0
-"""How long a new instance may take until its group calls it in service."""
+"""How long a new instance may take until its group reports it in service."""
 
 
 @dataclass(frozen=True)
 class _Place:
     """A node's group and what lives in it now; `instance` None while the group has none.
 
-    `version` of the launch template made the instance, `wanted` would make its successor.
+    `version` of the launch template created the instance, `wanted` would create its successor.
     """
 
     group: str
@@ -45,7 +45,7 @@ class _Place:
 
 
 class Ec2Nodes:
-    """`NodeControl` over the Auto Scaling groups of a stack. `sleep` is time.sleep (tests hand in their own)."""
+    """`NodeControl` over the Auto Scaling groups of a stack. `sleep` is time.sleep (tests pass their own)."""
 
     def __init__(self, stack: str, region: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._stack = stack
@@ -61,12 +61,13 @@ class Ec2Nodes:
         ]
 
     def outdated(self) -> list[int]:
-        """Nodes whose instance was made from an older version of its launch template than the group has now, by id."""
+        """Nodes whose instance was created from an older version of its launch template than the group has now, by
+        id."""
         places = self._places().values()
         return sorted(p.node for p in places if p.version and p.wanted and p.wanted.isdigit() and p.version != p.wanted)
 
     def start(self, node: int) -> None:
-        """Start the instance where it is stopped, then the broker process."""
+        """Start the instance if it is stopped, then the broker process."""
         place = self._of(node)
         if place.instance is not None and place.state in ("stopped", "stopping"):
             with aws.errors(f"starting the instance of node {node}"):
@@ -100,7 +101,8 @@ class Ec2Nodes:
     def replace(self, node: int) -> None:
         """Terminate the instance and wait for its successor, which takes over volume, address and node id.
 
-        Raises Refused where the volume is gone: then Odin creates a new one (`odin up`), and Kafka fills it from the replicas.
+        Raises Refused if the volume is gone: then Odin creates a new one (`odin up`), and Kafka fills it from the
+        replicas.
         """
         place = self._of(node)
         self._check_volume(place)
@@ -142,7 +144,7 @@ class Ec2Nodes:
         )
 
     def _places(self) -> Mapping[int, _Place]:
-        """Every node's group and instance: two calls, whatever their number."""
+        """Every node's group and instance: two calls, however many there are."""
         with aws.errors(f"listing the nodes of {self._stack}"):
             pages = (
                 self._client("autoscaling")
@@ -200,7 +202,7 @@ class Ec2Nodes:
             try:
                 answer: dict[str, Any] = ssm.get_command_invocation(CommandId=command, InstanceId=instance)
             except ssm.exceptions.InvocationDoesNotExist:
-                answer = {"Status": "Pending"}  # SSM knows of a command a moment after it took it.
+                answer = {"Status": "Pending"}  # SSM lists a command a moment after it accepted it.
             if answer["Status"] not in ("Pending", "InProgress", "Delayed") or waited > COMMAND_S:
                 return answer
             self._sleep(1)

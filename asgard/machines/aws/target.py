@@ -25,7 +25,7 @@ class Aws:
         self._on_instances = on_instances
 
     def nodes(self, stack: str) -> Ec2Nodes | None:
-        """The stack's instances; None where it has none. AWS is asked when one of them is."""
+        """The stack's instances; None if it has none. AWS is called only when one of them is needed."""
         region = _region(stack) if self._on_instances else None
         if region is None:
             return None
@@ -34,7 +34,8 @@ class Aws:
         return Ec2Nodes(stack, region)
 
     def outdated(self, stack: str) -> Sequence[int]:
-        """Instances of an older version of their launch template: an Auto Scaling group of one replaces none by itself."""
+        """Instances of an older version of their launch template: an Auto Scaling group of one does not replace them by
+        itself."""
         nodes = self.nodes(stack)
         return () if nodes is None else nodes.outdated()
 

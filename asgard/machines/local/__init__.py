@@ -1,7 +1,7 @@
 """Kafka nodes on this machine: KRaft processes that outlive the command that started them.
 
-A node is a run directory (`rundir`), described by a `NodeSpec` (`spec`). What is done to it is in `control`: every function
-there may be killed at any instant and asked again.
+A node is a run directory (`rundir`), described by a `NodeSpec` (`spec`). The operations on it are in `control`: every
+function there may be killed at any instant and called again.
 """
 
 from asgard.machines.local.control import (

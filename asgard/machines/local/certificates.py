@@ -1,10 +1,10 @@
-"""The certificates of a stack on this machine: a CA of its own, one certificate a node, one a user who logs in by certificate.
+"""The certificates of a stack on this machine: its own CA, one certificate per node, and one per user who logs in by certificate.
 
     stacks/NAME/tls/ca.key, ca.pem        the CA; its key (0600) never leaves this directory
     stacks/NAME/nodes/N/tls.pem, ca.pem   a node's key and certificate (0600), and what it trusts
 
-A node's certificate serves TLS servers only, a user's TLS clients only, so neither can act as the other. A certificate is due
-for renewal when a third of its life is left. The CA is renewed with the same key: what it signed stays good.
+A node's certificate serves TLS servers only, a user's TLS clients only, so neither can act as the other. A certificate
+is due for renewal when a third of its life is left. The CA is renewed with the same key: what it signed stays valid.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Issued:
 
 
 class Authority:
-    """The CA in a directory; made when it is first needed."""
+    """The CA in a directory; created when first needed."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -60,7 +60,7 @@ class Authority:
         return self.directory / "ca.key"
 
     def trusted(self) -> str:
-        """The CA's certificates; made if there are none, renewed in their last third."""
+        """The CA's certificates; created if there are none, renewed in their last third."""
         with self._alone():
             self._ensure()
         return self.certificate_file.read_text()
@@ -100,7 +100,7 @@ class Authority:
         return Issued(_pem(builder.sign(ca_key, hashes.SHA256())), _key_pem(key))
 
     def _ensure(self) -> EllipticCurvePrivateKey:
-        """The CA's key. The certificates are renewed when it is time."""
+        """The CA's key. The certificates are renewed when due."""
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -137,7 +137,7 @@ class Authority:
 
 
 def validity(file: Path) -> tuple[datetime, datetime] | None:
-    """From when until when the certificate in a PEM file is good; None if the file holds none."""
+    """The validity period of the certificate in a PEM file; None if the file holds none."""
     try:
         return life_of(file.read_bytes())
     except (OSError, ValueError):
@@ -145,7 +145,8 @@ def validity(file: Path) -> tuple[datetime, datetime] | None:
 
 
 def life_of(pem: bytes) -> tuple[datetime, datetime]:
-    """From when until when the first certificate in PEM text is good, also behind a key. Raises ValueError if there is none."""
+    """The validity period of the first certificate in PEM text, also behind a key. Raises ValueError if there is
+    none."""
     from cryptography import x509
 
     found = x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE-----") :])
@@ -153,12 +154,12 @@ def life_of(pem: bytes) -> tuple[datetime, datetime]:
 
 
 def renew_from(begin: datetime, end: datetime) -> datetime:
-    """When a certificate is due for renewal: a third of its life is left."""
+    """When a certificate becomes due for renewal: when a third of its life is left."""
     return end - (end - begin) / 3
 
 
 def due(file: Path, now: datetime | None = None) -> bool:
-    """Whether it is time to renew: the certificate isn't there, or a third of its life is left."""
+    """Whether it is time to renew: the certificate is missing, or at most a third of its life is left."""
     known = validity(file)
     if known is None:
         return True

@@ -1,6 +1,6 @@
-"""What can be done to a local node. Each function may be killed at any instant and asked again: it then finishes the work.
+"""Operations on a local node. Each function may be killed at any instant and called again: it then finishes the work.
 
-Times are seconds. `create` and `start` return as soon as the process is spawned; `wait_ready` is the one place that waits.
+Times are seconds. `create` and `start` return as soon as the process is spawned; only `wait_ready` waits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LOOK_S = 5.0
 
 
 def create(run_dir: RunDir, spec: NodeSpec, credentials: Credentials | None) -> int:
-    """Describe, format and start a node; return its pid. Asked again for the same node it changes nothing."""
+    """Describe, format and start a node; return its pid. Called again for the same node, it changes nothing."""
     with run_dir.alone():
         if run_dir.exists and run_dir.formatted.is_file():
             before = run_dir.spec()
@@ -47,7 +47,8 @@ def create(run_dir: RunDir, spec: NodeSpec, credentials: Credentials | None) -> 
 
 
 def update(run_dir: RunDir, spec: NodeSpec) -> None:
-    """Describe the node anew, with the credentials it has; a restart makes it so. Raises `Refused` for fewer log directories."""
+    """Rewrite the node's description, with the credentials it has; a restart applies it. Raises `Refused` for fewer log
+    directories."""
     with run_dir.alone():
         if spec.log_dirs < (before := run_dir.spec()).log_dirs:
             raise Refused(
@@ -58,7 +59,7 @@ def update(run_dir: RunDir, spec: NodeSpec) -> None:
 
 
 def start(run_dir: RunDir) -> int:
-    """Start the node and return its pid; one that runs already stays as it is."""
+    """Start the node and return its pid; a running one stays as it is."""
     with run_dir.alone():
         return _start(run_dir)
 
@@ -76,9 +77,9 @@ def _start(run_dir: RunDir) -> int:
 
 
 def wait_ready(run_dirs: Collection[RunDir], deadline_s: float = READY_S) -> None:
-    """Wait until every node said that it serves. Raises `Failed` with its last words where one ended, or is too slow.
+    """Wait until every node reports that it serves. Raises `Failed` with its last output if one ended, or is too slow.
 
-    A node that can't register with its controllers any more (`registration`) is restarted, once.
+    A node that can no longer register with its controllers (`registration`) is restarted, once.
     """
     until = time.monotonic() + deadline_s
     waiting = list(run_dirs)
@@ -113,7 +114,7 @@ def _cannot_register(run_dir: RunDir, ended: bool) -> bool:
 
 
 def _start_again(run_dir: RunDir) -> None:
-    """Start a node anew that never served: it has nothing to lose, so it is not asked to stop."""
+    """Restart a node that never served: it has nothing to lose, so it is not shut down in a controlled way."""
     events.warn(f"node {run_dir.spec().id} could not register with the controllers; it is restarted")
     with run_dir.alone():
         kill(run_dir)
@@ -145,7 +146,8 @@ def list_nodes(nodes_dir: Path) -> list[RunDir]:
 
 
 def stop(run_dir: RunDir, deadline_s: float = STOP_S) -> None:
-    """Controlled shutdown. Raises `Failed` where it is not over within the deadline; the node is then still stopping."""
+    """Controlled shutdown. Raises `Failed` if it does not finish within the deadline; the node is then still
+    stopping."""
     with run_dir.alone():
         _stop(run_dir, deadline_s)
 
@@ -173,12 +175,12 @@ def kill(run_dir: RunDir) -> None:
 
 
 def pause(run_dir: RunDir) -> None:
-    """SIGSTOP: it hangs, with its connections open; returns once it does. Raises `Failed` where it does not run."""
+    """SIGSTOP: it hangs, with its connections open; returns once it does. Raises `Failed` if it is not running."""
     _signal_running(run_dir, signal.SIGSTOP, "paused")
 
 
 def resume(run_dir: RunDir) -> None:
-    """SIGCONT; returns once it runs. Raises `Failed` where there is no process."""
+    """SIGCONT; returns once it runs. Raises `Failed` if there is no process."""
     _signal_running(run_dir, signal.SIGCONT, "running")
 
 
@@ -187,7 +189,7 @@ def _signal_running(run_dir: RunDir, number: signal.Signals, wanted: process.Sta
     if found is None or process.state(found) == "stopped":
         raise Failed(f"node {run_dir.spec().id} is not running", "Start it first.")
     process.send(found, number)
-    # The system delivers the signal when it gets to it: on a busy machine that is not at once.
+    # The system delivers the signal when it gets to it: on a busy machine that is not immediate.
     until = time.monotonic() + _OBEYS_S
     while process.state(found) != wanted:
         if time.monotonic() > until:
@@ -205,11 +207,11 @@ def restart(run_dir: RunDir, deadline_s: float = STOP_S + READY_S) -> None:
 
 
 def replace(run_dir: RunDir) -> None:
-    """Make the node anew, empty, with the same id: it joins the running cluster and fetches its replicas from the others.
+    """Recreate the node, empty, with the same id: it joins the running cluster and fetches its replicas from the others.
 
-    Its data is gone afterwards; whether the others have all of it is for the caller to know. A controller joins the quorum
-    again by itself with a new directory id, and its old one is taken out (KIP-853). Raises `Refused` where the quorum
-    could not bear it.
+    Its data is gone afterwards; the caller must know that the others have all of it. A controller rejoins the quorum by
+    itself with a new directory id, and its old one is removed (KIP-853). Raises `Refused` if the quorum could not
+    tolerate that.
     """
     with run_dir.alone():
         _refuse_without_quorum(run_dir)
@@ -257,8 +259,8 @@ def remove(run_dir: RunDir) -> None:
 
 
 def stop_all(run_dirs: Iterable[RunDir], deadline_s: float = 20.0) -> None:
-    """Stop a whole cluster: all at once, and by force what has not stopped by the deadline (the last brokers have no
-    controllers left to hand over to)."""
+    """Stop a whole cluster: all nodes at once, killing those that have not stopped by the deadline (the last brokers
+    have no controllers left to hand over to)."""
 
     def end(run_dir: RunDir) -> None:
         try:

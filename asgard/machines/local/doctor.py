@@ -1,4 +1,4 @@
-"""What a machine needs to run Kafka, looked at one by one: what was found, and how to mend what is missing.
+"""Checks what a machine needs to run Kafka, one item at a time: what was found, and how to fix what is missing.
 
 Nothing is fetched or changed.
 """
@@ -41,7 +41,7 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. `what` was found; `mend` says how to get it right, where it is not."""
+    """One check. `what` was found; `mend` says how to fix it, if needed."""
 
     name: str
     ok: bool
@@ -72,7 +72,7 @@ def check_java() -> Check:
 
 
 def check_kafka(version: str) -> Check:
-    """Kafka's jars here and whole, or a way to get them."""
+    """Kafka's jars, present and intact, or a way to get them."""
     try:
         found = find_kafka(version)
         if found is not None:
@@ -86,7 +86,7 @@ def check_kafka(version: str) -> Check:
 
 
 def check_ports() -> Check:
-    """Room on loopback for the listeners of a three-broker cluster."""
+    """Free loopback ports for the listeners of a three-broker cluster."""
     from asgard.machines.local.tcp_ports import free_ports
 
     try:

@@ -1,7 +1,7 @@
 """Which feature levels belong to a version of Kafka (`metadata.version` and its like, KIP-584).
 
-Kafka's own tool is asked: what counts is not the highest level that a broker knows, which may be a preview of a later version,
-but the one that it makes a new cluster with.
+Kafka's own tool gives them: the right level is not the highest that a broker knows, which may be a preview of a later
+version, but the one that a new cluster gets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TIMEOUT_S = 60
 
 
 def levels_of(version: str) -> dict[str, int]:
-    """The levels that a cluster made with this Kafka begins with, by feature; 0: the feature is off. Raises Failed."""
+    """The initial levels of a cluster created with this Kafka, by feature; 0: the feature is off. Raises Failed."""
     command = [*process.java_command(version, "-Xmx64m"), "kafka.tools.StorageTool", "version-mapping"]
     try:
         done = subprocess.run(
@@ -44,5 +44,5 @@ def levels_of(version: str) -> dict[str, int]:
 
 
 def parse(text: str) -> dict[str, int]:
-    """The lines `metadata.version=30 (4.3-IV0)` of the tool; others are passed over."""
+    """The lines `metadata.version=30 (4.3-IV0)` of the tool; others are skipped."""
     return {m[1]: int(m[2]) for line in text.splitlines() if (m := _LINE.fullmatch(line.strip()))}

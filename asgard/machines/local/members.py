@@ -1,6 +1,6 @@
-"""Broker processes of a local stack as members. Their labels are made: `node` (its id), `rack`, `stack`.
+"""Broker processes of a local stack as members. Their labels are `node` (its id), `rack`, `stack`.
 
-Healthy is what runs, by its machine, and is up, by Kafka.
+A broker is healthy if its process runs on the machine and Kafka says that it is up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LABELS = ("node", "rack", "stack")
 
 
 def members(nodes: list[Node], states: Mapping[int, BrokerState], stack: str) -> Population:
-    """The nodes that are brokers. `states`: broker to what Kafka says of it."""
+    """The nodes that are brokers. `states`: broker to its state in Kafka."""
     found = []
     for node in nodes:
         if "broker" not in node.roles:

@@ -22,7 +22,7 @@ class LocalNodes:
         return [nodes.status(run_dir) for run_dir in nodes.list_nodes(self.directory)]
 
     def start(self, node: int) -> None:
-        """Start it; one that runs stays as it is."""
+        """Start it; a running one stays as it is."""
         nodes.start(self._of(node))
         nodes.wait_ready([self._of(node)])
 
@@ -47,7 +47,7 @@ class LocalNodes:
         nodes.restart(self._of(node))
 
     def replace(self, node: int) -> None:
-        """Made anew with the same id. Raises `Refused` where the metadata quorum could not bear it."""
+        """Recreate it with the same id. Raises `Refused` if the metadata quorum could not tolerate that."""
         nodes.replace(self._of(node))
         nodes.wait_ready([self._of(node)])
         nodes.wait_voter(self._of(node))

@@ -1,7 +1,7 @@
-"""The Java processes of local nodes: started so that they outlive the command, found again whatever happened to it.
+"""The Java processes of local nodes: they outlive the command that started them, and can always be found again.
 
-A process is recognised by a marker among its arguments, never by its number alone: a pid file may be late, lost, or name
-a process that came after. Nothing secret is in its arguments or environment.
+A process is recognised by a marker among its arguments, never by its number alone: a pid file may be late, lost, or
+name a newer process. Nothing secret is in its arguments or environment.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ def java_command(version: str, *flags: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The variables that a child may see: none that could hold a secret."""
+    """The environment variables that a child gets: none that could hold a secret."""
     return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
 
 
 def marker(run_dir: RunDir, what: str = "node") -> str:
-    """The argument that says which node a process is."""
+    """The argument that identifies a process's node."""
     return f"-Dasgard.{what}={run_dir.path.absolute()}"
 
 
 def find(run_dir: RunDir, what: str = "node") -> psutil.Process | None:
-    """The process of this node, by its pid file or, where that is no help, in the process table."""
+    """The process of this node, by its pid file or, if that does not help, in the process table."""
     wanted = marker(run_dir, what)
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         process = psutil.Process(int(run_dir.pid_file.read_text()))
@@ -65,7 +65,7 @@ def find(run_dir: RunDir, what: str = "node") -> psutil.Process | None:
 
 
 def _arguments(process: psutil.Process) -> list[str]:
-    """Its arguments. One that was started this instant shows none until its program is in place (execve)."""
+    """Its arguments. A process that has just started shows none until its program is loaded (execve)."""
     until = time.monotonic() + _STARTS_S
     while not (arguments := process.cmdline()) and time.monotonic() < until:
         time.sleep(_POLL_S)
@@ -73,13 +73,13 @@ def _arguments(process: psutil.Process) -> list[str]:
 
 
 def _reap(process: psutil.Process) -> None:
-    """Let go of a child of this process that has ended: whoever runs for long would gather them."""
+    """Reap a child of this process that has ended: a long-running process would collect zombies."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)
 
 
 def state(process: psutil.Process | None) -> State:
-    """What the machine says of it."""
+    """What the machine reports about it."""
     if process is None:
         return "stopped"
     try:
@@ -118,13 +118,13 @@ def spawn(run_dir: RunDir) -> int:
             start_new_session=True,
         )
     paths.write_atomic(run_dir.pid_file, f"{process.pid}\n")
-    # The process is meant to outlive this one: forget the handle, or its end would be waited for.
+    # The process must outlive this one: drop the handle, or Python would wait for its end.
     process.returncode = 0
     return process.pid
 
 
 def send(process: psutil.Process, number: signal.Signals) -> None:
-    """Signal it; one that is gone is no error."""
+    """Signal it; no error if it is gone."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(number)
 
@@ -142,12 +142,12 @@ def wait_gone(process: psutil.Process, deadline_s: float) -> bool:
 
 
 def complaint(run_dir: RunDir) -> str:
-    """What says best why a process ended or is not ready: its last error, else the last line that it printed.
+    """The best explanation of why a process ended or is not ready: its last error, else the last line that it printed.
 
-    One that printed nothing may have written into its log what holds it up, as where the controllers don't let it in.
+    A process that printed nothing may have logged what is blocking it, for example controllers that reject it.
     """
     printed = _lines(run_dir.out)
-    # Earlier lives stand in the log, too.
+    # The log also covers earlier runs.
     logged = log_of_this_life(run_dir) if not printed else []
     told = [line for line in printed + logged if any(word in line for word in _TROUBLE)]
     causes = [line for line in printed if line.startswith("Caused by:")]
@@ -155,7 +155,7 @@ def complaint(run_dir: RunDir) -> str:
 
 
 def log_of_this_life(run_dir: RunDir) -> list[str]:
-    """What the node wrote into its log since its last start."""
+    """The node's log since its last start."""
     return _lines(run_dir.logs / "server.log", since=_FIRST_WORDS)
 
 

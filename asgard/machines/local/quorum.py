@@ -1,4 +1,4 @@
-"""Whether a controller that was made anew is a voter of the metadata quorum again. Times are seconds."""
+"""Whether a recreated controller is a voter of the metadata quorum again. Times are seconds."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _POLL_S = 0.2
 def wait_voter(run_dir: RunDir, deadline_s: float = 60.0) -> None:
     """Wait until the quorum counts this node, with the directory that it has now, among its voters.
 
-    Until then the quorum counts the directory that was wiped, and bears one failure less. A node that is no controller
-    needs no wait. Raises `Failed` when the deadline passes.
+    Until then the quorum counts the wiped directory, and tolerates one failure less. Nodes that are not controllers
+    need no wait. Raises `Failed` when the deadline passes.
     """
     from asgard.kafka.admin import connect
 
@@ -45,9 +45,9 @@ def wait_voter(run_dir: RunDir, deadline_s: float = 60.0) -> None:
 
 
 def cluster_connection(run_dir: RunDir) -> Connection:
-    """How the administrator reaches the brokers of this node's cluster, from what stands in the run directories."""
+    """How the administrator reaches the brokers of this node's cluster, from the run directories."""
     siblings = [RunDir(path.parent).spec() for path in run_dir.path.parent.glob("*/node.json")]
-    # While a cluster goes over to TLS, or back, only the listeners that every node has are of use.
+    # While a cluster switches to TLS, or back, only the listeners that every node has can be used.
     tls = bool(siblings) and all(spec.tls_first for spec in siblings)
     servers = [f"{HOST}:{spec.tls_port if tls else spec.client_port}" for spec in siblings if spec.is_broker]
     credentials = run_dir.credentials()

@@ -1,10 +1,11 @@
 """Will this node ever register with its controllers? Judged from its own log. Pure.
 
-A broker that is not a controller copies the metadata log from its beginning. If the first leader of a new cluster loses its place
-before its first records are committed, which happens on a busy machine, the broker has to drop them and reads those of the next
-leader. Kafka (seen with 4.3.1) then forgets the voters that stood among the dropped records, and does not read the new ones, as they are
-at the same offsets. Without voters the broker has no address for a controller: once its connection to one is gone, each try to
-register times out, until the broker ends itself. A restart reads the log anew, with the voters in it.
+A broker that is not a controller copies the metadata log from its beginning. If the first leader of a new cluster is
+replaced before its first records are committed, which happens on a busy machine, the broker must drop them and read
+those of the next leader. Kafka (seen with 4.3.1) then forgets the voters in the dropped records, and does not read the
+new ones, since they have the same offsets. Without voters the broker has no address for a controller: once its
+connection to one is gone, each attempt to register times out, until the broker exits. A restart reads the log again,
+with the voters in it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ _VOTERS = re.compile(r"Latest set of voters is .* at offset (-?\d+) ")
 _TRUNCATED = re.compile(r"Truncated to offset (\d+) from Fetch response")
 _UNABLE = "Unable to register the broker"
 _TRIES = 3
-"""Tries in vain before the node is given up: the first may just have come too early."""
+"""Failed attempts before the node is given up: the first may just have come too early."""
 
 
 def forgot_voters(log: Iterable[str]) -> bool:
-    """Whether the node dropped all voters that it knew, has read no others, and fails to register since.
+    """Whether the node dropped all voters that it knew, has read no others, and has failed to register since.
 
     `log` is its server.log since its last start. A controller has its first voters from its formatting (offset -1), and
     drops only what it read after them.
@@ -39,5 +40,5 @@ def forgot_voters(log: Iterable[str]) -> bool:
 
 
 def never_registered(log: Iterable[str]) -> bool:
-    """Whether a node that ended had tried in vain to register."""
+    """Whether a node that exited had failed to register."""
     return any(_UNABLE in line for line in log)

@@ -1,7 +1,7 @@
-"""A node's run directory: everything that is needed to start it again, and nothing else is.
+"""A node's run directory: everything needed to start it again.
 
 node.json           the description, without secrets
-server.properties   0600: passwords stand here only
+server.properties   0600: passwords are only here
 tls.pem, ca.pem     with TLS: its key and certificate (0600), and what it trusts
 log4j2.properties   what Kafka logs, and where to
 pid                 the process; believed only while that process carries this directory's marker
@@ -108,7 +108,7 @@ class RunDir:
 
     @property
     def log_dir(self) -> Path:
-        """Kafka's log directory; where a node has several, the one with the cluster's metadata."""
+        """Kafka's log directory; if a node has several, the one with the cluster's metadata."""
         return self.data / "log"
 
     def every_log_dir(self, spec: NodeSpec) -> list[Path]:
@@ -117,12 +117,12 @@ class RunDir:
 
     @property
     def formatted(self) -> Path:
-        """There when the log directory was formatted to the end."""
+        """Exists once the log directory is fully formatted."""
         return self.data / "formatted"
 
     @property
     def logs(self) -> Path:
-        """Of people's interest: server.log, out.log."""
+        """For people: server.log, out.log."""
         return self.path / "logs"
 
     @property
@@ -132,11 +132,11 @@ class RunDir:
 
     @property
     def exists(self) -> bool:
-        """Whether a node was described here."""
+        """Whether a node is described here."""
         return self.description.is_file()
 
     def spec(self) -> NodeSpec:
-        """The node's description. Raises `Failed` where there is none."""
+        """The node's description. Raises `Failed` if there is none."""
         try:
             text = self.description.read_text()
         except OSError as error:
@@ -155,7 +155,7 @@ class RunDir:
         return self.spec().id
 
     def write(self, spec: NodeSpec, credentials: Credentials | None) -> None:
-        """Describe the node; a running process sees nothing of it before its next start."""
+        """Describe the node; a running process sees it only after its next start."""
         for directory in (self.path, self.data, self.logs):
             paths.private_dir(directory)
         properties = server_properties(
@@ -176,24 +176,24 @@ class RunDir:
         self._put(self.key_store, issued.store)
 
     def _put(self, path: Path, text: str) -> None:
-        """Write only what differs, so that asking for the same node again touches nothing."""
+        """Write only what differs, so that a repeated call for the same node touches nothing."""
         if not path.is_file() or path.read_text() != text:
             paths.write_atomic(path, text)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """One command at a time acts on a node; the lock goes with the process that holds it."""
+        """Only one command at a time acts on a node; the lock ends with the process that holds it."""
         paths.private_dir(self.path)
         with (self.path / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def log_dirs(self) -> list[Path]:
-        """The log directories that its server.properties names. Raises WrongUsage where it has none."""
+        """The log directories that its server.properties names. Raises WrongUsage if it has none."""
         return [Path(text.strip()) for text in read_properties(self.properties)["log.dirs"].split(",")]
 
     def partition_dir(self, topic: str, partition: int) -> Path | None:
-        """Where the node keeps its replica of a partition; None where it has none, or its directory is not there."""
+        """Where the node keeps its replica of a partition; None if it has none, or its directory is missing."""
         for directory in self.log_dirs():
             if (found := directory / f"{topic}-{partition}").is_dir():
                 return found

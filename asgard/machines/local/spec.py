@@ -1,11 +1,11 @@
 """What a local Kafka node is, as data, and the server.properties that follow from it. Pure.
 
-A node listens on 127.0.0.1 only. With SASL, clients and brokers log in with SCRAM-SHA-512 and the controllers' listener takes
-PLAIN with a user of its own, because SCRAM credentials live in the metadata log that the controllers have yet to elect a
-leader for. Passwords are in server.properties only.
+A node listens on 127.0.0.1 only. With SASL, clients and brokers log in with SCRAM-SHA-512 and the controllers' listener
+takes PLAIN with a separate user, because SCRAM credentials live in the metadata log, whose leader the controllers must
+elect first. Passwords are in server.properties only.
 
-With TLS a node has further listeners beside those without (`listeners`); a live cluster goes from one level of `TlsLevel` to
-the next, node by node, and neighbouring levels understand each other.
+With TLS a node has further listeners beside those without (`listeners`); a live cluster goes from one level of
+`TlsLevel` to the next, node by node, and neighbouring levels are compatible.
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ class Credentials:
         return cls(admin_user, secrets.token_urlsafe(24), "controller", secrets.token_urlsafe(24))
 
     def client_properties(self, ca: Path | None = None) -> dict[str, str]:
-        """What the administrator's client file says; over TLS if a CA is given."""
+        """The content of the administrator's client file; with TLS if a CA is given."""
         plain = scram_properties(self.admin_user, self.admin_password, tls=ca is not None)
         return plain if ca is None else plain | trust_properties(ca)
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A node, without secrets. `voters` is the first quorum, the same on every node of a cluster; `internal_replication`
-    the replication factor of Kafka's own topics; `joins` is set on a node that was made anew and joins a running quorum.
-    `log_dirs`: how many log directories it has; the cluster's metadata stands in the first."""
+    """A node, without secrets. `voters` is the first quorum, the same on every node of a cluster;
+    `internal_replication` the replication factor of Kafka's own topics; `joins` is set on a recreated node that joins a
+    running quorum. `log_dirs`: how many log directories it has; the cluster's metadata is in the first."""
 
     id: int
     cluster_id: str
@@ -111,7 +111,7 @@ class NodeSpec:
 
     @property
     def is_controller(self) -> bool:
-        """Whether it is of the metadata quorum."""
+        """Whether it belongs to the metadata quorum."""
         return "controller" in self.roles
 
     @property
@@ -137,7 +137,7 @@ class NodeSpec:
 
     @classmethod
     def from_json(cls, text: str, where: str) -> NodeSpec:
-        """Read node.json. Raises `Failed` where it is none."""
+        """Read node.json. Raises `Failed` if it isn't one."""
         try:
             document = json.loads(text)
             if document.pop("format") != _FORMAT:
@@ -198,7 +198,7 @@ def voter_addresses(spec: NodeSpec) -> str:
 
 
 def _tls(key_store: Path | None, trust_store: Path | None) -> dict[str, str]:
-    """One certificate for all listeners; MTLS takes the user's name from that of the client."""
+    """One certificate for all listeners; MTLS takes the user's name from the client's certificate."""
     return {
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(key_store),
@@ -216,8 +216,8 @@ def server_properties(
     key_store: Path | None = None,
     trust_store: Path | None = None,
 ) -> dict[str, str]:
-    """All of a node's configuration. `log_dirs` are absolute (KAFKA-20901). Raises `WrongUsage` where `static_config`
-    names what the node's own description decides."""
+    """All of a node's configuration. `log_dirs` are absolute (KAFKA-20901). Raises `WrongUsage` if `static_config` sets
+    what the node's own description decides."""
     secured = spec.sasl != "none"
     if secured and credentials is None:
         raise ValueError(f"node {spec.id} requires SASL but has no credentials")
@@ -258,9 +258,9 @@ def _for_a_small_machine(replicas: str, count: int) -> dict[str, str]:
         "auto.create.topics.enable": "false",
         "default.replication.factor": replicas,
         "group.initial.rebalance.delay.ms": "0",
-        # A broker that is not let in within Kafka's 60 s ends; a machine that starts many at once may need longer.
+        # A broker that can't register within Kafka's 60 s exits; a machine that starts many at once may need longer.
         "initial.broker.registration.timeout.ms": "180000",
-        # Kafka's 128 MiB are allocated at the start, half of the default heap here.
+        # Kafka's 128 MiB are allocated at startup, half of the default heap here.
         "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
         "transaction.state.log.min.isr": str(min(2, count)),
         "share.coordinator.state.topic.min.isr": str(min(2, count)),
@@ -280,7 +280,7 @@ def _security(spec: NodeSpec, credentials: Credentials) -> dict[str, str]:
         "org.apache.kafka.common.security.scram.ScramLoginModule required "
         f'username="{_quoted(credentials.admin_user)}" password="{_quoted(credentials.admin_password)}";'
     )
-    # A combined node's broker part needs both; on a pure broker or controller the other one only keeps the name.
+    # A combined node's broker part needs both; on a pure broker or controller the other only keeps the name.
     properties = {
         "sasl.mechanism.controller.protocol": "PLAIN",
         "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
@@ -304,7 +304,7 @@ def _security(spec: NodeSpec, credentials: Credentials) -> dict[str, str]:
 
 
 def credentials_of(properties: Mapping[str, str]) -> Credentials | None:
-    """The credentials that stand in a node's server.properties."""
+    """The credentials in a node's server.properties."""
     admin, controller = (
         next((_JAAS_PASSWORD.search(text) for key, text in properties.items() if wanted.fullmatch(key)), None)
         for wanted in (_CLIENT_JAAS, _CONTROLLER_JAAS)

@@ -1,8 +1,8 @@
-"""Formatting a node's log directory with Kafka's own StorageTool, so that a kill at any instant leaves no half of it in use.
+"""Formatting a node's log directory with Kafka's own StorageTool, so that after a kill at any instant no half-formatted directory is used.
 
-The first quorum's nodes all begin with the same two files of metadata (KIP-853), so the tool runs once and the others get
-copies, under their own ids. Its arguments stand in a private file: no password, not even a salted one, is among a process's
-arguments.
+The first quorum's nodes all begin with the same two files of metadata (KIP-853), so the tool runs once and the others
+get copies, under their own ids. Its arguments are in a private file: no password, not even a salted one, appears in a
+process's arguments.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from asgard.machines.local.spec import HOST, Credentials, NodeSpec, voter_port
 _ITERATIONS = 4096
 _TIMEOUT_S = 120
 _FIRST_METADATA = ("bootstrap.checkpoint", "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint")
-"""The records that a cluster begins with, and its first voters. Kafka writes neither again."""
+"""A cluster's initial records, and its first voters. Kafka never writes either again."""
 _IDENTITY = {"version", "cluster.id", "node.id", "directory.id"}
 
 
@@ -56,7 +56,7 @@ def arguments(spec: NodeSpec, properties: Path, credentials: Credentials | None)
 
 
 def ensure_formatted(run_dir: RunDir) -> None:
-    """Format the log directory unless that was done to the end. Raises `Failed` with StorageTool's own words."""
+    """Format the log directory unless it is fully formatted. Raises `Failed` with StorageTool's own words."""
     if run_dir.formatted.is_file():
         return
     _end_earlier_try(run_dir)
@@ -70,7 +70,7 @@ def ensure_formatted(run_dir: RunDir) -> None:
 
 @contextlib.contextmanager
 def _one_of_the_cluster(run_dir: RunDir) -> Iterator[None]:
-    """The nodes of a new cluster are formatted one after the other; the lock goes with the process that holds it."""
+    """The nodes of a new cluster are formatted one after the other; the lock ends with the process that holds it."""
     directory = os.open(run_dir.path.parent, os.O_RDONLY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
@@ -80,7 +80,7 @@ def _one_of_the_cluster(run_dir: RunDir) -> Iterator[None]:
 
 
 def _copy_of_another(run_dir: RunDir, spec: NodeSpec) -> bool:
-    """Give the node what the tool wrote for another voter of its first quorum, where there is one."""
+    """Give the node what the tool wrote for another voter of its first quorum, if there is one."""
     for path in sorted(run_dir.path.parent.glob("*/node.json")):
         other = RunDir(path.parent)
         if other.path == run_dir.path or not other.formatted.is_file() or not _alike(other, run_dir, spec):
@@ -99,7 +99,8 @@ def _copy_of_another(run_dir: RunDir, spec: NodeSpec) -> bool:
 
 
 def _alike(other: RunDir, run_dir: RunDir, spec: NodeSpec) -> bool:
-    """Whether the tool would be told the same for both but for their ids, and the other still has what it wrote."""
+    """Whether the tool would get the same arguments for both except for their ids, and the other still has its
+    output."""
     there = other.spec()
     return (
         there.first_voter
@@ -156,7 +157,7 @@ def _end_earlier_try(run_dir: RunDir) -> None:
 
 
 def _wipe_half_formatted(run_dir: RunDir) -> None:
-    """What an interrupted format left. A directory that a broker has written to is never wiped here."""
+    """Leftovers of an interrupted format. A directory that a broker has written to is never wiped here."""
     for leftover in run_dir.path.glob(".format-*.args"):
         with contextlib.suppress(FileNotFoundError):
             leftover.unlink()

@@ -26,5 +26,5 @@ class Local:
         return list_nodes(paths.stack_dir(stack) / "nodes")
 
     def outdated(self, stack: str) -> Sequence[int]:
-        """None: `up` restarts a process whose description changed."""
+        """None: `up` restarts processes whose description changed."""
         return ()

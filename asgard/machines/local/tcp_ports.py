@@ -15,7 +15,7 @@ _TRIES = 2000
 
 
 def free_ports(count: int, taken: Collection[int] = ()) -> list[int]:
-    """That many different ports that nobody listens on now and that are not `taken`. Raises `Failed`."""
+    """The requested number of distinct ports that are free now and not `taken`. Raises `Failed`."""
     found: list[int] = []
     with ExitStack() as held:
         for _ in range(_TRIES):

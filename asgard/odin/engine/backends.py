@@ -1,7 +1,7 @@
-"""Where the Pulumi CLI keeps a stack: by default in a private place on this machine, else in a backend that a team shares.
+"""Where the Pulumi CLI keeps a stack: by default in a private place on this machine, or in a backend that a team shares.
 
-A shared backend holds the state of record; the state of this machine is then a copy, brought up to date before each run and after
-it, with its secrets under the stack's own passphrase. Pulumi locks a stack in the backend while a run changes it.
+A shared backend holds the state of record; the state on this machine is then a copy, refreshed before and after each
+run, with its secrets under the stack's own passphrase. Pulumi locks a stack in the backend while a run changes it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Backend:
 
     @property
     def login(self) -> str:
-        """The URL as Pulumi takes it: an organization is part of the stack's name there."""
+        """The URL as Pulumi takes it: in Pulumi, an organization is part of the stack's name."""
         url = self.url or ""
         parts = urlsplit(url)
         return f"https://{parts.netloc}" if parts.scheme == "https" else url
@@ -49,7 +49,7 @@ class Backend:
         return automation.fully_qualified_stack_name(organization, project, stack)
 
     def check(self) -> None:
-        """Whether it can be reached with what is at hand here. Raises Unreachable."""
+        """Check that the backend can be reached from here. Raises Unreachable."""
         parts = urlsplit(self.url or "")
         if parts.scheme == "file" and not os.access(parts.path, os.W_OK | os.X_OK):
             raise Unreachable(
@@ -68,7 +68,7 @@ PRIVATE = Backend()
 
 
 def settings_of(deployment: Mapping[str, Any] | None, salt: str | None) -> automation.StackSettings | None:
-    """What Pulumi has to know to open a stack's secrets: of the deployment that is there, or the salt of this machine's copy."""
+    """What Pulumi needs to open a stack's secrets: from the existing deployment, or the salt of this machine's copy."""
     from pulumi import automation
 
     provider = (deployment or {}).get("secrets_providers") or {}

@@ -1,8 +1,9 @@
 """The other engine: the real Pulumi CLI, driven through the Automation API, on the same program and the same state of record.
 
-A run imports the state of record into a private file backend below the stack's directory, lets the CLI work, and takes the
-checkpoint back. With a shared backend (`backends`) the CLI works on what is there, and this machine's state is a copy of it. The CLI starts providers itself, as plugins found on PATH. If the run is killed, the CLI's own checkpoint is
-what knows best: `StateStore.load` reads it, whichever engine comes next, and the next save removes it.
+A run imports the state of record into a private file backend below the stack's directory, lets the CLI work, and takes
+the checkpoint back. With a shared backend (`backends`) the CLI works on the state there, and this machine's state is a
+copy of it. The CLI starts providers itself, as plugins found on PATH. If the run is killed, the CLI's own checkpoint is
+the most recent state: `StateStore.load` reads it, whichever engine runs next, and the next save removes it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from pulumi import automation
 
 BACKEND = "backend"
-"""In the state's own data: the shared backend that it is a copy of, and as of when."""
+"""In the state's own data: the shared backend that it is a copy of, and the time of that copy."""
 _TRACEBACK = re.compile(r":?\n\s*File \".*", re.DOTALL)
 
 
@@ -65,14 +66,14 @@ class CliEngine:
     backend: Backend = PRIVATE
 
     def preview(self, program: Program, goals: Sequence[Goal] = (), keep: Collection[str] = ()) -> Result:
-        """What `up` would do. `goals` and `keep` have to be empty: the CLI deletes what the program leaves out."""
+        """What `up` would do. `goals` and `keep` must be empty: the CLI deletes what the program leaves out."""
         _refuse_beyond(goals, keep)
         return self._run(
             program, lambda stack, **how: stack.preview(refresh=self._refresh, **how), after=False, writing=False
         )
 
     def up(self, program: Program, goals: Sequence[Goal] = (), keep: Collection[str] = ()) -> Result:
-        """Make what is there what the program says. `goals` and `keep` have to be empty, as in `preview`."""
+        """Bring the stack to what the program says. `goals` and `keep` must be empty, as in `preview`."""
         _refuse_beyond(goals, keep)
         return self._run(
             program,
@@ -83,11 +84,11 @@ class CliEngine:
 
     @property
     def _refresh(self) -> bool:
-        """A private backend gets the state as it was seen; in a shared one the CLI has to look itself."""
+        """A private backend gets the state as it was seen; with a shared one the CLI must refresh it itself."""
         return self.backend.url is not None
 
     def refresh(self, *, dry_run: bool = False) -> Result:
-        """Read everything in the state; with `dry_run` only say what has changed."""
+        """Read everything in the state; with `dry_run` only report what has changed."""
         if dry_run:
             found = self._run(_nothing, lambda stack, **how: stack.preview_refresh(**how), after=True, writing=False)
         else:
@@ -132,8 +133,8 @@ class CliEngine:
             return self._copy_of(None if stack is None else _exported(stack), state)
 
     def _copy_of(self, deployment: dict[str, Any] | None, before: State) -> State:
-        """What a shared backend holds, as this machine keeps it: secrets under the stack's passphrase, Asgard's own data as before
-        unless somebody else changed the stack."""
+        """What a shared backend holds, as stored on this machine: secrets under the stack's passphrase, Asgard's own
+        data unchanged unless another run changed the stack."""
         held = before.meta.get(BACKEND) or {}
         if deployment is None:
             if held.get("url") != self.backend.url:
@@ -161,8 +162,8 @@ class CliEngine:
     def _workspace(
         self, program: Program, state: State, writing: bool = True, *, pulling: bool = False
     ) -> Iterator[automation.Stack | None]:
-        """A private backend with the state of record in it, or a shared one; the workplace is removed afterwards, unless the
-        process dies. None where a stack that is pulled is not there."""
+        """A private backend with the state of record in it, or a shared one; the workspace is removed afterwards,
+        unless the process dies. None if the stack to pull does not exist."""
 
         if available() is None:
             raise Unreachable(
@@ -170,13 +171,13 @@ class CliEngine:
                 "`asgard odin engine install` gets it; local and external stacks need none (--engine embedded)",
             )
         self.backend.check()
-        # A preview stays away from what a killed run may have left in the stack's own place.
+        # A preview does not touch what a killed run may have left in the stack's own place.
         home = self.store.backend if writing else Path(tempfile.mkdtemp(prefix="asgard-"))
         shutil.rmtree(home, ignore_errors=True)
         private_dir(home)
         (home / "backend").mkdir()
         secret_file = home / "passphrase"
-        # A preview of a stack without secrets needs no passphrase that is kept.
+        # A preview of a stack without secrets needs no stored passphrase.
         write_atomic(secret_file, self.passphrase() if writing or state.salt else secrets.token_hex())
         try:
             with plain_errors(preparing=True):
@@ -188,7 +189,7 @@ class CliEngine:
     def _prepared(
         self, program: Program, state: State, home: Path, secret_file: Path, *, create: bool
     ) -> automation.Stack | None:
-        """The stack in its backend: a private one gets the state of record, and so does a shared one that is empty."""
+        """The stack in its backend: a private one gets the state of record, as does an empty shared one."""
         from pulumi import automation
 
         shared, name = self.backend.url is not None, self.backend.stack_name(self.stack.project, self.stack.name)
@@ -200,7 +201,7 @@ class CliEngine:
             program=program,
             project_settings=automation.ProjectSettings(self.stack.project, "python"),
             stack_settings={name: settings} if settings else None,
-            # A state that is here already is under the passphrase until it is there.
+            # An existing local state stays under the passphrase until it is in the backend.
             secrets_provider=PASSPHRASE if moving else self.backend.secrets,
             env_vars={
                 "PATH": os.pathsep.join(
@@ -273,7 +274,8 @@ class CliEngine:
                 self.on_event(Event("log", None, message))
 
     def _take_back(self, before: State) -> None:
-        """The CLI's checkpoint becomes the state of record; without the stack traces it keeps, which name this machine's paths."""
+        """Take the CLI's checkpoint as the state of record, without its stack traces, which name this machine's
+        paths."""
         state = self.store.cli_checkpoint()
         if state is None:
             return
@@ -289,15 +291,15 @@ def _forget_places(record: dict[str, Any]) -> None:
 
 
 def _exported(stack: automation.Stack) -> dict[str, Any] | None:
-    """What the backend holds, secrets in the clear: it comes through a pipe and stays in memory."""
+    """What the backend holds, with secrets in the clear: read through a pipe and kept in memory only."""
     found = stack.export_stack().deployment
     return None if found is None else dict(found)
 
 
 @contextmanager
 def _interruptible(result: Result) -> Iterator[None]:
-    """Ctrl-C goes to the CLI as well, which finishes what is under way: here it is only noted, so that the program's side of
-    the conversation stays up until then. SIGTERM comes to this process alone and is handed on."""
+    """Ctrl-C also reaches the CLI, which finishes what is in flight: here it is only noted, so that the program keeps
+    answering until then. SIGTERM reaches this process only and is passed on."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -325,7 +327,7 @@ def _refuse_beyond(goals: Sequence[Goal], keep: Collection[str]) -> None:
 
 
 def _nothing() -> None:
-    """The program of verbs that need none."""
+    """The program of verbs that don't need one."""
 
 
 def _step(metadata: automation.StepEventMetadata) -> Step:

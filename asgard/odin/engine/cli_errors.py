@@ -11,8 +11,8 @@ from asgard.odin.engine.backends import Backend
 
 @contextmanager
 def plain_errors(*, preparing: bool = False) -> Iterator[None]:
-    """What goes wrong in the CLI, or on the way to it, is no defect of Asgard: a sentence, and exit 3. The failure of a command
-    is the run's own result, unless it only prepares the run."""
+    """Errors in the CLI, or on the way to it, are not defects of Asgard: they become a sentence and exit 3. The failure
+    of a command is the run's own result, unless it only prepares the run."""
     import subprocess
 
     import grpc
@@ -34,14 +34,14 @@ def plain_errors(*, preparing: bool = False) -> Iterator[None]:
     except (OSError, subprocess.SubprocessError, grpc.RpcError, ValueError, RuntimeError) as error:
         raise _unusable(error) from error
     except Exception as error:
-        # The Automation API raises bare exceptions too; those of this program are Asgard's own.
+        # The Automation API raises bare exceptions too; those raised by this program are Asgard's own.
         if type(error) is not Exception:
             raise
         raise _unusable(error) from error
 
 
 def locked(backend: Backend, stack: str) -> Busy:
-    """A stack that another run holds in its backend."""
+    """A stack that another run has locked in its backend."""
     return Busy(
         f"another run of Pulumi changes {stack} in {backend.url or 'its backend'}",
         f"Wait for it. If it is dead: PULUMI_BACKEND_URL={backend.login} pulumi cancel --stack {stack}",

@@ -1,7 +1,7 @@
 """Deletions: what the program no longer names, what was replaced, everything (`destroy`), and what must go before a replacement.
 
-A resource is deleted once everything that depends on it is gone; those that don't depend on each other go side by side. What a
-protected or undeletable resource needs is kept.
+A resource is deleted once everything that depends on it is gone; resources that don't depend on each other are deleted
+in parallel. Whatever a protected or undeletable resource needs is kept.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ async def delete_unnamed(run: Deployment) -> None:
 
 
 async def claimed(run: Deployment) -> list[Record]:
-    """What an interrupted run began to create and nobody asks for any more, taken into the state so that it can be deleted.
+    """Creations that an interrupted run began and the program no longer names, added to the state so that they can be deleted.
 
-    Whether it was made, only its provider can tell, and only by making (or adopting) it.
+    Only the provider can tell whether such a resource was created, and only by creating (or adopting) it.
     """
     found: list[Record] = []
     for urn, (kind, begun) in list(run.state.pending.items()):
@@ -111,7 +111,7 @@ async def _delete(run: Deployment, record: Record, op: Op, with_another: bool) -
 
 
 async def _call(run: Deployment, record: Record) -> None:
-    """Have the provider delete it; components, providers, kept and foreign things have nothing to delete."""
+    """Have the provider delete it; components, providers, and kept or foreign resources need no call."""
     own = record.get("custom") and not record["type"].startswith(PROVIDER_PREFIX)
     if run.preview or not own or record.get("retainOnDelete") or record.get("external"):
         return
@@ -125,7 +125,8 @@ async def _call(run: Deployment, record: Record) -> None:
 
 
 async def delete_first(run: Deployment, root: Record) -> None:
-    """Delete a resource ahead of its replacement, and before it those dependents that its new one would replace as well."""
+    """Delete a resource before its replacement is created, and before it the dependents that its replacement would
+    replace too."""
     condemned = await _replaced_with(run, root)
     for record, keys in reversed(condemned):
         if record.get("protect"):
@@ -136,7 +137,7 @@ async def delete_first(run: Deployment, root: Record) -> None:
 
 
 async def _delete_pending(run: Deployment, record: Record) -> None:
-    """Delete it; until its replacement is made the state remembers that one is due."""
+    """Delete it; until its replacement is created, the state records that one is due."""
     what = step("delete-replaced", record["urn"], run.inputs(record), id=record.get("id"))
     async with run.working(what):
         await _call(run, record)
@@ -144,7 +145,8 @@ async def _delete_pending(run: Deployment, record: Record) -> None:
 
 
 async def _replaced_with(run: Deployment, root: Record) -> list[tuple[Record, list[str]]]:
-    """Dependents (in dependency order) that would be replaced if what they take from a replaced resource became unknown."""
+    """Dependents (in dependency order) that would be replaced if the values they take from a replaced resource became
+    unknown."""
     replaced = {root["urn"]}
     found: list[tuple[Record, list[str]]] = []
     for record in graph.in_order(list(run.old.values())):

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from asgard.odin.provider.protocol import Provider
 
 PARALLEL: Final = 512
-"""How many calls that change something may be under way at once; providers coalesce them."""
+"""The maximum number of changing calls in flight; providers coalesce them."""
 
 
 class Skipped(Exception):
-    """Something that the resource needs has failed; it is left alone."""
+    """A resource that this one needs has failed, so this one is skipped."""
 
 
 class Deployment:
@@ -57,7 +57,7 @@ class Deployment:
         self.failed: set[str] = set()
         self.replaced: set[str] = set()
         self.gone: dict[str, list[str]] = {}
-        """Deleted ahead of a replacement, with the keys to blame."""
+        """Deleted before their replacement is created, with the properties that forced it."""
         self.result = Result()
         self.stopping = False
         adopting = frozenset(urn for urn, (kind, _) in state.pending.items() if kind == "creating")
@@ -66,7 +66,7 @@ class Deployment:
 
     @property
     def preview(self) -> bool:
-        """Does this run only look?"""
+        """Whether this is a preview."""
         return self.log is None
 
     def inputs(self, record: Record) -> Values:
@@ -80,12 +80,12 @@ class Deployment:
         return properties
 
     def record(self, entry: dict[str, Any]) -> None:
-        """Write down what has happened; nothing in a preview."""
+        """Record what has happened; nothing in a preview."""
         if self.log is not None:
             self.log.append(entry)
 
     async def intend(self, kind: str, record: Record) -> None:
-        """Have on disk what is about to happen."""
+        """Write to disk what is about to happen."""
         if self.log is not None:
             await self.log.durable({"do": "pending", "type": kind, "resource": record})
 
@@ -98,7 +98,8 @@ class Deployment:
 
     @asynccontextmanager
     async def working(self, step: Step) -> AsyncIterator[None]:
-        """Around a step: room among the calls in flight, events before and after, and its place in the result."""
+        """Wraps a step: waits for a free slot among the calls in flight, sends events before and after, adds it to the
+        result."""
         async with self._gate:
             if self.stopping:
                 raise Skipped
@@ -116,7 +117,7 @@ class Deployment:
         self.on_event(Event("done", step))
 
     def fail(self, urn: str, error: BaseException) -> None:
-        """Note a resource that could not be dealt with; what needs it will be skipped."""
+        """Record a resource that failed; what needs it will be skipped."""
         self.failed.add(urn)
         if isinstance(error, Skipped):
             self.result.skipped.append(urn)
@@ -126,5 +127,5 @@ class Deployment:
 
 
 def step(op: Op, urn: str, old: Values | None = None, new: Values | None = None, **more: Any) -> Step:
-    """A step with its inputs as people may see them."""
+    """A step with its inputs in displayable form."""
     return Step(op, urn, None if old is None else display(old), None if new is None else display(new), **more)

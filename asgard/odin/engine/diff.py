@@ -41,7 +41,8 @@ def parse(text: str) -> Path:
 
 
 def differences(old: Values, new: Values) -> dict[str, str]:
-    """Path -> `add`, `update` or `delete`, as deep as maps and lists go; that a value became secret is no difference."""
+    """Path -> `add`, `update` or `delete`, as deep as maps and lists go; a value that only became secret is not a
+    difference."""
     found: dict[str, str] = {}
     _compare(old, new, (), found)
     return found
@@ -84,7 +85,7 @@ def top(paths: Iterable[str]) -> list[str]:
 
 
 def covers(pattern: str, path: str) -> bool:
-    """Is the path the pattern, or inside of it? `*` in the pattern stands for any part."""
+    """Whether the path is the pattern or inside it; `*` in the pattern stands for any part."""
     wanted, given = parse(pattern), parse(path)
     return len(wanted) <= len(given) and all(w in ("*", g) for w, g in zip(wanted, given, strict=False))
 

@@ -1,4 +1,4 @@
-"""What a program wants of one resource, what it is told, and the resource as the state holds it."""
+"""What a program wants of one resource, what it gets back, and the resource as the state holds it."""
 
 from __future__ import annotations
 
@@ -38,17 +38,18 @@ class Goal:
 
     @property
     def is_provider(self) -> bool:
-        """Is it the configuration of a provider rather than a thing of its own?"""
+        """Whether it is a provider's configuration rather than an actual resource."""
         return self.type.startswith(PROVIDER_PREFIX)
 
 
 Program = Callable[[], Awaitable[None] | None]
-"""A Pulumi program: a function that makes resources."""
+"""A Pulumi program: a function that registers resources."""
 
 
 class Wanted(NamedTuple):
-    """What a stack is to be: a program; `goals` beyond it, whose inputs are all known and whose providers are the program's (their
-    references may lack the id); and `keep`, URNs of the state which the caller knows to be right and which are not named again."""
+    """The desired stack: a program; `goals` beyond it, whose inputs are all known and whose providers are the program's
+    (their references may lack the id); and `keep`, URNs in the state that the caller knows to be right and that are not
+    named again."""
 
     program: Program
     goals: Sequence[Goal] = ()
@@ -57,7 +58,7 @@ class Wanted(NamedTuple):
 
 @dataclass
 class Registered:
-    """What the program is told. An empty id is one that is not known yet."""
+    """What the program gets back. An empty id is not known yet."""
 
     urn: str
     id: str = ""
@@ -66,7 +67,7 @@ class Registered:
 
 
 def skeleton(goal: Goal) -> Record:
-    """Just enough of the record to tell what the resource depends on."""
+    """Just enough of the record to find its dependencies."""
     return {
         "urn": goal.urn,
         "parent": goal.parent,
@@ -79,7 +80,7 @@ def skeleton(goal: Goal) -> Record:
 def record_of(
     run: Deployment, goal: Goal, inputs: Values, outputs: Values | None, id: str | None, old: Record | None
 ) -> Record:
-    """The resource as the state holds it: Pulumi's keys, in Pulumi's order, nothing that is empty."""
+    """The resource as the state holds it: Pulumi's keys, in Pulumi's order, without empty values."""
     encode = run.vault.encode if not run.preview else _unencoded
     optional: dict[str, Any] = {
         "inputs": encode(goal.urn, inputs),

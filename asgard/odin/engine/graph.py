@@ -1,7 +1,7 @@
-"""Who depends on whom among the resources of a state; pure.
+"""Dependencies among the resources of a state; pure.
 
-A record is a resource as the state's JSON holds it. It depends on its parent, its provider, what its options and properties
-name, and what it is deleted with.
+A record is a resource as the state's JSON holds it. It depends on its parent, its provider, the resources that its
+options and properties name, and the one it is deleted with.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def in_order(records: Sequence[Record]) -> list[Record]:
 
 
 def waits(doomed: Sequence[Record]) -> list[list[int]]:
-    """For each record to be deleted the positions of those that must be gone before: the ones that depend on it."""
+    """For each record to be deleted, the positions of the records that must be deleted first: those that depend on
+    it."""
     by_urn: dict[str, list[int]] = {}
     for index, record in enumerate(doomed):
         by_urn.setdefault(record["urn"], []).append(index)
@@ -67,7 +68,7 @@ def waits(doomed: Sequence[Record]) -> list[list[int]]:
 
 
 def pruned(record: Record, present: Mapping[str, Any] | set[str]) -> Record:
-    """The record without references to resources that are gone; the same object where all are there."""
+    """The record without references to resources that are gone; the same object if all exist."""
     if all(urn in present for urn in dependencies(record)):
         return record
     kept = dict(record)

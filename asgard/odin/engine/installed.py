@@ -1,4 +1,4 @@
-"""Which Pulumi CLI is there: on PATH, else the one that `asgard odin engine install` put into the cache."""
+"""Which Pulumi CLI is used: the one on PATH, else the one that `asgard odin engine install` put into the cache."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from asgard.core import paths
 from asgard.core.errors import Unreachable, WrongUsage
 
 LEAST = "3.200.0"
-"""The oldest CLI that the Automation API of the SDK's range was tried with."""
+"""The oldest CLI tested with the Automation API of the SDK's range."""
 _ASK_S = 20
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A Pulumi CLI. `version` is None where its answer can't be read, as with a build of one's own; it then counts as fitting."""
+    """A Pulumi CLI. `version` is None if its answer can't be parsed, as with a custom build; it then counts as
+    compatible."""
 
     path: str
     version: str | None
@@ -46,12 +47,12 @@ def where() -> str | None:
 
 
 def search_path() -> str:
-    """PATH with the cache's CLI behind what the user has."""
+    """PATH with the cache's CLI after the user's own entries."""
     return os.pathsep.join([os.environ.get("PATH", ""), str(_root() / "bin")])
 
 
 def install(version: str | None = None) -> Installed:
-    """Fetch the CLI. Raises Unreachable where it can't be had, and WrongUsage for a version that is none."""
+    """Fetch the CLI. Raises Unreachable if it can't be downloaded, and WrongUsage for an invalid version."""
     import semver
     from pulumi.automation import PulumiCommand
 
@@ -64,7 +65,8 @@ def install(version: str | None = None) -> Installed:
     try:
         PulumiCommand.install(root=str(_root()), version=wanted)
     except Exception as error:
-        # The installer raises what its download and its shell script raise: URLError, HTTPError, RuntimeError, OSError.
+        # The installer raises whatever its download and its shell script raise: URLError, HTTPError, RuntimeError,
+        # OSError.
         raise Unreachable(
             f"the Pulumi CLI could not be fetched: {error}",
             "Install it from pulumi.com by hand and put it on PATH; then `asgard odin engine status` finds it.",

@@ -1,8 +1,8 @@
 """The resource monitor: what the SDK of a running program talks to, in process instead of over gRPC.
 
-The SDK calls the monitor from its event loop's default executor and awaits the answer. Hundreds of resources are in flight
-at once, so instead of a thread for each, `InlineExecutor` makes such a call at once, on the loop, and hands on the task that the
-monitor returns. Anything else that uses the executor (a provider's blocking calls) gets a thread as usual.
+The SDK calls the monitor from its event loop's default executor and awaits the answer. Hundreds of resources are in
+flight at once, so instead of using a thread for each, `InlineExecutor` makes such a call immediately, on the loop, and
+returns the monitor's task. Anything else that uses the executor (a provider's blocking calls) gets a thread as usual.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 SDKS_CALLS = "pulumi.runtime._context"
-"""Where the SDK's functions come from that it hands to the executor. The one private name of the SDK that the engine knows: if it
-changes, those calls take a thread each, and `tests/unit/engine/test_program.py` fails."""
+"""The module of the SDK's functions that it hands to the executor. This is the only private name of the SDK that the
+engine uses: if it changes, those calls take a thread each, and `tests/unit/engine/test_program.py` fails."""
 
 
 async def run_program(run: Deployment, program: Program) -> None:
@@ -36,7 +36,8 @@ async def run_program(run: Deployment, program: Program) -> None:
 
     loop = asyncio.get_running_loop()
     loop.set_default_executor(InlineExecutor(32, thread_name_prefix="provider"))
-    # When a program fails, the SDK leaves behind futures of everything that hung on the failure; the failure itself is raised.
+    # When a program fails, the SDK leaves behind futures of everything that depended on the failure; the failure itself
+    # is raised.
     loop.set_exception_handler(
         lambda loop, context: (
             None if "never retrieved" in context["message"] else loop.default_exception_handler(context)
@@ -77,7 +78,7 @@ class InlineExecutor(ThreadPoolExecutor):
 
 
 class Monitor:
-    """The methods of Pulumi's ResourceMonitor that programs of Asgard's own resources use; each is a refusal for the rest."""
+    """The methods of Pulumi's ResourceMonitor that programs of Asgard's own resources use; all others are refused."""
 
     def __init__(self, run: Deployment) -> None:
         self._run = run
@@ -85,7 +86,7 @@ class Monitor:
         self._defaults: dict[str, asyncio.Task[Registered]] = {}
 
     def GetDeploymentInfo(self, request: Any) -> Any:  # noqa: N802
-        """Which features programs may use."""
+        """The features that programs may use."""
         from pulumi.runtime.proto import resource_pb2
 
         return resource_pb2.DeploymentInfo(
@@ -98,7 +99,7 @@ class Monitor:
         )
 
     def SupportsFeature(self, request: Any) -> Any:  # noqa: N802
-        """Older SDKs ask by name."""
+        """Older SDKs ask for a feature by name."""
         from pulumi.runtime.proto import resource_pb2
 
         return resource_pb2.SupportsFeatureResponse(
@@ -106,11 +107,11 @@ class Monitor:
         )
 
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> Any:  # noqa: N802
-        """Deal with a resource: a task on the loop's own thread, the answer itself on any other."""
+        """Register a resource: returns a task on the loop's own thread, the answer itself on any other."""
         return self._answer(self._register(request))
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
-        """Keep the outputs of a component or of the stack."""
+        """Store the outputs of a component or of the stack."""
         from google.protobuf import empty_pb2
 
         self._keep_outputs(request.urn, from_struct(request.outputs))
@@ -182,7 +183,7 @@ class Monitor:
         )
 
     async def _default_provider(self, package: str, version: str) -> str:
-        """The reference of the provider for resources that name none, registered when the first one comes."""
+        """The provider reference for resources that name none; the provider is registered when the first one comes."""
         key = f"{package}@{version}"
         if key not in self._defaults:
             name = "default" + (f"_{version.replace('.', '_')}" if version else "")

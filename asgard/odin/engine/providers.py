@@ -10,8 +10,8 @@ from asgard.odin.provider.protocol import Provider, type_of
 from asgard.odin.resources.values import Values
 
 ProviderFactory = Callable[[str, frozenset[str]], Provider]
-"""Makes a provider for a package name; the URNs are creations that an earlier run began and whose end nobody saw: such a name
-may be adopted where it matches."""
+"""Creates a provider for a package name. The URNs are creations that an earlier run began and whose outcome is unknown:
+such a resource may be adopted if it matches."""
 
 
 class Providers:
@@ -24,7 +24,7 @@ class Providers:
         self._made: list[Provider] = []
 
     def has(self, urn: str) -> bool:
-        """Was this provider configured in this run?"""
+        """Whether this provider was configured in this run."""
         return urn in self._ready
 
     def bare(self, package: str) -> Provider:
@@ -34,12 +34,13 @@ class Providers:
         return provider
 
     async def configure(self, urn: str, inputs: Values) -> Provider:
-        """Make and configure the provider of a provider resource; again, where its inputs have changed."""
+        """Create and configure the provider of a provider resource; again if its inputs have changed."""
         self._ready[urn] = asyncio.ensure_future(self._configure(urn, inputs))
         return await self._ready[urn]
 
     async def get(self, urn: str, inputs: Callable[[], Values]) -> Provider:
-        """The provider; configured with what `inputs` gives (its inputs in the state) where this run has not done it yet."""
+        """The provider; if this run has not configured it yet, it is configured with what `inputs` gives (its inputs in
+        the state)."""
         if urn not in self._ready:
             self._ready[urn] = asyncio.ensure_future(self._configure(urn, inputs()))
         return await self._ready[urn]
@@ -51,7 +52,7 @@ class Providers:
         return provider
 
     async def close(self) -> None:
-        """Let go of what the providers hold."""
+        """Close what the providers hold."""
         await asyncio.gather(*(provider.close() for provider in self._made))
 
 

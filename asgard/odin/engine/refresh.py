@@ -1,4 +1,4 @@
-"""Refresh: read everything in the state from what really is there, and write down what it has become."""
+"""Refresh: read every resource in the state as it really is now, and record the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from asgard.odin.resources.values import secret
 
 
 async def refresh_all(run: Deployment) -> None:
-    """Read every resource, side by side. One that is gone leaves the state (`delete`); one that differs is written (`refresh`)."""
+    """Read every resource, in parallel. One that is gone is removed from the state (`delete`); one that differs is
+    updated there (`refresh`)."""
     own = [
         record
         for record in run.old.values()

@@ -1,7 +1,7 @@
-"""One resource of a running program: compare what the program wants with the state, and make it so (or say what would be done).
+"""One resource of a running program: compare the program's goal with the state, and apply it (or report what would be done).
 
-The order of decisions is that of Pulumi's step generator (pkg/resource/deploy/step_generator.go): import, check, diff, then same,
-update, or replacement with the old one deleted before (`delete_before_replace`) or after.
+The order of decisions is that of Pulumi's step generator (pkg/resource/deploy/step_generator.go): import, check, diff,
+then same, update, or replacement with the old one deleted before (`delete_before_replace`) or after.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Plan:
 
 
 async def register(run: Deployment, goal: Goal) -> Registered:
-    """Deal with one resource. A failure is noted in the run and told to the program; others go on."""
+    """Process one resource. A failure is recorded in the run and returned to the program; others continue."""
     if goal.urn in run.seen:
         run.fail(goal.urn, WrongUsage(f"two resources have the name {goal.urn}", "give one of them another name"))
         return Registered(goal.urn, outcome="failed")
@@ -52,7 +52,7 @@ async def register(run: Deployment, goal: Goal) -> Registered:
 
 
 async def register_all(run: Deployment, goals: Sequence[Goal]) -> None:
-    """Deal with many resources side by side, each after those among them that it depends on."""
+    """Process many resources in parallel, each after those among them that it depends on."""
     mine = {goal.urn for goal in goals}
     waiting = list(goals)
     while waiting:
@@ -69,7 +69,8 @@ async def _register_from(run: Deployment, queue: Iterator[Goal]) -> None:
 
 
 def _with_provider(run: Deployment, goal: Goal) -> Goal:
-    """The goal with the id of its provider, which the program has registered by now. Without one it waits for another run."""
+    """The goal with the id of its provider, which the program has registered by now. Without an id it waits for another
+    run."""
     provider, _, id = goal.provider.rpartition("::")
     record = run.new.get(provider)
     if record is None:
@@ -123,7 +124,7 @@ async def _provider(run: Deployment, goal: Goal) -> Provider:
 
 
 async def check(provider: Provider, goal: Goal, old: Values, new: Values) -> Values:
-    """The inputs with the provider's defaults; raises WrongUsage with everything that it found wrong."""
+    """The inputs with the provider's defaults; raises WrongUsage with every problem it found."""
     answer = await (provider.check_config(new) if goal.is_provider else provider.check(goal.urn, old, new))
     if answer.wrong:
         raise WrongUsage("; ".join(f"{name}: {reason}" if name else reason for name, reason in answer.wrong))
@@ -144,7 +145,7 @@ async def _diff(
 
 
 def plan_of(answer: Difference, old_inputs: Values, inputs: Values, replace_on_changes: list[str]) -> Plan:
-    """The provider's answer as a plan; where it can't tell, the inputs decide."""
+    """The provider's answer as a plan; if the provider can't tell, the inputs decide."""
     detail, changed = dict(answer.detail), answer.changed
     if changed is None:
         detail = diff.differences(old_inputs, inputs)
@@ -185,8 +186,8 @@ async def _create(
             await run.providers.configure(goal.urn, inputs)
             id, outputs = "" if run.preview else str(uuid.uuid4()), inputs
         else:
-            # In a real run too: the provider's look whether the name is free comes before the intent is on disk, so that a
-            # run killed in between leaves no claim on a thing that is somebody else's.
+            # In a real run too: the provider checks that the name is free before the intent is on disk, so a run killed
+            # in between leaves no claim on a resource that belongs to someone else.
             made = await provider.create(goal.urn, inputs, preview=True)
             if not run.preview:
                 _refuse_unknown(inputs)
@@ -194,7 +195,8 @@ async def _create(
                 try:
                     made = await provider.create(goal.urn, inputs, preview=False)
                 except (Refused, WrongUsage):
-                    # Surely not made. After any other error it may have been (a time-out): the claim stays for the next run.
+                    # Certainly not created. After any other error it may have been (a time-out): the claim stays for
+                    # the next run.
                     run.record({"do": "settled", "urn": goal.urn})
                     raise
             id, outputs = made.id, _outputs(goal, made.outputs)

@@ -1,8 +1,8 @@
 """The embedded engine's front door: preview, up, refresh, destroy, import.
 
-It is an engine for one host and Asgard's own resources: no plugins, no targets, no aliases, no policies. The caller holds the
-stack's lease. Everything runs on one event loop in the calling thread; a first Ctrl-C lets calls in flight finish and starts no
-more, a second one stops at once.
+This engine is for one host and Asgard's own resources: no plugins, no targets, no aliases, no policies. The caller
+holds the stack's lease. Everything runs on one event loop in the calling thread; the first Ctrl-C lets calls in flight
+finish and starts no more, the second one stops at once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _quiet(event: Event) -> None:
 
 @dataclass(frozen=True)
 class Engine:
-    """What every run on a stack needs. `passphrase` is called when the first secret is met."""
+    """What every run on a stack needs. `passphrase` is called at the first secret."""
 
     stack: StackRef
     store: StateStore
@@ -47,11 +47,12 @@ class Engine:
     on_event: OnEvent = _quiet
 
     def preview(self, program: Program, goals: Sequence[Goal] = (), keep: Collection[str] = ()) -> Result:
-        """What `up` would do. Changes nothing, neither there nor on disk."""
+        """What `up` would do. Changes nothing, neither in the cluster nor on disk."""
         return self._run(_made(Wanted(program, goals, keep)), writing=False)
 
     def up(self, program: Program, goals: Sequence[Goal] = (), keep: Collection[str] = ()) -> Result:
-        """Make what is there what is wanted. Errors are in the result; what was done is in the state in any case."""
+        """Create, update and delete until everything is as wanted. Errors are in the result; what was done is in the
+        state in any case."""
         return self._run(_made(Wanted(program, goals, keep)), writing=True)
 
     def import_resources(
@@ -62,12 +63,12 @@ class Engine:
         goals: Sequence[Goal] = (),
         dry_run: bool = False,
     ) -> Result:
-        """Take over what exists: the wanted resources, by (type, name) -> id. Each must be there and be as it is wanted;
-        a resource that is neither in the state nor among `imports` is an error. Nothing is created or deleted."""
+        """Adopt existing resources: the wanted ones, by (type, name) -> id. Each must exist and match what is wanted; a
+        resource that is neither in the state nor among `imports` is an error. Nothing is created or deleted."""
         return self._run(_made(Wanted(program, goals), deleting=False), writing=not dry_run, imports=imports)
 
     def refresh(self, *, dry_run: bool = False) -> Result:
-        """Read everything in the state. With `dry_run` only the result says what has changed (`drift`)."""
+        """Read everything in the state. With `dry_run` changes appear in the result only (`drift`)."""
         return self._run(refresh_all, writing=not dry_run)
 
     def destroy(self, *, dry_run: bool = False) -> Result:
@@ -77,7 +78,8 @@ class Engine:
     def _run(self, work: Work, writing: bool, imports: Mapping[tuple[str, str], str] | None = None) -> Result:
         state = self.store.load()
         if writing and self.store.log_path.exists():
-            # What an interrupted run left behind: folded in first, so that its damaged last line, if any, is never appended to.
+            # The log that an interrupted run left behind is folded in first, so nothing is ever appended to its last
+            # line, which may be damaged.
             self.store.save(state)
         with light():
             return asyncio.run(self._drive(work, state, writing, imports))
@@ -127,7 +129,7 @@ def _made(wanted: Wanted, deleting: bool = True) -> Work:
 
 
 def _keep_former_outputs(run: Deployment) -> None:
-    """After a failure the stack keeps outputs of before that this run has not set, as with the CLI."""
+    """After a failure the stack keeps earlier outputs that this run has not set, as with the CLI."""
     before, after = run.old.get(run.stack.urn), run.state.live.get(run.stack.urn)
     if run.log is None or before is None or after is None or not before.get("outputs"):
         return
@@ -142,7 +144,8 @@ async def _destroy(run: Deployment) -> None:
 
 
 def _settle(run: Deployment) -> bool:
-    """What an earlier run began counts as settled once this run has dealt with (or no longer knows) its resource; was there any?"""
+    """Settle what an earlier run began, once this run has processed (or no longer knows) its resource; whether there
+    was any."""
     settled = [
         urn
         for urn, (kind, _) in run.state.pending.items()
@@ -155,9 +158,9 @@ def _settle(run: Deployment) -> bool:
 
 @contextlib.contextmanager
 def light() -> Iterator[None]:
-    """Without the two things that cost most in a run of thousands of resources: the garbage collector, which walks all the
-    SDK's futures again and again to find none to free, and the stack trace that the SDK takes of each resource's making (it
-    goes into the state of the CLI's engine only; a limit of 1 leaves it empty)."""
+    """Turns off the two most expensive things in a run of thousands of resources: the garbage collector, which
+    repeatedly walks all the SDK's futures and frees none, and the stack trace that the SDK takes when each resource is
+    created (only the CLI's engine puts it into the state; a limit of 1 leaves it empty)."""
     limit, collecting = getattr(sys, "tracebacklimit", None), gc.isenabled()
     gc.disable()
     sys.tracebacklimit = 1
@@ -174,7 +177,7 @@ def light() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interruptible(run: Deployment) -> Iterator[None]:
-    """The first SIGINT or SIGTERM starts nothing more; the second one cancels."""
+    """After the first SIGINT or SIGTERM nothing more starts; the second one cancels."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,9 +1,10 @@
 """Secrets in the state, under Pulumi's passphrase scheme, so that either engine reads what the other wrote.
 
-Scheme (sdk/go/common/resource/config/crypt.go, pkg/secrets/passphrase/manager.go): AES-256-GCM with a 12-byte nonce, a value is
-`v1:<nonce>:<ciphertext and tag>` in base64; the key is PBKDF2-HMAC-SHA256 of the passphrase with an 8-byte salt and a million
-rounds; the state's salt is `v1:<salt>:<the word "pulumi", encrypted>`. What is encrypted is the JSON of the value. Deriving
-the key takes about half a second, so it waits for the first secret, is kept where that gives nothing away, and a value that did not change keeps its ciphertext.
+Scheme (sdk/go/common/resource/config/crypt.go, pkg/secrets/passphrase/manager.go): AES-256-GCM with a 12-byte nonce, a
+value is `v1:<nonce>:<ciphertext and tag>` in base64; the key is PBKDF2-HMAC-SHA256 of the passphrase with an 8-byte
+salt and a million rounds; the state's salt is `v1:<salt>:<the word "pulumi", encrypted>`. What is encrypted is the JSON
+of the value. Deriving the key takes about half a second, so this waits for the first secret, the key is stored if that
+reveals nothing, and an unchanged value keeps its ciphertext.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ _PROOF: Final = "pulumi"
 
 
 class OwnPhrase(str):
-    """A passphrase that Asgard made: 256 random bits in a file of its own. The million rounds make none of these harder to guess, so the
-    key that they give is kept in `derived`, a file that is as private as that one.
+    """A passphrase that Asgard generated: 256 random bits in a file. The million rounds don't make these harder to
+    guess, so the derived key is kept in `derived`, a file that is just as private.
     """
 
     derived: Path
@@ -41,7 +42,7 @@ class OwnPhrase(str):
 
 
 class Vault:
-    """Encrypts and decrypts the secrets of one stack; asks for the passphrase when the first secret is met."""
+    """Encrypts and decrypts the secrets of one stack; asks for the passphrase at the first secret."""
 
     def __init__(self, salt: str | None, passphrase: Callable[[], str]) -> None:
         """`salt` is the state's `secrets_providers` salt, or None for a stack without secrets so far."""
@@ -52,7 +53,7 @@ class Vault:
 
     @property
     def salt(self) -> str:
-        """The state's salt, made at the first need."""
+        """The state's salt, generated when first needed."""
         if self._state is None:
             self._open()
         assert self._state is not None
@@ -60,11 +61,11 @@ class Vault:
 
     @property
     def was_opened(self) -> bool:
-        """Was the passphrase asked for?"""
+        """Whether the passphrase was asked for."""
         return self._key is not None
 
     def encode(self, urn: str, value: Value) -> Any:
-        """A value as the state holds it; the same object where it holds no secret."""
+        """A value as the state holds it; the same object if it holds no secret."""
         if isinstance(value, Secret):
             text = _json(self.encode(urn, value.value))
             ciphertext = self._known.get((urn, text))
@@ -79,7 +80,7 @@ class Vault:
         return value
 
     def decode(self, urn: str, value: Any) -> Value:
-        """A value of the state in the engine's form; the same object where it holds no secret."""
+        """A value of the state in the engine's form; the same object if it holds no secret."""
         if isinstance(value, dict):
             if value.get(SIGNATURE) == SECRET_SIGNATURE:
                 text = value["plaintext"] if "plaintext" in value else self.decrypt(value["ciphertext"])
@@ -94,7 +95,8 @@ class Vault:
         return value
 
     def sealed(self, record: dict[str, Any]) -> dict[str, Any]:
-        """A record without plaintext secrets, as an export with `--show-secrets` has them; the same object where it has none."""
+        """A record without plaintext secrets, as an export with `--show-secrets` has them; the same object if it has
+        none."""
         result = record
         for key in ("inputs", "outputs"):
             if '"plaintext"' in _json(record.get(key)):
@@ -110,7 +112,7 @@ class Vault:
         return f"v1:{_b64(nonce)}:{_b64(AESGCM(self._open()).encrypt(nonce, text.encode(), None))}"
 
     def decrypt(self, ciphertext: str) -> str:
-        """Raises Failed where the value was not encrypted under this passphrase."""
+        """Raises Failed if the value was not encrypted under this passphrase."""
         return _decrypt(self._open(), ciphertext)
 
     def _open(self) -> bytes:

@@ -1,4 +1,4 @@
-"""How a stack and its resources are named, without Pulumi's SDK: what only looks at a state needs no more."""
+"""How a stack and its resources are named, without Pulumi's SDK: code that only reads a state needs no more."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
 """The state of record of one stack: `state.json` in Pulumi's export form, and `steps.log`, what has happened since it was written.
 
-Every change of a run is appended to the log before or as it happens and folded into `state.json` at the end, so a run that is
-killed loses nothing: the next one replays the log. An entry is one JSON line; the first line says to which serial of
-`state.json` the log belongs, so that a log which has been folded already is never applied twice.
+Every change of a run is appended to the log before or as it happens and folded into `state.json` at the end, so a run
+that is killed loses nothing: the next one replays the log. An entry is one JSON line; the first line names the serial
+of `state.json` that the log belongs to, so a log that was already folded is never applied twice.
 
-Asgard's own data (program hash, what came of the gate) stands under the key `asgard`, outside of `deployment`, and stays here when
-the state is exported. Resources are kept as the JSON holds them, secrets as ciphertext: reading a state decrypts nothing.
+Asgard's own data (program hash, the gate's result) is under the key `asgard`, outside `deployment`, and is left out
+when the state is exported. Resources are kept as the JSON holds them, secrets as ciphertext: reading a state decrypts
+nothing.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ class State:
     live: dict[str, Record] = field(default_factory=dict)
     """By URN, in the order of the file."""
     retired: list[Record] = field(default_factory=list)
-    """Replaced and still to be deleted (`delete: true`)."""
+    """Replaced and not yet deleted (`delete: true`)."""
     pending: dict[str, tuple[str, Record]] = field(default_factory=dict)
-    """By URN: operations that were begun and whose end is not known (`creating`, `updating`, `deleting`, `reading`, `importing`)."""
+    """By URN: operations that were begun and whose outcome is unknown (`creating`, `updating`, `deleting`, `reading`,
+    `importing`)."""
     salt: str | None = None
     """Of Pulumi's passphrase scheme."""
     meta: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class State:
             )
 
     def deployment(self) -> dict[str, Any]:
-        """The `deployment` of the export form: dependencies before dependents, no reference to what is gone."""
+        """The `deployment` of the export form: dependencies before dependents, no references to deleted resources."""
         ordered = graph.in_order(list(self))
         present = {record["urn"] for record in ordered}
         deployment: dict[str, Any] = {
@@ -117,7 +119,7 @@ class State:
 
 
 def parse(document: dict[str, Any], source: str) -> State:
-    """Read an export; raises WrongUsage where it is none that this version reads. `source` names it in the message."""
+    """Read an export; raises WrongUsage if it is not one that this version reads. `source` names it in the message."""
     version = document.get("version")
     if version != VERSION or not isinstance(document.get("deployment"), dict):
         raise WrongUsage(
@@ -152,15 +154,15 @@ class StateStore:
         self.path = directory / "state.json"
         self.log_path = directory / "steps.log"
         self.backend = directory / "pulumi"
-        """Where the Pulumi CLI works while it runs; there after a run of the CLI that was killed."""
+        """Where the Pulumi CLI works while it runs; left behind if a CLI run was killed."""
         self.guard = guard or (lambda: None)
         self.warnings: list[str] = []
-        """What was odd while reading, in sentences."""
+        """Oddities found while reading, as sentences."""
         self._known: tuple[tuple[int, ...], State] | None = None
-        """What `state.json` holds, and by what one sees that it is still that file: a large one takes its time to read."""
+        """What `state.json` holds, and what identifies the file as unchanged: a large one takes time to read."""
 
     def exists(self) -> bool:
-        """Was anything ever recorded for this stack?"""
+        """Whether anything was ever recorded for this stack."""
         return self.path.exists() or self.log_path.exists()
 
     def load(self) -> State:
@@ -195,8 +197,8 @@ class StateStore:
         shutil.rmtree(self.backend, ignore_errors=True)
 
     def cli_checkpoint(self) -> State | None:
-        """What the Pulumi CLI's private backend holds: secrets as ciphertext, where an export by the Automation API has them in
-        the clear."""
+        """What the Pulumi CLI's private backend holds: secrets as ciphertext, while an export by the Automation API has
+        them in the clear."""
         found = sorted(self.backend.glob("backend/.pulumi/stacks/*/*.json"))
         latest = json.loads(found[0].read_bytes())["checkpoint"].get("latest") if found else None
         return parse({"version": VERSION, "deployment": latest}, str(found[0])) if latest else None

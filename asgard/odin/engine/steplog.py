@@ -1,7 +1,7 @@
 """The steps log while a run goes on: appends entries, many to one fsync.
 
-An intent (`pending`) must be on disk before the provider is called; with hundreds of resources in flight each would wait for an
-fsync of its own. Here whatever was appended while the disk was busy goes out together with the next write.
+An intent (`pending`) must be on disk before the provider is called; with hundreds of resources in flight, each would
+wait for a separate fsync. Here everything appended while the disk was busy goes out with the next write.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class StepLog:
         self.state = state
         self._vault = vault
         self.changed = False
-        """Was anything appended?"""
+        """Whether anything was appended."""
         self._store = store
         self._lines: list[bytes] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -34,9 +34,9 @@ class StepLog:
         self._failure: BaseException | None = None
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Record that something has happened; it is on disk soon, and before anything appended later."""
+        """Record that something has happened; it reaches the disk soon, and before anything appended later."""
         if self._vault.was_opened and self.state.salt is None:
-            # The first secret ever: without its salt nobody could read what follows.
+            # The first secret ever: without its salt, what follows could not be read.
             self._append({"do": "salt", "salt": self._vault.salt})
         self._append(entry)
 
@@ -54,7 +54,7 @@ class StepLog:
         await future
 
     async def close(self) -> None:
-        """Everything appended is on disk, the file is closed. Raises what went wrong while writing."""
+        """Flush everything appended and close the file. Raises what went wrong while writing."""
         while self._writer is not None:
             await asyncio.wait([self._writer])
         self._thread.shutdown()

@@ -25,7 +25,8 @@ Op = Literal[
 """Pulumi's names (pkg/resource/deploy/step.go)."""
 
 CHANGES: Final[frozenset[str]] = frozenset({"create", "update", "replace", "delete", "import"})
-"""The steps that a person counts as changes; `create-replacement` and `delete-replaced` are the two halves of `replace`."""
+"""The steps that count as changes for the user; `create-replacement` and `delete-replaced` are the two halves of
+`replace`."""
 
 PROVIDER_PREFIX: Final = "pulumi:providers:"
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
@@ -33,7 +34,7 @@ STACK_TYPE: Final = "pulumi:pulumi:Stack"
 
 @dataclass
 class Step:
-    """One step for one resource. `old` and `new` are inputs as people may see them: `[secret]`, `[unknown]`."""
+    """One step for one resource. `old` and `new` are inputs in displayable form: `[secret]`, `[unknown]`."""
 
     op: Op
     urn: str
@@ -58,7 +59,7 @@ class Step:
 
     @property
     def is_bookkeeping(self) -> bool:
-        """Is it about the stack itself or a provider, nothing that exists outside of the state?"""
+        """Whether it is about the stack itself or a provider, which exist only in the state."""
         return self.type == STACK_TYPE or self.type.startswith(PROVIDER_PREFIX)
 
     def as_json(self) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be done, to what, and what to do next. `urn` is empty where it isn't about one resource."""
+    """What failed, on what, and what to do next. `urn` is empty if it isn't about one resource."""
 
     urn: str
     message: str
@@ -87,7 +88,7 @@ class Failure:
 
     @classmethod
     def of(cls, urn: str, error: BaseException) -> Failure:
-        """Words of an exception: Asgard's own bring a hint and an exit code."""
+        """The sentences of an exception: Asgard's own errors bring a hint and an exit code."""
         if isinstance(error, AsgardError):
             return cls(urn, error.what, error.hint, error.exit_code, error)
         return cls(urn, str(error) or type(error).__name__, None, ExitCode.FAILED, error)
@@ -95,7 +96,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class Event:
-    """Something happened during a run, for progress. `skipped`: something it needs has failed. `log`: a message of the program."""
+    """Something happened during a run, for progress. `skipped`: a resource it needs has failed. `log`: a message of the
+    program."""
 
     kind: Literal["start", "done", "failed", "skipped", "log"]
     step: Step | None = None
@@ -112,14 +114,14 @@ class Result:
     steps: list[Step] = field(default_factory=list)
     """In the order in which they were done, or would be."""
     outputs: dict[str, Any] = field(default_factory=dict)
-    """The stack's outputs as people may see them."""
+    """The stack's outputs in displayable form."""
     errors: list[Failure] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    """URNs that were not touched because something they need has failed."""
+    """URNs that were skipped because a resource they need has failed."""
     warnings: list[str] = field(default_factory=list)
     interrupted: bool = False
     secret_outputs: dict[str, Any] = field(default_factory=dict, repr=False)
-    """The stack's outputs in the clear, for those who may have them; never print this."""
+    """The stack's outputs in the clear, for callers that may have them; never print this."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -128,17 +130,17 @@ class Result:
 
     @property
     def has_changes(self) -> bool:
-        """Is there anything but `same` (counting bookkeeping too)?"""
+        """Whether there is anything but `same` (bookkeeping counts too)."""
         return any(step.op in CHANGES for step in self.steps)
 
     @property
     def ok(self) -> bool:
-        """Did everything succeed?"""
+        """Whether everything succeeded."""
         return not self.errors and not self.interrupted
 
     @property
     def exit_code(self) -> ExitCode:
-        """What a command should exit with; where errors differ, refusals and time-outs yield to plain failures."""
+        """The exit code for a command; if errors differ, refusals and time-outs yield to plain failures."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
         codes = {failure.exit_code for failure in self.errors}

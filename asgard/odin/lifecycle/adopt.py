@@ -1,4 +1,5 @@
-"""`odin import`: a cluster that Asgard never saw becomes a stack file and a state whose next preview is empty."""
+"""`odin import`: turns a cluster that Asgard has never seen into a stack file and a state whose next preview is
+empty."""
 
 from __future__ import annotations
 
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
 
 def read_cluster(control: ControlPlane, patterns: tuple[str, ...], myself: str | None) -> export.Found:
-    """What a cluster holds; only the topics that match, where patterns are given, and then nothing but topics.
+    """What a cluster holds; if patterns are given, only the topics that match and nothing else.
 
-    `myself`, the user who looks, is left out: a stack that deletes the user it works as could never finish.
+    `myself`, the user that connects, is left out: a stack that deletes the user it works as could never finish.
     """
     topics = {
         name: topic
@@ -54,7 +55,7 @@ def take_over(
     command_config: str | None,
     leftovers: Leftovers,
 ) -> Result:
-    """Write the stack file of a cluster and take what it names into a new state. Raises Refused where the stack exists."""
+    """Write the stack file of a cluster and take what it names into a new state. Raises Refused if the stack exists."""
     if StateStore(directory(stack)).exists():
         raise Refused(f"stack {stack} exists already", "Import under another name, or destroy that stack first.")
     chosen = target.pick(context, bootstrap_server, command_config)
@@ -74,7 +75,7 @@ def take_over(
 
 
 def adopt(spec: StackSpec, leftovers: Leftovers) -> Result:
-    """Take everything that a stack file names, and that exists, into a new state. Changes nothing in the cluster."""
+    """Adopt everything that a stack file names and that exists into a new state. Changes nothing in the cluster."""
     with changing(spec.name, spec, doing=f"odin import {spec.name}", leftovers=leftovers) as session:
         register.claim_all(session, spec)
         declared = list(programs.declared(spec, dict.fromkeys(user.name for user in spec.users)))

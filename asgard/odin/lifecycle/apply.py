@@ -2,8 +2,8 @@
 
     look at the cluster -> nothing to do? -> engine preview -> losses -> approval -> claims -> engine up -> context, event
 
-`approve` is the caller's: it gets the planned outcome, shows it and asks; it raises to stop. Whatever happens, what was done is
-in the state.
+`approve` is passed by the caller: it gets the planned outcome, shows it and asks; it raises to stop. Whatever happens,
+what was done is in the state.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcome:
-    """What was planned or done. `quick`: nothing was to do, and that was seen without running the program.
-    `wanted`: what a plan is about. `gate`: what came of the load, where it was due. `replaced`: the nodes that get new machines
-    after the program."""
+    """What was planned or done. `quick`: there was nothing to do, and the program did not have to run to find out.
+    `wanted`: what a plan is about. `gate`: the result of the load, if it was due. `replaced`: the nodes that get new
+    machines after the program."""
 
     result: Result
     losses: list[Loss] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Outcome:
 
     @property
     def changes(self) -> bool:
-        """Whether anything is to change outside of the state."""
+        """Whether anything outside the state is to change."""
         return self.result.has_changes or bool(self.replaced)
 
 
@@ -82,9 +82,9 @@ def up(
     leftovers: Leftovers,
     gatekeeper: gates.Gatekeeper | None = None,
 ) -> Outcome:
-    """Make the cluster what the stack file says. Raises Refused where data would be lost that nobody allowed to lose.
+    """Bring the cluster to what the stack file says. Raises Refused if data would be lost without permission.
 
-    A gate that is due is run by the `gatekeeper`; without one it stays due, which the journal notes.
+    If a gate is due, the `gatekeeper` runs it; without one it stays due, and the journal records that.
     """
     options = options.fitting(spec)
     with changing(spec.name, spec, doing=f"odin up {spec.name}", leftovers=leftovers) as session:
@@ -99,10 +99,10 @@ def up(
         register.claim_all(session, spec)
         outcome = _apply(session, spec, options, planned)
         if planned.seen is not None and planned.seen.unseen and outcome.result.ok:
-            # Nodes were down, so the cluster could not be asked what became of the rest; now it can.
+            # Nodes were down, so the state of the rest could not be read from the cluster; now it can.
             again = _plan(session, spec, options)
             if not again.quick:
-                approve(again)  # no one has seen these changes yet
+                approve(again)  # these changes have not been shown yet
                 _refuse_losses(again.losses, options)
                 later = _apply(session, spec, options, again)
                 later.result.steps = outcome.result.steps + [s for s in later.result.steps if s.op != "same"]
@@ -128,7 +128,7 @@ def destroy(
         if options.confirm != name:
             raise Refused(f"destroying stack {name} requires its name", f"To destroy it: --confirm {name}")
         cluster_id = session.cluster_id(state)
-        # All of them, not just those with known losses: a partition without leader can't tell what it holds.
+        # All of them, not just those with known losses: the contents of a partition without a leader are unknown.
         everything = topics_of(planned.result)
         session.forget_connection()
         register.say_never_ready(session, state)
@@ -141,7 +141,7 @@ def destroy(
 
 
 def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
-    """Bring the state up to what is there; the cluster stays as it is."""
+    """Update the state to what really exists; the cluster stays as it is."""
     with changing(name, spec, doing=f"odin refresh {name}", leftovers=leftovers) as session:
         shared.pull(session, spec, writing=True)
         state = session.store.load()
@@ -152,7 +152,7 @@ def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
 
 
 def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
-    """What is not as the state says."""
+    """What differs from the state."""
     with reading(name, spec) as session:
         shared.pull(session, spec, writing=False)
         state = session.store.load()
@@ -162,7 +162,8 @@ def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
 
 
 def _in_the_cloud(session: Session, state: State, *, dry_run: bool) -> tuple[Drift, ...]:
-    """What was changed in AWS by hand: the Pulumi CLI reads every resource. Raises Unreachable where AWS can't be asked."""
+    """What was changed in AWS by hand: the Pulumi CLI reads every resource. Raises Unreachable if AWS can't be
+    reached."""
     if not any(record["type"].startswith("aws:") for record in state.live.values()):
         return ()
     from asgard.odin.targets.aws import words
@@ -184,7 +185,7 @@ def _in_the_cloud(session: Session, state: State, *, dry_run: bool) -> tuple[Dri
 
 
 def credentials_refused(name: str, spec: StackSpec | None) -> dict[str, str]:
-    """Users of the stack whose recorded password the cluster refuses, and why."""
+    """Users of the stack whose recorded password the cluster rejects, and why."""
     with reading(name, spec) as session:
         state = session.store.load()
         connection = session.connection(state)
@@ -244,7 +245,7 @@ def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome
 
 
 def _gated(session: Session, spec: StackSpec, outcome: Outcome, gatekeeper: gates.Gatekeeper | None) -> Outcome:
-    """The same outcome, with what came of the gate where one is due. The gate finds the cluster as it is to be."""
+    """The same outcome, with the gate's result if one is due. The gate runs when the cluster is as it should be."""
     if outcome.result.ok and spec.gate is not None and gates.due(spec, session.store.load()):
         if gatekeeper is None:
             gates.skip(session, spec)
@@ -265,8 +266,8 @@ def _refuse_losses(losses: list[Loss], options: Options) -> None:
 
 
 def _wanted(session: Session, spec: StackSpec, options: Options, state: State, seen: Look) -> Wanted:
-    """What the stack is to be: for the Pulumi CLI all of it is in the program; Asgard's own engine gets what lives in the cluster
-    as goals, without what is certainly as it should be."""
+    """The desired stack: for the Pulumi CLI all of it is in the program; Asgard's own engine gets what lives in the
+    cluster as goals, without the resources that are certainly up to date."""
     declared = list(programs.declared(spec, passwords_of(spec, state, seen.state)))
     if options.engine == "pulumi":
         return Wanted(programs.program(spec, declared, session.external))
@@ -285,8 +286,8 @@ def engine(
     *,
     previewing: bool = False,
 ) -> Engine | CliEngine:
-    """The engine that the options name, on the session's stack. `state` is the recorded one; `previewing`: it is taken in its
-    place, as it would be after a refresh."""
+    """The engine that the options name, on the session's stack. `state` is the recorded one; `previewing`: the state as
+    it would be after a refresh, used in its place."""
     store = shared.Copied(session.store, state) if previewing else session.store
     on_event = on_event or (lambda event: None)
     phrase = partial(passphrase, session.name, create=state.salt is None)
@@ -302,7 +303,7 @@ def engine(
 
 
 def _telling(what: str) -> OnEvent:
-    """The engine's steps as events of this operation; the Pulumi CLI tells of them in a thread of its own."""
+    """The engine's steps as events of this operation; the Pulumi CLI reports them in a separate thread."""
     done = 0
 
     def tell(event: Event) -> None:
@@ -317,7 +318,7 @@ def _telling(what: str) -> OnEvent:
 
 
 def embedded(session: Session, options: Options) -> Engine:
-    """Asgard's own engine, for what only it does."""
+    """Asgard's own engine, for what only it can do."""
     return _embedded(session, options, session.store, lambda: passphrase(session.name, create=True), lambda event: None)
 
 

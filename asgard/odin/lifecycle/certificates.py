@@ -1,6 +1,7 @@
 """When the certificates of a stack's nodes on AWS are due for renewal, from its state; no secret is opened for it.
 
-`up` renews what is due and gives the nodes new machines one by one; `drift`, `check` and `doctor` say that it is time.
+`up` renews due certificates and replaces the nodes' machines one by one; `drift`, `check` and `doctor` report that it
+is time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from asgard.odin.resources.kinds import ALLOCATION
 
 @dataclass(frozen=True)
 class Certificates:
-    """Times as RFC 3339 (UTC): from when the first certificate is due, and when the first expires."""
+    """Times as RFC 3339 (UTC): when the first certificate becomes due, and when the first expires."""
 
     stack: str
     renew_from: str
@@ -26,7 +27,7 @@ class Certificates:
         return now >= self.renew_from
 
     def sentence(self, now: str) -> str:
-        """How it stands with them."""
+        """Their status in words."""
         if now >= self.expires:
             return f"a certificate of {self.stack}'s nodes expired on {self.expires[:10]}: run `asgard odin up`"
         if self.due(now):

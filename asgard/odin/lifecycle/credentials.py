@@ -1,4 +1,4 @@
-"""Passwords of a stack's users: made once, kept in the state as secrets, given out only into files."""
+"""Passwords of a stack's users: created once, kept in the state as secrets, handed out only as files."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def vault_of(stack: str, state: State) -> Vault:
 
 
 def passwords_of(spec: StackSpec, state: State, seen: State) -> dict[str, str | None]:
-    """The password of each user of the stack: the recorded one, also for a user that has gone (it is not among `seen`, the
-    state after a refresh); a new one for a new user; None for one that was imported and is there."""
+    """The password of each user of the stack: the recorded one, also for a user that is gone (not in `seen`, the state
+    after a refresh); a new one for a new user; None for one that was imported and exists."""
     recorded = {record["inputs"]["name"]: record for record in _user_records(state)}
     vault = vault_of(spec.name, state)
     found: dict[str, str | None] = {}
@@ -42,8 +42,8 @@ def passwords_of(spec: StackSpec, state: State, seen: State) -> dict[str, str | 
 
 
 def client_properties(stack: str, state: State, user: str, cluster: Connection | None) -> dict[str, str]:
-    """The Kafka client properties of a user of the stack, with what `cluster`'s say of TLS. Raises WrongUsage if the stack
-    did not make its password."""
+    """The Kafka client properties of a user of the stack, with the TLS settings of `cluster`'s. Raises WrongUsage if
+    the stack did not create its password."""
     tls = cluster is not None and cluster.tls
     trust = {} if cluster is None else {k: v for k, v in cluster.properties.items() if k.startswith(_TRUST)}
     for record in _user_records(state):
@@ -54,7 +54,7 @@ def client_properties(stack: str, state: State, user: str, cluster: Connection |
 
 
 def check_credentials(stack: str, state: State, cluster: Connection) -> dict[str, AsgardError | None]:
-    """Log in with each recorded password: the reason where it does not work."""
+    """Log in with each recorded password: the reason for each that fails."""
     from asgard.kafka.admin import check_login
 
     vault = vault_of(stack, state)

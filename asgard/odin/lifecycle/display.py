@@ -1,4 +1,4 @@
-"""What a preview or an update looks like: counts, and a line for each change, as Pulumi's users know it.
+"""What a preview or an update looks like: counts, and a line for each change, in the style of Pulumi.
 
 Pure: steps in, text or plain data out. What deletes data is marked.
 """
@@ -33,11 +33,11 @@ _DONE = {
 }
 _SHOWN = 200
 _TYPE, _WIDEST = 22, 60
-"""Columns of a type: at least, and at most."""
+"""Columns of a type: minimum and maximum."""
 
 
 def changes(result: Result) -> list[Step]:
-    """The steps worth a line: what changes outside of the state."""
+    """The steps worth a line: those that change something outside the state."""
     return [step for step in result.steps if step.op in _SIGNS and not step.is_bookkeeping]
 
 
@@ -56,15 +56,15 @@ def text(result: Result, losses: Sequence[Loss] = (), *, done: bool = False) -> 
 
 
 def loss_sentence(loss: Loss) -> str:
-    """What a change deletes of a topic, why, and who has not read it yet."""
+    """What a change deletes of a topic, why, and which groups have not read it yet."""
     size = "" if loss.bytes is None else f" ({format_size(loss.bytes)})"
     unread = f"; not read yet by {', '.join(loss.unread_by)}" if loss.unread_by else ""
     return f"{loss.topic} loses up to {loss.records:,} records{size}: {'; '.join(loss.why)}{unread}"
 
 
 def one_way(result: Result) -> list[str]:
-    """What of a plan can't be taken back by anybody, or cuts clients off: feature levels that rise with the release (4.2 to 4.3,
-    not 4.3.0 to 4.3.1), and listeners without TLS that close in one go."""
+    """The parts of a plan that can't be undone, or that cut clients off: feature levels that rise with the release (4.2
+    to 4.3, not 4.3.0 to 4.3.1), and listeners without TLS that close in one go."""
     found = []
     for step in result.steps:
         old, new = (str((values or {}).get("version")) for values in (step.old, step.new))
@@ -90,7 +90,7 @@ def block(step: Step, width: int = _TYPE) -> list[str]:
     if step.op in ("update", "replace"):
         for path, kind in step.diff.items():
             old, new = lookup(step.old, path), lookup(step.new, path)
-            if path == "running":  # of a node: what is, not what anybody asks for
+            if path == "running":  # of a node: observed, not declared
                 old, new = False, True
             elif path == "certificate":
                 old, new = "due", "valid"
@@ -138,7 +138,7 @@ def document(result: Result, losses: Collection[Loss] = ()) -> dict[str, Any]:
 
 
 def lookup(values: Any, path: str) -> Any:
-    """The value at a property path (`config["retention.ms"]`, `nodes[0].id`); None where there is none."""
+    """The value at a property path (`config["retention.ms"]`, `nodes[0].id`); None if there is none."""
     import re
 
     for key, quoted, index in re.findall(r'([^.\[\]"]+)|\["([^"]*)"\]|\[(\d+)\]', path):

@@ -1,7 +1,7 @@
-"""What became of a stack's resources since they were recorded: the drift, and the state as it would be after a refresh.
+"""How a stack's resources changed since they were recorded: the drift, and the state as it would be after a refresh.
 
-Works on the records of the state and on one look at the cluster. No Pulumi, no writes, and no secret is decrypted: what a
-cluster can't tell (a password) is carried over as it stands.
+Works on the records of the state and on one look at the cluster. No Pulumi, no writes, and no secret is decrypted: what
+a cluster does not reveal (a password) is carried over unchanged.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ What = Literal["gone", "changed", "stopped", "extra"]
 
 @dataclass(frozen=True)
 class Drift:
-    """One thing that is not as it was recorded. `extra` is an ACL of a user of this stack that the stack did not make.
+    """One difference from the record. `extra` is an ACL of a user of this stack that the stack did not create.
 
-    `words` says it where the resource is not one of Asgard's own.
-    `partitions`: those of a topic that have another replication factor, where not all of them have.
+    `words` describes it if the resource is not one of Asgard's own.
+    `partitions`: those of a topic with another replication factor, if only some of them have it.
     """
 
     what: What
@@ -74,9 +74,9 @@ class Look:
 
 
 def look(state: State, observed: Observed, stack: StackRef, others: Collection[str] = ()) -> Look:
-    """Compare the state with what is there. `others` are names of ACLs that other stacks own.
+    """Compare the state with what exists. `others` are names of ACLs that other stacks own.
 
-    Raises Unreachable where the cluster does not answer although none of its nodes is known to be down.
+    Raises Unreachable if the cluster does not answer although none of its nodes is known to be down.
     """
     drifts: list[Drift] = []
     live = dict(state.live)
@@ -116,7 +116,7 @@ def _compare(record: Record, observed: Observed, live: dict[str, Record], drifts
 
 
 def _of_another_factor(recorded: dict[str, Any], observed: Observed) -> tuple[int, ...]:
-    """The partitions, where only some of the topic's have another replication factor."""
+    """The partitions, if only some of the topic's have another replication factor."""
     topic = observed.topics()[recorded["name"]]
     unlike = topic.unlike(recorded["replication"])
     return tuple(p.partition for p in unlike) if len(unlike) < len(topic.partitions) else ()
@@ -130,14 +130,14 @@ def _extra_acls(
     live: dict[str, Record],
     drifts: list[Drift],
 ) -> None:
-    """A user that this stack made has the access that this stack gives it: more of it is drift."""
+    """A user created by this stack has exactly the access that this stack gives it: anything beyond it is drift."""
     users = {f"User:{record['outputs']['name']}": record for record in ours if record["type"] == USER}
     if not users:
         return
     known = {identity.acl_of(record["outputs"]) for record in ours if record["type"] == ACL}
     for acl in sorted(observed.acls() - known):
         name = acl_name(acl)
-        # A useless ACL can't be said in a stack file: an import leaves it on the cluster.
+        # A useless ACL can't be expressed in a stack file: an import leaves it on the cluster.
         if acl.principal not in users or name in others or useless(acl):
             continue
         urn = stack.child(stack.urn, ACL, name)

@@ -1,8 +1,8 @@
-"""The gate: the load that a stack's cluster must stand before the stack counts as provisioned.
+"""The gate: the load that a stack's cluster must handle before the stack counts as provisioned.
 
-It is due when the cluster or its topics change, and at every `up` until it is passed. What came of the last one is in the
-state under `gate`; it is taken out before anything changes, so that a run which is killed leaves the gate due. Whoever runs the
-load is handed in: this service knows none.
+It is due when the cluster or its topics change, and at every `up` until it is passed. The last result is in the state
+under `gate`; it is removed before anything changes, so a killed run leaves the gate due. The load runner is passed in:
+this service does not import one.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ Gatekeeper = Callable[[Connection], LoadGate]
 
 
 def due(spec: StackSpec, state: State) -> bool:
-    """Whether the gate of this stack has yet to be passed, as the cluster and its topics are declared now."""
+    """Whether this stack's gate is still due, for the cluster and topics as now declared."""
     last = state.meta.get("gate") or {}
     return spec.gate is not None and not (last.get("passed") and last.get("key") == _key(spec))
 
 
 def reopen(planned: Result, state: State) -> bool:
-    """Forget that the gate was passed, where the cluster or its topics are about to change; whether there was anything to forget."""
+    """Forget that the gate was passed if the cluster or its topics are about to change; whether there was anything to
+    forget."""
     touches = any(s.op in CHANGES and s.type in (BROKER, CLUSTER, CONFIG, TOPIC) for s in planned.steps)
     return touches and state.meta.pop("gate", None) is not None
 
 
 def run(session: Session, spec: StackSpec, gatekeeper: Gatekeeper) -> GateVerdict:
-    """Run the load and record what came of it, in the state and in the journal."""
+    """Run the load and record the result, in the state and in the journal."""
     from asgard.journal import events
 
     assert spec.gate is not None
@@ -65,7 +66,7 @@ def run(session: Session, spec: StackSpec, gatekeeper: Gatekeeper) -> GateVerdic
 
 
 def skip(session: Session, spec: StackSpec) -> None:
-    """Note in the journal that the gate was due and was not run. It stays due."""
+    """Record in the journal that the gate was due and did not run. It stays due."""
     from asgard.journal import events
 
     events.record(session.journal, "odin.gate.skipped", spec.name, {})

@@ -1,4 +1,5 @@
-"""What a stack on AWS must keep before anything is changed, and what it would cost: asked of the program, without an account."""
+"""The rules that a stack on AWS must meet before anything changes, and its cost: taken from the program, without an
+account."""
 
 from __future__ import annotations
 
@@ -16,12 +17,13 @@ from asgard.odin.targets.aws.declare import declare
 from asgard.odin.targets.aws.guardrails import Breach, Declared, Rule
 
 GROUP = "asgard.odin.guardrails"
-"""Of the entry points by which a package adds rules: each is a `Rule`."""
+"""The entry points by which a package adds rules: each is a `Rule`."""
 
 
 @dataclass(frozen=True)
 class Review:
-    """Rules with what breaks them, those that the stack file waives with the reason, and the parts of a month's cost."""
+    """Rules with what violates them, those that the stack file waives with the reason, and the parts of the monthly
+    cost."""
 
     rules: dict[str, str]
     breaches: list[Breach]
@@ -31,7 +33,8 @@ class Review:
 
 
 def review(spec: StackSpec) -> Review:
-    """Look at every resource that the stack declares. Raises WrongUsage for a stack that is not on AWS, or a waiver of no rule."""
+    """Check every resource that the stack declares. Raises WrongUsage for a stack that is not on AWS, or a waiver of an
+    unknown rule."""
     given = spec.aws
     if given is None:
         raise WrongUsage(
@@ -43,7 +46,7 @@ def review(spec: StackSpec) -> Review:
         raise WrongUsage(
             f"aws.waive names {unknown[0]!r}, which is not a guardrail", f"Guardrails: {', '.join(rules)}."
         )
-    # A program with the same inputs each time: no passwords, and an archive of Kafka that nobody packs.
+    # A program with the same inputs each time: no passwords, and an archive of Kafka that is never packed.
     program = programs.program(spec, programs.declared(spec, {}), None, lambda version: (__file__, "0" * 64))
     declared = declare(program, given.region)
     factors = {topic.name: topic.replication for topic in spec.topics}
@@ -65,7 +68,7 @@ def review(spec: StackSpec) -> Review:
 def installed() -> dict[str, Rule]:
     """The rules that packages of this environment bring, by the name of their entry point in the group `asgard.odin.guardrails`.
 
-    Raises Failed where one can't be loaded: a stack is then not changed unchecked.
+    Raises Failed if one can't be loaded, so that no stack is changed unchecked.
     """
     found: dict[str, Rule] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
@@ -84,7 +87,7 @@ def installed() -> dict[str, Rule]:
 
 
 def _named(name: str, package: str, rule: Rule) -> Rule:
-    """The rule; what goes wrong in it names it."""
+    """The rule, wrapped so that an error inside it names it."""
 
     @wraps(rule)
     def asked(resources: Sequence[Declared], stack: guardrails.Stack) -> Iterator[tuple[str, str]]:
@@ -100,7 +103,7 @@ def _named(name: str, package: str, rule: Rule) -> Rule:
 
 
 def refuse(spec: StackSpec) -> None:
-    """Raise Refused where a guardrail is broken; what is waived is said."""
+    """Raise Refused if a guardrail is violated; waivers are reported."""
     found = review(spec)
     for name, reason in sorted(found.waived.items()):
         events.warn(f"guardrail {name} is waived: {reason}")

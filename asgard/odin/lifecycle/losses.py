@@ -14,13 +14,13 @@ from asgard.odin.resources.kinds import BROKER, CONFIG, TOPIC
 from asgard.odin.spec.model import StackSpec
 
 _CONFIGS = {TOPIC: "config", CONFIG: "config", BROKER: "staticConfig"}
-"""Where a resource keeps configs that decide how long records are kept."""
+"""Where a resource keeps the configs that decide how long records are kept."""
 
 
 def losses_of(result: Result, session: Session, state: State, spec: StackSpec | None = None) -> list[Loss]:
-    """The losses of all steps, by topic. Asks the cluster only where a step could lose anything.
+    """The losses of all steps, by topic. Asks the cluster only if a step could lose anything.
 
-    Where the cluster of a local stack does not answer, nothing is known and nothing is named.
+    If the cluster of a local stack does not answer, the losses are unknown and none are listed.
     """
     gone = [_topic(step) for step in result.steps if step.type == TOPIC and step.op in ("delete", "replace")]
     changes: list[ConfigChange] = []
@@ -57,9 +57,9 @@ def static_config(state: State) -> dict[str, str]:
 
 
 def config_change(step: Step) -> ConfigChange | None:
-    """The change of configs that a step makes to topics that exist; None for a step that makes none.
+    """The change of configs that a step makes to topics that exist; None for a step without any.
 
-    A static config of the brokers counts as a change of the cluster-wide default, which it is for topics.
+    A static config of the brokers counts as a change of the cluster-wide default: for topics it is one.
     """
     attribute = _CONFIGS.get(step.type)
     if (

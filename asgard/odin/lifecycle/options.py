@@ -14,15 +14,16 @@ EngineName = Literal["embedded", "pulumi"]
 
 @dataclass(frozen=True)
 class Options:
-    """`allow_data_loss`: topics that may lose records. `confirm`: the name of a protected context, or of what is destroyed."""
+    """`allow_data_loss`: topics that may lose records. `confirm`: the name of a protected context, or of the stack to
+    destroy."""
 
     allow_data_loss: frozenset[str] = frozenset()
     confirm: str | None = None
     engine: EngineName = "embedded"
 
     def fitting(self, spec: StackSpec | None, types: Iterable[str] = ()) -> Options:
-        """The same, with the engine that the stack needs: resources of AWS, and a stack file with `engine`, are for the Pulumi CLI
-        only. `types` are those of the state, where there is no stack file."""
+        """The same, with the engine that the stack needs: AWS resources, and a stack file with `engine`, require the
+        Pulumi CLI. `types` are those of the state, if there is no stack file."""
         needs = spec is not None and (spec.aws is not None or spec.engine is not None)
         return replace(self, engine="pulumi") if needs or any(t.startswith("aws:") for t in types) else self
 

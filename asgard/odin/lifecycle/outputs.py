@@ -1,4 +1,4 @@
-"""What a stack has to show: where its cluster answers, its users' client files, its state."""
+"""A stack's outputs: the address of its cluster, its users' client files, its state."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def outputs(stack: str) -> dict[str, Any]:
 
 
 def write_client_properties(stack: str, spec: StackSpec | None, user: str, out: Path) -> None:
-    """Write the client properties of a user of the stack, for its owner's eyes only (0600)."""
+    """Write the client properties of a user of the stack, readable by the file's owner only (0600)."""
     with session.reading(stack, spec) as opened:
         state = opened.store.load()
         connection = opened.connection(state)
@@ -44,7 +44,7 @@ def write_client_properties(stack: str, spec: StackSpec | None, user: str, out: 
         return
     properties = client_properties(stack, state, user, connection)
     if connection is not None and connection.tls and (ca := certificates(properties).ca) is not None:
-        # The CA itself, so that the file is enough on another machine.
+        # The CA itself, so that the file works on another machine.
         properties = {key: value for key, value in properties.items() if not key.startswith("ssl.truststore.")}
         properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": ca}
     paths.write_atomic(out, render_properties(properties))
@@ -77,7 +77,8 @@ def export_state(stack: str) -> dict[str, Any]:
 
 
 def import_state(stack: str, source: Path, leftovers: Leftovers) -> int:
-    """Replace the state of record by an export; how many resources it holds. Raises Busy while the stack is being changed."""
+    """Replace the state of record with an export; how many resources it holds. Raises Busy while the stack is being
+    changed."""
     try:
         document = json.loads(source.read_text())
     except OSError as error:

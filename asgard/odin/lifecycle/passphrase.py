@@ -1,6 +1,7 @@
-"""The passphrase that a stack's secrets are kept under: made at random at the first `up`, or given by the environment.
+"""The passphrase that encrypts a stack's secrets: generated at the first `up`, or taken from the environment.
 
-`PULUMI_CONFIG_PASSPHRASE` and `PULUMI_CONFIG_PASSPHRASE_FILE` win, as with Pulumi; else `$ASGARD_HOME/keys/STACK` (0600) holds it.
+`PULUMI_CONFIG_PASSPHRASE` and `PULUMI_CONFIG_PASSPHRASE_FILE` win, as with Pulumi; else `$ASGARD_HOME/keys/STACK`
+(0600) holds it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from asgard.core.errors import Failed, WrongUsage
 
 
 def passphrase(stack: str, *, create: bool) -> str:
-    """The passphrase of a stack; with `create` it is made where there is none yet.
+    """The passphrase of a stack; with `create` it is generated if there is none yet.
 
-    Raises Failed where it is needed and gone, WrongUsage where the environment names a file that can't be read.
+    Raises Failed if it is needed and gone, WrongUsage if the environment names a file that can't be read.
     """
     if given := os.environ.get("PULUMI_CONFIG_PASSPHRASE"):
         return given
@@ -40,7 +41,7 @@ def passphrase(stack: str, *, create: bool) -> str:
 
 
 def forget(stack: str) -> None:
-    """Delete what is kept of a stack's own passphrase."""
+    """Delete what is stored of a stack's own passphrase."""
     key_file(stack).unlink(missing_ok=True)
     _derived_file(stack).unlink(missing_ok=True)
 
@@ -56,5 +57,5 @@ def _derived_file(stack: str) -> Path:
 
 
 def key_file(stack: str) -> Path:
-    """Where a stack's own passphrase stands."""
+    """Where a stack's own passphrase is stored."""
     return paths.home() / "keys" / stack

@@ -1,7 +1,7 @@
-"""After an `up`: users may log in and work at every broker, not only at the one that happened to be asked.
+"""After an `up`: wait until users can log in and work on every broker, not only on the one that was asked.
 
-Kafka's controller confirms a change before each broker has learnt of it; on a busy machine a client that comes at once would be
-refused by one of them.
+Kafka's controller confirms a change before every broker has applied it; on a busy machine one of them could refuse a
+client that connects right away.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _POLL_S = 0.05
 
 
 def wait_for_access(connected: Callable[[], ControlPlane], result: Result) -> bool:
-    """Wait until every broker that is up shows the users and ACLs that a run made; False where that took too long.
+    """Wait until every broker that is up shows the users and ACLs that a run created; False if that timed out.
 
-    A broker that does not answer is passed over: it learns them before it serves again.
+    A broker that does not answer is skipped: it gets them before it serves again.
     """
     made = [step for step in result.steps if step.op in ("create", "replace") and step.new]
     users = {str((step.new or {})["name"]) for step in made if step.type == USER}

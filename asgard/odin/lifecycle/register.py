@@ -1,4 +1,4 @@
-"""What others learn about a stack: claims in the journal, the context, the administrator's client file, events."""
+"""What others can see of a stack: claims in the journal, the context, the administrator's client file, events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Thing = tuple[str, str]
 
 
 def things(spec: StackSpec) -> list[Thing]:
-    """What a stack owns in its cluster, as (kind, name). Of configs each key is a thing of its own."""
+    """What a stack owns in its cluster, as (kind, name). Each config key counts separately."""
     found: list[Thing] = []
     for token, name, values, _ in programs.declared(spec, {}):
         kind = _kind(token)
@@ -38,8 +38,8 @@ def _kind(token: str) -> str:
 
 
 def claim_all(session: Session, spec: StackSpec) -> None:
-    """Claim what the stack owns. Raises Refused with the owner where another stack has it; on a cluster yet to be made
-    there is nobody to ask."""
+    """Claim what the stack owns. Raises Refused with the owner if another stack has it; does nothing if the cluster is
+    not created yet."""
     from asgard.journal import claims
 
     cluster_id = session.cluster_id(session.store.load())
@@ -48,7 +48,7 @@ def claim_all(session: Session, spec: StackSpec) -> None:
 
 
 def check_owners(session: Session, spec: StackSpec, state: State) -> None:
-    """Raise Refused with the owner where another stack has what this one wants; before the cluster is asked who made it."""
+    """Raise Refused with the owner if another stack has what this one wants, before the cluster itself is asked."""
     from asgard.journal import claims
 
     cluster_id = session.cluster_id(state)
@@ -70,20 +70,21 @@ def acls_of_others(session: Session, state: State) -> set[str]:
 
 
 def check_protection(session: Session, confirm: str | None) -> None:
-    """Refuse to change a cluster that a protected context names, however this stack reaches it, unless that is repeated."""
+    """Refuse to change a cluster that a protected context names, however this stack reaches it, unless its name is
+    repeated."""
     if session.holds is not None:
         contexts.refuse_protected_cluster(session.holds, confirm)
 
 
 def check_one_way(session: Session, sentences: list[str], confirm: str | None) -> None:
-    """Refuse what can't be taken back unless the stack is named; the name of a protected context of its cluster will do."""
+    """Refuse what can't be undone unless the stack is named; the name of a protected context of its cluster will do."""
     names = {session.name} | {context.name for context in contexts.protecting(session.holds or "")}
     if sentences and confirm not in names:
         raise Refused(f"{sentences[0]}; nothing was changed", f"To allow it: --confirm {session.name}")
 
 
 def applied(session: Session, spec: StackSpec, result: Result) -> None:
-    """After an `up`: context, client file, claims of what is new and of what is gone, the fingerprint, the event."""
+    """After an `up`: context, client file, claims added and dropped, the fingerprint, the event."""
     from asgard.journal import claims, events
 
     state = session.store.load()
@@ -109,7 +110,7 @@ def applied(session: Session, spec: StackSpec, result: Result) -> None:
 
 
 def destroyed(session: Session, cluster_id: str | None, result: Result) -> None:
-    """After a `destroy`: nothing is left that names the stack, where all of it is gone."""
+    """After a `destroy`: remove everything that names the stack, if all of it is gone."""
     from asgard.journal import events
 
     data = {"counts": result.counts, "errors": [f"{f.name}: {f.message}" for f in result.errors][:20]}
@@ -135,8 +136,8 @@ def forget(session: Session, cluster_id: str | None) -> None:
 
 
 def say_never_ready(session: Session, state: State) -> None:
-    """Mark the nodes of a local cluster that a cut-short `up` never saw ready: nobody asks what they hold, nor waits for them.
-    The next `up` that sees them ready takes the mark back."""
+    """Mark the nodes of a local cluster that an interrupted `up` never saw ready: their contents are not checked, and
+    nothing waits for them. The next `up` that sees them ready removes the mark."""
     from asgard.odin.provider.local import going
 
     began = plain_outputs(state, CLUSTER)
@@ -151,7 +152,7 @@ def say_never_ready(session: Session, state: State) -> None:
 
 
 def unchanged(state: State) -> Result:
-    """The result of a run that had nothing to do."""
+    """The result of a run with nothing to do."""
     return Result(steps=[Step("same", urn) for urn in state.live])
 
 
@@ -166,7 +167,7 @@ def _write_client_file(session: Session, spec: StackSpec, result: Result) -> Non
 
 
 def _put_context(session: Session, spec: StackSpec, state: State, cluster_id: str | None) -> None:
-    """The stack's name is a context too, unless the stack file names a context of its own."""
+    """The stack's name is also a context, unless the stack file names another one."""
     connection = session.connection(state)
     if connection is None or (spec.external is not None and spec.external.context is not None):
         return

@@ -1,4 +1,4 @@
-"""Brokers that a plan takes out of a cluster: only those go that hold nothing, and that is asked before anything is changed."""
+"""Brokers that a plan takes out of a cluster: they must be empty, and that is checked before anything changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asgard.odin.resources.kinds import BROKER
 def refused_removals(result: Result, session: Session, state: State) -> list[Failure]:
     """A failure for each broker of the plan that still holds replicas.
 
-    None where the cluster does not answer: then the provider refuses, when it comes to it.
+    None if the cluster does not answer: the provider then refuses when it gets there.
     """
     going = {
         int(record["outputs"]["nodeId"]): step.urn

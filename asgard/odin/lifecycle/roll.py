@@ -1,10 +1,10 @@
 """New machines for the nodes whose description changed: another instance type, image, heap, Kafka version or certificate.
 
-On AWS a node's description is its launch template, and an Auto Scaling group of one replaces no instance for a new version of it.
-Here that is done, one node at a time: before each no partition may be under-replicated; a controlled shutdown, the new machine
-with the node's own volume and address, then a wait until it is in sync again. Which nodes still need it is asked from AWS, so a
-run that was cut short is resumed by the next one, with the node that it left down first. The feature levels of a new Kafka
-version are raised once every node runs it.
+On AWS a node's description is its launch template, and an Auto Scaling group of one does not replace its instance for a
+new version of it. This module does, one node at a time: first no partition may be under-replicated; then a controlled
+shutdown, the new machine with the node's own volume and address, and a wait until it is in sync again. AWS says which
+nodes still need it, so the next run resumes an interrupted one, starting with the node that it left down. The feature
+levels of a new Kafka version are raised once every node runs it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 NODE_S = 1800.0
-"""How long a node may take: an instance that boots, then all that its volume missed meanwhile."""
+"""How long a node may take: an instance boots, then copies everything its volume missed meanwhile."""
 LEVELS_DUE = "levels_due"
-"""In the state's own data: feature levels are to be raised to those of the stack's version once every node runs it."""
+"""In the state's own data: once every node runs the stack's version, raise feature levels to it."""
 
 
 def planned(steps: Iterable[Step], stack: str) -> set[int]:
-    """The nodes whose machine a plan makes outdated. Other tags of the template itself need no new machine."""
+    """The nodes whose machine a plan makes outdated. Changed tags of the template itself need no new machine."""
     changed = (s for s in steps if s.type == TEMPLATE and s.op in ("update", "replace"))
     names = {s.name for s in changed if any(not path.startswith("tags") for path in s.diff)}
     numbers = (name.removeprefix(f"{stack}-") for name in names)
@@ -43,19 +43,19 @@ def planned(steps: Iterable[Step], stack: str) -> set[int]:
 
 
 def outdated(spec: StackSpec) -> set[int]:
-    """The nodes whose machine is outdated now. AWS is asked, where the stack has instances."""
+    """The nodes whose machine is outdated now. Asks AWS, if the stack has instances."""
     return set(targets.of(spec.target).outdated(spec.name))
 
 
 def sentence(nodes: Collection[int]) -> str:
-    """What a preview says of them."""
+    """What a preview says about them."""
     listed = ", ".join(map(str, sorted(nodes)))
     many = len(nodes) > 1
     return f"{'nodes' if many else 'node'} {listed} {'get' if many else 'gets'} a new machine{', one at a time' if many else ''}; volume and address stay"
 
 
 def raises_levels(steps: Iterable[Step]) -> bool:
-    """Whether a plan brings a release whose feature levels are raised after its nodes run it."""
+    """Whether a plan brings a release whose feature levels are raised once the nodes run it."""
     return any(
         step.type == READY
         and step.op == "update"
@@ -66,7 +66,8 @@ def raises_levels(steps: Iterable[Step]) -> bool:
 
 
 def roll(session: Session, spec: StackSpec) -> list[int]:
-    """Replace the machines of the nodes that need it; which they were. Raises as `cluster.rolling.restart_one`."""
+    """Replace the machines of the nodes that need it; which they were. Raises what `cluster.rolling.restart_one`
+    raises."""
     from asgard.cluster import rolling
     from asgard.journal import events as journal
 
@@ -101,7 +102,7 @@ def roll(session: Session, spec: StackSpec) -> list[int]:
 
 
 def order(due: Collection[int], nodes: Iterable[Node], control: ControlPlane) -> list[int]:
-    """A node that a former run left down comes first, then by id, the active controller last."""
+    """A node that an earlier run left down comes first, then by id, the active controller last."""
     from asgard.cluster import rolling
 
     up = {broker.id for broker in control.cluster().brokers if broker.state == "up"}
@@ -111,7 +112,7 @@ def order(due: Collection[int], nodes: Iterable[Node], control: ControlPlane) ->
 
 
 def _replace(control: ControlPlane, nodes: NodeControl, node: int) -> None:
-    """A controlled shutdown of a broker that serves, so that its leaders move first; then the new machine."""
+    """A controlled shutdown of a broker that serves, so that its leaders move first; then replace the machine."""
     if any(broker.id == node and broker.state == "up" for broker in control.cluster().brokers):
         nodes.stop(node)
     nodes.replace(node)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """What the verbs work with. `external` is the cluster of a stack whose target is external, `context` the one that knows it
+    """What the verbs work with. `external` is the cluster of a stack whose target is external, `context` its context
     and `_answered` the id it answered with. `holds` is the id of the cluster whose lease is held."""
 
     name: str
@@ -55,11 +55,11 @@ class Session:
         return StackRef(PROJECT, self.name)
 
     def connection(self, state: State) -> Connection | None:
-        """Where the stack's cluster answers; None where there is none yet."""
+        """The address of the stack's cluster; None if there is none yet."""
         return self.external or local_connection(self.name, state)
 
     def control(self, state: State) -> ControlPlane:
-        """The stack's cluster. Raises Unreachable where there is none."""
+        """The stack's cluster. Raises Unreachable if there is none."""
         if self._control is None:
             connection = self.connection(state)
             if connection is None:
@@ -77,7 +77,7 @@ class Session:
         return self._control
 
     def observed(self, state: State) -> Observed:
-        """One look at what the state names, in the cluster and among the processes of its nodes."""
+        """One look at everything the state names, in the cluster and among the processes of its nodes."""
         topics = {record["outputs"]["name"] for record in state.live.values() if record["type"] == TOPIC}
         from asgard.cluster import kept
 
@@ -88,7 +88,7 @@ class Session:
         return Observed(lambda: self.control(state), local.running, topics, kept=held_for_now)
 
     def cluster_id(self, state: State) -> str | None:
-        """The id of the stack's cluster where the state tells it, or the cluster of an external stack does."""
+        """The id of the stack's cluster, from the state or from the cluster of an external stack."""
         for record in state.live.values():
             if record["type"] in (CLUSTER, ALLOCATION) and (known := (record.get("outputs") or {}).get("clusterId")):
                 return str(known)
@@ -97,18 +97,18 @@ class Session:
         return self._answered
 
     def report(self, leftovers: Leftovers, state: State) -> None:
-        """Tell of what dead runs left in this stack or its cluster."""
+        """Report what dead runs left in this stack or its cluster."""
         leftovers.report(self.journal, under=_under(self.name, self.cluster_id(state)))
 
     def forget_connection(self) -> None:
-        """End the connection: the next look opens a new one."""
+        """Close the connection: the next look opens a new one."""
         if self._control is not None:
             self._control.close()
             self._control = None
 
 
 def directory(stack: str) -> Path:
-    """Where a stack's state lives."""
+    """Where a stack's state is stored."""
     return paths.stack_dir(stack)
 
 
@@ -118,9 +118,9 @@ def client_file(stack: str) -> Path:
 
 
 def local_connection(stack: str, state: State) -> Connection | None:
-    """The cluster of a local stack; None while no run has seen it ready.
+    """The cluster of a local stack; None until a run has seen it ready.
 
-    The nodes' own descriptions say how to reach them: a run may have been killed while they went over to TLS.
+    The nodes' own descriptions say how to reach them: a run may have been killed while it switched them to TLS.
     """
     servers = plain_outputs(state, READY).get("bootstrapServers") or plain_outputs(state, STACK_TYPE).get(
         "bootstrapServers"
@@ -135,7 +135,7 @@ def local_connection(stack: str, state: State) -> Connection | None:
 
 
 def recorded_external(stack: str, state: State) -> Connection | None:
-    """The cluster of an external stack whose file is not at hand, from its state; None for a local stack."""
+    """The cluster of an external stack whose file is not available, from its state; None for a local stack."""
     if plain_outputs(state, CLUSTER):
         return None
     for urn, record in state.live.items():
@@ -201,9 +201,9 @@ def changing(
     doing: str,
     leftovers: Leftovers,
 ) -> Iterator[Session]:
-    """A session under the leases of the stack and of its cluster; what a dead run left behind is settled first.
+    """A session under the leases of the stack and of its cluster; leftovers of a dead run are settled first.
 
-    Raises Busy with who holds a lease, also while a drill breaks things in the cluster.
+    Raises Busy with the lease's holder, also while a drill breaks things in the cluster.
     """
     from asgard.journal import leases
     from asgard.journal.leases import Priority
@@ -227,17 +227,17 @@ def changing(
 
 
 def _under(stack: str, cluster_id: str | None) -> list[str]:
-    """How the names of the leases begin that a stack's operations stand under."""
+    """The prefixes of the names of the leases that a stack's operations use."""
     return [f"stack/{stack}/"] + ([] if cluster_id is None else [f"cluster/{cluster_id}/"])
 
 
 def exists(name: str) -> None:
-    """Raise WrongUsage where no stack of that name was ever applied here."""
+    """Raise WrongUsage if no stack of that name was ever applied here."""
     if not StateStore(directory(name)).exists():
         known = sorted(p.name for p in (paths.home() / "stacks").glob("*") if StateStore(p).exists())
         raise WrongUsage(f"there is no stack {name!r} here (known: {', '.join(known) or 'none'})")
 
 
 def plain_outputs(state: State, token: str) -> dict[str, Any]:
-    """The outputs of the only resource of that type, secrets as they are in the state; empty where there is none."""
+    """The outputs of the only resource of that type, secrets as they are in the state; empty if there is none."""
     return next((record.get("outputs") or {} for record in state.live.values() if record["type"] == token), {})

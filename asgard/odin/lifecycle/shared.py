@@ -1,6 +1,6 @@
-"""Stacks whose state a team shares in a backend of Pulumi: this machine's copy is brought up to date before it is read.
+"""Stacks whose state a team shares in a backend of Pulumi: this machine's copy is refreshed before it is read.
 
-The stack file names the backend (`engine`); the copy remembers it, for commands that have the stack's name only.
+The stack file names the backend (`engine`); the copy remembers it, for commands that only have the stack's name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Copied(StateStore):
 
 
 def backend_of(spec: StackSpec | None, state: State) -> Backend:
-    """The backend that the stack file names, or without one the backend that the state is a copy of."""
+    """The backend that the stack file names; without a stack file, the one that the state is a copy of."""
     if spec is not None:
         return Backend() if spec.engine is None else Backend(spec.engine.backend, spec.engine.secrets)
     held = state.meta.get(REMEMBERED) or {}
@@ -38,7 +38,7 @@ def backend_of(spec: StackSpec | None, state: State) -> Backend:
 
 
 def pull(session: Session, spec: StackSpec | None, *, writing: bool) -> None:
-    """Bring the session's state up to date with a shared backend. Raises Unreachable where that does not answer."""
+    """Bring the session's state up to date with a shared backend. Raises Unreachable if it does not answer."""
     state = session.store.load()
     backend = backend_of(spec, state)
     if backend.url is None:

@@ -1,9 +1,9 @@
 """Which resources of a stack need no second look: declared as they were when last applied, and recorded as they were then.
 
-A stack of thousands of topics that gets one more leaves the others out of its program and tells the engine to keep them.
+When a stack of thousands of topics gets one more, the program leaves out the others and the engine keeps them.
 
-A mark is a hash of what was declared together with the record that came of it. It is in the state's own data; a record that
-has changed since, by whatever hand, no longer fits its mark. Resources with a secret have none, and neither has what others
+A mark is a hash of the declaration and the resulting record. It is in the state's own data; a record that has changed
+since, for whatever reason, no longer matches its mark. Resources with a secret have no mark, nor do those that others
 depend on.
 """
 
@@ -37,7 +37,7 @@ def marks(spec: StackSpec, external: Connection | None, ref: StackRef, state: St
 def untouched(
     spec: StackSpec, external: Connection | None, ref: StackRef, state: State, drifts: Collection[Drift]
 ) -> dict[Named, str]:
-    """Resources that can be left out of the program, with their URNs. Nothing where an earlier run is unfinished, or where
+    """Resources that can be left out of the program, with their URNs. None if an earlier run is unfinished, or if
     something of the machine itself has drifted."""
     former = state.meta.get("marks")
     if not former or state.pending or state.retired or any(drift.type.startswith("asgard:local:") for drift in drifts):

@@ -22,11 +22,11 @@ class Users:
         self._permits = permits
 
     def taken(self, new: Values, observed: Observed) -> bool:
-        """Whether a user of that name has any credential already."""
+        """Whether a user of that name already has a credential."""
         return new["name"] in observed.users(fresh=False) and new["name"] in observed.users()
 
     async def create(self, urn: str, new: Values) -> Values:
-        """Write the credential; a user that is there already is refused, or adopted where a killed run made it."""
+        """Write the credential; an existing user is refused, or adopted if a killed run created it."""
         self._needs_password(new)
         if await self._cluster.look(lambda observed: self.taken(new, observed)):
             mechanisms = await self._cluster.look(lambda observed: observed.users()[new["name"]])
@@ -36,7 +36,7 @@ class Users:
         return new
 
     async def update(self, old: Values, new: Values) -> Values:
-        """Write the new credentials, then remove those of other mechanisms. Only to remove some, no password is needed."""
+        """Write the new credentials, then remove those of other mechanisms. Removal alone needs no password."""
         wanted = _mechanisms(new)
         if old.get("password") != new.get("password") or not set(wanted) <= set(_mechanisms(old)):
             self._needs_password(new)
@@ -69,24 +69,24 @@ class Users:
 
 
 def _mechanisms(values: Values) -> list[ScramMechanism]:
-    """All of a user's, its first one first."""
+    """All mechanisms of a user, its first one first."""
     return [values["mechanism"], *values.get("otherMechanisms", ())]
 
 
 class Acls:
-    """The effects of `asgard:kafka:Acl`: it is there or it isn't, nothing about it can be updated."""
+    """The effects of `asgard:kafka:Acl`: an ACL exists or not; nothing in it can be updated."""
 
     def __init__(self, cluster: Cluster, permits: Permits) -> None:
         self._cluster = cluster
         self._permits = permits
 
     def taken(self, new: Values, observed: Observed) -> bool:
-        """Whether the very same ACL is there already."""
+        """Whether exactly this ACL exists already."""
         acl = identity.acl_of(new)
         return acl in observed.acls(fresh=False) and acl in observed.acls()
 
     async def create(self, urn: str, new: Values) -> Values:
-        """Create the ACL; the same one is refused, or adopted where a killed run made it."""
+        """Create the ACL; an identical one is refused, or adopted if a killed run created it."""
         if await self._cluster.look(lambda observed: self.taken(new, observed)):
             if urn not in self._permits.adopting:
                 raise exists_already(f"the ACL {identity.resource_id('asgard:kafka:Acl', new)}")
@@ -95,11 +95,11 @@ class Acls:
         return new
 
     async def update(self, old: Values, new: Values) -> Values:
-        """Never asked for: every property makes another ACL."""
+        """Never called: a change of any property means another ACL."""
         return new
 
     async def delete(self, old: Values) -> None:
-        """Delete the ACL; no matter whether it is still there."""
+        """Delete the ACL; no error if it is already gone."""
         await self._cluster.delete_acl(identity.acl_of(old))
 
 
@@ -111,12 +111,12 @@ class Quotas:
         self._permits = permits
 
     def taken(self, new: Values, observed: Observed) -> bool:
-        """Whether that entity has quotas already."""
+        """Whether that entity already has quotas."""
         entity = identity.entity_of(new)
         return bool(observed.quotas(fresh=False).get(entity)) and bool(observed.quotas().get(entity))
 
     async def create(self, urn: str, new: Values) -> Values:
-        """Set the quotas; an entity that has some is refused, or adopted where a killed run set the same."""
+        """Set the quotas; an entity that has some is refused, or adopted if a killed run set the same."""
         entity, wanted = identity.entity_of(new), quota_values(new)
         if await self._cluster.look(lambda observed: self.taken(new, observed)):
             there = await self._cluster.look(lambda observed: observed.quotas()[entity])

@@ -1,4 +1,5 @@
-"""The identity of a cluster on AWS: made once, kept in the state as secrets, extended when nodes are added. It calls nothing."""
+"""The identity of a cluster on AWS: created once, kept in the state as secrets, extended when nodes are added. Makes no
+calls."""
 
 from __future__ import annotations
 
@@ -16,22 +17,22 @@ from asgard.odin.resources.observe import Observed
 from asgard.odin.resources.values import Values
 
 CERTIFICATE_DAYS = 825
-"""Of a node's certificate: the most that common TLS clients accept of a server."""
+"""Lifetime of a node's certificate: the maximum that common TLS clients accept from a server."""
 
 
 class Allocations:
     """The effects of `asgard:aws:Allocation`."""
 
     def taken(self, new: Values, observed: Observed) -> bool:
-        """Never: it is only in the state."""
+        """Never: it exists only in the state."""
         return False
 
     async def create(self, urn: str, new: Values) -> Values:
-        """Draw ids, passwords and keys."""
+        """Generate ids, passwords and keys."""
         return await asyncio.to_thread(allocate, new, {})
 
     async def update(self, old: Values, new: Values) -> Values:
-        """The same for nodes that are new; those that are gone lose their certificate."""
+        """The same for new nodes; removed nodes lose their certificate."""
         return await asyncio.to_thread(allocate, new, old)
 
     async def delete(self, old: Values) -> None:
@@ -39,7 +40,7 @@ class Allocations:
 
 
 def allocate(wanted: Values, before: Values) -> Values:
-    """The outputs. What is there (`before`) stays as it is for nodes that keep their name, until a certificate is due."""
+    """The outputs. Existing values (`before`) stay for nodes that keep their name, until a certificate is due."""
     admin = before.get("adminPassword") or secrets.token_urlsafe(24)
     directories = {
         node: before.get("directoryIds", {}).get(node) or random_uuid(secrets.token_bytes)
@@ -98,7 +99,7 @@ def _due(pem: str) -> bool:
 
 
 def _life(pems: Iterable[str]) -> tuple[str, str]:
-    """When the first of these certificates is due, and when the first expires (RFC 3339, UTC)."""
+    """When the first of these certificates becomes due, and when the first expires (RFC 3339, UTC)."""
     from asgard.machines.local.certificates import life_of, renew_from
 
     lives = [life_of(pem.encode()) for pem in pems]

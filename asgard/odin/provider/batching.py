@@ -1,7 +1,7 @@
-"""Many small calls become few large ones: the provider's resources each await their own result, Kafka sees one request.
+"""Turns many small calls into a few large ones: each resource awaits its own result, Kafka gets one request.
 
-The engine keeps many resources in flight and knows nothing of batches. A `Batcher` collects what arrives within a window
-(20 ms) and sends up to 500 items at once. Kafka's own client is asked by one thread at a time.
+The engine keeps many resources in flight and knows nothing of batches. A `Batcher` collects what arrives within a
+window (20 ms) and sends up to 500 items at once. Only one thread at a time uses Kafka's client.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Batcher(Generic[Key, Item, Result]):
         return await future
 
     async def _work(self) -> None:
-        """Send batches until nobody waits any more."""
+        """Send batches until no caller is waiting."""
         try:
             while self._waiting:
                 if len(self._waiting) < self._limit:

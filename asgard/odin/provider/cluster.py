@@ -34,13 +34,14 @@ Key = TypeVar("Key", bound=Hashable)
 Answer = AsgardError | None
 
 VISIBLE_DEADLINE_S = 60.0
-"""Seconds without any new topic that shows. A broker makes the logs of one batch before it tells of the next."""
+"""Give up after so many seconds in which no new topic shows up. A broker creates the logs of one batch before it
+reports the next."""
 
 
 class Cluster:
     """A Kafka cluster; nothing is connected before the first call. All calls but long moves run on one thread of their own.
 
-    `cluster_id` is a guard: a cluster that answers with another id is refused.
+    `cluster_id` is a guard: a cluster with another id is refused.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Cluster:
 
     @property
     def known(self) -> bool:
-        """Whether it is known yet where the cluster answers."""
+        """Whether the cluster's address is known yet."""
         return self._connection is not None
 
     def _control(self) -> ControlPlane:
@@ -133,7 +134,7 @@ class Cluster:
         call: Callable[[ControlPlane, dict[Key, Item]], Mapping[Key, Answer]],
         shows: Callable[[Key, Item], tuple[str, Callable[[Any], bool]]],
     ) -> Batcher[Key, Item, Answer]:
-        """Batches of a writing call; `shows` says which kind of the snapshot it changes and how one sees that it did."""
+        """Batches of a writing call; `shows` says which kind in the snapshot it changes and how to see that it did."""
 
         def run(items: dict[Key, Item]) -> Mapping[Key, Answer]:
             outcomes = call(self._control(), items)
@@ -150,7 +151,7 @@ class Cluster:
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(self._control()))
 
     async def look(self, call: Callable[[Observed], T]) -> T:
-        """Something from this run's snapshot, which is read now where it wasn't yet."""
+        """Something from this run's snapshot, which is read now if it wasn't yet."""
         with contextlib.suppress(NotRead):
             return call(self._known)
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(self.observed))
@@ -162,7 +163,7 @@ class Cluster:
         return self._cluster_id
 
     async def close(self) -> None:
-        """End the connection, if there is one."""
+        """Close the connection, if there is one."""
         plane, self._plane = self._plane, None
         if plane is not None:
             await asyncio.get_running_loop().run_in_executor(self._thread, plane.close)
@@ -191,19 +192,19 @@ class Cluster:
         return {name: found.get(name) for name in changes}
 
     async def topic(self, name: str) -> Topic | None:
-        """The topic as it is now."""
+        """The topic as it exists now."""
         return await self._describe.submit(name, None)
 
     async def topic_config(self, name: str) -> dict[str, str]:
-        """What is set on the topic itself now."""
+        """The configs set on the topic itself now."""
         return await self._topic_configs.submit(name, None)
 
     async def records(self, topic: Topic) -> int | None:
-        """How many records it holds at most; None where a partition without leader can't tell."""
+        """The maximum number of records it holds; None if a partition without a leader can't tell."""
         return await self._records.submit(topic.name, topic)
 
     async def losses(self, change: ConfigChange) -> dict[str, Loss]:
-        """What a config change deletes, by topic; the cluster is asked only where the change can shrink anything."""
+        """What a config change deletes, by topic; the cluster is asked only if the change can shrink anything."""
         if change.resource_type == "broker":
             return await self.run(lambda plane: _losses(plane, [change]))
         if not set(RELEVANT) & {*change.set, *change.unset}:
@@ -212,7 +213,7 @@ class Cluster:
         return {change.name: loss} if loss else {}
 
     async def check_eligible(self, change: ConfigChange) -> None:
-        """Raise Refused where Kafka would forget eligible leader replicas over a config change."""
+        """Raise Refused if Kafka would forget eligible leader replicas because of a config change."""
         if not eligible.concerns(change):
             return
         topic = await self.topic(change.name) if change.resource_type == "topic" else None
@@ -222,13 +223,13 @@ class Cluster:
         eligible.check([topic] if topic is not None else all_of_them.values())
 
     async def create_topic(self, topic: NewTopic) -> Answer:
-        """Create it; the reason where it didn't work."""
+        """Create it; the reason if it failed."""
         return await self._create_topics.submit(topic.name, topic)
 
     async def visible_topic(self, name: str) -> Topic:
-        """A topic that was just created, once the brokers tell of it.
+        """A topic that was just created, once the brokers list it.
 
-        Raises Failed where neither it nor any other that is waited for shows in time.
+        Raises Failed if neither it nor any other awaited topic shows up in time.
         """
         began, pause = time.monotonic(), 0.05
         while True:
@@ -245,16 +246,16 @@ class Cluster:
             pause = min(pause * 1.5, 0.5)
 
     async def replicate(self, name: str, factor: Factor) -> None:
-        """Another replication factor; returns when the replicas are where they should be."""
+        """Change the replication factor; returns when the replicas are where they should be."""
         await self._replication.change(name, factor)
         self.observed.wrote("topics", name, lambda topics: name in topics and not topics[name].unlike(factor.replicas))
 
     async def delete_topic(self, name: str) -> None:
-        """Delete it. Raises what Kafka says against it."""
+        """Delete it. Raises Kafka's reason if it refuses."""
         _raise(await self._delete_topics.submit(name, None))
 
     async def add_partitions(self, name: str, total: int) -> None:
-        """Bring it to `total` partitions."""
+        """Raise the number of partitions to `total`."""
         _raise(await self._create_partitions.submit(name, total))
 
     async def alter_config(self, change: ConfigChange) -> None:
@@ -290,7 +291,7 @@ def _losses(plane: ControlPlane, changes: list[ConfigChange]) -> dict[str, Loss]
 
 
 def _holds(there: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
-    """Whether the values are there, and those that are None are not."""
+    """Whether the values are set, and those that are None are not."""
     return all(there.get(name) == value for name, value in change.items())
 
 
@@ -302,7 +303,7 @@ def _configs_show(change: ConfigChange) -> tuple[str, Callable[[Any], bool]]:
 
 
 def open_control_plane(connection: Connection) -> ControlPlane:
-    """A control plane of the real kind."""
+    """A real control plane."""
     from asgard.kafka.admin import connect
 
     return connect(connection)

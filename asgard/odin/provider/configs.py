@@ -1,4 +1,4 @@
-"""Dynamic configs of brokers: only the keys that were named, and what stood there before comes back in the end."""
+"""Dynamic configs of brokers: only the named keys, and their earlier values are put back in the end."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from asgard.odin.resources.observe import Observed
 from asgard.odin.resources.values import Values
 
 NEVER_UNSET = frozenset({"min.insync.replicas"})
-"""Kafka refuses to remove it from the cluster-wide default where eligible leader replicas are on."""
+"""Kafka refuses to remove it from the cluster-wide default if eligible leader replicas are on."""
 
 
 class Configs:
     """The effects of `asgard:kafka:Config`.
 
-    A value that is in force already is never written: a write of the cluster-wide min.insync.replicas, even of the same
+    A value that already applies is never written: a write of the cluster-wide min.insync.replicas, even of the same
     value, clears all eligible leader replicas (KIP-966).
     """
 
@@ -26,18 +26,18 @@ class Configs:
         self._permits = permits
 
     def taken(self, new: Values, observed: Observed) -> bool:
-        """Never: configs are always there, and what they were is kept in `previous`."""
+        """Never: configs always exist, and their earlier values are in `previous`."""
         return False
 
     async def create(self, urn: str, new: Values) -> Values:
-        """Set the keys; what was set there before is remembered, also where a run that was killed has set them already."""
+        """Set the keys; their earlier values are recorded, even if a killed run has already set them."""
         there, former = await self._there(new["broker"])
         previous = former.values(new["broker"], there, new["config"])
         await self._set(new["broker"], there, former, new["config"])
         return {**new, "previous": previous}
 
     async def update(self, old: Values, new: Values) -> Values:
-        """Set what differs; a key that is no longer named gets back what stood there before."""
+        """Set what differs; a key that is no longer named gets its earlier value back."""
         broker = new["broker"]
         there, former = await self._there(broker)
         before, wanted = old.get("config", {}), new["config"]
@@ -50,13 +50,13 @@ class Configs:
         return {**new, "previous": {key: value for key, value in previous.items() if key in wanted} | added}
 
     async def delete(self, old: Values) -> None:
-        """Give every key back what stood there before, or unset it."""
+        """Give every key its earlier value back, or unset it."""
         there, former = await self._there(old["broker"])
         await self._set(old["broker"], there, former, old.get("previous", {}), set(old["config"]))
         former.forget(old["broker"], old["config"])
 
     async def _there(self, broker: str) -> tuple[dict[str, str], Former]:
-        """What is set at the broker now, and what is known of the time before Asgard set anything."""
+        """The values set on the broker now, and what is known of those before Asgard set anything."""
         there = await self._cluster.look(lambda observed: observed.broker_configs(broker))
         return there, Former(await self._cluster.id())
 
@@ -68,7 +68,7 @@ class Configs:
         wanted: dict[str, str],
         dropped: set[str] | None = None,
     ) -> None:
-        """Write what truly differs; of `dropped`, unset what has no wanted value and may be unset."""
+        """Write only actual differences; of `dropped`, unset what has no wanted value and may be unset."""
         unset = tuple(
             sorted(key for key in dropped or () if key in there and key not in wanted and key not in NEVER_UNSET)
         )

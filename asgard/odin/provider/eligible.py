@@ -1,8 +1,8 @@
-"""A change of min.insync.replicas makes Kafka forget which replicas out of sync may still lead (eligible leader replicas, KIP-966).
+"""A change of min.insync.replicas makes Kafka forget which out-of-sync replicas may still lead (eligible leader replicas, KIP-966).
 
-They are the only ones that have every acknowledged record where no replica is in sync. Kafka 4.3.1 moreover keeps them in an index of
-the controllers when it forgets them so (`replay(ClearElrRecord)` of its ReplicationControlManager): once such a topic is deleted, the
-broker named there is not let in again after its next unclean stop.
+If no replica is in sync, they are the only ones that have every acknowledged record. Kafka 4.3.1 also leaves them in an
+index on the controllers when it forgets them this way (`replay(ClearElrRecord)` of its ReplicationControlManager): once
+such a topic is deleted, the broker named there can't register again after its next unclean stop.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ MIN_ISR = "min.insync.replicas"
 
 
 def concerns(change: ConfigChange) -> bool:
-    """Whether the change makes Kafka forget any there are."""
+    """Whether the change makes Kafka forget any that exist."""
     return MIN_ISR in change.set or MIN_ISR in change.unset
 
 
 def check(topics: Iterable[Topic]) -> None:
-    """Raise Refused where one of the topics has any, with the brokers to bring back."""
+    """Raise Refused if one of the topics has any, with the brokers to bring back."""
     found = {f"{t.name}-{p.partition}": p.elr for t in topics for p in t.partitions if p.elr}
     if not found:
         return

@@ -1,7 +1,8 @@
-"""What stood in a broker's configs before Asgard set them: noted on disk before each change.
+"""A broker's configs from before Asgard set them: noted on disk before each change.
 
-A run that is killed between the change and its state would else take its own value for the one it found. A note stays until the
-key is given back, and counts for as long as a value of ours stands there. One file a cluster, under ASGARD_HOME.
+Otherwise a run killed between the change and the save of its state would mistake its own value for the earlier one. A
+note stays until the key is given back, and is valid as long as one of our values is set. One file per cluster, under
+ASGARD_HOME.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ FORMAT = "asgard.configs/v1"
 
 
 class Former:
-    """The notes of one cluster. The caller holds the lease of the cluster, where there is one."""
+    """The notes of one cluster. The caller holds the cluster's lease, if there is one."""
 
     def __init__(self, cluster_id: str) -> None:
         self.file = paths.home() / "configs" / f"{cluster_id}.json"
 
     def values(self, broker: str, there: Mapping[str, str], keys: Iterable[str]) -> dict[str, str]:
-        """What stood at the broker before Asgard, of those keys that had a value; `there` is what stands there now."""
+        """The values on the broker from before Asgard, for those keys that had one; `there` are the current values."""
         notes = self._read()
         found = {key: _before(notes, broker, key, there.get(key)) for key in keys}
         return {key: value for key, value in found.items() if value is not None}
@@ -36,7 +37,7 @@ class Former:
         for name, value in change.set.items():
             key: Key = ("broker", change.name, name)
             stands = there.get(name)
-            # Until the change is done the value of a former change may stand there as well as the new one.
+            # Until the change is done, the value of an earlier change may still be set as well as the new one.
             ours = (stands, value) if stands is not None and _is_ours(notes, key, stands) else (value,)
             notes[key] = Setting(key, ours, _before(notes, change.name, name, stands))
         self._write(notes)

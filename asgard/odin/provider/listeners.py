@@ -1,11 +1,11 @@
-"""Local nodes whose description changed, restarted one at a time; and the way of a live cluster to TLS, or back.
+"""Local nodes whose description changed, restarted one at a time; and switching a live cluster to TLS, or back.
 
-A cluster goes from one level of TLS to the next (`machines.local.spec.TlsLevel`), each with a rolling restart of all nodes:
-first the listeners with TLS are opened beside the others, then the nodes use them among themselves, then the others are
-closed. Neighbouring levels understand each other, so clients and replication never notice more than a rolling restart.
+A cluster goes from one level of TLS to the next (`machines.local.spec.TlsLevel`), each with a rolling restart of all
+nodes: first the TLS listeners are opened beside the others, then the nodes use them among themselves, then the others
+are closed. Neighbouring levels are compatible, so clients and replication notice no more than a rolling restart.
 
-A node that runs with another description than it has carries a mark in its directory until its restart: a run that was killed
-is resumed from the descriptions and marks alone.
+A node that still runs with an older description has a mark in its directory until its restart: a killed run is resumed
+from the descriptions and marks alone.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _RESTART = "restart"
 
 
 def mark(directory: RunDir) -> None:
-    """Note that the node has to be restarted."""
+    """Mark the node as needing a restart."""
     (directory.path / _RESTART).touch()
 
 
 def is_due(directory: RunDir) -> bool:
-    """Whether the node runs with another description than it has."""
+    """Whether the node still runs with an older description."""
     return (directory.path / _RESTART).exists()
 
 
 def done(directory: RunDir) -> None:
-    """The node was started with the description that it has."""
+    """Remove the mark: the node was started with its current description."""
     (directory.path / _RESTART).unlink(missing_ok=True)
 
 
@@ -46,7 +46,7 @@ def roll(
     due: Collection[int],
     outcomes: dict[int, AsgardError | None] | None = None,
 ) -> None:
-    """Restart these nodes, one by one as soon as it is safe; `outcomes` learns of each that is back."""
+    """Restart these nodes, one by one as soon as it is safe; each one that is back is added to `outcomes`."""
     from asgard.cluster import rolling
     from asgard.machines.local.nodes import LocalNodes
     from asgard.machines.local.quorum import cluster_connection
@@ -66,7 +66,7 @@ def roll(
 def switch(
     connect: Callable[[Connection], ControlPlane], directories: Mapping[int, RunDir], wanted: Mapping[int, NodeSpec]
 ) -> None:
-    """Bring all nodes of the cluster to the level of TLS that is `wanted`. Nothing to do if they are there."""
+    """Bring all nodes of the cluster to the level of TLS that is `wanted`. Does nothing if they have it already."""
     from asgard.machines import local as nodes
     from asgard.machines.local.spec import TLS_LEVELS
 
@@ -75,7 +75,7 @@ def switch(
         specs = {node: directory.spec() for node, directory in directories.items()}
         if all(spec.tls == goal.tls for spec in specs.values()):
             return
-        # Nodes that an earlier run left in the middle of a step: they finish it before anybody takes the next one.
+        # Nodes that an earlier run left in the middle of a step: they finish it before any node takes the next one.
         roll(connect, directories, [node for node, directory in directories.items() if is_due(directory)])
         levels = {node: TLS_LEVELS.index(spec.tls) for node, spec in specs.items()}
         end = TLS_LEVELS.index(goal.tls)

@@ -1,8 +1,8 @@
 """Kafka on this machine: the plan of a cluster, its nodes, and the wait until it serves.
 
-Creating a node spawns it and does not wait, so nodes start side by side; `Ready` is the one place that waits. The last thing
-that is deleted before the nodes is `Ready`: it marks the cluster, and the nodes of a marked one go without a look at what they
-hold. Any other node goes only when no replica list names it.
+Creating a node spawns it and does not wait, so nodes start in parallel; only `Ready` waits. `Ready` is deleted last
+before the nodes: it marks the cluster, and the nodes of a marked cluster are deleted without checking what they hold.
+Any other node is deleted only when no replica list names it.
 """
 
 from __future__ import annotations
@@ -38,15 +38,16 @@ WINDOW_S = 0.3
 
 
 def going(nodes_dir: Path) -> Path:
-    """The mark beside a cluster's nodes that says: the whole cluster goes. `Ready` makes it and takes it back."""
+    """The mark beside a cluster's nodes that says: the whole cluster is being deleted. `Ready` sets it and clears
+    it."""
     return nodes_dir / "going"
 
 
 class Plans:
-    """The effects of `asgard:local:Cluster`: none, it is a plan."""
+    """The effects of `asgard:local:Cluster`: none, it is only a plan."""
 
     def taken(self, new: Values, observed: Observed) -> bool:
-        """Whether nodes of a cluster of that name are there, which only another state can know of."""
+        """Whether nodes of a cluster of that name exist, which only another state can know of."""
         return any((paths.stack_dir(new["name"]) / "nodes").glob("*/node.json"))
 
     async def create(self, urn: str, new: Values) -> Values:
@@ -54,11 +55,11 @@ class Plans:
         return local.allocate(new)
 
     async def update(self, old: Values, new: Values) -> Values:
-        """Allocate for the nodes that are new."""
+        """Allocate for new nodes."""
         return local.allocate(new, old)
 
     async def delete(self, old: Values) -> None:
-        """Forget the plan, what was noted of the cluster, and the directory that its nodes have left."""
+        """Delete the plan, the notes on the cluster, and the directory that its nodes have left."""
         directory = paths.stack_dir(old["name"]) / "nodes"
         going(directory).unlink(missing_ok=True)
         Former(old["clusterId"]).close()
@@ -75,12 +76,12 @@ class Nodes:
         self._restarts: dict[str, Batcher[int, NodeSpec, AsgardError | None]] = {}
 
     def taken(self, new: Values, observed: Observed) -> bool:
-        """Whether a node of another cluster lives in its place."""
+        """Whether a node of another cluster occupies its place."""
         directory = local.run_dir(new["cluster"], new["nodeId"])
         return directory.exists and directory.spec().cluster_id != new["clusterId"]
 
     async def create(self, urn: str, new: Values) -> Values:
-        """Describe, format and spawn. Asked again for the same node it finishes what is missing."""
+        """Describe, format and spawn. Called again for the same node, it finishes what is missing."""
         from asgard.machines import local as nodes
 
         directory = local.run_dir(new["cluster"], new["nodeId"])
@@ -88,7 +89,7 @@ class Nodes:
         return _outputs(new, directory.path)
 
     async def update(self, old: Values, new: Values) -> Values:
-        """Start a node that is down; restart one whose description changed or whose certificate is due, when it is its turn."""
+        """Start a node that is down; restart one, in its turn, if its description changed or its certificate is due."""
         from asgard.machines import local as nodes
 
         directory = local.run_dir(new["cluster"], new["nodeId"])
@@ -100,12 +101,12 @@ class Nodes:
                     raise error
             listeners.done(directory)
         await asyncio.to_thread(nodes.start, directory)
-        # Where nothing else of the cluster changes, nobody waits for it any more.
+        # If nothing else in the cluster changes, nothing waits for it any more.
         await asyncio.to_thread(nodes.wait_ready, [directory], READY_S)
         return _outputs(new, directory.path)
 
     def _needs_turn(self, directory: RunDir, new: Values) -> bool:
-        """Whether it can't simply be started: it runs, or all nodes go over to other listeners together."""
+        """Whether it can't simply be started: it is running, or all nodes switch to other listeners together."""
         return directory.spec().tls != local.TLS_LEVELS[new.get("tls") or "off"] or bool(
             local.running(new["cluster"], new["nodeId"])
         )
@@ -139,7 +140,7 @@ class Nodes:
         await asyncio.to_thread(nodes.remove, directory)
 
     def _leave(self, old: Values) -> None:
-        """Take a node out of a cluster that goes on without it."""
+        """Take a node out of a cluster that keeps running without it."""
         from asgard.machines import local as nodes
         from asgard.machines.local.quorum import cluster_connection
 
@@ -165,7 +166,7 @@ class Readiness:
         self._connect = connect
 
     def taken(self, new: Values, observed: Observed) -> bool:
-        """Never: it is no thing."""
+        """Never: it does not exist outside the state."""
         return False
 
     async def create(self, urn: str, new: Values) -> Values:
@@ -173,14 +174,14 @@ class Readiness:
         return await asyncio.to_thread(self._wait, new)
 
     async def update(self, old: Values, new: Values) -> Values:
-        """Wait until all brokers serve, new ones too; with another version, raise the feature levels to it."""
+        """Wait until all brokers serve, new ones too; after a version change, raise the feature levels."""
         outputs = await asyncio.to_thread(self._wait, new)
         if new.get("version") and new["version"] != old.get("version") and new.get("raisesLevels", True):
             await asyncio.to_thread(self._raise_features, new)
         return outputs
 
     async def delete(self, old: Values) -> None:
-        """Say to the nodes that the whole cluster goes."""
+        """Mark for the nodes that the whole cluster is being deleted."""
         for directory in _homes(local.run_dirs(old["clusterId"]).values()):
             going(directory).touch()
 
@@ -225,7 +226,7 @@ class Readiness:
 
 
 def _homes(directories: Iterable[RunDir]) -> set[Path]:
-    """The directories that nodes stand in."""
+    """The directories that nodes live in."""
     return {directory.path.parent for directory in directories}
 
 
@@ -235,14 +236,14 @@ def _last_words(directories: Iterable[RunDir]) -> str:
 
 
 def _wanted(directory: RunDir, new: Values) -> NodeSpec:
-    # A node that was made anew since joins a quorum that is there already.
+    # A node that was recreated since joins an existing quorum.
     return replace(local.node_spec(new), joins=directory.spec().joins)
 
 
 def _describe(directory: RunDir, wanted: NodeSpec) -> bool:
-    """Write the description where it differs; whether the node has yet to be restarted for it, now or since a run before.
+    """Write the description if it differs; whether the node still needs a restart for it, from this run or an earlier one.
 
-    Another level of TLS is not written here: all nodes go there together, step by step.
+    A change of the TLS level is not written here: all nodes switch together, step by step.
     """
     from asgard.machines import local as nodes
     from asgard.machines.local import certificates

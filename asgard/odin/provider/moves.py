@@ -1,8 +1,9 @@
-"""Other replication factors: all topics that want one at the same moment are moved by one throttled plan.
+"""Changes of replication factors: all topics that request one at the same moment are moved by one throttled plan.
 
-The plan is carried out like one of Thor's, under the lease of the cluster's changes and with its undo record in the journal: that of
-the command that runs this provider, else (a program of somebody's own) one that is taken for it. Versions before this one wrote a
-program's record into a file, which the next change of a replication factor or `asgard recover` settles.
+The plan is executed like one of Thor's, under the lease of the cluster's changes and with its undo record in the
+journal. The lease is that of the command that runs this provider; for a user's own program, one is taken. Older
+versions wrote a program's record into a file, which the next change of a replication factor or `asgard recover`
+settles.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ WINDOW_S = 0.1
 
 @dataclass(frozen=True)
 class Factor:
-    """The replication factor that a topic is to have, and how fast: bytes/s and broker, None for no limit."""
+    """The requested replication factor of a topic, and how fast: bytes/s and broker, None for no limit."""
 
     replicas: int
     throttle: int | None = None
 
 
 class Replication:
-    """Changes of replication factors of one cluster, one plan after the other."""
+    """Changes of replication factors of one cluster, one plan at a time."""
 
     def __init__(self, control: Callable[[], ControlPlane], writes: Writes | None) -> None:
         self._control = control
@@ -46,8 +47,8 @@ class Replication:
         self._moves: Batcher[str, Factor, AsgardError | None] = Batcher(self._move, self._thread, window_s=WINDOW_S)
 
     async def change(self, topic: str, factor: Factor) -> None:
-        """Give the topic that factor; returns when its replicas are where they should be. The slowest throttle of those
-        that move together counts."""
+        """Change the topic's factor; returns when its replicas are where they should be. Of topics that move together,
+        the slowest throttle counts."""
         error = await self._moves.submit(topic, factor)
         if error is not None:
             raise error
@@ -94,7 +95,7 @@ class Replication:
 
     @contextlib.contextmanager
     def _held(self, control: ControlPlane, cluster_id: str) -> Iterator[HeldCluster]:
-        """The cluster under the lease of the command that runs this, else under one of its own."""
+        """The cluster under the lease of the command that runs this, or under a separate one."""
         from asgard.cluster.held import HeldCluster
 
         if self._writes is not None:
@@ -117,18 +118,18 @@ class Replication:
 
 
 def left_behind(cluster_id: str) -> Path:
-    """Where an older version wrote down the throttle of a cluster's running reassignment."""
+    """Where an older version recorded the throttle of a cluster's running reassignment."""
     return paths.home() / "moves" / f"{cluster_id}.json"
 
 
 def abandoned() -> dict[Path, dict[str, Any]]:
-    """What programs that have ended left behind, by the file that says so; its name is the cluster's id."""
+    """Leftovers of programs that have ended, by the file that records them; its name is the cluster's id."""
     found = {}
     for file in sorted((paths.home() / "moves").glob("*.json")):
         try:
             record = json.loads(file.read_text())
         except FileNotFoundError:
-            continue  # put back just now
+            continue  # put back by another process just now
         owner = record.get("owner")
         if owner is None or process.is_dead(Identity(**owner)):
             found[file] = record
@@ -136,7 +137,7 @@ def abandoned() -> dict[Path, dict[str, Any]]:
 
 
 def settle(control: ControlPlane, file: Path) -> None:
-    """Put back what a program of an older version left set when it was killed. Raises Busy while its moves still run."""
+    """Put back what a killed program of an older version left set. Raises Busy while its moves still run."""
     from asgard.cluster import moves
 
     if file.exists():

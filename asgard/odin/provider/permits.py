@@ -11,13 +11,14 @@ from asgard.odin.resources.dataloss import Loss
 
 @dataclass(frozen=True)
 class Permits:
-    """`allow_data_loss`: topics that may lose records. `adopting`: URNs whose creation a former run began and never ended."""
+    """`allow_data_loss`: topics that may lose records. `adopting`: URNs whose creation an earlier run began and never
+    finished."""
 
     allow_data_loss: frozenset[str] = field(default_factory=frozenset)
     adopting: frozenset[str] = field(default_factory=frozenset)
 
     def check_losses(self, losses: Mapping[str, Loss]) -> None:
-        """Raise Refused where a change deletes records of a topic that nobody named."""
+        """Raise Refused if a change deletes records of a topic that was not named."""
         lost = [losses[name] for name in sorted(losses) if name not in self.allow_data_loss]
         if lost:
             told = "; ".join(f"{counted(loss.records)} of {loss.topic} ({', '.join(loss.why)})" for loss in lost)
@@ -31,7 +32,7 @@ def counted(records: int) -> str:
 
 
 def exists_already(what: str, because: str = "") -> Refused:
-    """The refusal of a thing that is there and isn't in the state."""
+    """The refusal of a resource that exists and isn't in the state."""
     return Refused(
         f"{what} exists already and isn't this stack's{f' ({because})' if because else ''}",
         "Take it over with `asgard odin import`, or choose another name.",

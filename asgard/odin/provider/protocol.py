@@ -15,7 +15,7 @@ from asgard.odin.resources.values import Values
 
 @dataclass(frozen=True)
 class Checked:
-    """Inputs with defaults, or what is wrong with them: property (empty where it isn't about one) and reason."""
+    """Inputs with defaults, or their problems: property (empty if it isn't about one) and reason."""
 
     inputs: Values
     wrong: Sequence[tuple[str, str]] = ()
@@ -23,10 +23,11 @@ class Checked:
 
 @dataclass(frozen=True)
 class Difference:
-    """What a change of inputs means. `changed` is None where the provider can't tell: the inputs then decide.
+    """What a change of inputs means. `changed` is None if the provider can't tell: the inputs then decide.
 
-    `detail`: property path to `add`, `update` or `delete`, or one of these with `-replace`; `names` are the properties it is about,
-    `replaces` those that can't be changed in place; `delete_first`: the old one would be in the new one's way.
+    `detail`: property path to `add`, `update` or `delete`, or one of these with `-replace`; `names` are the properties
+    it is about, `replaces` those that can't be changed in place; `delete_first`: the old one would conflict with the
+    new one.
     """
 
     changed: bool | None
@@ -38,7 +39,8 @@ class Difference:
 
 @dataclass(frozen=True)
 class Made:
-    """A resource as it is. `id` is empty in a preview; `inputs` are what a program would have to say (`read` alone tells)."""
+    """A resource as it is. `id` is empty in a preview; `inputs` are what a program would have to declare (only `read`
+    sets them)."""
 
     id: str
     outputs: Values
@@ -46,14 +48,14 @@ class Made:
 
 
 class Provider(Protocol):
-    """One provider, for one provider resource. `adopting` and other permits are its maker's business."""
+    """One provider, for one provider resource. `adopting` and other permits are set when it is created."""
 
     def schema(self) -> str:
         """The package schema, JSON."""
         ...
 
     async def check_config(self, inputs: Values) -> Checked:
-        """Can the provider's own configuration be used?"""
+        """Whether the provider's own configuration can be used."""
         ...
 
     async def diff_config(self, old: Values, new: Values) -> Difference:
@@ -65,7 +67,7 @@ class Provider(Protocol):
         ...
 
     async def check(self, urn: str, old: Values, new: Values) -> Checked:
-        """Inputs with defaults, or all that is wrong with them."""
+        """Inputs with defaults, or all their problems."""
         ...
 
     async def diff(self, urn: str, id: str, outputs: Values, inputs: Values, ignored: Collection[str]) -> Difference:
@@ -73,11 +75,11 @@ class Provider(Protocol):
         ...
 
     async def create(self, urn: str, inputs: Values, *, preview: bool) -> Made:
-        """Create it. In a preview, say what will be, with `UNKNOWN` for what only the run will tell."""
+        """Create it. In a preview, return what it will be, with `UNKNOWN` for what only the real run will tell."""
         ...
 
     async def read(self, urn: str, id: str, outputs: Values, inputs: Values) -> Made | None:
-        """It as it is now; None where it is gone. Without recorded `outputs` it is an import by id."""
+        """Its current state; None if it is gone. Without recorded `outputs` it is an import by id."""
         ...
 
     async def update(self, urn: str, id: str, old: Values, new: Values, *, preview: bool) -> Values:
@@ -89,7 +91,7 @@ class Provider(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of what it holds."""
+        """Close what it holds."""
         ...
 
 

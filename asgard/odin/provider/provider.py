@@ -43,7 +43,8 @@ from asgard.odin.resources.values import UNKNOWN, Secret, Values, has_secret, ha
 
 
 class Effects(Protocol):
-    """What a family of resources does to the world. No value is wrapped as a secret here; the id is made from them."""
+    """What a family of resources does in the real world. No value is wrapped as a secret here; the id is built from
+    them."""
 
     def taken(self, new: Values, observed: Observed) -> bool: ...
 
@@ -58,7 +59,7 @@ class AsgardProvider:
     """The provider.
 
     `allow_data_loss` and `adopting` are explained in `Permits`. `connect` opens a control plane; `writes` are the
-    leases and the journal that changes are made under (None: a program of somebody's own).
+    leases and the journal for changes (None: a user's own program).
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class AsgardProvider:
         return Checked(inputs)
 
     async def diff_config(self, old: Values, new: Values) -> Difference:
-        """Another address is no reason to replace anything: the guard is the cluster id."""
+        """Another address never means replacement: the cluster id is the guard."""
         names = ("bootstrapServers", "clientProperties", "clusterId")
         changed = [name for name in names if reveal(old.get(name)) != reveal(new.get(name))]
         return Difference(bool(changed), changed)
@@ -122,19 +123,20 @@ class AsgardProvider:
         self._use(Cluster(_connection(values), guard, connect=self._connect, writes=self._writes))
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         await self._cluster.close()
 
     # resources
     async def check(self, urn: str, old: Values, new: Values) -> Checked:
-        """Inputs with defaults, or all that is wrong with them."""
+        """Inputs with defaults, or all their problems."""
         kind = _kind(urn)
         given = {name: value for name, value in new.items() if not name.startswith("__")}
         values, wrong = checks.check(kind.token, reveal(given))
         return Checked(_marked(kind, values, given), [(name, f"{name} {reason}") for name, reason in wrong])
 
     async def diff(self, urn: str, id: str, outputs: Values, inputs: Values, ignored: Collection[str]) -> Difference:
-        """What differs between the recorded state and the inputs, and what that means. Raises Refused for what may not be."""
+        """What differs between the recorded state and the inputs, and what that means. Raises Refused for changes that
+        aren't allowed."""
         kind = _kind(urn)
         old, new = reveal(outputs), reveal(inputs)
         self._owned[urn] = id
@@ -154,7 +156,7 @@ class AsgardProvider:
         )
 
     async def create(self, urn: str, inputs: Values, *, preview: bool) -> Made:
-        """Create the resource. In a preview, say what will be and refuse a name that is taken."""
+        """Create the resource. In a preview, return what it will be and refuse a name that is taken."""
         kind, new = _kind(urn), reveal(inputs)
         if preview:
             await self._refuse_taken(kind, urn, new)
@@ -164,7 +166,7 @@ class AsgardProvider:
         return Made(identity.resource_id(kind.token, outputs), _marked(kind, outputs, inputs))
 
     async def read(self, urn: str, id: str, outputs: Values, inputs: Values) -> Made | None:
-        """The resource as it is now; None where it is gone. Without recorded outputs it is an import by id."""
+        """The resource as it is now; None if it is gone. Without recorded outputs it is an import by id."""
         kind = _kind(urn)
         recorded = reveal(outputs) or identity.from_id(kind.token, id)
         current = await self._cluster.look(lambda observed: observe(kind.token, recorded, observed))
@@ -190,7 +192,7 @@ class AsgardProvider:
         return self._effects[kind.token]
 
     async def _refuse_taken(self, kind: Kind, urn: str, new: Values) -> None:
-        """In a preview: a thing that is there and isn't this resource's own can't be created."""
+        """In a preview: something that exists and isn't this resource's own can't be created."""
         local = kind.token in self._local
         if not (local or self._cluster.known) or urn in self._permits.adopting or has_unknown(new):
             return
@@ -213,7 +215,8 @@ def _kind(urn: str) -> Kind:
 def _connection(values: Values) -> Connection | None:
     """The connection of a provider configuration; None while a part of it is unknown or no address is given.
 
-    Pulumi hands the map of client properties over as JSON text in some languages; the text of a properties file is good too.
+    Pulumi hands the map of client properties over as JSON text in some languages; the text of a properties file works
+    too.
     """
     servers, properties = values.get("bootstrapServers"), values.get("clientProperties") or {}
     if not servers or has_unknown(servers) or has_unknown(properties):
@@ -232,7 +235,7 @@ def _connection(values: Values) -> Connection | None:
 
 
 def _same_place(kind: Kind, old: Values, new: Values) -> bool:
-    """Whether old and new would be in each other's way, so that the old one goes first."""
+    """Whether old and new would conflict, so that the old one is deleted first."""
     if has_unknown(new):
         return kind.token.startswith("asgard:local:")
     return identity.resource_id(kind.token, old) == identity.resource_id(kind.token, new)
@@ -244,7 +247,7 @@ def _foreseen(kind: Kind, old: Values, new: Values) -> Values:
         return allocate(new, old)
     kept = {field.name: old[field.name] for field in kind.fields if field.output and field.name in old}
     if kind.token == ALLOCATION and old.get("certificate") == "due":
-        # What nodes get is known once it is made: the preview shows what that changes of them.
+        # What nodes get is known once it is created: the preview shows what that changes in them.
         kept |= {"certificates": UNKNOWN, "certificate": "valid"}
     if kind.token == BROKER:
         kept |= {"running": True, **({"certificate": "valid"} if "certificate" in kept else {})}
@@ -257,7 +260,7 @@ def _change(pair: tuple[object, object], replaces: bool) -> str:
 
 
 def _marked(kind: Kind, values: Values, like: Values) -> Values:
-    """Properties of a resource, secret where its kind says so or where what came in (`like`) was secret."""
+    """Properties of a resource, secret if its kind says so or if the incoming value (`like`) was secret."""
     values = normal(values)
     if not kind.secrets and not has_secret(like):
         return values

@@ -1,4 +1,4 @@
-"""The Pulumi package schema of the provider, made from the table of resource types."""
+"""The Pulumi package schema of the provider, generated from the table of resource types."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The provider as a process: `pulumi-resource-asgard`, which the Pulumi CLI starts and speaks gRPC with.
 
-A servicer of our own in place of the SDK's experimental one, whose answers lose unknown values and carry a traceback with every
-refusal. `ASGARD_ALLOW_DATA_LOSS=topic,topic` is what `--allow-data-loss` is to `asgard odin up`. Started for an
-`asgard odin up --engine pulumi`, it writes under that command's leases (`provider.writes`).
+It uses its own servicer, since the SDK's experimental one loses unknown values and adds a traceback to every refusal.
+`ASGARD_ALLOW_DATA_LOSS=topic,topic` is what `--allow-data-loss` is to `asgard odin up`. Started for an `asgard odin up
+--engine pulumi`, it writes under that command's leases (`provider.writes`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 async def _told(work: Awaitable[T], context: Any) -> T:
-    """The result; an error of Asgard's becomes the text of the answer, as people are to read it."""
+    """The result; an Asgard error becomes the text of the answer, as users should read it."""
     try:
         return await work
     except AsgardError as error:
@@ -107,7 +107,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     async def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """The engine gives up: nothing is under way that would have to be undone."""
+        """The engine gives up: nothing in flight needs to be undone."""
         return empty_pb2.Empty()
 
 
@@ -134,7 +134,7 @@ def _difference(answer: Difference) -> Any:
 
 
 async def serve(provider: Provider) -> None:
-    """Serve on a free port of 127.0.0.1, told on stdout, until SIGTERM or SIGINT."""
+    """Serve on a free port of 127.0.0.1, printed on stdout, until SIGTERM or SIGINT."""
     server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(provider), server)
     port = server.add_insecure_port("127.0.0.1:0")

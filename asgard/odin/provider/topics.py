@@ -1,4 +1,4 @@
-"""Topics: created, changed in place and deleted, never at the price of records that nobody allowed to lose."""
+"""Topics: created, changed in place and deleted, never losing records without permission."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Topics:
         self._permits = permits
 
     def taken(self, new: Values, observed: Observed) -> bool:
-        """Whether such a topic is there already."""
+        """Whether the topic exists already."""
         return new["name"] in observed.topics(fresh=False) and new["name"] in observed.topics()
 
     async def create(self, urn: str, new: Values) -> Values:
-        """Create the topic, or adopt what a killed run made of this very resource."""
+        """Create the topic, or adopt it if a killed run created it for this same resource."""
         wanted = NewTopic(new["name"], new["partitions"], new["replication"], dict(new["config"]))
         error = await self._cluster.create_topic(wanted)
         if error is None:
@@ -40,7 +40,7 @@ class Topics:
         return {**new, "topicId": there.id}
 
     async def _unlike(self, wanted: NewTopic, there: Topic) -> str | None:
-        """Why an existing topic can't be the one that a killed run made."""
+        """Why an existing topic can't be the one that a killed run created."""
         if len(there.partitions) != wanted.partitions or there.unlike(wanted.replication):
             return f"it has {len(there.partitions)} partitions and replication {there.replication}"
         config = await self._cluster.topic_config(wanted.name)
@@ -52,7 +52,7 @@ class Topics:
         return None if records == 0 else "it holds records"
 
     async def update(self, old: Values, new: Values) -> Values:
-        """Bring partitions, configs and replication to what is wanted; what is so already is not written."""
+        """Bring partitions, configs and replication to what is wanted; writes only what differs."""
         name = new["name"]
         topic = await self._cluster.topic(name)
         if topic is None:
@@ -74,7 +74,7 @@ class Topics:
         return {**new, "topicId": topic.id}
 
     async def delete(self, old: Values) -> None:
-        """Delete the topic; refused where it holds records and nobody allowed that."""
+        """Delete the topic; refused if it holds records and deletion was not allowed."""
         topic = await self._cluster.topic(old["name"])
         if topic is None:
             return
@@ -86,9 +86,10 @@ class Topics:
 
 
 def config_change(name: str, there: dict[str, str], old: Values, new: Values) -> ConfigChange:
-    """The least change from what is set on the topic to what is wanted.
+    """The smallest change from what is set on the topic to what is wanted.
 
-    Keys that were set behind Odin's back and aren't in the state (`old`) stay: a refresh brings them into the next diff.
+    Keys that were set behind Odin's back and aren't in the state (`old`) stay: a refresh brings them into the next
+    diff.
     """
     return ConfigChange(
         "topic",

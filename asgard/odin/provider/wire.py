@@ -26,7 +26,7 @@ from asgard.odin.resources.values import (
 
 
 def from_struct(struct: Struct) -> Values:
-    """Read properties. Output wrappers (dependencies) are taken off: the request lists dependencies itself."""
+    """Read properties. Output wrappers (dependencies) are removed: the request lists dependencies itself."""
     return {key: _read(message) for key, message in struct.fields.items()}
 
 

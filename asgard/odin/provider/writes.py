@@ -1,7 +1,8 @@
-"""Writes to a cluster under leases: each looks at them first, and what is set for a while stands in the undo log before.
+"""Writes to a cluster under leases: each checks them first, and temporary settings go into the undo log before they are made.
 
-The process that holds the leases may have another one do the work: the Pulumi CLI starts the provider itself. Names and fences
-travel in its environment (`ASGARD_LEASES`); there the journal is asked before each write whether they are still held so.
+The process that holds the leases may have another one do the work: the Pulumi CLI starts the provider itself. Names and
+fences are passed in its environment (`ASGARD_LEASES`); before each write the other process checks in the journal that
+they are still held.
 """
 
 from __future__ import annotations
@@ -26,33 +27,33 @@ LEASES, SUBJECT = "ASGARD_LEASES", "ASGARD_SUBJECT"
 
 @dataclass
 class Writes:
-    """What makes a process's writes safe. `subject` is whose they are, in the undo log: `stack orders`. Without leases the
-    process only reads."""
+    """What makes a process's writes safe. `subject` names their owner in the undo log: `stack orders`. Without leases
+    the process only reads."""
 
     journal: Database
     subject: str
     leases: list[Held] = field(default_factory=list)
 
     def check(self) -> None:
-        """Raise LeaseLost where this process may not write any more."""
+        """Raise LeaseLost if this process may no longer write."""
         for lease in self.leases:
             lease.check(CALL_DEADLINE_S)
 
     def connect(self, connection: Connection) -> ControlPlane:
-        """A control plane whose writes look at the leases first."""
+        """A control plane whose writes check the leases first."""
         from asgard.kafka.admin import connect
 
         return guarded(connect(connection, deadline_s=CALL_DEADLINE_S), self.check)
 
     def environment(self) -> dict[str, str]:
-        """What another process needs so that its writes are under the same leases; empty where this one only reads."""
+        """What another process needs so that its writes use the same leases; empty if this one only reads."""
         if not self.leases:
             return {}
         return {LEASES: " ".join(f"{lease.name}#{lease.fence}" for lease in self.leases), SUBJECT: self.subject}
 
 
 def from_environment() -> Writes | None:
-    """The writes of a process that was started for one that holds leases; None for a program of somebody's own."""
+    """The writes of a process started by one that holds leases; None for a user's own program."""
     text = os.environ.get(LEASES)
     if not text:
         return None

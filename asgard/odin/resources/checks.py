@@ -1,4 +1,4 @@
-"""What is wrong with the inputs of a resource, and what they are with defaults filled in. Pure: no cluster is asked."""
+"""Validation of a resource's inputs, and the inputs with defaults filled in. Pure: no cluster is asked."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from asgard.odin.resources.kinds import (
 from asgard.odin.resources.values import UNKNOWN, Values
 
 Wrong = tuple[str, str]
-"""Property and what is wrong with it."""
+"""Property and its problem."""
 
 _TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
 def check(token: str, new: Values) -> tuple[Values, list[Wrong]]:
-    """The inputs in their normal form with defaults filled in, and everything that is wrong with them."""
+    """The inputs in their normal form with defaults filled in, and all their problems."""
     kind = KINDS[token]
     values: Values = {}
     wrong: list[Wrong] = []
@@ -63,7 +63,7 @@ def text_of(value: Any) -> str:
 
 
 def _normal(field: Field, value: Any) -> tuple[Any, str | None]:
-    """The value in its normal form, and what is wrong with it."""
+    """The value in its normal form, and its problems."""
     if value is UNKNOWN:
         return value, None
     match field.type:
@@ -220,18 +220,18 @@ def _broker(values: Values) -> list[Wrong]:
 
 
 def version_of(text: str) -> tuple[int, ...] | None:
-    """`4.3.1` as numbers; None where it isn't a version."""
+    """`4.3.1` as numbers; None if it isn't a version."""
     return tuple(int(part) for part in text.split(".")) if re.fullmatch(r"\d+(\.\d+){1,3}", text) else None
 
 
 def release_of(text: str) -> tuple[int, ...] | None:
-    """`4.3.1` is of the release 4.3: feature levels are a release's."""
+    """`4.3.1` belongs to the release 4.3: feature levels are per release."""
     numbers = version_of(text)
     return None if numbers is None else numbers[:2]
 
 
 def transitions(kind: Kind, old: Values, new: Values) -> list[Wrong]:
-    """What may not become of a resource that exists. Where something is unknown yet, nothing is said."""
+    """Changes that an existing resource must not get. Unknown values are not judged."""
     if any(
         new.get(name) is UNKNOWN
         for name in ("partitions", "version", "controllers", "sasl", "authorizer", "adminPassword")

@@ -37,7 +37,7 @@ _OF_A_TOPIC = {
 
 
 def meant(kind: str, name: str) -> str | None:
-    """The right way to say what `name` says, if it is the other kind's name of a setting; None if it is not."""
+    """How to say what `name` says, if it is the other kind's name of a setting; None if it is not."""
     if kind == "topic":
         if name in _OF_A_TOPIC:
             return _OF_A_TOPIC[name]

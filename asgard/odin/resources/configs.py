@@ -1,6 +1,6 @@
-"""Topic and broker configs by Kafka version: which exist, what values they take, and how a change of them takes effect.
+"""Topic and broker configs by Kafka version: which exist, the values they take, and how a change takes effect.
 
-The table is `data/configs.json`, made from Kafka's own definitions by `tools/kafka_configs.py`.
+The table is `data/configs.json`, generated from Kafka's own definitions by `tools/kafka_configs.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DEFAULT_VERSION = "4.3.1"
 OLDEST_LOCAL = (4, 1)
 OLDEST_EXTERNAL = (3, 9)
 VENDOR_PREFIXES = ("confluent.", "redpanda.", "automq.")
-"""Configs of clusters that are more than Apache Kafka: passed on unchecked to external ones."""
+"""Configs of clusters that are more than Apache Kafka: passed to external ones unchecked."""
 
 _BITS = {"short": 15, "int": 31, "long": 63}
 _NODE = "Asgard sets it for each node itself"
@@ -60,7 +60,7 @@ OWN_TOPIC = {
 
 @dataclass(frozen=True)
 class ConfigDef:
-    """One config as a Kafka version defines it. `default` is None where there is none."""
+    """One config as a Kafka version defines it. `default` is None if there is none."""
 
     name: str
     type: str
@@ -73,7 +73,7 @@ class ConfigDef:
 
 
 def version_of(text: str) -> tuple[int, ...] | None:
-    """`4.3.1` as numbers; None where it is not a version. MSK's `4.1.x` and `3.9.x.kraft` are of their release."""
+    """`4.3.1` as numbers; None if it is not a version. MSK's `4.1.x` and `3.9.x.kraft` count as their release."""
     parts = text.removesuffix(".kraft").removesuffix(".x").split(".")
     if len(parts) not in (2, 3) or not all(p.isascii() and p.isdigit() and len(p) < 5 for p in parts):
         return None
@@ -94,7 +94,7 @@ def minors() -> list[str]:
 
 @cache
 def definitions(kind: Kind, version: str | None) -> dict[str, ConfigDef]:
-    """All configs of a version by name: of the newest known version that is not newer; for None, of every version."""
+    """All configs of a version by name: those of the newest known version up to it; for None, of every version."""
     table, known = _table(), minors()
     minor = None
     if version is not None:
@@ -119,7 +119,7 @@ def definitions(kind: Kind, version: str | None) -> dict[str, ConfigDef]:
 
 
 def reserved(kind: Kind, name: str) -> str | None:
-    """Why a config is not a stack file's to set; None where it may be."""
+    """Why a stack file can't set a config; None if it may."""
     if kind == "topic":
         return OWN_TOPIC.get(name)
     if name in OWN_BROKER:
@@ -128,7 +128,7 @@ def reserved(kind: Kind, name: str) -> str | None:
 
 
 def wrong_value(definition: ConfigDef, value: str) -> str | None:
-    """What is wrong with a value and what is allowed; None where Kafka takes it."""
+    """What is wrong with a value and what is allowed; None if Kafka accepts it."""
     text = value.strip()
     allowed = _allowed(definition)
     if definition.type == "boolean":
@@ -151,7 +151,8 @@ def wrong_value(definition: ConfigDef, value: str) -> str | None:
 def canonical(definition: ConfigDef | None, value: str) -> str:
     """The value as a broker answers it: `compact, delete` is `compact,delete`, `0.50` is `0.5`, `FALSE` is `false`.
 
-    A list of fixed words is in their order: for Kafka it is a set. What is not a value of that type stays as it is.
+    A list of fixed words is put into their order: for Kafka it is a set. Text that is not a value of that type is
+    unchanged.
     """
     if definition is None or wrong_value(definition, value) is not None:
         return value
@@ -162,7 +163,7 @@ def canonical(definition: ConfigDef | None, value: str) -> str:
         case "int" | "long" | "short":
             return str(int(text))
         case "double":
-            # Java's Double.toString, as far as configs go.
+            # Java's Double.toString, as far as configs need it.
             return str(float(text))
         case "list":
             items = [item.strip() for item in text.split(",") if item.strip()]

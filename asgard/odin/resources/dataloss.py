@@ -1,8 +1,8 @@
 """Which data a change deletes: a deleted topic, a shorter retention, a smaller size, another cleanup policy.
 
-`cuts` and `assess` are pure; `config_losses` and `deletion_losses` ask the cluster for the facts, in bulk. Kafka deletes whole
-segments, so the figures are upper bounds: what Kafka may delete from now on. Not counted as loss: what only changes when new
-data is cleaned (segment sizes, compaction lags) or whether a record is accepted (max.message.bytes).
+`cuts` and `assess` are pure; `config_losses` and `deletion_losses` ask the cluster for the facts, in bulk. Kafka
+deletes whole segments, so the figures are upper bounds: what Kafka may delete from now on. Not counted as loss: changes
+of when new data is cleaned (segment sizes, compaction lags) or of whether a record is accepted (max.message.bytes).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _BROKER_RETENTION = (("log.retention.ms", 1), ("log.retention.minutes", 60_000),
 
 @dataclass(frozen=True)
 class Cut:
-    """One way in which a change deletes data. At most one of the three limits is set; none: everything may go.
+    """One way in which a change deletes data. At most one of the three limits is set; none: everything may be deleted.
 
-    `keep_ms` is the age up to which records stay, `keep_bytes` what stays of each partition, `compacts` that only the last
-    record of each key stays (how many that are, only compaction finds out).
+    `keep_ms` is the age up to which records stay, `keep_bytes` how much of each partition stays, `compacts` that only
+    the last record of each key stays (how many, only compaction finds out).
     """
 
     why: str
@@ -61,7 +61,7 @@ class Loss:
 
 
 def cuts(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Cut, ...]:
-    """How the data of a topic shrinks when its effective configs go from `old` to `new`; empty where it does not."""
+    """How the data of a topic shrinks when its effective configs go from `old` to `new`; empty if it does not."""
     found = []
     for name in ("retention.ms", "retention.bytes"):
         before, after = _limit(old, name), _limit(new, name)
@@ -87,7 +87,7 @@ def assess(
     partitions: Mapping[int, PartitionFacts],
     groups: Mapping[str, Mapping[int, int]],
 ) -> Loss | None:
-    """The loss of a topic; None where nothing that it holds goes. `groups` has the committed offsets by partition."""
+    """The loss of a topic; None if nothing is deleted. `groups` has the committed offsets by partition."""
     ways = tuple(ways)
     gone = {p: max((_gone_up_to(way, facts) for way in ways), default=facts.start) for p, facts in partitions.items()}
     records = sum(up_to - partitions[p].start for p, up_to in gone.items())
@@ -111,9 +111,9 @@ def assess(
 def config_losses(
     control: ControlPlane, changes: Collection[ConfigChange], defaults: Mapping[str, str], now_ms: int
 ) -> dict[str, Loss]:
-    """What config changes of topics, and of the cluster-wide default, delete; by topic, only where something goes.
+    """What config changes of topics, and of the cluster-wide default, delete; by topic, only topics that lose something.
 
-    `defaults` are the topic configs that count where a topic sets none (`topic_defaults`); `now_ms` is UTC.
+    `defaults` are the topic configs that apply if a topic sets none (`topic_defaults`); `now_ms` is UTC.
     """
     edits = _topic_edits(control, changes)
     names = [name for name, edit in edits.items() if set(RELEVANT) & {*edit.set, *edit.unset}]
@@ -130,19 +130,20 @@ def config_losses(
 
 
 def deletion_losses(control: ControlPlane, topics: Collection[str]) -> dict[str, Loss]:
-    """What goes with topics that are deleted or recreated; by topic, only those that hold records."""
+    """What is deleted with topics that are deleted or recreated; by topic, only those that hold records."""
     return _losses(control, {name: (Cut("the topic is deleted"),) for name in topics}, 0)
 
 
 def topic_defaults(version: str | None, broker_config: Mapping[str, str]) -> dict[str, str]:
-    """The topic configs in force where a topic sets none: of the broker configs given (static and dynamic), else Kafka's."""
+    """The topic configs that apply if a topic sets none: from the given broker configs (static and dynamic), else
+    Kafka's."""
     table = configs.definitions("topic", version)
     defaults = {name: table[name].default or "" for name in RELEVANT if name in table}
     return defaults | _as_topic(broker_config)
 
 
 def _as_topic(broker_config: Mapping[str, str]) -> dict[str, str]:
-    """Broker configs as the topic configs that they are the default of; the finest unit of retention wins."""
+    """Broker configs as the topic configs whose default they are; the finest unit of retention wins."""
     found = {_BROKER_NAMES[k]: v for k, v in broker_config.items() if k in _BROKER_NAMES}
     for name, unit_ms in _BROKER_RETENTION:
         if name in broker_config:
@@ -153,7 +154,8 @@ def _as_topic(broker_config: Mapping[str, str]) -> dict[str, str]:
 
 
 def _topic_edits(control: ControlPlane, changes: Collection[ConfigChange]) -> dict[str, ConfigChange]:
-    """The changes by topic; a change of the cluster-wide default is one of every topic that does not set the config itself."""
+    """The changes by topic; a change of the cluster-wide default applies to every topic that does not set the config
+    itself."""
     edits = {c.name: c for c in changes if c.resource_type == "topic"}
     kafkas = configs.definitions("topic", None)
     for change in changes:
@@ -227,7 +229,7 @@ def _shown_policy(config: Mapping[str, str]) -> str:
 
 
 def _limit(config: Mapping[str, str], name: str) -> int | None:
-    """A retention that counts; None: unlimited."""
+    """A retention that applies; None: unlimited."""
     if "delete" not in _policies(config):
         return None
     value = int(config.get(name, "-1"))

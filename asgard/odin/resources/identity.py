@@ -1,4 +1,4 @@
-"""What identifies a resource: its id, made from its content, and back again for imports."""
+"""What identifies a resource: its id, built from its content, and parsed back for imports."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def acl_values(acl: Acl) -> Values:
 
 
 def entity_of(values: Values) -> QuotaEntity:
-    """Whom a quota is for."""
+    """The entity of a quota."""
     return QuotaEntity(user=values.get("user"), client_id=values.get("clientId"), ip=values.get("ip"))
 
 
@@ -89,7 +89,7 @@ def resource_id(token: str, values: Values) -> str:
 
 
 def from_id(token: str, text: str) -> Values:
-    """The properties that an id tells, for an import. Raises WrongUsage where it can't be such an id."""
+    """The properties in an id, for an import. Raises WrongUsage if it can't be such an id."""
     if token in (TOPIC, USER):
         return {"name": text}
     if token == ACL and (match := _ACL_ID.fullmatch(text)):

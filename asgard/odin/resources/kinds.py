@@ -1,4 +1,4 @@
-"""The table of Odin's resource types: every property, its type, who may know it and what a change of it means.
+"""The table of Odin's resource types: every property, its type, whether it is secret and what a change of it means.
 
 The provider's checks, its diffs, the drift report and the Pulumi schema are all derived from this table.
 """
@@ -27,9 +27,9 @@ FieldType = Literal["string", "integer", "number", "boolean", "map", "strings", 
 class Field:
     """One property.
 
-    `replaces`: another value means another resource. `hint`: steers how a change is made, isn't part of the resource, and
-    makes no difference by itself. `output`: only the provider sets it. `watched`: an output that drift reports; `optional`: one that isn't always there.
-    `among`: the allowed values; `least`: the smallest.
+    `replaces`: another value means a new resource. `hint`: controls how a change is made, isn't part of the resource,
+    and is not a difference by itself. `output`: only the provider sets it. `watched`: an output that drift reports;
+    `optional`: one that isn't always there. `among`: the allowed values; `least`: the smallest.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Clusters on this machine: which ids, ports and directories their nodes get, and where those nodes are found again.
+"""Clusters on this machine: the ids, ports and directories of their nodes, and where to find those nodes later.
 
-`allocate` is pure but for the question whether a port is free. A node's ports and directory id follow from the cluster id and
-its node id, so a preview shows what the run will do.
+`allocate` is pure, except that it checks whether a port is free. A node's ports and directory id follow from the
+cluster id and its node id, so a preview shows what the run will do.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 _PORTS = ("brokerPort", "controllerPort", "tlsPort", "certificatePort", "tlsControllerPort")
 TLS_LEVELS: dict[str, TlsLevel] = {"off": "off", "optional": "preferred", "on": "only"}
-"""What a node does about TLS, by the `tls` of its cluster."""
+"""What a node does with TLS, by the `tls` of its cluster."""
 PORTS = range(20000, 32000)
 """Below the range that the system gives to outgoing connections."""
 
 
 def allocate(wanted: Values, before: Values | None = None, free: Callable[[int], bool] | None = None) -> Values:
-    """The outputs of `asgard:local:Cluster`. Nodes that are there (`before`) keep what they have; new ones are brokers only.
+    """The outputs of `asgard:local:Cluster`. Existing nodes (`before`) keep what they have; new ones are brokers only.
 
-    A new cluster has its first `controllers` nodes in the metadata quorum. Raises Failed where no port is free.
+    A new cluster has its first `controllers` nodes in the metadata quorum. Raises Failed if no port is free.
     """
     before = before or {}
     cluster_id = before.get("clusterId") or random_uuid(secrets.token_bytes)
@@ -127,11 +127,11 @@ def _described(stack: str = "*") -> Iterator[tuple[Path, dict[str, Any]]]:
         try:
             yield path.parent, json.loads(path.read_text())
         except (OSError, ValueError):
-            continue  # a node that is just being made or removed
+            continue  # a node that is just being created or removed
 
 
 def ports_of_other_stacks(name: str) -> set[int]:
-    """Ports that nodes of other stacks were given, whether they run or not."""
+    """Ports given to nodes of other stacks, running or not."""
     return {
         port
         for directory, node in _described()
@@ -156,7 +156,7 @@ def run_dirs(cluster_id: str) -> dict[int, RunDir]:
 
 
 def running(cluster: str, node: int) -> bool | None:
-    """Whether the node's process is there and not paused; None where there is no such node."""
+    """Whether the node's process is running and not paused; None if there is no such node."""
     from asgard.machines import local as nodes
 
     directory = run_dir(cluster, node)
@@ -225,7 +225,7 @@ def first_quorum(text: str) -> tuple[Voter, ...]:
 
 
 def credentials(values: Values) -> Credentials | None:
-    """The two first users of a node; None without SASL."""
+    """The first two users of a node; None without SASL."""
     from asgard.machines.local import Credentials
 
     if values["sasl"] == "none":

@@ -1,6 +1,6 @@
-"""State against cluster: what is really there of a recorded resource, and what differs.
+"""State against cluster: the actual state of a recorded resource, and the differences.
 
-`Observed` reads each kind of thing once, when it is first asked for; `observe` looks one resource up in it; `difference`
+`Observed` reads each kind once, when it is first needed; `observe` looks one resource up in it; `difference`
 compares two sets of properties. No Pulumi, no writes.
 """
 
@@ -20,21 +20,21 @@ from asgard.odin.resources.kinds import ACL, ALLOCATION, BROKER, CONFIG, KINDS, 
 from asgard.odin.resources.values import UNKNOWN, Values
 
 Differences = dict[str, tuple[Any, Any]]
-"""Path of a property (`partitions`, `config["retention.ms"]`) to its old and its new value; None: not there."""
+"""Path of a property (`partitions`, `config["retention.ms"]`) to its old and its new value; None: absent."""
 
 PROPAGATION_S = 5.0
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$-]*")
 
 TEMPORARY_CONFIGS = frozenset({"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"})
-"""Topic configs that belong to a running move, never to the topic: not drift."""
+"""Topic configs that belong to a running move and not to the topic: not drift."""
 
 
 class Observed:
     """What the cluster holds, each kind read once and then kept. Safe to ask from several threads.
 
-    `control` is called when Kafka is first needed; `running` tells of a local node, by cluster name and node id. `names`: the
-    only topics that are looked at (a cluster may hold thousands that are somebody else's); None: all of them. `now` tells the time
-    (RFC 3339, UTC), `kept` of configs that are set until it is time to put them back: they are nobody's drift.
+    `control` is called when Kafka is first needed; `running` reports a local node, by cluster name and node id.
+    `names`: the only topics to read (a cluster may hold thousands of others); None: all of them. `now` gives the time
+    (RFC 3339, UTC), `kept` the configs that are set until it is time to put them back: they are not drift.
     """
 
     def __init__(
@@ -74,19 +74,19 @@ class Observed:
             return self._kept[kind]
 
     def known(self) -> Observed:
-        """The same look, without its reads: what was not read yet, or was written since, raises NotRead."""
+        """The same look, without reads: what was not read yet, or was written since, raises NotRead."""
         return _Known(self)
 
     def wrote(self, kind: str, key: Hashable, shows: Callable[[Any], bool]) -> None:
-        """Something was written: read this kind again when it is next asked for, until the read `shows` it (5 s at most).
+        """Something was written: read this kind again when it is next needed, until the read `shows` it (5 s at most).
 
-        A broker learns of a change a moment after the controller has confirmed it.
+        A broker sees a change a moment after the controller has confirmed it.
         """
         self._stale.add(kind)
         self._expected.setdefault(kind, {})[key] = (time.monotonic() + PROPAGATION_S, shows)
 
     def topics(self, *, fresh: bool = True) -> dict[str, Topic]:
-        """The topics. `fresh=False` is content with what was read before this run's own writes."""
+        """The topics. `fresh=False` accepts what was read before this run's own writes."""
         found: dict[str, Topic] = self._get("topics", lambda control: control.topics(self._names), fresh)
         return found
 
@@ -106,7 +106,7 @@ class Observed:
         return found
 
     def acls(self, *, fresh: bool = True) -> set[Acl]:
-        """All ACLs; none where the cluster has no authorizer."""
+        """All ACLs; none if the cluster has no authorizer."""
         found: set[Acl] = self._get("acls", lambda control: control.acls(), fresh)
         return found
 
@@ -116,21 +116,21 @@ class Observed:
         return found
 
     def broker_configs(self, broker: str) -> dict[str, str]:
-        """The dynamic configs set at a broker, or at `""`, the cluster-wide default."""
+        """The dynamic configs set on a broker, or on `""`, the cluster-wide default."""
         found: dict[str, str] = self._get(f"broker_configs {broker}", lambda control: control.broker_configs(broker))
         return found
 
     def running(self, cluster: str, node: int) -> bool | None:
-        """Whether a local node's process is there and not paused; None where there is no such node. Never kept."""
+        """Whether a local node's process is running and not paused; None if there is no such node. Never cached."""
         return self._running(cluster, node)
 
     def certificate(self, cluster: str, node: int) -> str:
-        """Whether the certificate of a local node is `valid` for long enough, or `due`. Never kept."""
+        """Whether the certificate of a local node is `valid` for long enough, or `due`. Never cached."""
         return self._certificate(cluster, node)
 
 
 class NotRead(Exception):
-    """Only the cluster could tell."""
+    """Only the cluster could answer that."""
 
 
 class _Known(Observed):
@@ -144,9 +144,9 @@ class _Known(Observed):
 
 
 def observe(token: str, recorded: Values, observed: Observed) -> Values | None:
-    """The properties as they are now, in the shape of the recorded ones; None where the thing is gone.
+    """The properties as they are now, in the shape of the recorded ones; None if the resource is gone.
 
-    What a cluster can't tell (passwords, throttles) is taken from the record.
+    What a cluster does not reveal (passwords, throttles) is taken from the record.
     """
     if token == TOPIC:
         return _topic(recorded, observed)
@@ -156,7 +156,7 @@ def observe(token: str, recorded: Values, observed: Observed) -> Values | None:
             return None
         wanted = recorded.get("mechanism")
         first = wanted if wanted in mechanisms else mechanisms[-1]
-        # An import takes what is there; later on a credential that somebody else made is theirs.
+        # An import takes what exists; later, a credential that someone else created is theirs.
         known = mechanisms if wanted is None else recorded.get("otherMechanisms", ())
         others = [mechanism for mechanism in known if mechanism in mechanisms and mechanism != first]
         rest = {name: value for name, value in recorded.items() if name != "otherMechanisms"}
@@ -191,7 +191,7 @@ def _topic(recorded: Values, observed: Observed) -> Values | None:
     if topic is None:
         return None
     configs = observed.topic_configs().get(topic.name, {})
-    # One partition of another factor is enough to differ. An import has no factor to compare with.
+    # One partition with another factor is enough to differ. An import has no factor to compare with.
     wanted = recorded.get("replication", topic.replication)
     unlike = topic.unlike(wanted)
     return {

@@ -1,8 +1,8 @@
 """Property values, in the one form that Odin's engine, provider and resources share.
 
-A value is plain Python: None, bool, int, float, str, list, dict, a `Secret` around one of them, or `UNKNOWN`. `provider/wire.py`
-translates to and from Pulumi's messages, `engine/secrets.py` to and from the state's JSON (secrets as ciphertext); `display` makes
-what people may see. Nothing here imports the SDK.
+A value is plain Python: None, bool, int, float, str, list, dict, a `Secret` around one of them, or `UNKNOWN`.
+`provider/wire.py` translates to and from Pulumi's messages, `engine/secrets.py` to and from the state's JSON (secrets
+as ciphertext); `display` gives the displayable form. Nothing here imports the SDK.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UNKNOWN_TEXT: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
 class Unknown:
-    """A value that only the run itself will tell: in previews, what comes from a resource that isn't there yet. There is one,
+    """A value known only during the real run: in previews, one from a resource that doesn't exist yet. There is one,
     `UNKNOWN`."""
 
     def __repr__(self) -> str:
@@ -41,7 +41,7 @@ class Secret:
 
 
 def secret(value: Value) -> Value:
-    """Mark a value as secret; a secret inside a secret is one secret, and an unknown stays one that can be recognised."""
+    """Mark a value as secret; a secret inside a secret is one secret, and an unknown stays recognisable."""
     return Secret(value.value if isinstance(value, Secret) else value)
 
 
@@ -70,7 +70,7 @@ def normal(value: Value) -> Value:
 
 
 def display(value: Value) -> Value:
-    """The value as people may see it: JSON, `[secret]` and `[unknown]` in place of what they may not or can't."""
+    """The value for display: JSON, with `[secret]` and `[unknown]` in place of hidden or unknown values."""
     if isinstance(value, Secret):
         return "[secret]"
     if value is UNKNOWN:
@@ -83,7 +83,7 @@ def display(value: Value) -> Value:
 
 
 def has_unknown(value: Value) -> bool:
-    """Is any part of the value unknown?"""
+    """Whether any part of the value is unknown."""
     if isinstance(value, Secret):
         return has_unknown(value.value)
     if isinstance(value, dict | list):
@@ -92,7 +92,7 @@ def has_unknown(value: Value) -> bool:
 
 
 def has_secret(value: Value) -> bool:
-    """Is any part of the value secret?"""
+    """Whether any part of the value is secret."""
     if isinstance(value, dict | list):
         return any(not isinstance(item, str) and has_secret(item) for item in _parts(value))
     return isinstance(value, Secret)

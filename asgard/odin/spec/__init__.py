@@ -1,1 +1,1 @@
-"""A stack file: read, checked as a whole, resolved into plain data; and written for a cluster that exists."""
+"""A stack file: read, checked as a whole, resolved into plain data; and written for an existing cluster."""

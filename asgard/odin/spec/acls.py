@@ -1,8 +1,9 @@
 """What a user entry allows: the one table of the ACLs of its fields and roles.
 
-A name that ends in `*` is a prefix (`orders.*` is everything that starts with `orders.`), and so is one that ends in a separator,
-`-`, `.` or `_` (`orders-`); `*` alone is everything. Every other name is literal. Kafka lets READ and WRITE imply DESCRIBE, and
-WRITE on a topic is enough for an idempotent producer. `spec.fold` is the way back, from ACLs to fields.
+A name that ends in `*` is a prefix (`orders.*` is everything that starts with `orders.`), and so is one that ends in a
+separator, `-`, `.` or `_` (`orders-`); `*` alone is everything. Every other name is literal. In Kafka, READ and WRITE
+imply DESCRIBE, and WRITE on a topic is enough for an idempotent producer. `spec.fold` does the reverse, from ACLs to
+fields.
 """
 
 from __future__ import annotations
@@ -144,19 +145,19 @@ def pattern(name: str) -> tuple[str, str]:
 
 
 def written(pattern_type: str, name: str) -> str | None:
-    """The way back: how a user writes a pattern; None if it can't be written."""
+    """The reverse: how a user writes a pattern; None if it can't be written."""
     text = name if pattern_type == "LITERAL" or name.endswith(SEPARATORS) else name + "*"
     return text if pattern(text) == (pattern_type, name) else None
 
 
 def matches(name: str, topic: str) -> bool:
-    """Whether a name as users write it covers a topic, or a pattern that is at least as narrow."""
+    """Whether a name as users write it covers a topic, or a pattern at least as narrow."""
     kind, wanted = pattern(name)
     return wanted == "*" or topic == name or (kind == "PREFIXED" and topic.startswith(wanted))
 
 
 def useless(acl: Acl) -> bool:
-    """Whether an ACL matches nothing: a prefix `*` is the character, which no name of a topic may hold."""
+    """Whether an ACL matches nothing: a prefix `*` means that character, which no topic name may contain."""
     return acl.pattern_type == "PREFIXED" and acl.resource_name == "*"
 
 
@@ -184,7 +185,7 @@ def grants_of(user: Roles) -> dict[str, list[str]]:
 
 
 def acls_of(user: str, grants: Mapping[str, Iterable[str]]) -> tuple[Acl, ...]:
-    """The ACLs of a user whose names stand under these fields; each once, in the order of the table."""
+    """The ACLs of a user with these names under its fields; each once, in the order of the table."""
     found: dict[Acl, None] = {}
     for row in TABLE:
         for name in grants.get(row.field, ()):

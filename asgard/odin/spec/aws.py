@@ -1,4 +1,4 @@
-"""What a stack asks of AWS, as plain data: sizes in bytes, CIDR blocks and ids as AWS writes them. Pure."""
+"""What a stack requests from AWS, as plain data: sizes in bytes, CIDR blocks and ids as AWS writes them. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Environment = Literal["dev", "staging", "prod"]
 CLIENT_PORT = 9092
 CONTROLLER_PORT = 9093
 FIRST_CONTROLLER_ID = 1000
-"""Controllers on machines of their own have ids above this, so that brokers can be added without a clash."""
+"""Controllers on separate machines have ids above this, so that brokers can be added without a clash."""
 GIB = 1024**3
 
 
@@ -28,7 +28,7 @@ class VolumeSettings:
 
     @property
     def size_gib(self) -> int:
-        """Whole GiB, rounded up: EBS knows no smaller unit."""
+        """Whole GiB, rounded up: EBS has no smaller unit."""
         return -(-self.size_bytes // GIB)
 
 
@@ -36,7 +36,7 @@ class VolumeSettings:
 class NetworkSettings:
     """Where the cluster lives: a VPC of its own (`cidr`), or an existing one with a private subnet for each zone.
 
-    `clients` are the CIDR blocks and security groups (sg-…) that may reach the client listener; nobody by default.
+    `clients` are the CIDR blocks and security groups (sg-…) that may reach the client listener; none by default.
     """
 
     cidr: str = "10.90.0.0/16"
@@ -48,7 +48,8 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class TeamRules:
-    """What a team demands beside Asgard's own guardrails; nothing where a list is empty. `*` in an instance type is any text."""
+    """What a team requires in addition to Asgard's own guardrails; an empty list requires nothing. `*` in an instance
+    type is any text."""
 
     tags: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
@@ -58,7 +59,7 @@ class TeamRules:
 @dataclass(frozen=True)
 class AwsSettings:
     """A stack's `aws:` section. `tags` are put on every resource, with the stack's name and environment.
-    `waived`: guardrails that are left out, by name, with the reason."""
+    `waived`: skipped guardrails, by name, with the reason."""
 
     region: str
     environment: Environment = "prod"
@@ -78,7 +79,8 @@ class AwsSettings:
 
     @property
     def architecture(self) -> Literal["arm64", "x86_64"]:
-        """Of the instance types: Graviton families have a `g` after their generation, as in m7g and t4g."""
+        """Architecture of the instance types: Graviton families have a `g` after their generation, as in m7g and
+        t4g."""
         family = self.instance_type.removeprefix("kafka.").partition(".")[0].removeprefix("express")
         letters = family.lstrip("abcdefhijklmnopqrstuvwxyz").lstrip("0123456789")
         return "arm64" if letters.startswith("g") else "x86_64"
@@ -94,12 +96,13 @@ class NodePlan:
 
     @property
     def is_controller(self) -> bool:
-        """Whether it votes in the metadata quorum."""
+        """Whether it is a voter in the metadata quorum."""
         return "controller" in self.roles
 
 
 def nodes(brokers: int, controllers: int, zones: int, *, dedicated: bool) -> tuple[NodePlan, ...]:
-    """The nodes of a cluster, dealt to the zones in turn, so that losing one zone loses at most a third (of three) of each role."""
+    """The nodes of a cluster, assigned to the zones in turn, so that losing one zone loses at most a third (of three)
+    of each role."""
     if dedicated:
         own = tuple(NodePlan(FIRST_CONTROLLER_ID + i + 1, ("controller",), i % zones) for i in range(controllers))
         return tuple(NodePlan(i + 1, ("broker",), i % zones) for i in range(brokers)) + own

@@ -1,6 +1,6 @@
-"""What one part of a stack file demands of another: brokers and replication, users and topics, configs and versions.
+"""What one part of a stack file requires of another: brokers and replication, users and topics, configs and versions.
 
-Each check says every problem it finds; none stops at the first.
+Each check reports every problem it finds; none stops at the first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def review(document: Document, checked: Checked[StackFile]) -> tuple[list[Proble
     taken = {(p.file, p.line, p.column) for p in found}
 
     def place(loc: Loc) -> Loc:
-        """Indexes of what was sound to those of the file."""
+        """Indexes of the valid entries to those of the file."""
         if len(loc) > 1 and isinstance(loc[1], int) and loc[0] in checked.kept:
             return (loc[0], checked.kept[str(loc[0])][loc[1]], *loc[2:])
         return loc

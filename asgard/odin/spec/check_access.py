@@ -1,4 +1,4 @@
-"""What is wrong with the users, ACLs and quotas of a stack file: names, roles, certificates, entities."""
+"""Problems in the users, ACLs and quotas of a stack file: names, roles, certificates, entities."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from asgard.odin.spec.acls import CLUSTER_RESOURCE
 from asgard.odin.spec.resolve import DEFAULT_ENTITY, explicit_acls, quota_entity, quota_values
 
 Found = Iterator[tuple[Loc, str] | tuple[Loc, str, Loc]]
-"""Where, what is wrong, and where the first of two stands."""
+"""Where, the problem, and where the first of two is."""
 
 _CERTIFICATE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 ADMIN_USERS = (FIRST_USER, "controller")
-"""Users that a local cluster makes for itself."""
+"""Users that a local cluster creates for itself."""
 
 _OPERATIONS = {
     "topic": "read write create delete alter describe describe_configs alter_configs",
@@ -35,7 +35,7 @@ _OPERATIONS = {
 
 
 def makes_brokers(file: StackFile) -> bool:
-    """Whether the stack makes its own brokers."""
+    """Whether the stack creates its own brokers."""
     return targets.of(file.target).makes_brokers
 
 
@@ -93,7 +93,7 @@ def _roles(user: UserEntry, loc: Loc) -> Found:
     seen: set[str] = set()
     for k, app in enumerate(user.streams):
         if wrong := names.wrong_topic(app.application):
-            # Its internal topics are called after it.
+            # Its internal topics are named after it.
             yield (*loc, "streams", k, "application"), wrong
         elif app.application in seen:
             yield (*loc, "streams", k, "application"), f"is {app.application!r} again; allowed is each application once"
@@ -123,7 +123,7 @@ def _roles(user: UserEntry, loc: Loc) -> Found:
 
 
 def _certificate(file: StackFile, i: int) -> Found:
-    """What a user who logs in by certificate needs, and can't have."""
+    """What a user who logs in by certificate needs, and what it can't have."""
     user = file.users[i]
     if not user.tls:
         return

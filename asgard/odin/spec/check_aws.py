@@ -1,4 +1,4 @@
-"""What the section `aws` of a stack file and the rest of it demand of each other."""
+"""What the section `aws` of a stack file and the rest of it require of each other."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ REGIONS = (
     *("il-central-1", "me-central-1", "me-south-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"),
 )
 _AREAS = {region.rpartition("-")[0] for region in REGIONS}
-"""A new region of a known area is taken as it is."""
+"""A new region of a known area is accepted as it is."""
 _INSTANCE = re.compile(r"(kafka\.|express\.)?[a-z][a-z0-9-]*\.[a-z0-9]+")
 _GROUP = re.compile(r"sg-[0-9a-f]{8,17}")
 LARGEST_VPC, SMALLEST_VPC = 16, 24
-"""Prefix lengths: AWS takes /16 to /28; below /24 three zones have too few addresses."""
+"""Prefix lengths: AWS accepts /16 to /28; below /24 three zones have too few addresses."""
 MOST_NAME = 24
-"""Of a stack's name: AWS's names are made of it."""
+"""For a stack's name: AWS names are built from it."""
 
 Found = Iterator[tuple[Loc, str] | tuple[Loc, str, Loc]]
 

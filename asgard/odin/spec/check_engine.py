@@ -1,4 +1,4 @@
-"""What the section `engine` of a stack file may say: backends and secrets providers that Asgard hands to Pulumi."""
+"""What the section `engine` of a stack file may say: backends and secrets providers that Asgard passes to Pulumi."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The text of a stack file for a cluster that exists: what `odin import` writes.
+"""The text of a stack file for an existing cluster: what `odin import` writes.
 
-ACLs that the fields and roles of a user say exactly are folded into them, the rest is under `acls:`. What a stack
-file can't hold (a config unknown to the table, a principal's name that no file takes) stays in it as a comment.
+ACLs that the fields and roles of a user express exactly are folded into them; the rest goes under `acls:`. What a stack
+file can't hold (a config unknown to the table, a principal's name that a file can't have) is added as a comment.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _RESOURCES = ("TOPIC", "GROUP", "CLUSTER", "TRANSACTIONAL_ID", "DELEGATION_TOKEN
 
 @dataclass(frozen=True)
 class Found:
-    """What was read of a cluster: `users` with their SCRAM mechanisms, `cluster_config` of the cluster-wide default."""
+    """What was read from a cluster: `users` with their SCRAM mechanisms, `cluster_config` of the cluster-wide
+    default."""
 
     topics: Mapping[str, Topic] = field(default_factory=dict)
     topic_configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -81,7 +82,7 @@ def render(
 
 
 def text(value: str) -> str:
-    """A text as a YAML scalar that is read back as the same text, also within braces."""
+    """A text as a YAML scalar that parses back to the same text, also within braces."""
     if _PLAIN.match(value) and isinstance(scalar(value), str):
         return value
     escaped = "".join(_escape(c) for c in value.replace("${", "$${"))
@@ -103,7 +104,7 @@ def _escape(char: str) -> str:
 
 
 def retention(milliseconds: int) -> str | None:
-    """`7d`: a retention as people write it; None where there is no such writing."""
+    """`7d`: a retention as people write it; None if it can't be written that way."""
     if milliseconds < 0:
         return "forever" if milliseconds == -1 else None
     unit, size = next(((u, s) for u, s in _UNITS if milliseconds and milliseconds % s == 0), ("ms", 1))
@@ -144,7 +145,7 @@ def _cluster(external: ExternalSpec) -> list[tuple[str, str]]:
 def _known(
     kind: configs.Kind, values: Mapping[str, str], version: str | None, of: str, notes: list[str]
 ) -> dict[str, str]:
-    """The configs that a stack file takes; the others are noted."""
+    """The configs that a stack file accepts; the others are noted."""
     known, kept = configs.definitions(kind, version), {}
     for name, value in sorted(values.items()):
         definition = known.get(name)
@@ -187,7 +188,7 @@ def _topic(topic: Topic, config: Mapping[str, str], version: str | None, protect
 
 
 def _users(found: Found, notes: list[str]) -> tuple[Sasl, list[str]]:
-    """The mechanism of the stack and its users; where nobody has a SCRAM credential, the users that ACLs name."""
+    """The mechanism of the stack and its users; if no user has a SCRAM credential, the users that ACLs name."""
     for sasl in _SASL:
         if any(SCRAM[sasl] in mechanisms for mechanisms in found.users.values()):
             return sasl, _takable(found.users, notes)
@@ -195,7 +196,7 @@ def _users(found: Found, notes: list[str]) -> tuple[Sasl, list[str]]:
 
 
 def _mechanisms(found: Found, sasl: Sasl) -> dict[str, list[Sasl]]:
-    """The mechanisms of users that have others than the stack's, or more; the stack's own first."""
+    """The mechanisms of users that have different ones than the stack's, or more; the stack's own first."""
     order = sorted(_SASL, key=lambda name: name != sasl)
     having = {u: [name for name in order if SCRAM[name] in mechanisms] for u, mechanisms in found.users.items()}
     return {user: listed for user, listed in having.items() if listed != [sasl]}
@@ -254,7 +255,7 @@ def _nameable(topics: Collection[str], acls: Iterable[Acl]) -> set[str]:
 def _quotas(
     found: Mapping[QuotaEntity, QuotaValues], users: Collection[str], notes: list[str]
 ) -> tuple[dict[str, QuotaValues], dict[QuotaEntity, QuotaValues]]:
-    """The quotas of users of the file, and the others."""
+    """The quotas of users in the file, and the others."""
     mine: dict[str, QuotaValues] = {}
     rest: dict[QuotaEntity, QuotaValues] = {}
     for entity, values in found.items():

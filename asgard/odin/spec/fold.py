@@ -1,6 +1,6 @@
-"""From ACLs back to the fields and roles of user entries: what a role says exactly becomes that role, the rest stays as it is.
+"""From ACLs back to the fields and roles of user entries: ACLs that match a role exactly become that role, the rest stays.
 
-A role is recognised only if all of its ACLs are there. Nothing is lost or added: the fields give the same ACLs again.
+A role is recognised only if all of its ACLs exist. Nothing is lost or added: the fields give the same ACLs again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _WORKER_TOPICS = {"offsets": "offset", "configs": "config", "status": "status"}
 
 @dataclass
 class Folded:
-    """What a user's ACLs say. `connect` has the keys of the file, `streams` one mapping an application."""
+    """What a user's ACLs say. `connect` has the keys of the file, `streams` one mapping per application."""
 
     fields: dict[str, list[str]] = field(default_factory=dict)
     streams: list[dict[str, str | list[str]]] = field(default_factory=list)
@@ -34,14 +34,14 @@ class Folded:
 
 
 def user_of(acl: Acl) -> str | None:
-    """The user whose entry could say this ACL; None if only `acls:` can."""
+    """The user whose entry could express this ACL; None if only `acls:` can."""
     kind, _, user = acl.principal.partition(":")
     plain = kind == "User" and user not in ("", "*") and acl.permission == "ALLOW" and acl.host == "*"
     return user if plain and not access.useless(acl) else None
 
 
 def fold(user: str, acls: Collection[Acl], takes: Collection[str] | None = None) -> tuple[Folded, list[Acl]]:
-    """The entry of a user, and the ACLs that it can't say. `takes`: topics that the file can name; None: any."""
+    """The entry of a user, and the ACLs that it can't express. `takes`: topics that the file can name; None: any."""
     left = set(acls)
     found = Folded()
     _streams(user, left, found)
@@ -66,7 +66,7 @@ def fold(user: str, acls: Collection[Acl], takes: Collection[str] | None = None)
 
 
 def _take(left: set[Acl], wanted: Iterable[Acl], shared: Collection[Acl] = ()) -> bool:
-    """Take a role's ACLs out of what is left, if all of them are there."""
+    """Remove a role's ACLs from the remaining ones, if all of them exist."""
     needed = set(wanted)
     if not needed or not needed <= left | set(shared):
         return False
@@ -87,7 +87,7 @@ def _streams(user: str, left: set[Acl], found: Folded) -> None:
 
 
 def _give_streams_its_topics(found: Folded) -> None:
-    """A user that is one application, and nothing else reads and writes, reads and writes as that application."""
+    """If a user is a single application and nothing else, its reads and writes become the application's."""
     if len(found.streams) == 1 and not found.connect and not found.fields.get("groups"):
         for key, field_name in (("read", "consume"), ("write", "produce")):
             if names := found.fields.pop(field_name, None):

@@ -1,4 +1,4 @@
-"""A stack as plain data, in bytes, milliseconds and Kafka's own names: what a stack file says once it is read and resolved."""
+"""A stack as plain data, in bytes, milliseconds and Kafka's own names: a stack file once it is read and resolved."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ SCRAM: dict[str, ScramMechanism] = {"scram-sha-512": "SCRAM-SHA-512", "scram-sha
 class KafkaSpec:
     """The cluster. `static_config` goes into server.properties, `dynamic_config` to the cluster-wide default (broker `""`).
 
-    On an external cluster only `dynamic_config` and, where it was given, `version` say anything; `brokers` is 0 there.
-    `racks` 0: no rack is set. `heap_bytes` 0: chosen on the instance by its memory. `min_insync_replicas` None: Kafka's default is left alone.
+    On an external cluster only `dynamic_config` and, if given, `version` are used; `brokers` is 0 there. `racks` 0: no
+    rack is set. `heap_bytes` 0: chosen on the instance by its memory. `min_insync_replicas` None: Kafka's default is
+    left alone.
     """
 
     version: str | None
@@ -136,7 +137,7 @@ class LimitsSpec:
 
 @dataclass(frozen=True)
 class GateSpec:
-    """The load that the cluster must stand, and what must come of it."""
+    """The load that the cluster must handle, and the required results."""
 
     load: GateLoad
     goals: GateGoals
@@ -144,8 +145,8 @@ class GateSpec:
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """The Pulumi CLI makes the stack. `backend` is a URL (file, s3, https); None: a private place on this machine. `secrets` is
-    Pulumi's name of a secrets provider."""
+    """The Pulumi CLI creates the stack. `backend` is a URL (file, s3, https); None: a private place on this machine.
+    `secrets` is Pulumi's name of a secrets provider."""
 
     backend: str | None = None
     secrets: str = "passphrase"
@@ -153,7 +154,7 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class StackSpec:
-    """A whole stack. `warnings` are worth saying, but nothing is wrong."""
+    """A whole stack. `warnings` are worth reporting, but are not problems."""
 
     name: str
     target: Target
@@ -172,13 +173,14 @@ class StackSpec:
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
     def acls_of(self, user: UserSpec) -> tuple[Acl, ...]:
-        """What a user's fields and roles allow; nothing if no authorizer would look at it."""
+        """What a user's fields and roles allow; nothing if no authorizer would check it."""
         if not self.security.authorizer:
             return ()
         return access.acls_of(user.name, access.grants_of(user))
 
     def mechanisms_of(self, user: UserSpec) -> tuple[ScramMechanism, ...]:
-        """Those of a user's credentials; none where the stack makes no credentials through Kafka (MSK takes them from secrets)."""
+        """The mechanisms of a user's credentials; none if the stack creates no credentials through Kafka (MSK takes
+        them from secrets)."""
         if self.security.mechanism is None or user.tls or self.target == "aws-msk":
             return ()
         return user.mechanisms or (self.security.mechanism,)

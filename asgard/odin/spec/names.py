@@ -12,7 +12,7 @@ INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state", "__share_group_s
 
 
 def wrong_topic(name: str) -> str | None:
-    """Why Kafka refuses a topic's name; None where it does not."""
+    """Why Kafka refuses a topic's name; None if it accepts it."""
     if not name:
         return "is empty; allowed is a name of 1 to 249 characters"
     if name in (".", ".."):
@@ -26,7 +26,7 @@ def wrong_topic(name: str) -> str | None:
 
 
 def collisions(names: Iterable[str]) -> dict[str, str]:
-    """Topic to an earlier one that Kafka can't tell from it in metrics: they differ in `.` and `_` only."""
+    """Topic to an earlier one with the same name in metrics: they differ in `.` and `_` only."""
     first: dict[str, str] = {}
     found = {}
     for name in names:

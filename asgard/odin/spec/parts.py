@@ -1,7 +1,7 @@
-"""The managed file of a stack: what Bifrost adds, in a file of its own beside the stack file (`asgard.bifrost.yaml` of `asgard.yaml`).
+"""The managed file of a stack: what Bifrost adds, in a separate file beside the stack file (`asgard.bifrost.yaml` of `asgard.yaml`).
 
-It is read wherever the stack file is read, so that nobody can apply the one without the other. Its topics, users and ACLs
-join those of the stack file; a problem names the file and line that it stands in.
+It is read wherever the stack file is read, so that neither can be applied without the other. Its topics, users and ACLs
+are added to those of the stack file; a problem names its file and line.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def part_path(stack_file: Path) -> Path:
 
 
 def join(document: Document, stack_file: Path, text: str | None = None) -> None:
-    """Add the entries of the managed file, where there is one; what is wrong with it are problems of the document.
+    """Add the entries of the managed file, if there is one; its problems become problems of the document.
 
-    `text` is read in the file's place; empty: as if there were none.
+    `text` is used in place of the file; empty: as if there were none.
     """
     path = part_path(stack_file)
     if not isinstance(document.root, Map) or text == "" or (text is None and not path.is_file()):

@@ -20,7 +20,7 @@ from asgard.odin.spec.resolve import resolve
 def load(path: Path | str, sets: Iterable[str] = (), *, part: str | None = None) -> StackSpec:
     """Read, check and resolve a stack file; `sets` are `--set` assignments. `part` is a text in place of the managed file.
 
-    Raises InvalidFile with every problem at once, and WrongUsage where the file can't be read or a `--set` leads nowhere.
+    Raises InvalidFile with every problem at once, and WrongUsage if the file can't be read or a `--set` has no target.
     """
     document = yaml.read(path)
     parts.join(document, Path(path), part)
@@ -36,7 +36,7 @@ def load(path: Path | str, sets: Iterable[str] = (), *, part: str | None = None)
 
 
 def _stand_ins(root: Any) -> dict[str, Any]:
-    """Sound values for keys that much else is measured by."""
+    """Valid values for keys that many other checks depend on."""
     target = "external" if isinstance(root, dict) and "cluster" in root else "local"
     return {"stack": "stack", "target": target, "brokers": 64, "partitions": 1}
 

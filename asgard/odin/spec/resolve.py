@@ -1,4 +1,5 @@
-"""What the words of a stack file mean: durations, sizes and short names as bytes, milliseconds and Kafka's own names."""
+"""Resolves the values of a stack file: durations, sizes and short names to bytes, milliseconds and Kafka's own
+names."""
 
 from __future__ import annotations
 
@@ -99,7 +100,7 @@ def _aws(section: AwsSection) -> AwsSettings:
 
 
 def authorizer_of(file: StackFile) -> bool:
-    """Whether ACLs count: as the file says; by default where there is SASL, and on external clusters."""
+    """Whether ACLs apply: as the file says; by default if there is SASL, and on external clusters."""
     given = file.security.authorizer
     return (file.security.sasl != "none" or file.target == "external") if given is None else given
 
@@ -149,7 +150,7 @@ def quota_values(quota: QuotaFields) -> QuotaValues:
 
 
 def canonical(kind: configs.Kind, config: dict[str, str]) -> dict[str, str]:
-    """Configs as a broker answers them, however the file spells them."""
+    """Configs as a broker reports them, however the file spells them."""
     known = configs.definitions(kind, None)
     return {name: configs.canonical(known.get(name), value) for name, value in config.items()}
 

@@ -34,7 +34,7 @@ def templates() -> dict[str, Template]:
 
 
 def template(name: str = DEFAULT) -> Template:
-    """One template. Raises WrongUsage where there is none of that name."""
+    """One template. Raises WrongUsage for an unknown name."""
     known = templates()
     if name not in known:
         raise WrongUsage(f"there is no template {name!r}", f"Templates: {', '.join(known)}.")

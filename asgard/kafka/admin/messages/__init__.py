@@ -1,6 +1,6 @@
-"""Kafka's messages that kafka-python does not carry: brokers and voters taken out, and groups of the newer types.
+"""Kafka's messages that kafka-python lacks: removal of brokers and voters, and groups of the newer types.
 
-The JSON files beside this one are in the format of Kafka's own message definitions, which kafka-python compiles.
+The JSON files next to this one use Kafka's own message format, which kafka-python compiles.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """IAM of the nodes: each may attach its own volume and network interface, read its own secret, and read the distribution.
 
-A role for each node, so that a node that is taken over can't read another's keys.
+Each node has its own role, so that a compromised node can't read another's keys.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ASSUMED_BY_EC2 = json.dumps(
 def node_policy(
     *, stack: str, node: int, bucket: str, key: str, secret: str, volume: str, interface: str
 ) -> dict[str, Any]:
-    """What one node may do, as a policy document. `bucket` to `interface` are ARNs."""
+    """The permissions of one node, as a policy document. `bucket` to `interface` are ARNs."""
     instances = f"{volume.rpartition(':volume/')[0]}:instance/*"
     return {
         "Version": "2012-10-17",
@@ -61,7 +61,7 @@ def node_policy(
 def instance_profile(
     stack: str, node: int, policy: pulumi.Output[str], tags: Mapping[str, str], options: Options
 ) -> aws.iam.InstanceProfile:
-    """The profile of one node: its policy, and SSM for people who need a shell (no SSH key exists)."""
+    """The profile of one node: its policy, and SSM for anyone who needs a shell (no SSH key exists)."""
     name = f"{stack}-{node}"
     role = aws.iam.Role(name, assume_role_policy=ASSUMED_BY_EC2, tags=dict(tags), opts=options())
     aws.iam.RolePolicy(name, role=role.id, policy=policy, opts=options())

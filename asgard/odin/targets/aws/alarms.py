@@ -18,7 +18,7 @@ def for_nodes(
     tags: Mapping[str, str],
     options: Options,
 ) -> None:
-    """Two alarms a node."""
+    """Two alarms per node."""
     for node, group in groups:
         _alarm(
             f"{stack}-{node}-checks", f"Kafka node {node} of {stack} fails its instance checks",

@@ -1,7 +1,7 @@
-"""What a stack on AWS costs in a month, estimated from list prices. Pure; an estimate, and called one wherever it is shown.
+"""The monthly cost of a stack on AWS, estimated from list prices. Pure; always shown as an estimate.
 
-Prices are US dollars on demand in us-east-1 as AWS's public price pages listed them in June 2026 (docs/aws.md has the table);
-other regions cost up to a fifth more. Traffic between zones and requests are left out: they depend on the load.
+Prices are US dollars on demand in us-east-1 as AWS's public price pages listed them in June 2026 (docs/aws.md has the
+table); other regions cost up to 20 % more. Traffic between zones and requests are left out: they depend on the load.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from asgard.odin.spec.aws import GIB, AwsSettings, nodes
 from asgard.odin.targets.aws.network import INTERFACE_ENDPOINTS
 
 HOURS = 730
-"""In a month, as AWS counts."""
+"""Hours in a month, as AWS counts."""
 AS_OF = "2026-06"
 EC2_PER_H = {
     "t4g.small": 0.0168, "t4g.medium": 0.0336, "m6g.large": 0.077, "m6i.large": 0.096, "m7g.large": 0.0816, "m7g.xlarge": 0.1632,
@@ -30,7 +30,7 @@ SERVERLESS_PER_H = 0.75
 
 @dataclass(frozen=True)
 class Line:
-    """A part of the estimate: how many of what, and dollars a month; None where the table has no price for it."""
+    """A part of the estimate: how many of what, and dollars a month; None if the table has no price for it."""
 
     what: str
     count: int

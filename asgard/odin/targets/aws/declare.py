@@ -1,7 +1,7 @@
 """What a program declares, without an engine, an account or a network: for guardrails, cost and tests.
 
-The program runs on the SDK's own mock monitor. Whatever only AWS knows (ids, ARNs, zones) is made up in AWS's form, so that
-policies and user data can be rendered and looked at.
+The program runs on the SDK's own mock monitor. Values that only AWS knows (ids, ARNs, zones) are invented in AWS's
+form, so that policies and user data can be rendered and checked.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _plain(value: Any) -> Any:
         return {k: _plain(value[k]) for k in sorted(value)}  # the SDK's wire format has no order
     if isinstance(value, list):
         return [_plain(v) for v in value]
-    # An asset: its content is not looked at.
+    # An asset: its content is ignored.
     return "[file]" if hasattr(value, "path") else value
 
 

@@ -32,7 +32,7 @@ def pack(jars: Iterable[Path], directory: Path, version: str) -> tuple[Path, str
 
 
 def packed(version: str) -> tuple[str, str]:
-    """The archive of a Kafka version and its SHA-256; its jars are fetched and verified where they are not here yet."""
+    """The archive of a Kafka version and its SHA-256; its jars are fetched and verified if they are not here yet."""
     from asgard.kafka.distribution.home import ensure_kafka
 
     jars = Path(ensure_kafka(version).classpath.removesuffix("*")).glob("*.jar")

@@ -1,8 +1,8 @@
-"""Kafka on EC2: each node is a volume and a network interface that last, and an instance that may go at any time.
+"""Kafka on EC2: each node is a persistent volume and network interface, and an instance that may be lost at any time.
 
-An Auto Scaling group of one keeps each instance running: where an instance is terminated, by AWS, by Loki or by Thor, the group
-starts another in the same zone, and its user data attaches the node's own volume and address. Node id, data, DNS name and
-certificates stay. Controllers are combined with the first brokers, or on machines of their own.
+An Auto Scaling group of one keeps each instance running: if an instance is terminated, by AWS, by Loki or by Thor, the
+group starts another in the same zone, and its user data attaches the node's own volume and address. Node id, data, DNS
+name and certificates stay. Controllers are combined with the first brokers, or run on separate machines.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{archite
 
 @dataclass(frozen=True)
 class Allocation:
-    """What the cluster's identity is made of, from the provider's `asgard:aws:Allocation`; passwords and keys are secrets.
+    """The parts of the cluster's identity, from the provider's `asgard:aws:Allocation`; passwords and keys are secrets.
 
-    `directory_ids` by controller id; `certificates` by node id: PEM of chain and key; `ca`: PEM of the CA's certificate.
+    `directory_ids` by controller id; `certificates` by node id: PEM of chain and key; `ca`: PEM of the CA's
+    certificate.
     """
 
     cluster_id: pulumi.Output[str]
@@ -43,7 +44,7 @@ class Allocation:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the stack asks for, beside AWS's side of it."""
+    """What the stack requests, apart from AWS's side of it."""
 
     name: str
     version: str
@@ -59,7 +60,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Made:
-    """Where the cluster answers once its nodes are up, and the groups that keep them up."""
+    """The cluster's address once its nodes are up, and the groups that keep them up."""
 
     bootstrap_servers: str
     groups: Sequence[aws.autoscaling.Group]
@@ -126,7 +127,7 @@ class _Shared:
 def _distribution(
     cluster: Cluster, bucket: Bucket, key: aws.kms.Key, tags: Mapping[str, str], options: Options
 ) -> aws.s3.BucketObjectv2:
-    """Kafka's jars, verified here and read by the nodes from the stack's own bucket: no node needs the internet."""
+    """Kafka's jars, verified here and read by the nodes from the stack's own bucket: no node needs internet access."""
     return aws.s3.BucketObjectv2(
         f"{cluster.name}-kafka-{cluster.version}",
         bucket=bucket.bucket.id,
@@ -180,7 +181,7 @@ def _node(shared: _Shared, node: NodePlan) -> aws.autoscaling.Group:
         launch_template={"id": template.id, "version": template.latest_version.apply(str)},
         health_check_type="EC2",
         health_check_grace_period=300,
-        # The new instance has to find the volume free.
+        # The new instance must find the volume detached.
         instance_maintenance_policy={"min_healthy_percentage": 0, "max_healthy_percentage": 100},
         wait_for_capacity_timeout="15m",
         tags=[{"key": k, "value": v, "propagate_at_launch": False} for k, v in sorted(tags.items())],
@@ -189,7 +190,7 @@ def _node(shared: _Shared, node: NodePlan) -> aws.autoscaling.Group:
 
 
 def _volume(shared: _Shared, node: NodePlan, tags: Mapping[str, str]) -> aws.ebs.Volume:
-    """The node's data: never deleted with the instance, and by Pulumi only after its protection was lifted."""
+    """The node's data: never deleted with the instance; Pulumi deletes it only after its protection was lifted."""
     given = shared.given.volume
     small = node.roles == ("controller",)
     return aws.ebs.Volume(
@@ -212,7 +213,7 @@ def _volume(shared: _Shared, node: NodePlan, tags: Mapping[str, str]) -> aws.ebs
 def _secret(
     shared: _Shared, node: NodePlan, tags: Mapping[str, str]
 ) -> tuple[aws.secretsmanager.Secret, aws.secretsmanager.SecretVersion]:
-    """The node's secret, and its content: a version of its own, which the node's user data names."""
+    """The node's secret, and its content: a separate version, which the node's user data names."""
     name, a = shared.name(node), shared.allocation
     secret = aws.secretsmanager.Secret(
         name,
@@ -241,7 +242,7 @@ def _user_data(
     interface: aws.ec2.NetworkInterface,
     secret: aws.secretsmanager.SecretVersion,
 ) -> pulumi.Output[str]:
-    # Another certificate is another version of the secret, so another launch template: nodes are then replaced one by one.
+    # A new certificate means a new version of the secret, so a new launch template: nodes are then replaced one by one.
     cluster = shared.cluster
     known = pulumi.Output.all(
         cluster_id=shared.allocation.cluster_id,
@@ -277,7 +278,7 @@ def _user_data(
                 distribution_sha256=cluster.distribution_sha256,
                 voters=voters,
                 admin_user=cluster.admin_user,
-                # Controllers on machines of their own are smaller: half of their memory is theirs.
+                # Controllers on separate machines are smaller: half of their memory is their heap.
                 heap_bytes=cluster.heap_bytes if "broker" in node.roles else 0,
                 replication=min(3, cluster.brokers),
                 config=cluster.config,
@@ -342,6 +343,6 @@ def _template(
         tag_specifications=[{"resource_type": kind, "tags": dict(tags)} for kind in ("instance", "volume")],
         user_data=data,
         tags=dict(tags),
-        # A new image of Amazon must not replace brokers at the next `up`: a new version of the stack does.
+        # A new Amazon image must not replace brokers at the next `up`: a new version of the stack does.
         opts=shared.options(ignore_changes=[] if given.image is not None else ["imageId"]),
     )

@@ -1,7 +1,8 @@
-"""Rules that every resource of a program has to keep before `up` touches anything: `odin check` and each `up` ask them. Pure.
+"""Rules that every resource of a program must meet before `up` touches anything: `odin check` and each `up` check them. Pure.
 
-A rule is a function from all declared resources to what breaks it; `RULES` are Asgard's own. A team adds its own in the stack file
-(`of_team`) or in a package (`odin.lifecycle.guardrails`). A stack file waives one only by its name and with a reason, which is printed.
+A rule is a function from all declared resources to those that violate it; `RULES` are Asgard's own. A team adds its own
+in the stack file (`of_team`) or in a package (`odin.lifecycle.guardrails`). A stack file can waive a rule only by name
+and with a reason, which is printed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ REQUIRED_TAGS = ("asgard:stack", "asgard:environment")
 class Declared:
     """A resource as its program declares it: Pulumi's type token, its name, and its inputs in Pulumi's camelCase names.
 
-    Secrets are shown as "[secret]", what is known only once it exists as None.
+    Secrets are shown as "[secret]", values known only after creation as None.
     """
 
     type: str
@@ -33,7 +34,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Breach:
-    """A rule that a resource breaks; `what` says what is wrong and what to do."""
+    """A violation of a rule by a resource; `what` says what is wrong and what to do."""
 
     rule: str
     resource: str
@@ -45,7 +46,7 @@ class Breach:
 
 @dataclass(frozen=True)
 class Stack:
-    """What rules may ask of the stack beside its resources. Replication factors by topic."""
+    """What rules may ask about the stack in addition to its resources. Replication factors by topic."""
 
     environment: str
     min_insync_replicas: int | None
@@ -55,7 +56,7 @@ class Stack:
 
 
 Rule = Callable[[Sequence[Declared], Stack], Iterator[tuple[str, str]]]
-"""Gives (resource, what is wrong)."""
+"""Yields (resource, what is wrong)."""
 
 
 def public_access(resources: Sequence[Declared], stack: Stack) -> Iterator[tuple[str, str]]:
@@ -249,7 +250,7 @@ def review(
     rules: Mapping[str, Rule] = RULES,
     waived: Mapping[str, str] | None = None,
 ) -> list[Breach]:
-    """Every breach, sorted; rules that `waived` names (with a reason) are left out."""
+    """Every violation, sorted; rules that `waived` names (with a reason) are left out."""
     declared = list(resources)
     found = [
         Breach(name, resource, what)

@@ -1,7 +1,8 @@
 """Amazon MSK: provisioned clusters with SCRAM and IAM logins over TLS only, or serverless ones (IAM only).
 
-MSK's brokers are Amazon's: there is no node to start or stop. Amazon brings a broker back; Thor plans and moves as on any cluster. Topics, users, ACLs and quotas are the same resources as everywhere; credentials that MSK must know are secrets
-named `AmazonMSK_…`, encrypted with a key of the account's own, as MSK demands.
+MSK's brokers are Amazon's: there is no node to start or stop. Amazon recovers a failed broker; Thor plans and moves as
+on any cluster. Topics, users, ACLs and quotas are the same resources as everywhere; credentials for MSK are secrets
+named `AmazonMSK_…`, encrypted with the account's own key, as MSK requires.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ STORAGE_TARGET_PERCENT = 70
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the stack asks for. `users` are those with a password, by name; `config` is server.properties' content."""
+    """What the stack requests. `users` are those with a password, by name; `config` is server.properties' content."""
 
     name: str
     version: str
@@ -41,7 +42,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Made:
-    """Where the cluster answers, by login."""
+    """The cluster's addresses, by login."""
 
     arn: pulumi.Output[str]
     scram_servers: pulumi.Output[str] | None
@@ -175,7 +176,7 @@ def instance_type(text: str) -> str:
 def _secrets(
     cluster: Cluster, made: aws.msk.Cluster, key: aws.kms.Key, tags: Mapping[str, str], options: Options
 ) -> None:
-    """A secret for each user with a password, associated with the cluster: what MSK makes SCRAM credentials from."""
+    """A secret for each user with a password, associated with the cluster: MSK creates SCRAM credentials from it."""
     arns: list[pulumi.Output[str]] = []
     versions: Sequence[pulumi.Resource] = []
     for user, password in sorted(cluster.users.items()):

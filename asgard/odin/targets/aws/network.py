@@ -1,7 +1,7 @@
 """The network of a cluster on AWS: private subnets in several zones, no way in from outside, AWS's own services through endpoints.
 
-Instances have no public address and there is no NAT gateway: what they need (S3, Secrets Manager, SSM, KMS,
-EC2) is reached through endpoints inside the VPC. Security groups are closed; a rule exists only for what the stack file names.
+Instances have no public address and there is no NAT gateway: what they need (S3, Secrets Manager, SSM, KMS, EC2) is
+reached through endpoints inside the VPC. Security groups are closed; only what the stack file names gets a rule.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pulumi_aws as aws
 from asgard.odin.spec.aws import CLIENT_PORT, CONTROLLER_PORT, NetworkSettings
 
 INTERFACE_ENDPOINTS = ("ec2", "ssm", "ssmmessages", "ec2messages", "secretsmanager", "kms", "logs")
-"""What instances call, other than S3 (a gateway endpoint, which costs nothing)."""
+"""What instances call, apart from S3 (a gateway endpoint, which is free)."""
 Options = Callable[..., pulumi.ResourceOptions]
 
 
@@ -65,7 +65,7 @@ def _new(stack: str, region: str, given: NetworkSettings, tags: Mapping[str, str
         tags={**tags, "Name": stack},
         opts=options(),
     )
-    # The default security group lets its members talk to each other; with no rule it is of no use to anybody.
+    # The default security group lets its members talk to each other; without rules it allows nothing.
     aws.ec2.DefaultSecurityGroup(f"{stack}-default-closed", vpc_id=vpc.id, tags=dict(tags), opts=options())
     table = aws.ec2.RouteTable(
         f"{stack}-private", vpc_id=vpc.id, tags={**tags, "Name": f"{stack}-private"}, opts=options()
@@ -88,7 +88,7 @@ def _new(stack: str, region: str, given: NetworkSettings, tags: Mapping[str, str
 
 
 def subnet_blocks(cidr: str, zones: int) -> list[str]:
-    """One block for each zone: a quarter of the VPC each, or an eighth where there are more than four zones."""
+    """One block for each zone: a quarter of the VPC each, or an eighth if there are more than four zones."""
     whole = ipaddress.ip_network(cidr)
     bits = 2 if zones <= 4 else 3
     return [str(block) for block, _ in zip(whole.subnets(prefixlen_diff=bits), range(zones), strict=False)]
@@ -154,7 +154,7 @@ def broker_group(
     ports: Sequence[tuple[int, str]] = ((CLIENT_PORT, "clients"),),
     between: Sequence[tuple[int, str]] = ((CLIENT_PORT, "brokers"), (CONTROLLER_PORT, "controllers")),
 ) -> aws.ec2.SecurityGroup:
-    """The security group of the nodes: `between` its members, `ports` for the clients that are named, HTTPS to AWS outwards."""
+    """The security group of the nodes: `between` its members, `ports` for the named clients, outbound HTTPS to AWS."""
     group = aws.ec2.SecurityGroup(
         f"{stack}-nodes",
         description=f"Kafka nodes of {stack}",

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     import pulumi
 
 BOOT_S = 1800
-"""How long instances may take until every broker serves: a new volume, packages, Kafka itself, one zone after the other."""
+"""How long it may take until every broker serves: a new volume, packages, Kafka itself, one zone after the other."""
 MSK_BOOT_S = 3600
-"""MSK takes half an hour and more for a new cluster."""
+"""MSK takes half an hour or more for a new cluster."""
 
 
 @dataclass(frozen=True)
 class Reached:
-    """Where Kafka answers, for the provider of everything that lives in it. `ready` is what it waits for."""
+    """Kafka's address, for the provider of everything that lives in it. `ready` is what it waits for."""
 
     servers: pulumi.Output[str]
     properties: pulumi.Output[Mapping[str, str]]
@@ -36,8 +36,8 @@ def register(
     resource: Callable[..., Any],
     here: pulumi.ProviderResource,
 ) -> Reached:
-    """Register the cluster of the stack. `pack` gives Kafka's archive of a version and its SHA-256; `resource` registers one of
-    Odin's own; `here` is Asgard's provider."""
+    """Register the stack's cluster. `pack` gives the archive of a Kafka version and its SHA-256; `resource` registers
+    one of Odin's own; `here` is Asgard's provider."""
     import pulumi
 
     assert spec.aws is not None
@@ -144,7 +144,7 @@ def _msk(
 
     from asgard.odin.targets.aws import msk
 
-    # MSK makes SCRAM credentials from secrets, and takes none through Kafka's own API.
+    # MSK creates SCRAM credentials from secrets, and accepts none through Kafka's own API.
     names = [] if given.serverless else [user.name for user in spec.users]
     identity = resource(
         ALLOCATION,

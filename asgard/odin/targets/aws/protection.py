@@ -13,7 +13,7 @@ from asgard.odin.targets.aws.network import Options
 
 NONCURRENT_DAYS = 30
 UPLOAD_DAYS = 7
-"""Parts of an upload that nobody finished are removed after so many days: an interrupted archive goes on well before."""
+"""Parts of unfinished uploads are removed after so many days: an interrupted archive resumes well before."""
 ARCHIVES = "archive/"
 DISTRIBUTION = "distribution/"
 
@@ -34,7 +34,7 @@ def key(stack: str, tags: Mapping[str, str], options: Options) -> aws.kms.Key:
 
 @dataclass(frozen=True)
 class Bucket:
-    """The stack's bucket, usable once `ready` is there: before that it may lack encryption or a policy."""
+    """The stack's bucket, usable once `ready` exists: before that it may lack encryption or a policy."""
 
     bucket: aws.s3.Bucket
     ready: list[pulumi.Resource]

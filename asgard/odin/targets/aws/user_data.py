@@ -1,7 +1,7 @@
-"""The script that makes a new instance a Kafka node: rendered here, run by cloud-init when the instance first boots.
+"""The script that turns a new instance into a Kafka node: rendered here, run by cloud-init when the instance first boots.
 
-The instance is replaceable; its volume (data) and network interface (address) are not. The script attaches both, mounts the
-volume by its id, and formats nothing that holds anything. It can run again at any point.
+The instance is replaceable; its volume (data) and network interface (address) are not. The script attaches both, mounts
+the volume by its id, and formats only an empty one. It can run again at any point.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from asgard.odin.spec.aws import CLIENT_PORT, CONTROLLER_PORT, NodePlan
 LIMIT_BYTES = 16 * 1024
 """EC2's limit for user data, before base64."""
 COMMAND = "/usr/local/sbin/asgard-node"
-"""Where the script lies on the instance; a person may run it again."""
+"""Path of the script on the instance; it may be run again by hand."""
 DATA_DIR = "/var/lib/kafka"
 SECRET_KEYS = ("admin_password", "controller_password", "keystore", "truststore")
 """What a node's secret holds: two passwords, its certificate chain with key (PEM), the CA's certificate (PEM)."""
@@ -35,8 +35,7 @@ class Voter:
 
 @dataclass(frozen=True)
 class Boot:
-    """All that a node needs to know to come up. Nothing in it is secret; `secret` is the ARN of what is, `secret_version` the id
-    of its version.
+    """Everything that a node needs to start. Nothing in it is secret; `secret` is the secret's ARN, `secret_version` the id of its version.
 
     `distribution` is an s3:// URL with its SHA-256; `heap_bytes` 0 leaves the choice to the script: half of the memory,
     6 GiB at most, since the page cache serves Kafka better than a large heap.
@@ -146,7 +145,7 @@ def script(boot: Boot) -> str:
 
 
 def cloud_config(boot: Boot) -> str:
-    """What cloud-init gets: the script as a file, and the order to run it."""
+    """What cloud-init gets: the script as a file, and the command that runs it."""
     packed = base64.b64encode(gzip.compress(script(boot).encode(), mtime=0)).decode()
     return (
         "#cloud-config\n"
@@ -162,7 +161,7 @@ def cloud_config(boot: Boot) -> str:
 
 
 def user_data(boot: Boot) -> str:
-    """The same as EC2 takes it: base64. Raises WrongUsage where it is too long."""
+    """The same in the form EC2 takes: base64. Raises WrongUsage if it is too long."""
     text = cloud_config(boot).encode()
     if len(text) > LIMIT_BYTES:
         raise WrongUsage(

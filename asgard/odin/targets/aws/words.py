@@ -1,4 +1,4 @@
-"""What changed in AWS, as a person on call would say it: "volume orders-2: size is 200 GiB, was 100 GiB". Pure."""
+"""What changed in AWS, in the words of a person on call: "volume orders-2: size is 200 GiB, was 100 GiB". Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SHORT = 60
 
 
 def changed(token: str, name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
-    """One resource that is not as it was recorded; `new` None: it is gone. Secrets are never among the values."""
+    """One resource that differs from its record; `new` None: it is gone. Secrets are never among the values."""
     thing = f"{THINGS.get(token, token.rpartition(':')[2])} {name}"
     if new is None:
         return f"{thing} is gone"
