@@ -8,9 +8,9 @@ import typer
 
 from asgard.cli.command import Yes, command, group
 from asgard.cli.moments import parse_since, utc
+from asgard.cli.numbers import parse_number
 from asgard.core import console, units
 from asgard.core.console import Table
-from asgard.core.errors import WrongUsage
 
 if TYPE_CHECKING:
     from asgard.journal.events import Event
@@ -130,18 +130,11 @@ def prune(
     from asgard.journal import events as journal_events
     from asgard.journal.store.database import open_journal
 
-    age_s = _age(older_than)
+    age_s = parse_number("--older-than", older_than, units.parse_duration)
     with open_journal() as journal:
         console.ask(f"Delete the events of {journal.where} that are older than {units.format_duration(age_s)}?")
         gone = journal_events.prune(journal, age_s)
     console.emit({"deleted": gone}, text=f"deleted {gone} events and finished operations")
-
-
-def _age(text: str) -> float:
-    try:
-        return units.parse_duration(text)
-    except ValueError as error:
-        raise WrongUsage(f"--older-than {error}") from error
 
 
 def _short(data: dict[str, Any]) -> str:

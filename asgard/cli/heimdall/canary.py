@@ -12,6 +12,7 @@ import typer
 
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
+from asgard.cli.numbers import parse_number
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -89,13 +90,7 @@ def _stopping(stop: threading.Event) -> Iterator[None]:
 
 
 def _seconds(option: str, text: str) -> float:
-    try:
-        seconds = units.parse_duration(text)
-    except ValueError as error:
-        raise WrongUsage(f"{option} {error}") from error
-    if seconds <= 0:
-        raise WrongUsage(f"{option} is {text!r}; allowed is a time above 0, as in 2s")
-    return seconds
+    return parse_number(option, text, units.parse_duration, "a time above 0, as in 2s")
 
 
 def _show(result: Result) -> None:

@@ -11,8 +11,9 @@ import typer
 
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
+from asgard.cli.numbers import parse_number
 from asgard.core import console, units
-from asgard.core.errors import Unreachable, WrongUsage
+from asgard.core.errors import Unreachable
 
 if TYPE_CHECKING:
     from asgard.heimdall.collect import Collected
@@ -39,10 +40,7 @@ def collect(
     from asgard.heimdall.store import writer
     from asgard.heimdall.store.tables import open_store
 
-    try:
-        every_s = max(units.parse_duration(every), EVERY_S)
-    except ValueError as error:
-        raise WrongUsage(f"--every {error}") from error
+    every_s = max(parse_number("--every", every, units.parse_duration), EVERY_S)
     given = rules.load(thresholds)
     chosen = which.pick()
     with closing(chosen.connect()) as control, open_store() as database:

@@ -12,8 +12,9 @@ import typer
 
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
+from asgard.cli.numbers import parse_number
 from asgard.core import console, units
-from asgard.core.errors import ExitCode, Unreachable, WrongUsage
+from asgard.core.errors import ExitCode, Unreachable
 
 if TYPE_CHECKING:
     from asgard.heimdall.lag.model import GroupLag, LagReport, Sample
@@ -47,10 +48,7 @@ def lag(
     from asgard.heimdall.lag import ask, rules
     from asgard.heimdall.store import recent
 
-    try:
-        apart_s = units.parse_duration(apart)
-    except ValueError as error:
-        raise WrongUsage(f"--apart {error}") from error
+    apart_s = parse_number("--apart", apart, units.parse_duration)
     given = rules.load(thresholds)
     names = [group] if group else None
     with closing(which.pick().connect()) as control:

@@ -12,6 +12,7 @@ import typer
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
+from asgard.cli.numbers import parse_number
 from asgard.core import console, events, units
 from asgard.core.errors import Failed, Refused, WrongUsage
 
@@ -42,10 +43,7 @@ def serve(
     from asgard.compose.heimdall_web import Site
     from asgard.heimdall import settings as reading
 
-    try:
-        every_s = max(units.parse_duration(every), 1.0)
-    except ValueError as error:
-        raise WrongUsage(f"--every {error}") from error
+    every_s = max(parse_number("--every", every, units.parse_duration), 1.0)
     token = _token(token_file)
     if host not in LOOPBACK and token is None:
         raise Refused(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asgard.cli.command import Which
+from asgard.cli.numbers import parse_number
 from asgard.core import console, units
 from asgard.core.errors import WrongUsage
 
@@ -59,10 +60,7 @@ def window_seconds(text: str | None) -> float:
     """Seconds of `--window`; 0 without one. Raises WrongUsage."""
     if text is None:
         return 0.0
-    try:
-        seconds = units.parse_duration(text)
-    except ValueError as error:
-        raise WrongUsage(f"--window {error}") from error
+    seconds = parse_number("--window", text, units.parse_duration)
     if not 1 <= seconds <= 3600:
         raise WrongUsage(f"--window is {text!r}; allowed is a time from 1s to 1h")
     return seconds
@@ -107,7 +105,8 @@ def limits_of(path: Path | None, throttle: str | None = None) -> Limits:
     given = limits.read(path) if path else limits.Limits()
     if throttle is None:
         return given
-    return replace(given, throttle_bytes_per_s=_above_0("--throttle", throttle, ", as in 50MB/s"))
+    rate = parse_number("--throttle", throttle, units.parse_rate, "a rate above 0, as in 50MB/s")
+    return replace(given, throttle_bytes_per_s=rate)
 
 
 def rate_of(rate: str | None, records: str | None, default_bytes_per_s: float) -> Rate:
@@ -119,19 +118,8 @@ def rate_of(rate: str | None, records: str | None, default_bytes_per_s: float) -
         if text is None or text == "none":
             found.append(default if text is None else None)
             continue
-        found.append(_above_0(option, text))
+        found.append(parse_number(option, text, units.parse_rate, "a rate above 0"))
     return Rate(*found)
-
-
-def _above_0(option: str, text: str, example: str = "") -> float:
-    """The rate that an option gives. Raises WrongUsage."""
-    try:
-        rate = units.parse_rate(text)
-        if rate <= 0:
-            raise ValueError(f"is {text!r}; allowed is a rate above 0{example}")
-    except ValueError as error:
-        raise WrongUsage(f"{option} {error}") from error
-    return rate
 
 
 def say_silent(snapshot: ClusterSnapshot) -> None:

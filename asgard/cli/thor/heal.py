@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asgard.cli.command import Confirm, Context, Which, Yes, command
+from asgard.cli.numbers import parse_number
 from asgard.cli.thor import app
 from asgard.cli.thor.common import limits_of
 from asgard.core import console, units
@@ -84,7 +85,7 @@ def watch(
     from asgard.thor.heal.once import CutShort
 
     stay_small()
-    every_s = _duration("--every", every)
+    every_s = parse_number("--every", every, units.parse_duration)
     if every_s < 0.1:
         raise WrongUsage(f"--every is {every!r}; allowed is 100ms or more, as in 2s")
     given, limits = _policy(policy, grace, dry_run)
@@ -194,12 +195,5 @@ def _policy(path: Path | None, grace: str | None, dry_run: bool) -> tuple[Policy
     given = policy.read(path) if path else policy.Policy()
     limits = limits_of(path)
     if grace is not None:
-        given = replace(given, grace_s=_duration("--grace", grace))
+        given = replace(given, grace_s=parse_number("--grace", grace, units.parse_duration))
     return replace(given, dry_run=given.dry_run or dry_run), limits
-
-
-def _duration(option: str, text: str) -> float:
-    try:
-        return units.parse_duration(text)
-    except ValueError as error:
-        raise WrongUsage(f"{option} {error}") from error
