@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from asgard.cli.command import Yes, command, group
-from asgard.cli.moments import parse_since, utc
+from asgard.cli.moments import Last, Since, since_s, utc
 from asgard.cli.numbers import parse_number
 from asgard.core import console, units
 from asgard.core.console import Table
@@ -22,30 +22,21 @@ app = group()
 @command(app, example="asgard journal events --since 2d --kind 'odin.*'")
 def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events until Ctrl-C.")] = False,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHEN", help="Only since then: an age (2h, 7d), or a date or time (UTC) such as 2026-11-24T09:00."
-        ),
-    ] = None,
+    since: Since = None,
     kind: Annotated[
         str | None,
         typer.Option(metavar="KIND", help="Only this kind of event; a trailing star matches a prefix: 'thor.heal.*'."),
     ] = None,
     subject: Annotated[str | None, typer.Option(metavar="NAME", help="Only events of this subject.")] = None,
     correlation: Annotated[str | None, typer.Option(metavar="ID", help="Only events of this correlation id.")] = None,
-    last: Annotated[int, typer.Option(min=1, help="At most this many, the newest; all of them with --since.")] = 50,
+    last: Last = 50,
 ) -> None:
     """Show events, oldest first."""
-    import time
-
     from asgard.compose.settle import leftovers
     from asgard.journal import events as journal_events
     from asgard.journal.store.database import open_journal
 
-    wanted = journal_events.Filter(
-        kind=kind, subject=subject, correlation=correlation, since=parse_since(since, time.time()) if since else None
-    )
+    wanted = journal_events.Filter(kind=kind, subject=subject, correlation=correlation, since=since_s(since))
     with open_journal() as journal:
         found = journal_events.read(journal, wanted, last=None if since else last)
         if not follow:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asgard.cli.command import Which, command, group
-from asgard.cli.moments import parse_since, utc
+from asgard.cli.moments import parse_ms, parse_since, utc
 from asgard.cli.numbers import parse_number
 from asgard.cli.thor import app
 from asgard.cli.thor.common import ByteRate, LimitsPath, limits_of, rate_of
@@ -75,8 +75,8 @@ def run(
         tuple(topics),
         to,
         endpoint_url,
-        round(parse_since(from_, now, "--from") * 1000) if from_ else None,
-        round(parse_since(until, now, "--until") * 1000) if until else None,
+        parse_ms(from_, now, "--from"),
+        parse_ms(until, now, "--until"),
         chosen,
         _rolling(roll_size, roll_age),
         rate_of(rate, None, limits_of(limits).rate_bytes_per_s),

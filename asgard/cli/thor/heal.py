@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asgard.cli.command import Confirm, Context, Which, Yes, command
+from asgard.cli.moments import Last, Since, since_s, utc
 from asgard.cli.numbers import parse_number
 from asgard.cli.thor import app
 from asgard.cli.thor.common import limits_of
@@ -78,7 +79,6 @@ def watch(
     import threading
     import time
 
-    from asgard.cli.moments import utc
     from asgard.compose import heal as healing
     from asgard.core.errors import AsgardError, Interrupted
     from asgard.core.process import stay_small
@@ -131,25 +131,17 @@ def watch(
 @command(app, example="asgard thor history\nasgard thor history --since 7d --json")
 def history(
     context: Context = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHEN", help="Only since then: an age (2h, 7d), or a date or time (UTC) such as 2026-11-24T09:00."
-        ),
-    ] = None,
-    last: Annotated[int, typer.Option(min=1, help="At most this many, the newest; all of them with --since.")] = 20,
+    since: Since = None,
+    last: Last = 20,
 ) -> None:
     """Show what was healed, oldest first: cause, decision, outcome, duration. With --context: of one cluster."""
-    import time
-
-    from asgard.cli.moments import parse_since, utc
     from asgard.core import contexts
     from asgard.journal import events
     from asgard.journal.store.database import open_journal
     from asgard.thor.heal.history import healings
 
     cluster = contexts.load().pick(context).cluster_id if context else None
-    wanted = events.Filter(kind="thor.heal.*", since=parse_since(since, time.time()) if since else None)
+    wanted = events.Filter(kind="thor.heal.*", since=since_s(since))
     with open_journal() as journal:
         found = healings(events.read(journal, wanted))
     found = [h for h in found if cluster in (None, h.cluster_id)]
