@@ -54,6 +54,7 @@ ByteRate = Annotated[
         help="Bytes a second, as in 20MB/s, or none; default: the throttle of the limits (50MB/s).",
     ),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
 
 def window_seconds(text: str | None) -> float:
@@ -91,6 +92,15 @@ def snapshot_of(
         control.close()
 
 
+def limits_file(path: Path | None, what: str = "limits") -> Path | None:
+    """The file of `--limits`, else thor.yaml or asgard.yaml of the working directory, if there is one: said, with `what` it gives."""
+    if path is None:
+        path = next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)
+        if path is not None:
+            console.say(f"{what} from {path}")
+    return path
+
+
 def limits_of(path: Path | None, throttle: str | None = None) -> Limits:
     """The limits of `--limits`, else of thor.yaml or asgard.yaml in the working directory, else the defaults.
 
@@ -98,10 +108,7 @@ def limits_of(path: Path | None, throttle: str | None = None) -> Limits:
     """
     from asgard.cluster import limits
 
-    if path is None:
-        path = next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)
-        if path is not None:
-            console.say(f"limits from {path}")
+    path = limits_file(path)
     given = limits.read(path) if path else limits.Limits()
     if throttle is None:
         return given

@@ -11,7 +11,7 @@ from asgard.cli.command import Confirm, Context, Which, Yes, command
 from asgard.cli.moments import Last, Since, since_s, utc
 from asgard.cli.numbers import parse_number
 from asgard.cli.thor import app
-from asgard.cli.thor.common import limits_of
+from asgard.cli.thor.common import DryRun, limits_of
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -34,7 +34,6 @@ Grace = Annotated[
         "--grace", metavar="TIME", help="How long a broker may be gone before data moves; overrides the policy."
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
 
 @command(app, example="asgard thor heal --yes\nasgard thor heal --dry-run --grace 0")
