@@ -70,7 +70,7 @@ def leases() -> None:
         document.append(entry | _claimant(state.holder))
     document += [{"lease": name, "state": "waiting", "fence": None} | _claimant(c) for name, c in waiting]
     columns = ["lease", "state", "fence", "priority", "doing", "actor", "process", "since"]
-    console.emit(document, Table(columns, [[entry[c] for c in columns] for entry in document]))
+    console.emit_rows(document, columns)
 
 
 @command(app, example="asgard journal operations")
@@ -109,7 +109,7 @@ def operations(
             }
         )
     columns = ["id", "state", "kind", "subject", "actor", "began", "outcome"]
-    console.emit(document, Table(columns, [[entry[c] for c in columns] for entry in document]))
+    console.emit_rows(document, columns)
 
 
 @command(app, example="asgard journal prune --older-than 400d --yes")
