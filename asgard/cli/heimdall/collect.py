@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from asgard.heimdall.collect import Collected
     from asgard.heimdall.lag.model import Sample
 
+Thresholds = Annotated[
+    Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; default: heimdall.yaml.")
+]
 EVERY_S = 10.0
 
 
@@ -27,9 +30,7 @@ def collect(
     which: Which = Which(),
     once: Annotated[bool, typer.Option("--once", help="Run one round, for cron; default: run until Ctrl-C.")] = False,
     every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two rounds.")] = "10s",
-    thresholds: Annotated[
-        Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; default: heimdall.yaml.")
-    ] = None,
+    thresholds: Thresholds = None,
 ) -> None:
     """Collect the cluster's state, the offsets of topics and the lag of groups into the store (ASGARD_STORE, else heimdall.db).
 
