@@ -104,11 +104,9 @@ def grafana(
     from asgard.heimdall import settings as reading
 
     rules = reading.load(settings).rules
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WrongUsage(f"--out {out}: {error.strerror}") from error
-    files = [out / "dashboard.json", out / "alert-rules.yaml"]
-    paths.write_for_user(files[0], json.dumps(made.dashboard(), indent=1) + "\n")
-    paths.write_for_user(files[1], yaml.safe_dump(made.alert_rules(rules), sort_keys=False, width=1000))
+    content = {
+        "dashboard.json": json.dumps(made.dashboard(), indent=1) + "\n",
+        "alert-rules.yaml": yaml.safe_dump(made.alert_rules(rules), sort_keys=False, width=1000),
+    }
+    files = paths.write_folder(out, content)
     console.emit({"files": files}, text=f"Import {files[0]} into Grafana; name {files[1]} in Prometheus' rule_files.")
