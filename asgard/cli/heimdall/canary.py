@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,20 +51,9 @@ def canary(
     length = _seconds("--duration", duration) if duration else None
     chosen = which.pick()
     stop = threading.Event()
-    control = chosen.connect(deadline_s=10)
-    try:
-        with open_journal() as journal, _stopping(stop):
-            result = composed.run(
-                chosen,
-                control,
-                journal,
-                settings,
-                stop=stop,
-                duration_s=length,
-                rounds=ONCE_ROUNDS if once else None,
-            )
-    finally:
-        control.close()
+    rounds = ONCE_ROUNDS if once else None
+    with closing(chosen.connect(deadline_s=10)) as control, open_journal() as journal, _stopping(stop):
+        result = composed.run(chosen, control, journal, settings, stop=stop, duration_s=length, rounds=rounds)
     _show(result)
     lost = result.verdict is not None and result.verdict.lost > 0
     return int(ExitCode.OK if healthy(result.tallies) and not lost else ExitCode.FAILED)

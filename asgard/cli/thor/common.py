@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -85,11 +86,8 @@ def snapshot_of(
     from asgard.cluster import look
 
     seconds = window_seconds(window)
-    control = which.pick().connect(deadline_s=CALL_DEADLINE_S)
-    try:
+    with closing(which.pick().connect(deadline_s=CALL_DEADLINE_S)) as control:
         return look.take(control, window_s=seconds)
-    finally:
-        control.close()
 
 
 def limits_file(path: Path | None, what: str = "limits") -> Path | None:
