@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from asgard.core import console
 from asgard.core.errors import AsgardError, InvalidFile
@@ -12,10 +12,26 @@ from asgard.core.errors import AsgardError, InvalidFile
 T = TypeVar("T")
 
 
-def readable(paths: Iterable[Path], read: Callable[[Path], T]) -> list[T]:
-    """The readable ones; a warning names each of the others."""
+class Library(Protocol):
+    """Where these files are."""
+
+    def files(self, folders: Iterable[Path] = ()) -> dict[str, Path]:
+        """All of them, by name."""
+
+    def find(self, name: str, folders: Iterable[Path] = ()) -> Path:
+        """The file of that name, or at that path. Raises WrongUsage."""
+
+
+def chosen(library: Library, names: Iterable[str] | None, folders: Iterable[Path] | None) -> list[Path]:
+    """The named files; all of them if none is named. Raises WrongUsage."""
+    found = [library.find(name, folders or ()) for name in names or ()]
+    return found or list(library.files(folders or ()).values())
+
+
+def readable(library: Library, folders: Iterable[Path] | None, read: Callable[[Path], T]) -> list[T]:
+    """Those that can be read; a warning names each of the others."""
     found: list[T] = []
-    for path in paths:
+    for path in chosen(library, None, folders):
         try:
             found.append(read(path))
         except AsgardError as error:
@@ -23,11 +39,13 @@ def readable(paths: Iterable[Path], read: Callable[[Path], T]) -> list[T]:
     return found
 
 
-def all_valid(paths: Iterable[Path], read: Callable[[Path], T]) -> list[T]:
-    """All of them. Raises InvalidFile with the errors of every file."""
+def all_valid(
+    library: Library, names: Iterable[str] | None, folders: Iterable[Path] | None, read: Callable[[Path], T]
+) -> list[T]:
+    """The named files, else all of them. Raises InvalidFile with the errors of every file."""
     found: list[T] = []
     problems = []
-    for path in paths:
+    for path in chosen(library, names, folders):
         try:
             found.append(read(path))
         except InvalidFile as error:

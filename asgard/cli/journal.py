@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from asgard.cli.command import Yes, command, group
-from asgard.cli.moments import parse_since, utc
+from asgard.cli.moments import Last, Since, since_s, utc
+from asgard.cli.numbers import parse_number
 from asgard.core import console, units
 from asgard.core.console import Table
-from asgard.core.errors import WrongUsage
 
 if TYPE_CHECKING:
     from asgard.journal.events import Event
@@ -22,30 +22,21 @@ app = group()
 @command(app, example="asgard journal events --since 2d --kind 'odin.*'")
 def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events until Ctrl-C.")] = False,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHEN", help="Only since then: an age (2h, 7d), or a date or time (UTC) such as 2026-11-24T09:00."
-        ),
-    ] = None,
+    since: Since = None,
     kind: Annotated[
         str | None,
         typer.Option(metavar="KIND", help="Only this kind of event; a trailing star matches a prefix: 'thor.heal.*'."),
     ] = None,
     subject: Annotated[str | None, typer.Option(metavar="NAME", help="Only events of this subject.")] = None,
     correlation: Annotated[str | None, typer.Option(metavar="ID", help="Only events of this correlation id.")] = None,
-    last: Annotated[int, typer.Option(min=1, help="At most this many, the newest; all of them with --since.")] = 50,
+    last: Last = 50,
 ) -> None:
     """Show events, oldest first."""
-    import time
-
     from asgard.compose.settle import leftovers
     from asgard.journal import events as journal_events
     from asgard.journal.store.database import open_journal
 
-    wanted = journal_events.Filter(
-        kind=kind, subject=subject, correlation=correlation, since=parse_since(since, time.time()) if since else None
-    )
+    wanted = journal_events.Filter(kind=kind, subject=subject, correlation=correlation, since=since_s(since))
     with open_journal() as journal:
         found = journal_events.read(journal, wanted, last=None if since else last)
         if not follow:
@@ -79,7 +70,7 @@ def leases() -> None:
         document.append(entry | _claimant(state.holder))
     document += [{"lease": name, "state": "waiting", "fence": None} | _claimant(c) for name, c in waiting]
     columns = ["lease", "state", "fence", "priority", "doing", "actor", "process", "since"]
-    console.emit(document, Table(columns, [[entry[c] for c in columns] for entry in document]))
+    console.emit_rows(document, columns)
 
 
 @command(app, example="asgard journal operations")
@@ -118,7 +109,7 @@ def operations(
             }
         )
     columns = ["id", "state", "kind", "subject", "actor", "began", "outcome"]
-    console.emit(document, Table(columns, [[entry[c] for c in columns] for entry in document]))
+    console.emit_rows(document, columns)
 
 
 @command(app, example="asgard journal prune --older-than 400d --yes")
@@ -130,18 +121,11 @@ def prune(
     from asgard.journal import events as journal_events
     from asgard.journal.store.database import open_journal
 
-    age_s = _age(older_than)
+    age_s = parse_number("--older-than", older_than, units.parse_duration)
     with open_journal() as journal:
         console.ask(f"Delete the events of {journal.where} that are older than {units.format_duration(age_s)}?")
         gone = journal_events.prune(journal, age_s)
     console.emit({"deleted": gone}, text=f"deleted {gone} events and finished operations")
-
-
-def _age(text: str) -> float:
-    try:
-        return units.parse_duration(text)
-    except ValueError as error:
-        raise WrongUsage(f"--older-than {error}") from error
 
 
 def _short(data: dict[str, Any]) -> str:

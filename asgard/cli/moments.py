@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
 
 from asgard.core import units
 from asgard.core.errors import WrongUsage
+
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="WHEN",
+        help="Only since then: an age (2h, 7d), or a date or time (UTC) such as 2026-11-24T09:00.",
+    ),
+]
+Last = Annotated[int, typer.Option("--last", min=1, help="At most this many, the newest; all of them with --since.")]
 
 
 def parse_since(text: str, now: float, option: str = "--since") -> float:
@@ -21,6 +35,16 @@ def parse_since(text: str, now: float, option: str = "--since") -> float:
                 "Write an age as in 2h or 7d, or a date or time (UTC) as in 2026-11-24T09:00.",
             ) from error
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def since_s(since: str | None) -> float | None:
+    """The moment of `--since`; None without one. Raises WrongUsage."""
+    return parse_since(since, time.time()) if since else None
+
+
+def parse_ms(text: str | None, now: float, option: str) -> int | None:
+    """A moment as Kafka has it, in milliseconds; None without one. Raises WrongUsage."""
+    return None if text is None else round(parse_since(text, now, option) * 1000)
 
 
 def utc(at: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from asgard.cli.command import Confirm, Yes, command, single
 from asgard.core import console
-from asgard.core.console import Table
 from asgard.core.errors import ExitCode
 
 app = single()
@@ -41,5 +40,5 @@ def recover(confirm: Confirm = None, yes: Yes = False) -> int:
         for s in settled
     ]
     columns = ["id", "kind", "subject", "settled", "outcome"]
-    console.emit(document, Table(columns, [[entry[c] for c in columns] for entry in document]))
+    console.emit_rows(document, columns)
     return ExitCode.OK if all(s.done or (s.waits and s.operation.kept) for s in settled) else ExitCode.FAILED

@@ -107,6 +107,11 @@ def emit(document: Any, *tables: Table, text: str | None = None) -> None:
             print_out("\n\n".join(parts) if parts else json.dumps(to_plain(document), indent=2, ensure_ascii=False))
 
 
+def emit_rows(document: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Show a list of documents: these columns of each for people, all of them for programs."""
+    emit(document, Table(columns, [[entry[column] for column in columns] for entry in document]))
+
+
 def emit_line(document: Any, text: str) -> None:
     """One item of a stream (`--follow`): a JSON line for programs, `text` for people."""
     current().emitted = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from asgard.core.errors import WrongUsage
@@ -74,3 +75,17 @@ def write_for_user(path: Path, content: str | bytes) -> None:
         write_atomic(path, content, mode=None)
     except OSError as error:
         raise WrongUsage(f"{path}: can't be written: {error.strerror}") from error
+
+
+def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> list[Path]:
+    """Write files by name into a folder that the user named, which is made where it is missing; where they are.
+
+    Raises WrongUsage where the folder can't be made or does not take them.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongUsage(f"{folder}: can't be written: {error.strerror}") from error
+    for name, content in files.items():
+        write_for_user(folder / name, content)
+    return [folder / name for name in files]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from asgard.cluster.moves.record import OLD_FORMAT
 from asgard.compose.settle import leftovers
+from asgard.core.errors import Busy
 from asgard.journal import leases, operations
 from asgard.journal.store.database import open_journal
 from asgard.kafka.admin import connect
@@ -23,6 +25,7 @@ from asgard.odin.spec.read import load
 from tests.harness import RealCluster
 
 pytestmark = pytest.mark.kafka
+needs_cli = pytest.mark.skipif(shutil.which("pulumi") is None, reason="the Pulumi CLI is not on PATH")
 
 
 class Stack:
@@ -33,7 +36,9 @@ class Stack:
         self.prefix = prefix
         self.cluster = cluster
 
-    def write(self, topics: dict[str, int], retention: str = "1h", throttle: str = "50MB/s") -> StackSpec:
+    def write(
+        self, topics: dict[str, int], retention: str = "1h", throttle: str = "50MB/s", engine: str = ""
+    ) -> StackSpec:
         lines = [
             f"  - {{name: {self.prefix}-{n}, partitions: {p}, replication: 1, retention: {retention}}}"
             for n, p in topics.items()
@@ -42,7 +47,10 @@ class Stack:
             f"stack: {self.prefix}\ntarget: external\n"
             f"cluster: {{bootstrap_servers: '{self.cluster.bootstrap_servers}'}}\n"
             "security: {sasl: none, authorizer: false}\n"
-            f"limits: {{throttle: {throttle}}}\n" + ("topics:\n" + "\n".join(lines) if lines else "topics: []") + "\n"
+            f"limits: {{throttle: {throttle}}}\n"
+            + (f"engine: {engine}\n" if engine else "")
+            + ("topics:\n" + "\n".join(lines) if lines else "topics: []")
+            + "\n"
         )
         return load(self.file)
 
@@ -55,7 +63,7 @@ class Stack:
 
     def _changes(self, outcome: apply.Outcome) -> list[str]:
         assert outcome.result.ok, outcome.result.errors
-        steps = [s for s in outcome.result.steps if s.op != "same" and not s.is_bookkeeping]
+        steps = [s for s in outcome.result.steps if s.op not in ("same", "refresh") and not s.is_bookkeeping]
         return sorted(f"{s.op} {s.name.removeprefix(self.prefix + '-')}" for s in steps)
 
 
@@ -115,7 +123,7 @@ def test_preview_and_drift_tell_what_a_dead_run_left_in_the_cluster_and_up_settl
     assert settled == [change]
 
 
-@pytest.mark.skipif(shutil.which("pulumi") is None, reason="the Pulumi CLI is not on PATH")
+@needs_cli
 def test_both_engines_work_on_one_stack_and_see_no_difference(stack: Stack) -> None:
     spec = stack.write({"a": 1, "b": 1})
     assert stack.preview(spec, "pulumi") == stack.preview(spec) == ["create a", "create b"]
@@ -128,3 +136,54 @@ def test_both_engines_work_on_one_stack_and_see_no_difference(stack: Stack) -> N
     spec = stack.write({})
     assert stack.up(spec, "pulumi") == ["delete a", "delete c"]
     assert stack.preview(spec) == []
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket and a KMS key in moto's server; the bucket's URL for Pulumi."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+    boto3.client("s3", "us-east-1").create_bucket(Bucket="team-state")
+    keys = boto3.client("kms", "us-east-1")
+    keys.create_alias(AliasName="alias/asgard", TargetKeyId=keys.create_key()["KeyMetadata"]["KeyId"])
+    yield "s3://team-state/kafka?region=us-east-1&use_path_style=true"
+    server.stop()
+
+
+@needs_cli
+@pytest.mark.parametrize("kept", ["directory", "bucket"])
+def test_two_machines_work_on_one_stack_through_a_backend(
+    stack: Stack, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    backend = f"{{backend: '{folder}'}}"
+    if kept == "bucket":
+        key = "awskms://alias/asgard?region=us-east-1"
+        backend = f"{{backend: '{request.getfixturevalue('cloud')}', secrets: '{key}'}}"
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "correct-horse")
+    spec = stack.write({"a": 1}, engine=backend)
+    assert stack.up(spec, "pulumi") == ["create a"]
+    monkeypatch.setenv("ASGARD_HOME", str(tmp_path / "another"))
+    assert stack.preview(spec, "pulumi") == []
+    spec = stack.write({"a": 3, "b": 1}, engine=backend)
+    assert stack.up(spec, "pulumi") == ["create b", "update a"]
+    monkeypatch.setenv("ASGARD_HOME", str(tmp_path / "home"))
+    assert stack.preview(spec, "pulumi") == []
+    if kept == "directory":
+        lock = folder / ".pulumi/locks/organization/asgard" / stack.prefix / "somebody.json"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text(
+            '{"pid": 1, "username": "somebody", "hostname": "another", "timestamp": "2026-01-01T00:00:00Z"}'
+        )
+        with pytest.raises(Busy):
+            stack.up(stack.write({"a": 3}, engine=backend), "pulumi")
+        lock.unlink()
+    assert stack.up(stack.write({}, engine=backend), "pulumi") == ["delete a", "delete b"]

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from asgard.cli import main as cli
 from asgard.cli.command import Yes, command
-from asgard.core import console
+from asgard.cli.numbers import parse_number
+from asgard.core import console, units
 from asgard.core.console import Table
-from asgard.core.errors import Busy, ExitCode, InvalidFile, Problem, Refused, Unreachable
+from asgard.core.errors import Busy, ExitCode, InvalidFile, Problem, Refused, Unreachable, WrongUsage
 
 
 class Colour(Enum):
@@ -147,3 +148,18 @@ def test_seeing_that_nothing_is_to_do_needs_no_pulumi():
     code = "import sys; import asgard.odin.lifecycle.apply; print([m for m in sys.modules if m.split('.')[0] in {'pulumi', 'grpc'}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("soon", "--every is 'soon'; allowed is a number with one of ms, s, m, min, h, d, w, as in 7d"),
+        ("0s", "--every is '0s'; allowed is a time above 0"),
+    ],
+)
+def test_a_number_that_cannot_be_read_names_its_option(text, message):
+    assert parse_number("--every", "1.5m", units.parse_duration, "a time above 0") == 90
+    assert parse_number("--every", "0s", units.parse_duration) == 0
+    with pytest.raises(WrongUsage) as refused:
+        parse_number("--every", text, units.parse_duration, "a time above 0")
+    assert refused.value.what == message

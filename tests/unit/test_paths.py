@@ -45,3 +45,10 @@ def test_a_folder_that_the_user_mistyped_is_not_made(tmp_path):
     with pytest.raises(WrongUsage, match="can't be written: No such file or directory"):
         paths.write_for_user(tmp_path / "palns" / "plan.json", "{}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_for_several_files_is_made_and_its_files_are_named(tmp_path):
+    written = paths.write_folder(tmp_path / "deep" / "out", {"a.json": "{}", "b.csv": b"x"})
+    assert [(file.name, file.read_text()) for file in written] == [("a.json", "{}"), ("b.csv", "x")]
+    with pytest.raises(WrongUsage, match=r"a\.json: can't be written: File exists"):
+        paths.write_folder(written[0], {"b.csv": "x"})

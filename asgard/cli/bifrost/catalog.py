@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 export_app = group()
 app.add_typer(export_app, name="export", help="The catalogue for other tools.")
 
+Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="Its name.")]
+
 
 def _retention(ms: int | None) -> str | None:
     from asgard.core.units import exact_duration
@@ -30,7 +33,7 @@ def _retention(ms: int | None) -> str | None:
     return None if ms is None else "forever" if ms < 0 else exact_duration(ms)
 
 
-def _table(entries: Iterable[Entry], title: str = "") -> Table:
+def _table(entries: Iterable[Entry | SimpleNamespace], title: str = "") -> Table:
     rows = [
         [
             e.name,
@@ -47,12 +50,7 @@ def _table(entries: Iterable[Entry], title: str = "") -> Table:
 
 
 def _remote_table(topics: list[dict[str, Any]], title: str = "") -> Table:
-    rows = [
-        [t["name"], t["team"], t["partitions"], _retention(t["retention_ms"]), ", ".join(t["tags"]) or None,
-         t["environment"], t["description"]]
-        for t in topics
-    ]  # fmt: skip
-    return Table(["topic", "team", "partitions", "retention", "tags", "environment", "about"], rows, title)
+    return _table([SimpleNamespace(**topic) for topic in topics], title)
 
 
 def _mine_of(remote: Remote) -> None:
@@ -138,7 +136,7 @@ def catalog(
 
 @command(app, example="asgard bifrost topic orders.created")
 def topic(
-    name: Annotated[str, typer.Argument(metavar="TOPIC", help="Its name.")],
+    name: Topic,
     environment: Where = None,
     config: Config = None,
 ) -> None:
@@ -179,7 +177,7 @@ def topic(
 
 @command(app, example="asgard bifrost sample orders.created --last 3")
 def sample(
-    name: Annotated[str, typer.Argument(metavar="TOPIC", help="Its name.")],
+    name: Topic,
     last: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many of the newest.")] = None,
     environment: Where = None,
     config: Config = None,

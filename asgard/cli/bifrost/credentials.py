@@ -109,7 +109,7 @@ def rotate(
     from asgard.compose import bifrost_credentials, bifrost_queue
 
     with session(config) as (gate, who):
-        done = bifrost_credentials.rotate(gate, who, environment, user, overlap_s=seconds_of(overlap))
+        done = bifrost_credentials.rotate(gate, who, environment, user, overlap_s=seconds_of(overlap, "--overlap"))
         bifrost_queue.run_queue(gate, environment, wait_s=60.0)
         old = ", ".join(done.old)
         text = (

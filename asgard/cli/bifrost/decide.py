@@ -17,6 +17,7 @@ from asgard.core import console
 from asgard.core.console import Table
 
 Id = Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id.")]
+Last = Annotated[int, typer.Option(metavar="N", help="Show at most this many, the newest first.")]
 
 
 def when(at: float | None) -> str | None:
@@ -32,7 +33,7 @@ def requests(
     state: Annotated[
         list[str] | None, typer.Option(metavar="STATE", help="Only this state, such as pending; repeatable.")
     ] = None,
-    last: Annotated[int, typer.Option(metavar="N", help="Show at most this many, the newest first.")] = 50,
+    last: Last = 50,
     config: Config = None,
 ) -> None:
     """Show your teams' requests and those waiting for your approval, or one request with its full history."""
@@ -131,7 +132,7 @@ def retry(request_id: Id, no_wait: NoWait = False, config: Config = None) -> int
 @command(app, example="asgard bifrost audit --team orders")
 def audit(
     team: Team = None,
-    last: Annotated[int, typer.Option(metavar="N", help="Show at most this many, the newest first.")] = 50,
+    last: Last = 50,
     config: Config = None,
 ) -> None:
     """Show who did what: for owners of their team, for data engineers and auditors of all."""

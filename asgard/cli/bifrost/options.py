@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asgard.cli.numbers import parse_number
 from asgard.core.errors import AsgardError, Refused, WrongUsage
 
 if TYPE_CHECKING:
@@ -89,16 +90,14 @@ def refuse_files_through_sudo(instead: str, hint: str) -> None:
         raise Refused(f"files are not opened through sudo; use {instead}", hint)
 
 
-def seconds_of(lasts: str | None) -> float | None:
-    """`--for`."""
+def seconds_of(lasts: str | None, option: str = "--for") -> float | None:
+    """Seconds of a duration, which must have its unit. Raises WrongUsage."""
     from asgard.core.units import parse_duration
 
     if lasts is None:
         return None
-    try:
-        found = parse_duration(lasts)
-        if found <= 0 or lasts.strip().isdecimal():
-            raise ValueError(f"is {lasts!r}; allowed is a duration with its unit, as in 7d")
-        return found
-    except ValueError as error:
-        raise WrongUsage(f"--for {error}") from error
+    allowed = "a duration with its unit, as in 7d"
+    found = parse_number(option, lasts, parse_duration, allowed)
+    if lasts.strip().isdecimal():
+        raise WrongUsage(f"{option} is {lasts!r}; allowed is {allowed}")
+    return found

@@ -32,17 +32,16 @@ def init(
     yes: Yes = False,
 ) -> None:
     """Write bifrost.yaml, a policy and its cases to start from."""
-    from asgard.core.paths import write_for_user
+    from asgard.core.paths import write_folder
     from asgard.core.shipped import shipped
 
     files = sorted(shipped("templates").joinpath("bifrost").glob("*.yaml"))
     if there := [f.name for f in files if (folder / f.name).exists()]:
         console.ask(f"{', '.join(there)} exists. Replace?")
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in files:
-        write_for_user(folder / file.name, file.read_bytes())
-        (folder / file.name).chmod(0o644)
-    names = [str(folder / f.name) for f in files]
+    written = write_folder(folder, {file.name: file.read_bytes() for file in files})
+    for path in written:
+        path.chmod(0o644)
+    names = [str(path) for path in written]
     text = f"{', '.join(names)}\nNext: say who is in which team, then `asgard bifrost policy test`."
     console.emit({"files": names}, text=text)
 

@@ -12,6 +12,7 @@ import typer
 from asgard.cli.command import Which, command, group
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
+from asgard.cli.numbers import parse_number
 from asgard.core import console, units
 from asgard.core.errors import ExitCode, WrongUsage
 
@@ -38,10 +39,7 @@ def check(
     from asgard.compose import heimdall
     from asgard.heimdall import settings as reading
 
-    try:
-        every_s = units.parse_duration(every)
-    except ValueError as error:
-        raise WrongUsage(f"--every {error}") from error
+    every_s = parse_number("--every", every, units.parse_duration)
     given = reading.load(settings)
     if not given.rules:
         raise WrongUsage(

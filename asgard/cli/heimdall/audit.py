@@ -11,7 +11,7 @@ import typer
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
-from asgard.cli.moments import parse_since, utc
+from asgard.cli.moments import since_s, utc
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -52,8 +52,6 @@ def audit(
 
     Each record counts once, also if the audit is killed. Exits with 1 if a closed window has losses, gaps or duplicates.
     """
-    import time
-
     from asgard.compose.audit_alerts import alerting
     from asgard.heimdall import settings as reading
     from asgard.heimdall.audit import run, store
@@ -61,7 +59,7 @@ def audit(
 
     plan, given = _plan(topics or [], file, name), reading.load(settings)
     chosen = which.pick()
-    from_s = parse_since(since, time.time()) if since else None
+    from_s = since_s(since)
     with closing(chosen.connect()) as control, store.open_store() as database, open_journal() as journal:
         cluster_id = control.cluster().cluster_id
         kept = store.Store(database, cluster_id, plan)

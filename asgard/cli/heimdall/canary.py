@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
+from asgard.cli.numbers import parse_number
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -50,20 +51,9 @@ def canary(
     length = _seconds("--duration", duration) if duration else None
     chosen = which.pick()
     stop = threading.Event()
-    control = chosen.connect(deadline_s=10)
-    try:
-        with open_journal() as journal, _stopping(stop):
-            result = composed.run(
-                chosen,
-                control,
-                journal,
-                settings,
-                stop=stop,
-                duration_s=length,
-                rounds=ONCE_ROUNDS if once else None,
-            )
-    finally:
-        control.close()
+    rounds = ONCE_ROUNDS if once else None
+    with closing(chosen.connect(deadline_s=10)) as control, open_journal() as journal, _stopping(stop):
+        result = composed.run(chosen, control, journal, settings, stop=stop, duration_s=length, rounds=rounds)
     _show(result)
     lost = result.verdict is not None and result.verdict.lost > 0
     return int(ExitCode.OK if healthy(result.tallies) and not lost else ExitCode.FAILED)
@@ -89,13 +79,7 @@ def _stopping(stop: threading.Event) -> Iterator[None]:
 
 
 def _seconds(option: str, text: str) -> float:
-    try:
-        seconds = units.parse_duration(text)
-    except ValueError as error:
-        raise WrongUsage(f"{option} {error}") from error
-    if seconds <= 0:
-        raise WrongUsage(f"{option} is {text!r}; allowed is a time above 0, as in 2s")
-    return seconds
+    return parse_number(option, text, units.parse_duration, "a time above 0, as in 2s")
 
 
 def _show(result: Result) -> None:

@@ -11,13 +11,17 @@ import typer
 
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
+from asgard.cli.numbers import parse_number
 from asgard.core import console, units
-from asgard.core.errors import Unreachable, WrongUsage
+from asgard.core.errors import Unreachable
 
 if TYPE_CHECKING:
     from asgard.heimdall.collect import Collected
     from asgard.heimdall.lag.model import Sample
 
+Thresholds = Annotated[
+    Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; default: heimdall.yaml.")
+]
 EVERY_S = 10.0
 
 
@@ -26,9 +30,7 @@ def collect(
     which: Which = Which(),
     once: Annotated[bool, typer.Option("--once", help="Run one round, for cron; default: run until Ctrl-C.")] = False,
     every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two rounds.")] = "10s",
-    thresholds: Annotated[
-        Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; default: heimdall.yaml.")
-    ] = None,
+    thresholds: Thresholds = None,
 ) -> None:
     """Collect the cluster's state, the offsets of topics and the lag of groups into the store (ASGARD_STORE, else heimdall.db).
 
@@ -39,10 +41,7 @@ def collect(
     from asgard.heimdall.store import writer
     from asgard.heimdall.store.tables import open_store
 
-    try:
-        every_s = max(units.parse_duration(every), EVERY_S)
-    except ValueError as error:
-        raise WrongUsage(f"--every {error}") from error
+    every_s = max(parse_number("--every", every, units.parse_duration), EVERY_S)
     given = rules.load(thresholds)
     chosen = which.pick()
     with closing(chosen.connect()) as control, open_store() as database:

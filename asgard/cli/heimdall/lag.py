@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
+from asgard.cli.heimdall.collect import Thresholds
+from asgard.cli.numbers import parse_number
 from asgard.core import console, units
-from asgard.core.errors import ExitCode, Unreachable, WrongUsage
+from asgard.core.errors import ExitCode, Unreachable
 
 if TYPE_CHECKING:
     from asgard.heimdall.lag.model import GroupLag, LagReport, Sample
@@ -36,9 +37,7 @@ def lag(
             "--apart", metavar="TIME", help="Time between the two samples, or between refreshes with --watch."
         ),
     ] = "2s",
-    thresholds: Annotated[
-        Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; default: heimdall.yaml.")
-    ] = None,
+    thresholds: Thresholds = None,
 ) -> int:
     """Show how far consumer groups are behind: records, the age of the oldest unread one, trend, and when data is lost.
 
@@ -47,10 +46,7 @@ def lag(
     from asgard.heimdall.lag import ask, rules
     from asgard.heimdall.store import recent
 
-    try:
-        apart_s = units.parse_duration(apart)
-    except ValueError as error:
-        raise WrongUsage(f"--apart {error}") from error
+    apart_s = parse_number("--apart", apart, units.parse_duration)
     given = rules.load(thresholds)
     names = [group] if group else None
     with closing(which.pick().connect()) as control:

@@ -11,7 +11,7 @@ import typer
 
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
-from asgard.cli.moments import parse_since
+from asgard.cli.moments import parse_ms
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -197,8 +197,7 @@ def _stretch(from_: str | None, until: str | None, last: int | None) -> Any:
     from asgard.heimdall.tail.read import Stretch
 
     now = time.time()
-    start, end = (None if text is None else round(parse_since(text, now) * 1000) for text in (from_, until))
-    return Stretch(start, end, last)
+    return Stretch(parse_ms(from_, now, "--from"), parse_ms(until, now, "--until"), last)
 
 
 def _emit(show: Shown, records: Any, limit: int | None) -> int | None:

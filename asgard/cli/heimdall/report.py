@@ -10,7 +10,7 @@ import typer
 
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
-from asgard.cli.heimdall.volume import Zone
+from asgard.cli.heimdall.volume import Day, Zone
 from asgard.core import console
 from asgard.core.errors import ExitCode
 
@@ -22,9 +22,7 @@ SettingsFile = Annotated[
 @command(app, name="report", example="asgard heimdall report --date yesterday --out daily")
 def report(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
-    date: Annotated[
-        str, typer.Option("--date", metavar="DATE", help="A day as in 2026-11-27, today or yesterday.")
-    ] = "yesterday",
+    date: Day = "yesterday",
     tz: Zone = "UTC",
     settings: SettingsFile = None,
     which: Which = Which(),

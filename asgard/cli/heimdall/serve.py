@@ -12,6 +12,7 @@ import typer
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
+from asgard.cli.numbers import parse_number
 from asgard.core import console, events, units
 from asgard.core.errors import Failed, Refused, WrongUsage
 
@@ -42,10 +43,7 @@ def serve(
     from asgard.compose.heimdall_web import Site
     from asgard.heimdall import settings as reading
 
-    try:
-        every_s = max(units.parse_duration(every), 1.0)
-    except ValueError as error:
-        raise WrongUsage(f"--every {error}") from error
+    every_s = max(parse_number("--every", every, units.parse_duration), 1.0)
     token = _token(token_file)
     if host not in LOOPBACK and token is None:
         raise Refused(
@@ -106,11 +104,9 @@ def grafana(
     from asgard.heimdall import settings as reading
 
     rules = reading.load(settings).rules
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WrongUsage(f"--out {out}: {error.strerror}") from error
-    files = [out / "dashboard.json", out / "alert-rules.yaml"]
-    paths.write_for_user(files[0], json.dumps(made.dashboard(), indent=1) + "\n")
-    paths.write_for_user(files[1], yaml.safe_dump(made.alert_rules(rules), sort_keys=False, width=1000))
+    content = {
+        "dashboard.json": json.dumps(made.dashboard(), indent=1) + "\n",
+        "alert-rules.yaml": yaml.safe_dump(made.alert_rules(rules), sort_keys=False, width=1000),
+    }
+    files = paths.write_folder(out, content)
     console.emit({"files": files}, text=f"Import {files[0]} into Grafana; name {files[1]} in Prometheus' rule_files.")

@@ -10,6 +10,7 @@ import typer
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
+from asgard.cli.numbers import parse_number
 from asgard.core import units
 from asgard.core.errors import WrongUsage
 
@@ -24,10 +25,7 @@ def top(
 
     The figures are those of `heimdall lag` and `heimdall serve`. Needs the extra `top`. Changes nothing in the cluster.
     """
-    try:
-        every_s = max(units.parse_duration(every), 1.0)
-    except ValueError as error:
-        raise WrongUsage(f"--every {error}") from error
+    every_s = max(parse_number("--every", every, units.parse_duration), 1.0)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise WrongUsage("heimdall top needs a terminal", "asgard heimdall lag --watch prints line by line.")
     try:

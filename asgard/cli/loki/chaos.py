@@ -50,7 +50,7 @@ def list_(
         document, table = chaos_words.functions()
         console.emit(document, table)
         return
-    known = files.readable(library.files(experiments or ()).values(), read.read)
+    known = files.readable(library, experiments, read.read)
     rows = [[e.name, e.title, ", ".join(e.configuration) or None] for e in known]
     console.emit([_document(e) for e in known], Table(["experiment", "what it asks", "configuration"], rows))
 
@@ -78,8 +78,7 @@ def validate(
     """Check experiments, offline: every mistake with its line, what is wrong and what is allowed."""
     from asgard.loki.chaos import library, read
 
-    paths = [library.find(n, experiments or ()) for n in names or ()] or list(library.files(experiments or ()).values())
-    valid = files.all_valid(paths, read.read)
+    valid = files.all_valid(library, names, experiments, read.read)
     rows = [[e.name, len(e.method), "yes" if e.foreign() else "no", e.file] for e in valid]
     console.emit([_document(e) for e in valid], Table(["valid", "steps", "needs --allow-provider", "file"], rows))
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asgard.core.errors import WrongUsage
+from asgard.cli.numbers import parse_number
+from asgard.core import units
 
 if TYPE_CHECKING:
     from asgard.compose.chaos import Options
@@ -68,15 +69,5 @@ class ChaosFlags:
             self.max_brokers, self.min_in_sync, not self.allow_quorum_loss, self.max_processes, self.max_machines
         )
         seed = secrets.randbits(31) if self.seed is None else self.seed
-        return Options(seed, limits, self.allow_provider, _seconds(self.timeout), confirm)
-
-
-def _seconds(text: str | None) -> float | None:
-    from asgard.core.units import parse_duration
-
-    if text is None:
-        return None
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise WrongUsage(f"--timeout {error}") from error
+        timeout_s = None if self.timeout is None else parse_number("--timeout", self.timeout, units.parse_duration)
+        return Options(seed, limits, self.allow_provider, timeout_s, confirm)

@@ -9,7 +9,8 @@ import typer
 
 from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.loki import app
-from asgard.core import console, events
+from asgard.cli.numbers import parse_number
+from asgard.core import console, events, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
 
@@ -78,7 +79,7 @@ def drill(
         scenario,
         drills.any_seed() if seed is None else seed,
         runs,
-        _rate(rate),
+        parse_number("--rate", rate, units.parse_rate, "a rate above 0, as in 500/s"),
         policy,
         confirm=confirm,
         allow_data_loss=allow_data_loss,
@@ -109,18 +110,6 @@ def drill(
     console.say(f"again: {series.command}")
     console.say(f"report: {page}")
     return ExitCode.OK if series.passed else ExitCode.FAILED
-
-
-def _rate(text: str) -> float:
-    from asgard.core.units import parse_rate
-
-    try:
-        rate = parse_rate(text)
-    except ValueError as error:
-        raise WrongUsage(f"--rate {error}") from error
-    if not rate:
-        raise WrongUsage("--rate is 0; allowed is more, as in 500/s")
-    return rate
 
 
 def _show(series: Series) -> None:

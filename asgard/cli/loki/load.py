@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,8 +89,7 @@ def _carry_out(
     runs.check_installed()
     load = dataclasses.replace(load, check=load.check and check)
     picked = which.pick()
-    control = picked.connect(deadline_s=runs.CALL_DEADLINE_S)
-    try:
+    with closing(picked.connect(deadline_s=runs.CALL_DEADLINE_S)) as control:
         contexts.refuse_protected_cluster(control.cluster().cluster_id, confirm)
         run_id = runs.new_run()
         topics = scratch.plan(control, load, run_id)
@@ -108,8 +108,6 @@ def _carry_out(
                     )
             events.progress("load", "checking every record")
             result = runs.finish(running, control, nodes=runs.disks_of(picked))
-    finally:
-        control.close()
     _show(result)
     for sends in result.sending:
         if sends.late.p99_s is not None and sends.late.p99_s > LATE_S:
@@ -138,11 +136,8 @@ def _work_for(master: str, which: Which, confirm: str | None) -> int:
     from asgard.loki.load import run as runs
 
     picked = which.pick()
-    control = picked.connect(deadline_s=runs.CALL_DEADLINE_S)
-    try:
+    with closing(picked.connect(deadline_s=runs.CALL_DEADLINE_S)) as control:
         cluster_id = control.cluster().cluster_id
-    finally:
-        control.close()
     contexts.refuse_protected_cluster(cluster_id, confirm)
     console.ask(f"Send the load of the master at {master} to {picked.name}?")
     for event in runs.work_for(master, picked, cluster_id):

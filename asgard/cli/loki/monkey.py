@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from asgard.cli.command import Confirm, Context, Which, Yes, command, group
 from asgard.cli.loki import app
+from asgard.cli.moments import Last, Since, since_s, utc
 from asgard.core import console
 from asgard.core.console import Table
 
@@ -93,20 +94,12 @@ def schema() -> None:
 
 @command(monkey_app, example="asgard loki monkey history --since 7d --taken")
 def history(
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHEN", help="Only since then: an age (2h, 7d), or a date or time (UTC) such as 2026-11-24T09:00."
-        ),
-    ] = None,
+    since: Since = None,
     taken: Annotated[bool, typer.Option("--taken", help="Only runs that stopped something.")] = False,
-    last: Annotated[int, typer.Option(min=1, help="At most this many, the newest; all of them with --since.")] = 20,
+    last: Last = 20,
     context: Context = None,
 ) -> None:
     """Show what runs chose and why, oldest first; with --context: in one cluster."""
-    import time
-
-    from asgard.cli.moments import parse_since, utc
     from asgard.core import contexts
     from asgard.journal import events
     from asgard.journal.store.database import open_journal
@@ -114,9 +107,7 @@ def history(
 
     cluster = contexts.load().pick(context).cluster_id if context else None
     with open_journal() as journal:
-        found = events.read(
-            journal, events.Filter(kind=LOOKED, since=parse_since(since, time.time()) if since else None)
-        )
+        found = events.read(journal, events.Filter(kind=LOOKED, since=since_s(since)))
     found = [e for e in found if cluster in (None, e.data["cluster_id"]) and (e.data["victim"] or not taken)]
     found = found if since else found[-last:]
     rows = [[utc(e.at), e.data["cluster"], e.data["monkey"], e.data["why"], e.data["seed"]] for e in found]

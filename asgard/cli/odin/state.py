@@ -113,4 +113,4 @@ def state_list(file: File = DEFAULT_FILE, stack: Stack = None) -> None:
     from asgard.odin.lifecycle import outputs as stack_outputs
 
     rows = stack_outputs.resources(named(file, stack)[0])
-    console.emit(rows, Table(["type", "name", "id", "protected"], [list(row.values()) for row in rows]))
+    console.emit_rows(rows, ["type", "name", "id", "protected"])

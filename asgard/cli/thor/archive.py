@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asgard.cli.command import Which, command, group
-from asgard.cli.moments import parse_since, utc
+from asgard.cli.moments import parse_ms, parse_since, utc
+from asgard.cli.numbers import parse_number
 from asgard.cli.thor import app
 from asgard.cli.thor.common import ByteRate, LimitsPath, limits_of, rate_of
 from asgard.core import console, units
@@ -74,8 +75,8 @@ def run(
         tuple(topics),
         to,
         endpoint_url,
-        round(parse_since(from_, now, "--from") * 1000) if from_ else None,
-        round(parse_since(until, now, "--until") * 1000) if until else None,
+        parse_ms(from_, now, "--from"),
+        parse_ms(until, now, "--until"),
         chosen,
         _rolling(roll_size, roll_age),
         rate_of(rate, None, limits_of(limits).rate_bytes_per_s),
@@ -88,19 +89,11 @@ def run(
 def _rolling(size: str, age: str) -> Rolling:
     from asgard.thor.archive.shards import Rolling
 
+    allowed = "a value above 0"
     return Rolling(
-        int(_parsed("--roll-size", size, units.parse_size)), _parsed("--roll-age", age, units.parse_duration)
+        int(parse_number("--roll-size", size, units.parse_size, allowed)),
+        parse_number("--roll-age", age, units.parse_duration, allowed),
     )
-
-
-def _parsed(option: str, text: str, parse: object) -> float:
-    try:
-        value = float(parse(text))  # type: ignore[operator]
-        if value <= 0:
-            raise ValueError(f"is {text!r}; allowed is a value above 0")
-    except ValueError as error:
-        raise WrongUsage(f"{option} {error}") from error
-    return value
 
 
 def _told(done: Done, to: str, seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asgard.cli.command import Which
+from asgard.cli.numbers import parse_number
 from asgard.core import console, units
 from asgard.core.errors import WrongUsage
 
@@ -53,16 +55,14 @@ ByteRate = Annotated[
         help="Bytes a second, as in 20MB/s, or none; default: the throttle of the limits (50MB/s).",
     ),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
 
 def window_seconds(text: str | None) -> float:
     """Seconds of `--window`; 0 without one. Raises WrongUsage."""
     if text is None:
         return 0.0
-    try:
-        seconds = units.parse_duration(text)
-    except ValueError as error:
-        raise WrongUsage(f"--window {error}") from error
+    seconds = parse_number("--window", text, units.parse_duration)
     if not 1 <= seconds <= 3600:
         raise WrongUsage(f"--window is {text!r}; allowed is a time from 1s to 1h")
     return seconds
@@ -86,11 +86,17 @@ def snapshot_of(
     from asgard.cluster import look
 
     seconds = window_seconds(window)
-    control = which.pick().connect(deadline_s=CALL_DEADLINE_S)
-    try:
+    with closing(which.pick().connect(deadline_s=CALL_DEADLINE_S)) as control:
         return look.take(control, window_s=seconds)
-    finally:
-        control.close()
+
+
+def limits_file(path: Path | None, what: str = "limits") -> Path | None:
+    """The file of `--limits`, else thor.yaml or asgard.yaml of the working directory, if there is one: said, with `what` it gives."""
+    if path is None:
+        path = next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)
+        if path is not None:
+            console.say(f"{what} from {path}")
+    return path
 
 
 def limits_of(path: Path | None, throttle: str | None = None) -> Limits:
@@ -100,14 +106,12 @@ def limits_of(path: Path | None, throttle: str | None = None) -> Limits:
     """
     from asgard.cluster import limits
 
-    if path is None:
-        path = next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)
-        if path is not None:
-            console.say(f"limits from {path}")
+    path = limits_file(path)
     given = limits.read(path) if path else limits.Limits()
     if throttle is None:
         return given
-    return replace(given, throttle_bytes_per_s=_above_0("--throttle", throttle, ", as in 50MB/s"))
+    rate = parse_number("--throttle", throttle, units.parse_rate, "a rate above 0, as in 50MB/s")
+    return replace(given, throttle_bytes_per_s=rate)
 
 
 def rate_of(rate: str | None, records: str | None, default_bytes_per_s: float) -> Rate:
@@ -119,19 +123,8 @@ def rate_of(rate: str | None, records: str | None, default_bytes_per_s: float) -
         if text is None or text == "none":
             found.append(default if text is None else None)
             continue
-        found.append(_above_0(option, text))
+        found.append(parse_number(option, text, units.parse_rate, "a rate above 0"))
     return Rate(*found)
-
-
-def _above_0(option: str, text: str, example: str = "") -> float:
-    """The rate given by an option. Raises WrongUsage."""
-    try:
-        rate = units.parse_rate(text)
-        if rate <= 0:
-            raise ValueError(f"is {text!r}; allowed is a rate above 0{example}")
-    except ValueError as error:
-        raise WrongUsage(f"{option} {error}") from error
-    return rate
 
 
 def say_silent(snapshot: ClusterSnapshot) -> None:

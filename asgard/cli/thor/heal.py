@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asgard.cli.command import Confirm, Context, Which, Yes, command
+from asgard.cli.moments import Last, Since, since_s, utc
+from asgard.cli.numbers import parse_number
 from asgard.cli.thor import app
-from asgard.cli.thor.common import limits_of
+from asgard.cli.thor.common import DryRun, limits_of
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -32,7 +34,6 @@ Grace = Annotated[
         "--grace", metavar="TIME", help="How long a broker may be gone before data moves; overrides the policy."
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
 
 @command(app, example="asgard thor heal --yes\nasgard thor heal --dry-run --grace 0")
@@ -77,14 +78,13 @@ def watch(
     import threading
     import time
 
-    from asgard.cli.moments import utc
     from asgard.compose import heal as healing
     from asgard.core.errors import AsgardError, Interrupted
     from asgard.core.process import stay_small
     from asgard.thor.heal.once import CutShort
 
     stay_small()
-    every_s = _duration("--every", every)
+    every_s = parse_number("--every", every, units.parse_duration)
     if every_s < 0.1:
         raise WrongUsage(f"--every is {every!r}; allowed is 100ms or more, as in 2s")
     given, limits = _policy(policy, grace, dry_run)
@@ -130,25 +130,17 @@ def watch(
 @command(app, example="asgard thor history\nasgard thor history --since 7d --json")
 def history(
     context: Context = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHEN", help="Only since then: an age (2h, 7d), or a date or time (UTC) such as 2026-11-24T09:00."
-        ),
-    ] = None,
-    last: Annotated[int, typer.Option(min=1, help="At most this many, the newest; all of them with --since.")] = 20,
+    since: Since = None,
+    last: Last = 20,
 ) -> None:
     """Show what was healed, oldest first: cause, decision, outcome, duration. With --context: of one cluster."""
-    import time
-
-    from asgard.cli.moments import parse_since, utc
     from asgard.core import contexts
     from asgard.journal import events
     from asgard.journal.store.database import open_journal
     from asgard.thor.heal.history import healings
 
     cluster = contexts.load().pick(context).cluster_id if context else None
-    wanted = events.Filter(kind="thor.heal.*", since=parse_since(since, time.time()) if since else None)
+    wanted = events.Filter(kind="thor.heal.*", since=since_s(since))
     with open_journal() as journal:
         found = healings(events.read(journal, wanted))
     found = [h for h in found if cluster in (None, h.cluster_id)]
@@ -194,12 +186,5 @@ def _policy(path: Path | None, grace: str | None, dry_run: bool) -> tuple[Policy
     given = policy.read(path) if path else policy.Policy()
     limits = limits_of(path)
     if grace is not None:
-        given = replace(given, grace_s=_duration("--grace", grace))
+        given = replace(given, grace_s=parse_number("--grace", grace, units.parse_duration))
     return replace(given, dry_run=given.dry_run or dry_run), limits
-
-
-def _duration(option: str, text: str) -> float:
-    try:
-        return units.parse_duration(text)
-    except ValueError as error:
-        raise WrongUsage(f"{option} {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,11 +86,8 @@ def _look(which: Which, window: str | None) -> tuple[ClusterSnapshot, Activity]:
     from asgard.journal.store.database import open_journal
 
     seconds = window_seconds(window)
-    control = which.pick().connect(deadline_s=CALL_DEADLINE_S)
-    try:
+    with closing(which.pick().connect(deadline_s=CALL_DEADLINE_S)) as control:
         found = look.take(control, window_s=seconds)
         asked = [b.id for b in found.brokers if b.state == "up" and b.id not in found.silent]
         with open_journal() as journal:
             return found, activity.look(control, journal, found.cluster_id, asked, list(found.topics))
-    finally:
-        control.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,11 +67,8 @@ def _take_over(
     from asgard.thor.plan import file as plan_file
     from asgard.thor.plan import planner
 
-    control = target.connect(deadline_s=CALL_DEADLINE_S)
-    try:
+    with closing(target.connect(deadline_s=CALL_DEADLINE_S)) as control:
         snapshot = look.take(control)
-    finally:
-        control.close()
     plan = planner.reassign(snapshot, wanted, limits, file.name)
     kept = paths.home() / "plans" / f"{file.stem}-{snapshot.taken_at.replace(':', '')}.json"
     if plan.moved:

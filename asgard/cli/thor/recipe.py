@@ -13,7 +13,7 @@ import typer
 from asgard.cli import files
 from asgard.cli.command import Confirm, Which, Yes, command, group
 from asgard.cli.thor import app
-from asgard.cli.thor.common import limits_of
+from asgard.cli.thor.common import DryRun, limits_file, limits_of
 from asgard.core import console, events
 from asgard.core.console import Table
 from asgard.core.errors import WrongUsage
@@ -54,7 +54,7 @@ def list_(recipes: Folders = None) -> None:
     """List the recipes that ship with Asgard, and those of your own folders."""
     from asgard.thor.recipes import library, read
 
-    known = files.readable(library.files(recipes or ()).values(), partial(read.read, examples=True))
+    known = files.readable(library, recipes, partial(read.read, examples=True))
     columns = ["recipe", "trigger", "parameters", "what it is for"]
     rows = [[r.name, r.trigger, ", ".join(_parameter(r, p) for p in r.parameters) or None, r.about] for r in known]
     console.emit([_document(r) for r in known], Table(columns, rows))
@@ -81,8 +81,7 @@ def validate(
     """Check recipes, offline: every mistake with its line, what is wrong and what is allowed."""
     from asgard.thor.recipes import library, read
 
-    paths = [library.find(name, recipes or ()) for name in names or ()] or list(library.files(recipes or ()).values())
-    valid = files.all_valid(paths, partial(read.read, examples=True))
+    valid = files.all_valid(library, names, recipes, partial(read.read, examples=True))
     rows = [[r.name, r.trigger, len(r.steps), r.file] for r in valid]
     console.emit([_document(r) for r in valid], Table(["valid", "trigger", "steps", "file"], rows))
 
@@ -97,7 +96,7 @@ def run(
     recipes: Folders = None,
     sets: Sets = None,
     limits: LimitsPath = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    dry_run: DryRun = False,
     on_event: Annotated[
         bool, typer.Option("--on-event", help="Only if a triggering event came since its last run.")
     ] = False,
@@ -120,7 +119,7 @@ def run(
     from asgard.thor.recipes import library, read
 
     chosen = read.read(library.find(recipe, recipes or ()), sets or ())
-    file = _limits_file(limits)
+    file = limits_file(limits, "limits and policy")
     policy = policies.read(file) if file else policies.Policy()
     options = composed.Options(limits_of(file), policy, confirm, on_event, allow_run, fresh)
     cluster = which.pick()
@@ -169,17 +168,17 @@ def crontab(
         when = cron.check(schedule) if schedule else None
     except ValueError as error:
         raise WrongUsage(f"--schedule {error}") from error
-    files = [library.find(name, recipes or ()) for name in names or ()] or list(library.files(recipes or ()).values())
+    chosen = files.chosen(library, names, recipes)
     logs = paths.private_dir(paths.home()) / "logs"
     paths.private_dir(logs)
     variables = {"ASGARD_HOME": str(paths.home())} | {v: os.environ[v] for v in tab.CARRIED if os.environ.get(v)}
     given = [word for setting in sets or () for word in ("--set", setting)]
-    file = _limits_file(limits)
+    file = limits_file(limits, "limits and policy")
     given += ["--limits", str(file.absolute())] if file else []
     given += ["--allow-run"] if allow_run else []
     cluster = _cluster(which)
     lines: list[tab.Line] = []
-    for path in files:
+    for path in chosen:
         recipe = read.read(path, sets or (), examples=not names)
         if not names and (recipe.needed or recipe.trigger == "by hand"):
             continue
@@ -222,15 +221,6 @@ def _asgard() -> Path:
     """The running command, by its full path."""
     beside = Path(sys.executable).with_name("asgard")
     return beside if beside.is_file() else Path(sys.argv[0]).absolute()
-
-
-def _limits_file(path: Path | None) -> Path | None:
-    """The file of `--limits`, else the one in the working directory."""
-    if path is None:
-        path = next((p for p in (Path("thor.yaml"), Path("asgard.yaml")) if p.is_file()), None)
-        if path is not None:
-            console.say(f"limits and policy from {path}")
-    return path
 
 
 def _parameter(recipe: Recipe, name: str) -> str:

@@ -9,8 +9,8 @@ import typer
 
 from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.thor import app
-from asgard.cli.thor.common import CALL_DEADLINE_S, ByteRate, LimitsPath, limits_of, rate_of
-from asgard.cli.thor.replay import DryRun, Fields, HeaderFilters, Keys, RecordRate
+from asgard.cli.thor.common import CALL_DEADLINE_S, ByteRate, DryRun, LimitsPath, limits_of, rate_of
+from asgard.cli.thor.replay import Fields, HeaderFilters, Keys, RecordRate
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage

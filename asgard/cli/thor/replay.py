@@ -11,7 +11,7 @@ import typer
 from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.moments import parse_since, utc
 from asgard.cli.thor import app
-from asgard.cli.thor.common import CALL_DEADLINE_S, ByteRate, LimitsPath, limits_of, rate_of
+from asgard.cli.thor.common import CALL_DEADLINE_S, ByteRate, DryRun, LimitsPath, limits_of, rate_of
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
@@ -36,7 +36,6 @@ Fields = Annotated[
 RecordRate = Annotated[
     str | None, typer.Option("--records", metavar="RATE", help="Maximum records a second, as in 2000/s.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
 
 @command(

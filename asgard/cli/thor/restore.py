@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from asgard.cli.moments import parse_since
+from asgard.cli.moments import parse_ms
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode
@@ -63,8 +63,8 @@ def run(
         asked.topics,
         asked.to,
         where.endpoint_url,
-        _ms(asked.window[0], now, "--from"),
-        _ms(asked.window[1], now, "--until"),
+        parse_ms(asked.window[0], now, "--from"),
+        parse_ms(asked.window[1], now, "--until"),
         asked.window,
         asked.wanted,
         asked.create,
@@ -87,10 +87,6 @@ def run(
             console.ask(f"Bring them back into {target.name}?")
         restored = restore.run(prepared, order, (target, control), journal, rate, confirm)
     return _report(restored, prepared)
-
-
-def _ms(text: str | None, now: float, option: str) -> int | None:
-    return None if text is None else round(parse_since(text, now, option) * 1000)
 
 
 def _show(prepared: list[Prepared], accept_loss: bool) -> int:

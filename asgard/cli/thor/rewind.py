@@ -12,8 +12,7 @@ import typer
 from asgard.cli.command import Confirm, Which, Yes, command
 from asgard.cli.moments import parse_since
 from asgard.cli.thor import app
-from asgard.cli.thor.common import CALL_DEADLINE_S
-from asgard.cli.thor.replay import DryRun
+from asgard.cli.thor.common import CALL_DEADLINE_S, DryRun
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage

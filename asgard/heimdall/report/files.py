@@ -24,12 +24,6 @@ _ROWS = 15
 
 def write(day: Day, directory: Path) -> list[Path]:
     """Write all of them; returns their paths. Raises WrongUsage if the directory can't be written."""
-    from asgard.core.errors import WrongUsage
-
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WrongUsage(f"--out {directory}: {error.strerror}") from error
     content = {
         "report.html": page.page(day),
         "report.md": markdown(day),
@@ -37,9 +31,7 @@ def write(day: Day, directory: Path) -> list[Path]:
         "topics.csv": topics_csv(day),
         "unusual.csv": unusual_csv(day),
     }
-    for name, text in content.items():
-        paths.write_for_user(directory / name, text)
-    return [directory / name for name in content]
+    return paths.write_folder(directory, content)
 
 
 def markdown(day: Day) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from asgard.core import console, paths
-from asgard.core.errors import WrongUsage
 from asgard.loki.load.junit import junit
 from asgard.loki.load.page import page
 from asgard.loki.load.result import Result
@@ -25,10 +24,5 @@ def put(directory: Path, document: Any, cases: str, html: str) -> Path:
         "junit.xml": cases,
         "report.html": html,
     }
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            paths.write_atomic(directory / name, text, 0o644)
-    except OSError as error:
-        raise WrongUsage(f"can't write the report to {directory}: {error.strerror}") from error
+    paths.write_folder(directory, files)
     return directory / "report.html"
