@@ -89,7 +89,6 @@ def up(
     options = options.fitting(spec)
     with changing(spec.name, spec, doing=f"odin up {spec.name}", leftovers=leftovers) as session:
         register.check_protection(session, options.confirm)
-        shared.pull(session, spec, writing=True)
         planned = _plan(session, spec, options)
         if planned.quick:
             return _gated(session, spec, planned, gatekeeper)
@@ -119,7 +118,6 @@ def destroy(
 ) -> Outcome:
     """Delete everything that the stack's state holds, then the state. Naming the stack allows the loss of its records."""
     with changing(name, doing=f"odin destroy {name}", leftovers=leftovers) as session:
-        shared.pull(session, None, writing=True)
         state = session.store.load()
         options = options.fitting(None, (record["type"] for record in state.live.values()))
         planned = Outcome(engine(session, options, state).destroy(dry_run=True))
@@ -143,7 +141,6 @@ def destroy(
 def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
     """Update the state to what really exists; the cluster stays as it is."""
     with changing(name, spec, doing=f"odin refresh {name}", leftovers=leftovers) as session:
-        shared.pull(session, spec, writing=True)
         state = session.store.load()
         seen = _look(session, state)
         if seen.drifts:

@@ -17,6 +17,7 @@ from asgard.kafka.ports import ControlPlane
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import PROVIDER_PREFIX, STACK_TYPE
+from asgard.odin.lifecycle import shared
 from asgard.odin.program import PROJECT, PROVIDER
 from asgard.odin.provider.writes import Writes
 from asgard.odin.resources import local
@@ -201,7 +202,8 @@ def changing(
     doing: str,
     leftovers: Leftovers,
 ) -> Iterator[Session]:
-    """A session under the leases of the stack and of its cluster; leftovers of a dead run are settled first.
+    """A session under the leases of the stack and of its cluster; leftovers of a dead run are settled first. A state that a
+    team shares is brought up to date before that: on a machine that is new to the stack, only it knows the cluster.
 
     Raises Busy with the lease's holder, also while a drill breaks things in the cluster.
     """
@@ -217,6 +219,7 @@ def changing(
 
         hold(leases.stack_change(name))
         session.store.guard = session.writes.check
+        shared.pull(session, spec, writing=True)
         cluster_id = session.cluster_id(session.store.load())
         if cluster_id is not None:
             hold(leases.cluster_change(cluster_id))
