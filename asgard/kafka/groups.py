@@ -18,6 +18,10 @@ ByPartition: TypeAlias = "dict[str, NDArray[np.int64]]"
 GroupType = Literal["classic", "consumer", "share", "streams"]
 TYPES: tuple[GroupType, ...] = ("classic", "consumer", "share", "streams")
 INACTIVE = ("Empty", "Dead")
+PROGRESS = ("asgard.replay.", "asgard.redrive.")
+"""How the names of groups begin that hold a replay's progress: they consume nothing, so they have no lag."""
+ARCHIVE = "asgard-archive-"
+"""How the names of groups begin in which the processes of an archive share the partitions."""
 
 
 @dataclass(frozen=True, slots=True)

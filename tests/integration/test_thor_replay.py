@@ -15,9 +15,11 @@ from confluent_kafka.admin import AdminClient as Admin
 
 from asgard.cli.main import main
 from asgard.core.errors import Busy
+from asgard.heimdall.lag import ask
 from asgard.kafka.admin import connect
 from asgard.kafka.data import Read, Record, Writer, read
 from asgard.kafka.model import NewTopic
+from asgard.thor.archive import source as archived
 from asgard.thor.replay import header
 from asgard.thor.replay.exactly import ExactlyOnce
 from asgard.thor.replay.model import Saved, To
@@ -173,6 +175,15 @@ def test_another_cluster_other_counts_filters_and_no_way_back(
     assert main([*back, "--to", f"{topic_name}-back", "--yes", "--json"]) == 0
     assert said(capsys)["sent"] == len(wanted)
     assert {len(header.hops(r.headers)) for r in records(plain_broker, f"{topic_name}-back")} == {2}
+
+    with connect(plain_broker.connection) as control:
+        kept = {name for name in control.groups().listed if name.startswith("asgard.replay.")}
+        assert kept and not kept & ask.look(control).groups.keys(), "progress is nobody's lag"
+        assert not kept & {
+            group
+            for groups in archived.groups_of(control, [topic_name, f"{topic_name}-back"]).values()
+            for group in groups
+        }
 
 
 def test_what_is_deleted_before_it_is_read_is_counted_and_said(plain_broker: RealCluster, topic_name: str) -> None:

@@ -83,4 +83,4 @@ def schema(
     if kind not in models:
         raise WrongUsage(f"there is no schema {kind!r}; allowed are {', '.join(models)}")
     made = models[kind].model_json_schema()
-    console.emit({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"Asgard {kind}", **made})
+    console.emit({"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": f"Asgard {kind}"})

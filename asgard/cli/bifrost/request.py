@@ -172,7 +172,7 @@ def schema() -> None:
     from asgard.core.schema.bifrost import RequestFile
 
     made = RequestFile.model_json_schema()
-    console.emit({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Asgard request", **made})
+    console.emit({"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "Asgard request"})
 
 
 def _clean(**values: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from asgard.core.errors import WrongUsage
 from asgard.heimdall.lag import judge, times
 from asgard.heimdall.lag.evaluate import group_lags
 from asgard.heimdall.lag.model import STATUSES, Asked, GroupLag, LagReport, Retention, Sample, Thresholds
-from asgard.kafka.groups import ByPartition, Layout, ListedGroup
+from asgard.kafka.groups import PROGRESS, ByPartition, Layout, ListedGroup
 from asgard.kafka.ports import ControlPlane
 
 _RETENTION = ("cleanup.policy", "retention.ms", "retention.bytes")
@@ -58,6 +58,8 @@ def look(
         if missing and not listed.silent:
             raise WrongUsage(f"there is no group {missing[0]}", "`asgard heimdall lag` lists the groups.")
         groups = {name: groups[name] for name in names if name in groups}
+    else:
+        groups = {name: group for name, group in groups.items() if not name.startswith(PROGRESS)}
     committed, refused = bulk.committed(groups.values())
     shares = [g for g in groups.values() if g.type == "share"]
     unsettled: dict[str, ByPartition] = {}

@@ -114,7 +114,7 @@ def squeeze_quota(
 
 
 def kill_process(pid_file: str, command: str, how: str = "kill") -> Done:
-    """Kill, stop or pause the process of a pid file, if `command` stands in its command line."""
+    """Kill, stop or pause the process of a pid file, if `command` is in its command line."""
     return _break("kill_process", pid_file=pid_file, command=command, how=how)
 
 

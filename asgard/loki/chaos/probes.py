@@ -89,18 +89,18 @@ def brokers_down(within: float = 0.0) -> int:
 
 
 def broker_state(broker: int) -> str:
-    """`up` or `fenced`, as Kafka sees it; `missing` where it is not registered."""
+    """`up` or `fenced`, as Kafka sees it; `missing` if it is not registered."""
     return next((b.state for b in session.site().control.cluster().brokers if b.id == broker), "missing")
 
 
 def node_state(broker: int) -> str:
-    """`running`, `paused` or `stopped`, as the machine sees it; `missing` where it is not one of Asgard's here."""
+    """`running`, `paused` or `stopped`, as the machine sees it; `missing` if it is not one of Asgard's here."""
     nodes = session.site().nodes
     return next((n.state for n in nodes.nodes() if n.id == broker), "missing") if nodes is not None else "missing"
 
 
 def controller() -> int:
-    """The active controller's id; -1 where there is none."""
+    """The active controller's id; -1 if there is none."""
     return session.site().control.quorum().leader
 
 

@@ -11,9 +11,8 @@ from asgard.loki.load.scratch import Topics
 def preview(load: Scenario, topics: Topics, cluster: str, workers: int) -> list[str]:
     """What the load would do, in lines for people."""
     warm_up = f" ({load.warm_up_words})" if load.warm_up_s else ""
-    lines = [
-        f"load {load.name} on {cluster}: {load.duration_s:g} s{warm_up}, {workers} worker{'s' if workers > 1 else ''}"
-    ]
+    what = "load" if load.name == "load" else f"load {load.name}"
+    lines = [f"{what} on {cluster}: {load.duration_s:g} s{warm_up}, {workers} worker{'s' if workers > 1 else ''}"]
     for group in load.producers:
         size = "rides" if group.values.events else group.values.file or _sizes(group.values)
         how = (

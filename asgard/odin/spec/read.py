@@ -44,4 +44,4 @@ def _stand_ins(root: Any) -> dict[str, Any]:
 def json_schema() -> dict[str, object]:
     """The JSON Schema of stack files, for editors."""
     schema = StackFile.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Asgard stack file", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Asgard stack file"}

@@ -19,6 +19,7 @@ from asgard.core import events
 from asgard.core.errors import AsgardError, Unreachable
 from asgard.kafka.connection import Connection
 from asgard.kafka.data import explain
+from asgard.kafka.groups import ARCHIVE
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.archive import source
 from asgard.thor.archive.ledger import Fenced
@@ -38,7 +39,7 @@ _OUSTED = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaErr
 
 def group_of(storage: Storage) -> str:
     """The consumer group of the processes that fill an archive together."""
-    return f"asgard-archive-{hashlib.sha256(storage.url.encode()).hexdigest()[:12]}"
+    return f"{ARCHIVE}{hashlib.sha256(storage.url.encode()).hexdigest()[:12]}"
 
 
 def follow(

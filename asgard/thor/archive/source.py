@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgard.core.errors import WrongUsage
 from asgard.kafka.connection import Connection
+from asgard.kafka.groups import ARCHIVE, PROGRESS
 from asgard.kafka.model import BatchHead, Offsets
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.archive.model import Shard, TopicFacts
@@ -81,9 +82,11 @@ def look(control: ControlPlane, names: Collection[str]) -> Topics:
 
 
 def groups_of(control: ControlPlane, names: Collection[str]) -> dict[Key, dict[str, int]]:
-    """Consumer groups' committed offsets, by partition."""
+    """Consumer groups' committed offsets, by partition; not those of Asgard's own groups, which are to be restored nowhere."""
     wanted, found = set(names), dict[Key, dict[str, int]]()
     for group, offsets in control.group_offsets().items():
+        if group.startswith((ARCHIVE, *PROGRESS)):
+            continue
         for key, offset in offsets.items():
             if key[0] in wanted and offset >= 0:
                 found.setdefault(key, {})[group] = offset
