@@ -5,26 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgard.core import jsonpath
 from asgard.core.errors import WrongUsage
 from asgard.heimdall.tail.decode import Decoded
 from asgard.kafka.data import Read
 
+if TYPE_CHECKING:
+    from jsonpath import JSONPath
+
 
 @dataclass(frozen=True)
 class FieldIs:
     """A field of the value, by its path, has this value."""
 
-    steps: tuple[jsonpath.Segment, ...]
+    path: JSONPath
     wanted: str
 
     def holds(self, decoded: Decoded) -> bool:
         """Whether any value at the path is the wanted one, as text or as JSON."""
-        return decoded.structured and any(
-            same(found, self.wanted) for found in jsonpath.find(self.steps, decoded.value)
-        )
+        return decoded.structured and any(same(found, self.wanted) for found in jsonpath.find(self.path, decoded.value))
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ def parse(key: str | None, headers: Sequence[str], fields: Sequence[str]) -> Fil
     return Filter(key.encode() if key is not None else None, tuple(pairs), tuple(wanted))
 
 
-def path_of(text: str, option: str) -> tuple[jsonpath.Segment, ...]:
-    """The steps of a path; `customer.id` is `$.customer.id`. Raises WrongUsage."""
+def path_of(text: str, option: str) -> JSONPath:
+    """A path; `customer.id` is `$.customer.id`. Raises WrongUsage."""
     try:
         return jsonpath.parse(text if text.startswith("$") else f"$.{text}")
     except ValueError as error:

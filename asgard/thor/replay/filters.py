@@ -70,7 +70,7 @@ def _of_field(text: str) -> Matches:
     if not equals:
         raise WrongUsage(f"--field is {text!r}; allowed is PATH=PATTERN, as in '$.customer.country=DE'")
     try:
-        steps = jsonpath.parse(path.strip())
+        wanted = jsonpath.parse(path.strip())
     except ValueError as error:
         raise WrongUsage(f"--field {error}") from error
 
@@ -81,7 +81,7 @@ def _of_field(text: str) -> Matches:
             document = json.loads(record.value)
         except ValueError:
             return False
-        return any(fnmatchcase(_shown(value), pattern) for value in jsonpath.find(steps, document))
+        return any(fnmatchcase(_shown(value), pattern) for value in jsonpath.find(wanted, document))
 
     return test
 
