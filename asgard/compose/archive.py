@@ -16,6 +16,7 @@ from asgard.kafka.target import Target
 from asgard.thor.archive import source
 from asgard.thor.archive.location import open_storage
 from asgard.thor.archive.model import Codec
+from asgard.thor.archive.read import Window
 from asgard.thor.archive.shards import Done, Options, Rolling
 from asgard.thor.replay import care, quota
 from asgard.thor.replay.pace import Pace, Rate
@@ -58,7 +59,8 @@ def archive(target: Target, order: Order, *, follow: bool = False) -> Done:
         options = Options(order.codec, order.rolling, ease, client_id)
         if follow:
             return following.follow(control, target.connection, names, storage, options)
-        return run.archive(control, target.connection, names, storage, options, order.from_ms, order.until_ms)
+        window = Window(tuple(names), order.from_ms, order.until_ms)
+        return run.archive(control, target.connection, window, storage, options)
 
 
 @contextmanager

@@ -114,11 +114,12 @@ class Sights:
 def watched(target: Target, policy: Policy, limits: Limits, confirm: str | None) -> Iterator[Sights]:
     """`thor watch` in a separate thread, until the block ends; of its events only what `Sights` makes of a turn is shown."""
     over, sights = threading.Event(), Sights()
-    manner, report = heal.Manner(None, confirm), events.carried(sights.report)
+    healing = heal.Healing(target, policy, limits, heal.Manner(None, confirm))
+    report = events.carried(sights.report)
 
     def watch() -> None:
         try:
-            heal.watch(target, policy, limits, manner, every_s=1.0, over=over, report=report, complain=sights.complain)
+            heal.watch(healing, every_s=1.0, over=over, report=report, complain=sights.complain)
         except AsgardError as error:
             sights.complain(error)
 

@@ -119,10 +119,11 @@ class Steps:
         policy = self.policy if given.grace is None else replace(self.policy, grace_s=given.grace)
 
         manner = heal.Manner(None, self.confirm, f"thor recipe run {self.recipe.name}", attempt.check)
+        healing = heal.Healing(self.target, policy, self.limits, manner)
         did: list[str] = []
         for _ in range(TURNS):
             attempt.check()
-            healed = heal.once(self.target, policy, self.limits, manner, self.control).healed
+            healed = heal.once(healing, self.control).healed
             if healed.state == "failed":
                 raise Failed(
                     str(healed), "asgard thor status shows the cluster, asgard thor history shows what was tried."

@@ -15,6 +15,8 @@ from asgard.cluster.moves.health import Health, TopicPartition, Worse, health, w
 from asgard.kafka.model import Broker, Partition, Topic
 from asgard.kafka.ports import ControlPlane
 
+POLL_S = 0.25
+"""How long an execution waits between two looks at moves in flight."""
 _BROKERS_EVERY_S = 0.5
 _TOPICS_EVERY_S = 3.0
 _SIZES_EVERY_S = 2.0

@@ -79,21 +79,20 @@ def claim(storage: Storage, head: Head, writer: str, at: float, facts: TopicFact
     return taken
 
 
+def paged(storage: Storage, head: Head, page_files: int = PAGE_FILES) -> Head:
+    """The head with its files moved to a page if there are that many; else unchanged."""
+    if not manifest.is_full(head, page_files):
+        return head
+    page, content = manifest.page_of(head.shard, head.seq, head.files)
+    storage.create(page.name, content)
+    return replace(head, pages=(*head.pages, page), files=())
+
+
 def add(
-    storage: Storage,
-    head: Head,
-    gap: Gap | None,
-    file: tuple[File, Path] | None,
-    at: float,
-    groups: dict[str, int],
-    *,
-    page_files: int = PAGE_FILES,
+    storage: Storage, head: Head, gap: Gap | None, file: tuple[File, Path] | None, at: float, groups: dict[str, int]
 ) -> Head:
     """Add a gap, a file, or both. Raises Fenced."""
-    if manifest.is_full(head, page_files):
-        page, content = manifest.page_of(head.shard, head.seq, head.files)
-        storage.create(page.name, content)
-        head = replace(head, pages=(*head.pages, page), files=())
+    head = paged(storage, head)
     if file is not None:
         storage.put(file[0].name, file[1], file[0].sha256)
     return write(storage, head.extended(file[0] if file else None, gap, at, groups))

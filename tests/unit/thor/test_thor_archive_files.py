@@ -63,7 +63,7 @@ def archived(place: Storage, batches: int = 4, size: int = 200) -> Head:
         container = Container(place.workplace() / f"{n}.avro", shard, head.end, "deflate", 4096)
         container.append(messages(size, head.end))
         file = container.finish(manifest.data_name(shard, head.end, head.claim), container.end, 5.0 + n)
-        head = ledger.add(place, head, None, (file, container.path), 5.0 + n, {"g": 9}, page_files=2)
+        head = ledger.add(place, ledger.paged(place, head, 2), None, (file, container.path), 5.0 + n, {"g": 9})
     return head
 
 
