@@ -17,6 +17,7 @@ from asgard.core.schema import recipe as schema
 from asgard.core.units import format_duration, format_size
 from asgard.kafka.target import Target
 from asgard.thor.recipes.run import Attempt, Done
+from asgard.thor.replay.model import Endpoint
 from asgard.thor.replay.pace import Rate
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
         for one in prepared:
             news.note(f"{one.plan.words}: {one.records} records at most")
         rate = Rate(given.rate or limits.rate_bytes_per_s)
-        done = restore.run(prepared, order, (target, control), journal, rate, confirm)
+        done = restore.run(prepared, order, Endpoint(target.connection, control), journal, rate, confirm)
     groups = f", {done.groups} group offsets set" if done.groups else ""
     if done.refused:
         group, why = next(iter(done.refused.items()))

@@ -14,6 +14,7 @@ from asgard.core import events as news
 from asgard.core.errors import Failed
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
+from asgard.thor.replay.model import Endpoint
 from asgard.thor.replay.pace import Rate
 
 TOPIC = "rides.booked"
@@ -66,5 +67,5 @@ def _bring_back(target: Target, directory: Path, control: ControlPlane) -> tuple
     began = time.monotonic()
     with open_journal() as journal, events.silence():
         prepared = restore.prepare(control, order, journal, Limits(), time.time())
-        done = restore.run(prepared, order, (target, control), journal, Rate())
+        done = restore.run(prepared, order, Endpoint(target.connection, control), journal, Rate())
     return done, time.monotonic() - began

@@ -137,6 +137,7 @@ def replay(
     from asgard.kafka import target
     from asgard.thor.replay import filters, window
     from asgard.thor.replay import replay as replaying
+    from asgard.thor.replay.model import Endpoint
 
     now = time.time()
     given = limits_of(limits)
@@ -186,7 +187,8 @@ def replay(
         console.say(_words(prepared, goal, wanted))
         replaying.refuse(prepared)
         console.ask(f"Replay it into {goal.name}, at most {_pace(pace)}?")
-        copied, expired = replaying.run(prepared, (source, reads), (goal, writes), journal, pace, confirm)
+        ends = Endpoint(source.connection, reads), Endpoint(goal.connection, writes)
+        copied, expired = replaying.run(prepared, *ends, journal, pace, confirm)
     return _report(prepared, copied, expired)
 
 

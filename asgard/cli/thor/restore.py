@@ -57,6 +57,7 @@ def run(
     """Restore topics, or show what would be restored."""
     from asgard.compose import restore
     from asgard.journal.store.database import open_journal
+    from asgard.thor.replay.model import Endpoint
 
     order = restore.Order(
         where.archive,
@@ -85,7 +86,7 @@ def run(
             console.say(f"restore {one.plan.id} {word}: {one.plan.words}, {one.records:,} records at most, about {units.format_size(one.size_bytes)}")  # fmt: skip
         if todo or order.groups:
             console.ask(f"Bring them back into {target.name}?")
-        restored = restore.run(prepared, order, (target, control), journal, rate, confirm)
+        restored = restore.run(prepared, order, Endpoint(target.connection, control), journal, rate, confirm)
     return _report(restored, prepared)
 
 

@@ -14,14 +14,13 @@ from asgard.core import contexts
 from asgard.core.errors import WrongUsage
 from asgard.journal.store.database import Database
 from asgard.kafka.data import Read
-from asgard.kafka.ports import ControlPlane
-from asgard.kafka.target import Target
 from asgard.thor.redrive import ledger, letters
 from asgard.thor.redrive.ledger import Ledger
 from asgard.thor.redrive.letters import Rules
 from asgard.thor.replay import exactly, history
+from asgard.thor.replay.copy import Routing
 from asgard.thor.replay.filters import Matches
-from asgard.thor.replay.model import Copied, Saved, To, TopicPartition
+from asgard.thor.replay.model import Copied, Endpoint, Saved, To, TopicPartition
 from asgard.thor.replay.pace import Rate
 from asgard.thor.replay.perform import Cluster, Job, perform
 from asgard.thor.replay.slots import slots
@@ -51,6 +50,18 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Request:
+    """A user's request. `chosen` are single dead letters by partition; empty: all that weren't sent yet. `topic_headers` name the
+    original topic, before those of Connect and Spring."""
+
+    dlq: str
+    chosen: dict[int, set[int]]
+    wanted: Matches | None = None
+    topic_headers: tuple[str, ...] = ()
+    max_tries: int = 3
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A redrive that is ready to start. `chosen` are single dead letters by partition; empty: all that weren't sent yet.
     `starts` are the first offsets in Kafka."""
@@ -68,18 +79,9 @@ class Prepared:
         return f"asgard.redrive.{self.rules.dlq}"
 
 
-def prepare(
-    target: Target,
-    control: ControlPlane,
-    journal: Database,
-    dlq: str,
-    *,
-    chosen: dict[int, set[int]],
-    wanted: Matches | None,
-    topic_headers: tuple[str, ...] = (),
-    max_tries: int = 3,
-) -> Prepared:
+def prepare(cluster: Endpoint, request: Request, journal: Database) -> Prepared:
     """What there is to send. Reads offsets only. Raises WrongUsage."""
+    control, dlq, chosen = cluster.control, request.dlq, request.chosen
     topics = control.topics(moves=False)
     if dlq not in topics:
         raise WrongUsage(f"there is no topic {dlq}")
@@ -91,7 +93,7 @@ def prepare(
         raise WrongUsage(f"{dlq} has no partition {min(missing)}")
     known = next((k for k in history.known(journal, "redrive") if k.id == f"{cluster_id}/{dlq}"), None)
     kept = {(dlq, p): Saved(at, sent, note) for p, at, sent, note in (known.last.get("ledger", []) if known else [])}
-    saved = {**kept, **exactly.committed(target.connection, f"asgard.redrive.{dlq}", slots(keys, keys))}
+    saved = {**kept, **exactly.committed(cluster.connection, f"asgard.redrive.{dlq}", slots(keys, keys))}
     window = {}
     for key, known_offsets in offsets.items():
         start, end = known_offsets.start, known_offsets.end
@@ -103,8 +105,8 @@ def prepare(
             window[key] = (min(max(start, book.first), end), end)
     window = {key: (start, max(start, end)) for key, (start, end) in window.items()}
     counts = {name: len(topic.partitions) for name, topic in topics.items() if not topic.internal}
-    names = (*topic_headers, *letters.TOPIC_HEADERS)
-    rules = Rules(cluster_id, dlq, f"redrive.{dlq}", counts, names, max_tries, wanted)
+    names = (*request.topic_headers, *letters.TOPIC_HEADERS)
+    rules = Rules(cluster_id, dlq, f"redrive.{dlq}", counts, names, request.max_tries, request.wanted)
     return Prepared(
         rules, window, {key: o.start for key, o in offsets.items()}, chosen, saved, known.last_at if known else None
     )
@@ -173,11 +175,11 @@ class Books:
         return [[p, book.head, 0, book.text()] for (_, p), book in sorted(self._books.items())]
 
 
-def look(target: Target, prepared: Prepared) -> Found:
+def look(cluster: Endpoint, prepared: Prepared) -> Found:
     """Read the dead letters and say where they would go; sends nothing."""
     books = Books(prepared)
     books.started(prepared.saved)
-    source = Topics(target.connection, prepared.window, client_id=f"{prepared.name}.look")
+    source = Topics(cluster.connection, prepared.window, client_id=f"{prepared.name}.look")
     for batch in source.read({key: books.begin_at(key, prepared.saved.get(key)) for key in prepared.window}):
         for record in batch.records:
             books.route(record)
@@ -186,8 +188,7 @@ def look(target: Target, prepared: Prepared) -> Found:
 
 
 def run(
-    target: Target,
-    control: ControlPlane,
+    cluster: Endpoint,
     prepared: Prepared,
     expected: Found,
     journal: Database,
@@ -206,22 +207,21 @@ def run(
         f"thor redrive {rules.dlq}",
         {"words": f"{rules.dlq} to where they came from"},
         slots(keys, keys),
+        rate,
         last_at=prepared.last_at,
         known=prepared.saved,
     )
-    copied = perform(
-        job,
-        Topics(target.connection, prepared.window, client_id=prepared.name),
+    source = Topics(cluster.connection, prepared.window, client_id=prepared.name)
+    routing = Routing(
         books.route,
-        Cluster(target.connection, control, rules.cluster, (rules.dlq, *expected.by_target)),
-        journal,
-        rate,
         started=books.started,
         committed=books.committed,
         note_of=books.note_of,
         begin_at=books.begin_at,
         facts=lambda: {"ledger": books.ledger()},
     )
+    target = Cluster(cluster.connection, cluster.control, rules.cluster, (rules.dlq, *expected.by_target))
+    copied = perform(job, source, routing, target, journal)
     return copied, books.found
 
 

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from asgard.kafka.connection import Connection
 from asgard.kafka.data import Headers, Read
+from asgard.kafka.ports import ControlPlane
 
 TopicPartition = tuple[str, int]
 
@@ -55,6 +57,14 @@ class Source(Protocol):
     def ask(self, records: int, size_bytes: int) -> None:
         """Limit the next batch to this size; a source may return slightly more."""
         ...
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A cluster that a copy reads or writes: `connection` for its records, `control` for everything else."""
+
+    connection: Connection
+    control: ControlPlane
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def test_what_kafka_forgot_is_not_begun_again(
     known: dict[tuple[str, int], Saved] | None,
     is_forgotten: bool,
 ) -> None:
-    job = Job("replay", "r1", "n", "d", {}, {}, last_at=1000.0, known=known)
+    job = Job("replay", "r1", "n", "d", {}, {}, Rate(), last_at=1000.0, known=known)
     window, progress = {("a", p): (0, 9) for p in range(2)}, {("a", p): Saved(3) for p in saved}
     times = (idle_days * 86_400, kept_days * 86_400)
     assert forgotten(job, window, progress, *times) is is_forgotten
