@@ -16,8 +16,8 @@ from asgard.kafka.target import Target
 from asgard.thor.archive import source
 from asgard.thor.archive.location import open_storage
 from asgard.thor.archive.model import Codec
-from asgard.thor.archive.read import Window
-from asgard.thor.archive.shards import Done, Options, Rolling
+from asgard.thor.archive.read import TopicWindow
+from asgard.thor.archive.shards import ArchiveOptions, Done, Rolling
 from asgard.thor.replay import care, quota
 from asgard.thor.replay.pace import Pace, Rate
 
@@ -56,10 +56,10 @@ def archive(target: Target, order: Order, *, follow: bool = False) -> Done:
         ease = _eased(stack.enter_context(care.Watch(order.rate, [care.look_at(control, names, journal)])))
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_S)
-        options = Options(order.codec, order.rolling, ease, client_id)
+        options = ArchiveOptions(order.codec, order.rolling, ease, client_id)
         if follow:
             return following.follow(control, target.connection, names, storage, options)
-        window = Window(tuple(names), order.from_ms, order.until_ms)
+        window = TopicWindow(tuple(names), order.from_ms, order.until_ms)
         return run.archive(control, target.connection, window, storage, options)
 
 

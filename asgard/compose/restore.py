@@ -17,7 +17,7 @@ from asgard.kafka.model import NewTopic, Offsets, Topic
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.archive import read, restore, thaw, translate
 from asgard.thor.archive.location import open_storage
-from asgard.thor.archive.restore import Life, Source
+from asgard.thor.archive.restore import ArchiveSource, Life
 from asgard.thor.replay import checks, filters, header, history, plan, routes
 from asgard.thor.replay.checks import Objection
 from asgard.thor.replay.copy import Routing
@@ -59,7 +59,7 @@ class Prepared:
     life: Life
     to: str
     plan: plan.Plan
-    files: read.Plan
+    files: read.WindowFiles
     document: Mapping[str, Any]
     records: int
     size_bytes: int
@@ -106,7 +106,7 @@ def prepare(control: ControlPlane, order: Order, journal: Database, limits: Limi
     """
     storage = open_storage(order.archive, order.endpoint_url)
     thaw.ask(thaw.frozen(storage, ["manifests/"]), allowed=order.thaw)
-    files = read.plan(storage, read.Window(order.topics, order.from_ms, order.until_ms))
+    files = read.plan(storage, read.TopicWindow(order.topics, order.from_ms, order.until_ms))
     needed = {file.name for of_shard in files.files.values() for file in of_shard}
     thaw.ask(thaw.frozen(storage, [f"data/{shard.path}/" for shard in files.files], needed), allowed=order.thaw)
     read.refuse_damaged(files, allowed=order.skip_damaged)
@@ -121,7 +121,7 @@ def prepare(control: ControlPlane, order: Order, journal: Database, limits: Limi
     return [_prepared(order, files, life, to[topic], seen) for topic, of_topic in lives.items() for life in of_topic]
 
 
-def _prepared(order: Order, files: read.Plan, life: Life, to: str, seen: _Seen) -> Prepared:
+def _prepared(order: Order, files: read.WindowFiles, life: Life, to: str, seen: _Seen) -> Prepared:
     storage, cluster_id, held, known = files.storage, seen.cluster_id, seen.held, seen.known
     identity = plan.request_of(storage.url, life.topic, life.topic_id, to, order.words, order.wanted, cluster_id)
     mine = [k for k in known if k.plan.get("request") == identity]
@@ -134,7 +134,7 @@ def _prepared(order: Order, files: read.Plan, life: Life, to: str, seen: _Seen) 
             plan.read(unfinished.id, unfinished.plan),
             (unfinished.plan["from_ms"], unfinished.plan["until_ms"]),
         )
-        files = replace(files, window=read.Window(order.topics, *times))
+        files = replace(files, window=read.TopicWindow(order.topics, *times))
     else:
         window = restore.window(files, life, still, {key: o.start for key, o in held.items()})
         to_partitions = len(target.partitions) if target else life.partitions
@@ -261,7 +261,7 @@ def _bring(one: Prepared, wanted: Filter, target: Endpoint, journal: Database, r
     made, control = one.plan, target.control
     if one.create is not None and _create(control, one.create):
         restored.created.append(one.to)
-    reading = Source(one.files, one.life, made.window, one.brought)
+    reading = ArchiveSource(one.files, one.life, made.window, one.brought)
     job = Job(
         "restore",
         made.id,

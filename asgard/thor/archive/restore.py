@@ -40,7 +40,7 @@ class Life:
         return NewTopic(name, self.partitions, max(1, min(newest.facts.replication, brokers)), configs)
 
 
-def lives(plan: read.Plan) -> dict[str, list[Life]]:
+def lives(plan: read.WindowFiles) -> dict[str, list[Life]]:
     """The lives of each topic with files in the window, oldest first."""
     found: dict[tuple[str, str], Life] = {}
     for shard, head in plan.heads.items():
@@ -66,7 +66,7 @@ class Brought:
 
 
 def window(
-    plan: read.Plan, life: Life, still: Topic | None, first_offsets: Mapping[TopicPartition, int]
+    plan: read.WindowFiles, life: Life, still: Topic | None, first_offsets: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, tuple[int, int]]:
     """The offsets of a life to bring back. `still` is the topic if it still exists, `first_offsets` its first offsets."""
     found = {}
@@ -95,7 +95,7 @@ class Holds:
     times: dict[int, int] = field(default_factory=dict)
 
 
-def records_in(plan: read.Plan, life: Life, window: Mapping[TopicPartition, tuple[int, int]]) -> Holds:
+def records_in(plan: read.WindowFiles, life: Life, window: Mapping[TopicPartition, tuple[int, int]]) -> Holds:
     """What the files of a window hold at most."""
     found = Holds()
     for (_, partition), (_, end) in window.items():
@@ -109,10 +109,10 @@ def records_in(plan: read.Plan, life: Life, window: Mapping[TopicPartition, tupl
 
 
 @dataclass
-class Source:
+class ArchiveSource:
     """Reads a life's files for a copy. Each file is checked before its first record is returned."""
 
-    plan: read.Plan
+    plan: read.WindowFiles
     life: Life
     window: Mapping[TopicPartition, tuple[int, int]]
     brought: Sequence[Brought] = ()
@@ -177,7 +177,7 @@ def _bytes(records: Sequence[Read]) -> int:
 def _covers(brought: Brought, record: Read) -> bool:
     if not brought.start <= record.offset < brought.end:
         return False
-    return read.Window((), brought.from_ms, brought.until_ms).has(record.timestamp_ms)
+    return read.TopicWindow((), brought.from_ms, brought.until_ms).has(record.timestamp_ms)
 
 
 def brought_before(

@@ -22,9 +22,9 @@ from asgard.kafka.data import explain
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.archive import source
 from asgard.thor.archive.model import Head, fresh
-from asgard.thor.archive.read import Window
-from asgard.thor.archive.shards import Done, Options, Shards
-from asgard.thor.archive.source import Key, Topics
+from asgard.thor.archive.read import TopicWindow
+from asgard.thor.archive.shards import ArchiveOptions, Done, Shards
+from asgard.thor.archive.source import Key, SourceTopics
 from asgard.thor.archive.storage import Storage
 
 PARTITIONS_AT_ONCE = 64
@@ -43,9 +43,9 @@ class Part:
 def archive(
     control: ControlPlane,
     connection: Connection,
-    window: Window,
+    window: TopicWindow,
     storage: Storage,
-    options: Options,
+    options: ArchiveOptions,
 ) -> Done:
     """Archive what the topics hold, or a window of time.
 
@@ -77,12 +77,12 @@ def archive(
     return shards.done
 
 
-def _parts(control: ControlPlane, keys: Collection[Key], window: Window) -> dict[Key, Part]:
+def _parts(control: ControlPlane, keys: Collection[Key], window: TopicWindow) -> dict[Key, Part]:
     held, starts, ends = source.window(control, keys, window.from_ms, window.until_ms)
     return {key: Part(max(starts[key], held[key].start), ends[key]) for key in held}
 
 
-def _is_news(head: Head, part: Part, topics: Topics) -> bool:
+def _is_news(head: Head, part: Part, topics: SourceTopics) -> bool:
     """Whether there is anything to write: records, or a changed state of the topic or its groups."""
     key = (head.shard.topic, head.shard.partition)
     if head.seq == 0 or part.end > head.end:
