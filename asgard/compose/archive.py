@@ -19,7 +19,7 @@ from asgard.thor.archive.model import Codec
 from asgard.thor.archive.read import TopicWindow
 from asgard.thor.archive.shards import ArchiveOptions, Done, Rolling
 from asgard.thor.replay import care, quota
-from asgard.thor.replay.pace import Pace, Rate
+from asgard.thor.replay.pace import CopyPace, Rate
 
 SWITCH_S = 0.0005
 """How long the compressing thread waits for the reading one: Python's 5 ms are longer than a block takes."""
@@ -79,7 +79,7 @@ def _guarded(control: ControlPlane, journal: Database, client_id: str, rate: Rat
 
 def _eased(watch: care.Watch) -> Callable[[int], None]:
     """Waits after each batch as long as the cluster's health and the order's rate require."""
-    pace = Pace(watch.rate(), time.monotonic())
+    pace = CopyPace(watch.rate(), time.monotonic())
 
     def ease(size_bytes: int) -> None:
         pace.rate = watch.rate()

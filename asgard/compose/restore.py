@@ -24,7 +24,7 @@ from asgard.thor.replay.copy import Routing
 from asgard.thor.replay.filters import Filter
 from asgard.thor.replay.model import Endpoint, TopicPartition
 from asgard.thor.replay.pace import Rate
-from asgard.thor.replay.perform import Cluster, Job, perform
+from asgard.thor.replay.perform import Job, Participant, perform
 from asgard.thor.replay.replay import imagined, of_new_topics, with_disks
 from asgard.thor.replay.slots import slots
 
@@ -53,12 +53,12 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRestore:
     """One life of a topic that can be restored to `to`. `finished`: that was already done, and nothing is missing."""
 
     life: Life
     to: str
-    plan: plan.Plan
+    plan: plan.ReplayPlan
     files: read.WindowFiles
     document: Mapping[str, Any]
     records: int
@@ -93,12 +93,14 @@ class _Seen:
     cluster_id: str
     topics: Mapping[str, Topic]
     held: Mapping[TopicPartition, Offsets]
-    known: list[history.Known]
+    known: list[history.RecordedCopy]
     limits: Limits
     now: float
 
 
-def prepare(control: ControlPlane, order: Order, journal: Database, limits: Limits, now: float) -> list[Prepared]:
+def prepare(
+    control: ControlPlane, order: Order, journal: Database, limits: Limits, now: float
+) -> list[PreparedRestore]:
     """What would be restored, and the objections. Reads manifests and sizes, no records.
 
     Raises Failed if a file or manifest of the window is damaged or missing, unless `skip_damaged`. With `thaw`, files in cold storage are
@@ -121,7 +123,7 @@ def prepare(control: ControlPlane, order: Order, journal: Database, limits: Limi
     return [_prepared(order, files, life, to[topic], seen) for topic, of_topic in lives.items() for life in of_topic]
 
 
-def _prepared(order: Order, files: read.WindowFiles, life: Life, to: str, seen: _Seen) -> Prepared:
+def _prepared(order: Order, files: read.WindowFiles, life: Life, to: str, seen: _Seen) -> PreparedRestore:
     storage, cluster_id, held, known = files.storage, seen.cluster_id, seen.held, seen.known
     identity = plan.request_of(storage.url, life.topic, life.topic_id, to, order.words, order.wanted, cluster_id)
     mine = [k for k in known if k.plan.get("request") == identity]
@@ -138,9 +140,9 @@ def _prepared(order: Order, files: read.WindowFiles, life: Life, to: str, seen: 
     else:
         window = restore.window(files, life, still, {key: o.start for key, o in held.items()})
         to_partitions = len(target.partitions) if target else life.partitions
-        route = plan.Route(life.topic, to, life.partitions, to_partitions)
+        route = plan.TopicRoute(life.topic, to, life.partitions, to_partitions)
         words = f"{life.topic} from {storage.url} to {to}"
-        made = plan.Plan(
+        made = plan.ReplayPlan(
             plan.id_of(identity, len(mine)), identity, words, life.cluster_id, cluster_id, (route,), window
         )
         times = (order.from_ms, order.until_ms)
@@ -161,7 +163,7 @@ def _prepared(order: Order, files: read.WindowFiles, life: Life, to: str, seen: 
         "target_ends": [[p, o.end] for (name, p), o in sorted(held.items()) if name == to],
     }
     objections = _against(seen, made, life, create, held_there)
-    return Prepared(
+    return PreparedRestore(
         life, to, made, files, document, held_there.records, held_there.bytes, finished,
         unfinished.last_at if unfinished else None, create, brought, tuple(objections),
     )  # fmt: skip
@@ -188,7 +190,7 @@ def _is_brought(
 
 
 def _against(
-    seen: _Seen, made: plan.Plan, life: Life, create: NewTopic | None, held_there: restore.Holds
+    seen: _Seen, made: plan.ReplayPlan, life: Life, create: NewTopic | None, held_there: restore.Holds
 ) -> list[Objection]:
     control, now_ms = seen.control, round(seen.now * 1000)
     (route,) = made.routes
@@ -205,7 +207,7 @@ def _against(
     }
     sizes = {key: held_there.bytes // max(1, len(made.window)) for key in made.window}
     largest = {route.topic: _largest(life, held_there)}
-    facts = checks.Facts(topics, configs, brokers, older, sizes, largest)
+    facts = checks.TargetFacts(topics, configs, brokers, older, sizes, largest)
     # Restoring a topic to itself is what an archive is for.
     elsewhere = replace(made, source_cluster=f"archive of {made.source_cluster}")
     return checks.object_to(elsewhere, facts, seen.limits, now_ms)
@@ -218,7 +220,7 @@ def _largest(life: Life, held_there: restore.Holds) -> int:
     return min([*known, *([max(limits)] if all(limits) else [])], default=0)
 
 
-def refuse(prepared: list[Prepared], *, accept_loss: bool) -> None:
+def refuse(prepared: list[PreparedRestore], *, accept_loss: bool) -> None:
     """Raise Refused with the first objection that was not accepted."""
     for one in prepared:
         for objection in one.objections:
@@ -227,7 +229,7 @@ def refuse(prepared: list[Prepared], *, accept_loss: bool) -> None:
 
 
 def run(
-    prepared: list[Prepared],
+    prepared: list[PreparedRestore],
     order: Order,
     target: Endpoint,
     journal: Database,
@@ -256,7 +258,9 @@ def run(
     return restored
 
 
-def _bring(one: Prepared, wanted: Filter, target: Endpoint, journal: Database, rate: Rate, restored: Restored) -> None:
+def _bring(
+    one: PreparedRestore, wanted: Filter, target: Endpoint, journal: Database, rate: Rate, restored: Restored
+) -> None:
     """Restore one life of a topic, and add what was done to `restored`."""
     made, control = one.plan, target.control
     if one.create is not None and _create(control, one.create):
@@ -272,7 +276,7 @@ def _bring(one: Prepared, wanted: Filter, target: Endpoint, journal: Database, r
         rate,
         one.last_at,
     )
-    goal = Cluster(target.connection, control, made.target_cluster, (one.to,))
+    goal = Participant(target.connection, control, made.target_cluster, (one.to,))
     route = routes.replay(made, filters.matcher(wanted))
     target_id = control.topics([one.to])[one.to].id
     copied = perform(job, reading, Routing(route, facts=lambda: {"target_id": target_id}), goal, journal)
@@ -300,7 +304,7 @@ def _create(control: ControlPlane, new: NewTopic) -> bool:
     raise Failed(f"{new.name} was created, but has no leaders yet", "Run it again once the cluster is healthy.")
 
 
-def _move_groups(one: Prepared, ids: frozenset[str], target: Endpoint, restored: Restored) -> None:
+def _move_groups(one: PreparedRestore, ids: frozenset[str], target: Endpoint, restored: Restored) -> None:
     """Move groups' committed offsets to the same records in the restored topic."""
     (route,) = one.plan.routes
     if route.partitions != route.to_partitions:

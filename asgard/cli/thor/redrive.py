@@ -16,7 +16,7 @@ from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
-    from asgard.thor.redrive.redrive import Found
+    from asgard.thor.redrive.redrive import RedriveReport
 
 _SHOWN = 40
 
@@ -74,7 +74,7 @@ def redrive(
     picked = which.pick()
     with open_journal() as journal, closing(picked.connect(deadline_s=CALL_DEADLINE_S)) as control:
         cluster = Endpoint(picked.connection, control)
-        request = redriving.Request(dlq, chosen, wanted, tuple(target_header or ()), max_tries)
+        request = redriving.RedriveRequest(dlq, chosen, wanted, tuple(target_header or ()), max_tries)
         prepared = redriving.prepare(cluster, request, journal)
         found = redriving.look(cluster, prepared)
         count = sum(found.by_target.values())
@@ -87,7 +87,7 @@ def redrive(
     return _emit(dlq, found, done=True)
 
 
-def _emit(dlq: str, found: Found, *, done: bool) -> int:
+def _emit(dlq: str, found: RedriveReport, *, done: bool) -> int:
     count = sum(found.by_target.values())
     document = {"topic": dlq, "done": done, "letters": count, **console.to_plain(found)}
     verb = "were sent" if done else "would be sent"

@@ -13,8 +13,8 @@ from asgard.kafka.data import Read
 from asgard.kafka.model import NewTopic, Topic
 from asgard.thor.archive import read
 from asgard.thor.archive.model import Head, Shard
-from asgard.thor.replay.history import Known
-from asgard.thor.replay.model import Batch, TopicPartition
+from asgard.thor.replay.history import RecordedCopy
+from asgard.thor.replay.model import ReadBatch, TopicPartition
 
 AT_ONCE = 4
 """Partitions whose files are read in turn, so that writes go to several leaders."""
@@ -123,10 +123,10 @@ class ArchiveSource:
     def ask(self, records: int, size_bytes: int) -> None:
         self._most = records, size_bytes
 
-    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[Batch]:
+    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[ReadBatch]:
         self.left = 0
         waiting = [(key, start.get(key, low), high) for key, (low, high) in sorted(self.window.items())]
-        reading: list[Iterator[Batch]] = []
+        reading: list[Iterator[ReadBatch]] = []
         while waiting or reading:
             while waiting and len(reading) < AT_ONCE:
                 key, at, end = waiting.pop(0)
@@ -139,7 +139,7 @@ class ArchiveSource:
                 else:
                     yield batch
 
-    def _partition(self, key: TopicPartition, at: int, end: int) -> Iterator[Batch]:
+    def _partition(self, key: TopicPartition, at: int, end: int) -> Iterator[ReadBatch]:
         shard = self.life.heads[key[1]].shard
         brought = [b for b in self.brought if b.shard == shard]
         records: list[Read] = []
@@ -154,11 +154,11 @@ class ArchiveSource:
                 records += wanted
                 size += _bytes(wanted)
                 if len(records) >= self._most[0] or size >= self._most[1]:
-                    yield Batch(records, {key: records[-1].offset + 1})
+                    yield ReadBatch(records, {key: records[-1].offset + 1})
                     records, size = [], 0
             if block and block[-1].offset >= end - 1:
                 break
-        yield Batch(records, {key: end})
+        yield ReadBatch(records, {key: end})
 
 
 def _within(block: list[Read], records: int, size_bytes: int) -> Iterator[list[Read]]:
@@ -181,7 +181,7 @@ def _covers(brought: Brought, record: Read) -> bool:
 
 
 def brought_before(
-    finished: Sequence[Known],
+    finished: Sequence[RecordedCopy],
     archive: str,
     target_cluster: str,
     target: Topic | None,

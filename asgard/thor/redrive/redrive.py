@@ -22,9 +22,9 @@ from asgard.thor.replay.copy import Routing
 from asgard.thor.replay.filters import Matches
 from asgard.thor.replay.model import Copied, Endpoint, Saved, To, TopicPartition
 from asgard.thor.replay.pace import Rate
-from asgard.thor.replay.perform import Cluster, Job, perform
+from asgard.thor.replay.perform import Job, Participant, perform
 from asgard.thor.replay.slots import slots
-from asgard.thor.replay.topics import Topics
+from asgard.thor.replay.topics import TopicSource
 
 LISTED = 1000
 SENT_BEFORE, NOT_CHOSEN = "sent before", "not chosen"
@@ -41,7 +41,7 @@ class Stays:
 
 
 @dataclass
-class Found:
+class RedriveReport:
     """What a redrive would do, or did: counts by target, and what stays."""
 
     by_target: dict[str, int] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Request:
+class RedriveRequest:
     """A user's request. `chosen` are single dead letters by partition; empty: all that weren't sent yet. `topic_headers` name the
     original topic, before those of Connect and Spring."""
 
@@ -62,7 +62,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRedrive:
     """A redrive that is ready to start. `chosen` are single dead letters by partition; empty: all that weren't sent yet.
     `starts` are the first offsets in Kafka."""
 
@@ -79,7 +79,7 @@ class Prepared:
         return f"asgard.redrive.{self.rules.dlq}"
 
 
-def prepare(cluster: Endpoint, request: Request, journal: Database) -> Prepared:
+def prepare(cluster: Endpoint, request: RedriveRequest, journal: Database) -> PreparedRedrive:
     """What there is to send. Reads offsets only. Raises WrongUsage."""
     control, dlq, chosen = cluster.control, request.dlq, request.chosen
     topics = control.topics(moves=False)
@@ -107,7 +107,7 @@ def prepare(cluster: Endpoint, request: Request, journal: Database) -> Prepared:
     counts = {name: len(topic.partitions) for name, topic in topics.items() if not topic.internal}
     names = (*request.topic_headers, *letters.TOPIC_HEADERS)
     rules = Rules(cluster_id, dlq, f"redrive.{dlq}", counts, names, request.max_tries, request.wanted)
-    return Prepared(
+    return PreparedRedrive(
         rules, window, {key: o.start for key, o in offsets.items()}, chosen, saved, known.last_at if known else None
     )
 
@@ -115,16 +115,16 @@ def prepare(cluster: Endpoint, request: Request, journal: Database) -> Prepared:
 class Books:
     """The ledgers of one run, and its findings; a route for the copy. Aborted transactions reset it to what was committed."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: PreparedRedrive) -> None:
         self._prepared = prepared
         self._books: dict[TopicPartition, Ledger] = {}
-        self.found = Found()
-        self._open = Found()
+        self.found = RedriveReport()
+        self._open = RedriveReport()
 
     def started(self, saved: Mapping[TopicPartition, Saved]) -> None:
         """Reading starts here."""
         self._books = {key: _book(saved.get(key), start) for key, start in self._prepared.starts.items()}
-        self._open = Found()
+        self._open = RedriveReport()
 
     def committed(self, saved: Mapping[TopicPartition, Saved]) -> None:
         """Confirm what was found since the last commit."""
@@ -133,7 +133,7 @@ class Books:
             for key, count in more.items():
                 total[key] = total.get(key, 0) + count
         self.found.stays += self._open.stays[: max(0, LISTED - len(self.found.stays))]
-        self._open = Found()
+        self._open = RedriveReport()
 
     def note_of(self, key: TopicPartition) -> str:
         return self._books[key].text()
@@ -175,11 +175,11 @@ class Books:
         return [[p, book.head, 0, book.text()] for (_, p), book in sorted(self._books.items())]
 
 
-def look(cluster: Endpoint, prepared: Prepared) -> Found:
+def look(cluster: Endpoint, prepared: PreparedRedrive) -> RedriveReport:
     """Read the dead letters and say where they would go; sends nothing."""
     books = Books(prepared)
     books.started(prepared.saved)
-    source = Topics(cluster.connection, prepared.window, client_id=f"{prepared.name}.look")
+    source = TopicSource(cluster.connection, prepared.window, client_id=f"{prepared.name}.look")
     for batch in source.read({key: books.begin_at(key, prepared.saved.get(key)) for key in prepared.window}):
         for record in batch.records:
             books.route(record)
@@ -189,12 +189,12 @@ def look(cluster: Endpoint, prepared: Prepared) -> Found:
 
 def run(
     cluster: Endpoint,
-    prepared: Prepared,
-    expected: Found,
+    prepared: PreparedRedrive,
+    expected: RedriveReport,
     journal: Database,
     rate: Rate,
     confirm: str | None = None,
-) -> tuple[Copied, Found]:
+) -> tuple[Copied, RedriveReport]:
     """Send what `look` found. Returns what happened. Raises what `perform` raises."""
     rules = prepared.rules
     contexts.refuse_protected_cluster(rules.cluster, confirm)
@@ -211,7 +211,7 @@ def run(
         last_at=prepared.last_at,
         known=prepared.saved,
     )
-    source = Topics(cluster.connection, prepared.window, client_id=prepared.name)
+    source = TopicSource(cluster.connection, prepared.window, client_id=prepared.name)
     routing = Routing(
         books.route,
         started=books.started,
@@ -220,7 +220,7 @@ def run(
         begin_at=books.begin_at,
         facts=lambda: {"ledger": books.ledger()},
     )
-    target = Cluster(cluster.connection, cluster.control, rules.cluster, (rules.dlq, *expected.by_target))
+    target = Participant(cluster.connection, cluster.control, rules.cluster, (rules.dlq, *expected.by_target))
     copied = perform(job, source, routing, target, journal)
     return copied, books.found
 

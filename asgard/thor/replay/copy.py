@@ -16,8 +16,8 @@ from asgard.core import events, units
 from asgard.core.errors import Unreachable
 from asgard.kafka.data import Read
 from asgard.thor.replay.exactly import COMMIT_EVERY_S, ExactlyOnce, Undone, unreachable
-from asgard.thor.replay.model import Copied, Route, Saved, Source, To, TopicPartition
-from asgard.thor.replay.pace import Pace, Rate
+from asgard.thor.replay.model import Copied, RecordSource, Route, Saved, To, TopicPartition
+from asgard.thor.replay.pace import CopyPace, Rate
 
 PATIENCE_S = 300.0
 ALL_EVERY_S = 3600.0
@@ -54,7 +54,7 @@ class Routing:
 class _Copying:
     """The parts of a copy, when it began (seconds of the monotonic clock), and what it has done."""
 
-    source: Source
+    source: RecordSource
     routing: Routing
     writer: ExactlyOnce
     care: Care
@@ -64,7 +64,7 @@ class _Copying:
 
 
 def copy(
-    source: Source,
+    source: RecordSource,
     routing: Routing,
     writer: ExactlyOnce,
     care: Care,
@@ -112,7 +112,7 @@ class _Run:
         self.changed: set[TopicPartition] = set()
         self.open_left: dict[str, int] = {}
         self.open_sent = self.open_bytes = 0
-        self.pace = Pace(self.care.rate(), time.monotonic())
+        self.pace = CopyPace(self.care.rate(), time.monotonic())
         self.total = sum(end - start for start, end in source.window.values())
         self.all_at = -ALL_EVERY_S
 

@@ -29,7 +29,7 @@ Route = Callable[[Read], To | str]
 
 
 @dataclass(slots=True)
-class Batch:
+class ReadBatch:
     """Records in the order of their partitions, and how far their partitions were read.
 
     `reached` also advances past offsets without a record: transaction markers, what compaction removed.
@@ -39,7 +39,7 @@ class Batch:
     reached: dict[TopicPartition, int] = field(default_factory=dict)
 
 
-class Source(Protocol):
+class RecordSource(Protocol):
     """A bounded stream of records: a window of topics, or files of an archive."""
 
     @property
@@ -47,7 +47,7 @@ class Source(Protocol):
         """The first position of each partition, and the one to stop at."""
         ...
 
-    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[Batch]:
+    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[ReadBatch]:
         """Everything from these positions to the ends of the window; may be called again after a failure.
 
         Before the iterator ends, every partition has reached the end of its window or raised.

@@ -22,7 +22,7 @@ from asgard.thor.replay import care, history, quota
 from asgard.thor.replay.checks import MAX_BYTES
 from asgard.thor.replay.copy import Routing, copy
 from asgard.thor.replay.exactly import BATCH_BYTES, ExactlyOnce
-from asgard.thor.replay.model import Copied, Saved, Source, TopicPartition
+from asgard.thor.replay.model import Copied, RecordSource, Saved, TopicPartition
 from asgard.thor.replay.pace import Rate
 from asgard.thor.replay.slots import Slot
 
@@ -31,7 +31,7 @@ _DEFAULT_RETENTION_S, _MARGIN = 7 * 86400.0, 0.85
 
 
 @dataclass(frozen=True)
-class Cluster:
+class Participant:
     """A cluster that a copy uses, and which of its topics."""
 
     connection: Connection
@@ -61,12 +61,12 @@ class Job:
 
 def perform(
     job: Job,
-    source: Source,
+    source: RecordSource,
     routing: Routing,
-    target: Cluster,
+    target: Participant,
     journal: Database,
     *,
-    others: Collection[Cluster] = (),
+    others: Collection[Participant] = (),
 ) -> Copied:
     """Copy until the source is finished. Returns what happened. `others` are further clusters to watch and guard.
 
@@ -149,7 +149,7 @@ def _kept_s(control: ControlPlane) -> float:
         return _DEFAULT_RETENTION_S
 
 
-def _batch_bytes(target: Cluster) -> int:
+def _batch_bytes(target: Participant) -> int:
     """The smallest `max.message.bytes` of the topics: no batch of several records may be larger."""
     try:
         configs = target.control.effective_topic_configs(target.topics, [MAX_BYTES])

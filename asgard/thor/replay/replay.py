@@ -22,16 +22,16 @@ from asgard.thor.replay.copy import Routing
 from asgard.thor.replay.filters import Filter
 from asgard.thor.replay.model import Copied, Endpoint, TopicPartition
 from asgard.thor.replay.pace import Rate
-from asgard.thor.replay.perform import Cluster, Job, perform
-from asgard.thor.replay.plan import Plan, Route
+from asgard.thor.replay.perform import Job, Participant, perform
+from asgard.thor.replay.plan import ReplayPlan, TopicRoute
 from asgard.thor.replay.slots import slots
-from asgard.thor.replay.topics import Topics
+from asgard.thor.replay.topics import TopicSource
 
 Standing = Literal["new", "unfinished", "finished"]
 
 
 @dataclass(frozen=True)
-class Request:
+class ReplayRequest:
     """A user's request. `begin` and `stop` are the values of `--from` and `--until`, `asked` their words."""
 
     topics: tuple[str, ...]
@@ -46,12 +46,12 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedReplay:
     """A replay that is ready to start. `size_bytes` is roughly what the window holds, without filters; None if unknown."""
 
-    plan: Plan
+    plan: ReplayPlan
     standing: Standing
-    request: Request
+    request: ReplayRequest
     objections: list[Objection]
     size_bytes: int | None
     to_create: tuple[NewTopic, ...] = ()
@@ -62,7 +62,7 @@ class Prepared:
 class _Scope:
     """A request on its clusters: the source topics, where each goes, and the targets that exist."""
 
-    request: Request
+    request: ReplayRequest
     source: ControlPlane
     target: ControlPlane
     clusters: tuple[str, str]
@@ -72,8 +72,8 @@ class _Scope:
 
 
 def prepare(
-    source: ControlPlane, target: ControlPlane, request: Request, journal: Database, limits: Limits, now: float
-) -> Prepared:
+    source: ControlPlane, target: ControlPlane, request: ReplayRequest, journal: Database, limits: Limits, now: float
+) -> PreparedReplay:
     """What would be copied, and the objections. Reads only; `now` is seconds since 1970."""
     source_id, target_id = source.cluster().cluster_id, target.cluster().cluster_id
     topics = _named(source, request.topics)
@@ -102,10 +102,10 @@ def prepare(
     with_new = {**scope.targets, **{new.name: imagined(new, up) for new in create}}
     new = {new.name: new.config for new in create}
     objections, size = _against(replace(scope, targets=with_new), made, new, limits, now)
-    return Prepared(made, standing, request, objections, size, create, unfinished.last_at if unfinished else None)
+    return PreparedReplay(made, standing, request, objections, size, create, unfinished.last_at if unfinished else None)
 
 
-def refuse(prepared: Prepared) -> None:
+def refuse(prepared: PreparedReplay) -> None:
     """Raise Refused with the first objection that wasn't accepted."""
     against = [o for o in prepared.objections if not (o.loss and prepared.request.accept_loss)]
     if against:
@@ -113,7 +113,7 @@ def refuse(prepared: Prepared) -> None:
 
 
 def run(
-    prepared: Prepared,
+    prepared: PreparedReplay,
     source: Endpoint,
     target: Endpoint,
     journal: Database,
@@ -125,10 +125,12 @@ def run(
     made = prepared.plan
     contexts.refuse_protected_cluster(made.target_cluster, confirm)
     _create(target.control, prepared.to_create)
-    reading = Topics(source.connection, made.window, client_id=made.name)
+    reading = TopicSource(source.connection, made.window, client_id=made.name)
     same = made.source_cluster == made.target_cluster
     sources = tuple(r.topic for r in made.routes)
-    goal = Cluster(target.connection, target.control, made.target_cluster, (*made.targets, *(sources if same else ())))
+    goal = Participant(
+        target.connection, target.control, made.target_cluster, (*made.targets, *(sources if same else ()))
+    )
     job = Job(
         "replay",
         made.id,
@@ -139,7 +141,7 @@ def run(
         rate,
         prepared.last_at,
     )
-    others = () if same else (Cluster(source.connection, source.control, made.source_cluster, sources),)
+    others = () if same else (Participant(source.connection, source.control, made.source_cluster, sources),)
     route = routes.replay(made, filters.matcher(prepared.request.wanted))
     routing = Routing(route, facts=lambda: {"expired": sum(reading.expired.values())})
     copied = perform(job, reading, routing, goal, journal, others=others)
@@ -164,7 +166,7 @@ def _named(source: ControlPlane, patterns: Iterable[str]) -> dict[str, Topic]:
     return chosen
 
 
-def _plan(scope: _Scope, identity: str, before: int) -> Plan:
+def _plan(scope: _Scope, identity: str, before: int) -> ReplayPlan:
     source, topics, to, targets = scope.source, scope.topics, scope.to, scope.targets
     keys = [(name, p.partition) for name, topic in topics.items() for p in topic.partitions]
     offsets = source.offsets(keys, committed=True)
@@ -176,14 +178,16 @@ def _plan(scope: _Scope, identity: str, before: int) -> Plan:
     found = window.between(offsets, scope.request.begin, scope.request.stop, lambda at: source.offsets_at(keys, at))
     counts = {name: len(topic.partitions) for name, topic in topics.items()}
     made = tuple(
-        Route(name, to[name], counts[name], len(targets[to[name]].partitions) if to[name] in targets else counts[name])
+        TopicRoute(
+            name, to[name], counts[name], len(targets[to[name]].partitions) if to[name] in targets else counts[name]
+        )
         for name in topics
     )
     words = ", ".join(f"{name} to {to[name]}" for name in list(topics)[:3]) + (" and more" if len(topics) > 3 else "")
-    return Plan(plan.id_of(identity, before), identity, words, *scope.clusters, made, found)
+    return ReplayPlan(plan.id_of(identity, before), identity, words, *scope.clusters, made, found)
 
 
-def _to_create(scope: _Scope, made: Plan, brokers: int) -> tuple[NewTopic, ...]:
+def _to_create(scope: _Scope, made: ReplayPlan, brokers: int) -> tuple[NewTopic, ...]:
     """Missing targets, created like their sources: partitions, configs, and as many replicas as the brokers allow."""
     configs = scope.source.topic_configs([route.topic for route in made.routes])
     return tuple(
@@ -218,7 +222,7 @@ def _create(control: ControlPlane, topics: Collection[NewTopic]) -> None:
 
 
 def _against(
-    scope: _Scope, made: Plan, new: Mapping[str, Mapping[str, str]], limits: Limits, now: float
+    scope: _Scope, made: ReplayPlan, new: Mapping[str, Mapping[str, str]], limits: Limits, now: float
 ) -> tuple[list[Objection], int | None]:
     """Objections, and roughly how many bytes the window holds. `new` are the configs of targets to create."""
     source, target, targets, begin = scope.source, scope.target, scope.targets, scope.request.begin
@@ -232,7 +236,7 @@ def _against(
             older[route.topic, config] = _before(source, made, keys, before)
     sizes = _sizes(source, made, scope.topics)
     brokers = with_disks(target) if sizes else ()
-    facts = checks.Facts(targets, configs, brokers, older, sizes, _largest(source, made))
+    facts = checks.TargetFacts(targets, configs, brokers, older, sizes, _largest(source, made))
     from_ms = begin.at_ms if begin.kind == "time" else None
     against = checks.object_to(made, facts, limits, now_ms, from_ms)
     return against, sum(sizes.values()) if sizes is not None else None
@@ -249,7 +253,7 @@ def of_new_topics(target: ControlPlane, new: Mapping[str, Mapping[str, str]]) ->
     return {name: checks.of_a_new_topic(own, brokers) for name, own in new.items()}
 
 
-def _largest(source: ControlPlane, made: Plan) -> dict[str, int]:
+def _largest(source: ControlPlane, made: ReplayPlan) -> dict[str, int]:
     """The maximum record size of each source topic, by its own limit; empty if reading it is not allowed."""
     try:
         configs = source.effective_topic_configs([route.topic for route in made.routes], [checks.MAX_BYTES])
@@ -258,13 +262,13 @@ def _largest(source: ControlPlane, made: Plan) -> dict[str, int]:
     return {topic: int(found[checks.MAX_BYTES]) for topic, found in configs.items() if checks.MAX_BYTES in found}
 
 
-def _before(source: ControlPlane, made: Plan, keys: list[TopicPartition], at_ms: int) -> int:
+def _before(source: ControlPlane, made: ReplayPlan, keys: list[TopicPartition], at_ms: int) -> int:
     """How many offsets of the window are before the first record of that time, according to the time index."""
     first = source.offsets_at(keys, at_ms)
     return sum(max(0, min(first.get(k, 0), made.window[k][1]) - made.window[k][0]) for k in keys)
 
 
-def _sizes(source: ControlPlane, made: Plan, topics: Mapping[str, Topic]) -> dict[TopicPartition, int] | None:
+def _sizes(source: ControlPlane, made: ReplayPlan, topics: Mapping[str, Topic]) -> dict[TopicPartition, int] | None:
     """Roughly how many bytes the window of each partition holds: its share of the offsets, applied to the size on the leader's disk."""
     leaders = {(p.topic, p.partition): p.leader for t in topics.values() for p in t.partitions}
     sizes = source.replica_sizes({leader for leader in leaders.values() if leader >= 0})

@@ -18,7 +18,7 @@ from asgard.core import events
 from asgard.core.errors import Unreachable
 from asgard.kafka.connection import Connection
 from asgard.kafka.data import Read, explain
-from asgard.thor.replay.model import Batch, TopicPartition
+from asgard.thor.replay.model import ReadBatch, TopicPartition
 
 STALL_S = 90.0
 _QUEUE_KIB = 24 * 1024
@@ -50,7 +50,7 @@ class _Taking:
 
     ends: dict[TopicPartition, int]
     at: dict[TopicPartition, int]
-    batch: Batch = field(default_factory=lambda: Batch([]))
+    batch: ReadBatch = field(default_factory=lambda: ReadBatch([]))
     through: list[TopicPartition] = field(default_factory=list)
     lost: list[TopicPartition] = field(default_factory=list)
 
@@ -60,7 +60,7 @@ class _Taking:
         self.through.append(key)
 
 
-class Topics:
+class TopicSource:
     """Partitions of a cluster between two offsets each. Used by one thread."""
 
     def __init__(
@@ -80,8 +80,8 @@ class Topics:
     def ask(self, records: int, size_bytes: int) -> None:
         self._records, self._bytes = records, size_bytes
 
-    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[Batch]:
-        """See `Source`. Raises Unreachable if nothing arrives for `STALL_S` before the end is reached."""
+    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[ReadBatch]:
+        """See `RecordSource`. Raises Unreachable if nothing arrives for `STALL_S` before the end is reached."""
         ends = {key: end for key, (_, end) in self._window.items() if start[key] < end}
         if not ends:
             return
@@ -133,7 +133,7 @@ class Topics:
 
     def _take(
         self, messages: list[Any], ends: dict[TopicPartition, int], at: dict[TopicPartition, int], consumer: Any
-    ) -> tuple[Batch, list[TopicPartition]]:
+    ) -> tuple[ReadBatch, list[TopicPartition]]:
         """The records before the ends, and the finished partitions."""
         taking = _Taking(ends, at)
         for key, run in groupby(messages, key=_partition):
