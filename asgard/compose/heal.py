@@ -23,7 +23,7 @@ from asgard.thor.heal.policy import Policy
 
 if TYPE_CHECKING:
     from asgard.journal.store.database import Database
-    from asgard.thor.heal.notify import Notice
+    from asgard.thor.heal.notify import Notification
     from asgard.thor.heal.once import HealContext, Turn
     from asgard.thor.heal.situation import Decision
 
@@ -59,7 +59,7 @@ class Healing:
 @contextlib.contextmanager
 def reach(
     healing: Healing,
-    tell: Callable[[Notice], None],
+    tell: Callable[[Notification], None],
     journal: Database,
     control: ControlPlane | None = None,
     patience_s: float = 0.0,

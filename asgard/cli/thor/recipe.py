@@ -121,7 +121,7 @@ def run(
     chosen = read.read(library.find(recipe, recipes or ()), sets or ())
     file = limits_file(limits, "limits and policy")
     policy = policies.read(file) if file else policies.Policy()
-    options = composed.Options(limits_of(file), policy, confirm, on_event, allow_run, fresh)
+    options = composed.RecipeOptions(limits_of(file), policy, confirm, on_event, allow_run, fresh)
     cluster = which.pick()
 
     def agree() -> None:

@@ -16,8 +16,8 @@ from asgard.cluster.moves.back import take_back
 from asgard.cluster.moves.decide import Sight
 from asgard.cluster.moves.ledger import DONE, Ledger
 from asgard.cluster.moves.record import Flight, in_flight
-from asgard.cluster.moves.result import Executed, Progress
-from asgard.cluster.moves.watch import POLL_S, Tuner, Watch
+from asgard.cluster.moves.result import Executed, MovesProgress
+from asgard.cluster.moves.watch import POLL_S, MovesWatch, Tuner
 from asgard.cluster.plan import Change, Plan, Replan
 from asgard.core import events as news
 from asgard.core.errors import AsgardError
@@ -57,14 +57,14 @@ class Execution:
         self.limits = limits
         self.ledger = ledger
         self._replan = replan
-        self.watch = Watch(held.control)
+        self.watch = MovesWatch(held.control)
         self._throttle = throttle
         self.tally = Results()
         self.left: list[Change] = []
         self.flying: dict[TopicPartition, Change] = {}
         self.inherited: tuple[Flight, ...] = ledger.taken_over
         self.inherited_rate = ledger.rate
-        self.progress = Progress(0, 0, 0, 0)
+        self.progress = MovesProgress(0, 0, 0, 0)
         self._missing_since: dict[TopicPartition, float] = {}
         self._landed: list[Change] = []
         self._lacking: dict[TopicPartition, int] = {}
@@ -201,7 +201,7 @@ class Execution:
         left = sum(min(size, self._lacking.get(key, size)) for key, size in flying.items())
         theirs = sum(self._lacking.get(f.key, 0) for f in self.inherited)
         self.watch.at(len(flying) + len(self.inherited), landed + sum(flying.values()) - left, left + theirs)
-        self.progress = Progress(
+        self.progress = MovesProgress(
             len(self.tally.moved) + len(flying) + len(self.left),
             len(self.tally.moved),
             total,

@@ -16,8 +16,8 @@ from asgard.cluster.limits import Limits
 from asgard.cluster.moves import decide
 from asgard.cluster.moves.ledger import DONE, Ledger
 from asgard.cluster.moves.record import DirFlight
-from asgard.cluster.moves.result import Executed, Progress
-from asgard.cluster.moves.watch import POLL_S, Watch
+from asgard.cluster.moves.result import Executed, MovesProgress
+from asgard.cluster.moves.watch import POLL_S, MovesWatch
 from asgard.cluster.plan import DirChange, Plan
 from asgard.core.errors import AsgardError, Refused
 from asgard.kafka.model import DirMove, Disk
@@ -46,7 +46,7 @@ class Within:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._watch = Watch(self.held.control)
+        self._watch = MovesWatch(self.held.control)
         self._began = self._moved_at = time.monotonic()
         self._bytes_left = 0
         self._missing_since: dict[Replica, float] = {}
@@ -163,13 +163,13 @@ class Within:
         self.left = [*self.flying.values(), *self.left]
         self.flying = {}
 
-    def _progress(self) -> Progress:
+    def _progress(self) -> MovesProgress:
         landed = sum(c.bytes_moved for c in self.moved.values())
         flying = sum(c.bytes_moved for c in self.flying.values())
         total = landed + flying + sum(c.bytes_moved for c in self.left)
         count = len(self.moved) + len(self.flying) + len(self.left)
         done = landed + max(0, flying - self._bytes_left if self._bytes_left else 0)
-        return Progress(count, len(self.moved), total, min(total, done), None, self.rate)
+        return MovesProgress(count, len(self.moved), total, min(total, done), None, self.rate)
 
     def _executed(self, **how: str) -> Executed:
         return Executed(
