@@ -26,7 +26,7 @@ SWITCH_S = 0.0005
 
 
 @dataclass(frozen=True)
-class Order:
+class ArchiveOrder:
     """What to archive where. Times are ms (UTC); a `rate` without limits means full speed."""
 
     topics: tuple[str, ...]
@@ -39,7 +39,7 @@ class Order:
     rate: Rate = field(default_factory=Rate)
 
 
-def archive(target: Target, order: Order, *, follow: bool = False) -> Done:
+def archive(target: Target, order: ArchiveOrder, *, follow: bool = False) -> Done:
     """Archive a window of topics, or follow them until stopped. It slows down while the cluster is unhealthy."""
     from asgard.journal.store.database import open_journal
     from asgard.thor.archive import follow as following

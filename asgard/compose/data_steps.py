@@ -40,7 +40,7 @@ def run_archive(target: Target, attempt: Attempt, limits: Limits) -> Done:
     """Archive what is new."""
     given = attempt.step.given
     assert isinstance(given, schema.Archive)
-    order = archive.Order(
+    order = archive.ArchiveOrder(
         tuple(given.topics), given.to, given.endpoint_url, rate=Rate(given.rate or limits.rate_bytes_per_s)
     )
     done = archive.archive(target, order)
@@ -60,7 +60,7 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
     if not topics:
         raise WrongUsage("no topic was named, and no alert that names one triggered this", "Give --set topics=orders.")
     ends = _ends(given.from_time, given.until_time, alert)
-    order = restore.Order(
+    order = restore.RestoreOrder(
         given.archive,
         topics,
         given.to,

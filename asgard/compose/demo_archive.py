@@ -45,7 +45,7 @@ def act(target: Target, directory: Path) -> Saved | None:
     news.step(f"archiving the rides to {directory}")
     began = time.monotonic()
     with events.silence():
-        done = archive.archive(target, archive.Order(("rides.*",), str(directory)))
+        done = archive.archive(target, archive.ArchiveOrder(("rides.*",), str(directory)))
     archive_s = time.monotonic() - began
     news.step(f"emptying {TOPIC} by mistake, and bringing it back from the archive")
     with closing(target.connect()) as control:
@@ -63,7 +63,7 @@ def act(target: Target, directory: Path) -> Saved | None:
 def _bring_back(target: Target, directory: Path, control: ControlPlane) -> tuple[restore.Restored, float]:
     from asgard.journal.store.database import open_journal
 
-    order = restore.Order(str(directory), (TOPIC,))
+    order = restore.RestoreOrder(str(directory), (TOPIC,))
     began = time.monotonic()
     with open_journal() as journal, events.silence():
         prepared = restore.prepare(control, order, journal, Limits(), time.time())

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Order:
+class RestoreOrder:
     """What to restore from where. Times are ms (UTC); `words` are the two ends of the window as the user gave them."""
 
     archive: str
@@ -99,7 +99,7 @@ class _Seen:
 
 
 def prepare(
-    control: ControlPlane, order: Order, journal: Database, limits: Limits, now: float
+    control: ControlPlane, order: RestoreOrder, journal: Database, limits: Limits, now: float
 ) -> list[PreparedRestore]:
     """What would be restored, and the objections. Reads manifests and sizes, no records.
 
@@ -123,7 +123,7 @@ def prepare(
     return [_prepared(order, files, life, to[topic], seen) for topic, of_topic in lives.items() for life in of_topic]
 
 
-def _prepared(order: Order, files: read.WindowFiles, life: Life, to: str, seen: _Seen) -> PreparedRestore:
+def _prepared(order: RestoreOrder, files: read.WindowFiles, life: Life, to: str, seen: _Seen) -> PreparedRestore:
     storage, cluster_id, held, known = files.storage, seen.cluster_id, seen.held, seen.known
     identity = plan.request_of(storage.url, life.topic, life.topic_id, to, order.words, order.wanted, cluster_id)
     mine = [k for k in known if k.plan.get("request") == identity]
@@ -230,7 +230,7 @@ def refuse(prepared: list[PreparedRestore], *, accept_loss: bool) -> None:
 
 def run(
     prepared: list[PreparedRestore],
-    order: Order,
+    order: RestoreOrder,
     target: Endpoint,
     journal: Database,
     rate: Rate,

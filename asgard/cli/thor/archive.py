@@ -71,7 +71,7 @@ def run(
     if chosen is None:
         raise WrongUsage(f"--codec is {codec!r}; allowed are {' and '.join(CODECS)}")
     now = time.time()
-    order = archive.Order(
+    order = archive.ArchiveOrder(
         tuple(topics),
         to,
         endpoint_url,

@@ -59,7 +59,7 @@ def run(
     from asgard.journal.store.database import open_journal
     from asgard.thor.replay.model import Endpoint
 
-    order = restore.Order(
+    order = restore.RestoreOrder(
         where.archive,
         asked.topics,
         asked.to,
