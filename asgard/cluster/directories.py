@@ -17,7 +17,7 @@ from asgard.kafka.model import Broker, Partition
 
 
 @dataclass
-class Directory:
+class LogDirectory:
     """A log directory: `bytes` and `count` of the replicas known to be there, `base` bytes of what else is on its volume."""
 
     path: str
@@ -56,7 +56,7 @@ class Directories:
     """
 
     def __init__(self, brokers: Sequence[Broker], limits: Limits) -> None:
-        self.of: dict[int, list[Directory]] = {}
+        self.of: dict[int, list[LogDirectory]] = {}
         self.at: dict[tuple[int, int], int] = {}
         self.home: dict[tuple[int, int], int] = {}
         self.before: dict[tuple[int, int], int] = {}
@@ -70,7 +70,7 @@ class Directories:
                 continue
             default = limits.of(broker.id).disk or 1.0
             self.of[b] = [
-                Directory(
+                LogDirectory(
                     d.path,
                     d.capacity_bytes if limit.capacity_bytes is None else limit.capacity_bytes,
                     default if limit.disk is None else limit.disk,

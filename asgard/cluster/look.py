@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from asgard.cluster import rates
-from asgard.cluster.rates import Sample
+from asgard.cluster.rates import RateSample
 from asgard.core.errors import Unreachable
 from asgard.kafka.admin.errors import NotAuthorised
 from asgard.kafka.model import Broker, ClusterSnapshot, Disk, Partition, Quorum, Topic, TopicFacts
@@ -96,20 +96,20 @@ class _Looker:
     def disks(self, structure: _Structure) -> dict[int, Disk]:
         return self.control.disks([b for b in structure.up if b not in self.unasked], BROKER_DEADLINE_S)
 
-    def sample(self, structure: _Structure, disks: dict[int, Disk] | None = None) -> Sample:
+    def sample(self, structure: _Structure, disks: dict[int, Disk] | None = None) -> RateSample:
         """Sizes, end offsets and committed offsets, as close to one moment as possible."""
         partitions = list(structure.partitions)
         ends = self.pool.submit(self.control.leader_offsets, partitions, deadline_s=BROKER_DEADLINE_S)
         committed = self.pool.submit(self.control.group_offsets)
         found = self.disks(structure) if disks is None else disks
         sizes = {broker: disk.sizes for broker, disk in found.items()}
-        return Sample(time.monotonic(), ends.result(), sizes, committed.result())
+        return RateSample(time.monotonic(), ends.result(), sizes, committed.result())
 
     def starts(self, partitions: Collection[Partition]) -> dict[tuple[str, int], int]:
         return self.control.leader_offsets(partitions, first=True, deadline_s=BROKER_DEADLINE_S)
 
 
-def _snapshot(look: _Looker, before: Sample | None) -> ClusterSnapshot:
+def _snapshot(look: _Looker, before: RateSample | None) -> ClusterSnapshot:
     structure = look.structure()
     min_isr = look.pool.submit(look.min_isr, list(structure.topics))
     disks = look.disks(structure)

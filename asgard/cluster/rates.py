@@ -19,7 +19,7 @@ TopicPartition = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Sample:
+class RateSample:
     """One look: `at` in seconds of any single clock, next offsets, bytes by broker and partition, committed offsets by
     group."""
 
@@ -29,7 +29,7 @@ class Sample:
     committed: Mapping[str, Mapping[TopicPartition, int]]
 
 
-def needs_record_size(before: Sample, after: Sample, partitions: Collection[Partition]) -> list[Partition]:
+def needs_record_size(before: RateSample, after: RateSample, partitions: Collection[Partition]) -> list[Partition]:
     """Partitions whose rates can't be computed without their mean record size: for these, first offsets are needed."""
     read = _committed_records(before, after)
     needed = []
@@ -42,7 +42,7 @@ def needs_record_size(before: Sample, after: Sample, partitions: Collection[Part
 
 
 def measured(
-    before: Sample, after: Sample, starts: Mapping[TopicPartition, int], partitions: Iterable[Partition]
+    before: RateSample, after: RateSample, starts: Mapping[TopicPartition, int], partitions: Iterable[Partition]
 ) -> list[Partition]:
     """The partitions with their rates; `starts` are first offsets of those that `needs_record_size` named."""
     seconds = after.at - before.at
@@ -74,21 +74,21 @@ def _rate(records: int | None, record_bytes: float | None, seconds: float) -> fl
     return round(records * record_bytes / seconds, 1)
 
 
-def _records(before: Sample, after: Sample, key: TopicPartition) -> int | None:
+def _records(before: RateSample, after: RateSample, key: TopicPartition) -> int | None:
     """Records that arrived meanwhile; None if one of the two ends is unknown, or the log was recreated."""
     if key not in before.ends or key not in after.ends or after.ends[key] < before.ends[key]:
         return None
     return after.ends[key] - before.ends[key]
 
 
-def _growth(before: Sample, after: Sample, p: Partition) -> int | None:
+def _growth(before: RateSample, after: RateSample, p: Partition) -> int | None:
     """How many bytes the log of the partition's leader grew; None if its broker did not answer both times."""
     key = (p.topic, p.partition)
     old, new = before.sizes.get(p.leader, {}).get(key), after.sizes.get(p.leader, {}).get(key)
     return None if old is None or new is None else new - old
 
 
-def _committed_records(before: Sample, after: Sample) -> dict[TopicPartition, int]:
+def _committed_records(before: RateSample, after: RateSample) -> dict[TopicPartition, int]:
     """Records that all groups committed meanwhile, for partitions with commits of any group at both times."""
     read: dict[TopicPartition, int] = defaultdict(int)
     for group, offsets in after.committed.items():

@@ -45,7 +45,6 @@ def apply(
     *,
     throttle: float | Literal["auto"] | None,
     confirm: str | None = None,
-    wait_s: float = 0.0,
     control: ControlPlane | None = None,
 ) -> Executed:
     """Run a plan. Raises what `compose.holding.to_change` and `cluster.moves.run` raise."""
@@ -59,7 +58,6 @@ def apply(
         doing=f"thor {plan.title}",
         confirm=confirm,
         healing=plan.kind == "heal",
-        wait_s=wait_s,
         control=control,
     ) as held:
         if plan.kind == "heal":

@@ -16,16 +16,17 @@ from asgard.kafka.target import Target
 from asgard.thor.archive import source
 from asgard.thor.archive.location import open_storage
 from asgard.thor.archive.model import Codec
-from asgard.thor.archive.shards import Done, Options, Rolling
+from asgard.thor.archive.read import TopicWindow
+from asgard.thor.archive.shards import ArchiveOptions, Done, Rolling
 from asgard.thor.replay import care, quota
-from asgard.thor.replay.pace import Pace, Rate
+from asgard.thor.replay.pace import CopyPace, Rate
 
 SWITCH_S = 0.0005
 """How long the compressing thread waits for the reading one: Python's 5 ms are longer than a block takes."""
 
 
 @dataclass(frozen=True)
-class Order:
+class ArchiveOrder:
     """What to archive where. Times are ms (UTC); a `rate` without limits means full speed."""
 
     topics: tuple[str, ...]
@@ -38,7 +39,7 @@ class Order:
     rate: Rate = field(default_factory=Rate)
 
 
-def archive(target: Target, order: Order, *, follow: bool = False) -> Done:
+def archive(target: Target, order: ArchiveOrder, *, follow: bool = False) -> Done:
     """Archive a window of topics, or follow them until stopped. It slows down while the cluster is unhealthy."""
     from asgard.journal.store.database import open_journal
     from asgard.thor.archive import follow as following
@@ -55,10 +56,11 @@ def archive(target: Target, order: Order, *, follow: bool = False) -> Done:
         ease = _eased(stack.enter_context(care.Watch(order.rate, [care.look_at(control, names, journal)])))
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_S)
-        options = Options(order.codec, order.rolling, ease, client_id)
+        options = ArchiveOptions(order.codec, order.rolling, ease, client_id)
         if follow:
             return following.follow(control, target.connection, names, storage, options)
-        return run.archive(control, target.connection, names, storage, options, order.from_ms, order.until_ms)
+        window = TopicWindow(tuple(names), order.from_ms, order.until_ms)
+        return run.archive(control, target.connection, window, storage, options)
 
 
 @contextmanager
@@ -77,7 +79,7 @@ def _guarded(control: ControlPlane, journal: Database, client_id: str, rate: Rat
 
 def _eased(watch: care.Watch) -> Callable[[int], None]:
     """Waits after each batch as long as the cluster's health and the order's rate require."""
-    pace = Pace(watch.rate(), time.monotonic())
+    pace = CopyPace(watch.rate(), time.monotonic())
 
     def ease(size_bytes: int) -> None:
         pace.rate = watch.rate()

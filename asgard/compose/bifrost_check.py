@@ -24,7 +24,7 @@ PROBE = (("asgard-probe", b"1"),)
 
 
 @dataclass(frozen=True)
-class Checked:
+class AccessCheck:
     """One thing that was tried. `wanted`: whether it should work; `worked`: whether it did, None if no answer came;
     `why`: the broker's answer."""
 
@@ -48,7 +48,7 @@ def check(
     *,
     properties: Path | None = None,
     write: bool = True,
-) -> list[Checked]:
+) -> list[AccessCheck]:
     """Try everything granted to a user, and one topic that was not. `properties`: use these client properties."""
     where = gate.environment(environment)
     row = user_of(gate, who, where, user, "grant.view")
@@ -62,7 +62,7 @@ def check(
     with gate.store.read() as store:
         granted = rows.grants(store, environment=where.name, where=[g.user == user])
         topics = {topic.name: topic for _, topic in rows.topics(store, where.name)}
-    found: list[Checked] = []
+    found: list[AccessCheck] = []
     reads = _covered([x.name for x in granted if x.field == "consume"], topics)
     writes = _covered([x.name for x in granted if x.field == "produce"], topics)
     groups = [x.name for x in granted if x.field == "groups"]
@@ -92,14 +92,14 @@ def _covered(names: list[str], topics: dict[str, Any]) -> list[str]:
     return list(found)
 
 
-def _tried(what: str, name: str, wanted: bool, act: Any) -> Checked:
+def _tried(what: str, name: str, wanted: bool, act: Any) -> AccessCheck:
     try:
         act()
     except Unreachable as error:
-        return Checked(what, name, wanted, None, error.what)
+        return AccessCheck(what, name, wanted, None, error.what)
     except AsgardError as error:
-        return Checked(what, name, wanted, False, error.what)
-    return Checked(what, name, wanted, True)
+        return AccessCheck(what, name, wanted, False, error.what)
+    return AccessCheck(what, name, wanted, True)
 
 
 def _produce(connection: Connection, topic: str) -> None:

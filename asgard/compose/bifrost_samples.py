@@ -16,7 +16,7 @@ MOST_PARTITIONS = 64
 
 
 @dataclass(frozen=True)
-class Sample:
+class RecordSample:
     """Records of a topic, newest last: as `heimdall peek --json` returns them, and how many partitions were sampled."""
 
     topic: str
@@ -26,7 +26,9 @@ class Sample:
     records: tuple[dict[str, Any], ...] = ()
 
 
-def sample(gate: Bifrost, who: Actor, name: str, environment: str | None = None, last: int | None = None) -> Sample:
+def sample(
+    gate: Bifrost, who: Actor, name: str, environment: str | None = None, last: int | None = None
+) -> RecordSample:
     """The newest records of a topic, for those allowed to see them. `last`: this many, at most what bifrost.yaml allows."""
     from asgard.heimdall.tail import masks as masking
     from asgard.heimdall.tail import read
@@ -50,4 +52,4 @@ def sample(gate: Bifrost, who: Actor, name: str, environment: str | None = None,
     with open_journal() as journal:
         journalled.record(journal, "bifrost.records.viewed", name, {"environment": where.name}, actor=who.name)
     shown = [line for r in read.newest(connection, offsets, count) if (line := Shown(masks=masks)(r)) is not None]
-    return Sample(name, where.name, rule.masks is not None, len(offsets), tuple(line.document for line in shown))
+    return RecordSample(name, where.name, rule.masks is not None, len(offsets), tuple(line.document for line in shown))

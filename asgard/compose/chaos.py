@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class ChaosOptions:
     """How to run an experiment. `seed` determines every choice of the run; `confirm` names a protected context."""
 
     seed: int
@@ -41,7 +41,7 @@ def allow(experiment: Experiment, allow_provider: bool) -> None:
         )
 
 
-def run(experiment: Experiment, target: Target, options: Options) -> Outcome:
+def run(experiment: Experiment, target: Target, options: ChaosOptions) -> Outcome:
     """Run an experiment. Raises Refused and Busy before anything is broken, Unreachable, and InvalidFile."""
     from asgard.loki.chaos import run as runs
 

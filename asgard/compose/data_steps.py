@@ -17,6 +17,7 @@ from asgard.core.schema import recipe as schema
 from asgard.core.units import format_duration, format_size
 from asgard.kafka.target import Target
 from asgard.thor.recipes.run import Attempt, Done
+from asgard.thor.replay.model import Endpoint
 from asgard.thor.replay.pace import Rate
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def run_archive(target: Target, attempt: Attempt, limits: Limits) -> Done:
     """Archive what is new."""
     given = attempt.step.given
     assert isinstance(given, schema.Archive)
-    order = archive.Order(
+    order = archive.ArchiveOrder(
         tuple(given.topics), given.to, given.endpoint_url, rate=Rate(given.rate or limits.rate_bytes_per_s)
     )
     done = archive.archive(target, order)
@@ -59,7 +60,7 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
     if not topics:
         raise WrongUsage("no topic was named, and no alert that names one triggered this", "Give --set topics=orders.")
     ends = _ends(given.from_time, given.until_time, alert)
-    order = restore.Order(
+    order = restore.RestoreOrder(
         given.archive,
         topics,
         given.to,
@@ -78,7 +79,7 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
         for one in prepared:
             news.note(f"{one.plan.words}: {one.records} records at most")
         rate = Rate(given.rate or limits.rate_bytes_per_s)
-        done = restore.run(prepared, order, (target, control), journal, rate, confirm)
+        done = restore.run(prepared, order, Endpoint(target.connection, control), journal, rate, confirm)
     groups = f", {done.groups} group offsets set" if done.groups else ""
     if done.refused:
         group, why = next(iter(done.refused.items()))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from asgard.compose import demo_archive, demo_bifrost, demo_day, demo_drill, demo_heal
 from asgard.compose import demo_records as records
 from asgard.compose.demo_archive import Saved
-from asgard.compose.demo_bifrost import Asked
+from asgard.compose.demo_bifrost import GrantedTopic
 from asgard.compose.demo_drill import Drilled
 from asgard.compose.demo_heal import Healing
 from asgard.compose.settle import leftovers
@@ -54,7 +54,7 @@ class Report:
     topics: int
     users: int
     up_s: float
-    asked: Asked
+    asked: GrantedTopic
     sent: int
     acknowledged: int
     written_per_s: float

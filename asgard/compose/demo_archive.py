@@ -14,6 +14,7 @@ from asgard.core import events as news
 from asgard.core.errors import Failed
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
+from asgard.thor.replay.model import Endpoint
 from asgard.thor.replay.pace import Rate
 
 TOPIC = "rides.booked"
@@ -44,7 +45,7 @@ def act(target: Target, directory: Path) -> Saved | None:
     news.step(f"archiving the rides to {directory}")
     began = time.monotonic()
     with events.silence():
-        done = archive.archive(target, archive.Order(("rides.*",), str(directory)))
+        done = archive.archive(target, archive.ArchiveOrder(("rides.*",), str(directory)))
     archive_s = time.monotonic() - began
     news.step(f"emptying {TOPIC} by mistake, and bringing it back from the archive")
     with closing(target.connect()) as control:
@@ -62,9 +63,9 @@ def act(target: Target, directory: Path) -> Saved | None:
 def _bring_back(target: Target, directory: Path, control: ControlPlane) -> tuple[restore.Restored, float]:
     from asgard.journal.store.database import open_journal
 
-    order = restore.Order(str(directory), (TOPIC,))
+    order = restore.RestoreOrder(str(directory), (TOPIC,))
     began = time.monotonic()
     with open_journal() as journal, events.silence():
         prepared = restore.prepare(control, order, journal, Limits(), time.time())
-        done = restore.run(prepared, order, (target, control), journal, Rate())
+        done = restore.run(prepared, order, Endpoint(target.connection, control), journal, Rate())
     return done, time.monotonic() - began

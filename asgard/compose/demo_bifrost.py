@@ -39,7 +39,7 @@ _FILES = {"bifrost.yaml": _TEAMS, "policy.yaml": _POLICY}
 
 
 @dataclass(frozen=True)
-class Asked:
+class GrantedTopic:
     """What a team asked for, which rule allowed it, and how many seconds passed until the topic could be used."""
 
     team: str
@@ -50,7 +50,7 @@ class Asked:
     stranger: str
 
 
-def act(stack_file: Path, stranger: tuple[str, Connection]) -> Asked:
+def act(stack_file: Path, stranger: tuple[str, Connection]) -> GrantedTopic:
     """Ask as a member of a team, use what was created, and try the same as `stranger` (a user's name and connection)."""
     folder = stack_file.parent
     for name, text in _FILES.items():
@@ -78,7 +78,7 @@ def act(stack_file: Path, stranger: tuple[str, Connection]) -> Asked:
     news.step(f"writing to {TOPIC} with the team's own credentials, then as {stranger[0]}, a stranger")
     produced = records.prove_writable(connection, TOPIC, RECORDS)
     refused = records.refusal(stranger[1], stranger[0], TOPIC)
-    return Asked("surge", TOPIC, sent.judgement.rule or "", seconds, produced, refused)
+    return GrantedTopic("surge", TOPIC, sent.judgement.rule or "", seconds, produced, refused)
 
 
 def forget(stack_file: Path) -> None:

@@ -42,7 +42,7 @@ def act(target: Target, directory: Path) -> Drilled | None:
     except Failed as error:
         news.warn(f"{error.what}: the demo skips the drill. {error.hint}")
         return None
-    order = drill.Order(SCENARIO, SEED)
+    order = drill.DrillOrder(SCENARIO, SEED)
     with news.silence():
         (run,) = drill.run(target, order)
     page = report.write(added_up([run], target.name, run.command), directory)

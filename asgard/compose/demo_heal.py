@@ -104,12 +104,10 @@ def _lose(
 def _watched(target: Target, policy: Policy, sight: _Sight) -> Iterator[None]:
     """`thor watch`, in a separate thread."""
     over = threading.Event()
-    manner = heal.Manner()
+    healing = heal.Healing(target, policy, Limits())
 
     def watch() -> None:
-        heal.watch(
-            target, policy, Limits(), manner, every_s=1.0, over=over, report=sight.report, complain=sight.complain
-        )
+        heal.watch(healing, every_s=1.0, over=over, report=sight.report, complain=sight.complain)
 
     with ThreadPoolExecutor(1, "thor watch") as pool:
         watching = pool.submit(watch)

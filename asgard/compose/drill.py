@@ -39,7 +39,7 @@ MANY = 1_000_000
 
 
 @dataclass(frozen=True)
-class Order:
+class DrillOrder:
     """What to drill. `policy_file`: Thor heals as this thor.yaml says; else at once, as often as the drill breaks something.
 
     `allow_data_loss`: a scenario that loses records on purpose may run even if the cluster has topics that could lose some.
@@ -54,7 +54,7 @@ class Order:
     allow_data_loss: bool = False
 
 
-def plan(target: Target, order: Order) -> Plan:
+def plan(target: Target, order: DrillOrder) -> Plan:
     """What the first run would do. Raises Refused if the cluster can't be drilled, WrongUsage for an unknown scenario or policy."""
     _healing(order)
     if order.scenario not in scenarios.KINDS:
@@ -72,14 +72,14 @@ def plan(target: Target, order: Order) -> Plan:
         control.close()
 
 
-def _healing(order: Order) -> tuple[Policy, Limits]:
+def _healing(order: DrillOrder) -> tuple[Policy, Limits]:
     """How Thor heals during the drill."""
     if order.policy_file is None:
         return Policy(grace_s=0, max_dead=MANY, flapping=Flapping(times=MANY)), Limits()
     return policies.read(order.policy_file), limits.read(order.policy_file)
 
 
-def _plan(control: ControlPlane, order: Order) -> Plan:
+def _plan(control: ControlPlane, order: DrillOrder) -> Plan:
     if scenarios.KINDS[order.scenario].loses and not order.allow_data_loss:
         _refuse_with_data(control)
     brokers = tuple(b for b in control.cluster().brokers if b.state == "up")
@@ -109,7 +109,7 @@ def _few(names: list[str]) -> str:
 
 def run(
     target: Target,
-    order: Order,
+    order: DrillOrder,
     *,
     approved: Plan | None = None,
     agree: Callable[[Plan], None] = lambda plan: None,
@@ -129,7 +129,7 @@ def any_seed() -> int:
     return secrets.randbelow(100_000)
 
 
-def command(target: Target, order: Order) -> str:
+def command(target: Target, order: DrillOrder) -> str:
     """The command that repeats it."""
     where = f"--context {target.context.name}" if target.context else f"--bootstrap-server {target.name}"
     rate = f" --rate {order.rate_per_s:g}/s" if order.rate_per_s != RATE_PER_S else ""
@@ -141,7 +141,7 @@ def command(target: Target, order: Order) -> str:
 
 def _one(
     target: Target,
-    order: Order,
+    order: DrillOrder,
     approved: Plan | None,
     agree: Callable[[Plan], None],
 ) -> Drill:

@@ -41,7 +41,7 @@ _REMEDIES = frozenset({"restart", "replace", "reassign"})
 
 
 @dataclass(frozen=True)
-class Look:
+class ClusterLook:
     """The cluster at a moment: brokers that are up, those that hold replicas, those that some partition lacks.
 
     Stricter than "under-replicated": a replica that a move is still adding counts as lacking too, and all must be in sync.
@@ -62,7 +62,7 @@ class Look:
         return self.holding <= self.up and not self.lacking and not self.leaderless
 
 
-def look(control: ControlPlane) -> Look | None:
+def look(control: ControlPlane) -> ClusterLook | None:
     """One look; None if no answer came in time."""
     try:
         up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
@@ -72,7 +72,7 @@ def look(control: ControlPlane) -> Look | None:
         return None
     holding = frozenset(replica for p in partitions for replica in p.replicas)
     lacking = frozenset(replica for p in partitions for replica in health.missing(p))
-    return Look(up, holding, lacking, any(map(health.offline, partitions)))
+    return ClusterLook(up, holding, lacking, any(map(health.offline, partitions)))
 
 
 @dataclass
@@ -114,11 +114,12 @@ class Sights:
 def watched(target: Target, policy: Policy, limits: Limits, confirm: str | None) -> Iterator[Sights]:
     """`thor watch` in a separate thread, until the block ends; of its events only what `Sights` makes of a turn is shown."""
     over, sights = threading.Event(), Sights()
-    manner, report = heal.Manner(None, confirm), events.carried(sights.report)
+    healing = heal.Healing(target, policy, limits, heal.Manner(None, confirm))
+    report = events.carried(sights.report)
 
     def watch() -> None:
         try:
-            heal.watch(target, policy, limits, manner, every_s=1.0, over=over, report=report, complain=sights.complain)
+            heal.watch(healing, every_s=1.0, over=over, report=report, complain=sights.complain)
         except AsgardError as error:
             sights.complain(error)
 
@@ -273,7 +274,7 @@ class Breaker:
         return False
 
 
-def _not_back(brokers: frozenset[int], seen: Look | None) -> str:
+def _not_back(brokers: frozenset[int], seen: ClusterLook | None) -> str:
     if seen is None:
         return f"no broker answered within {BACK_S:.0f} s"
     gone = sorted(brokers - seen.up)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from asgard.cluster.held import HeldCluster
@@ -23,7 +23,7 @@ from asgard.thor.heal.policy import Policy
 
 if TYPE_CHECKING:
     from asgard.journal.store.database import Database
-    from asgard.thor.heal.notify import Notice
+    from asgard.thor.heal.notify import Notification
     from asgard.thor.heal.once import HealContext, Turn
     from asgard.thor.heal.situation import Decision
 
@@ -46,13 +46,20 @@ class Manner:
     may_go_on: Callable[[], None] = lambda: None
 
 
+@dataclass(frozen=True)
+class Healing:
+    """Which cluster is healed, by which policy and limits, and how it deals with people."""
+
+    target: Target
+    policy: Policy
+    limits: Limits
+    manner: Manner = field(default_factory=Manner)
+
+
 @contextlib.contextmanager
 def reach(
-    target: Target,
-    policy: Policy,
-    limits: Limits,
-    manner: Manner,
-    tell: Callable[[Notice], None],
+    healing: Healing,
+    tell: Callable[[Notification], None],
     journal: Database,
     control: ControlPlane | None = None,
     patience_s: float = 0.0,
@@ -60,6 +67,7 @@ def reach(
     """A connection to the cluster and all that a healing needs. Raises Unreachable, and Refused for a protected context."""
     from asgard.thor.heal.once import HealContext
 
+    target, policy, manner = healing.target, healing.policy, healing.manner
     with contextlib.ExitStack() as stack:
         if control is None:
             control = target.connect(deadline_s=settle.CALL_DEADLINE_S)
@@ -89,7 +97,7 @@ def reach(
             connected,
             journal,
             policy,
-            limits,
+            healing.limits,
             holding.node_control(target),
             change,
             manner.agree,
@@ -99,7 +107,7 @@ def reach(
         )
 
 
-def once(target: Target, policy: Policy, limits: Limits, manner: Manner, control: ControlPlane | None = None) -> Turn:
+def once(healing: Healing, control: ControlPlane | None = None) -> Turn:
     """One turn of healing. Raises Busy if another command changes the cluster, Unreachable, and Refused."""
     from asgard.journal.store.database import open_journal
     from asgard.thor.heal.memory import Memory
@@ -107,18 +115,15 @@ def once(target: Target, policy: Policy, limits: Limits, manner: Manner, control
     from asgard.thor.heal.once import once as turn
 
     with (
-        Notifier(policy.notify) as notifier,
+        Notifier(healing.policy.notify) as notifier,
         open_journal() as journal,
-        reach(target, policy, limits, manner, notifier.tell, journal, control) as context,
+        reach(healing, notifier.tell, journal, control) as context,
     ):
         return turn(context, Memory())
 
 
 def watch(
-    target: Target,
-    policy: Policy,
-    limits: Limits,
-    manner: Manner,
+    healing: Healing,
     *,
     every_s: float,
     over: threading.Event,
@@ -131,11 +136,11 @@ def watch(
     from asgard.thor.heal.watch import watch as loop
     from asgard.thor.plan import planner  # noqa: F401
 
-    watching = replace(manner, doing="thor watch")
+    watching = replace(healing, manner=replace(healing.manner, doing="thor watch"))
     # One journal for the whole watch: SQLAlchemy keeps compiled statements for each, until Python's cycle collector runs.
-    with Notifier(policy.notify) as notifier, open_journal() as journal:
+    with Notifier(healing.policy.notify) as notifier, open_journal() as journal:
         loop(
-            lambda: reach(target, policy, limits, watching, notifier.tell, journal, patience_s=PATIENCE_S),
+            lambda: reach(watching, notifier.tell, journal, patience_s=PATIENCE_S),
             every_s=every_s,
             over=over,
             report=report,
@@ -155,4 +160,4 @@ class LocalHealer:
     def heal(self) -> Healed:
         """One turn. Raises Busy, Unreachable, and Refused for a protected context."""
         with events.silence():
-            return once(self.target, self.policy, self.limits, Manner(None, self.confirm)).healed
+            return once(Healing(self.target, self.policy, self.limits, Manner(None, self.confirm))).healed

@@ -55,7 +55,7 @@ def happened(journal: Database, since: float, until: float | None = None) -> lis
 
 
 @dataclass
-class Watch:
+class ClusterWatch:
     """A cluster under watch: each `look` takes a picture, keeps the sample, judges the alerts and sends what is due.
 
     Used by one thread at a time; others may read `picture`. `judges`: False for those that only look.
@@ -126,7 +126,7 @@ class Watch:
 
 
 @contextmanager
-def watching(target: Target, settings: Settings, *, judges: bool = True) -> Iterator[Watch]:
+def watching(target: Target, settings: Settings, *, judges: bool = True) -> Iterator[ClusterWatch]:
     """A watch with all its resources open."""
     from asgard.heimdall.alerts.tables import open_alerts
     from asgard.heimdall.store.tables import open_store
@@ -138,7 +138,7 @@ def watching(target: Target, settings: Settings, *, judges: bool = True) -> Iter
         open_alerts() as alerts,
         open_journal() as journal,
     ):
-        watch = Watch(target, settings, control, store, alerts, journal, judges=judges)
+        watch = ClusterWatch(target, settings, control, store, alerts, journal, judges=judges)
         try:
             yield watch
         finally:
@@ -146,7 +146,7 @@ def watching(target: Target, settings: Settings, *, judges: bool = True) -> Iter
                 watch.audits.close()
 
 
-def keep_looking(watch: Watch, every_s: float, stop: threading.Event) -> None:
+def keep_looking(watch: ClusterWatch, every_s: float, stop: threading.Event) -> None:
     """Look repeatedly until `stop` is set; if the cluster does not answer, show that as a problem and retry."""
     from asgard.heimdall.alerts import store as alert_store
     from asgard.heimdall.store import writer

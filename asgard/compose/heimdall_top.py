@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from asgard.compose import heimdall
-from asgard.compose.heimdall import Watch
+from asgard.compose.heimdall import ClusterWatch
 from asgard.heimdall.top.sheets import Known
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ ENDS_S = 1.0
 class Feed:
     """A `heimdall.top.app.Feed` of a watch."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: ClusterWatch) -> None:
         self._watch = watch
         self._known: Known | None = None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from asgard.compose import heimdall
-from asgard.compose.heimdall import Watch
+from asgard.compose.heimdall import ClusterWatch
 
 if TYPE_CHECKING:
     from asgard.heimdall.alerts.model import State
@@ -25,10 +25,10 @@ SETTLED_S = 6 * 3600.0
 DAYS = 40
 
 
-class Site:
+class WatchSource:
     """A `heimdall.web.source.Source` of a watch."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: ClusterWatch) -> None:
         self._watch = watch
         self._days: dict[tuple[date, str], Day] = {}
         self._counting = threading.Lock()

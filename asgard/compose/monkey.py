@@ -23,7 +23,7 @@ DOING = "loki monkey"
 
 
 @dataclass(frozen=True)
-class Run:
+class MonkeyRun:
     """What a run chose with which seed; `taken`: whether the victim was taken down."""
 
     choice: Choice
@@ -44,7 +44,7 @@ def run(
     dry_run: bool,
     agree: Callable[[Choice, Victim], None],
     confirm: str | None = None,
-) -> Run:
+) -> MonkeyRun:
     """One run. `agree` is called before a victim is taken, and raises if the answer is no; then nothing is recorded.
 
     The lease of the cluster's faults is taken only if there is a victim; under it, everything is checked once more.
@@ -69,11 +69,11 @@ def run(
         else:
             choice = _choice(target, control, monkey, past, now, seed)
         if dry_run:
-            return Run(choice, seed, False)
+            return MonkeyRun(choice, seed, False)
         if choice.victim is None:
             if not closed:
                 look.record(journal, monkey, target.name, cluster_id, choice, seed)
-            return Run(choice, seed, False)
+            return MonkeyRun(choice, seed, False)
     agreed = choice.victim
     agree(choice, agreed)
     with holding.to_break(
@@ -91,10 +91,10 @@ def run(
             choice = replace(choice, victim=None, why=f"nothing is stopped: {why}")
         look.record(site.journal, monkey, target.name, cluster_id, choice, seed, site.run)
         if choice.victim is None:
-            return Run(choice, seed, False)
+            return MonkeyRun(choice, seed, False)
         with events.silence():  # the choice already says it
             act.take(site, choice.victim)
-    return Run(choice, seed, True)
+    return MonkeyRun(choice, seed, True)
 
 
 def _hours(monkey: Monkey) -> Hours:

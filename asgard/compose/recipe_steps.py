@@ -20,8 +20,8 @@ from asgard.kafka.target import Target
 from asgard.thor.heal import policy as policies
 from asgard.thor.heal.policy import Policy
 from asgard.thor.recipes import moves, restart
-from asgard.thor.recipes.facts import Facts
-from asgard.thor.recipes.model import Recipe, Step
+from asgard.thor.recipes.facts import ClusterFacts
+from asgard.thor.recipes.model import Recipe, RecipeStep
 from asgard.thor.recipes.run import Action, Attempt, Done, HandedOver
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ class Steps:
     policy: Policy
     confirm: str | None
 
-    def facts(self) -> Facts:
+    def facts(self) -> ClusterFacts:
         """The cluster as it is now; rates only if the recipe needs them."""
         window = RATES_WINDOW_S if _wants_rates(self.recipe) else 0.0
-        return Facts(look.take(self.control, window_s=window), self.limits)
+        return ClusterFacts(look.take(self.control, window_s=window), self.limits)
 
     def actions(self) -> dict[str, Action]:
         """The function for each action."""
@@ -119,10 +119,11 @@ class Steps:
         policy = self.policy if given.grace is None else replace(self.policy, grace_s=given.grace)
 
         manner = heal.Manner(None, self.confirm, f"thor recipe run {self.recipe.name}", attempt.check)
+        healing = heal.Healing(self.target, policy, self.limits, manner)
         did: list[str] = []
         for _ in range(TURNS):
             attempt.check()
-            healed = heal.once(self.target, policy, self.limits, manner, self.control).healed
+            healed = heal.once(healing, self.control).healed
             if healed.state == "failed":
                 raise Failed(
                     str(healed), "asgard thor status shows the cluster, asgard thor history shows what was tried."
@@ -152,7 +153,9 @@ class Steps:
         given = attempt.step.given
         assert isinstance(given, schema.Restart)
         nodes = self.nodes()
-        known = restart.Known({int(e.data["node"]): e.data["pid"] for e in attempt.memory.noted(restart.BEGUN)})
+        known = restart.FormerProcesses(
+            {int(e.data["node"]): e.data["pid"] for e in attempt.memory.noted(restart.BEGUN)}
+        )
         with self.change(attempt) as held:
             there = nodes.nodes()
             ids = restart.chosen(there, given.brokers, known, held.control.quorum().leader)
@@ -205,7 +208,7 @@ class Steps:
         recipients = [named] if given.webhook or given.command else self.policy.notify
         attempt.memory.note(NOTICE, {"text": given.text})
         about = {"recipe": self.recipe.name, "run": attempt.memory.run, "cluster_id": self.cluster_id}
-        notice = notify.Notice(NOTICE, self.target.name, given.text, attempt.memory.journal.time(), about)
+        notice = notify.Notification(NOTICE, self.target.name, given.text, attempt.memory.journal.time(), about)
         for recipient in recipients:
             notify.send(recipient, notice)
         told = f" (told {', '.join(map(str, recipients))})" if recipients else ""
@@ -236,7 +239,7 @@ class Steps:
             )
         return found
 
-    def describe(self, step: Step, facts: Facts) -> str:
+    def describe(self, step: RecipeStep, facts: ClusterFacts) -> str:
         """What a step would do now."""
         given = step.given
         planner = moves.planner_of(step)
@@ -247,7 +250,7 @@ class Steps:
             return "; ".join(str(v) for v in facts.judge_all(conditions))
         if isinstance(given, schema.Restart):
             controller = facts.snapshot.controller
-            ids = restart.chosen(self.nodes().nodes(), given.brokers, restart.Known({}), controller)
+            ids = restart.chosen(self.nodes().nodes(), given.brokers, restart.FormerProcesses({}), controller)
             return f"would restart node {', '.join(map(str, ids))}, in this order"
         if isinstance(given, schema.Notify):
             return f"would say: {given.text}"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class RecipeOptions:
     """How to run a recipe. `on_event`: only if a triggering event has come; `fresh`: don't continue a killed run."""
 
     limits: Limits = field(default_factory=Limits)
@@ -40,7 +40,7 @@ class Options:
     fresh: bool = False
 
 
-def run(recipe: Recipe, target: Target, options: Options, *, agree: Callable[[], None]) -> Report:
+def run(recipe: Recipe, target: Target, options: RecipeOptions, *, agree: Callable[[], None]) -> Report:
     """Run a recipe. Raises Busy if it is already running or the cluster is taken, Refused, Unreachable; then nothing was done."""
     from asgard.journal import leases
     from asgard.journal.store.database import open_journal
@@ -62,7 +62,7 @@ def run(recipe: Recipe, target: Target, options: Options, *, agree: Callable[[],
             return runs.run(recipe, world, found, target.name, agree=agree, trigger=trigger)
 
 
-def preview(recipe: Recipe, target: Target, options: Options) -> Report:
+def preview(recipe: Recipe, target: Target, options: RecipeOptions) -> Report:
     """What a run would do now. Changes nothing and notifies nobody."""
     with _opened(recipe, target, options) as steps:
         facts = steps.facts()
@@ -91,7 +91,7 @@ def allow(recipe: Recipe, allowed: bool) -> None:
 
 
 @contextlib.contextmanager
-def _opened(recipe: Recipe, target: Target, options: Options) -> Iterator[Steps]:
+def _opened(recipe: Recipe, target: Target, options: RecipeOptions) -> Iterator[Steps]:
     control = target.connect(deadline_s=settle.CALL_DEADLINE_S)
     try:
         yield Steps(

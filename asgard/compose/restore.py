@@ -15,16 +15,16 @@ from asgard.core import contexts, events
 from asgard.core.errors import AsgardError, Failed, Refused
 from asgard.kafka.model import NewTopic, Offsets, Topic
 from asgard.kafka.ports import ControlPlane
-from asgard.kafka.target import Target
 from asgard.thor.archive import read, restore, thaw, translate
 from asgard.thor.archive.location import open_storage
-from asgard.thor.archive.restore import Life, Source
+from asgard.thor.archive.restore import ArchiveSource, Life
 from asgard.thor.replay import checks, filters, header, history, plan, routes
 from asgard.thor.replay.checks import Objection
+from asgard.thor.replay.copy import Routing
 from asgard.thor.replay.filters import Filter
-from asgard.thor.replay.model import TopicPartition
+from asgard.thor.replay.model import Endpoint, TopicPartition
 from asgard.thor.replay.pace import Rate
-from asgard.thor.replay.perform import Cluster, Job, perform
+from asgard.thor.replay.perform import Job, Participant, perform
 from asgard.thor.replay.replay import imagined, of_new_topics, with_disks
 from asgard.thor.replay.slots import slots
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Order:
+class RestoreOrder:
     """What to restore from where. Times are ms (UTC); `words` are the two ends of the window as the user gave them."""
 
     archive: str
@@ -53,13 +53,13 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRestore:
     """One life of a topic that can be restored to `to`. `finished`: that was already done, and nothing is missing."""
 
     life: Life
     to: str
-    plan: plan.Plan
-    files: read.Plan
+    plan: plan.ReplayPlan
+    files: read.WindowFiles
     document: Mapping[str, Any]
     records: int
     size_bytes: int
@@ -85,7 +85,22 @@ class Restored:
     damaged: list[str] = field(default_factory=list)
 
 
-def prepare(control: ControlPlane, order: Order, journal: Database, limits: Limits, now: float) -> list[Prepared]:
+@dataclass(frozen=True)
+class _Seen:
+    """The cluster to restore to, as it is at `now` (seconds since 1970): its topics, what they hold, and the restores in the journal."""
+
+    control: ControlPlane
+    cluster_id: str
+    topics: Mapping[str, Topic]
+    held: Mapping[TopicPartition, Offsets]
+    known: list[history.RecordedCopy]
+    limits: Limits
+    now: float
+
+
+def prepare(
+    control: ControlPlane, order: RestoreOrder, journal: Database, limits: Limits, now: float
+) -> list[PreparedRestore]:
     """What would be restored, and the objections. Reads manifests and sizes, no records.
 
     Raises Failed if a file or manifest of the window is damaged or missing, unless `skip_damaged`. With `thaw`, files in cold storage are
@@ -93,7 +108,7 @@ def prepare(control: ControlPlane, order: Order, journal: Database, limits: Limi
     """
     storage = open_storage(order.archive, order.endpoint_url)
     thaw.ask(thaw.frozen(storage, ["manifests/"]), allowed=order.thaw)
-    files = read.plan(storage, read.Window(order.topics, order.from_ms, order.until_ms))
+    files = read.plan(storage, read.TopicWindow(order.topics, order.from_ms, order.until_ms))
     needed = {file.name for of_shard in files.files.values() for file in of_shard}
     thaw.ask(thaw.frozen(storage, [f"data/{shard.path}/" for shard in files.files], needed), allowed=order.thaw)
     read.refuse_damaged(files, allowed=order.skip_damaged)
@@ -104,48 +119,30 @@ def prepare(control: ControlPlane, order: Order, journal: Database, limits: Limi
     cluster_id = control.cluster().cluster_id
     there = control.topics({*to.values(), *lives})
     held = control.offsets([(t.name, p.partition) for t in there.values() for p in t.partitions])
-    known = history.known(journal, "restore")
-    prepared = []
-    for topic, of_topic in lives.items():
-        for life in of_topic:
-            prepared.append(
-                _prepared(control, order, files, life, to[topic], there, held, known, cluster_id, limits, now)
-            )
-    return prepared
+    seen = _Seen(control, cluster_id, there, held, history.known(journal, "restore"), limits, now)
+    return [_prepared(order, files, life, to[topic], seen) for topic, of_topic in lives.items() for life in of_topic]
 
 
-def _prepared(
-    control: ControlPlane,
-    order: Order,
-    files: read.Plan,
-    life: Life,
-    to: str,
-    there: Mapping[str, Topic],
-    held: Mapping[TopicPartition, Offsets],
-    known: list[history.Known],
-    cluster_id: str,
-    limits: Limits,
-    now: float,
-) -> Prepared:
-    storage = files.storage
+def _prepared(order: RestoreOrder, files: read.WindowFiles, life: Life, to: str, seen: _Seen) -> PreparedRestore:
+    storage, cluster_id, held, known = files.storage, seen.cluster_id, seen.held, seen.known
     identity = plan.request_of(storage.url, life.topic, life.topic_id, to, order.words, order.wanted, cluster_id)
     mine = [k for k in known if k.plan.get("request") == identity]
     unfinished = next((k for k in mine if k.state == "unfinished"), None)
-    target = there.get(to)
-    still = there.get(life.topic) if to == life.topic and life.cluster_id == cluster_id else None
-    create = life.new_topic(to, len(control.cluster().brokers)) if target is None and order.create else None
+    target = seen.topics.get(to)
+    still = seen.topics.get(life.topic) if to == life.topic and life.cluster_id == cluster_id else None
+    create = life.new_topic(to, len(seen.control.cluster().brokers)) if target is None and order.create else None
     if unfinished is not None:
         made, times = (
             plan.read(unfinished.id, unfinished.plan),
             (unfinished.plan["from_ms"], unfinished.plan["until_ms"]),
         )
-        files = replace(files, window=read.Window(order.topics, *times))
+        files = replace(files, window=read.TopicWindow(order.topics, *times))
     else:
         window = restore.window(files, life, still, {key: o.start for key, o in held.items()})
         to_partitions = len(target.partitions) if target else life.partitions
-        route = plan.Route(life.topic, to, life.partitions, to_partitions)
+        route = plan.TopicRoute(life.topic, to, life.partitions, to_partitions)
         words = f"{life.topic} from {storage.url} to {to}"
-        made = plan.Plan(
+        made = plan.ReplayPlan(
             plan.id_of(identity, len(mine)), identity, words, life.cluster_id, cluster_id, (route,), window
         )
         times = (order.from_ms, order.until_ms)
@@ -165,8 +162,8 @@ def _prepared(
         "filtered": bool(order.wanted),
         "target_ends": [[p, o.end] for (name, p), o in sorted(held.items()) if name == to],
     }
-    objections = _against(control, made, life, target, create, held_there, limits, now)
-    return Prepared(
+    objections = _against(seen, made, life, create, held_there)
+    return PreparedRestore(
         life, to, made, files, document, held_there.records, held_there.bytes, finished,
         unfinished.last_at if unfinished else None, create, brought, tuple(objections),
     )  # fmt: skip
@@ -193,16 +190,11 @@ def _is_brought(
 
 
 def _against(
-    control: ControlPlane,
-    made: plan.Plan,
-    life: Life,
-    target: Topic | None,
-    create: NewTopic | None,
-    held_there: restore.Holds,
-    limits: Limits,
-    now: float,
+    seen: _Seen, made: plan.ReplayPlan, life: Life, create: NewTopic | None, held_there: restore.Holds
 ) -> list[Objection]:
+    control, now_ms = seen.control, round(seen.now * 1000)
     (route,) = made.routes
+    target = seen.topics.get(route.to)
     brokers = with_disks(control)
     up = sorted(b.id for b in brokers if b.state == "up")
     topics = {route.to: target} if target else {route.to: imagined(create, up)} if create else {}
@@ -211,14 +203,14 @@ def _against(
         configs = of_new_topics(control, {route.to: create.config})
     older = {
         (route.topic, config): sum(count for at, count in held_there.times.items() if at < before)
-        for config, before in checks.too_old_before(configs.get(route.to, {}), round(now * 1000)).items()
+        for config, before in checks.too_old_before(configs.get(route.to, {}), now_ms).items()
     }
     sizes = {key: held_there.bytes // max(1, len(made.window)) for key in made.window}
     largest = {route.topic: _largest(life, held_there)}
-    facts = checks.Facts(topics, configs, brokers, older, sizes, largest)
+    facts = checks.TargetFacts(topics, configs, brokers, older, sizes, largest)
     # Restoring a topic to itself is what an archive is for.
     elsewhere = replace(made, source_cluster=f"archive of {made.source_cluster}")
-    return checks.object_to(elsewhere, facts, limits, round(now * 1000))
+    return checks.object_to(elsewhere, facts, seen.limits, now_ms)
 
 
 def _largest(life: Life, held_there: restore.Holds) -> int:
@@ -228,7 +220,7 @@ def _largest(life: Life, held_there: restore.Holds) -> int:
     return min([*known, *([max(limits)] if all(limits) else [])], default=0)
 
 
-def refuse(prepared: list[Prepared], *, accept_loss: bool) -> None:
+def refuse(prepared: list[PreparedRestore], *, accept_loss: bool) -> None:
     """Raise Refused with the first objection that was not accepted."""
     for one in prepared:
         for objection in one.objections:
@@ -237,9 +229,9 @@ def refuse(prepared: list[Prepared], *, accept_loss: bool) -> None:
 
 
 def run(
-    prepared: list[Prepared],
-    order: Order,
-    target: tuple[Target, ControlPlane],
+    prepared: list[PreparedRestore],
+    order: RestoreOrder,
+    target: Endpoint,
     journal: Database,
     rate: Rate,
     confirm: str | None = None,
@@ -254,7 +246,8 @@ def run(
         if one.finished:
             events.note(f"{one.plan.words}: all of it was already restored")
         else:
-            _bring(one, order, target, journal, rate, confirm, restored)
+            contexts.refuse_protected_cluster(one.plan.target_cluster, confirm)
+            _bring(one, order.wanted, target, journal, rate, restored)
         if one.to not in restored.topics:
             restored.topics.append(one.to)
     if order.groups:
@@ -266,19 +259,13 @@ def run(
 
 
 def _bring(
-    one: Prepared,
-    order: Order,
-    target: tuple[Target, ControlPlane],
-    journal: Database,
-    rate: Rate,
-    confirm: str | None,
-    restored: Restored,
+    one: PreparedRestore, wanted: Filter, target: Endpoint, journal: Database, rate: Rate, restored: Restored
 ) -> None:
-    made, control = one.plan, target[1]
-    contexts.refuse_protected_cluster(made.target_cluster, confirm)
+    """Restore one life of a topic, and add what was done to `restored`."""
+    made, control = one.plan, target.control
     if one.create is not None and _create(control, one.create):
         restored.created.append(one.to)
-    reading = Source(one.files, one.life, made.window, one.brought)
+    reading = ArchiveSource(one.files, one.life, made.window, one.brought)
     job = Job(
         "restore",
         made.id,
@@ -286,12 +273,13 @@ def _bring(
         f"thor replay {made.words}",
         one.document,
         slots(made.window, made.places()),
+        rate,
         one.last_at,
     )
-    goal = Cluster(target[0].connection, control, made.target_cluster, (one.to,))
-    route = routes.replay(made, filters.matcher(order.wanted))
+    goal = Participant(target.connection, control, made.target_cluster, (one.to,))
+    route = routes.replay(made, filters.matcher(wanted))
     target_id = control.topics([one.to])[one.to].id
-    copied = perform(job, reading, route, goal, journal, rate, facts=lambda: {"target_id": target_id})
+    copied = perform(job, reading, Routing(route, facts=lambda: {"target_id": target_id}), goal, journal)
     restored.records += copied.total_sent
     restored.bytes += copied.sent_bytes
     for why, count in (*copied.left.items(), ("brought before", reading.left)):
@@ -316,7 +304,7 @@ def _create(control: ControlPlane, new: NewTopic) -> bool:
     raise Failed(f"{new.name} was created, but has no leaders yet", "Run it again once the cluster is healthy.")
 
 
-def _move_groups(one: Prepared, ids: frozenset[str], target: tuple[Target, ControlPlane], restored: Restored) -> None:
+def _move_groups(one: PreparedRestore, ids: frozenset[str], target: Endpoint, restored: Restored) -> None:
     """Move groups' committed offsets to the same records in the restored topic."""
     (route,) = one.plan.routes
     if route.partitions != route.to_partitions:
@@ -326,8 +314,8 @@ def _move_groups(one: Prepared, ids: frozenset[str], target: tuple[Target, Contr
         (route.to, partition): dict(head.groups) for partition, head in one.life.heads.items() if head.groups
     }
     olds = {key: set(groups.values()) for key, groups in wanted.items()}
-    held = target[1].offsets(list(olds))
-    new = translate.translated(target[0].connection, ids, olds, held)
+    held = target.control.offsets(list(olds))
+    new = translate.translated(target.connection, ids, olds, held)
     by_group: dict[str, dict[TopicPartition, int]] = {}
     for key, groups in wanted.items():
         for group, old in groups.items():
@@ -335,7 +323,7 @@ def _move_groups(one: Prepared, ids: frozenset[str], target: tuple[Target, Contr
                 by_group.setdefault(group, {})[key] = new[key, old]
     for group, offsets in sorted(by_group.items()):
         try:
-            target[1].commit_offsets(group, offsets)
+            target.control.commit_offsets(group, offsets)
             restored.groups += len(offsets)
         except AsgardError as error:
             restored.refused[group] = error.what

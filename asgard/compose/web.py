@@ -49,7 +49,7 @@ MOST_BYTES = 1024 * 1024
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
-class Work:
+class PortalWork:
     """What the portal does on the cluster, through the same functions as the command line."""
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class Work:
 
 def create_app(
     gate: Bifrost,
-    work: Work,
+    work: PortalWork,
     *,
     url: str = "http://127.0.0.1",
     proxy: Proxy | None = None,

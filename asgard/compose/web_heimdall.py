@@ -15,7 +15,7 @@ from asgard.bifrost.teams import Environment
 from asgard.bifrost.web import people
 from asgard.bifrost.web.site import site
 from asgard.compose import bifrost_stack, heimdall
-from asgard.compose.heimdall_web import Site
+from asgard.compose.heimdall_web import WatchSource
 from asgard.core import contexts, events
 from asgard.core.errors import AsgardError, Failed
 from asgard.core.pages.parts import Link
@@ -50,7 +50,7 @@ class Lookout:
     def __init__(self, gate: Bifrost, environment: Environment) -> None:
         self.environment = environment
         self.settings = settings_of(gate)
-        self._site: Site | None = None
+        self._site: WatchSource | None = None
         self._problem = NOT_YET
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -91,7 +91,7 @@ class Lookout:
         if self._thread is not None:
             self._thread.join()
 
-    def _there(self) -> Site:
+    def _there(self) -> WatchSource:
         if self._site is None:
             raise Failed(self._problem)
         return self._site
@@ -100,7 +100,7 @@ class Lookout:
         while not self._over.is_set():
             try:
                 with heimdall.watching(target_of(self.environment), self.settings) as watch:
-                    self._site = Site(watch)
+                    self._site = WatchSource(watch)
                     heimdall.keep_looking(watch, EVERY_S, self._over)
             except AsgardError as error:
                 if error.what != self._problem:

@@ -12,7 +12,7 @@ from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.web import streams
 from asgard.bifrost.web.site import EXTENSION, Proxy
 from asgard.compose import web_heimdall
-from asgard.compose.web import Work, check_address, create_app
+from asgard.compose.web import PortalWork, check_address, create_app
 from asgard.core import events
 from asgard.core.errors import Failed, Interrupted
 
@@ -33,7 +33,7 @@ def serve(
 
     check_address(host, url)
     proxy = Proxy(proxies, header or "") if proxies else None
-    work = Work()
+    work = PortalWork()
     lookouts = [web_heimdall.Lookout(gate, environment) for environment in gate.directory.environments]
     blueprints, links = web_heimdall.beside(lookouts)
     app = create_app(gate, work, url=url or f"http://{host}:{port}", proxy=proxy, beside=blueprints, links=links)

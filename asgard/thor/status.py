@@ -40,7 +40,7 @@ class BrokerStatus:
 
 
 @dataclass(frozen=True)
-class Counts:
+class ClusterCounts:
     """Counts of the whole cluster."""
 
     topics: int
@@ -74,7 +74,7 @@ class Status:
     taken_at: str
     healthy: bool
     findings: tuple[Finding, ...]
-    counts: Counts
+    counts: ClusterCounts
     brokers: tuple[BrokerStatus, ...]
     leaders_over_mean: float
     quorum: QuorumHealth | None
@@ -101,7 +101,7 @@ def judge(snapshot: ClusterSnapshot, limits: Limits, around: Activity | None = N
         taken_at=snapshot.taken_at,
         healthy=not findings and not left,
         findings=findings,
-        counts=Counts(
+        counts=ClusterCounts(
             topics=len(snapshot.topics) or len({p.topic for p in snapshot.partitions}),
             partitions=len(snapshot.partitions),
             offline=len(counted.offline),

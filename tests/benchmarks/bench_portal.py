@@ -43,7 +43,7 @@ def measure(folder: Path) -> None:
             changed += [desired.put("topic", topic.name, topic), desired.put("grant", grant.key, grant)]
         with gate.store.write() as connection:
             rows.save(connection, "dev", desired, changed, 0.0)
-        client = web.create_app(gate, web.Work()).test_client()
+        client = web.create_app(gate, web.PortalWork()).test_client()
         _, secret = tokens.make(gate, gate.directory.actor("m7"), scope="full", lasts_s=1e4)
         client.application.config["WTF_CSRF_ENABLED"] = False
         client.post("/login", data={"token": secret})

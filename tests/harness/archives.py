@@ -113,7 +113,7 @@ class Desk:
 
     def archived(self, place: Path, topic: str) -> list[Seen]:
         """Every record of an archive, by partition in order."""
-        plan = read.plan(location.open_storage(str(place)), read.Window((topic,)))
+        plan = read.plan(location.open_storage(str(place)), read.TopicWindow((topic,)))
         assert plan.damaged == ()
         found = []
         for shard in sorted(plan.files):

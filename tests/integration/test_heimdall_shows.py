@@ -10,7 +10,7 @@ import pytest
 
 from asgard.cli.main import main
 from asgard.compose import heimdall
-from asgard.compose.heimdall_web import Site
+from asgard.compose.heimdall_web import WatchSource
 from asgard.heimdall import settings as reading
 from asgard.heimdall.web.app import create_app
 from asgard.journal import events
@@ -63,7 +63,7 @@ def test_a_real_cluster_is_reported_watched_and_served(
         assert watch.evaluation is not None and not watch.evaluation.transitions, "raised once"
         found = events.read(watch.journal, events.Filter(kind="heimdall.alert.raised", subject=group))
         assert [e.data["topic"] for e in found] == [topic_name]
-        client = create_app(Site(watch), now=time.time).test_client()
+        client = create_app(WatchSource(watch), now=time.time).test_client()
         assert topic_name in client.get(f"/topics?q={topic_name}").get_data(as_text=True)
         page = client.get(f"/groups/{group}").get_data(as_text=True)
         assert "Data expires in" in page and client.get("/healthz").status_code == 200

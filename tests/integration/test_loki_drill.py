@@ -202,7 +202,7 @@ def test_what_can_not_be_drilled_is_told(
 
 def test_a_plan_that_nobody_agreed_to_is_not_carried_out(drilled: RealCluster) -> None:
     target = pick("orders")
-    order = drills.Order("broker-dies", seed=7)
+    order = drills.DrillOrder("broker-dies", seed=7)
     approved = drills.plan(target, order)
     (step,) = approved.steps
     # As if another broker had been the active controller when the plan was shown.

@@ -49,7 +49,7 @@ def test_each_operation_has_its_own_cluster_and_is_heard_by_its_own_listener(
         file.write_text(json.dumps(experiment(brokers)))
         with events.listening(lambda event: heard.append(event.text)):
             together.wait(10)
-            outcome = chaos.run(read(file), Target(cluster.connection), chaos.Options(seed=1))
+            outcome = chaos.run(read(file), Target(cluster.connection), chaos.ChaosOptions(seed=1))
         assert outcome.record["status"] == "completed", outcome.reason
         assert {r["output"] for r in outcome.record["run"]} == {brokers}
         return int(outcome.exit_code), heard

@@ -161,7 +161,7 @@ def test_processes_share_a_topic_and_the_former_owner_of_a_partition_adds_nothin
 def _wait_for(place: storage.Storage, topic: str, records: int) -> None:
     until = time.monotonic() + 90
     while time.monotonic() < until:
-        heads, damaged = read.heads(place, read.Window((topic,)))
+        heads, damaged = read.heads(place, read.TopicWindow((topic,)))
         assert not damaged
         if sum(head.records for head in heads.values()) >= records:
             return

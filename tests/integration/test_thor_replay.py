@@ -24,7 +24,7 @@ from asgard.thor.replay import header
 from asgard.thor.replay.exactly import ExactlyOnce
 from asgard.thor.replay.model import Saved, To
 from asgard.thor.replay.slots import slots
-from asgard.thor.replay.topics import Topics
+from asgard.thor.replay.topics import TopicSource
 from tests.harness import RealCluster
 from tests.harness.replaying import ASGARD, digest, fill, options, until_done
 
@@ -190,7 +190,9 @@ def test_what_is_deleted_before_it_is_read_is_counted_and_said(plain_broker: Rea
     topics(plain_broker, NewTopic(topic_name, 2, 1))
     with Writer(plain_broker.connection) as writer:
         writer.send_all(Record(topic_name, b"%d" % n, partition=n % 2) for n in range(40))
-    source = Topics(plain_broker.connection, {(topic_name, 0): (0, 20), (topic_name, 1): (0, 20)}, client_id=topic_name)
+    source = TopicSource(
+        plain_broker.connection, {(topic_name, 0): (0, 20), (topic_name, 1): (0, 20)}, client_id=topic_name
+    )
     admin = Admin(plain_broker.connection.for_librdkafka())
     for future in admin.delete_records([Position(topic_name, 0, 12), Position(topic_name, 1, 20)]).values():
         future.result()

@@ -145,7 +145,7 @@ def _page(file: Path, secret_of: str) -> float:
     from asgard.compose import web
 
     with opened(file) as gate:
-        client = web.create_app(gate, web.Work()).test_client()
+        client = web.create_app(gate, web.PortalWork()).test_client()
         client.application.config["WTF_CSRF_ENABLED"] = False
         _, secret = tokens.make(gate, gate.directory.actor(secret_of), scope="full", lasts_s=1e4)
         client.post("/login", data={"token": secret})

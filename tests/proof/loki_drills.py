@@ -42,8 +42,10 @@ KNOWN = {"once"}
 
 def prove() -> tuple[dict[str, object], list[str]]:
     """All drills: the figures and what went wrong."""
-    orders = [drills.Order(name, FIRST_SEED + number) for name, many in SCENARIOS.items() for number in range(many)]
-    orders += [drills.Order(LOSING[0], FIRST_SEED + number) for number in range(LOSING[1])]
+    orders = [
+        drills.DrillOrder(name, FIRST_SEED + number) for name, many in SCENARIOS.items() for number in range(many)
+    ]
+    orders += [drills.DrillOrder(LOSING[0], FIRST_SEED + number) for number in range(LOSING[1])]
     done: list[Drill] = []
     counted: list[Count] = []
     finish = runs.finish

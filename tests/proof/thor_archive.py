@@ -132,7 +132,7 @@ def _archive(cluster: RealCluster, place: Path, figures: dict[str, object]) -> S
     rnd = random.Random(SEED)
     args = ["archive", "run", TOPIC, "--to", str(place), "--roll-size", "1MiB", "--rate", "3MB/s"]
     figures["archive_kills"], figures["archive_s"] = _killed(cluster, args, (2.0, 5.0), rnd)
-    plan = read.plan(location.open_storage(str(place)), read.Window((TOPIC,)))
+    plan = read.plan(location.open_storage(str(place)), read.TopicWindow((TOPIC,)))
     found: Sums = {}
     for shard in plan.files:
         count, digest = 0, hashlib.sha256()

@@ -40,7 +40,7 @@ def serve(
     Binds to 127.0.0.1; another address needs --token-file. Changes nothing in the cluster.
     """
     from asgard.compose import heimdall
-    from asgard.compose.heimdall_web import Site
+    from asgard.compose.heimdall_web import WatchSource
     from asgard.heimdall import settings as reading
 
     every_s = max(parse_number("--every", every, units.parse_duration), 1.0)
@@ -58,7 +58,7 @@ def serve(
         from asgard.heimdall.web.app import create_app
 
         try:
-            server = create_server(create_app(Site(watch), token=token, now=time.time), host=host, port=port, threads=THREADS, ident=None)  # fmt: skip
+            server = create_server(create_app(WatchSource(watch), token=token, now=time.time), host=host, port=port, threads=THREADS, ident=None)  # fmt: skip
         except OSError as error:
             raise Failed(f"{host}:{port} can't be bound: {error.strerror}", "Choose another port: --port N.") from error
         looking = threading.Thread(

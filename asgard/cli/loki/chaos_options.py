@@ -13,7 +13,7 @@ from asgard.cli.numbers import parse_number
 from asgard.core import units
 
 if TYPE_CHECKING:
-    from asgard.compose.chaos import Options
+    from asgard.compose.chaos import ChaosOptions
 
 _LIMITS = "Blast radius (an experiment can't lift it)"
 
@@ -60,9 +60,9 @@ class ChaosFlags:
         ),
     ] = False
 
-    def options(self, confirm: str | None) -> Options:
+    def options(self, confirm: str | None) -> ChaosOptions:
         """In the form `compose.chaos` takes; draws a seed if none was given. Raises WrongUsage."""
-        from asgard.compose.chaos import Options
+        from asgard.compose.chaos import ChaosOptions
         from asgard.loki.chaos import BlastRadius
 
         limits = BlastRadius(
@@ -70,4 +70,4 @@ class ChaosFlags:
         )
         seed = secrets.randbits(31) if self.seed is None else self.seed
         timeout_s = None if self.timeout is None else parse_number("--timeout", self.timeout, units.parse_duration)
-        return Options(seed, limits, self.allow_provider, timeout_s, confirm)
+        return ChaosOptions(seed, limits, self.allow_provider, timeout_s, confirm)

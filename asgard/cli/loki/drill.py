@@ -75,7 +75,7 @@ def drill(
             "again. `asgard demo` shows a drill on its own cluster.",
         )
     picked = which.pick()
-    order = drills.Order(
+    order = drills.DrillOrder(
         scenario,
         drills.any_seed() if seed is None else seed,
         runs,

@@ -71,7 +71,7 @@ def run(
     if chosen is None:
         raise WrongUsage(f"--codec is {codec!r}; allowed are {' and '.join(CODECS)}")
     now = time.time()
-    order = archive.Order(
+    order = archive.ArchiveOrder(
         tuple(topics),
         to,
         endpoint_url,
@@ -111,7 +111,7 @@ def list_(archive: Where, topics: OfTopics = None, endpoint_url: EndpointUrl = N
     from asgard.thor.archive import read
     from asgard.thor.archive.location import open_storage
 
-    heads, damaged = read.heads(open_storage(archive, endpoint_url), read.Window(tuple(topics or ())))
+    heads, damaged = read.heads(open_storage(archive, endpoint_url), read.TopicWindow(tuple(topics or ())))
     found = read.topics(heads)
     columns = ["topic", "id", "partitions", "files", "records", "size", "first", "last", "without a record"]
     rows = [

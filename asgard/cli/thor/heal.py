@@ -54,7 +54,7 @@ def heal(
 
     given, limits = _policy(policy, grace, dry_run)
     picked = which.pick()
-    turn = healing.once(picked, given, limits, healing.Manner(_agree, confirm))
+    turn = healing.once(healing.Healing(picked, given, limits, healing.Manner(_agree, confirm)))
     healed = turn.healed
     document = {**console.to_plain(healed), "cluster": picked.name, "exit_code": int(turn.exit_code)}
     console.emit(document, text=str(healed))
@@ -111,10 +111,7 @@ def watch(
     console.current().times = True
     try:
         healing.watch(
-            picked,
-            given,
-            limits,
-            healing.Manner(None, confirm),
+            healing.Healing(picked, given, limits, healing.Manner(None, confirm)),
             every_s=every_s,
             over=threading.Event(),
             report=report,

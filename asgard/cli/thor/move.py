@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asgard.cluster.moves import Executed
     from asgard.cluster.plan import Plan
     from asgard.kafka.target import Target
-    from asgard.thor.plan.given import Wanted
+    from asgard.thor.plan.given import WantedReplicas
 
 
 @command(app, example="asgard thor apply drain.json --throttle 20MB/s")
@@ -55,7 +55,7 @@ def apply(
 def _take_over(
     target: Target,
     file: Path,
-    wanted: tuple[Wanted, ...],
+    wanted: tuple[WantedReplicas, ...],
     limits: Limits,
     throttle: str | None,
     confirm: str | None,

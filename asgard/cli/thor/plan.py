@@ -15,7 +15,7 @@ from asgard.cli.thor.summary import summary
 from asgard.core import console, units
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
-from asgard.thor.plan.kinds import Kind, planner_of
+from asgard.thor.plan.kinds import PlanKind, planner_of
 
 if TYPE_CHECKING:
     from asgard.cluster.plan import BrokerChange, Change, Plan
@@ -53,7 +53,7 @@ asgard thor plan undo drain.json --snapshot cluster.json.gz"""
 
 @command(app, name="plan", example=_EXAMPLES)
 def plan_(
-    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="What the plan is for.")],
+    kind: Annotated[PlanKind, typer.Argument(metavar="KIND", help="What the plan is for.")],
     what: What = None,
     which: Which = Which(),
     snapshot: SnapshotPath = None,

@@ -121,7 +121,7 @@ def run(
     chosen = read.read(library.find(recipe, recipes or ()), sets or ())
     file = limits_file(limits, "limits and policy")
     policy = policies.read(file) if file else policies.Policy()
-    options = composed.Options(limits_of(file), policy, confirm, on_event, allow_run, fresh)
+    options = composed.RecipeOptions(limits_of(file), policy, confirm, on_event, allow_run, fresh)
     cluster = which.pick()
 
     def agree() -> None:
@@ -172,6 +172,7 @@ def crontab(
     logs = paths.private_dir(paths.home()) / "logs"
     paths.private_dir(logs)
     variables = {"ASGARD_HOME": str(paths.home())} | {v: os.environ[v] for v in tab.CARRIED if os.environ.get(v)}
+    here = tab.Installation(_asgard(), variables, logs)
     given = [word for setting in sets or () for word in ("--set", setting)]
     file = limits_file(limits, "limits and policy")
     given += ["--limits", str(file.absolute())] if file else []
@@ -185,9 +186,7 @@ def crontab(
         composed.allow(recipe, allow_run)
         made = tab.lines(
             recipe,
-            asgard=_asgard(),
-            variables=variables,
-            logs=logs,
+            here,
             cluster=cluster,
             options=given,
             shipped=path == library.files().get(path.stem),

@@ -16,7 +16,7 @@ from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
-    from asgard.thor.redrive.redrive import Found
+    from asgard.thor.redrive.redrive import RedriveReport
 
 _SHOWN = 40
 
@@ -63,6 +63,7 @@ def redrive(
     from asgard.thor.redrive import letters as reading
     from asgard.thor.redrive import redrive as redriving
     from asgard.thor.replay import filters
+    from asgard.thor.replay.model import Endpoint
 
     pace = rate_of(rate, records, limits_of(limits).rate_bytes_per_s)
     wanted = filters.matcher(filters.Filter(tuple(key or ()), tuple(header or ()), tuple(field or ())))
@@ -72,28 +73,21 @@ def redrive(
         raise WrongUsage(f"a dead letter {error}") from error
     picked = which.pick()
     with open_journal() as journal, closing(picked.connect(deadline_s=CALL_DEADLINE_S)) as control:
-        prepared = redriving.prepare(
-            picked,
-            control,
-            journal,
-            dlq,
-            chosen=chosen,
-            wanted=wanted,
-            topic_headers=tuple(target_header or ()),
-            max_tries=max_tries,
-        )
-        found = redriving.look(picked, prepared)
+        cluster = Endpoint(picked.connection, control)
+        request = redriving.RedriveRequest(dlq, chosen, wanted, tuple(target_header or ()), max_tries)
+        prepared = redriving.prepare(cluster, request, journal)
+        found = redriving.look(cluster, prepared)
         count = sum(found.by_target.values())
         if dry_run or not count:
             return _emit(dlq, found, done=False)
         names = ", ".join(f"{n} to {topic}" for topic, n in sorted(found.by_target.items()))
         console.say(f"redrive {dlq}: {names}")
         console.ask(f"Send {count} dead letters back in {picked.name}?")
-        _, found = redriving.run(picked, control, prepared, found, journal, pace, confirm)
+        _, found = redriving.run(cluster, prepared, found, journal, pace, confirm)
     return _emit(dlq, found, done=True)
 
 
-def _emit(dlq: str, found: Found, *, done: bool) -> int:
+def _emit(dlq: str, found: RedriveReport, *, done: bool) -> int:
     count = sum(found.by_target.values())
     document = {"topic": dlq, "done": done, "letters": count, **console.to_plain(found)}
     verb = "were sent" if done else "would be sent"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asgard.thor.replay.filters import Filter
     from asgard.thor.replay.model import Copied, TopicPartition
     from asgard.thor.replay.pace import Rate
-    from asgard.thor.replay.replay import Prepared
+    from asgard.thor.replay.replay import PreparedReplay
 
 Keys = Annotated[
     list[str] | None, typer.Option("--key", metavar="PATTERN", help="Only records whose key matches, as in 'order-1*'.")
@@ -137,6 +137,7 @@ def replay(
     from asgard.kafka import target
     from asgard.thor.replay import filters, window
     from asgard.thor.replay import replay as replaying
+    from asgard.thor.replay.model import Endpoint
 
     now = time.time()
     given = limits_of(limits)
@@ -161,7 +162,7 @@ def replay(
             else "--endpoint-url, --groups, --skip-damaged and --thaw go with --from-archive",
             "As in: asgard thor replay orders --to orders.replayed --from 2h",
         )
-    request = replaying.Request(
+    request = replaying.ReplayRequest(
         tuple(topics),
         to,
         window.parse(begin, "start", "--from", lambda text: parse_since(text, now)),
@@ -186,7 +187,8 @@ def replay(
         console.say(_words(prepared, goal, wanted))
         replaying.refuse(prepared)
         console.ask(f"Replay it into {goal.name}, at most {_pace(pace)}?")
-        copied, expired = replaying.run(prepared, (source, reads), (goal, writes), journal, pace, confirm)
+        ends = Endpoint(source.connection, reads), Endpoint(goal.connection, writes)
+        copied, expired = replaying.run(prepared, *ends, journal, pace, confirm)
     return _report(prepared, copied, expired)
 
 
@@ -215,7 +217,7 @@ def _pace(rate: Rate) -> str:
     return " and ".join(parts) or "as fast as it goes"
 
 
-def _words(prepared: Prepared, goal: Target, wanted: Filter) -> str:
+def _words(prepared: PreparedReplay, goal: Target, wanted: Filter) -> str:
     plan = prepared.plan
     size = f", about {units.format_size(prepared.size_bytes)}" if prepared.size_bytes is not None else ""
     only = " (filters may leave fewer)" if wanted else ""
@@ -223,7 +225,7 @@ def _words(prepared: Prepared, goal: Target, wanted: Filter) -> str:
     return f"replay {plan.id} {word}: {plan.words} in {goal.name}, {plan.offsets} records at most{size}{only}"
 
 
-def _show(prepared: Prepared, dry_run: bool) -> int:
+def _show(prepared: PreparedReplay, dry_run: bool) -> int:
     plan = prepared.plan
     to = {route.topic: route.to for route in plan.routes}
     document = {
@@ -257,11 +259,11 @@ def _show(prepared: Prepared, dry_run: bool) -> int:
     return int(ExitCode.REFUSED if prepared.objections else ExitCode.OK)
 
 
-def _about(prepared: Prepared) -> str:
+def _about(prepared: PreparedReplay) -> str:
     return f" (about {units.format_size(prepared.size_bytes)})" if prepared.size_bytes is not None else ""
 
 
-def _report(prepared: Prepared, copied: Copied, expired: dict[TopicPartition, int]) -> int:
+def _report(prepared: PreparedReplay, copied: Copied, expired: dict[TopicPartition, int]) -> int:
     gone = sum(expired.values())
     document = {
         "id": prepared.plan.id,

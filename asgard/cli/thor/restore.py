@@ -13,7 +13,7 @@ from asgard.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from asgard.cluster.limits import Limits
-    from asgard.compose.restore import Prepared, Restored
+    from asgard.compose.restore import PreparedRestore, Restored
     from asgard.kafka.target import Target
     from asgard.thor.replay.filters import Filter
     from asgard.thor.replay.pace import Rate
@@ -57,8 +57,9 @@ def run(
     """Restore topics, or show what would be restored."""
     from asgard.compose import restore
     from asgard.journal.store.database import open_journal
+    from asgard.thor.replay.model import Endpoint
 
-    order = restore.Order(
+    order = restore.RestoreOrder(
         where.archive,
         asked.topics,
         asked.to,
@@ -85,11 +86,11 @@ def run(
             console.say(f"restore {one.plan.id} {word}: {one.plan.words}, {one.records:,} records at most, about {units.format_size(one.size_bytes)}")  # fmt: skip
         if todo or order.groups:
             console.ask(f"Bring them back into {target.name}?")
-        restored = restore.run(prepared, order, (target, control), journal, rate, confirm)
+        restored = restore.run(prepared, order, Endpoint(target.connection, control), journal, rate, confirm)
     return _report(restored, prepared)
 
 
-def _show(prepared: list[Prepared], accept_loss: bool) -> int:
+def _show(prepared: list[PreparedRestore], accept_loss: bool) -> int:
     columns = ["topic", "to", "partition", "from", "until"]
     rows = [
         [topic, one.to, p, start, end]
@@ -120,7 +121,7 @@ def _show(prepared: list[Prepared], accept_loss: bool) -> int:
     return int(ExitCode.REFUSED if blocked else ExitCode.OK)
 
 
-def _report(restored: Restored, prepared: list[Prepared]) -> int:
+def _report(restored: Restored, prepared: list[PreparedRestore]) -> int:
     lines = [f"{', '.join(restored.topics) or 'nothing'}: {restored.records:,} records restored, each once; {units.format_size(restored.bytes)} in {units.format_duration(restored.seconds)}"]  # fmt: skip
     if all(one.finished for one in prepared):
         lines = ["nothing is missing: all of it was already restored, or is still there"]

@@ -20,7 +20,7 @@ from asgard.core.errors import ExitCode, WrongUsage
 if TYPE_CHECKING:
     from asgard.kafka.ports import ControlPlane
     from asgard.thor.rewind.goal import Goal
-    from asgard.thor.rewind.rewind import Prepared
+    from asgard.thor.rewind.rewind import PreparedRewind
 
 _SHOWN = 60
 
@@ -100,7 +100,7 @@ def _goal(control: ControlPlane, group: str, to: str | None, like: str | None, b
     return goal.Goal("time", f"to {to}", at_ms=round(at * 1000))
 
 
-def _table(prepared: Prepared) -> Table:
+def _table(prepared: PreparedRewind) -> Table:
     columns = ["topic", "partition", "now", "then", "read again", "skipped"]
     rows = [
         [c.topic, c.partition, c.before, c.after, c.read_again or None, c.skipped or None]
@@ -109,7 +109,7 @@ def _table(prepared: Prepared) -> Table:
     return Table(columns, rows, right=frozenset(columns[1:]))
 
 
-def _emit(prepared: Prepared, *, done: bool) -> None:
+def _emit(prepared: PreparedRewind, *, done: bool) -> None:
     again = sum(c.read_again for c in prepared.changes)
     skipped = sum(c.skipped for c in prepared.changes)
     document = {

@@ -5,7 +5,7 @@
 
 from asgard.cluster.moves.decide import PRIORITIES
 from asgard.cluster.moves.record import FORMAT
-from asgard.cluster.moves.result import Executed, Progress
+from asgard.cluster.moves.result import Executed, MovesProgress
 from asgard.cluster.moves.runner import run
 from asgard.cluster.moves.stuck import Ended
 from asgard.cluster.moves.stuck import end as end_stuck
@@ -18,7 +18,7 @@ __all__ = [
     "Ended",
     "Executed",
     "Inherited",
-    "Progress",
+    "MovesProgress",
     "cancel",
     "end_stuck",
     "inherit",

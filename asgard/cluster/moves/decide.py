@@ -7,10 +7,13 @@ caller can decide again.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
+from asgard.cluster.limits import Limits
 from asgard.cluster.moves.health import Worse
 from asgard.cluster.plan import Kind
+from asgard.core import windows
 from asgard.journal.rules import Priority
 
 PRIORITIES: dict[Kind, Priority] = {
@@ -117,3 +120,11 @@ def next_step(sight: Sight) -> NextStep:
     if sight.flying or not sight.left or (sight.inherited and not healing):
         return Wait()
     return Pause(sight.closed) if sight.closed else Submit()
+
+
+def closed(limits: Limits, now: float) -> str | None:
+    """Why no planned move may start now (seconds since 1970); None if one may."""
+    if not limits.windows or windows.within(limits.windows, now):
+        return None
+    opens = time.strftime("%a %H:%M", time.gmtime(windows.next_opening(limits.windows, now)))
+    return f"planned moves may start only in {', '.join(limits.windows)} UTC; next on {opens}"

@@ -16,12 +16,12 @@ from asgard.cluster.moves.back import take_back
 from asgard.cluster.moves.decide import Sight
 from asgard.cluster.moves.ledger import DONE, Ledger
 from asgard.cluster.moves.record import Flight, in_flight
-from asgard.cluster.moves.result import Executed, Progress
-from asgard.cluster.moves.watch import Tuner, Watch
+from asgard.cluster.moves.result import Executed, MovesProgress
+from asgard.cluster.moves.watch import POLL_S, MovesWatch, Tuner
 from asgard.cluster.plan import Change, Plan, Replan
 from asgard.core import events as news
 from asgard.core.errors import AsgardError
-from asgard.kafka.model import ClusterSnapshot, DirMove, Move, Partition
+from asgard.kafka.model import DirMove, Move, Partition
 from asgard.kafka.temporary import is_unknown_topic
 
 _ELSEWHERE_AFTER_S = 10.0
@@ -51,24 +51,20 @@ class Execution:
         throttle: float | Tuner | None,
         ledger: Ledger,
         replan: Replan,
-        snapshot: Callable[[], ClusterSnapshot],
-        closed: Callable[[], str | None],
     ) -> None:
         self.held = held
         self.plan = plan
         self.limits = limits
         self.ledger = ledger
         self._replan = replan
-        self.watch = Watch(held.control)
+        self.watch = MovesWatch(held.control)
         self._throttle = throttle
         self.tally = Results()
         self.left: list[Change] = []
         self.flying: dict[TopicPartition, Change] = {}
         self.inherited: tuple[Flight, ...] = ledger.taken_over
         self.inherited_rate = ledger.rate
-        self.progress = Progress(0, 0, 0, 0)
-        self._snapshot = snapshot
-        self._closed = closed
+        self.progress = MovesProgress(0, 0, 0, 0)
         self._missing_since: dict[TopicPartition, float] = {}
         self._landed: list[Change] = []
         self._lacking: dict[TopicPartition, int] = {}
@@ -104,7 +100,7 @@ class Execution:
         self.tally.refused |= {c.name: "another tool is moving it" for c in self.left if _key(c) in keys}
         self.left = [c for c in self.left if _key(c) not in keys]
 
-    def run(self, may_go_on: Callable[[], None], poll_s: float) -> Executed:
+    def run(self, may_go_on: Callable[[], None]) -> Executed:
         """Run to the end, or until it must stop. Raises what the control plane and `may_go_on` raise, and LeaseLost."""
         if self.plan.kind == "heal" and self.left:
             self.submit()  # checking every partition takes time in a large cluster
@@ -117,7 +113,7 @@ class Execution:
                 case decide.Submit():
                     self.submit()
                 case decide.Wait():
-                    time.sleep(poll_s)
+                    time.sleep(POLL_S)
                 case decide.GoOn():
                     self.go_on(step)
                 case decide.Finish():
@@ -146,7 +142,7 @@ class Execution:
             left=len(self.left),
             inherited=len(self.inherited),
             wanted_by=str(wanted) if wanted else None,
-            closed=self._closed() if self.left else None,
+            closed=decide.closed(self.limits, time.time()) if self.left and self.plan.kind != "heal" else None,
             worse=worse,
             hit=len(fit.onto([*self.flying.values(), *self.left], worse.lost)) if worse.lost else 0,
             idle_s=self.watch.idle_s,
@@ -205,7 +201,7 @@ class Execution:
         left = sum(min(size, self._lacking.get(key, size)) for key, size in flying.items())
         theirs = sum(self._lacking.get(f.key, 0) for f in self.inherited)
         self.watch.at(len(flying) + len(self.inherited), landed + sum(flying.values()) - left, left + theirs)
-        self.progress = Progress(
+        self.progress = MovesProgress(
             len(self.tally.moved) + len(flying) + len(self.left),
             len(self.tally.moved),
             total,
@@ -296,6 +292,8 @@ class Execution:
 
     def go_on(self, step: decide.GoOn) -> None:
         """Continue without lost brokers: moves to them are cancelled, and planned again with the rest."""
+        from asgard.cluster import look
+
         self.watch.excuse(step.without)
         self.note(f"{step.why}; the {self.plan.kind} continues without it")
         if not step.replan:
@@ -303,7 +301,7 @@ class Execution:
         hit = {_key(c): c for c in fit.onto(self.flying.values(), step.without)}
         self.cancel(hit)
         left = [*hit.values(), *self.left]
-        made = self._replan(self.plan, left, self._snapshot(), self.limits)
+        made = self._replan(self.plan, left, look.take(self.held.control), self.limits)
         self.left = [c for c in made.changes if _key(c) not in self.flying]
         self.note(f"planned anew: {len(self.left)} moves are left")
         for unmet in made.unmet:

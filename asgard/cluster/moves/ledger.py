@@ -13,7 +13,7 @@ from asgard.cluster.held import HeldCluster
 from asgard.cluster.moves import marks
 from asgard.cluster.moves import record as records
 from asgard.cluster.moves.foreign import refuse_throttles
-from asgard.cluster.moves.record import DirFlight, Flight, Record
+from asgard.cluster.moves.record import DirFlight, Flight, MovesRecord
 from asgard.journal import operations
 from asgard.kafka import temporary
 from asgard.kafka.model import Partition
@@ -54,7 +54,7 @@ class Ledger:
         self.took_over_from = tuple(o.undo.get("what", o.subject) for o in older)
         self.dirs = before.dirs
         """Replicas that older ledgers had sent to other log directories."""
-        self.record = Record(what, plan, self.taken_over, before.settings, dirs=before.dirs)
+        self.record = MovesRecord(what, plan, self.taken_over, before.settings, dirs=before.dirs)
         self.foreign: list[Setting] = []
         self._operation = operations.begin(held.journal, records.FORMAT, what, self.record.document(), held.lease)
         for operation in older:
@@ -159,6 +159,6 @@ class Ledger:
         operations.finish(self._hold.journal, self._operation, self._hold.lease, outcome)
         return True
 
-    def _write(self, record: Record) -> None:
+    def _write(self, record: MovesRecord) -> None:
         operations.amend(self._hold.journal, self._operation, record.document(), self._hold.lease)
         self.record = record

@@ -66,7 +66,7 @@ class DirFlight:
 
 
 @dataclass(frozen=True)
-class Record:
+class MovesRecord:
     """An execution's changes in the cluster. `what` is its plan's kind with arguments, `plan` the plan's fingerprint.
 
     `kept`: cordons that a drain left when it ended, so they can be undone. `dirs`: replicas on their way to another
@@ -98,12 +98,12 @@ class Record:
         }
 
 
-def parse(document: Mapping[str, Any]) -> Record:
+def parse(document: Mapping[str, Any]) -> MovesRecord:
     """From its JSON, or from that of an older version (whose moves lack the earlier replicas). Raises Failed."""
     settings = temporary.parse(document.get("settings", ()))
     if document.get("format") == OLD_FORMAT:
         moves = [Flight(topic, partition, (), tuple(after), True) for topic, partition, after in document["moves"]]
-        return Record("a changed replication factor", "", tuple(moves), settings)
+        return MovesRecord("a changed replication factor", "", tuple(moves), settings)
     if document.get("format") != FORMAT:
         raise Failed(f"this is not a record of moves: format {document.get('format')!r}, not {FORMAT}")
     flights = [
@@ -111,15 +111,17 @@ def parse(document: Mapping[str, Any]) -> Record:
         for topic, partition, before, after, throttled in document["moves"]
     ]
     dirs = tuple(DirFlight(*row) for row in document.get("directories", ()))
-    return Record(document["what"], document["plan"], tuple(flights), settings, temporary.parse(document["kept"]), dirs)
+    return MovesRecord(
+        document["what"], document["plan"], tuple(flights), settings, temporary.parse(document["kept"]), dirs
+    )
 
 
-def merged(records: Iterable[Record]) -> Record:
+def merged(records: Iterable[MovesRecord]) -> MovesRecord:
     """All of them merged, the oldest first: the earlier values are those from before the first of them."""
     flights: dict[tuple[str, int], Flight] = {}
     settings: dict[Key, Setting] = {}
     dirs: dict[tuple[int, str, int], DirFlight] = {}
-    last = Record("")
+    last = MovesRecord("")
     for last in records:
         dirs |= {(d.broker, d.topic, d.partition): d for d in last.dirs}
         flights |= {f.key: f for f in last.flights}

@@ -13,7 +13,7 @@ from asgard.core.units import format_duration, format_size
 
 
 @dataclass(frozen=True)
-class Progress:
+class MovesProgress:
     """Progress. `rate` is None until it was measured, `throttle` if there is none."""
 
     partitions: int

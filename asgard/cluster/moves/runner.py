@@ -11,7 +11,7 @@ from typing import Literal
 
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
-from asgard.cluster.moves import cordon, fit, foreign, record
+from asgard.cluster.moves import cordon, decide, fit, foreign, record
 from asgard.cluster.moves.auto import AUTO
 from asgard.cluster.moves.execution import Execution
 from asgard.cluster.moves.fit import Fit
@@ -22,14 +22,12 @@ from asgard.cluster.moves.watch import Tuner
 from asgard.cluster.moves.within import Within
 from asgard.cluster.plan import Plan, Replan
 from asgard.core import events as news
-from asgard.core import windows
 from asgard.core.errors import Interrupted, Refused
 from asgard.core.units import format_size
 from asgard.journal import events, operations
-from asgard.kafka.model import ClusterSnapshot, Partition
+from asgard.kafka.model import Partition
 from asgard.kafka.ports import ControlPlane
 
-POLL_S = 0.25
 ENDED = (DONE, taken_over(CANCEL))
 """How operations end whose plan is not continued."""
 
@@ -50,7 +48,6 @@ def run(
     replan: Replan,
     throttle: float | Literal["auto"] | None = None,
     may_go_on: Callable[[], None] = lambda: None,
-    poll_s: float = POLL_S,
 ) -> Executed:
     """Execute the plan, or continue it where an earlier run ended. `throttle` is bytes per second and broker, `auto`:
     by the brokers' headroom, None: none. `replan` plans for the same goal again if the cluster has changed. `may_go_on`
@@ -65,12 +62,12 @@ def run(
             "Name the plan's cluster with --context or --bootstrap-server, or make a plan for this one.",
         )
     control, healing = held.control, plan.kind == "heal"
-    if not healing and (why := closed(limits, time.time())):
+    if not healing and (why := decide.closed(limits, time.time())):
         raise Refused(why, "Run it inside a window, or use limits with other windows.")
     up = frozenset(b.id for b in control.cluster().brokers if b.state == "up")
     mark = fingerprint(plan)
     if plan.dir_changes and not plan.changes:
-        return _within(held, plan, limits, throttle, mark, up, may_go_on, poll_s)
+        return _run_within(_within(held, plan, limits, throttle, mark, up), may_go_on)
     plan, found = fitting(held, plan, limits, up, replan)
     moving = control.reassignments()
     theirs = _others(held, moving, up, healing)
@@ -82,8 +79,6 @@ def run(
         throttle=_tuner(control, limits, plan) if throttle == AUTO else throttle,
         ledger=ledger,
         replan=replan,
-        snapshot=lambda: _snapshot(control),
-        closed=lambda: None if healing else closed(limits, time.time()),
     )
     execution.start(found)
     execution.leave_out(theirs)
@@ -96,13 +91,13 @@ def run(
             for what in cordon.undo(held, [int(b) for b in plan.arguments if b.isdecimal()]):
                 execution.note(what)
         _note(held, plan, "started", {"moves": len(found.todo)})
-        executed = execution.run(may_go_on, poll_s)
+        executed = execution.run(may_go_on)
         how = "stopped" if executed.stopped else "paused" if executed.handed_over else "finished"
         why = executed.stopped or executed.handed_over
         more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
         _note(held, plan, how, {**more, "refused": len(executed.refused), "why": why})
         if plan.dir_changes and how == "finished":
-            then = _within(held, plan, limits, throttle, mark, up, may_go_on, poll_s)
+            then = _run_within(_within(held, plan, limits, throttle, mark, up), may_go_on)
             return _joined(executed, then)
         return executed
     except Refused:
@@ -125,19 +120,22 @@ def _within(
     throttle: float | Literal["auto"] | None,
     mark: str,
     up: Collection[int],
-    may_go_on: Callable[[], None],
-    poll_s: float,
-) -> Executed:
-    """The part of the plan that moves replicas between the log directories of their brokers."""
+) -> Within:
+    """The part of the plan that moves replicas between the log directories of their brokers. `mark` is the plan's fingerprint."""
     if throttle == AUTO:
         throttle = limits.throttle_bytes_per_s or plan.throttle_bytes_per_s
         news.note(f"disk throughput can't be measured remotely: the throttle is {format_size(throttle)}/s")
     ledger = Ledger(held, plan.title, mark, held.control.reassignments(), up)
-    work = Within(held, plan, ledger, throttle, lambda: closed(limits, time.time()))
+    return Within(held, plan, ledger, throttle, limits)
+
+
+def _run_within(work: Within, may_go_on: Callable[[], None]) -> Executed:
+    """Run that part, and report to readers of the journal."""
+    held, plan = work.held, work.plan
     try:
         work.start()
         _note(held, plan, "started", {"moves": len(work.left) + len(work.flying)})
-        executed = work.run(may_go_on, poll_s)
+        executed = work.run(may_go_on)
         why = executed.stopped or executed.handed_over
         how = "stopped" if executed.stopped else "paused" if executed.handed_over else "finished"
         more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
@@ -174,6 +172,8 @@ def fitting(held: HeldCluster, plan: Plan, limits: Limits, up: Collection[int], 
 
     Raises Refused if the cluster has changed since the plan was made.
     """
+    from asgard.cluster import look
+
     found = fit.compare(plan.changes, held.control.topics({c.topic for c in plan.changes}))
     begun = begun_before(held, plan)
     if found.stale and not begun:
@@ -186,7 +186,7 @@ def fitting(held: HeldCluster, plan: Plan, limits: Limits, up: Collection[int], 
         return plan, found
     why = f"broker {min(down)} is down" if down else found.stale
     left = (*found.todo, *(c for c, _ in found.changed))
-    made = replan(plan, left, _snapshot(held.control), limits)
+    made = replan(plan, left, look.take(held.control), limits)
     news.note(f"{why}: planned anew, {len(made.changes)} moves")
     return made, fit.compare(made.changes, held.control.topics({c.topic for c in made.changes}))
 
@@ -205,14 +205,6 @@ def _note(held: HeldCluster, plan: Plan, how: str, data: dict[str, object]) -> N
     """Report to readers of the journal."""
     about: dict[str, object] = {"cluster_id": held.cluster_id, "plan": plan.title, **data}
     events.record(held.journal, f"{held.service}.plan.{how}", held.name, about)
-
-
-def closed(limits: Limits, now: float) -> str | None:
-    """Why no planned move may start now (seconds since 1970); None if one may."""
-    if not limits.windows or windows.within(limits.windows, now):
-        return None
-    opens = time.strftime("%a %H:%M", time.gmtime(windows.next_opening(limits.windows, now)))
-    return f"planned moves may start only in {', '.join(limits.windows)} UTC; next on {opens}"
 
 
 def _others(held: HeldCluster, moving: Collection[Partition], up: Collection[int], healing: bool) -> list[Partition]:
@@ -235,9 +227,3 @@ def _tuner(control: ControlPlane, limits: Limits, plan: Plan) -> Tuner:
             f"the limits have neither bytes_in nor bytes_out, so headroom is unknown: the throttle is {format_size(most)}/s"
         )
     return Tuner(control, limits, most)
-
-
-def _snapshot(control: ControlPlane) -> ClusterSnapshot:
-    from asgard.cluster import look
-
-    return look.take(control)

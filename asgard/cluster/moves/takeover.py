@@ -160,14 +160,14 @@ def put_back(control: ControlPlane, document: Mapping[str, Any], *, wait_s: floa
     return _said(left, temporary.put_back(control, left.settings))
 
 
-def _said(left: records.Record, *parts: PutBack) -> str:
+def _said(left: records.MovesRecord, *parts: PutBack) -> str:
     count = sum(part.restored for part in parts)
     told = f"{count} settings of {left.what} are as they were before" if count else "nothing of it was left"
     foreign = ", ".join(str(setting) for part in parts for setting in part.foreign)
     return told + (f"; {foreign} was changed by another tool since and stays" if foreign else "")
 
 
-def _amend(operation: Operation, record: records.Record, lease: Lease) -> None:
+def _amend(operation: Operation, record: records.MovesRecord, lease: Lease) -> None:
     """Record what is left, except for an operation in a file of an older version: that file is not changed."""
     if operation.id:
         operations.amend(lease.journal, operation, record.document(), lease)

@@ -15,6 +15,8 @@ from asgard.cluster.moves.health import Health, TopicPartition, Worse, health, w
 from asgard.kafka.model import Broker, Partition, Topic
 from asgard.kafka.ports import ControlPlane
 
+POLL_S = 0.25
+"""How long an execution waits between two looks at moves in flight."""
 _BROKERS_EVERY_S = 0.5
 _TOPICS_EVERY_S = 3.0
 _SIZES_EVERY_S = 2.0
@@ -24,7 +26,7 @@ _FIRST_S = 2.0
 _DISKS_DEADLINE_S = 3.0
 
 
-class Pace:
+class LookTimer:
     """When a look is due again: after `every_s`, or after ten times as long as it took."""
 
     def __init__(self, every_s: float) -> None:
@@ -41,14 +43,18 @@ class Pace:
         self._due = now + max(self._every_s, 10 * (now - began))
 
 
-class Watch:
+class MovesWatch:
     """See the module."""
 
     def __init__(self, control: ControlPlane) -> None:
         self.bytes_done = 0
         self.rate: float | None = None
         self._control = control
-        self._brokers, self._topics, self._sizes = Pace(_BROKERS_EVERY_S), Pace(_TOPICS_EVERY_S), Pace(_SIZES_EVERY_S)
+        self._brokers, self._topics, self._sizes = (
+            LookTimer(_BROKERS_EVERY_S),
+            LookTimer(_TOPICS_EVERY_S),
+            LookTimer(_SIZES_EVERY_S),
+        )
         self._samples: deque[tuple[float, int]] = deque()
         self._excused: frozenset[int] = frozenset()
         self._state = (-1, 0)
@@ -145,7 +151,7 @@ class Tuner:
         self._control = control
         self._limits = limits
         self._most = most
-        self._pace = Pace(_TUNE_EVERY_S)
+        self._pace = LookTimer(_TUNE_EVERY_S)
         self._before = self._look(up_of(control.cluster().brokers))
         time.sleep(_FIRST_S)
         self.tune(self._before[1], control.topics().values())

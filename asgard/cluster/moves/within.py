@@ -12,10 +12,12 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from asgard.cluster.held import HeldCluster
+from asgard.cluster.limits import Limits
+from asgard.cluster.moves import decide
 from asgard.cluster.moves.ledger import DONE, Ledger
 from asgard.cluster.moves.record import DirFlight
-from asgard.cluster.moves.result import Executed, Progress
-from asgard.cluster.moves.watch import Watch
+from asgard.cluster.moves.result import Executed, MovesProgress
+from asgard.cluster.moves.watch import POLL_S, MovesWatch
 from asgard.cluster.plan import DirChange, Plan
 from asgard.core.errors import AsgardError, Refused
 from asgard.kafka.model import DirMove, Disk
@@ -35,7 +37,7 @@ class Within:
     plan: Plan
     ledger: Ledger
     rate: float | None
-    closed: Callable[[], str | None]
+    limits: Limits
     left: list[DirChange] = field(default_factory=list)
     flying: dict[Replica, DirChange] = field(default_factory=dict)
     moved: dict[Replica, DirChange] = field(default_factory=dict)
@@ -44,7 +46,7 @@ class Within:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._watch = Watch(self.held.control)
+        self._watch = MovesWatch(self.held.control)
         self._began = self._moved_at = time.monotonic()
         self._bytes_left = 0
         self._missing_since: dict[Replica, float] = {}
@@ -81,7 +83,7 @@ class Within:
         if self.flying:
             self._throttle()
 
-    def run(self, may_go_on: Callable[[], None], poll_s: float) -> Executed:
+    def run(self, may_go_on: Callable[[], None]) -> Executed:
         """Run to the end, or until it must stop. Raises what the control plane and `may_go_on` raise, and LeaseLost."""
         while self.left or self.flying:
             self._look()
@@ -97,8 +99,8 @@ class Within:
                 self.put_back(f"stopped: {why}")
                 return self._executed(stopped=why)
             if self.flying:
-                time.sleep(poll_s)
-            elif self.left and (why_closed := self.closed()):
+                time.sleep(POLL_S)
+            elif self.left and (why_closed := decide.closed(self.limits, time.time())):
                 self.put_back(f"paused: {why_closed}")
                 return self._executed(handed_over=why_closed)
             elif self.left:
@@ -161,13 +163,13 @@ class Within:
         self.left = [*self.flying.values(), *self.left]
         self.flying = {}
 
-    def _progress(self) -> Progress:
+    def _progress(self) -> MovesProgress:
         landed = sum(c.bytes_moved for c in self.moved.values())
         flying = sum(c.bytes_moved for c in self.flying.values())
         total = landed + flying + sum(c.bytes_moved for c in self.left)
         count = len(self.moved) + len(self.flying) + len(self.left)
         done = landed + max(0, flying - self._bytes_left if self._bytes_left else 0)
-        return Progress(count, len(self.moved), total, min(total, done), None, self.rate)
+        return MovesProgress(count, len(self.moved), total, min(total, done), None, self.rate)
 
     def _executed(self, **how: str) -> Executed:
         return Executed(

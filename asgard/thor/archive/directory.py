@@ -10,12 +10,12 @@ from pathlib import Path
 from asgard.core import paths
 from asgard.core.errors import Failed, Unreachable
 from asgard.thor.archive import workplace
-from asgard.thor.archive.storage import Entry, Missing
+from asgard.thor.archive.storage import Entry, MissingObject
 
 _WORKPLACES = ".incomplete"
 
 
-class Directory:
+class DirectoryStorage:
     """See `Storage`."""
 
     def __init__(self, root: Path) -> None:
@@ -63,7 +63,7 @@ class Directory:
     def local(self, name: str) -> Iterator[Path]:
         path = self._root / name
         if not path.is_file():
-            raise Missing(f"{self._root / name} is missing")
+            raise MissingObject(f"{self._root / name} is missing")
         yield path
 
     def list(self, prefix: str) -> Iterator[Entry]:
@@ -98,7 +98,7 @@ class Directory:
             yield
         except FileNotFoundError as error:
             if name is not None:
-                raise Missing(f"{self._root / name} is missing") from error
+                raise MissingObject(f"{self._root / name} is missing") from error
             raise Unreachable(f"the archive {self._root} is gone: {error.strerror}") from error
         except PermissionError as error:
             raise Failed(f"{error.filename or self._root} can't be used: {error.strerror}", "Give this user read and write access to the archive.") from error  # fmt: skip

@@ -25,7 +25,7 @@ from asgard.thor.archive import source
 from asgard.thor.archive.ledger import Fenced
 from asgard.thor.archive.model import fresh
 from asgard.thor.archive.run import passed_over
-from asgard.thor.archive.shards import Done, Options, Shards
+from asgard.thor.archive.shards import ArchiveOptions, Done, Shards
 from asgard.thor.archive.source import Key
 from asgard.thor.archive.storage import Storage
 
@@ -47,7 +47,7 @@ def follow(
     connection: Connection,
     names: Collection[str],
     storage: Storage,
-    options: Options,
+    options: ArchiveOptions,
 ) -> Done:
     """Archive until interrupted; open containers are added to the archive first."""
     follower = _Follower(control, connection, source.chosen(control, names), storage, options)
@@ -67,7 +67,7 @@ class _Follower:
         connection: Connection,
         names: list[str],
         storage: Storage,
-        options: Options,
+        options: ArchiveOptions,
     ) -> None:
         self.control, self.connection, self.names = control, connection, names
         self.shards = Shards(storage, source.look(control, names), options, source.heads_of(control), self.confirm)

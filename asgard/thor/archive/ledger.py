@@ -14,8 +14,8 @@ from pathlib import Path
 from asgard.core.errors import Busy
 from asgard.thor.archive import manifest
 from asgard.thor.archive.manifest import Damaged
-from asgard.thor.archive.model import PAGE_FILES, File, Gap, Head, Shard, TopicFacts
-from asgard.thor.archive.storage import Missing, Storage
+from asgard.thor.archive.model import PAGE_FILES, ArchivedTopicFacts, File, Gap, Head, Shard
+from asgard.thor.archive.storage import MissingObject, Storage
 
 
 class Fenced(Busy):
@@ -42,7 +42,7 @@ def read(storage: Storage, shard: Shard, numbers: list[int]) -> Head:
     name = manifest.head_name(shard, numbers[-1])
     try:
         return manifest.decode_head(name, storage.read(name))
-    except Missing:
+    except MissingObject:
         newer = index_of(storage, shard)
         if newer and newer[-1] > numbers[-1]:  # replaced since it was listed
             return read(storage, shard, newer)
@@ -61,12 +61,14 @@ def files(storage: Storage, head: Head) -> tuple[File, ...]:
     for page in head.pages:
         try:
             found += manifest.decode_page(head.shard, page, storage.read(page.name))
-        except Missing as error:
+        except MissingObject as error:
             raise Damaged(page.name, "is missing") from error
     return (*found, *head.files)
 
 
-def claim(storage: Storage, head: Head, writer: str, at: float, facts: TopicFacts, groups: dict[str, int]) -> Head:
+def claim(
+    storage: Storage, head: Head, writer: str, at: float, facts: ArchivedTopicFacts, groups: dict[str, int]
+) -> Head:
     """Claim a shard, and delete the unfinished files of former owners. Raises Fenced if another writer was faster."""
     taken = write(storage, head.claimed(writer, at, facts, groups))
     # Only this writer can add files now, so a file without a manifest never gets one.
@@ -79,21 +81,20 @@ def claim(storage: Storage, head: Head, writer: str, at: float, facts: TopicFact
     return taken
 
 
+def paged(storage: Storage, head: Head, page_files: int = PAGE_FILES) -> Head:
+    """The head with its files moved to a page if there are that many; else unchanged."""
+    if not manifest.is_full(head, page_files):
+        return head
+    page, content = manifest.page_of(head.shard, head.seq, head.files)
+    storage.create(page.name, content)
+    return replace(head, pages=(*head.pages, page), files=())
+
+
 def add(
-    storage: Storage,
-    head: Head,
-    gap: Gap | None,
-    file: tuple[File, Path] | None,
-    at: float,
-    groups: dict[str, int],
-    *,
-    page_files: int = PAGE_FILES,
+    storage: Storage, head: Head, gap: Gap | None, file: tuple[File, Path] | None, at: float, groups: dict[str, int]
 ) -> Head:
     """Add a gap, a file, or both. Raises Fenced."""
-    if manifest.is_full(head, page_files):
-        page, content = manifest.page_of(head.shard, head.seq, head.files)
-        storage.create(page.name, content)
-        head = replace(head, pages=(*head.pages, page), files=())
+    head = paged(storage, head)
     if file is not None:
         storage.put(file[0].name, file[1], file[0].sha256)
     return write(storage, head.extended(file[0] if file else None, gap, at, groups))

@@ -22,6 +22,6 @@ def open_storage(url: str, endpoint_url: str | None = None) -> Storage:
         raise WrongUsage("--endpoint-url requires s3://bucket/prefix")
     if separator and scheme != "file":
         raise WrongUsage(f"{url} is not an archive", "Allowed is a directory, or s3://bucket/prefix.")
-    from asgard.thor.archive.directory import Directory
+    from asgard.thor.archive.directory import DirectoryStorage
 
-    return Directory(Path(rest if separator else url).expanduser().absolute())
+    return DirectoryStorage(Path(rest if separator else url).expanduser().absolute())

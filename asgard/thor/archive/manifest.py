@@ -12,7 +12,18 @@ from dataclasses import asdict
 from typing import Any
 
 from asgard.core.errors import Failed
-from asgard.thor.archive.model import FORMAT, PAGE_FILES, File, Gap, Head, Page, Shard, TopicFacts, earliest, latest
+from asgard.thor.archive.model import (
+    FORMAT,
+    PAGE_FILES,
+    ArchivedTopicFacts,
+    File,
+    Gap,
+    Head,
+    Page,
+    Shard,
+    earliest,
+    latest,
+)
 
 HEAD = re.compile(r"manifests/([A-Za-z0-9._-]+)/([A-Za-z0-9_-]+)/(\d{5})/head-(\d{10})\.json\Z")
 
@@ -95,7 +106,7 @@ def decode_head(name: str, data: bytes) -> Head:
             **{
                 **found,
                 "shard": Shard(**found["shard"]),
-                "facts": TopicFacts(**found["facts"]),
+                "facts": ArchivedTopicFacts(**found["facts"]),
                 "pages": tuple(Page(**p) for p in found["pages"]),
                 "files": tuple(File(**f) for f in found["files"]),
                 "gaps": tuple(Gap(**g) for g in found["gaps"]),

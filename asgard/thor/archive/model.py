@@ -90,7 +90,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class TopicFacts:
+class ArchivedTopicFacts:
     """What is needed to create a topic again: the settings made on it, not the defaults.
 
     `max_message_bytes` is the limit in force, wherever it was set; 0: unknown.
@@ -118,7 +118,7 @@ class Head:
     at: float
     start: int
     end: int
-    facts: TopicFacts
+    facts: ArchivedTopicFacts
     pages: tuple[Page, ...] = ()
     files: tuple[File, ...] = ()
     gaps: tuple[Gap, ...] = ()
@@ -149,7 +149,7 @@ class Head:
         """The latest record's time."""
         return latest([p.last_ms for p in self.pages] + [f.last_ms for f in self.files])
 
-    def claimed(self, writer: str, at: float, facts: TopicFacts, groups: dict[str, int]) -> Head:
+    def claimed(self, writer: str, at: float, facts: ArchivedTopicFacts, groups: dict[str, int]) -> Head:
         """The manifest with which a new writer claims the shard."""
         seq = self.seq + 1
         return replace(self, seq=seq, claim=seq, writer=writer, at=at, facts=facts, groups=groups or self.groups)
@@ -191,7 +191,7 @@ def joined(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
 
 def fresh(shard: Shard, cluster_id: str, start: int) -> Head:
     """A shard with nothing archived yet; it is never written, only claimed."""
-    return Head(shard, cluster_id, 0, 0, "", 0.0, start, start, TopicFacts(0, 0))
+    return Head(shard, cluster_id, 0, 0, "", 0.0, start, start, ArchivedTopicFacts(0, 0))
 
 
 def unexplained(head: Head, files: tuple[File, ...]) -> list[tuple[int, int]]:

@@ -24,7 +24,7 @@ class Drop:
 
 def choose(storage: Storage, before_ms: int, topics: Sequence[str] = ()) -> list[Drop]:
     """Files whose newest record is older than that. Raises Damaged: a damaged archive is not pruned."""
-    heads, damaged = read.heads(storage, read.Window(tuple(topics)))
+    heads, damaged = read.heads(storage, read.TopicWindow(tuple(topics)))
     if damaged:
         raise damaged[0]
     found = []

@@ -17,13 +17,13 @@ from asgard.kafka.data import Read
 from asgard.thor.archive import container, ledger
 from asgard.thor.archive.manifest import Damaged
 from asgard.thor.archive.model import File, Head, Shard, earliest, latest, unexplained
-from asgard.thor.archive.storage import Missing, Storage
+from asgard.thor.archive.storage import MissingObject, Storage
 
 AT_ONCE = 8
 
 
 @dataclass(frozen=True)
-class Window:
+class TopicWindow:
     """Which records: of these topics (names or patterns; empty: all), with a time in `[from_ms, until_ms)`."""
 
     topics: tuple[str, ...] = ()
@@ -54,11 +54,11 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Plan:
+class WindowFiles:
     """The files that hold a window, by shard in order; `damaged` are the unusable ones, with the reason."""
 
     storage: Storage
-    window: Window
+    window: TopicWindow
     heads: dict[Shard, Head]
     files: dict[Shard, tuple[File, ...]]
     damaged: tuple[Damaged, ...] = ()
@@ -74,7 +74,7 @@ class Plan:
         return sum(f.raw_bytes for files in self.files.values() for f in files)
 
 
-def heads(storage: Storage, window: Window) -> tuple[dict[Shard, Head], list[Damaged]]:
+def heads(storage: Storage, window: TopicWindow) -> tuple[dict[Shard, Head], list[Damaged]]:
     """The newest manifest of each shard of the window's topics, and the damaged ones."""
     index = {shard: numbers for shard, numbers in ledger.index(storage).items() if window.has_topic(shard.topic)}
     damaged: list[Damaged] = []
@@ -91,7 +91,7 @@ def heads(storage: Storage, window: Window) -> tuple[dict[Shard, Head], list[Dam
     return {shard: head for shard, head in found.items() if head is not None}, damaged
 
 
-def plan(storage: Storage, window: Window) -> Plan:
+def plan(storage: Storage, window: TopicWindow) -> WindowFiles:
     """Find the files of a window, and those that are missing or whose size differs from their manifest.
 
     Raises WrongUsage if the archive has none of the topics.
@@ -119,7 +119,7 @@ def plan(storage: Storage, window: Window) -> Plan:
         other = {f.name: why for f in files[shard] if (why := _other_size(f, sizes.get(f.name)))}
         damaged += [Damaged(name, why) for name, why in other.items()]
         files[shard] = tuple(f for f in files[shard] if f.name not in other)
-    return Plan(storage, window, found, files, tuple(sorted(damaged, key=lambda e: e.name)))
+    return WindowFiles(storage, window, found, files, tuple(sorted(damaged, key=lambda e: e.name)))
 
 
 def _other_size(file: File, found: int | None) -> str:
@@ -137,7 +137,7 @@ def check(storage: Storage, files: Collection[File]) -> list[Damaged]:
         try:
             with storage.local(file.name) as path:
                 container.check(path, file.name, file)
-        except Missing:
+        except MissingObject:
             return Damaged(file.name, "is missing")
         except Damaged as error:
             return error
@@ -153,7 +153,7 @@ def check(storage: Storage, files: Collection[File]) -> list[Damaged]:
     return found
 
 
-def refuse_damaged(plan: Plan, *, allowed: bool) -> None:
+def refuse_damaged(plan: WindowFiles, *, allowed: bool) -> None:
     """Raise Failed with every damaged file's name; if the rest is to be replayed anyway (`allowed`), warn of each instead."""
     for error in plan.damaged:
         events.warn(error.what)
@@ -166,7 +166,7 @@ def refuse_damaged(plan: Plan, *, allowed: bool) -> None:
         )
 
 
-def blocks(plan: Plan, shard: Shard, from_offset: int = 0) -> Iterator[list[Read]]:
+def blocks(plan: WindowFiles, shard: Shard, from_offset: int = 0) -> Iterator[list[Read]]:
     """A shard's records of the window from an offset on, in order, many at a time. Raises Damaged before any record of a damaged file."""
     for file in plan.files.get(shard, ()):
         if file.end <= from_offset:
@@ -180,7 +180,7 @@ def blocks(plan: Plan, shard: Shard, from_offset: int = 0) -> Iterator[list[Read
                     continue
                 for records in found:
                     yield [r for r in records if r.offset >= from_offset and plan.window.has(r.timestamp_ms)]
-        except Missing as error:
+        except MissingObject as error:
             raise Damaged(file.name, "is missing") from error
 
 

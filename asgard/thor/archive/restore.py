@@ -13,8 +13,8 @@ from asgard.kafka.data import Read
 from asgard.kafka.model import NewTopic, Topic
 from asgard.thor.archive import read
 from asgard.thor.archive.model import Head, Shard
-from asgard.thor.replay.history import Known
-from asgard.thor.replay.model import Batch, TopicPartition
+from asgard.thor.replay.history import RecordedCopy
+from asgard.thor.replay.model import ReadBatch, TopicPartition
 
 AT_ONCE = 4
 """Partitions whose files are read in turn, so that writes go to several leaders."""
@@ -40,7 +40,7 @@ class Life:
         return NewTopic(name, self.partitions, max(1, min(newest.facts.replication, brokers)), configs)
 
 
-def lives(plan: read.Plan) -> dict[str, list[Life]]:
+def lives(plan: read.WindowFiles) -> dict[str, list[Life]]:
     """The lives of each topic with files in the window, oldest first."""
     found: dict[tuple[str, str], Life] = {}
     for shard, head in plan.heads.items():
@@ -66,7 +66,7 @@ class Brought:
 
 
 def window(
-    plan: read.Plan, life: Life, still: Topic | None, first_offsets: Mapping[TopicPartition, int]
+    plan: read.WindowFiles, life: Life, still: Topic | None, first_offsets: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, tuple[int, int]]:
     """The offsets of a life to bring back. `still` is the topic if it still exists, `first_offsets` its first offsets."""
     found = {}
@@ -95,7 +95,7 @@ class Holds:
     times: dict[int, int] = field(default_factory=dict)
 
 
-def records_in(plan: read.Plan, life: Life, window: Mapping[TopicPartition, tuple[int, int]]) -> Holds:
+def records_in(plan: read.WindowFiles, life: Life, window: Mapping[TopicPartition, tuple[int, int]]) -> Holds:
     """What the files of a window hold at most."""
     found = Holds()
     for (_, partition), (_, end) in window.items():
@@ -109,10 +109,10 @@ def records_in(plan: read.Plan, life: Life, window: Mapping[TopicPartition, tupl
 
 
 @dataclass
-class Source:
+class ArchiveSource:
     """Reads a life's files for a copy. Each file is checked before its first record is returned."""
 
-    plan: read.Plan
+    plan: read.WindowFiles
     life: Life
     window: Mapping[TopicPartition, tuple[int, int]]
     brought: Sequence[Brought] = ()
@@ -123,10 +123,10 @@ class Source:
     def ask(self, records: int, size_bytes: int) -> None:
         self._most = records, size_bytes
 
-    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[Batch]:
+    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[ReadBatch]:
         self.left = 0
         waiting = [(key, start.get(key, low), high) for key, (low, high) in sorted(self.window.items())]
-        reading: list[Iterator[Batch]] = []
+        reading: list[Iterator[ReadBatch]] = []
         while waiting or reading:
             while waiting and len(reading) < AT_ONCE:
                 key, at, end = waiting.pop(0)
@@ -139,7 +139,7 @@ class Source:
                 else:
                     yield batch
 
-    def _partition(self, key: TopicPartition, at: int, end: int) -> Iterator[Batch]:
+    def _partition(self, key: TopicPartition, at: int, end: int) -> Iterator[ReadBatch]:
         shard = self.life.heads[key[1]].shard
         brought = [b for b in self.brought if b.shard == shard]
         records: list[Read] = []
@@ -154,11 +154,11 @@ class Source:
                 records += wanted
                 size += _bytes(wanted)
                 if len(records) >= self._most[0] or size >= self._most[1]:
-                    yield Batch(records, {key: records[-1].offset + 1})
+                    yield ReadBatch(records, {key: records[-1].offset + 1})
                     records, size = [], 0
             if block and block[-1].offset >= end - 1:
                 break
-        yield Batch(records, {key: end})
+        yield ReadBatch(records, {key: end})
 
 
 def _within(block: list[Read], records: int, size_bytes: int) -> Iterator[list[Read]]:
@@ -177,11 +177,11 @@ def _bytes(records: Sequence[Read]) -> int:
 def _covers(brought: Brought, record: Read) -> bool:
     if not brought.start <= record.offset < brought.end:
         return False
-    return read.Window((), brought.from_ms, brought.until_ms).has(record.timestamp_ms)
+    return read.TopicWindow((), brought.from_ms, brought.until_ms).has(record.timestamp_ms)
 
 
 def brought_before(
-    finished: Sequence[Known],
+    finished: Sequence[RecordedCopy],
     archive: str,
     target_cluster: str,
     target: Topic | None,

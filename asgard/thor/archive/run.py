@@ -22,8 +22,9 @@ from asgard.kafka.data import explain
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.archive import source
 from asgard.thor.archive.model import Head, fresh
-from asgard.thor.archive.shards import Done, Options, Shards
-from asgard.thor.archive.source import Key, Topics
+from asgard.thor.archive.read import TopicWindow
+from asgard.thor.archive.shards import ArchiveOptions, Done, Shards
+from asgard.thor.archive.source import Key, SourceTopics
 from asgard.thor.archive.storage import Storage
 
 PARTITIONS_AT_ONCE = 64
@@ -42,19 +43,17 @@ class Part:
 def archive(
     control: ControlPlane,
     connection: Connection,
-    names: Collection[str],
+    window: TopicWindow,
     storage: Storage,
-    options: Options,
-    from_ms: int | None = None,
-    until_ms: int | None = None,
+    options: ArchiveOptions,
 ) -> Done:
     """Archive what the topics hold, or a window of time.
 
     Raises Busy if another process is archiving a partition, Unreachable, and Damaged.
     """
-    topics = source.look(control, source.chosen(control, names))
+    topics = source.look(control, source.chosen(control, window.topics))
     shards = Shards(storage, topics, options, source.heads_of(control))
-    parts = _parts(control, list(topics.shards), from_ms, until_ms)
+    parts = _parts(control, list(topics.shards), window)
     for key in topics.shards.keys() - parts.keys():
         events.warn(f"{topics.shards[key]} has no leader and is skipped")
     heads = {
@@ -68,7 +67,7 @@ def archive(
             few = wanted[i : i + PARTITIONS_AT_ONCE]
             for key, head in shards.claim({key: heads[key] for key in few}).items():
                 if head.end < parts[key].start < parts[key].end:
-                    shards.gap(key, parts[key].start, "expired" if from_ms is None else "outside the window")
+                    shards.gap(key, parts[key].start, "expired" if window.from_ms is None else "outside the window")
             ends = {k: parts[k].end for k in few if parts[k].end > shards.position(k)}
             if ends:
                 _read(_Reading(connection, control, shards, ends, progress))
@@ -78,12 +77,12 @@ def archive(
     return shards.done
 
 
-def _parts(control: ControlPlane, keys: Collection[Key], from_ms: int | None, until_ms: int | None) -> dict[Key, Part]:
-    held, starts, ends = source.window(control, keys, from_ms, until_ms)
+def _parts(control: ControlPlane, keys: Collection[Key], window: TopicWindow) -> dict[Key, Part]:
+    held, starts, ends = source.window(control, keys, window.from_ms, window.until_ms)
     return {key: Part(max(starts[key], held[key].start), ends[key]) for key in held}
 
 
-def _is_news(head: Head, part: Part, topics: Topics) -> bool:
+def _is_news(head: Head, part: Part, topics: SourceTopics) -> bool:
     """Whether there is anything to write: records, or a changed state of the topic or its groups."""
     key = (head.shard.topic, head.shard.partition)
     if head.seq == 0 or part.end > head.end:

@@ -19,7 +19,7 @@ from typing import Any
 from asgard.core import paths
 from asgard.core.errors import AsgardError, Refused, Unreachable
 from asgard.thor.archive import workplace
-from asgard.thor.archive.storage import Entry, Missing
+from asgard.thor.archive.storage import Entry, MissingObject
 
 PART_BYTES = 8 * 1024 * 1024
 """S3 requires 5 MiB at least, and 10,000 parts at most: 80 GB a file."""
@@ -248,7 +248,7 @@ class Bucket:
     def _explained(self, error: Any, name: str | None) -> AsgardError:
         code, text = _code(error), error.response.get("Error", {}).get("Message", "") or str(error)
         if code in ("NoSuchKey", "404") and name is not None:
-            return Missing(f"{self.url}/{name} is missing")
+            return MissingObject(f"{self.url}/{name} is missing")
         if code == "InvalidObjectState":
             return Refused(
                 f"{self.url}/{name} is in cold storage",

@@ -15,7 +15,7 @@ from asgard.thor.archive import holes, ledger, manifest
 from asgard.thor.archive.container import Container, Press
 from asgard.thor.archive.ledger import Fenced
 from asgard.thor.archive.model import Codec, Gap, Head, Reason, fresh
-from asgard.thor.archive.source import Key, ReadHeads, Topics
+from asgard.thor.archive.source import Key, ReadHeads, SourceTopics
 from asgard.thor.archive.storage import Storage
 
 AT_ONCE = 8
@@ -36,7 +36,7 @@ class Rolling:
 
 
 @dataclass(frozen=True)
-class Options:
+class ArchiveOptions:
     """How to fill an archive. `ease` is called with the bytes of each batch read, and may wait."""
 
     codec: Codec = "zstandard"
@@ -70,8 +70,8 @@ class Shards:
     def __init__(
         self,
         storage: Storage,
-        topics: Topics,
-        options: Options,
+        topics: SourceTopics,
+        options: ArchiveOptions,
         read_heads: ReadHeads,
         confirm: Callable[[Key, int], None] = lambda key, end: None,
     ) -> None:

@@ -12,7 +12,7 @@ from asgard.kafka.connection import Connection
 from asgard.kafka.groups import ARCHIVE, PROGRESS
 from asgard.kafka.model import BatchHead, Offsets
 from asgard.kafka.ports import ControlPlane
-from asgard.thor.archive.model import Shard, TopicFacts
+from asgard.thor.archive.model import ArchivedTopicFacts, Shard
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -36,12 +36,12 @@ def heads_of(control: ControlPlane) -> ReadHeads:
 
 
 @dataclass(frozen=True)
-class Topics:
+class SourceTopics:
     """Topics as they are now. `policies` is `cleanup.policy` by topic, `groups` each group's committed offsets by partition."""
 
     cluster_id: str
     shards: dict[Key, Shard]
-    facts: dict[str, TopicFacts]
+    facts: dict[str, ArchivedTopicFacts]
     policies: dict[str, str]
     groups: dict[Key, dict[str, int]]
 
@@ -59,16 +59,16 @@ def chosen(control: ControlPlane, names: Collection[str]) -> list[str]:
     return sorted(found)
 
 
-def look(control: ControlPlane, names: Collection[str]) -> Topics:
+def look(control: ControlPlane, names: Collection[str]) -> SourceTopics:
     """Describe these topics."""
     topics = control.topics(names, moves=False)
     set_here = control.topic_configs(names)
     in_force = control.effective_topic_configs(names, [_POLICY, _LIMIT])
-    return Topics(
+    return SourceTopics(
         control.cluster().cluster_id,
         {(t.name, p.partition): Shard(t.name, t.id, p.partition) for t in topics.values() for p in t.partitions},
         {
-            t.name: TopicFacts(
+            t.name: ArchivedTopicFacts(
                 len(t.partitions),
                 t.replication,
                 set_here.get(t.name, {}),

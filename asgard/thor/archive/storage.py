@@ -15,7 +15,7 @@ from typing import Protocol
 from asgard.core.errors import Failed
 
 
-class Missing(Failed):
+class MissingObject(Failed):
     """The name does not exist."""
 
 
@@ -48,11 +48,11 @@ class Storage(Protocol):
         ...
 
     def read(self, name: str) -> bytes:
-        """A small file. Raises Missing."""
+        """A small file. Raises MissingObject."""
         ...
 
     def local(self, name: str) -> AbstractContextManager[Path]:
-        """A file to read on this machine, a copy if it is remote. Raises Missing."""
+        """A file to read on this machine, a copy if it is remote. Raises MissingObject."""
         ...
 
     def list(self, prefix: str) -> Iterator[Entry]:

@@ -9,11 +9,11 @@ from asgard.core.errors import WrongUsage
 from asgard.thor.archive import container, ledger, manifest, read
 from asgard.thor.archive.manifest import Damaged
 from asgard.thor.archive.model import File, Head, Shard, unexplained
-from asgard.thor.archive.storage import Missing, Storage
+from asgard.thor.archive.storage import MissingObject, Storage
 
 
 @dataclass
-class Verdict:
+class Verification:
     """What was checked, and what is wrong: (name, why). `strays` are in no manifest: left by a process that was killed."""
 
     manifests: int = 0
@@ -24,15 +24,15 @@ class Verdict:
     strays: list[str] = field(default_factory=list)
 
 
-def verify(storage: Storage, topics: Sequence[str] = ()) -> Verdict:
+def verify(storage: Storage, topics: Sequence[str] = ()) -> Verification:
     """Check everything, or some topics. Raises WrongUsage if the archive has nothing of them."""
-    window = read.Window(tuple(topics))
+    window = read.TopicWindow(tuple(topics))
     index = {shard: numbers for shard, numbers in ledger.index(storage).items() if window.has_topic(shard.topic)}
     there = {e.name for e in storage.list("data/") if window.has_topic(e.name.split("/")[1])}
     if not index and not there:
         what = f"has no topic {', '.join(topics)}" if topics else "is no archive, or an empty one"
         raise WrongUsage(f"{storage.url} {what}", f"asgard thor archive list {storage.url} shows what it has.")
-    verdict = Verdict()
+    verdict = Verification()
     wrong: list[Damaged] = []
     files: dict[str, File] = {}
     heads: list[Head] = []
@@ -66,14 +66,16 @@ def verify(storage: Storage, topics: Sequence[str] = ()) -> Verdict:
     return verdict
 
 
-def _newest(storage: Storage, shard: Shard, numbers: list[int], verdict: Verdict, wrong: list[Damaged]) -> Head | None:
+def _newest(
+    storage: Storage, shard: Shard, numbers: list[int], verdict: Verification, wrong: list[Damaged]
+) -> Head | None:
     """The newest manifest; also checks the one before it, which is kept."""
     head = None
     for number in numbers:
         name = manifest.head_name(shard, number)
         try:
             head = manifest.decode_head(name, storage.read(name))
-        except Missing:
+        except MissingObject:
             continue  # replaced in the meantime
         except Damaged as error:
             head = None
@@ -105,6 +107,6 @@ def _unreadable(storage: Storage, files: list[File]) -> list[Damaged]:
                     pass
         except Damaged as error:
             found.append(error)
-        except Missing:
+        except MissingObject:
             found.append(Damaged(file.name, "is missing"))
     return found

@@ -25,7 +25,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 
 
 @dataclass(frozen=True)
-class Notice:
+class Notification:
     """A notice: the event's kind, its cluster, a sentence, when (seconds since 1970), and the event's data."""
 
     event: str
@@ -40,7 +40,7 @@ class Notice:
         return datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def send(recipient: Recipient, notice: Notice, *, pause: Callable[[float], object] = time.sleep) -> None:
+def send(recipient: Recipient, notice: Notification, *, pause: Callable[[float], object] = time.sleep) -> None:
     """Notify one recipient, retrying as its policy says. Raises Failed with the last reason."""
     for attempt in range(recipient.retries + 1):
         try:
@@ -63,7 +63,7 @@ class Notifier:
 
     def __init__(self, recipients: Collection[Recipient]) -> None:
         self._recipients = tuple(recipients)
-        self._notices: queue.Queue[Notice | None] = queue.Queue(WAITING)
+        self._notices: queue.Queue[Notification | None] = queue.Queue(WAITING)
         self._over = threading.Event()
         self._thread = threading.Thread(target=events.carried(self._work), name="notify", daemon=True)
         if self._recipients:
@@ -75,7 +75,7 @@ class Notifier:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def tell(self, notice: Notice) -> None:
+    def tell(self, notice: Notification) -> None:
         """Queue a notice; returns at once."""
         if not self._recipients:
             return
@@ -107,11 +107,11 @@ class Notifier:
                     events.warn(error.what)
 
 
-def _body(notice: Notice) -> dict[str, object]:
+def _body(notice: Notification) -> dict[str, object]:
     return {**notice.data, "text": notice.text, "event": notice.event, "cluster": notice.cluster, "at": notice.when}
 
 
-def _environment(notice: Notice) -> dict[str, str]:
+def _environment(notice: Notification) -> dict[str, str]:
     return program.environment(
         {
             "ASGARD_TEXT": notice.text,

@@ -25,7 +25,7 @@ from asgard.thor.heal import act
 from asgard.thor.heal import memory as remembered
 from asgard.thor.heal.decide import decide
 from asgard.thor.heal.memory import Memory, Stuck
-from asgard.thor.heal.notify import Notice
+from asgard.thor.heal.notify import Notification
 from asgard.thor.heal.policy import Policy
 from asgard.thor.heal.situation import Decision, Holder, Situation
 
@@ -61,7 +61,7 @@ class HealContext:
     nodes: NodeControl | None
     change: Callable[[Decision, float], AbstractContextManager[HeldCluster]]
     agree: Callable[[Decision, str], None] | None
-    tell: Callable[[Notice], None]
+    tell: Callable[[Notification], None]
     may_go_on: Callable[[], None]
     patience_s: float = 0.0
 
@@ -303,7 +303,7 @@ def _note(
             )
     else:
         event = events.record(context.journal, kind, context.name, data, correlation=incident)
-    context.tell(Notice(kind, context.name, sentence(kind, decision, data), event.at, data))
+    context.tell(Notification(kind, context.name, sentence(kind, decision, data), event.at, data))
 
 
 def sentence(kind: str, decision: Decision, data: dict[str, object]) -> str:

@@ -16,7 +16,7 @@ _LOOK_AHEAD = 10
 
 
 @dataclass
-class Step:
+class PartitionChange:
     """A partition's change as the batches see it; brokers are the placement's numbers."""
 
     p: int
@@ -48,13 +48,13 @@ class Scheduler:
         self.dirs = placement.dirs.start()
         self._smallest: dict[int, int] = {}
 
-    def order(self, steps: list[Step]) -> tuple[list[list[Step]], list[Step]]:
+    def order(self, steps: list[PartitionChange]) -> tuple[list[list[PartitionChange]], list[PartitionChange]]:
         """The batches, and the steps that fit into none."""
-        queues: dict[int, deque[Step]] = defaultdict(deque)
+        queues: dict[int, deque[PartitionChange]] = defaultdict(deque)
         for step in sorted(steps, key=lambda s: (s.urgency, -s.size, s.p), reverse=True):
             queues[step.gains[0] if step.gains else -1].append(step)
         self._smallest = {key: min([step.size for step in queue]) for key, queue in queues.items()}
-        batches: list[list[Step]] = []
+        batches: list[list[PartitionChange]] = []
         while any(queues.values()):
             batch = self._fill(queues)
             if not batch:
@@ -62,17 +62,17 @@ class Scheduler:
             batches.append(batch)
         return batches, [s for q in queues.values() for s in q]
 
-    def _fill(self, queues: dict[int, deque[Step]]) -> list[Step]:
+    def _fill(self, queues: dict[int, deque[PartitionChange]]) -> list[PartitionChange]:
         into: dict[int, int] = defaultdict(int)
         out: dict[int, int] = defaultdict(int)
         moves: dict[int, int] = defaultdict(int)
-        batch: list[Step] = []
+        batch: list[PartitionChange] = []
         total = 0
         limits = self.placement.limits
         # A replica that takes longer than a minute gives the others that much time.
         most = max([self.rate * BATCH_SECONDS, *(q[-1].size for q in queues.values() if q and q[-1].gains)])
 
-        def taken(step: Step) -> bool:
+        def taken(step: PartitionChange) -> bool:
             nonlocal total
             heavy, source = step.bytes_moved, step.source
             if heavy:
@@ -103,7 +103,7 @@ class Scheduler:
             full = most - self._smallest[key]
             # The most urgent and largest first; small ones fill the rest of the minute.
             for take, put_back in ((queue.pop, queue.extend), (queue.popleft, queue.extendleft)):
-                passed: list[Step] = []
+                passed: list[PartitionChange] = []
                 # Once the receiver's minute is full, the rest of its queue can be skipped.
                 while queue and len(passed) < _LOOK_AHEAD and not (key >= 0 and into[key] and into[key] > full):
                     step = take()
@@ -116,7 +116,7 @@ class Scheduler:
             self._lose(step)
         return batch
 
-    def _search(self, queues: dict[int, deque[Step]]) -> list[Step]:
+    def _search(self, queues: dict[int, deque[PartitionChange]]) -> list[PartitionChange]:
         """Beyond the look-ahead: any single step that the limits allow."""
         for key in sorted(queues):
             for i in range(len(queues[key]) - 1, -1, -1):
@@ -128,7 +128,7 @@ class Scheduler:
                     return [step]
         return []
 
-    def _within(self, step: Step) -> bool:
+    def _within(self, step: PartitionChange) -> bool:
         if not self.limited:
             return True
         placement = self.placement
@@ -147,11 +147,11 @@ class Scheduler:
             and self.bytes_out[b] + placement.rate_out[step.p] <= placement.out_cap[b]
         )
 
-    def _dir_within(self, step: Step, b: int) -> bool:
+    def _dir_within(self, step: PartitionChange, b: int) -> bool:
         d = self.placement.dirs.at[step.p, b]
         return self.dirs[b][d] + step.size <= self.placement.dirs.of[b][d].cap
 
-    def _gain(self, step: Step) -> None:
+    def _gain(self, step: PartitionChange) -> None:
         for b in step.gains:
             if self.placement.split[b]:
                 self.dirs[b][self.placement.dirs.at[step.p, b]] += step.size
@@ -162,7 +162,7 @@ class Scheduler:
             self.leads[step.lead_to] += 1
             self.bytes_out[step.lead_to] += self.placement.rate_out[step.p]
 
-    def _lose(self, step: Step) -> None:
+    def _lose(self, step: PartitionChange) -> None:
         for b in step.losses:
             if self.placement.split[b] and (d := self.placement.dirs.before.get((step.p, b))) is not None:
                 self.dirs[b][d] -= step.size
@@ -173,7 +173,7 @@ class Scheduler:
             self.leads[step.lead_from] -= 1
             self.bytes_out[step.lead_from] -= self.placement.rate_out[step.p]
 
-    def described(self, batches: list[list[Step]]) -> tuple[Batch, ...]:
+    def described(self, batches: list[list[PartitionChange]]) -> tuple[Batch, ...]:
         """Each batch with its bytes, and its time at the throttle: that of the broker with the most to receive or send."""
         found = []
         for number, batch in enumerate(batches, 1):

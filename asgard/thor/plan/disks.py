@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from math import ceil
 
-from asgard.cluster.directories import Directory
+from asgard.cluster.directories import LogDirectory
 from asgard.cluster.placement import Placement
 from asgard.cluster.plan import BATCH_SECONDS, Batch, DirChange, Kind, Plan
 from asgard.core.errors import WrongUsage
@@ -178,7 +178,7 @@ class _Even:
         over = sum(max(0.0, self.above(i)) for i in self.part)
         return ceil(max(over, sum(max(0.0, self.below(i)) for i in self.part)))
 
-    def left(self) -> list[tuple[Directory, bool]]:
+    def left(self) -> list[tuple[LogDirectory, bool]]:
         """Directories still outside the tolerance, and whether they are over their hard limit."""
         off = [i for i in self.part if self.above(i) > 0 or self.below(i) > 0]
         return [(self.dirs[i], self.dirs[i].bytes > self.dirs[i].cap) for i in off]

@@ -98,7 +98,7 @@ def read(path: Path | str) -> Plan:
     return found
 
 
-def read_any(path: Path | str) -> Plan | tuple[given.Wanted, ...]:
+def read_any(path: Path | str) -> Plan | tuple[given.WantedReplicas, ...]:
     """Read a plan of Asgard, or a reassignment in Kafka's own form. Raises WrongUsage and InvalidFile."""
     import msgspec
 
@@ -121,7 +121,7 @@ def read_any(path: Path | str) -> Plan | tuple[given.Wanted, ...]:
         raise _invalid(path, f"is not an Asgard plan ({FORMAT}): {error}") from error
 
 
-def _given(root: dict[str, Any], path: Path) -> tuple[given.Wanted, ...]:
+def _given(root: dict[str, Any], path: Path) -> tuple[given.WantedReplicas, ...]:
     try:
         return given.parse(root)
     except ValueError as error:

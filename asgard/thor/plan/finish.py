@@ -7,7 +7,7 @@ from dataclasses import asdict
 from asgard.cluster.limits import Limits
 from asgard.cluster.placement import Loads, Placement
 from asgard.cluster.plan import BrokerChange, Change, Kind, Plan, Spread
-from asgard.thor.plan.batches import Scheduler, Step
+from asgard.thor.plan.batches import PartitionChange, Scheduler
 from asgard.thor.plan.place import Failures
 
 
@@ -109,7 +109,7 @@ def finish(
     )
 
 
-def _directories(placement: Placement, step: Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _directories(placement: Placement, step: PartitionChange) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The directories to name for new replicas, and those of the former replicas."""
     if not placement.dirs.of:
         return (), ()
@@ -162,7 +162,7 @@ def limits_as_plain(limits: Limits) -> dict[str, object]:
     return plain
 
 
-def _step(placement: Placement, p: int, urgent: bool) -> Step:
+def _step(placement: Placement, p: int, urgent: bool) -> PartitionChange:
     part = placement.parts[p]
     held = {placement.index[r] for r in part.replicas} if p in placement.moving else placement.before[p]
     now = placement.reps[p]
@@ -172,7 +172,7 @@ def _step(placement: Placement, p: int, urgent: bool) -> Step:
     facts = placement.snapshot.topics.get(part.topic)
     in_sync = sum(1 for r in part.isr if placement.up[placement.index[r]]) if urgent else 0
     changed = placement.lead[p] != lead
-    return Step(
+    return PartitionChange(
         p,
         in_sync - ((facts.min_isr if facts else None) or 1) if urgent else 0,
         placement.size[p],
@@ -184,7 +184,7 @@ def _step(placement: Placement, p: int, urgent: bool) -> Step:
     )
 
 
-def _why(placement: Placement, step: Step) -> str:
+def _why(placement: Placement, step: PartitionChange) -> str:
     moved = placement.log.get(step.p, [])
     reasons = [moved[0][2]] if len(moved) == 1 else list(dict.fromkeys([why for _, _, why in moved]))
     if not reasons and step.lead_to >= 0:

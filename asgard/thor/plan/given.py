@@ -18,7 +18,7 @@ _WHY = "the file asks for it"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedReplicas:
     """The replicas that a partition should have, and the directory of each (`""`: any; empty: any for all)."""
 
     topic: str
@@ -27,7 +27,7 @@ class Wanted:
     log_dirs: tuple[str, ...] = ()
 
 
-def parse(root: Mapping[str, Any]) -> tuple[Wanted, ...]:
+def parse(root: Mapping[str, Any]) -> tuple[WantedReplicas, ...]:
     """From the JSON. Raises ValueError with what is wrong."""
     if root.get("version") != 1:
         raise ValueError(f"version is {root.get('version')!r}; allowed is 1")
@@ -43,7 +43,7 @@ def parse(root: Mapping[str, Any]) -> tuple[Wanted, ...]:
     return tuple(found)
 
 
-def _wanted(row: Any, at: str) -> Wanted:
+def _wanted(row: Any, at: str) -> WantedReplicas:
     def whole(value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
@@ -58,14 +58,14 @@ def _wanted(row: Any, at: str) -> Wanted:
         raise ValueError(f"{at}.replicas names a broker more than once")
     if not isinstance(dirs, list) or not all(isinstance(d, str) for d in dirs) or len(dirs) not in (0, len(replicas)):
         raise ValueError(f"{at}.log_dirs is {dirs!r}; allowed is a directory, or `any`, for each replica")
-    return Wanted(row["topic"], row["partition"], tuple(replicas), tuple("" if d == "any" else d for d in dirs))
+    return WantedReplicas(row["topic"], row["partition"], tuple(replicas), tuple("" if d == "any" else d for d in dirs))
 
 
-def reassign(placement: Placement, wanted: Iterable[Wanted]) -> tuple[list[tuple[Made, str]], int]:
+def reassign(placement: Placement, wanted: Iterable[WantedReplicas]) -> tuple[list[tuple[Made, str]], int]:
     """Bring the partitions there. Returns the moves between directories of one broker, and the bytes that must move."""
     stuck = Failures("reassign")
     at = {(part.topic, part.partition): p for p, part in enumerate(placement.parts)}
-    chosen: list[tuple[int, Wanted, list[int]]] = []
+    chosen: list[tuple[int, WantedReplicas, list[int]]] = []
     for w in wanted:
         p = at.get((w.topic, w.partition))
         name = f"{w.topic}-{w.partition}"
@@ -104,7 +104,7 @@ def reassign(placement: Placement, wanted: Iterable[Wanted]) -> tuple[list[tuple
     return within, bound
 
 
-def _obstacle(placement: Placement, p: int, w: Wanted, goal: list[int]) -> str:
+def _obstacle(placement: Placement, p: int, w: WantedReplicas, goal: list[int]) -> str:
     """Why the partition can't be brought there; empty if it can."""
     for b, path in zip(goal, w.log_dirs or ("",) * len(goal), strict=True):
         broker, size = placement.ids[b], placement.size[p]

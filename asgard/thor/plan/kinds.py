@@ -17,7 +17,7 @@ Planner = Callable[["ClusterSnapshot", "Limits"], "Plan"]
 """Creates a plan; called again with a newer snapshot, it creates the plan for that."""
 
 
-class Kind(StrEnum):
+class PlanKind(StrEnum):
     """What a plan is for."""
 
     HEAL = "heal"
@@ -40,39 +40,39 @@ def planner_of(kind: str, what: Sequence[str] = ()) -> Planner:
     from asgard.thor.plan import planner
 
     match kind:
-        case Kind.DRAIN if any(":" in w for w in what):
+        case PlanKind.DRAIN if any(":" in w for w in what):
             if plain := [w for w in what if ":" not in w]:
                 raise WrongUsage(
                     f"{plain[0]} is not a log directory", "Drain either brokers or directories of brokers."
                 )
             return lambda snapshot, limits: planner.drain_directories(snapshot, what, limits)
-        case Kind.DISKS:
+        case PlanKind.DISKS:
             evened = _brokers(kind, what) if what else []
             return lambda snapshot, limits: planner.disks(snapshot, evened, limits)
-        case Kind.DRAIN:
+        case PlanKind.DRAIN:
             drained = _brokers(kind, what)
             return lambda snapshot, limits: planner.drain(snapshot, drained, limits)
-        case Kind.FILL:
+        case PlanKind.FILL:
             filled = _brokers(kind, what)
             return lambda snapshot, limits: planner.fill(snapshot, filled, limits)
-        case Kind.SET_RF:
+        case PlanKind.SET_RF:
             if not what:
                 raise WrongUsage("set-rf requires topics", "Write them as TOPIC=N, as in orders=3.")
             wanted = dict(map(_factor, what))
             return lambda snapshot, limits: planner.set_rf(snapshot, wanted, limits)
-        case Kind.UNDO:
+        case PlanKind.UNDO:
             if len(what) != 1:
                 raise WrongUsage("undo takes one plan", "Name a file that `thor plan … --out` wrote.")
             made = plan_file.read(what[0])
             return lambda snapshot, limits: planner.undo(snapshot, made, limits)
     simple: dict[str, Planner] = {
-        Kind.HEAL: planner.heal,
-        Kind.BALANCE: planner.balance,
-        Kind.LEADERS: planner.leaders,
-        Kind.RACK_REPAIR: planner.rack_repair,
+        PlanKind.HEAL: planner.heal,
+        PlanKind.BALANCE: planner.balance,
+        PlanKind.LEADERS: planner.leaders,
+        PlanKind.RACK_REPAIR: planner.rack_repair,
     }
     if kind not in simple:
-        raise WrongUsage(f"{kind!r} is not a kind of plan", f"Allowed are {', '.join(Kind)}.")
+        raise WrongUsage(f"{kind!r} is not a kind of plan", f"Allowed are {', '.join(PlanKind)}.")
     if what:
         raise WrongUsage(f"{kind} is for the whole cluster; it takes no {what[0]!r}", "drain and fill take brokers.")
     return simple[kind]

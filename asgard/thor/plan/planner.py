@@ -131,7 +131,7 @@ def undo(snapshot: ClusterSnapshot, plan: Plan, limits: Limits = DEFAULTS) -> Pl
 
 
 def reassign(
-    snapshot: ClusterSnapshot, wanted: Collection[given.Wanted], limits: Limits = DEFAULTS, source: str = ""
+    snapshot: ClusterSnapshot, wanted: Collection[given.WantedReplicas], limits: Limits = DEFAULTS, source: str = ""
 ) -> Plan:
     """What another tool's reassignment, in the file `source`, asks for, within the limits."""
     placement = Placement(snapshot, limits)

@@ -19,7 +19,7 @@ def again(plan: Plan, left: Iterable[Change], snapshot: ClusterSnapshot, limits:
         found = planner.undo(snapshot, replace(plan, changes=swapped), limits)
         return replace(found, arguments=plan.arguments)
     if plan.kind == "reassign":
-        wanted = [given.Wanted(c.topic, c.partition, c.after, c.log_dirs) for c in left]
+        wanted = [given.WantedReplicas(c.topic, c.partition, c.after, c.log_dirs) for c in left]
         return replace(planner.reassign(snapshot, wanted, limits), arguments=plan.arguments)
     there = {str(b.id) for b in snapshot.brokers} | {p.topic for p in snapshot.partitions}
     there |= {f"{b.id}:{d.path}" for b in snapshot.brokers for d in b.log_dirs}

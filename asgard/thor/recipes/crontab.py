@@ -32,12 +32,19 @@ class Line:
         return f"{self.schedule} {self.command} >> {shlex.quote(str(self.log))} 2>&1".replace("%", r"\%")
 
 
+@dataclass(frozen=True)
+class Installation:
+    """This machine's Asgard: the program, the variables that it needs, and the folder of the logs."""
+
+    asgard: Path
+    variables: Mapping[str, str]
+    logs: Path
+
+
 def lines(
     recipe: Recipe,
+    here: Installation,
     *,
-    asgard: Path,
-    variables: Mapping[str, str],
-    logs: Path,
     cluster: Sequence[str],
     options: Sequence[str],
     shipped: bool,
@@ -49,9 +56,10 @@ def lines(
     the recipe's own.
     """
     name = recipe.name if shipped else str(recipe.file.absolute())
-    words = [f"{key}={shlex.quote(value)}" for key, value in variables.items()]
-    words += [shlex.quote(word) for word in (str(asgard), "thor", "recipe", "run", name, *cluster, "--yes", *options)]
-    log = logs / f"{recipe.name}.log"
+    run = (str(here.asgard), "thor", "recipe", "run", name, *cluster, "--yes", *options)
+    words = [f"{key}={shlex.quote(value)}" for key, value in here.variables.items()]
+    words += [shlex.quote(word) for word in run]
+    log = here.logs / f"{recipe.name}.log"
     found = []
     when = schedule or recipe.schedule
     if when:

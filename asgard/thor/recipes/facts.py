@@ -34,7 +34,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ConditionVerdict:
     """Whether a condition holds (None: unknown), and the figures behind it: `parts` has each comparison's."""
 
     condition: str
@@ -57,20 +57,22 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ClusterFacts:
     """The facts that conditions are judged by; computed when a condition needs them."""
 
     snapshot: ClusterSnapshot
     limits: Limits = field(default_factory=Limits)
 
-    def judge(self, condition: Condition) -> Verdict:
+    def judge(self, condition: Condition) -> ConditionVerdict:
         """Whether a condition holds: if any of its comparisons does."""
         answers = [(c.text, *self._compare(c)) for c in condition.any_of]
         given = [answer for _, answer, _ in answers]
         holds = True if True in given else None if None in given else False
-        return Verdict(condition.text, holds, tuple((t, figures) for t, answer, figures in answers if answer is holds))
+        return ConditionVerdict(
+            condition.text, holds, tuple((t, figures) for t, answer, figures in answers if answer is holds)
+        )
 
-    def judge_all(self, conditions: Sequence[Condition]) -> list[Verdict]:
+    def judge_all(self, conditions: Sequence[Condition]) -> list[ConditionVerdict]:
         """Each of them."""
         return [self.judge(condition) for condition in conditions]
 
@@ -165,23 +167,23 @@ class Facts:
         return max(numbers) / even if even else 1.0
 
 
-def _at_min_isr(facts: Facts) -> float:
+def _at_min_isr(facts: ClusterFacts) -> float:
     least = {topic: known.min_isr or 1 for topic, known in facts.snapshot.topics.items()}
     return float(sum(1 for p in facts.snapshot.partitions if health.at_min_isr(p, least.get(p.topic, 1))))
 
 
-def _controllers_spare(facts: Facts) -> float | None:
+def _controllers_spare(facts: ClusterFacts) -> float | None:
     quorum = facts.snapshot.quorum
     return None if quorum is None else float(voters.health(quorum).spare)
 
 
-def _not_preferred(facts: Facts) -> float:
+def _not_preferred(facts: ClusterFacts) -> float:
     partitions = facts.snapshot.partitions
     away = sum(1 for p in partitions if not health.offline(p) and not health.led_by_preferred(p))
     return away / len(partitions) if partitions else 0.0
 
 
-_CLUSTER: dict[str, Callable[[Facts], float | None]] = {
+_CLUSTER: dict[str, Callable[[ClusterFacts], float | None]] = {
     "under_replicated": lambda f: float(len(f._tally.under_replicated)),
     "under_min_isr": lambda f: float(len(f._tally.under_min_isr)),
     "at_min_isr": _at_min_isr,

@@ -14,7 +14,7 @@ from asgard.core.schema.recipe import StepModel
 
 
 @dataclass(frozen=True)
-class Step:
+class RecipeStep:
     """One step: its number from 1, its action, and its arguments (a model of `core.schema.recipe`)."""
 
     number: int
@@ -51,8 +51,8 @@ class Recipe:
     values: Mapping[str, Any] = field(default_factory=dict)
     when: tuple[Condition, ...] = ()
     timeout_s: float | None = None
-    steps: tuple[Step, ...] = ()
-    on_failure: tuple[Step, ...] = ()
+    steps: tuple[RecipeStep, ...] = ()
+    on_failure: tuple[RecipeStep, ...] = ()
 
     @property
     def trigger(self) -> str:

@@ -10,14 +10,14 @@ from asgard.core.schema import recipe as schema
 from asgard.core.units import format_size
 from asgard.kafka.model import ClusterSnapshot
 from asgard.thor.plan import kinds
-from asgard.thor.recipes.facts import Facts
-from asgard.thor.recipes.model import Step
+from asgard.thor.recipes.facts import ClusterFacts
+from asgard.thor.recipes.model import RecipeStep
 
 Planner = Callable[[ClusterSnapshot, Limits], Plan | None]
 """None: no broker to do it to."""
 
 
-def planner_of(step: Step) -> Planner | None:
+def planner_of(step: RecipeStep) -> Planner | None:
     """The planner of the step; None if it moves nothing by plan."""
     given = step.given
     if not isinstance(given, schema.Moving):
@@ -33,8 +33,8 @@ def planner_of(step: Step) -> Planner | None:
 
 
 def _fill_empty(snapshot: ClusterSnapshot, limits: Limits) -> Plan | None:
-    chosen = Facts(snapshot, limits).empty
-    return kinds.planned(kinds.Kind.FILL, [str(b) for b in chosen], snapshot, limits) if chosen else None
+    chosen = ClusterFacts(snapshot, limits).empty
+    return kinds.planned(kinds.PlanKind.FILL, [str(b) for b in chosen], snapshot, limits) if chosen else None
 
 
 def summary(plan: Plan | None) -> str:

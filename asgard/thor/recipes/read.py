@@ -17,7 +17,7 @@ from asgard.core.document import Document, Loc, Map, Seq, scalar, shown, text_of
 from asgard.core.errors import InvalidFile, Problem, WrongUsage
 from asgard.core.schema.recipe import ACTIONS, SHORT, RecipeFile, StepModel
 from asgard.core.schema.validate import check, nearest
-from asgard.thor.recipes.model import Parameter, Recipe, Step
+from asgard.thor.recipes.model import Parameter, Recipe, RecipeStep
 
 _PARAMETER = re.compile(r"\$\$|\$([A-Za-z_][A-Za-z0-9_]*)")
 _NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
@@ -149,7 +149,7 @@ def _problems_of_parameters(
             yield document.problem(loc, "has neither a default nor an example; give one of them", at_key=True)
 
 
-def _steps(document: Document, section: str) -> tuple[tuple[Step, ...], list[Problem]]:
+def _steps(document: Document, section: str) -> tuple[tuple[RecipeStep, ...], list[Problem]]:
     entries = document.root.get(section) if isinstance(document.root, dict) else None
     steps, problems = [], []
     for i, entry in enumerate(entries if isinstance(entries, list) else ()):
@@ -172,7 +172,7 @@ def _steps(document: Document, section: str) -> tuple[tuple[Step, ...], list[Pro
         value, wrong = _step(document, (*loc, action) if given is not None else loc, action, given)
         problems += wrong
         if value is not None:
-            steps.append(Step(i + 1, action, value))
+            steps.append(RecipeStep(i + 1, action, value))
     return tuple(steps), problems
 
 

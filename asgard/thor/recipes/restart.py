@@ -24,7 +24,7 @@ NODE_S = 180.0
 
 
 @dataclass(frozen=True)
-class Known:
+class FormerProcesses:
     """What a killed run left: the process id of each node just before its restart."""
 
     pids: dict[int, int | None]
@@ -34,7 +34,9 @@ class Known:
         return node.id in self.pids and node.state == "running" and node.pid != self.pids[node.id]
 
 
-def chosen(nodes: Collection[Node], wanted: Collection[int] | str, known: Known, controller: int) -> list[int]:
+def chosen(
+    nodes: Collection[Node], wanted: Collection[int] | str, known: FormerProcesses, controller: int
+) -> list[int]:
     """The nodes to restart, in order: one that a killed run left down, then by id, the active controller last."""
     by_id = {n.id: n for n in nodes}
     ids = sorted(by_id) if isinstance(wanted, str) else wanted

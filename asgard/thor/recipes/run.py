@@ -21,9 +21,9 @@ from asgard.core.condition import Condition
 from asgard.core.errors import AsgardError, Busy, ExitCode, Failed, Interrupted, Unreachable, WrongUsage
 from asgard.core.units import format_duration
 from asgard.thor.recipes import memory as journal_of
-from asgard.thor.recipes.facts import Facts, Verdict
+from asgard.thor.recipes.facts import ClusterFacts, ConditionVerdict
 from asgard.thor.recipes.memory import Memory
-from asgard.thor.recipes.model import Recipe, Step
+from asgard.thor.recipes.model import Recipe, RecipeStep
 
 if TYPE_CHECKING:
     from asgard.journal.events import Event
@@ -54,11 +54,11 @@ class Attempt:
     `begun`: the run has already changed something, so it waits for the cluster rather than leave its work half done.
     """
 
-    step: Step
+    step: RecipeStep
     memory: Memory
     deadline: float
     begun: bool
-    facts: Callable[[], Facts]
+    facts: Callable[[], ClusterFacts]
 
     @property
     def left_s(self) -> float:
@@ -86,7 +86,7 @@ Action = Callable[[Attempt], Done]
 class World:
     """What a recipe works with: the cluster's current facts, and its actions."""
 
-    facts: Callable[[], Facts]
+    facts: Callable[[], ClusterFacts]
     actions: Mapping[str, Action]
 
 
@@ -192,7 +192,7 @@ class _Runner:
         for step in self.recipe.on_failure:
             self.step(step, on_failure=True)
 
-    def step(self, step: Step, *, on_failure: bool = False) -> StepReport:
+    def step(self, step: RecipeStep, *, on_failure: bool = False) -> StepReport:
         """One step with its tries; if one of the recipe's own steps fails, the run fails."""
         label = f"{'on failure' if on_failure else 'step'} {step.number}, {step.name}"
         began = time.monotonic()
@@ -262,7 +262,7 @@ class _Runner:
         self.report.text = f"failed in {label}: {error.what}"
 
 
-def _judged(world: World, conditions: Sequence[Condition]) -> list[Verdict]:
+def _judged(world: World, conditions: Sequence[Condition]) -> list[ConditionVerdict]:
     return world.facts().judge_all(conditions) if conditions else []
 
 

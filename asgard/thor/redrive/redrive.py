@@ -14,18 +14,17 @@ from asgard.core import contexts
 from asgard.core.errors import WrongUsage
 from asgard.journal.store.database import Database
 from asgard.kafka.data import Read
-from asgard.kafka.ports import ControlPlane
-from asgard.kafka.target import Target
 from asgard.thor.redrive import ledger, letters
 from asgard.thor.redrive.ledger import Ledger
 from asgard.thor.redrive.letters import Rules
 from asgard.thor.replay import exactly, history
+from asgard.thor.replay.copy import Routing
 from asgard.thor.replay.filters import Matches
-from asgard.thor.replay.model import Copied, Saved, To, TopicPartition
+from asgard.thor.replay.model import Copied, Endpoint, Saved, To, TopicPartition
 from asgard.thor.replay.pace import Rate
-from asgard.thor.replay.perform import Cluster, Job, perform
+from asgard.thor.replay.perform import Job, Participant, perform
 from asgard.thor.replay.slots import slots
-from asgard.thor.replay.topics import Topics
+from asgard.thor.replay.topics import TopicSource
 
 LISTED = 1000
 SENT_BEFORE, NOT_CHOSEN = "sent before", "not chosen"
@@ -42,7 +41,7 @@ class Stays:
 
 
 @dataclass
-class Found:
+class RedriveReport:
     """What a redrive would do, or did: counts by target, and what stays."""
 
     by_target: dict[str, int] = field(default_factory=dict)
@@ -51,7 +50,19 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class RedriveRequest:
+    """A user's request. `chosen` are single dead letters by partition; empty: all that weren't sent yet. `topic_headers` name the
+    original topic, before those of Connect and Spring."""
+
+    dlq: str
+    chosen: dict[int, set[int]]
+    wanted: Matches | None = None
+    topic_headers: tuple[str, ...] = ()
+    max_tries: int = 3
+
+
+@dataclass(frozen=True)
+class PreparedRedrive:
     """A redrive that is ready to start. `chosen` are single dead letters by partition; empty: all that weren't sent yet.
     `starts` are the first offsets in Kafka."""
 
@@ -68,18 +79,9 @@ class Prepared:
         return f"asgard.redrive.{self.rules.dlq}"
 
 
-def prepare(
-    target: Target,
-    control: ControlPlane,
-    journal: Database,
-    dlq: str,
-    *,
-    chosen: dict[int, set[int]],
-    wanted: Matches | None,
-    topic_headers: tuple[str, ...] = (),
-    max_tries: int = 3,
-) -> Prepared:
+def prepare(cluster: Endpoint, request: RedriveRequest, journal: Database) -> PreparedRedrive:
     """What there is to send. Reads offsets only. Raises WrongUsage."""
+    control, dlq, chosen = cluster.control, request.dlq, request.chosen
     topics = control.topics(moves=False)
     if dlq not in topics:
         raise WrongUsage(f"there is no topic {dlq}")
@@ -91,7 +93,7 @@ def prepare(
         raise WrongUsage(f"{dlq} has no partition {min(missing)}")
     known = next((k for k in history.known(journal, "redrive") if k.id == f"{cluster_id}/{dlq}"), None)
     kept = {(dlq, p): Saved(at, sent, note) for p, at, sent, note in (known.last.get("ledger", []) if known else [])}
-    saved = {**kept, **exactly.committed(target.connection, f"asgard.redrive.{dlq}", slots(keys, keys))}
+    saved = {**kept, **exactly.committed(cluster.connection, f"asgard.redrive.{dlq}", slots(keys, keys))}
     window = {}
     for key, known_offsets in offsets.items():
         start, end = known_offsets.start, known_offsets.end
@@ -103,9 +105,9 @@ def prepare(
             window[key] = (min(max(start, book.first), end), end)
     window = {key: (start, max(start, end)) for key, (start, end) in window.items()}
     counts = {name: len(topic.partitions) for name, topic in topics.items() if not topic.internal}
-    names = (*topic_headers, *letters.TOPIC_HEADERS)
-    rules = Rules(cluster_id, dlq, f"redrive.{dlq}", counts, names, max_tries, wanted)
-    return Prepared(
+    names = (*request.topic_headers, *letters.TOPIC_HEADERS)
+    rules = Rules(cluster_id, dlq, f"redrive.{dlq}", counts, names, request.max_tries, request.wanted)
+    return PreparedRedrive(
         rules, window, {key: o.start for key, o in offsets.items()}, chosen, saved, known.last_at if known else None
     )
 
@@ -113,16 +115,16 @@ def prepare(
 class Books:
     """The ledgers of one run, and its findings; a route for the copy. Aborted transactions reset it to what was committed."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: PreparedRedrive) -> None:
         self._prepared = prepared
         self._books: dict[TopicPartition, Ledger] = {}
-        self.found = Found()
-        self._open = Found()
+        self.found = RedriveReport()
+        self._open = RedriveReport()
 
     def started(self, saved: Mapping[TopicPartition, Saved]) -> None:
         """Reading starts here."""
         self._books = {key: _book(saved.get(key), start) for key, start in self._prepared.starts.items()}
-        self._open = Found()
+        self._open = RedriveReport()
 
     def committed(self, saved: Mapping[TopicPartition, Saved]) -> None:
         """Confirm what was found since the last commit."""
@@ -131,7 +133,7 @@ class Books:
             for key, count in more.items():
                 total[key] = total.get(key, 0) + count
         self.found.stays += self._open.stays[: max(0, LISTED - len(self.found.stays))]
-        self._open = Found()
+        self._open = RedriveReport()
 
     def note_of(self, key: TopicPartition) -> str:
         return self._books[key].text()
@@ -173,11 +175,11 @@ class Books:
         return [[p, book.head, 0, book.text()] for (_, p), book in sorted(self._books.items())]
 
 
-def look(target: Target, prepared: Prepared) -> Found:
+def look(cluster: Endpoint, prepared: PreparedRedrive) -> RedriveReport:
     """Read the dead letters and say where they would go; sends nothing."""
     books = Books(prepared)
     books.started(prepared.saved)
-    source = Topics(target.connection, prepared.window, client_id=f"{prepared.name}.look")
+    source = TopicSource(cluster.connection, prepared.window, client_id=f"{prepared.name}.look")
     for batch in source.read({key: books.begin_at(key, prepared.saved.get(key)) for key in prepared.window}):
         for record in batch.records:
             books.route(record)
@@ -186,14 +188,13 @@ def look(target: Target, prepared: Prepared) -> Found:
 
 
 def run(
-    target: Target,
-    control: ControlPlane,
-    prepared: Prepared,
-    expected: Found,
+    cluster: Endpoint,
+    prepared: PreparedRedrive,
+    expected: RedriveReport,
     journal: Database,
     rate: Rate,
     confirm: str | None = None,
-) -> tuple[Copied, Found]:
+) -> tuple[Copied, RedriveReport]:
     """Send what `look` found. Returns what happened. Raises what `perform` raises."""
     rules = prepared.rules
     contexts.refuse_protected_cluster(rules.cluster, confirm)
@@ -206,22 +207,21 @@ def run(
         f"thor redrive {rules.dlq}",
         {"words": f"{rules.dlq} to where they came from"},
         slots(keys, keys),
+        rate,
         last_at=prepared.last_at,
         known=prepared.saved,
     )
-    copied = perform(
-        job,
-        Topics(target.connection, prepared.window, client_id=prepared.name),
+    source = TopicSource(cluster.connection, prepared.window, client_id=prepared.name)
+    routing = Routing(
         books.route,
-        Cluster(target.connection, control, rules.cluster, (rules.dlq, *expected.by_target)),
-        journal,
-        rate,
         started=books.started,
         committed=books.committed,
         note_of=books.note_of,
         begin_at=books.begin_at,
         facts=lambda: {"ledger": books.ledger()},
     )
+    target = Participant(cluster.connection, cluster.control, rules.cluster, (rules.dlq, *expected.by_target))
+    copied = perform(job, source, routing, target, journal)
     return copied, books.found
 
 

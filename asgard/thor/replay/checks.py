@@ -12,7 +12,7 @@ from asgard.cluster.limits import Limits
 from asgard.core import units
 from asgard.kafka.model import Broker, Topic
 from asgard.thor.replay.model import TopicPartition
-from asgard.thor.replay.plan import Plan
+from asgard.thor.replay.plan import ReplayPlan
 
 RETENTION, RETENTION_BYTES = "retention.ms", "retention.bytes"
 BEFORE_MAX, TIMESTAMP_TYPE = "message.timestamp.before.max.ms", "message.timestamp.type"
@@ -41,7 +41,7 @@ class Objection:
 
 
 @dataclass(frozen=True)
-class Facts:
+class TargetFacts:
     """The target before a replay. `older` counts each source topic's records that are too old, by config.
 
     `size_bytes` is roughly what each source partition contributes; None if no broker could say. `largest` is the maximum record size of
@@ -56,7 +56,9 @@ class Facts:
     largest: Mapping[str, int] = field(default_factory=dict)
 
 
-def object_to(plan: Plan, facts: Facts, limits: Limits, now_ms: int, from_ms: int | None = None) -> list[Objection]:
+def object_to(
+    plan: ReplayPlan, facts: TargetFacts, limits: Limits, now_ms: int, from_ms: int | None = None
+) -> list[Objection]:
     """All objections, the worst first. `from_ms` is the window's start time, if it has one."""
     found = []
     for route in plan.routes:
@@ -102,7 +104,9 @@ def of_a_new_topic(own: Mapping[str, str], brokers: Mapping[str, str]) -> dict[s
     return found
 
 
-def _of_time(topic: str, to: str, plan: Plan, facts: Facts, now_ms: int, from_ms: int | None) -> list[Objection]:
+def _of_time(
+    topic: str, to: str, plan: ReplayPlan, facts: TargetFacts, now_ms: int, from_ms: int | None
+) -> list[Objection]:
     found = []
     configs = facts.configs.get(to, {})
     for config, before in too_old_before(configs, now_ms).items():
@@ -138,7 +142,7 @@ def _of_time(topic: str, to: str, plan: Plan, facts: Facts, now_ms: int, from_ms
     return found
 
 
-def _of_size(topic: str, to: str, facts: Facts) -> list[Objection]:
+def _of_size(topic: str, to: str, facts: TargetFacts) -> list[Objection]:
     limit = int(facts.configs.get(to, {}).get(RETENTION_BYTES, -1))
     if limit < 0 or facts.size_bytes is None or "delete" not in facts.configs.get(to, {}).get(CLEANUP, "delete"):
         return []
@@ -156,7 +160,7 @@ def _of_size(topic: str, to: str, facts: Facts) -> list[Objection]:
     ]
 
 
-def _of_records(topic: str, to: str, facts: Facts) -> list[Objection]:
+def _of_records(topic: str, to: str, facts: TargetFacts) -> list[Objection]:
     largest, limit = facts.largest.get(topic, 0), int(facts.configs.get(to, {}).get(MAX_BYTES, 0))
     if not limit or largest <= limit:
         return []
@@ -169,7 +173,7 @@ def _of_records(topic: str, to: str, facts: Facts) -> list[Objection]:
     ]
 
 
-def arriving(plan: Plan, facts: Facts) -> dict[int, int]:
+def arriving(plan: ReplayPlan, facts: TargetFacts) -> dict[int, int]:
     """Bytes that would arrive at each broker, counting all replicas; empty if sizes are unknown."""
     found: dict[int, int] = {}
     for route in plan.routes:
@@ -185,7 +189,7 @@ def arriving(plan: Plan, facts: Facts) -> dict[int, int]:
     return found
 
 
-def _of_disks(plan: Plan, facts: Facts, limits: Limits) -> list[Objection]:
+def _of_disks(plan: ReplayPlan, facts: TargetFacts, limits: Limits) -> list[Objection]:
     more = arriving(plan, facts)
     found = []
     for broker in facts.brokers:

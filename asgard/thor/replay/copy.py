@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Protocol
+from typing import Any, Protocol
 
 from asgard.core import events, units
 from asgard.core.errors import Unreachable
 from asgard.kafka.data import Read
 from asgard.thor.replay.exactly import COMMIT_EVERY_S, ExactlyOnce, Undone, unreachable
-from asgard.thor.replay.model import Copied, Route, Saved, Source, To, TopicPartition
-from asgard.thor.replay.pace import Pace, Rate
+from asgard.thor.replay.model import Copied, RecordSource, Route, Saved, To, TopicPartition
+from asgard.thor.replay.pace import CopyPace, Rate
 
 PATIENCE_S = 300.0
 ALL_EVERY_S = 3600.0
@@ -33,56 +33,62 @@ class Care(Protocol):
         ...
 
 
-@dataclass
-class Steady:
-    """Always the same rate."""
+@dataclass(frozen=True)
+class Routing:
+    """A route, and what connects its memory, if it has one, with the copy.
 
-    limit: Rate = field(default_factory=Rate)
+    `started` gets the committed progress whenever reading starts (again), `committed` what each commit added to it. A route with a
+    memory keeps it there, puts it into the commits through `note_of`, and says through `begin_at` where to read from. `facts` is
+    what the journal keeps of it at the end.
+    """
 
-    def rate(self) -> Rate:
-        return self.limit
+    route: Route
+    started: Callable[[dict[TopicPartition, Saved]], None] = lambda saved: None
+    committed: Callable[[dict[TopicPartition, Saved]], None] = lambda saved: None
+    note_of: Callable[[TopicPartition], str] = lambda key: ""
+    begin_at: Callable[[TopicPartition, Saved | None], int] | None = None
+    facts: Callable[[], dict[str, Any]] = dict
 
 
-NoteOf = Callable[[TopicPartition], str]
-BeginAt = Callable[[TopicPartition, Saved | None], int]
-Settled = Callable[[dict[TopicPartition, Saved]], None]
+@dataclass(frozen=True)
+class _Copying:
+    """The parts of a copy, when it began (seconds of the monotonic clock), and what it has done."""
+
+    source: RecordSource
+    routing: Routing
+    writer: ExactlyOnce
+    care: Care
+    what: str
+    began: float
+    done: Copied
 
 
 def copy(
-    source: Source,
-    route: Route,
+    source: RecordSource,
+    routing: Routing,
     writer: ExactlyOnce,
     care: Care,
     *,
-    started: Settled = lambda saved: None,
-    committed: Settled = lambda saved: None,
-    note_of: NoteOf = lambda key: "",
-    begin_at: BeginAt | None = None,
     known: Mapping[TopicPartition, Saved] | None = None,
-    patience_s: float = PATIENCE_S,
     what: str = "replay",
 ) -> Copied:
     """Copy everything in the source. Returns what happened.
 
-    `started` gets the committed progress whenever reading starts (again), `committed` what each commit added to it. A route with a
-    memory keeps it there, puts it into the commits through `note_of`, and says through `begin_at` where to read from. `known` is
-    progress that Kafka may have expired. Raises Busy if another run took over.
+    `known` is progress that Kafka may have expired. Raises Busy if another run took over.
     """
     done = Copied()
     began = last_commit = time.monotonic()
+    copying = _Copying(source, routing, writer, care, what, began, done)
     while True:
         try:
             saved = {**(known or {}), **writer.open()}
-            started(saved)
-            run = _Run(source, route, writer, care, saved, done, committed, note_of, what, began)
-            if begin_at is not None:
-                run.at = {key: begin_at(key, saved.get(key)) for key in source.window}
-            run.through()
+            routing.started(saved)
+            _Run(copying, saved).through()
         except (Undone, Unreachable) as undone:
             why = str(undone).splitlines()[0]
             last_commit = max(last_commit, done.last_commit)
-            if time.monotonic() - last_commit > patience_s:
-                raise unreachable(why, patience_s) from undone
+            if time.monotonic() - last_commit > PATIENCE_S:
+                raise unreachable(why, PATIENCE_S) from undone
             done.redone += 1
             events.note(f"rolled back, trying again: {why}")
             time.sleep(min(0.2 * done.redone, 2.0))
@@ -94,27 +100,19 @@ def copy(
 class _Run:
     """From the committed progress to the end, or to the first failure."""
 
-    def __init__(
-        self,
-        source: Source,
-        route: Route,
-        writer: ExactlyOnce,
-        care: Care,
-        saved: dict[TopicPartition, Saved],
-        done: Copied,
-        committed: Settled,
-        note_of: NoteOf,
-        what: str,
-        began: float,
-    ) -> None:
-        self.source, self.route, self.writer, self.care, self.done = source, route, writer, care, done
-        self.committed, self.note_of, self.what, self.began = committed, note_of, what, began
-        self.at = {key: saved[key].position if key in saved else start for key, (start, _) in source.window.items()}
+    def __init__(self, copying: _Copying, saved: dict[TopicPartition, Saved]) -> None:
+        source, routing = copying.source, copying.routing
+        self.source, self.routing, self.writer, self.care = source, routing, copying.writer, copying.care
+        self.what, self.began, self.done = copying.what, copying.began, copying.done
+        if routing.begin_at is None:
+            self.at = {key: saved[key].position if key in saved else start for key, (start, _) in source.window.items()}
+        else:
+            self.at = {key: routing.begin_at(key, saved.get(key)) for key in source.window}
         self.sent = {key: saved[key].sent if key in saved else 0 for key in source.window}
         self.changed: set[TopicPartition] = set()
         self.open_left: dict[str, int] = {}
         self.open_sent = self.open_bytes = 0
-        self.pace = Pace(care.rate(), time.monotonic())
+        self.pace = CopyPace(self.care.rate(), time.monotonic())
         self.total = sum(end - start for start, end in source.window.values())
         self.all_at = -ALL_EVERY_S
 
@@ -157,7 +155,7 @@ class _Run:
         """Send records of one partition. Returns how many were sent, and their bytes."""
         before = self.writer.sent_bytes
         going: list[tuple[Read, To]] = []
-        for record, to in zip(records, map(self.route, records), strict=True):
+        for record, to in zip(records, map(self.routing.route, records), strict=True):
             if isinstance(to, str):
                 self.open_left[to] = self.open_left.get(to, 0) + 1
             else:
@@ -181,10 +179,10 @@ class _Run:
         now = time.monotonic()
         everything = bool(self.changed) and now - self.all_at >= ALL_EVERY_S
         keys = self.at.keys() if everything else self.changed
-        saved = {key: Saved(self.at[key], self.sent[key], self.note_of(key)) for key in keys}
+        saved = {key: Saved(self.at[key], self.sent[key], self.routing.note_of(key)) for key in keys}
         self.writer.commit(saved)
         self.all_at = now if everything else self.all_at
-        self.committed(saved)
+        self.routing.committed(saved)
         done = self.done
         done.sent += self.open_sent
         done.sent_bytes += self.open_bytes

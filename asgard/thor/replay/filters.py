@@ -18,7 +18,10 @@ from asgard.kafka.data import Headers, Read
 
 @dataclass(frozen=True)
 class Filter:
-    """What a record must match, as the user writes it: `order-*`, `type=created`, `$.country=DE`."""
+    """What a record must match, as the user writes it: `order-*`, `type=created`, `$.country=DE`.
+
+    Its text, with the class's name, is part of a request's identity in the journal (`plan.request_of`).
+    """
 
     keys: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ State = Literal["unfinished", "finished"]
 
 
 @dataclass(frozen=True)
-class Known:
+class RecordedCopy:
     """A copy as recorded in the journal. `plan` is its plan at the start, `last` its last report."""
 
     id: str
@@ -25,18 +25,18 @@ class Known:
     last_at: float
 
 
-def known(journal: Database, kind: Kind = "replay", request: str | None = None) -> list[Known]:
+def known(journal: Database, kind: Kind = "replay", request: str | None = None) -> list[RecordedCopy]:
     """Copies of this kind, oldest first; only of one request, if given."""
-    found: dict[str, Known] = {}
+    found: dict[str, RecordedCopy] = {}
     for event in journalled.read(journal, Filter(kind=f"thor.{kind}.*")):
         verb, id = event.kind.rpartition(".")[2], event.correlation or event.subject
         if verb == "started":
             if request is None or event.data.get("request") == request:
-                found[id] = Known(id, "unfinished", event.data, {}, event.at, event.at)
+                found[id] = RecordedCopy(id, "unfinished", event.data, {}, event.at, event.at)
         elif id in found:
             was = found[id]
             state: State = "finished" if verb == "finished" else was.state
-            found[id] = Known(id, state, was.plan, event.data, was.began_at, event.at)
+            found[id] = RecordedCopy(id, state, was.plan, event.data, was.began_at, event.at)
     return list(found.values())
 
 

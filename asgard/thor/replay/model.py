@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from asgard.kafka.connection import Connection
 from asgard.kafka.data import Headers, Read
+from asgard.kafka.ports import ControlPlane
 
 TopicPartition = tuple[str, int]
 
@@ -27,7 +29,7 @@ Route = Callable[[Read], To | str]
 
 
 @dataclass(slots=True)
-class Batch:
+class ReadBatch:
     """Records in the order of their partitions, and how far their partitions were read.
 
     `reached` also advances past offsets without a record: transaction markers, what compaction removed.
@@ -37,7 +39,7 @@ class Batch:
     reached: dict[TopicPartition, int] = field(default_factory=dict)
 
 
-class Source(Protocol):
+class RecordSource(Protocol):
     """A bounded stream of records: a window of topics, or files of an archive."""
 
     @property
@@ -45,7 +47,7 @@ class Source(Protocol):
         """The first position of each partition, and the one to stop at."""
         ...
 
-    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[Batch]:
+    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[ReadBatch]:
         """Everything from these positions to the ends of the window; may be called again after a failure.
 
         Before the iterator ends, every partition has reached the end of its window or raised.
@@ -55,6 +57,14 @@ class Source(Protocol):
     def ask(self, records: int, size_bytes: int) -> None:
         """Limit the next batch to this size; a source may return slightly more."""
         ...
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A cluster that a copy reads or writes: `connection` for its records, `control` for everything else."""
+
+    connection: Connection
+    control: ControlPlane
 
 
 @dataclass(frozen=True)

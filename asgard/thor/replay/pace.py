@@ -38,7 +38,7 @@ class Rate:
 
 
 @dataclass
-class Pace:
+class CopyPace:
     """When the next records may go, in seconds of whichever clock the caller uses."""
 
     rate: Rate

@@ -7,9 +7,9 @@ the transactional id. It holds nothing that others need.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from asgard.core import units
@@ -20,9 +20,9 @@ from asgard.kafka.connection import Connection
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.replay import care, history, quota
 from asgard.thor.replay.checks import MAX_BYTES
-from asgard.thor.replay.copy import BeginAt, NoteOf, Settled, copy
+from asgard.thor.replay.copy import Routing, copy
 from asgard.thor.replay.exactly import BATCH_BYTES, ExactlyOnce
-from asgard.thor.replay.model import Copied, Route, Saved, Source, TopicPartition
+from asgard.thor.replay.model import Copied, RecordSource, Saved, TopicPartition
 from asgard.thor.replay.pace import Rate
 from asgard.thor.replay.slots import Slot
 
@@ -31,7 +31,7 @@ _DEFAULT_RETENTION_S, _MARGIN = 7 * 86400.0, 0.85
 
 
 @dataclass(frozen=True)
-class Cluster:
+class Participant:
     """A cluster that a copy uses, and which of its topics."""
 
     connection: Connection
@@ -42,7 +42,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Job:
-    """A copy to run. `name` is its transactional id, group and client id; `plan` is what the journal keeps of it.
+    """A copy to run, at most at this rate. `name` is its transactional id, group and client id; `plan` is what the journal keeps of it.
 
     `last_at` is when an earlier run was last active; None if this is the first. `known` is progress kept in the journal; None
     if only Kafka keeps it.
@@ -54,29 +54,24 @@ class Job:
     doing: str
     plan: Mapping[str, Any]
     slot_of: Mapping[TopicPartition, Slot]
+    rate: Rate
     last_at: float | None = None
     known: Mapping[TopicPartition, Saved] | None = None
 
 
 def perform(
     job: Job,
-    source: Source,
-    route: Route,
-    target: Cluster,
+    source: RecordSource,
+    routing: Routing,
+    target: Participant,
     journal: Database,
-    rate: Rate,
     *,
-    others: Collection[Cluster] = (),
-    started: Settled = lambda saved: None,
-    committed: Settled = lambda saved: None,
-    note_of: NoteOf = lambda key: "",
-    begin_at: BeginAt | None = None,
-    facts: Callable[[], dict[str, Any]] = dict,
+    others: Collection[Participant] = (),
 ) -> Copied:
     """Copy until the source is finished. Returns what happened. `others` are further clusters to watch and guard.
 
-    `facts` is added to the journal's record at the end. Raises Busy if another run is active, Unreachable if a cluster stays down for
-    minutes, and Failed if the target rejects a record; the same call continues from there.
+    Raises Busy if another run is active, Unreachable if a cluster stays down for minutes, and Failed if the target rejects a
+    record; the same call continues from there.
     """
     clusters = {cluster.id: cluster for cluster in (*others, target)}
 
@@ -88,7 +83,7 @@ def perform(
                 "The header asgard.replay of the last record in each target partition says which offset it had in the source: "
                 "replay the rest with --from PARTITION:OFFSET,… Or empty the target, and add --again.",
             )
-        started(saved)
+        routing.started(saved)
 
     with ExitStack() as stack:
         name = f"cluster/{target.id}/{job.kind}/{job.id}"
@@ -98,9 +93,9 @@ def perform(
         if job.last_at is None:
             history.note(journal, job.kind, "started", job.id, dict(job.plan))
         for cluster in clusters.values():
-            stack.enter_context(quota.guard(cluster.control, lease, job.name, rate.bytes_per_s))
+            stack.enter_context(quota.guard(cluster.control, lease, job.name, job.rate.bytes_per_s))
         looks = [care.look_at(c.control, c.topics, journal) for c in clusters.values()]
-        watch = stack.enter_context(care.Watch(rate, looks))
+        watch = stack.enter_context(care.Watch(job.rate, looks))
         writer = stack.enter_context(
             ExactlyOnce(
                 target.connection,
@@ -111,20 +106,9 @@ def perform(
             )
         )
         try:
-            done = copy(
-                source,
-                route,
-                writer,
-                watch,
-                started=begun,
-                committed=committed,
-                note_of=note_of,
-                begin_at=begin_at,
-                known=job.known,
-                what=job.kind,
-            )
+            done = copy(source, replace(routing, started=begun), writer, watch, known=job.known, what=job.kind)
         except AsgardError as error:
-            history.note(journal, job.kind, "stopped", job.id, {"why": error.what, **facts()})
+            history.note(journal, job.kind, "stopped", job.id, {"why": error.what, **routing.facts()})
             raise
         done.slowed = watch.slowed
         told = {
@@ -133,7 +117,7 @@ def perform(
             "left": [[why, count] for why, count in sorted(done.left.items())],
             "seconds": round(done.seconds, 3),
             "slowed": watch.slowed,
-            **facts(),
+            **routing.facts(),
         }
         history.note(journal, job.kind, "finished", job.id, told)
         return done
@@ -165,7 +149,7 @@ def _kept_s(control: ControlPlane) -> float:
         return _DEFAULT_RETENTION_S
 
 
-def _batch_bytes(target: Cluster) -> int:
+def _batch_bytes(target: Participant) -> int:
     """The smallest `max.message.bytes` of the topics: no batch of several records may be larger."""
     try:
         configs = target.control.effective_topic_configs(target.topics, [MAX_BYTES])

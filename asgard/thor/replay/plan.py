@@ -18,7 +18,7 @@ from asgard.thor.replay.model import TopicPartition
 
 
 @dataclass(frozen=True)
-class Route:
+class TopicRoute:
     """A source topic, its target, and their partition counts when the plan was created."""
 
     topic: str
@@ -28,7 +28,7 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReplayPlan:
     """A replay. `request` identifies the request, `words` describes it; `window` is what each partition contributes."""
 
     id: str
@@ -36,7 +36,7 @@ class Plan:
     words: str
     source_cluster: str
     target_cluster: str
-    routes: tuple[Route, ...]
+    routes: tuple[TopicRoute, ...]
     window: dict[TopicPartition, tuple[int, int]]
 
     @property
@@ -71,15 +71,15 @@ class Plan:
         }
 
 
-def read(id: str, data: Mapping[str, Any]) -> Plan:
+def read(id: str, data: Mapping[str, Any]) -> ReplayPlan:
     """A plan from the journal."""
-    return Plan(
+    return ReplayPlan(
         id,
         data["request"],
         data["words"],
         data["source"],
         data["target"],
-        tuple(Route(*route) for route in data["routes"]),
+        tuple(TopicRoute(*route) for route in data["routes"]),
         {(topic, p): (start, end) for topic, p, start, end in data["window"]},
     )
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -16,22 +16,22 @@ from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.journal.store.database import Database
 from asgard.kafka.model import NewTopic, Partition, Topic
 from asgard.kafka.ports import ControlPlane
-from asgard.kafka.target import Target
 from asgard.thor.replay import checks, filters, history, plan, routes, window
 from asgard.thor.replay.checks import Objection
+from asgard.thor.replay.copy import Routing
 from asgard.thor.replay.filters import Filter
-from asgard.thor.replay.model import Copied, TopicPartition
+from asgard.thor.replay.model import Copied, Endpoint, TopicPartition
 from asgard.thor.replay.pace import Rate
-from asgard.thor.replay.perform import Cluster, Job, perform
-from asgard.thor.replay.plan import Plan, Route
+from asgard.thor.replay.perform import Job, Participant, perform
+from asgard.thor.replay.plan import ReplayPlan, TopicRoute
 from asgard.thor.replay.slots import slots
-from asgard.thor.replay.topics import Topics
+from asgard.thor.replay.topics import TopicSource
 
 Standing = Literal["new", "unfinished", "finished"]
 
 
 @dataclass(frozen=True)
-class Request:
+class ReplayRequest:
     """A user's request. `begin` and `stop` are the values of `--from` and `--until`, `asked` their words."""
 
     topics: tuple[str, ...]
@@ -46,21 +46,34 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedReplay:
     """A replay that is ready to start. `size_bytes` is roughly what the window holds, without filters; None if unknown."""
 
-    plan: Plan
+    plan: ReplayPlan
     standing: Standing
-    request: Request
+    request: ReplayRequest
     objections: list[Objection]
     size_bytes: int | None
     to_create: tuple[NewTopic, ...] = ()
     last_at: float | None = None
 
 
+@dataclass(frozen=True)
+class _Scope:
+    """A request on its clusters: the source topics, where each goes, and the targets that exist."""
+
+    request: ReplayRequest
+    source: ControlPlane
+    target: ControlPlane
+    clusters: tuple[str, str]
+    topics: Mapping[str, Topic]
+    to: Mapping[str, str]
+    targets: Mapping[str, Topic]
+
+
 def prepare(
-    source: ControlPlane, target: ControlPlane, request: Request, journal: Database, limits: Limits, now: float
-) -> Prepared:
+    source: ControlPlane, target: ControlPlane, request: ReplayRequest, journal: Database, limits: Limits, now: float
+) -> PreparedReplay:
     """What would be copied, and the objections. Reads only; `now` is seconds since 1970."""
     source_id, target_id = source.cluster().cluster_id, target.cluster().cluster_id
     topics = _named(source, request.topics)
@@ -70,7 +83,7 @@ def prepare(
     before = history.known(journal, request=identity)
     unfinished = next((k for k in before if k.state == "unfinished"), None)
     standing: Standing = "new"
-    targets = target.topics(set(to.values()))
+    scope = _Scope(request, source, target, (source_id, target_id), topics, to, target.topics(set(to.values())))
     if unfinished is not None:
         made, standing = plan.read(unfinished.id, unfinished.plan), "unfinished"
     else:
@@ -83,16 +96,16 @@ def prepare(
                 )
             made, standing = plan.read(done[-1].id, done[-1].plan), "finished"
         else:
-            made = _plan(source, request, topics, to, targets, (source_id, target_id), identity, len(done))
+            made = _plan(scope, identity, len(done))
     up = sorted(b.id for b in target.cluster().brokers if b.state == "up")
-    create = _to_create(source, made, topics, targets, len(up)) if request.create else ()
-    with_new = {**targets, **{new.name: imagined(new, up) for new in create}}
+    create = _to_create(scope, made, len(up)) if request.create else ()
+    with_new = {**scope.targets, **{new.name: imagined(new, up) for new in create}}
     new = {new.name: new.config for new in create}
-    objections, size = _against(source, target, made, topics, with_new, new, limits, now, request)
-    return Prepared(made, standing, request, objections, size, create, unfinished.last_at if unfinished else None)
+    objections, size = _against(replace(scope, targets=with_new), made, new, limits, now)
+    return PreparedReplay(made, standing, request, objections, size, create, unfinished.last_at if unfinished else None)
 
 
-def refuse(prepared: Prepared) -> None:
+def refuse(prepared: PreparedReplay) -> None:
     """Raise Refused with the first objection that wasn't accepted."""
     against = [o for o in prepared.objections if not (o.loss and prepared.request.accept_loss)]
     if against:
@@ -100,9 +113,9 @@ def refuse(prepared: Prepared) -> None:
 
 
 def run(
-    prepared: Prepared,
-    source: tuple[Target, ControlPlane],
-    target: tuple[Target, ControlPlane],
+    prepared: PreparedReplay,
+    source: Endpoint,
+    target: Endpoint,
     journal: Database,
     rate: Rate,
     confirm: str | None = None,
@@ -111,11 +124,13 @@ def run(
     refuse(prepared)
     made = prepared.plan
     contexts.refuse_protected_cluster(made.target_cluster, confirm)
-    _create(target[1], prepared.to_create)
-    reading = Topics(source[0].connection, made.window, client_id=made.name)
+    _create(target.control, prepared.to_create)
+    reading = TopicSource(source.connection, made.window, client_id=made.name)
     same = made.source_cluster == made.target_cluster
     sources = tuple(r.topic for r in made.routes)
-    goal = Cluster(target[0].connection, target[1], made.target_cluster, (*made.targets, *(sources if same else ())))
+    goal = Participant(
+        target.connection, target.control, made.target_cluster, (*made.targets, *(sources if same else ()))
+    )
     job = Job(
         "replay",
         made.id,
@@ -123,20 +138,13 @@ def run(
         f"thor replay {made.words}",
         made.document(),
         slots(made.window, list(made.window) if same else made.places()),
+        rate,
         prepared.last_at,
     )
-    others = () if same else (Cluster(source[0].connection, source[1], made.source_cluster, sources),)
+    others = () if same else (Participant(source.connection, source.control, made.source_cluster, sources),)
     route = routes.replay(made, filters.matcher(prepared.request.wanted))
-    copied = perform(
-        job,
-        reading,
-        route,
-        goal,
-        journal,
-        rate,
-        others=others,
-        facts=lambda: {"expired": sum(reading.expired.values())},
-    )
+    routing = Routing(route, facts=lambda: {"expired": sum(reading.expired.values())})
+    copied = perform(job, reading, routing, goal, journal, others=others)
     return copied, reading.expired
 
 
@@ -158,16 +166,8 @@ def _named(source: ControlPlane, patterns: Iterable[str]) -> dict[str, Topic]:
     return chosen
 
 
-def _plan(
-    source: ControlPlane,
-    request: Request,
-    topics: Mapping[str, Topic],
-    to: Mapping[str, str],
-    targets: Mapping[str, Topic],
-    clusters: tuple[str, str],
-    identity: str,
-    before: int,
-) -> Plan:
+def _plan(scope: _Scope, identity: str, before: int) -> ReplayPlan:
+    source, topics, to, targets = scope.source, scope.topics, scope.to, scope.targets
     keys = [(name, p.partition) for name, topic in topics.items() for p in topic.partitions]
     offsets = source.offsets(keys, committed=True)
     if len(offsets) < len(keys):
@@ -175,34 +175,30 @@ def _plan(
         raise Failed(
             f"{lost[0]}-{lost[1]} has no leader, so what it holds is unknown", "`asgard thor status` says why."
         )
-    found = window.between(offsets, request.begin, request.stop, lambda at: source.offsets_at(keys, at))
+    found = window.between(offsets, scope.request.begin, scope.request.stop, lambda at: source.offsets_at(keys, at))
     counts = {name: len(topic.partitions) for name, topic in topics.items()}
     made = tuple(
-        Route(name, to[name], counts[name], len(targets[to[name]].partitions) if to[name] in targets else counts[name])
+        TopicRoute(
+            name, to[name], counts[name], len(targets[to[name]].partitions) if to[name] in targets else counts[name]
+        )
         for name in topics
     )
     words = ", ".join(f"{name} to {to[name]}" for name in list(topics)[:3]) + (" and more" if len(topics) > 3 else "")
-    return Plan(plan.id_of(identity, before), identity, words, *clusters, made, found)
+    return ReplayPlan(plan.id_of(identity, before), identity, words, *scope.clusters, made, found)
 
 
-def _to_create(
-    source: ControlPlane,
-    made: Plan,
-    topics: Mapping[str, Topic],
-    targets: Mapping[str, Topic],
-    brokers: int,
-) -> tuple[NewTopic, ...]:
+def _to_create(scope: _Scope, made: ReplayPlan, brokers: int) -> tuple[NewTopic, ...]:
     """Missing targets, created like their sources: partitions, configs, and as many replicas as the brokers allow."""
-    configs = source.topic_configs([route.topic for route in made.routes])
+    configs = scope.source.topic_configs([route.topic for route in made.routes])
     return tuple(
         NewTopic(
             route.to,
             route.partitions,
-            min(topics[route.topic].replication, brokers),
+            min(scope.topics[route.topic].replication, brokers),
             {k: v for k, v in configs.get(route.topic, {}).items() if "throttled" not in k},
         )
         for route in made.routes
-        if route.to not in targets
+        if route.to not in scope.targets
     )
 
 
@@ -226,17 +222,10 @@ def _create(control: ControlPlane, topics: Collection[NewTopic]) -> None:
 
 
 def _against(
-    source: ControlPlane,
-    target: ControlPlane,
-    made: Plan,
-    topics: Mapping[str, Topic],
-    targets: Mapping[str, Topic],
-    new: Mapping[str, Mapping[str, str]],
-    limits: Limits,
-    now: float,
-    request: Request,
+    scope: _Scope, made: ReplayPlan, new: Mapping[str, Mapping[str, str]], limits: Limits, now: float
 ) -> tuple[list[Objection], int | None]:
     """Objections, and roughly how many bytes the window holds. `new` are the configs of targets to create."""
+    source, target, targets, begin = scope.source, scope.target, scope.targets, scope.request.begin
     now_ms = round(now * 1000)
     real = [name for name, topic in targets.items() if topic.id]
     configs = {**(target.effective_topic_configs(real, checks.CONFIGS) if real else {}), **of_new_topics(target, new)}
@@ -245,10 +234,10 @@ def _against(
         for config, before in checks.too_old_before(configs.get(route.to, {}), now_ms).items():
             keys = [key for key in made.window if key[0] == route.topic]
             older[route.topic, config] = _before(source, made, keys, before)
-    sizes = _sizes(source, made, topics)
+    sizes = _sizes(source, made, scope.topics)
     brokers = with_disks(target) if sizes else ()
-    facts = checks.Facts(targets, configs, brokers, older, sizes, _largest(source, made))
-    from_ms = request.begin.at_ms if request.begin.kind == "time" else None
+    facts = checks.TargetFacts(targets, configs, brokers, older, sizes, _largest(source, made))
+    from_ms = begin.at_ms if begin.kind == "time" else None
     against = checks.object_to(made, facts, limits, now_ms, from_ms)
     return against, sum(sizes.values()) if sizes is not None else None
 
@@ -264,7 +253,7 @@ def of_new_topics(target: ControlPlane, new: Mapping[str, Mapping[str, str]]) ->
     return {name: checks.of_a_new_topic(own, brokers) for name, own in new.items()}
 
 
-def _largest(source: ControlPlane, made: Plan) -> dict[str, int]:
+def _largest(source: ControlPlane, made: ReplayPlan) -> dict[str, int]:
     """The maximum record size of each source topic, by its own limit; empty if reading it is not allowed."""
     try:
         configs = source.effective_topic_configs([route.topic for route in made.routes], [checks.MAX_BYTES])
@@ -273,13 +262,13 @@ def _largest(source: ControlPlane, made: Plan) -> dict[str, int]:
     return {topic: int(found[checks.MAX_BYTES]) for topic, found in configs.items() if checks.MAX_BYTES in found}
 
 
-def _before(source: ControlPlane, made: Plan, keys: list[TopicPartition], at_ms: int) -> int:
+def _before(source: ControlPlane, made: ReplayPlan, keys: list[TopicPartition], at_ms: int) -> int:
     """How many offsets of the window are before the first record of that time, according to the time index."""
     first = source.offsets_at(keys, at_ms)
     return sum(max(0, min(first.get(k, 0), made.window[k][1]) - made.window[k][0]) for k in keys)
 
 
-def _sizes(source: ControlPlane, made: Plan, topics: Mapping[str, Topic]) -> dict[TopicPartition, int] | None:
+def _sizes(source: ControlPlane, made: ReplayPlan, topics: Mapping[str, Topic]) -> dict[TopicPartition, int] | None:
     """Roughly how many bytes the window of each partition holds: its share of the offsets, applied to the size on the leader's disk."""
     leaders = {(p.topic, p.partition): p.leader for t in topics.values() for p in t.partitions}
     sizes = source.replica_sizes({leader for leader in leaders.values() if leader >= 0})
@@ -295,8 +284,6 @@ def _sizes(source: ControlPlane, made: Plan, topics: Mapping[str, Topic]) -> dic
 
 def with_disks(target: ControlPlane) -> tuple[Any, ...]:
     """The brokers with their log directories; those that are down have none."""
-    from dataclasses import replace
-
     brokers = target.cluster().brokers
     disks = target.log_dirs([b.id for b in brokers if b.state == "up"])
     return tuple(replace(b, log_dirs=disks.get(b.id, ())) for b in brokers)

@@ -9,12 +9,12 @@ from asgard.kafka.data import Read
 from asgard.thor.replay import header
 from asgard.thor.replay.filters import Matches
 from asgard.thor.replay.model import Route, To
-from asgard.thor.replay.plan import Plan
+from asgard.thor.replay.plan import ReplayPlan
 
 FILTERED, LOOP = "filtered", "loop"
 
 
-def replay(plan: Plan, wanted: Matches | None = None) -> Route:
+def replay(plan: ReplayPlan, wanted: Matches | None = None) -> Route:
     """The route of a replay. A record already copied out of the target topic is not brought back there: `loop`."""
     make, cluster = header.maker(plan.id, plan.source_cluster), plan.target_cluster
     known = {r.topic: (r.to, r.partitions == r.to_partitions, r.to_partitions) for r in plan.routes}

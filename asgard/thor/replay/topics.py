@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -17,7 +18,7 @@ from asgard.core import events
 from asgard.core.errors import Unreachable
 from asgard.kafka.connection import Connection
 from asgard.kafka.data import Read, explain
-from asgard.thor.replay.model import Batch, TopicPartition
+from asgard.thor.replay.model import ReadBatch, TopicPartition
 
 STALL_S = 90.0
 _QUEUE_KIB = 24 * 1024
@@ -42,7 +43,24 @@ def _partition(message: Any) -> TopicPartition:
     return message.topic(), message.partition()
 
 
-class Topics:
+@dataclass(slots=True)
+class _Taking:
+    """Messages being sorted: where each unfinished partition ends and where it is, the batch so far, which partitions are now
+    finished, and which lost their position."""
+
+    ends: dict[TopicPartition, int]
+    at: dict[TopicPartition, int]
+    batch: ReadBatch = field(default_factory=lambda: ReadBatch([]))
+    through: list[TopicPartition] = field(default_factory=list)
+    lost: list[TopicPartition] = field(default_factory=list)
+
+    def finish(self, key: TopicPartition) -> None:
+        """The partition was read to its end."""
+        self.batch.reached[key] = self.ends.pop(key)
+        self.through.append(key)
+
+
+class TopicSource:
     """Partitions of a cluster between two offsets each. Used by one thread."""
 
     def __init__(
@@ -62,8 +80,8 @@ class Topics:
     def ask(self, records: int, size_bytes: int) -> None:
         self._records, self._bytes = records, size_bytes
 
-    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[Batch]:
-        """See `Source`. Raises Unreachable if nothing arrives for `STALL_S` before the end is reached."""
+    def read(self, start: Mapping[TopicPartition, int]) -> Iterator[ReadBatch]:
+        """See `RecordSource`. Raises Unreachable if nothing arrives for `STALL_S` before the end is reached."""
         ends = {key: end for key, (_, end) in self._window.items() if start[key] < end}
         if not ends:
             return
@@ -115,38 +133,31 @@ class Topics:
 
     def _take(
         self, messages: list[Any], ends: dict[TopicPartition, int], at: dict[TopicPartition, int], consumer: Any
-    ) -> tuple[Batch, list[TopicPartition]]:
+    ) -> tuple[ReadBatch, list[TopicPartition]]:
         """The records before the ends, and the finished partitions."""
-        batch, through, lost = Batch([]), list[TopicPartition](), list[TopicPartition]()
-        reached = batch.reached
+        taking = _Taking(ends, at)
         for key, run in groupby(messages, key=_partition):
             own = list(run)
             good = [m for m in own if m.error() is None]
             if good:
-                self._take_run(key, good, batch, ends, at, through)
+                self._take_run(key, good, taking)
             if len(good) < len(own):
                 for message in own:
-                    if (error := message.error()) is not None:
-                        self._trouble(error, key, message, ends, at, through, reached, lost)
-        if lost:
-            self._pass_over(lost, ends, at, reached, consumer)
-        if batch.records:
+                    if message.error() is not None:
+                        self._trouble(key, message, taking)
+        if taking.lost:
+            self._pass_over(taking, consumer)
+        if taking.batch.records:
             mean = sum(map(len, messages)) / len(messages) + 200
             self._mean = mean if mean > self._mean else 0.8 * self._mean + 0.2 * mean
-        return batch, through
+        return taking.batch, taking.through
 
     @staticmethod
-    def _take_run(
-        key: TopicPartition,
-        messages: list[Any],
-        batch: Batch,
-        ends: dict[TopicPartition, int],
-        at: dict[TopicPartition, int],
-        through: list[TopicPartition],
-    ) -> None:
+    def _take_run(key: TopicPartition, messages: list[Any], taking: _Taking) -> None:
         """Consecutive messages of one partition. Most of a replay's work in Python: a comprehension is twice as fast as a loop."""
-        if not (end := ends.get(key, 0)):
+        if not (end := taking.ends.get(key, 0)):
             return
+        batch = taking.batch
         last = messages[-1].offset()
         inside = messages if last < end else [m for m in messages if m.offset() < end]
         topic, partition = key
@@ -154,52 +165,34 @@ class Topics:
             Read(topic, partition, m.offset(), m.timestamp()[1], m.key(), m.value(), m.headers() or ()) for m in inside
         ]
         if inside:
-            batch.reached[key] = at[key] = inside[-1].offset() + 1
+            batch.reached[key] = taking.at[key] = inside[-1].offset() + 1
         if last >= end - 1:
-            del ends[key]
-            through.append(key)
-            batch.reached[key] = end
+            taking.finish(key)
 
-    def _trouble(
-        self,
-        error: KafkaError,
-        key: TopicPartition,
-        message: Any,
-        ends: dict[TopicPartition, int],
-        at: dict[TopicPartition, int],
-        through: list[TopicPartition],
-        reached: dict[TopicPartition, int],
-        lost: list[TopicPartition],
-    ) -> None:
+    def _trouble(self, key: TopicPartition, message: Any, taking: _Taking) -> None:
+        error, ends = message.error(), taking.ends
         code = error.code()
         if code == KafkaError._PARTITION_EOF:
-            if key not in ends or message.offset() < at[key]:
+            if key not in ends or message.offset() < taking.at[key]:
                 return
             if message.offset() < ends[key]:
                 return  # a new leader may not know yet how far its records are committed: they arrive, or reading stalls
-            reached[key] = ends.pop(key)
-            through.append(key)
+            taking.finish(key)
         elif code == KafkaError._AUTO_OFFSET_RESET:
-            lost.append(key)
+            taking.lost.append(key)
         elif code not in _PASSING:
             raise explain(error, self._connection)
 
-    def _pass_over(
-        self,
-        lost: list[TopicPartition],
-        ends: dict[TopicPartition, int],
-        at: dict[TopicPartition, int],
-        reached: dict[TopicPartition, int],
-        consumer: Any,
-    ) -> None:
-        """Skip what these partitions lost before it was read: count it, log it, and continue after it."""
-        for key in lost:
+    def _pass_over(self, taking: _Taking, consumer: Any) -> None:
+        """Skip what partitions lost before it was read: count it, log it, and continue after it."""
+        ends, at = taking.ends, taking.at
+        for key in taking.lost:
             first, _ = consumer.get_watermark_offsets(Position(*key), timeout=30.0)
             if key in ends and first > at[key]:
                 gone = min(first, ends[key]) - at[key]
                 self.expired[key] = self.expired.get(key, 0) + gone
                 events.warn(f"{gone} offsets of {key[0]}-{key[1]} from {at[key]} on were deleted before they were read")
-                at[key] = reached[key] = min(first, ends[key])
+                at[key] = taking.batch.reached[key] = min(first, ends[key])
                 if first >= ends[key]:
                     del ends[key]
         # A partition without a valid position can't be sought in; a new assignment sets all positions.

@@ -25,7 +25,7 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Change:
+class OffsetChange:
     """A partition's committed offset before and after (None: none). `start` and `end` are what the partition holds."""
 
     topic: str
@@ -55,7 +55,7 @@ def changes(
     committed: Mapping[TopicPartition, int],
     holds: Mapping[TopicPartition, Offsets],
     at: Mapping[TopicPartition, int],
-) -> list[Change]:
+) -> list[OffsetChange]:
     """The partitions whose offset changes. `holds` are the partitions considered, `at` the offsets of the goal's time.
 
     Offsets outside a partition's range become its first or last.
@@ -68,7 +68,7 @@ def changes(
             continue
         after = max(known.start, min(after, known.end))
         if after != before:
-            found.append(Change(topic, partition, before, after, known.start, known.end))
+            found.append(OffsetChange(topic, partition, before, after, known.start, known.end))
     return found
 
 

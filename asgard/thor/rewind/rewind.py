@@ -19,20 +19,20 @@ from asgard.journal.store.database import Database
 from asgard.kafka.groups import ListedGroup
 from asgard.kafka.model import Offsets
 from asgard.kafka.ports import ControlPlane
-from asgard.thor.rewind.goal import Change, Goal, TopicPartition, changes
+from asgard.thor.rewind.goal import Goal, OffsetChange, TopicPartition, changes
 
 _CALL_S = 10.0
 _STARTED, _FINISHED = "thor.rewind.started", "thor.rewind.finished"
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRewind:
     """A rewind that is ready to start. `undoes` is the id of the event whose rewind it undoes."""
 
     group: str
     cluster_id: str
     words: str
-    changes: list[Change]
+    changes: list[OffsetChange]
     undoes: int | None = None
     type: str = "classic"
 
@@ -42,7 +42,7 @@ def offsets_of(control: ControlPlane, group: str) -> dict[TopicPartition, int]:
     return control.group_offsets([group]).get(group, {})
 
 
-def prepare(control: ControlPlane, group: str, goal: Goal, topics: Collection[str]) -> Prepared:
+def prepare(control: ControlPlane, group: str, goal: Goal, topics: Collection[str]) -> PreparedRewind:
     """What would change. `topics` are names or patterns; none: all that the group has offsets for. Raises Refused and WrongUsage."""
     listed = inactive(control, group)
     if listed is None and not topics and goal.kind != "offsets":
@@ -58,10 +58,12 @@ def prepare(control: ControlPlane, group: str, goal: Goal, topics: Collection[st
         raise WrongUsage(f"group {group} has no offsets of these topics", "Name topics that exist with --topic.")
     at = control.offsets_at(keys, goal.at_ms) if goal.kind == "time" else {}
     made = changes(goal, committed, _holds(control, keys), at)
-    return Prepared(group, control.cluster().cluster_id, goal.words, made, type=listed.type if listed else "classic")
+    return PreparedRewind(
+        group, control.cluster().cluster_id, goal.words, made, type=listed.type if listed else "classic"
+    )
 
 
-def prepare_undo(control: ControlPlane, group: str, journal: Database) -> Prepared:
+def prepare_undo(control: ControlPlane, group: str, journal: Database) -> PreparedRewind:
     """The undo of this group's last rewind that wasn't undone yet. Raises Refused and WrongUsage."""
     cluster_id = control.cluster().cluster_id
     event = _last(journal, group, cluster_id)
@@ -72,12 +74,12 @@ def prepare_undo(control: ControlPlane, group: str, journal: Database) -> Prepar
     before: dict[TopicPartition, int | None] = {(topic, p): old for topic, p, old, _ in event.data["changes"]}
     holds = _holds(control, list(before))
     made = [
-        Change(*key, committed.get(key), old, known.start, known.end)
+        OffsetChange(*key, committed.get(key), old, known.start, known.end)
         for key, old in before.items()
         if (known := holds.get(key, Offsets(0, 0))) and committed.get(key) != old
     ]
     words = f"back to before the rewind {event.data['words']}"
-    return Prepared(group, cluster_id, words, made, event.id, listed.type if listed else "classic")
+    return PreparedRewind(group, cluster_id, words, made, event.id, listed.type if listed else "classic")
 
 
 def inactive(control: ControlPlane, group: str) -> ListedGroup | None:
@@ -99,7 +101,7 @@ def inactive(control: ControlPlane, group: str) -> ListedGroup | None:
     return listed
 
 
-def run(control: ControlPlane, prepared: Prepared, journal: Database, confirm: str | None = None) -> None:
+def run(control: ControlPlane, prepared: PreparedRewind, journal: Database, confirm: str | None = None) -> None:
     """Record the current offsets, set the new ones, and check them. Raises Refused, Busy and Failed."""
     contexts.refuse_protected_cluster(prepared.cluster_id, confirm)
     group = prepared.group

@@ -131,6 +131,6 @@ def portal(
         text.replace("partitions: 40", "partitions: 100000").replace("users: 5", "users: 900") + yaml
     )
     with opened(folder / "bifrost.yaml") as gate:
-        app = web.create_app(gate, web.Work(), links=links, **more)
+        app = web.create_app(gate, web.PortalWork(), links=links, **more)
         limiter.reset()
         yield World(gate, app, count())

@@ -61,7 +61,7 @@ def test_its_moves_in_flight_are_known_by_where_they_go() -> None:
 
 
 def test_what_it_left_is_taken_over_together_with_what_came_after() -> None:
-    newer = record.Record("set-rf", "", (), record.parse(OLD).settings[:1])
+    newer = record.MovesRecord("set-rf", "", (), record.parse(OLD).settings[:1])
     merged = record.merged([record.parse(OLD), newer])
     assert record.parse(json.loads(json.dumps(merged.document()))) == merged
     assert len(merged.flights) == 3 and len(merged.settings) == 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asgard.compose.drill_faults import Look, Sights, look
+from asgard.compose.drill_faults import ClusterLook, Sights, look
 from asgard.core.errors import Unreachable
 from asgard.journal.operations import Operation
 from asgard.kafka.model import Broker, ClusterInfo, Partition, Topic
@@ -27,7 +27,7 @@ class Cluster:
         return {"t": Topic("t", "id", False, self.parts)}
 
 
-def seen(fenced: set[int], *partitions: tuple[tuple[int, ...], tuple[int, ...], int]) -> Look:
+def seen(fenced: set[int], *partitions: tuple[tuple[int, ...], tuple[int, ...], int]) -> ClusterLook:
     found = look(Cluster(fenced, *partitions))  # type: ignore[arg-type]
     assert found is not None
     return found

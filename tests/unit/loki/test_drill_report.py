@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from asgard.compose.drill import Order, command
+from asgard.compose.drill import DrillOrder, command
 from asgard.core.contexts import Context
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import Broker
@@ -239,7 +239,7 @@ def test_programs_and_ci_get_the_same(tmp_path: Path) -> None:
 
 def test_the_command_that_repeats_a_drill_names_what_was_not_the_default() -> None:
     target = Target(Connection("h:1"), Context("orders", "h:1"))
-    assert command(target, Order("rack-lost", 7)) == "asgard loki drill rack-lost --seed 7 --context orders"
-    order = Order("rack-lost", 7, runs=3, rate_per_s=50, policy_file=Path("thor.yaml"), allow_data_loss=True)
+    assert command(target, DrillOrder("rack-lost", 7)) == "asgard loki drill rack-lost --seed 7 --context orders"
+    order = DrillOrder("rack-lost", 7, runs=3, rate_per_s=50, policy_file=Path("thor.yaml"), allow_data_loss=True)
     options = "--seed 7 --runs 3 --rate 50/s --policy thor.yaml --allow-data-loss --bootstrap-server h:1"
     assert command(Target(Connection("h:1")), order) == f"asgard loki drill rack-lost {options}"

@@ -90,7 +90,7 @@ def states(cloud: Any) -> list[str]:
     return sorted(i["State"]["Name"] for r in found for i in r["Instances"])
 
 
-def run(monkey: Monkey, *, seed: int = 1, dry_run: bool = False, agree: Any = None) -> composed.Run:
+def run(monkey: Monkey, *, seed: int = 1, dry_run: bool = False, agree: Any = None) -> composed.MonkeyRun:
     def silent(choice: Choice, victim: Victim) -> None:
         """Yes."""
 

@@ -11,7 +11,7 @@ from asgard.cluster.limits import BrokerLimit, Limits
 from asgard.core import condition, cron
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition, Quorum, TopicFacts, Voter
 from asgard.thor.recipes import facts
-from asgard.thor.recipes.facts import Facts
+from asgard.thor.recipes.facts import ClusterFacts
 
 
 def broker(number: int, used: int | None = 10, **more: object) -> Broker:
@@ -85,7 +85,7 @@ EVEN = replace(HEALTHY, partitions=tuple(Partition("t", n, (n % 4 + 1,), (n % 4 
 def test_a_condition_is_answered_with_the_figures_behind_it(
     snapshot: ClusterSnapshot, text: str, holds: bool | None, because: str
 ) -> None:
-    verdict = Facts(snapshot).judge(condition.parse(text))
+    verdict = ClusterFacts(snapshot).judge(condition.parse(text))
     assert (verdict.holds, verdict.because) == (holds, because)
 
 
@@ -100,19 +100,19 @@ def test_a_condition_is_answered_with_the_figures_behind_it(
     ],
 )  # fmt: skip
 def test_an_answer_is_a_sentence(text: str, said: str) -> None:
-    assert str(Facts(BROKEN).judge(condition.parse(text))) == said
+    assert str(ClusterFacts(BROKEN).judge(condition.parse(text))) == said
 
 
 def test_limits_say_how_large_a_disk_is_and_who_gets_nothing() -> None:
     limits = Limits(brokers={2: BrokerLimit(capacity_bytes=41)}, exclude_brokers=frozenset({4}))
-    known = Facts(HEALTHY, limits)
+    known = ClusterFacts(HEALTHY, limits)
     assert known.judge(condition.parse("broker[2].disk > 95%")).holds
     assert known.empty == []
 
 
 def test_a_broker_that_was_drained_is_not_taken_for_a_new_one() -> None:
     cordoned = Broker(4, log_dirs=(LogDir("/d", 100, 1, cordoned=True),))
-    assert Facts(replace(HEALTHY, brokers=(*HEALTHY.brokers[:3], cordoned))).empty == []
+    assert ClusterFacts(replace(HEALTHY, brokers=(*HEALTHY.brokers[:3], cordoned))).empty == []
 
 
 def test_everything_that_can_be_asked_is_known() -> None:
@@ -120,7 +120,7 @@ def test_everything_that_can_be_asked_is_known() -> None:
     assert tuple(condition.FINDINGS) == KINDS
     for name, (unit, _) in condition.BROKER_FACTS.items():
         value = {"state": "up", "fraction": "1%", "count": "1", "bytes": "1MB", "bytes/s": "1MB/s"}[unit]
-        verdict = Facts(HEALTHY).judge(condition.parse(f"any broker.{name} != {value}"))
+        verdict = ClusterFacts(HEALTHY).judge(condition.parse(f"any broker.{name} != {value}"))
         assert (verdict.holds is None) == name.startswith("bytes_"), name
 
 

@@ -163,11 +163,12 @@ def test_a_recipe_is_called_what_its_file_is_called(tmp_path: Path) -> None:
 
 def test_crontab_lines_carry_all_that_cron_does_not(tmp_path: Path) -> None:
     found = recipe(tmp_path, "trigger: {schedule: '*/5 * * * *', event: heimdall.alert.*}\nsteps: [balance]\n")
+    here = crontab.Installation(
+        Path("/opt/as gard/bin/asgard"), {"ASGARD_HOME": "/var/lib/as gard"}, logs=Path("/var/log")
+    )
     made = crontab.lines(
         found,
-        asgard=Path("/opt/as gard/bin/asgard"),
-        variables={"ASGARD_HOME": "/var/lib/as gard"},
-        logs=Path("/var/log"),
+        here,
         cluster=["--context", "prod", "--confirm", "prod"],
         options=["--set", "limit=80%"],
         shipped=False,
@@ -180,9 +181,8 @@ def test_crontab_lines_carry_all_that_cron_does_not(tmp_path: Path) -> None:
         f"*/5 * * * * {run} >> /var/log/mine.log 2>&1",
         f"* * * * * {run} --on-event >> /var/log/mine.log 2>&1",
     ]
-    (by_hand,) = crontab.lines(
-        found, asgard=Path("/a"), variables={}, logs=Path("/l"), cluster=[], options=[], shipped=True, schedule="@daily"
-    )
+    there = crontab.Installation(Path("/a"), {}, Path("/l"))
+    (by_hand,) = crontab.lines(found, there, cluster=[], options=[], shipped=True, schedule="@daily")
     assert str(by_hand) == "@daily /a thor recipe run mine --yes >> /l/mine.log 2>&1"
 
 

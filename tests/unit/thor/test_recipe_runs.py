@@ -14,7 +14,7 @@ from asgard.journal import events
 from asgard.journal.store.database import Database, open_journal
 from asgard.kafka.model import Broker, ClusterSnapshot, Node, Partition
 from asgard.thor.recipes import memory, read, restart, run
-from asgard.thor.recipes.facts import Facts
+from asgard.thor.recipes.facts import ClusterFacts
 from asgard.thor.recipes.model import Recipe
 from asgard.thor.recipes.run import Attempt, Done, Report, World
 
@@ -38,8 +38,8 @@ class Stage:
         file.write_text(f"recipe: mine\nabout: a test\n{text}")
         return read.read(file)
 
-    def facts(self) -> Facts:
-        return Facts(self.snapshots.pop(0) if len(self.snapshots) > 1 else self.snapshots[0])
+    def facts(self) -> ClusterFacts:
+        return ClusterFacts(self.snapshots.pop(0) if len(self.snapshots) > 1 else self.snapshots[0])
 
     def action(self, name: str) -> Callable[[Attempt], Done]:
         def act(attempt: Attempt) -> Done:
@@ -298,9 +298,9 @@ def test_which_nodes_are_restarted_and_in_which_order(
     pids: list[int | None], known: dict[int, int | None], wanted: list[int] | str, left: list[int]
 ) -> None:
     nodes = [node(number, pid) for number, pid in enumerate(pids, 1)]
-    assert restart.chosen(nodes, wanted, restart.Known(known), controller=1) == left
+    assert restart.chosen(nodes, wanted, restart.FormerProcesses(known), controller=1) == left
 
 
 def test_a_node_that_is_not_there_can_not_be_restarted() -> None:
     with pytest.raises(WrongUsage, match="there is no node 7 to restart\nNodes: 1"):
-        restart.chosen([node(1, 11)], [7], restart.Known({}), controller=1)
+        restart.chosen([node(1, 11)], [7], restart.FormerProcesses({}), controller=1)

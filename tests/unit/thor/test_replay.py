@@ -16,10 +16,10 @@ from asgard.kafka.model import Broker, LogDir, Offsets, Partition, Topic
 from asgard.thor.replay import care, checks, filters, header, plan, routes, slots, window
 from asgard.thor.replay.filters import Filter
 from asgard.thor.replay.model import Saved, To
-from asgard.thor.replay.pace import Pace, Rate
+from asgard.thor.replay.pace import CopyPace, Rate
 from asgard.thor.replay.perform import Job, forgotten
-from asgard.thor.replay.plan import Plan, Route
-from asgard.thor.rewind.goal import Change, Goal, changes
+from asgard.thor.replay.plan import ReplayPlan, TopicRoute
+from asgard.thor.rewind.goal import Goal, OffsetChange, changes
 
 DAY = 86_400_000
 NOW = 1_800_000_000_000
@@ -31,9 +31,11 @@ def record(
     return Read("a", 5, 7, 0, key, value, headers or [])
 
 
-def a_plan(partitions: int = 6, to_partitions: int = 6, source: str = "c1", target: str = "c1", to: str = "b") -> Plan:
+def a_plan(
+    partitions: int = 6, to_partitions: int = 6, source: str = "c1", target: str = "c1", to: str = "b"
+) -> ReplayPlan:
     held = {("a", p): (0, 100) for p in range(partitions)}
-    return Plan("r1", "q", "a to b", source, target, (Route("a", to, partitions, to_partitions),), held)
+    return ReplayPlan("r1", "q", "a to b", source, target, (TopicRoute("a", to, partitions, to_partitions),), held)
 
 
 def a_topic(name: str, partitions: int, *replicas: int) -> Topic:
@@ -113,11 +115,13 @@ def test_a_record_never_goes_back_to_where_it_was_copied_from() -> None:
     assert header.hops([(header.HEADER, b"2/what/else"), (header.HEADER, b"\xff"), ("h", b"1/a/b/c/1/2")]) == []
 
 
-def facts(**configs: str) -> checks.Facts:
+def facts(**configs: str) -> checks.TargetFacts:
     brokers = (Broker(1, log_dirs=(LogDir("/d", 1000, 700),)), Broker(2, log_dirs=(LogDir("/d", 1000, 100),)))
     older = {("a", checks.RETENTION): 5, ("a", checks.BEFORE_MAX): 3}
     held = {checks.RETENTION: "-1", **{name.replace("_", "."): value for name, value in configs.items()}}
-    return checks.Facts({"b": a_topic("b", 6, 1, 2)}, {"b": held}, brokers, older, {("a", p): 10 for p in range(6)})
+    return checks.TargetFacts(
+        {"b": a_topic("b", 6, 1, 2)}, {"b": held}, brokers, older, {("a", p): 10 for p in range(6)}
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ def test_what_kafka_forgot_is_not_begun_again(
     known: dict[tuple[str, int], Saved] | None,
     is_forgotten: bool,
 ) -> None:
-    job = Job("replay", "r1", "n", "d", {}, {}, last_at=1000.0, known=known)
+    job = Job("replay", "r1", "n", "d", {}, {}, Rate(), last_at=1000.0, known=known)
     window, progress = {("a", p): (0, 9) for p in range(2)}, {("a", p): Saved(3) for p in saved}
     times = (idle_days * 86_400, kept_days * 86_400)
     assert forgotten(job, window, progress, *times) is is_forgotten
@@ -220,7 +224,7 @@ def test_progress_is_read_back_and_somebody_elses_is_refused() -> None:
 
 
 def test_the_pace_waits_for_what_was_sent_and_forgives_standstill() -> None:
-    pace = Pace(Rate(100.0, 10.0), 0.0)
+    pace = CopyPace(Rate(100.0, 10.0), 0.0)
     assert pace.spend(0.0, 1, 50) == pytest.approx(0.5)
     assert pace.spend(0.5, 10, 50) == pytest.approx(1.0)
     assert pace.spend(99.0, 1, 0) == pytest.approx(0.1)
@@ -252,5 +256,5 @@ def test_where_a_group_goes_on(goal: Goal, after: dict[int, int]) -> None:
 
 
 def test_what_is_read_again_and_what_is_skipped() -> None:
-    assert (Change("a", 0, 20, 12, 5, 30).read_again, Change("a", 0, 20, 12, 5, 30).skipped) == (8, 0)
-    assert (Change("a", 0, 2, 12, 5, 30).skipped, Change("a", 0, None, 12, 5, 30).skipped) == (7, 0)
+    assert (OffsetChange("a", 0, 20, 12, 5, 30).read_again, OffsetChange("a", 0, 20, 12, 5, 30).skipped) == (8, 0)
+    assert (OffsetChange("a", 0, 2, 12, 5, 30).skipped, OffsetChange("a", 0, None, 12, 5, 30).skipped) == (7, 0)

@@ -15,11 +15,11 @@ from asgard.core.errors import Failed
 from asgard.thor.archive import ledger, location, manifest, prune, read, verify
 from asgard.thor.archive.container import Container, blocks
 from asgard.thor.archive.manifest import Damaged
-from asgard.thor.archive.model import Codec, Gap, Head, Shard, TopicFacts, fresh, joined, unexplained
+from asgard.thor.archive.model import ArchivedTopicFacts, Codec, Gap, Head, Shard, fresh, joined, unexplained
 from asgard.thor.archive.storage import Storage
 
 SHARD = Shard("orders", "kX9-_bT2RzqkA0x1", 0)
-FACTS = TopicFacts(1, 3, {"retention.ms": "1000"})
+FACTS = ArchivedTopicFacts(1, 3, {"retention.ms": "1000"})
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def archived(place: Storage, batches: int = 4, size: int = 200) -> Head:
         container = Container(place.workplace() / f"{n}.avro", shard, head.end, "deflate", 4096)
         container.append(messages(size, head.end))
         file = container.finish(manifest.data_name(shard, head.end, head.claim), container.end, 5.0 + n)
-        head = ledger.add(place, head, None, (file, container.path), 5.0 + n, {"g": 9}, page_files=2)
+        head = ledger.add(place, ledger.paged(place, head, 2), None, (file, container.path), 5.0 + n, {"g": 9})
     return head
 
 
@@ -182,7 +182,7 @@ def damages(root: Path, place: Storage, count: int, seed: int) -> list[str]:
 
 
 def _read_all(place: Storage) -> list[read.Read]:
-    plan = read.plan(place, read.Window())
+    plan = read.plan(place, read.TopicWindow())
     read.refuse_damaged(plan, allowed=False)
     return [r for shard in plan.files for found in read.blocks(plan, shard) for r in found]
 

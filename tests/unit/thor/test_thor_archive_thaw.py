@@ -13,7 +13,7 @@ from moto.moto_api import state_manager
 
 from asgard.core.errors import Busy, Refused
 from asgard.thor.archive import thaw
-from asgard.thor.archive.directory import Directory
+from asgard.thor.archive.directory import DirectoryStorage
 from asgard.thor.archive.s3 import Bucket
 
 CLASSES = {"a": "GLACIER", "b": "DEEP_ARCHIVE", "c": "GLACIER_IR", "d": "STANDARD", "e": "GLACIER"}
@@ -74,4 +74,4 @@ def test_a_restore_asks_once_waits_and_goes_on_when_the_copies_are_there(s3: Any
 
 
 def test_a_directory_has_no_cold_files(tmp_path: Path) -> None:
-    assert not thaw.frozen(Directory(tmp_path), PREFIXES)
+    assert not thaw.frozen(DirectoryStorage(tmp_path), PREFIXES)

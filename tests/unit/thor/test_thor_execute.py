@@ -11,8 +11,8 @@ from asgard.cluster.moves import auto, batch, fit, marks, record
 from asgard.cluster.moves.auto import Traffic
 from asgard.cluster.moves.decide import Finish, GoOn, HandOver, Pause, Sight, Stop, Submit, Wait, next_step
 from asgard.cluster.moves.health import Health, Worse, health, worse
-from asgard.cluster.moves.record import Flight, Record
-from asgard.cluster.moves.result import Executed, Progress
+from asgard.cluster.moves.record import Flight, MovesRecord
+from asgard.cluster.moves.result import Executed, MovesProgress
 from asgard.cluster.plan import Change, Kind
 from asgard.core.errors import ExitCode, Failed
 from asgard.journal.secrets import to_json
@@ -137,7 +137,7 @@ def test_a_record_survives_its_json_and_an_old_one_is_read() -> None:
         Setting(("broker", "", RATES[0]), ("5", "6"), None),
         Setting(("broker", "3", record.CORDON), ("*",), None),
     )
-    made = Record("drain 3", "f00", FLIGHTS, settings, settings[1:])
+    made = MovesRecord("drain 3", "f00", FLIGHTS, settings, settings[1:])
     import json
 
     assert record.parse(json.loads(to_json(made.document()))) == made
@@ -156,9 +156,9 @@ def test_a_record_survives_its_json_and_an_old_one_is_read() -> None:
 
 def test_of_several_records_the_oldest_knows_what_was_there_before() -> None:
     key = ("broker", "", RATES[0])
-    older = Record("balance", "a", FLIGHTS[:1], (Setting(key, ("5",), "1"),))  # type: ignore[arg-type]
-    newer = Record("heal", "b", FLIGHTS[2:], (Setting(key, ("7",), "5"),))  # type: ignore[arg-type]
-    assert record.merged([older, newer]) == Record(
+    older = MovesRecord("balance", "a", FLIGHTS[:1], (Setting(key, ("5",), "1"),))  # type: ignore[arg-type]
+    newer = MovesRecord("heal", "b", FLIGHTS[2:], (Setting(key, ("7",), "5"),))  # type: ignore[arg-type]
+    assert record.merged([older, newer]) == MovesRecord(
         "heal",
         "b",
         (FLIGHTS[0], FLIGHTS[2]),
@@ -243,8 +243,8 @@ def test_exit_code(executed: Executed, code: ExitCode) -> None:
 
 
 def test_progress_in_words() -> None:
-    assert str(Progress(4, 1, 0, 0)) == "1 of 4 partitions"
-    shown = str(Progress(4, 1, 100 * 1024**2, 25 * 1024**2, 5 * 1024**2, 10 * 1024**2))
+    assert str(MovesProgress(4, 1, 0, 0)) == "1 of 4 partitions"
+    shown = str(MovesProgress(4, 1, 100 * 1024**2, 25 * 1024**2, 5 * 1024**2, 10 * 1024**2))
     assert shown == "1 of 4 partitions, 25.0 MiB of 100 MiB, 5.0 MiB/s, about 15 s left, throttle 10.0 MiB/s a broker"
 
 

@@ -244,7 +244,7 @@ def test_words_that_do_not_fit_a_plan_are_refused(
 
 def test_every_kind_of_plan_has_a_line_and_an_example_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = asgard(capsys, "thor", "plan", "--help")
-    for kind in kinds.Kind:
+    for kind in kinds.PlanKind:
         assert re.search(rf"^    +{kind} ", out, re.M), kind
         assert f"$ asgard thor plan {kind}" in out
 

@@ -13,10 +13,10 @@ import pytest
 
 from asgard.core import events
 from asgard.core.errors import Failed
-from asgard.thor.heal.notify import Notice, Notifier, send
+from asgard.thor.heal.notify import Notification, Notifier, send
 from asgard.thor.heal.policy import Recipient
 
-NOTICE = Notice("thor.heal.finished", "orders", "broker 3 is healed", 1_795_510_800, {"brokers": [3]})
+NOTICE = Notification("thor.heal.finished", "orders", "broker 3 is healed", 1_795_510_800, {"brokers": [3]})
 
 
 class Hook:

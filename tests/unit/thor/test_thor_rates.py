@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from asgard.cluster.rates import Sample, measured, needs_record_size
+from asgard.cluster.rates import RateSample, measured, needs_record_size
 from asgard.kafka.model import Partition
 
 KEY = ("t", 0)
 
 
-def look(at: float, end: int | None, size: int | None = None, broker: int = 1, **committed: int) -> Sample:
+def look(at: float, end: int | None, size: int | None = None, broker: int = 1, **committed: int) -> RateSample:
     """A look at one partition."""
-    return Sample(
+    return RateSample(
         at,
         {} if end is None else {KEY: end},
         {} if size is None else {broker: {KEY: size}},
@@ -38,7 +38,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("what", "before", "after", "came", "went"), CASES, ids=[c[0] for c in CASES])
-def test_rates(what: str, before: Sample, after: Sample, came: float | None, went: float | None) -> None:
+def test_rates(what: str, before: RateSample, after: RateSample, came: float | None, went: float | None) -> None:
     # 200 records (of which the first 0 are gone) hold what the last look says.
     size = after.sizes.get(1, {}).get(KEY)
     p = Partition("t", 0, (1, 2), (1, 2), 1, size_bytes=size)
