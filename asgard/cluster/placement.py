@@ -1,9 +1,8 @@
 """The cluster during planning: where every replica is, each broker's load and its limits (`directories`: its disks).
 
-Brokers and partitions are numbered here (by id; by topic and partition), so that inner loops work on plain lists. A
-replica is lost when its broker is not up, or when its broker has an offline log directory and the replica is out of
-sync. A replica without a measured size counts as the mean of its topic, else of the cluster; one without a measured
-rate counts as 0.
+Brokers and partitions are numbered here (by id; by topic and partition), so that inner loops work on plain lists. A replica is
+lost when its broker is not up, or when its broker has an offline log directory and the replica is out of sync. One without a
+measured size counts as the mean of its topic, else of the cluster; one without a measured rate counts as 0.
 """
 
 from __future__ import annotations
@@ -205,8 +204,7 @@ class Placement:
         self._take_shares()
 
     def _take_shares(self) -> None:
-        """The target load of each broker that takes part: of the disk by its capacity, of replicas and leaders
-        equally."""
+        """The target load of each participating broker: disk by capacity, replicas and leaders equally."""
         self.active = [b for b in range(len(self.brokers)) if self.accepts[b]]
         active = set(self.active)
         kept = {b for b in range(len(self.brokers)) if self.refusal[b] in _KEEPING}
@@ -232,8 +230,7 @@ class Placement:
         return self.hurt[b] and self.parts[p].leader >= 0 and self.ids[b] not in self.parts[p].isr
 
     def movable(self, p: int) -> bool:
-        """Whether an optional plan may touch the partition: it has a leader and all replicas, is not moving and not
-        excluded."""
+        """Whether an optional plan may touch the partition: led, all replicas there, not moving, not excluded."""
         if p in self.moving or p in self.offline or p in self.excluded:
             return False
         return self.sound or not any(self.lost(p, b) for b in self.reps[p])

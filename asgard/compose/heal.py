@@ -1,6 +1,6 @@
 """Healing a cluster for real: Thor with the machines of a local stack, the journal, the lease, and the people to notify.
 
-`reach` provides what a healing needs; `once` and `watch` are the two ways to use it, `LocalHealer` the port for other services.
+`reach` provides what a healing needs; `once` and `watch` are the two ways to use it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
 from asgard.compose import holding, settle
-from asgard.core import contexts, events
+from asgard.core import contexts
 from asgard.core.errors import AsgardError
-from asgard.kafka.model import Healed
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.thor.heal.policy import Policy
@@ -146,18 +145,3 @@ def watch(
             report=report,
             complain=complain,
         )
-
-
-@dataclass(frozen=True)
-class LocalHealer:
-    """`kafka.ports.Healer`: one turn per call, without asking."""
-
-    target: Target
-    policy: Policy
-    limits: Limits
-    confirm: str | None = None
-
-    def heal(self) -> Healed:
-        """One turn. Raises Busy, Unreachable, and Refused for a protected context."""
-        with events.silence():
-            return once(Healing(self.target, self.policy, self.limits, Manner(None, self.confirm))).healed

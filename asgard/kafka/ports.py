@@ -22,7 +22,6 @@ from asgard.kafka.model import (
     GateGoals,
     GateLoad,
     GateVerdict,
-    Healed,
     LogDir,
     LossVerdict,
     Move,
@@ -314,14 +313,6 @@ class NodeControl(Protocol):
 
     def replace(self, node: int) -> None:
         """A new, empty node with the same id; its replicas are fetched again from the others."""
-        ...
-
-
-class Healer(Protocol):
-    """Something that keeps a cluster healthy by itself."""
-
-    def heal(self) -> Healed:
-        """Look once and take the one action needed now. Raises Busy if another command heals, and Unreachable."""
         ...
 
 
