@@ -40,38 +40,41 @@ class Notice:
     created_at: float
 
 
+@dataclass(frozen=True)
+class TeamMessage:
+    """What a team is told, on all of its channels. The same team, kind and key twice is one notice."""
+
+    team: str
+    kind: str
+    key: str
+    text: str
+
+
 def of_request(connection: Connection, directory: Directory, request: Request, now: float) -> None:
     """Notify those concerned by a move of a request: approvers if it waits, the team of its outcome."""
     what = (
         f"{request.kind} {request.subject} ({request.environment}), asked for by {request.requester} of {request.team}"
     )
+    key = f"{request.id}:{request.version}"
     if request.state == "pending":
         text = f"{request.id} waits for approval: {what}. asgard bifrost approve {request.id}"
         for party in request.by:
-            tell(
-                connection,
-                directory,
-                party.removeprefix("team:"),
-                "approval",
-                f"{request.id}:{request.version}",
-                text,
-                now,
-            )
+            tell(connection, directory, TeamMessage(party.removeprefix("team:"), "approval", key, text), now)
     elif request.state in ("approved", "rejected", "ready", "failed", "expired"):
         why = f": {request.reason}" if request.reason and request.state != "ready" else ""
         text = f"{request.id} is {request.state}: {what}{why}"
-        tell(connection, directory, request.team, request.state, f"{request.id}:{request.version}", text, now)
+        tell(connection, directory, TeamMessage(request.team, request.state, key, text), now)
 
 
-def tell(connection: Connection, directory: Directory, team: str, kind: str, key: str, text: str, now: float) -> None:
-    """Write a notice for every channel of a team; the same key twice is one notice."""
-    for place, channel in enumerate(directory.channels(team)):
-        whole = f"{team}:{kind}:{key}:{place}"
+def tell(connection: Connection, directory: Directory, message: TeamMessage, now: float) -> None:
+    """Write a notice for every channel of the team."""
+    for place, channel in enumerate(directory.channels(message.team)):
+        whole = f"{message.team}:{message.kind}:{message.key}:{place}"
         if connection.execute(sa.select(_n.id).where(_n.key == whole)).first() is None:
             connection.execute(
                 sa.insert(tables.notices).values(
-                    key=whole, team=team, kind=kind, channel=channel.kind, place=place, text=text, state="waiting",
-                    attempts=0, next_at=now, error=None, created_at=now,
+                    key=whole, team=message.team, kind=message.kind, channel=channel.kind, place=place, text=message.text,
+                    state="waiting", attempts=0, next_at=now, error=None, created_at=now,
                 )
             )  # fmt: skip
 

@@ -20,7 +20,7 @@ from asgard.bifrost.policy.world import Headroom, TopicFacts, UserFacts, World, 
 from asgard.bifrost.states import State
 from asgard.bifrost.store import requests as stored
 from asgard.bifrost.store import rows
-from asgard.bifrost.store.requests import Move, Request
+from asgard.bifrost.store.requests import Move, Request, StoredJudgement
 from asgard.bifrost.teams import Actor
 from asgard.core.errors import Refused, WrongUsage
 
@@ -77,17 +77,8 @@ def submit(
             return Submitted(known, None, again=True)
         judged = _judged(gate, connection, ask, who, before)
         state: State = "draft" if draft else _state_of(judged)
-        request = stored.add(
-            connection,
-            ask,
-            requester=who.name,
-            state=state,
-            judgement={**judged.document(), "losses": list(lost)},
-            by=judged.by if state == "pending" else (),
-            usage=judged.usage,
-            now=now,
-            reason=judged.sentence,
-        )
+        kept = _kept(judged, state, lost)
+        request = stored.add(connection, ask, kept, requester=who.name, state=state, now=now)
         if state in ("pending", "approved"):
             _reserve(connection, request)
         notices.of_request(connection, gate.directory, request, now)
@@ -132,15 +123,17 @@ def submit_draft(
         request = _mine(connection, who, request_id, "request.retry")
         judged = _judged(gate, connection, request.ask, who, before)
         state = _state_of(judged)
-        u, document = judged.usage, {**judged.document(), "losses": list(lost)}
-        request = stored.move(
-            connection, request, state, actor=who.name, now=now, reason=judged.sentence, by=_json(judged.by),
-            judgement=_json(document), partitions=u.partitions, storage=u.storage, throughput=u.throughput, users=u.users,
-        )  # fmt: skip
+        kept = _kept(judged, state, lost)
+        request = stored.move(connection, request, state, actor=who.name, now=now, reason=kept.reason, **kept.columns())
         if state in ("pending", "approved"):
             _reserve(connection, request)
         notices.of_request(connection, gate.directory, request, now)
     return Submitted(request, judged)
+
+
+def _kept(judged: Judgement, state: State, losses: Sequence[Mapping[str, Any]]) -> StoredJudgement:
+    document = {**judged.document(), "losses": list(losses)}
+    return StoredJudgement(document, judged.by if state == "pending" else (), judged.usage, judged.sentence)
 
 
 def decide(gate: Bifrost, who: Actor, request_id: str, *, approve: bool, reason: str | None = None) -> Request:
