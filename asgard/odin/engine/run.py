@@ -89,7 +89,7 @@ class Engine:
     ) -> Result:
         vault = Vault(state.salt, self.passphrase)
         log = StepLog(self.store, state, vault) if writing else None
-        run = Deployment(self.stack, state, vault, self.providers, self.on_event, log, imports)
+        run = Deployment(self.stack, state, vault, self.providers, on_event=self.on_event, log=log, imports=imports)
         run.result.warnings += self.store.warnings
         try:
             with _interruptible(run):
