@@ -46,16 +46,15 @@ def read_cluster(control: ControlPlane, patterns: tuple[str, ...], myself: str |
     return export.Found(topics, configs, users, control.acls(), control.quotas(), control.broker_configs(""))
 
 
-def take_over(
+def write_stack_file(
     stack: str,
     file: Path,
     patterns: tuple[str, ...],
     context: str | None,
     bootstrap_server: str | None,
     command_config: str | None,
-    leftovers: Leftovers,
-) -> Result:
-    """Write the stack file of a cluster and take what it names into a new state. Raises Refused if the stack exists."""
+) -> StackSpec:
+    """Write the stack file of a cluster. Raises Refused if the stack exists."""
     if StateStore(directory(stack)).exists():
         raise Refused(f"stack {stack} exists already", "Import under another name, or destroy that stack first.")
     chosen = target.pick(context, bootstrap_server, command_config)
@@ -71,7 +70,7 @@ def take_over(
         properties = str(Path(command_config).absolute()) if command_config else None
         external = ExternalSpec(chosen.connection.bootstrap_servers, properties, cluster_id)
     file.write_text(export.render(stack, external, found))
-    return adopt(load(file), leftovers)
+    return load(file)
 
 
 def adopt(spec: StackSpec, leftovers: Leftovers) -> Result:
