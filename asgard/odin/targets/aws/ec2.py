@@ -19,8 +19,8 @@ from asgard.odin.spec.aws import CLIENT_PORT, AwsSettings, NodePlan, host_name, 
 from asgard.odin.targets.aws import access, alarms, network, protection
 from asgard.odin.targets.aws.network import Network
 from asgard.odin.targets.aws.protection import DISTRIBUTION, Bucket
-from asgard.odin.targets.aws.scope import Options, Scope, of_stack
-from asgard.odin.targets.aws.user_data import Boot, Voter, user_data
+from asgard.odin.targets.aws.scope import OptionsFactory, Scope, of_stack
+from asgard.odin.targets.aws.user_data import Boot, InitialController, user_data
 
 ROOT_GIB = 20
 IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
@@ -68,7 +68,7 @@ class Made:
     bucket: pulumi.Output[str]
 
 
-def create(cluster: Cluster, given: AwsSettings, allocation: Allocation, options: Options) -> Made:
+def create(cluster: Cluster, given: AwsSettings, allocation: Allocation, options: OptionsFactory) -> Made:
     """Register everything of the cluster."""
     scope = of_stack(cluster.name, given, options)
     plan = nodes(cluster.brokers, cluster.controllers, given.network.zones, dedicated=given.dedicated_controllers)
@@ -253,7 +253,7 @@ def _user_data(
 
     def render(v: Mapping[str, Any]) -> str:
         voters = tuple(
-            Voter(n.id, host_name(cluster.name, n.id), v["directories"][str(n.id)])
+            InitialController(n.id, host_name(cluster.name, n.id), v["directories"][str(n.id)])
             for n in shared.plan
             if n.is_controller
         )

@@ -19,7 +19,7 @@ import pulumi_aws as aws
 from asgard.odin.spec.aws import GIB, AwsSettings
 from asgard.odin.targets.aws import alarms, network, protection
 from asgard.odin.targets.aws.network import Network
-from asgard.odin.targets.aws.scope import Options, Scope, of_stack
+from asgard.odin.targets.aws.scope import OptionsFactory, Scope, of_stack
 
 SCRAM_PORT, IAM_PORT = 9096, 9098
 BETWEEN = (9092, 9094, SCRAM_PORT, IAM_PORT, 2181)
@@ -62,7 +62,7 @@ def server_properties(cluster: Cluster) -> str:
     return "".join(f"{key}={value}\n" for key, value in sorted((safe | dict(cluster.config)).items()))
 
 
-def create(cluster: Cluster, given: AwsSettings, options: Options) -> Made:
+def create(cluster: Cluster, given: AwsSettings, options: OptionsFactory) -> Made:
     """Register everything of the cluster."""
     scope = of_stack(cluster.name, given, options)
     net = network.create(scope, given.region, given.network)

@@ -9,7 +9,7 @@ import pulumi
 
 from asgard.odin.spec.aws import AwsSettings
 
-Options = Callable[..., pulumi.ResourceOptions]
+OptionsFactory = Callable[..., pulumi.ResourceOptions]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Scope:
 
     stack: str
     tags: Mapping[str, str]
-    options: Options
+    options: OptionsFactory
 
     @property
     def invoke(self) -> pulumi.InvokeOptions:
@@ -26,6 +26,6 @@ class Scope:
         return pulumi.InvokeOptions(provider=self.options().provider)
 
 
-def of_stack(name: str, given: AwsSettings, options: Options) -> Scope:
+def of_stack(name: str, given: AwsSettings, options: OptionsFactory) -> Scope:
     """The scope of a stack, with its own tags and Asgard's."""
     return Scope(name, {**given.tags, "asgard:stack": name, "asgard:environment": given.environment}, options)
