@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from asgard.bifrost import life, notices
 from asgard.bifrost.authorise import What, authorise
 from asgard.bifrost.desired import GrantRow, Undo
-from asgard.bifrost.gate import Bifrost, Missing, demand
+from asgard.bifrost.gate import Bifrost, NotFound, demand
 from asgard.bifrost.notices import TeamMessage
 from asgard.bifrost.store import queue, rows, tables
 from asgard.bifrost.teams import Actor
@@ -40,7 +40,7 @@ def find(gate: Bifrost, who: Actor, grant_id: str) -> Placed:
         found = rows.placed_grants(connection, where=[_g.id == grant_id])
     what = what_of(found[0][1]) if found else What("\0")
     if not found or not authorise(who, "grant.view", what).allowed:
-        raise Missing(f"there is no grant {grant_id}")
+        raise NotFound(f"there is no grant {grant_id}")
     return found[0]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.store import tables
 from asgard.bifrost.store.requests import Request
-from asgard.bifrost.teams import Channel, Directory, Mail
+from asgard.bifrost.teams import Channel, Mail, TeamDirectory
 from asgard.core import mail, outbox
 from asgard.core.post import post
 
@@ -25,7 +25,7 @@ _n = tables.notices.c
 
 
 @dataclass(frozen=True)
-class Notice:
+class TeamNotice:
     """One message to one channel. `state`: waiting, sent, failed (given up)."""
 
     id: int
@@ -50,7 +50,7 @@ class TeamMessage:
     text: str
 
 
-def of_request(connection: Connection, directory: Directory, request: Request, now: float) -> None:
+def of_request(connection: Connection, directory: TeamDirectory, request: Request, now: float) -> None:
     """Notify those concerned by a move of a request: approvers if it waits, the team of its outcome."""
     what = (
         f"{request.kind} {request.subject} ({request.environment}), asked for by {request.requester} of {request.team}"
@@ -66,7 +66,7 @@ def of_request(connection: Connection, directory: Directory, request: Request, n
         tell(connection, directory, TeamMessage(request.team, request.state, key, text), now)
 
 
-def tell(connection: Connection, directory: Directory, message: TeamMessage, now: float) -> None:
+def tell(connection: Connection, directory: TeamDirectory, message: TeamMessage, now: float) -> None:
     """Write a notice for every channel of the team."""
     for place, channel in enumerate(directory.channels(message.team)):
         whole = f"{message.team}:{message.kind}:{message.key}:{place}"
@@ -81,7 +81,7 @@ def tell(connection: Connection, directory: Directory, message: TeamMessage, now
 
 def listed(
     connection: Connection, teams: Iterable[str] | None = None, *, states: Iterable[str] | None = None
-) -> list[Notice]:
+) -> list[TeamNotice]:
     """Notices, oldest first."""
     query = sa.select(tables.notices).order_by(_n.id)
     if teams is not None:
@@ -116,7 +116,7 @@ def send(channel: Channel, text: str, kind: str, server: Mail | None) -> str | N
     return None
 
 
-def _notice(row: Any) -> Notice:
-    return Notice(
+def _notice(row: Any) -> TeamNotice:
+    return TeamNotice(
         row.id, row.team, row.kind, row.place, row.text, row.state, row.attempts, row.next_at, row.error, row.created_at
     )
