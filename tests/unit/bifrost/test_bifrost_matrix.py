@@ -206,5 +206,5 @@ def test_what_somebody_decided_is_in_the_journal_at_once(world: World, monkeypat
     monkeypatch.setattr(identity, "caller", lambda: identity.Caller("edgar", delegated=True))
     COMMANDS.main(["reject", it.request.id], standalone_mode=False)
     with open_journal() as journal:
-        told = [(e.kind, e.actor) for e in events.read(journal, events.Filter()) if e.correlation == it.request.id]
+        told = [(e.kind, e.actor) for e in events.read(journal, events.EventFilter()) if e.correlation == it.request.id]
     assert told[-1] == ("bifrost.request.rejected", "edgar")
