@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from asgard.bifrost import grants as given
 from asgard.bifrost.authorise import What, authorise
 from asgard.bifrost.desired import GrantRow, TopicRow, UserRow
-from asgard.bifrost.gate import Bifrost, Denied, Missing, demand
+from asgard.bifrost.gate import Bifrost, Denied, NotFound, demand
 from asgard.bifrost.store import queue, requests, rows, tables
 from asgard.bifrost.store.requests import Request
 from asgard.bifrost.teams import RESOURCES, Actor, Budget, Usage
@@ -105,12 +105,12 @@ def topic(gate: Bifrost, who: Actor, name: str, environment: str | None = None) 
         users = _users_of(rows.placed_grants(connection, environment=where), name) if found else ([], [])
     row = found[0][1] if found else None
     if row is None or not authorise(who, "catalog.view").allowed:
-        raise Missing(f"there is no topic {name} in {where}")
+        raise NotFound(f"there is no topic {name} in {where}")
     shares = any(team in own for _, team in (*users[0], *users[1]))
     if authorise(who, "topic.view", What(row.team)).allowed or shares:
         return replace(_entry(where, row), consumers=tuple(users[0]), producers=tuple(users[1]))
     if not gate.directory.open_catalog:
-        raise Missing(f"there is no topic {name} in {where}")
+        raise NotFound(f"there is no topic {name} in {where}")
     return _entry(where, row)
 
 
@@ -169,7 +169,7 @@ def usage(gate: Bifrost, who: Actor, team: str) -> list[TeamUsage]:
     demand(who, "usage.view", What(team), f"team {team}")
     known = gate.directory.by_name.get(team)
     if known is None:
-        raise Missing(f"there is no team {team}")
+        raise NotFound(f"there is no team {team}")
     with gate.store.read() as connection:
         return [
             TeamUsage(
@@ -200,7 +200,7 @@ def claim(gate: Bifrost, who: Actor, name: str, team: str | None = None, environ
     with gate.store.write() as connection:
         found = rows.topics(connection, where, names=[name])
         if not found:
-            raise Missing(f"there is no topic {name} in {where}")
+            raise NotFound(f"there is no topic {name} in {where}")
         row = found[0][1]
         demand(who, "topic.claim", What(row.team, in_namespace_of=space), f"topic {name}")
         owner = team or space

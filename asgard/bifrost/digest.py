@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from asgard.bifrost import notices
 from asgard.bifrost.desired import GrantRow
 from asgard.bifrost.gate import Bifrost
+from asgard.bifrost.notices import TeamMessage
 from asgard.bifrost.store import requests, rows
 from asgard.bifrost.store.requests import Request
 from asgard.bifrost.teams import RESOURCES, Budget, Usage
@@ -71,5 +72,5 @@ def weekly(gate: Bifrost) -> int:
                 e.name: (rows.used(connection, team.name, e.name), team.budget) for e in gate.directory.environments
             }
             body = text(team.name, len(topics), held, waiting, used, now)
-            notices.tell(connection, gate.directory, team.name, "digest", week, body, now)
+            notices.tell(connection, gate.directory, TeamMessage(team.name, "digest", week, body), now)
     return len(told)

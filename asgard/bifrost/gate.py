@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgard.bifrost import identity, read
 from asgard.bifrost.authorise import Action, What, authorise
-from asgard.bifrost.teams import Actor, Directory, Environment
+from asgard.bifrost.teams import Actor, Environment, TeamDirectory
 from asgard.core import paths
 from asgard.core.database import Database
 from asgard.core.errors import Refused, WrongUsage
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FILE_VARIABLE = "ASGARD_BIFROST"
 
 
-class Missing(WrongUsage):
+class NotFound(WrongUsage):
     """It does not exist, or this person may not know that it does: the two can't be told apart."""
 
 
@@ -39,7 +39,7 @@ class Bifrost:
     `losses` says which records a request would delete; a caller that can reach the cluster provides it. Without it no request may delete any.
     """
 
-    directory: Directory
+    directory: TeamDirectory
     store: Database
     losses: Callable[[Bifrost, Actor, Ask], list[dict[str, Any]]] | None = field(
         default=None, repr=False, compare=False
@@ -100,5 +100,5 @@ def demand(who: Actor, action: Action, what: What, subject: str) -> None:
     if decision.hidden:
         if not who.known:
             raise Denied(f"{who.name} is in no team", "Ask the data team to add you to yours.")
-        raise Missing(f"there is no {subject}")
+        raise NotFound(f"there is no {subject}")
     raise Denied(f"{who.name} may not do that with {subject}: {decision.because}")

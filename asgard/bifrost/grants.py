@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from asgard.bifrost import life, notices
 from asgard.bifrost.authorise import What, authorise
 from asgard.bifrost.desired import GrantRow, Undo
-from asgard.bifrost.gate import Bifrost, Missing, demand
+from asgard.bifrost.gate import Bifrost, NotFound, demand
+from asgard.bifrost.notices import TeamMessage
 from asgard.bifrost.store import queue, rows, tables
 from asgard.bifrost.teams import Actor
 from asgard.core.errors import Refused, WrongUsage
@@ -39,7 +40,7 @@ def find(gate: Bifrost, who: Actor, grant_id: str) -> Placed:
         found = rows.placed_grants(connection, where=[_g.id == grant_id])
     what = what_of(found[0][1]) if found else What("\0")
     if not found or not authorise(who, "grant.view", what).allowed:
-        raise Missing(f"there is no grant {grant_id}")
+        raise NotFound(f"there is no grant {grant_id}")
     return found[0]
 
 
@@ -124,15 +125,8 @@ def remind(gate: Bifrost) -> int:
                     f"access of {grant.user} to {grant.field} {grant.name} ({environment}) ends in {left}. "
                     f"asgard bifrost extend {grant.id} --for 30d"
                 )
-                notices.tell(
-                    connection,
-                    gate.directory,
-                    grant.team or "",
-                    "reminder",
-                    f"{grant.id}:{due.days}:{grant.expires_at:.0f}",
-                    text,
-                    now,
-                )
+                key = f"{grant.id}:{due.days}:{grant.expires_at:.0f}"
+                notices.tell(connection, gate.directory, TeamMessage(grant.team or "", "reminder", key, text), now)
                 connection.execute(sa.update(tables.grants).where(_g.id == grant.id).values(reminded=due.days))
                 count += 1
     return count
@@ -185,7 +179,7 @@ def end_unused(gate: Bifrost, environment: str) -> tuple[list[GrantRow], list[Gr
                     f"The access goes in {format_duration(rule.notice_s)}, unless it is used."
                 )
                 key = f"{grant.id}:{now:.0f}"
-                notices.tell(connection, gate.directory, grant.team or "", "dormant", key, text, now)
+                notices.tell(connection, gate.directory, TeamMessage(grant.team or "", "dormant", key, text), now)
                 told.append(grant)
             else:
                 gone.append(grant)
@@ -213,5 +207,6 @@ def _end(gate: Bifrost, environment: str, ended: list[GrantRow], why: str) -> No
         rows.save(connection, environment, desired, changed, now)
         for grant in ended:
             text = f"access of {grant.user} to {grant.field} {grant.name} ({environment}) {why}"
-            notices.tell(connection, gate.directory, grant.team or "", "ended", f"{grant.id}:{now:.0f}", text, now)
+            message = TeamMessage(grant.team or "", "ended", f"{grant.id}:{now:.0f}", text)
+            notices.tell(connection, gate.directory, message, now)
         queue.mark_dirty(connection, environment)

@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from asgard.bifrost.teams import Actor, Directory
+from asgard.bifrost.teams import Actor, TeamDirectory
 from asgard.core.errors import Refused
 
 
@@ -41,7 +41,7 @@ def _name_of(uid: int) -> str:
         return f"uid-{uid}"
 
 
-def actor(directory: Directory, who: Caller) -> Actor:
+def actor(directory: TeamDirectory, who: Caller) -> Actor:
     """The person. Raises Refused if no person in `bifrost.yaml` has that OS user."""
     name = directory.named_by_os(who.os_user)
     if name is None:

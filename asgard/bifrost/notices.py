@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.store import tables
 from asgard.bifrost.store.requests import Request
-from asgard.bifrost.teams import Channel, Directory, Mail
+from asgard.bifrost.teams import Channel, Mail, TeamDirectory
 from asgard.core import mail, outbox
 from asgard.core.post import post
 
@@ -25,7 +25,7 @@ _n = tables.notices.c
 
 
 @dataclass(frozen=True)
-class Notice:
+class TeamNotice:
     """One message to one channel. `state`: waiting, sent, failed (given up)."""
 
     id: int
@@ -40,45 +40,48 @@ class Notice:
     created_at: float
 
 
-def of_request(connection: Connection, directory: Directory, request: Request, now: float) -> None:
+@dataclass(frozen=True)
+class TeamMessage:
+    """What a team is told, on all of its channels. The same team, kind and key twice is one notice."""
+
+    team: str
+    kind: str
+    key: str
+    text: str
+
+
+def of_request(connection: Connection, directory: TeamDirectory, request: Request, now: float) -> None:
     """Notify those concerned by a move of a request: approvers if it waits, the team of its outcome."""
     what = (
         f"{request.kind} {request.subject} ({request.environment}), asked for by {request.requester} of {request.team}"
     )
+    key = f"{request.id}:{request.version}"
     if request.state == "pending":
         text = f"{request.id} waits for approval: {what}. asgard bifrost approve {request.id}"
         for party in request.by:
-            tell(
-                connection,
-                directory,
-                party.removeprefix("team:"),
-                "approval",
-                f"{request.id}:{request.version}",
-                text,
-                now,
-            )
+            tell(connection, directory, TeamMessage(party.removeprefix("team:"), "approval", key, text), now)
     elif request.state in ("approved", "rejected", "ready", "failed", "expired"):
         why = f": {request.reason}" if request.reason and request.state != "ready" else ""
         text = f"{request.id} is {request.state}: {what}{why}"
-        tell(connection, directory, request.team, request.state, f"{request.id}:{request.version}", text, now)
+        tell(connection, directory, TeamMessage(request.team, request.state, key, text), now)
 
 
-def tell(connection: Connection, directory: Directory, team: str, kind: str, key: str, text: str, now: float) -> None:
-    """Write a notice for every channel of a team; the same key twice is one notice."""
-    for place, channel in enumerate(directory.channels(team)):
-        whole = f"{team}:{kind}:{key}:{place}"
+def tell(connection: Connection, directory: TeamDirectory, message: TeamMessage, now: float) -> None:
+    """Write a notice for every channel of the team."""
+    for place, channel in enumerate(directory.channels(message.team)):
+        whole = f"{message.team}:{message.kind}:{message.key}:{place}"
         if connection.execute(sa.select(_n.id).where(_n.key == whole)).first() is None:
             connection.execute(
                 sa.insert(tables.notices).values(
-                    key=whole, team=team, kind=kind, channel=channel.kind, place=place, text=text, state="waiting",
-                    attempts=0, next_at=now, error=None, created_at=now,
+                    key=whole, team=message.team, kind=message.kind, channel=channel.kind, place=place, text=message.text,
+                    state="waiting", attempts=0, next_at=now, error=None, created_at=now,
                 )
             )  # fmt: skip
 
 
 def listed(
     connection: Connection, teams: Iterable[str] | None = None, *, states: Iterable[str] | None = None
-) -> list[Notice]:
+) -> list[TeamNotice]:
     """Notices, oldest first."""
     query = sa.select(tables.notices).order_by(_n.id)
     if teams is not None:
@@ -113,7 +116,7 @@ def send(channel: Channel, text: str, kind: str, server: Mail | None) -> str | N
     return None
 
 
-def _notice(row: Any) -> Notice:
-    return Notice(
+def _notice(row: Any) -> TeamNotice:
+    return TeamNotice(
         row.id, row.team, row.kind, row.place, row.text, row.state, row.attempts, row.next_at, row.error, row.created_at
     )

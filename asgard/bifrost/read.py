@@ -11,14 +11,14 @@ from asgard.bifrost.teams import (
     Budget,
     Channel,
     Costs,
-    Directory,
     Dormancy,
     Environment,
     Mail,
-    Member,
-    Provider,
+    OpenIdProvider,
     Samples,
     Team,
+    TeamDirectory,
+    TeamMember,
 )
 from asgard.core import yaml
 from asgard.core.document import Document
@@ -38,7 +38,7 @@ Placed = tuple[TeamEntry, Document, int]
 """A team, its file, and its index there."""
 
 
-def directory(path: Path) -> Directory:
+def directory(path: Path) -> TeamDirectory:
     """Read `bifrost.yaml`. Raises InvalidFile with every problem at once."""
     document = yaml.read(path)
     checked = check(document, BifrostFile)
@@ -65,8 +65,8 @@ def directory(path: Path) -> Directory:
     openid, provider = file.openid, None
     if openid is not None:
         secret = folder / Path(openid.client_secret_file).expanduser()
-        provider = Provider(openid.issuer, openid.client_id, secret)
-    return Directory(
+        provider = OpenIdProvider(openid.issuer, openid.client_id, secret)
+    return TeamDirectory(
         file=path.absolute(),
         environments=tuple(
             Environment(e.name, folder / Path(e.stack).expanduser(), e.confirm) for e in file.environments
@@ -140,8 +140,8 @@ def _same_person(
         yield where.problem(loc, f"has the OS user {os_user!r}, which is {seen[os_user]} already")
 
 
-def _person(entry: PersonEntry) -> Member:
-    return Member(entry.name, entry.os_user or entry.name, email=entry.email)
+def _person(entry: PersonEntry) -> TeamMember:
+    return TeamMember(entry.name, entry.os_user or entry.name, email=entry.email)
 
 
 def _samples(section: SamplesSection, folder: Path) -> Samples:
@@ -150,7 +150,7 @@ def _samples(section: SamplesSection, folder: Path) -> Samples:
 
 
 def _team(entry: TeamEntry) -> Team:
-    members = tuple(Member(m.name, m.os_user or m.name, m.role, m.email) for m in entry.members)
+    members = tuple(TeamMember(m.name, m.os_user or m.name, m.role, m.email) for m in entry.members)
     b = entry.budget
     return Team(
         entry.name,

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from asgard.bifrost import catalog
 from asgard.bifrost.authorise import What
-from asgard.bifrost.gate import Bifrost, Missing, demand
+from asgard.bifrost.gate import Bifrost, NotFound, demand
 from asgard.bifrost.store import rows
 from asgard.bifrost.teams import Actor, Samples
 from asgard.core.errors import Refused
 
 
 def what_of(gate: Bifrost, environment: str, name: str) -> What:
-    """A topic as authorisation sees it. Raises Missing."""
+    """A topic as authorisation sees it. Raises NotFound."""
     with gate.store.read() as connection:
         found = rows.topics(connection, environment, names=[name])
         held = rows.placed_grants(connection, environment=environment) if found else []
     if not found:
-        raise Missing(f"there is no topic {name} in {environment}")
+        raise NotFound(f"there is no topic {name} in {environment}")
     rule = gate.directory.samples
     reads = rule is not None and rule.to == "readers"
     readers = {g.team for _, g in held if reads and g.field == "consume" and g.team and g.covers(name)}
@@ -27,7 +27,7 @@ def what_of(gate: Bifrost, environment: str, name: str) -> What:
 
 
 def rule_for(gate: Bifrost, who: Actor, name: str, environment: str | None = None) -> Samples:
-    """How records of a topic are shown to this person. Raises Missing, Denied, and Refused if they are not shown at all."""
+    """How records of a topic are shown to this person. Raises NotFound, Denied, and Refused if they are not shown at all."""
     where = gate.environment(environment).name
     demand(who, "topic.sample", what_of(gate, where, name), f"topic {name} in {where}")
     rule = gate.directory.samples

@@ -14,13 +14,13 @@ from sqlalchemy.engine import Connection
 from asgard.bifrost import notices
 from asgard.bifrost.ask import AccessWant, Ask, ChangeWant, DeleteWant
 from asgard.bifrost.authorise import What, authorise, parties_of
-from asgard.bifrost.gate import Bifrost, Missing, demand
+from asgard.bifrost.gate import Bifrost, NotFound, demand
 from asgard.bifrost.policy.judge import Judgement, judge
-from asgard.bifrost.policy.world import Headroom, TopicFacts, UserFacts, World, is_prefix
+from asgard.bifrost.policy.world import Headroom, PolicyTopic, PolicyUser, World, is_prefix
 from asgard.bifrost.states import State
 from asgard.bifrost.store import requests as stored
 from asgard.bifrost.store import rows
-from asgard.bifrost.store.requests import Move, Request
+from asgard.bifrost.store.requests import Move, Request, StoredJudgement
 from asgard.bifrost.teams import Actor
 from asgard.core.errors import Refused, WrongUsage
 
@@ -50,7 +50,7 @@ def completed(gate: Bifrost, who: Actor, ask: Ask) -> Ask:
     filled = replace(ask, team=team, environment=gate.environment(ask.environment).name)
     demand(who, "request.create", What(team), f"team {team}")
     if team not in gate.directory.by_name:
-        raise Missing(f"there is no team {team}")
+        raise NotFound(f"there is no team {team}")
     return filled
 
 
@@ -77,17 +77,8 @@ def submit(
             return Submitted(known, None, again=True)
         judged = _judged(gate, connection, ask, who, before)
         state: State = "draft" if draft else _state_of(judged)
-        request = stored.add(
-            connection,
-            ask,
-            requester=who.name,
-            state=state,
-            judgement={**judged.document(), "losses": list(lost)},
-            by=judged.by if state == "pending" else (),
-            usage=judged.usage,
-            now=now,
-            reason=judged.sentence,
-        )
+        kept = _kept(judged, state, lost)
+        request = stored.add(connection, ask, kept, requester=who.name, state=state, now=now)
         if state in ("pending", "approved"):
             _reserve(connection, request)
         notices.of_request(connection, gate.directory, request, now)
@@ -132,15 +123,17 @@ def submit_draft(
         request = _mine(connection, who, request_id, "request.retry")
         judged = _judged(gate, connection, request.ask, who, before)
         state = _state_of(judged)
-        u, document = judged.usage, {**judged.document(), "losses": list(lost)}
-        request = stored.move(
-            connection, request, state, actor=who.name, now=now, reason=judged.sentence, by=_json(judged.by),
-            judgement=_json(document), partitions=u.partitions, storage=u.storage, throughput=u.throughput, users=u.users,
-        )  # fmt: skip
+        kept = _kept(judged, state, lost)
+        request = stored.move(connection, request, state, actor=who.name, now=now, reason=kept.reason, **kept.columns())
         if state in ("pending", "approved"):
             _reserve(connection, request)
         notices.of_request(connection, gate.directory, request, now)
     return Submitted(request, judged)
+
+
+def _kept(judged: Judgement, state: State, losses: Sequence[Mapping[str, Any]]) -> StoredJudgement:
+    document = {**judged.document(), "losses": list(losses)}
+    return StoredJudgement(document, judged.by if state == "pending" else (), judged.usage, judged.sentence)
 
 
 def decide(gate: Bifrost, who: Actor, request_id: str, *, approve: bool, reason: str | None = None) -> Request:
@@ -245,7 +238,7 @@ def world_of(gate: Bifrost, connection: Connection, ask: Ask, who: Actor) -> Wor
     head = headroom_of(gate, connection, ask.environment)
     topics = {}
     for _, row in rows.topics(connection, ask.environment, names=names, prefixes=prefixes):
-        topics[row.name] = TopicFacts(
+        topics[row.name] = PolicyTopic(
             row.name,
             row.team,
             row.partitions,
@@ -258,14 +251,14 @@ def world_of(gate: Bifrost, connection: Connection, ask: Ask, who: Actor) -> Wor
             row.origin == "bifrost",
         )
     users = {
-        row.name: UserFacts(row.name, row.team, row.origin == "bifrost")
+        row.name: PolicyUser(row.name, row.team, row.origin == "bifrost")
         for _, row in rows.users(connection, ask.environment, names=people)
     }
     for kind, name, taker, certain in rows.taken_names(connection, ask.environment, names | people):
         if kind == "topic":
-            topics.setdefault(name, TopicFacts(name, taker, certain=certain))
+            topics.setdefault(name, PolicyTopic(name, taker, certain=certain))
         else:
-            users.setdefault(name, UserFacts(name, taker, certain=certain))
+            users.setdefault(name, PolicyUser(name, taker, certain=certain))
     team = gate.directory.by_name[ask.team]
     spaces = {prefix: other.name for other in gate.directory.teams for prefix in other.namespaces}
     used = rows.used(connection, ask.team, ask.environment) + stored.reserved(connection, ask.team, ask.environment)
@@ -295,7 +288,7 @@ def _get(connection: Connection, request_id: str) -> Request:
     try:
         return stored.get(connection, request_id)
     except KeyError:
-        raise Missing(f"there is no request {request_id}") from None
+        raise NotFound(f"there is no request {request_id}") from None
 
 
 def _mine(connection: Connection, who: Actor, request_id: str, action: str) -> Request:

@@ -52,7 +52,7 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class Member:
+class TeamMember:
     """A person of a team."""
 
     name: str
@@ -67,7 +67,7 @@ class Team:
 
     name: str
     about: str | None = None
-    members: tuple[Member, ...] = ()
+    members: tuple[TeamMember, ...] = ()
     namespaces: tuple[str, ...] = ()
     budget: Budget = Budget()
     approvers: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ class Mail:
 
 
 @dataclass(frozen=True)
-class Provider:
+class OpenIdProvider:
     """The OpenID provider that people log in to the portal with, and the portal's client there."""
 
     issuer: str
@@ -153,20 +153,20 @@ class Actor:
 
 
 @dataclass(frozen=True)
-class Directory:
+class TeamDirectory:
     """All of `bifrost.yaml`. `file` is where it was read from."""
 
     file: Path
     environments: tuple[Environment, ...] = ()
     teams: tuple[Team, ...] = ()
-    data_engineers: tuple[Member, ...] = ()
-    auditors: tuple[Member, ...] = ()
+    data_engineers: tuple[TeamMember, ...] = ()
+    auditors: tuple[TeamMember, ...] = ()
     notify: tuple[Channel, ...] = ()
     policy: Path = Path("policy.yaml")
     open_catalog: bool = True
     costs: Costs = Costs()
     mail: Mail | None = None
-    provider: Provider | None = None
+    provider: OpenIdProvider | None = None
     dormant: Dormancy | None = None
     samples: Samples | None = None
     pending_s: float = 14 * 86400.0
@@ -188,7 +188,7 @@ class Directory:
             return self.notify
         return self.by_name[team].notify if team in self.by_name else ()
 
-    def people(self) -> Iterator[Member]:
+    def people(self) -> Iterator[TeamMember]:
         """Everybody; a person in two teams is listed twice."""
         for team in self.teams:
             yield from team.members

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 
 from asgard.bifrost.authorise import Action, What
-from asgard.bifrost.gate import Bifrost, Missing, demand
+from asgard.bifrost.gate import Bifrost, NotFound, demand
 from asgard.bifrost.store import tables
 from asgard.bifrost.store.requests import new_id
 from asgard.bifrost.teams import Actor
@@ -112,11 +112,11 @@ def listed(gate: Bifrost, who: Actor) -> list[Token]:
 
 
 def find(gate: Bifrost, token_id: str) -> Token:
-    """A token by its id, whatever its state. Raises Missing."""
+    """A token by its id, whatever its state. Raises NotFound."""
     with gate.store.read() as connection:
         row = connection.execute(sa.select(tables.tokens).where(_t.id == token_id)).one_or_none()
     if row is None:
-        raise Missing(f"there is no token {token_id}")
+        raise NotFound(f"there is no token {token_id}")
     return _of(row)
 
 

@@ -14,7 +14,7 @@ from asgard.bifrost.teams import Actor
 
 
 @dataclass(frozen=True)
-class Step:
+class TrailEntry:
     """An action of a person. `request` names the request it belongs to."""
 
     at: float
@@ -26,7 +26,7 @@ class Step:
     request: str | None = None
 
 
-def trail(gate: Bifrost, who: Actor, team: str | None = None, *, last: int = 300) -> list[Step]:
+def trail(gate: Bifrost, who: Actor, team: str | None = None, *, last: int = 300) -> list[TrailEntry]:
     """The trail of one team, or of all teams whose record this person may see."""
     if team is not None:
         demand(who, "audit.view", What(team), f"team {team}")
@@ -47,16 +47,18 @@ def trail(gate: Bifrost, who: Actor, team: str | None = None, *, last: int = 300
     with gate.store.read() as connection:
         rows = connection.execute(joined.order_by(moves.id.desc()).limit(last)).all()
         found = [
-            Step(m.at, m.actor, f"request {VERBS[m.after]}", f"{m.kind} {m.subject}", m.team, m.reason, m.id)
+            TrailEntry(m.at, m.actor, f"request {VERBS[m.after]}", f"{m.kind} {m.subject}", m.team, m.reason, m.id)
             for m in rows
         ]
         found += [
-            Step(k.handed_at, k.handed_to, "credentials taken", k.principal, k.team, k.how)
+            TrailEntry(k.handed_at, k.handed_to, "credentials taken", k.principal, k.team, k.how)
             for k in connection.execute(handed).all()
         ]
         if teams is None:
             for k in connection.execute(sa.select(tables.tokens).order_by(t.made_at.desc()).limit(last)).all():
-                found.append(Step(k.made_at, k.made_by, "token created", f"{k.id} of {k.person}", None, k.about))
+                found.append(TrailEntry(k.made_at, k.made_by, "token created", f"{k.id} of {k.person}", None, k.about))
                 if k.revoked_at is not None:
-                    found.append(Step(k.revoked_at, k.revoked_by or "", "token revoked", f"{k.id} of {k.person}", None))
+                    found.append(
+                        TrailEntry(k.revoked_at, k.revoked_by or "", "token revoked", f"{k.id} of {k.person}", None)
+                    )
     return sorted(found, key=lambda step: -step.at)[:last]

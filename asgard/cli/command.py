@@ -88,7 +88,7 @@ def command(
         def call(**given: Any) -> Any:
             output = OutputFormat.JSON if given.pop("json_") else given.pop("output", OutputFormat.TABLE)
             given.pop("output", None)
-            console.begin(console.Settings(output=output, yes=bool(given.get("yes")), debug=given.pop("debug")))
+            console.begin(console.ConsoleSettings(output=output, yes=bool(given.get("yes")), debug=given.pop("debug")))
             with events.listening(console.Renderer().show):
                 try:
                     for name, kind in shared.items():

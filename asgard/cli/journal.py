@@ -36,7 +36,7 @@ def events(
     from asgard.journal import events as journal_events
     from asgard.journal.store.database import open_journal
 
-    wanted = journal_events.Filter(kind=kind, subject=subject, correlation=correlation, since=since_s(since))
+    wanted = journal_events.EventFilter(kind=kind, subject=subject, correlation=correlation, since=since_s(since))
     with open_journal() as journal:
         found = journal_events.read(journal, wanted, last=None if since else last)
         if not follow:

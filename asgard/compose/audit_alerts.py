@@ -44,7 +44,7 @@ class Alerts:
         if lost == self._seen and not self._waits:
             return
         given = self.settings
-        happened = events.read(self.journal, events.Filter(since=now - sight.RECENT_S))
+        happened = events.read(self.journal, events.EventFilter(since=now - sight.RECENT_S))
         drill = sight.drill(happened, self.cluster_id)
         seen = Seen(now, self.cluster_id, self.cluster, losses=tuple(lost), drill=drill)
         done = store.check(

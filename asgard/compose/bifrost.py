@@ -23,7 +23,7 @@ from asgard.compose.bifrost_queue import Applied, apply_queue
 from asgard.core.errors import AsgardError, Busy
 
 if TYPE_CHECKING:
-    from asgard.odin.lifecycle.apply import Outcome
+    from asgard.odin.lifecycle.apply import ApplyOutcome
 
 __all__ = [
     "Applied", "Preview", "apply_queue", "carried_out", "changes", "decide", "losses", "losses_of_draft", "preview", "send_draft", "submit", "weigh",
@@ -93,10 +93,10 @@ def losses(gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
     return [{**asdict(loss), "sentence": display.loss_sentence(loss)} for loss in found]
 
 
-def _outcome(gate: Bifrost, who: Actor, ask: Ask) -> Outcome:
+def _outcome(gate: Bifrost, who: Actor, ask: Ask) -> ApplyOutcome:
     from asgard.compose.settle import leftovers
     from asgard.odin.lifecycle import apply
-    from asgard.odin.lifecycle.options import Options
+    from asgard.odin.lifecycle.options import OdinOptions
 
     where = gate.environment(ask.environment)
     with gate.store.read() as connection:
@@ -104,7 +104,7 @@ def _outcome(gate: Bifrost, who: Actor, ask: Ask) -> Outcome:
     how = Granting("preview", who.name, gate.policy.version, time.time(), new_id, gate.directory.owner_of)
     carry_out(desired, ask, how)
     text = bifrost_stack.part_text(gate, where, bifrost_stack.stack_spec(where, part=""), desired)
-    return apply.preview(bifrost_stack.stack_spec(where, part=text), Options(), leftovers())
+    return apply.preview(bifrost_stack.stack_spec(where, part=text), OdinOptions(), leftovers())
 
 
 def submit(

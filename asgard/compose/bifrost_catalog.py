@@ -173,7 +173,8 @@ def unused(
                     f"topic {row.name} ({where.name}) got no record for {days:g} days. Is it still needed? "
                     f"If not: asgard bifrost request delete {row.name}"
                 )
-                notices.tell(connection, gate.directory, row.team, "unused", f"{row.name}:{since:.0f}", text, now)
+                message = notices.TeamMessage(row.team, "unused", f"{row.name}:{since:.0f}", text)
+                notices.tell(connection, gate.directory, message, now)
     return found
 
 

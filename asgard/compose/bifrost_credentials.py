@@ -15,7 +15,7 @@ from typing import Literal
 
 from asgard.bifrost.authorise import Action, What
 from asgard.bifrost.desired import UserRow
-from asgard.bifrost.gate import Bifrost, Missing, demand
+from asgard.bifrost.gate import Bifrost, NotFound, demand
 from asgard.bifrost.store import credentials, queue, rows
 from asgard.bifrost.store.credentials import Credential
 from asgard.bifrost.teams import Actor, Environment
@@ -44,7 +44,7 @@ def user_of(gate: Bifrost, who: Actor, environment: Environment, user: str, acti
     row = found[0][1] if found else None
     demand(who, action, What(row.team if row else "\0"), f"user {user}")
     if row is None:
-        raise Missing(f"there is no user {user}")
+        raise NotFound(f"there is no user {user}")
     return row
 
 

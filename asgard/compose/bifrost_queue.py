@@ -27,7 +27,7 @@ from asgard.core.errors import AsgardError, Busy, ExitCode, Refused, Unreachable
 if TYPE_CHECKING:
     from asgard.journal.store.database import Database as Journal
     from asgard.odin.engine.steps import Failure
-    from asgard.odin.lifecycle.apply import Outcome
+    from asgard.odin.lifecycle.apply import ApplyOutcome
 
 
 MOST_LINES = 20
@@ -238,13 +238,13 @@ def _author(gate: Bifrost, name: str) -> str:
 
 def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applied, *, mend: bool) -> None:
     from asgard.compose import up as composed
-    from asgard.odin.lifecycle.options import Options
+    from asgard.odin.lifecycle.options import OdinOptions
 
     spec = stacks.stack_spec(where)
     # Only losses recorded when the request was judged: its approvers saw those.
     may_lose = {loss["topic"] for r in batch for loss in r.losses}
 
-    def approve(outcome: Outcome) -> None:
+    def approve(outcome: ApplyOutcome) -> None:
         if outcome.seen is not None and outcome.seen.drifts:
             _look_at_drift(outcome, applied, mend=mend)
         if not outcome.result.ok:
@@ -254,7 +254,7 @@ def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applie
     applied.ups += 1
     why = f"{len(batch)} request{'s' if len(batch) > 1 else ''}" if batch else "what is due"
     events.step(f"odin up {spec.name} for {why}")
-    options = Options(frozenset(may_lose), where.confirm)
+    options = OdinOptions(frozenset(may_lose), where.confirm)
     outcome = composed.up(spec, options, approve, skip_gate=True)
     if outcome.result.interrupted:
         raise Unreachable("it was interrupted")
@@ -262,7 +262,7 @@ def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applie
         raise _of(outcome)
 
 
-def _show_plan(outcome: Outcome) -> None:
+def _show_plan(outcome: ApplyOutcome) -> None:
     """What Odin is about to change, a line each, for the person who asked."""
     from asgard.odin.lifecycle import display
 
@@ -273,14 +273,14 @@ def _show_plan(outcome: Outcome) -> None:
         events.note(f"  … and {len(lines) - MOST_LINES} more lines")
 
 
-def _of(outcome: Outcome) -> AsgardError:
+def _of(outcome: ApplyOutcome) -> AsgardError:
     failures = outcome.result.errors
     if all(f.exit_code == ExitCode.UNREACHABLE for f in failures):
         return Unreachable(failures[0].message, failures[0].hint)
     return _Rejected(failures)
 
 
-def _look_at_drift(outcome: Outcome, applied: Applied, *, mend: bool) -> None:
+def _look_at_drift(outcome: ApplyOutcome, applied: Applied, *, mend: bool) -> None:
     """What is gone is created again, with a message; what was changed or added by hand waits for an answer."""
     assert outcome.seen is not None
     changed = [d for d in outcome.seen.drifts if d.what in ("changed", "extra")]

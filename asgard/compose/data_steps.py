@@ -92,11 +92,11 @@ def alert_of(attempt: Attempt) -> Mapping[str, Any]:
     from asgard.journal import events
     from asgard.thor.recipes import memory
 
-    mine = events.read(attempt.memory.journal, events.Filter(kind=memory.STARTED, correlation=attempt.memory.run))
+    mine = events.read(attempt.memory.journal, events.EventFilter(kind=memory.STARTED, correlation=attempt.memory.run))
     ids = [int(e.data["event"]) for e in mine if e.data.get("event") is not None]
     if not ids:
         return {}
-    found = events.read(attempt.memory.journal, events.Filter(after_id=ids[-1] - 1))
+    found = events.read(attempt.memory.journal, events.EventFilter(after_id=ids[-1] - 1))
     event = next((e for e in found if e.id == ids[-1]), None)
     return {} if event is None else event.data
 

@@ -31,14 +31,14 @@ from asgard.machines import targets
 from asgard.odin.engine.state import StateStore
 from asgard.odin.lifecycle import apply
 from asgard.odin.lifecycle.credentials import client_properties
-from asgard.odin.lifecycle.options import Options
+from asgard.odin.lifecycle.options import OdinOptions
 from asgard.odin.lifecycle.session import directory, local_connection
 from asgard.odin.spec import templates
 from asgard.odin.spec.model import StackSpec
 from asgard.odin.spec.read import load
 
 if TYPE_CHECKING:
-    from asgard.odin.lifecycle.apply import Outcome
+    from asgard.odin.lifecycle.apply import ApplyOutcome
 
 STACK = "asgard-demo"
 BROKERS = 4
@@ -100,7 +100,7 @@ def run(events: int, *, keep: bool) -> Report:
 def _acts(spec: StackSpec, file: Path, events: int) -> Report:
     news.step(f"creating a cluster of {spec.kafka.brokers} brokers, secured, with {len(spec.topics)} topics")
     began = time.monotonic()
-    outcome = apply.up(spec, Options(), _agreed, leftovers=leftovers())
+    outcome = apply.up(spec, OdinOptions(), _agreed, leftovers=leftovers())
     up_s = time.monotonic() - began
     if outcome.result.interrupted:
         raise KeyboardInterrupt
@@ -159,7 +159,7 @@ def _acts(spec: StackSpec, file: Path, events: int) -> Report:
     )
 
 
-def _agreed(outcome: Outcome) -> None:
+def _agreed(outcome: ApplyOutcome) -> None:
     """The user asked for a demo: that approves what it creates."""
 
 
@@ -177,7 +177,7 @@ def _remove() -> None:
         return
     why = "it was interrupted"
     try:
-        result = apply.destroy(STACK, Options(confirm=STACK), _agreed, leftovers=leftovers()).result
+        result = apply.destroy(STACK, OdinOptions(confirm=STACK), _agreed, leftovers=leftovers()).result
         if result.ok:
             return
         if result.errors:

@@ -51,7 +51,7 @@ def happened(journal: Database, since: float, until: float | None = None) -> lis
     from asgard.heimdall.incidents import REACH_S
     from asgard.journal import events
 
-    return events.read(journal, events.Filter(since=since - REACH_S, until=until))
+    return events.read(journal, events.EventFilter(since=since - REACH_S, until=until))
 
 
 @dataclass
@@ -99,7 +99,7 @@ class ClusterWatch:
             settings.rules,
             store=Store(self.store, taken.cluster_id),
             alerts=self.alerts,
-            events=lambda since: events.read(self.journal, events.Filter(since=since)),
+            events=lambda since: events.read(self.journal, events.EventFilter(since=since)),
             audit=lambda: self._losses(taken.cluster_id),
         )
         self.evaluation = alert_store.check(

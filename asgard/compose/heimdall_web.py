@@ -55,7 +55,7 @@ class WatchSource:
         """The journal's events."""
         from asgard.journal import events
 
-        return events.read(self._watch.journal, events.Filter(since=since))
+        return events.read(self._watch.journal, events.EventFilter(since=since))
 
     def raised(self) -> Sequence[State]:
         """The raised alerts."""

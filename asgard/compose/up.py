@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 from asgard.compose.settle import leftovers
 from asgard.odin.lifecycle import apply
-from asgard.odin.lifecycle.options import Options
+from asgard.odin.lifecycle.options import OdinOptions
 from asgard.odin.spec.model import StackSpec
 
 if TYPE_CHECKING:
     from asgard.kafka.connection import Connection
     from asgard.kafka.ports import LoadGate
-    from asgard.odin.lifecycle.apply import Approve, Outcome
+    from asgard.odin.lifecycle.apply import ApplyOutcome, Approve
 
 
 def up(
     spec: StackSpec,
-    options: Options,
+    options: OdinOptions,
     approve: Approve,
     *,
     skip_gate: bool = False,
-) -> Outcome:
+) -> ApplyOutcome:
     """Make the cluster match the stack file, then run its gate if one is due. Raises what `odin.apply.up` and the gate raise."""
     left = leftovers()
 

@@ -20,12 +20,12 @@ from asgard.bifrost import age
 from asgard.bifrost.ask import Ask
 from asgard.bifrost.desired import GrantRow
 from asgard.bifrost.gate import Bifrost
-from asgard.bifrost.teams import Actor, Provider
+from asgard.bifrost.teams import Actor, OpenIdProvider
 from asgard.bifrost.web import ask as _ask  # noqa: F401  (its views belong to the portal)
 from asgard.bifrost.web import guard, models, openapi, people
 from asgard.bifrost.web.login import login_pages
 from asgard.bifrost.web.portal import portal
-from asgard.bifrost.web.site import EXTENSION, Change, Handed, Proxy, Site, Traffic
+from asgard.bifrost.web.site import EXTENSION, Handed, PortalSite, Proxy, RequestPreview, Traffic
 from asgard.compose import (
     bifrost,
     bifrost_catalog,
@@ -62,11 +62,11 @@ class PortalWork:
         """Import changes of the stack file."""
         bifrost_stack.sync(gate, gate.environment(environment))
 
-    def change(self, gate: Bifrost, who: Actor, ask: Ask) -> Change:
+    def change(self, gate: Bifrost, who: Actor, ask: Ask) -> RequestPreview:
         """Odin's preview."""
         with self._odin:
             found = bifrost.preview(gate, who, ask)
-        return Change(found.changes, found.impossible)
+        return RequestPreview(found.changes, found.impossible)
 
     def losses(self, gate: Bifrost, who: Actor, ask: Ask) -> list[dict[str, Any]]:
         """The records that a request would delete: kept with it, and shown to its approvers."""
@@ -122,7 +122,7 @@ class PortalWork:
             seen.last_hour if seen else None, live.lineage, live.cost_per_month,
         )  # fmt: skip
 
-    def start(self, site: Site) -> None:
+    def start(self, site: PortalSite) -> None:
         """Start the thread that carries out approved requests, and runs the periodic work every minute."""
         self._thread = threading.Thread(
             target=events.carried(self._run), args=(site,), name="bifrost-queue", daemon=True
@@ -136,7 +136,7 @@ class PortalWork:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self, site: Site) -> None:
+    def _run(self, site: PortalSite) -> None:
         while not self._over.is_set():
             wanted = self._wanted.wait(TICK_S)
             self._wanted.clear()
@@ -187,7 +187,7 @@ def create_app(
         TRUSTED_HOSTS=[host] if secure else [*LOOPBACK, host],
     )
     gate = replace(gate, losses=work.losses)
-    app.extensions[EXTENSION] = Site(gate, work, proxy=proxy, oidc=provider is not None)
+    app.extensions[EXTENSION] = PortalSite(gate, work, proxy=proxy, oidc=provider is not None)
     app.wsgi_app = people.FromProxy(app.wsgi_app, proxy.addresses if proxy else (), proxy.header if proxy else None)  # type: ignore[method-assign, assignment]
     install_pages(app)
     people.install(app)
@@ -263,7 +263,7 @@ def secret_key() -> bytes:
     return path.read_bytes()
 
 
-def _secret(provider: Provider) -> str:
+def _secret(provider: OpenIdProvider) -> str:
     try:
         return provider.secret_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

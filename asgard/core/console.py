@@ -34,7 +34,7 @@ class OutputFormat(StrEnum):
 
 
 @dataclass
-class Settings:
+class ConsoleSettings:
     """The common options of this call. `times`: lines for people begin with the time, as in a log. `line_open`: a
     progress line is on the terminal, and the next one replaces it."""
 
@@ -46,19 +46,19 @@ class Settings:
     line_open: bool = False
 
 
-_settings: contextvars.ContextVar[Settings | None] = contextvars.ContextVar("asgard_settings", default=None)
+_settings: contextvars.ContextVar[ConsoleSettings | None] = contextvars.ContextVar("asgard_settings", default=None)
 
 
-def current() -> Settings:
+def current() -> ConsoleSettings:
     """The settings of this call; those of a thread without a call of its own are the defaults."""
     found = _settings.get()
     if found is None:
-        found = Settings()
+        found = ConsoleSettings()
         _settings.set(found)
     return found
 
 
-def begin(settings: Settings) -> None:
+def begin(settings: ConsoleSettings) -> None:
     """Use these settings for a new call; they apply to its context (thread, task), not to the process."""
     _settings.set(settings)
 

@@ -44,7 +44,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Filter:
+class EventFilter:
     """Which events: `kind` is exact, or a prefix with a star (`odin.*`); `since` is included, `until` is not."""
 
     kind: str | None = None
@@ -96,7 +96,7 @@ def service_of(kind: str) -> str:
     return match[1]
 
 
-def read(journal: Database, wanted: Filter = Filter(), *, last: int | None = None) -> list[Event]:
+def read(journal: Database, wanted: EventFilter = EventFilter(), *, last: int | None = None) -> list[Event]:
     """The events that match, oldest first; with `last`, only that many of the newest."""
     query = _query(wanted)
     with journal.read() as connection:
@@ -109,7 +109,7 @@ def read(journal: Database, wanted: Filter = Filter(), *, last: int | None = Non
 
 def follow(
     journal: Database,
-    wanted: Filter = Filter(),
+    wanted: EventFilter = EventFilter(),
     *,
     seen: Sequence[Event] = (),
     poll_s: float = 0.5,
@@ -136,7 +136,7 @@ def prune(journal: Database, older_than_s: float = KEEP_S) -> int:
         return gone + connection.execute(sa.delete(tables.operations).where(finished)).rowcount
 
 
-def _query(wanted: Filter) -> sa.Select[Any]:
+def _query(wanted: EventFilter) -> sa.Select[Any]:
     query = sa.select(tables.events).where(_e.id > wanted.after_id)
     if wanted.kind:
         beginning, star, _ = wanted.kind.partition("*")

@@ -41,7 +41,7 @@ class ListedGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class GroupMember:
     """A member and its current partitions: topic to partitions. Tasks of Kafka Streams are `<subtopology>`."""
 
     id: str
@@ -56,7 +56,7 @@ class DescribedGroup:
     """A group with its members; `assignor` is the agreed strategy, if Kafka reports it."""
 
     group: ListedGroup
-    members: tuple[Member, ...] = ()
+    members: tuple[GroupMember, ...] = ()
     assignor: str = ""
 
 

@@ -47,7 +47,7 @@ class LogRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RecordBatch:
     """A record batch: offsets `[base_offset, last_offset]`, some of which compaction may have removed.
 
     `producer_id` is -1 without idempotence. `control`: a transaction marker, not user records. Its records and checksum
@@ -134,7 +134,7 @@ class Batch:
         return LogRecord(self.base_offset + delta, time_ms, key, value, tuple(headers)), at
 
 
-def batches(segment: Path) -> Iterator[Batch]:
+def batches(segment: Path) -> Iterator[RecordBatch]:
     """The batches of a `.log` file up to the first incomplete one. Raises Damaged for a format older than v2.
 
     A file deleted in the meantime (retention) counts as empty.
@@ -150,7 +150,7 @@ def batches(segment: Path) -> Iterator[Batch]:
             position += batch.size
 
 
-def _next(file: BinaryIO, position: int, end: int) -> Batch | None:
+def _next(file: BinaryIO, position: int, end: int) -> RecordBatch | None:
     file.seek(position)
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
@@ -173,7 +173,7 @@ def _next(file: BinaryIO, position: int, end: int) -> Batch | None:
     kind = attributes & 7
     if kind >= len(COMPRESSIONS):
         raise Damaged(f"{file.name} has a batch of compression {kind} at byte {position}")
-    return Batch(
+    return RecordBatch(
         base_offset=base,
         last_offset=base + last,
         leader_epoch=epoch,

@@ -175,7 +175,7 @@ def _on_aws(spec: StackSpec, within: Iterable[Declared], pack: Pack | None) -> N
     from asgard.odin.targets.aws import program as aws
 
     here = pulumi.ProviderResource("asgard", "here", {})
-    reached = aws.register(spec, pack or distribution.packed, _resource, here)
+    reached = aws.register(spec, pack or distribution.packed, here)
     inputs: dict[str, Any] = {"bootstrapServers": reached.servers, "clientProperties": reached.properties}
     if reached.cluster_id is not None:
         inputs["clusterId"] = reached.cluster_id
@@ -189,7 +189,12 @@ def _on_local_cluster(spec: StackSpec, within: Iterable[Declared]) -> None:
 
     here = pulumi.ProviderResource("asgard", "here", {})
     kafka = spec.kafka
-    cluster = _resource(
+    # What the provider computes is declared as None.
+    outputs = [
+        *("clusterId", "nodes", "adminPassword", "controllerPassword", "bootstrapServers", "clientProperties"),
+        *(("certificateServers",) if spec.security.tls != "off" else ()),
+    ]
+    cluster = pulumi.CustomResource(
         CLUSTER,
         spec.name,
         {
@@ -201,19 +206,16 @@ def _on_local_cluster(spec: StackSpec, within: Iterable[Declared]) -> None:
             "sasl": spec.security.sasl,
             "authorizer": spec.security.authorizer,
             **_tls(spec),
+            **dict.fromkeys(outputs),
         },
-        here,
-        outputs=(
-            *("clusterId", "nodes", "adminPassword", "controllerPassword", "bootstrapServers", "clientProperties"),
-            *(("certificateServers",) if spec.security.tls != "off" else ()),
-        ),
+        pulumi.ResourceOptions(provider=here),
     )
     static = dict(kafka.static_config)
     if kafka.min_insync_replicas is not None:
         # Read only at the very first start: from then on the cluster-level dynamic config applies (KIP-966).
         static["min.insync.replicas"] = str(kafka.min_insync_replicas)
     brokers = [_broker(spec, cluster, here, index, static) for index in range(kafka.brokers)]
-    ready = _resource(
+    ready = pulumi.CustomResource(
         READY,
         spec.name,
         {
@@ -222,10 +224,9 @@ def _on_local_cluster(spec: StackSpec, within: Iterable[Declared]) -> None:
             "bootstrapServers": pulumi.get(cluster, "bootstrapServers"),
             "clientProperties": pulumi.get(cluster, "clientProperties"),
             "version": kafka.version,
+            "brokers": None,
         },
-        here,
-        outputs=("brokers",),
-        depends_on=brokers,
+        pulumi.ResourceOptions(provider=here, depends_on=brokers),
     )
     # Known only once the brokers have started: until then Kafka is not asked for anything.
     servers = pulumi.Output.all(pulumi.get(ready, "bootstrapServers"), pulumi.get(ready, "brokers")).apply(
@@ -271,7 +272,7 @@ def _broker(
     if tls:
         tls |= {name: of_node(name) for name in ("tlsPort", "certificatePort", "tlsControllerPort")}
         tls["tlsControllers"] = nodes.apply(partial(initial_controllers, port="tlsControllerPort"))
-    return _resource(
+    return pulumi.CustomResource(
         BROKER,
         f"{spec.name}-{index + 1}",
         {
@@ -294,7 +295,7 @@ def _broker(
             "adminPassword": pulumi.get(cluster, "adminPassword"),
             "controllerPassword": pulumi.get(cluster, "controllerPassword"),
         },
-        here,
+        pulumi.ResourceOptions(provider=here),
     )
 
 
@@ -315,26 +316,10 @@ def _register_kafka(
     first: list[pulumi.Resource] = []
     for token, name, values, protect in within:
         inputs = {k: pulumi.Output.secret(v.value) if isinstance(v, Secret) else v for k, v in values.items()}
-        made = _resource(token, name, inputs, provider, protect=protect, depends_on=first, deleted_with=goes_with)
+        options = pulumi.ResourceOptions(
+            provider=provider, protect=protect or None, depends_on=first or None, deleted_with=goes_with
+        )
+        made = pulumi.CustomResource(token, name, inputs, options)
         if token == CONFIG:
             # Topics are created under the defaults that the stack sets for them.
             first = [made]
-
-
-def _resource(
-    token: str,
-    name: str,
-    inputs: Mapping[str, Any],
-    provider: pulumi.ProviderResource,
-    *,
-    outputs: tuple[str, ...] = (),
-    protect: bool = False,
-    depends_on: list[pulumi.Resource] | None = None,
-    deleted_with: pulumi.Resource | None = None,
-) -> pulumi.Resource:
-    import pulumi
-
-    options = pulumi.ResourceOptions(
-        provider=provider, protect=protect or None, depends_on=depends_on or None, deleted_with=deleted_with
-    )
-    return pulumi.CustomResource(token, name, {**inputs, **dict.fromkeys(outputs)}, options)

@@ -12,7 +12,7 @@ from asgard.core import paths
 from asgard.kafka.connection import Connection, render_properties
 from asgard.kafka.distribution.jars import DEFAULT_VERSION
 from asgard.machines import local as nodes
-from asgard.machines.local import Credentials, NodeSpec, RunDir, Voter, free_ports, random_uuid
+from asgard.machines.local import Credentials, InitialController, NodeSpec, RunDir, free_ports, random_uuid
 from asgard.machines.local.spec import DEFAULT_HEAP_BYTES, HOST, TlsLevel
 
 # Reached only where something hangs: a busy machine with two cores has needed 90 s for four brokers.
@@ -49,7 +49,9 @@ class RealCluster:
         count = controllers if controllers is not None else min(3, brokers if brokers % 2 else brokers - 1)
         ports = free_ports(brokers + count + (2 * brokers + count if tls != "off" else 0))
         with_tls = iter(ports[brokers + count :])
-        voters = tuple(Voter(i + 1, ports[brokers + i], random_uuid(), next(with_tls, None)) for i in range(count))
+        voters = tuple(
+            InitialController(i + 1, ports[brokers + i], random_uuid(), next(with_tls, None)) for i in range(count)
+        )
         self.specs = {
             i + 1: NodeSpec(
                 id=i + 1,

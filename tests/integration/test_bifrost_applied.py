@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from asgard.bifrost import handover, notices, service
-from asgard.bifrost.gate import Denied, Missing, opened
+from asgard.bifrost.gate import Denied, NotFound, opened
 from asgard.bifrost.read import request_of
 from asgard.bifrost.store import rows
 from asgard.compose import (
@@ -226,7 +226,7 @@ def test_records_are_shown_masked_and_only_where_the_setting_allows(gate, connec
     assert shown.masked and len(shown.records) == 2
     assert shown.records[-1]["value"] == {"mail": "***", "what": "<b>tea</b>"}
     assert len(bifrost_samples.sample(gate, person(gate, "linus"), "bfa.shop.t", last=50).records) == 3, "as it is set"
-    for who, topic, error in (("linus", "bfa.bank.t", Missing), ("edgar", "bfa.bank.t", Denied)):
+    for who, topic, error in (("linus", "bfa.bank.t", NotFound), ("edgar", "bfa.bank.t", Denied)):
         with pytest.raises(error):
             bifrost_samples.sample(gate, person(gate, who), topic)
     assert ask(gate, "linus", access=[{"topic": "bfa.bank.t", "user": "bfa.shop.api"}]).state == "ready"

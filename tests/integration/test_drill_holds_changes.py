@@ -12,7 +12,7 @@ from asgard.journal import leases
 from asgard.journal.store.database import open_journal
 from asgard.kafka.admin import connect
 from asgard.odin.lifecycle import apply
-from asgard.odin.lifecycle.options import Options
+from asgard.odin.lifecycle.options import OdinOptions
 from asgard.odin.spec.read import load
 from tests.harness import RealCluster
 from tests.harness.placing import eventually
@@ -43,11 +43,11 @@ def test_an_up_during_a_drill_is_told_who_holds_the_cluster(
         eventually(lambda: "drilled" in control.topics())
 
 
-def up(file: Path) -> apply.Outcome:
+def up(file: Path) -> apply.ApplyOutcome:
     """Apply the stack file without a question."""
     return apply.up(
         load(file),
-        Options(),
+        OdinOptions(),
         lambda planned: None,
         leftovers=leftovers(),
     )

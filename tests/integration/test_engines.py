@@ -19,7 +19,7 @@ from asgard.odin import program as programs
 from asgard.odin.engine.goals import Goal
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.lifecycle import apply
-from asgard.odin.lifecycle.options import EngineName, Options
+from asgard.odin.lifecycle.options import EngineName, OdinOptions
 from asgard.odin.spec.model import StackSpec
 from asgard.odin.spec.read import load
 from tests.harness import RealCluster
@@ -55,13 +55,13 @@ class Stack:
         return load(self.file)
 
     def preview(self, spec: StackSpec, engine: EngineName = "embedded") -> list[str]:
-        return self._changes(apply.preview(spec, Options(engine=engine), leftovers()))
+        return self._changes(apply.preview(spec, OdinOptions(engine=engine), leftovers()))
 
     def up(self, spec: StackSpec, engine: EngineName = "embedded") -> list[str]:
-        options = Options(engine=engine)
+        options = OdinOptions(engine=engine)
         return self._changes(apply.up(spec, options, lambda _: None, leftovers=leftovers()))
 
-    def _changes(self, outcome: apply.Outcome) -> list[str]:
+    def _changes(self, outcome: apply.ApplyOutcome) -> list[str]:
         assert outcome.result.ok, outcome.result.errors
         steps = [s for s in outcome.result.steps if s.op not in ("same", "refresh") and not s.is_bookkeeping]
         return sorted(f"{s.op} {s.name.removeprefix(self.prefix + '-')}" for s in steps)
@@ -115,11 +115,11 @@ def test_preview_and_drift_tell_what_a_dead_run_left_in_the_cluster_and_up_settl
         lambda done: settled.append(done.operation.lease),
         lambda them: found.extend(operation.lease for operation in them),
     )
-    apply.preview(spec, Options(), left)
+    apply.preview(spec, OdinOptions(), left)
     assert (found, settled) == ([change], [])
     apply.drift(stack.prefix, spec, left)
     assert (found, settled) == ([change, change], [])
-    assert apply.up(spec, Options(), lambda _: None, leftovers=left).quick
+    assert apply.up(spec, OdinOptions(), lambda _: None, leftovers=left).quick
     assert settled == [change]
 
 

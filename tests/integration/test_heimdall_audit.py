@@ -119,6 +119,6 @@ def test_the_events_of_the_command_are_in_the_journal(
     _, told = process.communicate(timeout=60)
     assert process.returncode == 1, told
     with open_journal(f"sqlite:///{home / 'journal.db'}") as journal:
-        found = events.read(journal, events.Filter(kind="heimdall.record.*"))
+        found = events.read(journal, events.EventFilter(kind="heimdall.record.*"))
     assert sum(event.data["lost"] or 0 for event in found) == 2
     assert sum(event.data["duplicates"] for event in found) == 1

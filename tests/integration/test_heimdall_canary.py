@@ -67,7 +67,7 @@ def wait_for(what: str, holds: object) -> None:
 
 def told(broker: int) -> list[str]:
     with open_journal() as journal:
-        found = events.read(journal, events.Filter(kind="heimdall.canary.*", subject=f"broker {broker}"))
+        found = events.read(journal, events.EventFilter(kind="heimdall.canary.*", subject=f"broker {broker}"))
     return [event.data["state"] for event in found]
 
 
@@ -146,7 +146,7 @@ def test_the_proof_goes_on_over_kill_9_of_the_canary_and_finds_what_is_gone(
     gone = json.loads(third.stdout)["check"]
     assert third.returncode == 1 and gone["lost"] > 40, (gone, third.stderr)
     with open_journal() as journal:
-        assert events.read(journal, events.Filter(kind="heimdall.record.lost", subject=TOPIC))
+        assert events.read(journal, events.EventFilter(kind="heimdall.record.lost", subject=TOPIC))
 
 
 def leaders(control: object, topic: str) -> dict[int, int]:

@@ -61,7 +61,7 @@ def test_a_real_cluster_is_reported_watched_and_served(
     with heimdall.watching(target.pick(None, plain_broker.bootstrap_servers), reading.load(rules)) as watch:
         watch.look()
         assert watch.evaluation is not None and not watch.evaluation.transitions, "raised once"
-        found = events.read(watch.journal, events.Filter(kind="heimdall.alert.raised", subject=group))
+        found = events.read(watch.journal, events.EventFilter(kind="heimdall.alert.raised", subject=group))
         assert [e.data["topic"] for e in found] == [topic_name]
         client = create_app(WatchSource(watch), now=time.time).test_client()
         assert topic_name in client.get(f"/topics?q={topic_name}").get_data(as_text=True)

@@ -252,5 +252,5 @@ def test_ctrl_c_puts_everything_back(story: ChaosStory) -> None:
     assert json.loads(out)["status"] == "interrupted"
     assert nodes.status(story.cluster.run_dir(2)).state == "running"
     with open_journal() as journal:
-        last = events.read(journal, events.Filter(kind="loki.experiment.ended"), last=1)[0]
+        last = events.read(journal, events.EventFilter(kind="loki.experiment.ended"), last=1)[0]
     assert last.data["status"] == "interrupted"

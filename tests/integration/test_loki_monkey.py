@@ -48,7 +48,7 @@ def test_one_broker_that_has_opted_in_is_killed_and_no_second_one_while_under_re
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with open_journal() as journal:  # which other tests of this cluster write to as well
-        before = max((event.id for event in events.read(journal, events.Filter())), default=0)
+        before = max((event.id for event in events.read(journal, events.EventFilter())), default=0)
     others = sorted(control.topics())  # of other tests: some have no replica to spare
     file = tmp_path / "monkey.yaml"
     file.write_text(
@@ -127,8 +127,8 @@ def test_one_broker_that_has_opted_in_is_killed_and_no_second_one_while_under_re
         assert (code, second["taken"], running()) == (0, False, {1, 2, 3} - {victim})
         assert "the cluster could not take it: under-replicated: " in second["why"]
 
-        looked = [e.data for e in events.read(journal, events.Filter(kind="loki.monkey.looked", after_id=before))]
-        broken = events.read(journal, events.Filter(kind="loki.fault.injected", after_id=before))
+        looked = [e.data for e in events.read(journal, events.EventFilter(kind="loki.monkey.looked", after_id=before))]
+        broken = events.read(journal, events.EventFilter(kind="loki.fault.injected", after_id=before))
     assert [(d["victim"] or {}).get("id") for d in looked] == [*[None] * len(looks), str(victim), None]
     assert looked[-2]["considered"] == taken["considered"], "why it was this one, and not another"
     assert [(e.data["action"], e.data["brokers"]) for e in broken] == [("kill_broker", [victim])]

@@ -56,6 +56,6 @@ def test_a_window_that_was_deleted_is_missed_by_the_audit_replayed_by_the_recipe
     assert [row["lost"] for row in closed if row["topic"] == first and row["state"] == "closed"] == [0] * len(starts)
     assert recipe()["outcome"] == "nothing"
     with open_journal() as journal:
-        told = events.read(journal, events.Filter(kind="heimdall.alert.*", subject=f"{first} > {second}/{second}"))
+        told = events.read(journal, events.EventFilter(kind="heimdall.alert.*", subject=f"{first} > {second}/{second}"))
     assert [event.kind for event in told] == ["heimdall.alert.raised", "heimdall.alert.cleared"]
     assert told[0].data["lost"] == sum(gap.values())

@@ -137,7 +137,7 @@ def test_every_node_gets_a_new_machine_while_producers_write_and_a_killed_run_go
         assert producer.lost(secured_cluster.connection) == []
         control.delete_topics([topic_name])
     with closing(open_journal()) as journal:
-        found = [event.data["node"] for event in events.read(journal, events.Filter("odin.node.replaced"))]
+        found = [event.data["node"] for event in events.read(journal, events.EventFilter("odin.node.replaced"))]
     assert found == [first, second, last]
 
 

@@ -13,7 +13,7 @@ from asgard.kafka import segments
 from asgard.kafka.admin import connect
 from asgard.kafka.data import Read, read
 from asgard.kafka.model import NewTopic
-from asgard.kafka.segments import Batch, Damaged, LogRecord
+from asgard.kafka.segments import Damaged, LogRecord, RecordBatch
 from tests.harness import RealCluster
 
 pytestmark = pytest.mark.kafka
@@ -57,7 +57,7 @@ def partition(cluster: RealCluster, topic: str) -> Path:
     return found
 
 
-def stored(directory: Path) -> tuple[list[Batch], list[LogRecord], list[bool | None]]:
+def stored(directory: Path) -> tuple[list[RecordBatch], list[LogRecord], list[bool | None]]:
     """Batches, records, and whether each marker commits."""
     batches, records, markers = [], [], []
     for segment in segments.segments(directory):

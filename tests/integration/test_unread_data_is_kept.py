@@ -137,5 +137,5 @@ def kept_until_read(cluster: RealCluster, home: Path, folder: Path, *, left_s: f
         assert bench.retention_s("orders") == bench.retention_s("bills") == RETENTION_S
     with open_journal() as journal:
         assert operations.unfinished(journal) == []
-        kinds = [e.kind for e in events.read(journal, events.Filter(kind="thor.retention.*"))]
+        kinds = [e.kind for e in events.read(journal, events.EventFilter(kind="thor.retention.*"))]
         assert kinds.count("thor.retention.raised") >= 1 and kinds.count("thor.retention.restored") == 2

@@ -19,7 +19,7 @@ from asgard.machines.local.certificates import Authority
 from asgard.machines.local.spec import random_uuid
 from asgard.odin.spec.aws import NodePlan
 from asgard.odin.targets.aws import distribution
-from asgard.odin.targets.aws.user_data import Boot, Voter, cloud_config, script
+from asgard.odin.targets.aws.user_data import Boot, InitialController, cloud_config, script
 from tests.harness.ec2_instance import SECRET_VERSION, Instance, Volume, debian_root, missing_tools
 
 HOST = "node-1.orders.kafka.internal"
@@ -105,7 +105,7 @@ def _prepared(here: Path) -> tuple[Boot, Path, str]:
         secret_version=SECRET_VERSION,
         distribution=f"s3://orders/distribution/{archive.name}",
         distribution_sha256=digest,
-        voters=(Voter(1, HOST, directory),),
+        voters=(InitialController(1, HOST, directory),),
         admin_user=FIRST_USER,
         heap_bytes=HEAP_BYTES,
         replication=1,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgard.core import console
-from asgard.core.console import OutputFormat, Settings, Table
+from asgard.core.console import ConsoleSettings, OutputFormat, Table
 from asgard.core.widths import ELSEWHERE, shortened, widest_column
 
 LONG = "orders." + "x" * 230 + ".v2-created-7"
@@ -56,7 +56,7 @@ TABLE = Table(
 def test_a_load_of_a_long_topic_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", str(width))
-    console.begin(Settings())
+    console.begin(ConsoleSettings())
     lines = re.sub(r"\033\[[\d;]*m", "", console.render(TABLE)).splitlines()
     assert max(map(len, lines)) <= width
     assert len([line for line in lines if line.strip()]) == 4, "no name is folded over lines"
@@ -66,8 +66,8 @@ def test_a_load_of_a_long_topic_fits_the_terminal(width: int, monkeypatch: pytes
 
 def test_elsewhere_names_are_cut_too_and_programs_get_them_whole(capsys: pytest.CaptureFixture[str]) -> None:
     for output in (OutputFormat.TABLE, OutputFormat.PLAIN, OutputFormat.MARKDOWN):
-        console.begin(Settings(output=output))
+        console.begin(ConsoleSettings(output=output))
         assert max(len(line) for line in console.render(TABLE).splitlines()) < ELSEWHERE + 60
-    console.begin(Settings(output=OutputFormat.JSON))
+    console.begin(ConsoleSettings(output=OutputFormat.JSON))
     console.emit({"name": LONG}, TABLE)
     assert json.loads(capsys.readouterr().out) == {"name": LONG}

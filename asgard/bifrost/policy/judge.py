@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from asgard.bifrost.ask import Ask, as_request
 from asgard.bifrost.policy.nearest import nearest_that_passes
-from asgard.bifrost.policy.rules import Policy, Verdict
+from asgard.bifrost.policy.rules import ItemVerdict, Policy
 from asgard.bifrost.policy.verdicts import verdicts_of
 from asgard.bifrost.policy.world import World, usage_of
 from asgard.bifrost.teams import Usage
@@ -23,7 +23,7 @@ class Judgement:
     rule: str
     because: str
     by: tuple[str, ...]
-    items: tuple[Verdict, ...]
+    items: tuple[ItemVerdict, ...]
     usage: Usage
     policy_version: str
     nearest: Ask | None = None

@@ -11,8 +11,8 @@ from asgard.bifrost.ask import of_file
 from asgard.bifrost.policy import fields
 from asgard.bifrost.policy.judge import Judgement, judge
 from asgard.bifrost.policy.rules import BUILT_IN, DATA_ENGINEER, NO_RULE, Condition, Policy, Rule, condition
-from asgard.bifrost.policy.world import Headroom, TopicFacts, UserFacts, World
-from asgard.bifrost.teams import RESOURCES, Directory, Team, Usage
+from asgard.bifrost.policy.world import Headroom, PolicyTopic, PolicyUser, World
+from asgard.bifrost.teams import RESOURCES, Team, TeamDirectory, Usage
 from asgard.core import yaml
 from asgard.core.document import Document
 from asgard.core.errors import InvalidFile, Problem
@@ -20,7 +20,7 @@ from asgard.core.schema.bifrost_policy import CaseEntry, CasesFile, PolicyFile, 
 from asgard.core.schema.validate import check, nearest
 
 
-def policy(path: Path, teams: Directory | None = None) -> Policy:
+def policy(path: Path, teams: TeamDirectory | None = None) -> Policy:
     """Read a policy. Raises InvalidFile with every problem."""
     document = yaml.read(path, references=False)
     checked = check(document, PolicyFile)
@@ -51,7 +51,7 @@ def _conditions(document: Document, index: int, entry: RuleEntry) -> tuple[tuple
     return tuple(found), wrong
 
 
-def _approvers(document: Document, index: int, entry: RuleEntry, teams: Directory | None) -> Iterator[Problem]:
+def _approvers(document: Document, index: int, entry: RuleEntry, teams: TeamDirectory | None) -> Iterator[Problem]:
     for j, name in enumerate(entry.by):
         kind, _, team = name.partition(":")
         if name in ("owner", DATA_ENGINEER):
@@ -77,7 +77,7 @@ def cases_path(policy_path: Path) -> Path:
     return policy_path.with_suffix(".cases.yaml")
 
 
-def try_cases(path: Path, rules: Policy, teams: Directory) -> list[Tried]:
+def try_cases(path: Path, rules: Policy, teams: TeamDirectory) -> list[Tried]:
     """Run every case of a file. Raises InvalidFile if the file itself is wrong."""
     document = yaml.read(path, references=False)
     checked = check(document, CasesFile)
@@ -95,7 +95,7 @@ def try_cases(path: Path, rules: Policy, teams: Directory) -> list[Tried]:
     return tried
 
 
-def _try(case: CaseEntry, rules: Policy, teams: Directory) -> Tried:
+def _try(case: CaseEntry, rules: Policy, teams: TeamDirectory) -> Tried:
     if case.team not in teams.by_name:
         raise ValueError(f"names the team {case.team!r}, which there is not{nearest(case.team, teams.by_name)}")
     first = teams.environments[0].name if teams.environments else ""
@@ -113,13 +113,13 @@ def _try(case: CaseEntry, rules: Policy, teams: Directory) -> Tried:
     return Tried(case.name, judged, tuple(wrong))
 
 
-def _world(case: CaseEntry, team: Team, teams: Directory) -> World:
+def _world(case: CaseEntry, team: Team, teams: TeamDirectory) -> World:
     topics = {
-        t.name: TopicFacts(t.name, t.team, t.partitions, t.replication, tags=frozenset(t.tags)) for t in case.topics
+        t.name: PolicyTopic(t.name, t.team, t.partitions, t.replication, tags=frozenset(t.tags)) for t in case.topics
     }
     spaces = {prefix: other.name for other in teams.teams for prefix in other.namespaces}
     # Users that a case gives access to are the team's own: policy does not look at their owner.
-    users = {access.user: UserFacts(access.user, team.name) for access in case.request.access}
+    users = {access.user: PolicyUser(access.user, team.name) for access in case.request.access}
     return World(team, case.role, topics, users, spaces, _used(case.used), _head(case.headroom))
 
 

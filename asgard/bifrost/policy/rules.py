@@ -100,7 +100,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ItemVerdict:
     """What policy says of one item, the rule that decided, why in a sentence, and who has to approve."""
 
     outcome: Outcome
@@ -168,7 +168,7 @@ BUILT_IN = (
 """Rules that hold with every policy. If a budget is used up, it has to be raised in `bifrost.yaml`; there are no exceptions."""
 
 
-def decide(policy: Policy, kind: str, facts: Facts, subject: str = "") -> Verdict:
+def decide(policy: Policy, kind: str, facts: Facts, subject: str = "") -> ItemVerdict:
     """What the policy says of one item."""
     found: list[tuple[int, Rule, bool]] = []
     for rule in (*BUILT_IN, *policy.rules):
@@ -178,7 +178,7 @@ def decide(policy: Policy, kind: str, facts: Facts, subject: str = "") -> Verdic
         if told is not False:
             found.append((_SEVERITY[rule.then if told else "approval"], rule, told is None))
     if not found:
-        return Verdict("approval", NO_RULE, "no rule of the policy covers it", (DATA_ENGINEER,), subject)
+        return ItemVerdict("approval", NO_RULE, "no rule of the policy covers it", (DATA_ENGINEER,), subject)
     worst = max(severity for severity, _, _ in found)
     # Sorted by name, so that the order of the rules does not matter, not even for the wording.
     deciding = sorted(
@@ -189,7 +189,7 @@ def decide(policy: Policy, kind: str, facts: Facts, subject: str = "") -> Verdic
     by: tuple[str, ...] = ()
     if outcome == "approval":
         by = tuple(sorted({name for r, u in deciding for name in (r.by if r.by and not u else (DATA_ENGINEER,))}))
-    return Verdict(outcome, rule.name, because(rule, facts, unsure=unsure), by, subject)
+    return ItemVerdict(outcome, rule.name, because(rule, facts, unsure=unsure), by, subject)
 
 
 def because(rule: Rule, facts: Facts, *, unsure: bool = False) -> str:

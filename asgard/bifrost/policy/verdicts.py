@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from asgard.bifrost.ask import Ask
-from asgard.bifrost.policy.rules import Policy, Verdict, decide
+from asgard.bifrost.policy.rules import ItemVerdict, Policy, decide
 from asgard.bifrost.policy.world import World, facts_of, owners_of
 
 
-def verdicts_of(policy: Policy, ask: Ask, world: World) -> tuple[Verdict, ...]:
+def verdicts_of(policy: Policy, ask: Ask, world: World) -> tuple[ItemVerdict, ...]:
     """What the policy says about each item. The owner's consent means that of every team whose topics are concerned."""
     found = []
     for item in ask.items():
@@ -17,7 +17,7 @@ def verdicts_of(policy: Policy, ask: Ask, world: World) -> tuple[Verdict, ...]:
         if "owner" in verdict.by:
             owners = owners_of(name, world) if kind in ("access", "change", "delete") else {ask.team}
             named = {f"team:{owner}" if owner else "data-engineer" for owner in owners or {""}}
-            verdict = Verdict(
+            verdict = ItemVerdict(
                 verdict.outcome,
                 verdict.rule,
                 verdict.because,

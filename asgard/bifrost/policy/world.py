@@ -16,7 +16,7 @@ PREFIX_ENDS = (".", "-", "_", "*")
 
 
 @dataclass(frozen=True)
-class TopicFacts:
+class PolicyTopic:
     """A topic that exists, or has been requested. `team` None: it has no owner; `readers`: other teams that may read it; `certain` False: its
     request waits for approval, or failed: the name is taken, and nothing can depend on it.
     """
@@ -35,7 +35,7 @@ class TopicFacts:
 
 
 @dataclass(frozen=True)
-class UserFacts:
+class PolicyUser:
     """A user that exists, or has been requested: `certain` as for topics."""
 
     name: str
@@ -63,8 +63,8 @@ class World:
 
     team: Team
     role: str = "member"
-    topics: Mapping[str, TopicFacts] = field(default_factory=dict)
-    users: Mapping[str, UserFacts] = field(default_factory=dict)
+    topics: Mapping[str, PolicyTopic] = field(default_factory=dict)
+    users: Mapping[str, PolicyUser] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
     used: Usage = field(default_factory=Usage)
     headroom: Headroom = Headroom()
@@ -157,7 +157,7 @@ def facts_of(item: Item, ask: Ask, world: World) -> tuple[str, dict[str, Value]]
     return kind, facts | {"kind": kind, "name": name, "in_namespace": world.team.owns_name(name)}
 
 
-Known = TypeVar("Known", TopicFacts, UserFacts)
+Known = TypeVar("Known", PolicyTopic, PolicyUser)
 
 
 def _there(known: Known | None) -> Known | None:
@@ -169,7 +169,7 @@ def is_prefix(name: str) -> bool:
     return name.endswith(PREFIX_ENDS)
 
 
-def covered(name: str, world: World) -> list[TopicFacts]:
+def covered(name: str, world: World) -> list[PolicyTopic]:
     """The topics that a name or prefix covers."""
     if not is_prefix(name):
         return [world.topics[name]] if name in world.topics else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,27 @@ class Request:
 
 
 @dataclass(frozen=True)
+class StoredJudgement:
+    """Policy's answer as it is kept with a request. `by` names the approvals that it needs, `usage` is what it will take."""
+
+    document: Mapping[str, Any]
+    by: tuple[str, ...]
+    usage: Usage
+    reason: str
+
+    def columns(self) -> dict[str, Any]:
+        """The columns of a request that hold it, apart from the reason."""
+        return {
+            "judgement": json.dumps(self.document, ensure_ascii=False),
+            "by": json.dumps(self.by),
+            "partitions": self.usage.partitions,
+            "storage": self.usage.storage,
+            "throughput": self.usage.throughput,
+            "users": self.usage.users,
+        }
+
+
+@dataclass(frozen=True)
 class Move:
     """One move of a request, as recorded."""
 
@@ -71,16 +92,7 @@ def new_id(prefix: str) -> str:
 
 
 def add(
-    connection: Connection,
-    ask: Ask,
-    *,
-    requester: str,
-    state: State,
-    judgement: dict[str, Any],
-    by: tuple[str, ...],
-    usage: Usage,
-    now: float,
-    reason: str | None = None,
+    connection: Connection, ask: Ask, judged: StoredJudgement, *, requester: str, state: State, now: float
 ) -> Request:
     """Write a new request with the record of its first state."""
     last = connection.execute(sa.select(sa.func.max(_r.number))).scalar() or 0
@@ -98,21 +110,15 @@ def add(
             ask=to_json(ask),
             state=state,
             version=1,
-            judgement=json.dumps(judgement, ensure_ascii=False),
-            by=json.dumps(by),
             approved_by="[]",
-            reason=reason,
+            reason=judged.reason,
             attempts=0,
-            partitions=usage.partitions,
-            storage=usage.storage,
-            throughput=usage.throughput,
-            users=usage.users,
             created_at=now,
             updated_at=now,
+            **judged.columns(),
         )
     )
-    _record(connection, request_id, now, requester, None, state, reason)
-    return get(connection, request_id)
+    return _recorded(connection, get(connection, request_id), requester, None)
 
 
 def move(
@@ -136,15 +142,23 @@ def move(
         raise Refused(
             f"{request.id} was decided by somebody else meanwhile", f"Look again: asgard bifrost requests {request.id}"
         )
-    _record(connection, request.id, now, actor, request.state, after, reason)
-    return get(connection, request.id)
+    return _recorded(connection, get(connection, request.id), actor, request.state)
 
 
-def _record(
-    connection: Connection, request: str, now: float, actor: str, before: str | None, after: State, reason: str | None
-) -> None:
-    values = {"request": request, "at": now, "actor": actor, "before": before, "after": after, "reason": reason}
-    connection.execute(sa.insert(tables.transitions).values(**values, journalled=0))
+def _recorded(connection: Connection, request: Request, actor: str, before: State | None) -> Request:
+    """The same request, once the move that made it what it is has been recorded."""
+    connection.execute(
+        sa.insert(tables.transitions).values(
+            request=request.id,
+            at=request.updated_at,
+            actor=actor,
+            before=before,
+            after=request.state,
+            reason=request.reason,
+            journalled=0,
+        )
+    )
+    return request
 
 
 def get(connection: Connection, request_id: str) -> Request:

@@ -12,14 +12,14 @@ from asgard.bifrost.catalog import Entry, Mine, TeamUsage
 from asgard.bifrost.desired import GrantRow, UserRow
 from asgard.bifrost.estimate import cost
 from asgard.bifrost.gate import Bifrost
-from asgard.bifrost.notices import Notice
+from asgard.bifrost.notices import TeamNotice
 from asgard.bifrost.policy.judge import Judgement
 from asgard.bifrost.store.requests import Move, Request
 from asgard.bifrost.teams import Actor
 from asgard.bifrost.tokens import Token
-from asgard.bifrost.trail import Step
+from asgard.bifrost.trail import TrailEntry
 from asgard.bifrost.web import models
-from asgard.bifrost.web.site import Change, site
+from asgard.bifrost.web.site import RequestPreview, site
 
 
 def policy_of(document: dict[str, Any]) -> models.PolicyAnswer:
@@ -114,12 +114,12 @@ def usage_of(found: list[TeamUsage]) -> list[models.UsageAnswer]:
     ]
 
 
-def notice_of(n: Notice) -> models.NoticeAnswer:
+def notice_of(n: TeamNotice) -> models.NoticeAnswer:
     """What a team was told."""
     return models.NoticeAnswer(at=n.created_at, kind=n.kind, text=n.text, channel=f"{n.team}[{n.place}]", state=n.state)
 
 
-def step_of(s: Step) -> models.AuditAnswer:
+def step_of(s: TrailEntry) -> models.AuditAnswer:
     """An action of a person."""
     return models.AuditAnswer(at=s.at, actor=s.actor, what=s.what, about=s.about, reason=s.reason)
 
@@ -135,7 +135,7 @@ def preview_of(
     """A preview of a request. `change`: with Odin's preview, `losses`: with the records it deletes; both take a moment."""
     site().work.sync(gate, ask.environment)
     judged = service.weigh(gate, who, ask)
-    odin: Change | None = None
+    odin: RequestPreview | None = None
     if change and judged.outcome != "deny":
         odin = site().work.change(gate, who, service.completed(gate, who, ask))
     prices = gate.directory.costs

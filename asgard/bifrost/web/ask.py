@@ -10,7 +10,7 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from asgard.bifrost import read, service
 from asgard.bifrost.ask import Ask, as_request
 from asgard.bifrost.authorise import Action, authorise
-from asgard.bifrost.gate import Missing
+from asgard.bifrost.gate import NotFound
 from asgard.bifrost.policy.judge import Judgement
 from asgard.bifrost.store import requests as stored
 from asgard.bifrost.store.requests import Request
@@ -125,7 +125,7 @@ def _submitted(who: Actor, wanted: Ask, *, instead_of: str | None = None, accept
 
 def _known(kind: str) -> None:
     if kind not in forms.KINDS:
-        raise Missing("there is no such page")
+        raise NotFound("there is no such page")
 
 
 def _form(who: Actor, kind: str, given: dict[str, str], wrong: dict[str, str], errors: list[str], said: Any) -> str:

@@ -6,7 +6,7 @@ from flask import request
 
 from asgard.bifrost import samples, tokens
 from asgard.bifrost.authorise import What
-from asgard.bifrost.gate import Bifrost, Missing
+from asgard.bifrost.gate import Bifrost, NotFound
 from asgard.bifrost.grants import what_of as what_of_grant
 from asgard.bifrost.service import what_of as what_of_request
 from asgard.bifrost.store import requests as stored
@@ -28,7 +28,7 @@ def a_request(gate: Bifrost, _who: Actor, *, request_id: str, **_more: str) -> t
         try:
             return what_of_request(stored.get(connection, request_id)), f"request {request_id}"
         except KeyError:
-            raise Missing(f"there is no request {request_id}") from None
+            raise NotFound(f"there is no request {request_id}") from None
 
 
 def a_grant(gate: Bifrost, _who: Actor, *, grant_id: str, **_more: str) -> tuple[What, str]:
@@ -36,7 +36,7 @@ def a_grant(gate: Bifrost, _who: Actor, *, grant_id: str, **_more: str) -> tuple
     with gate.store.read() as connection:
         found = rows.placed_grants(connection, where=[tables.grants.c.id == grant_id])
     if not found:
-        raise Missing(f"there is no grant {grant_id}")
+        raise NotFound(f"there is no grant {grant_id}")
     return what_of_grant(found[0][1]), f"grant {grant_id}"
 
 
@@ -45,7 +45,7 @@ def a_user(gate: Bifrost, _who: Actor, *, user: str, **_more: str) -> tuple[What
     with gate.store.read() as connection:
         found = rows.users(connection, environment_asked(gate), names=[user])
     if not found:
-        raise Missing(f"there is no user {user}")
+        raise NotFound(f"there is no user {user}")
     return What(found[0][1].team), f"user {user}"
 
 
@@ -55,7 +55,7 @@ def a_topic(gate: Bifrost, _who: Actor, *, name: str, **_more: str) -> tuple[Wha
     with gate.store.read() as connection:
         found = rows.topics(connection, where, names=[name])
     if not found:
-        raise Missing(f"there is no topic {name} in {where}")
+        raise NotFound(f"there is no topic {name} in {where}")
     return What(found[0][1].team, in_namespace_of=gate.directory.owner_of(name)), f"topic {name} in {where}"
 
 

@@ -17,7 +17,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from asgard.bifrost.authorise import Action, What
-from asgard.bifrost.gate import Bifrost, Denied, Missing, demand
+from asgard.bifrost.gate import Bifrost, Denied, NotFound, demand
 from asgard.bifrost.teams import Actor
 from asgard.bifrost.tokens import permits
 from asgard.bifrost.web.people import caller
@@ -147,7 +147,7 @@ def _login_first(_error: Exception) -> Any:
 def status_of(error: AsgardError) -> int:
     """The HTTP status of an error of Asgard."""
     table = (
-        (Missing, 404),
+        (NotFound, 404),
         (Denied, 403),
         (WrongUsage, 422),
         (Refused, 409),

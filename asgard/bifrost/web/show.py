@@ -11,12 +11,12 @@ from flask import url_for
 
 from asgard.bifrost.catalog import Edge, Entry, TeamUsage
 from asgard.bifrost.desired import GrantRow, UserRow
-from asgard.bifrost.notices import Notice
+from asgard.bifrost.notices import TeamNotice
 from asgard.bifrost.policy.judge import Judgement
 from asgard.bifrost.store.credentials import Credential
 from asgard.bifrost.store.requests import Move, Request
 from asgard.bifrost.tokens import Token
-from asgard.bifrost.trail import Step
+from asgard.bifrost.trail import TrailEntry
 from asgard.bifrost.web import models
 from asgard.core.pages.parts import Cell, Column, Facts, Moment, Table, Timeline, Tone, Verdict
 from asgard.core.units import exact_duration, format_size
@@ -217,7 +217,7 @@ def usage(found: Sequence[TeamUsage]) -> Table:
     return Table("Budget", columns, rows)
 
 
-def steps(found: Sequence[Step]) -> Table:
+def steps(found: Sequence[TrailEntry]) -> Table:
     """Who did what."""
     rows: list[list[str | Cell]] = [
         [at(s.at), s.actor, s.what, request_link(s.request) if s.request else "", s.about, s.team or "", s.reason or ""]
@@ -242,7 +242,7 @@ def tokens(found: Sequence[Token], now: float) -> Table:
     return Table("Tokens", columns, rows, empty="There are no tokens.")
 
 
-def told(found: Sequence[Notice]) -> Table:
+def told(found: Sequence[TeamNotice]) -> Table:
     """What teams were told."""
     rows: list[list[str | Cell]] = [[at(n.created_at), n.team, n.kind, n.text, n.state] for n in reversed(found)]
     return Table(

@@ -24,7 +24,7 @@ EXTENSION = "asgard-bifrost"
 
 
 @dataclass(frozen=True)
-class Change:
+class RequestPreview:
     """Odin's preview of a request: its lines, or why there is none."""
 
     lines: tuple[str, ...] = ()
@@ -55,13 +55,13 @@ class Handed:
     properties: str = field(repr=False)
 
 
-class Work(Protocol):
+class PortalBackend(Protocol):
     """The work that needs the cluster, the stack file or the queue."""
 
     def sync(self, gate: Bifrost, environment: str | None) -> None:
         """Take over changes in the stack file."""
 
-    def change(self, gate: Bifrost, who: Actor, ask: Ask) -> Change:
+    def change(self, gate: Bifrost, who: Actor, ask: Ask) -> RequestPreview:
         """Odin's preview."""
 
     def carry_out(self) -> None:
@@ -96,10 +96,10 @@ class Proxy:
     header: str
 
 
-class Site:
+class PortalSite:
     """The portal's Bifrost. Safe to use from several threads."""
 
-    def __init__(self, gate: Bifrost, work: Work, *, proxy: Proxy | None = None, oidc: bool = False) -> None:
+    def __init__(self, gate: Bifrost, work: PortalBackend, *, proxy: Proxy | None = None, oidc: bool = False) -> None:
         self.work = work
         self.proxy = proxy
         self.oidc = oidc
@@ -141,9 +141,9 @@ def _stamp(file: Path) -> tuple[tuple[str, int, int], ...]:
     return tuple(found)
 
 
-def site() -> Site:
+def site() -> PortalSite:
     """The site of the application that serves this request."""
-    return cast(Site, current_app.extensions[EXTENSION])
+    return cast(PortalSite, current_app.extensions[EXTENSION])
 
 
 def plain(value: Any) -> str | None:

@@ -107,7 +107,7 @@ def history(
 
     cluster = contexts.load().pick(context).cluster_id if context else None
     with open_journal() as journal:
-        found = events.read(journal, events.Filter(kind=LOOKED, since=since_s(since)))
+        found = events.read(journal, events.EventFilter(kind=LOOKED, since=since_s(since)))
     found = [e for e in found if cluster in (None, e.data["cluster_id"]) and (e.data["victim"] or not taken)]
     found = found if since else found[-last:]
     rows = [[utc(e.at), e.data["cluster"], e.data["monkey"], e.data["why"], e.data["seed"]] for e in found]

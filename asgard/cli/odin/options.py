@@ -11,7 +11,7 @@ from asgard.core import console
 from asgard.core.errors import WrongUsage
 
 if TYPE_CHECKING:
-    from asgard.odin.lifecycle.options import Options
+    from asgard.odin.lifecycle.options import OdinOptions
     from asgard.odin.spec.model import StackSpec
 
 File = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The stack file.")]
@@ -52,9 +52,9 @@ def named(file: Path, stack: str | None, *, must_exist: bool = True) -> tuple[st
     return stack, spec
 
 
-def options(allow_data_loss: list[str] | None, confirm: str | None, engine: str) -> Options:
-    from asgard.odin.lifecycle.options import Options
+def options(allow_data_loss: list[str] | None, confirm: str | None, engine: str) -> OdinOptions:
+    from asgard.odin.lifecycle.options import OdinOptions
 
     if engine not in ("embedded", "pulumi"):
         raise WrongUsage(f"--engine is {engine!r}; allowed are embedded and pulumi")
-    return Options(frozenset(allow_data_loss or ()), confirm, "pulumi" if engine == "pulumi" else "embedded")
+    return OdinOptions(frozenset(allow_data_loss or ()), confirm, "pulumi" if engine == "pulumi" else "embedded")

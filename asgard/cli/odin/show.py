@@ -10,14 +10,14 @@ from asgard.core.errors import AsgardError, ExitCode
 if TYPE_CHECKING:
     from asgard.kafka.model import GateVerdict
     from asgard.odin.engine.steps import Failure
-    from asgard.odin.lifecycle.apply import Outcome
-    from asgard.odin.lifecycle.drift import Look
+    from asgard.odin.lifecycle.apply import ApplyOutcome
+    from asgard.odin.lifecycle.drift import DriftReport
 
 
 def approve(question: str, *, agreed: bool = False) -> Any:
     """Shows a plan and asks; `agreed`: an option has already answered."""
 
-    def approve(outcome: Outcome) -> None:
+    def approve(outcome: ApplyOutcome) -> None:
         from asgard.odin.lifecycle import display
 
         notes(outcome)
@@ -31,7 +31,7 @@ def approve(question: str, *, agreed: bool = False) -> Any:
     return approve
 
 
-def plan(outcome: Outcome) -> str:
+def plan(outcome: ApplyOutcome) -> str:
     """What would be done: the changes, what they lose, and the nodes that get new machines."""
     from asgard.odin.lifecycle import display, roll
 
@@ -39,7 +39,7 @@ def plan(outcome: Outcome) -> str:
     return f"{text}\n{roll.sentence(outcome.replaced)}" if outcome.replaced else text
 
 
-def _impossible(outcome: Outcome) -> AsgardError:
+def _impossible(outcome: ApplyOutcome) -> AsgardError:
     """The error for a plan that can't be carried out; it keeps the exit code of its reason."""
     first, *more = outcome.result.errors
     also = f" (and {len(more)} more like it)" if more else ""
@@ -49,12 +49,12 @@ def _impossible(outcome: Outcome) -> AsgardError:
     return error
 
 
-def warnings(outcome: Outcome) -> None:
+def warnings(outcome: ApplyOutcome) -> None:
     for warning in outcome.result.warnings:
         console.warn(warning)
 
 
-def notes(outcome: Outcome) -> None:
+def notes(outcome: ApplyOutcome) -> None:
     warnings(outcome)
     if outcome.seen is not None:
         for line in drift_lines(outcome.seen):
@@ -68,7 +68,7 @@ def gate(verdict: GateVerdict) -> str:
     return f"gate {'passed' if verdict.passed else 'not met'}: {goals}{warm_up}"
 
 
-def failed(outcome: Outcome) -> int:
+def failed(outcome: ApplyOutcome) -> int:
     if outcome.gate is not None and not outcome.gate.passed:
         console.say(
             console.style("error: ", "bold", "red") + f"the gate was not met: {outcome.gate.reason}\n"
@@ -90,12 +90,12 @@ def _sentence(failure: Failure) -> str:
     return failure.message if named else f"{failure.name}: {failure.message}"
 
 
-def drift_lines(seen: Look) -> list[str]:
+def drift_lines(seen: DriftReport) -> list[str]:
     unseen = [f"the cluster does not answer, so only its nodes were looked at: {seen.unseen}"] if seen.unseen else []
     return [str(drift) for drift in seen.drifts] + unseen
 
 
-def drift_document(seen: Look) -> list[dict[str, Any]]:
+def drift_document(seen: DriftReport) -> list[dict[str, Any]]:
     return [
         {
             "what": drift.what,

@@ -60,9 +60,10 @@ def import_(
 
     if file.exists():
         console.ask(f"{file} exists. Replace it?")
-    result = adopt.take_over(
-        stack, file, tuple(topic or ()), which.context, which.bootstrap_server, which.command_config, leftovers()
+    spec = adopt.write_stack_file(
+        stack, file, tuple(topic or ()), which.context, which.bootstrap_server, which.command_config
     )
+    result = adopt.adopt(spec, leftovers())
     text = f"{display.counts(result, done=True)}\n{file}: say who owns what, then `asgard odin preview -f {file}`"
     console.emit({"file": file, **display.document(result)}, text=text)
     return result.exit_code

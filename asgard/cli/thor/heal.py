@@ -137,7 +137,7 @@ def history(
     from asgard.thor.heal.history import healings
 
     cluster = contexts.load().pick(context).cluster_id if context else None
-    wanted = events.Filter(kind="thor.heal.*", since=since_s(since))
+    wanted = events.EventFilter(kind="thor.heal.*", since=since_s(since))
     with open_journal() as journal:
         found = healings(events.read(journal, wanted))
     found = [h for h in found if cluster in (None, h.cluster_id)]

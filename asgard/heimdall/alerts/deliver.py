@@ -53,7 +53,7 @@ def record(journal: Journal, body: Mapping[str, Any]) -> None:
     """Write an alert's event, once, however often it is tried."""
     from asgard.journal import events
 
-    wanted = events.Filter(kind=body["kind"], correlation=body["id"])
+    wanted = events.EventFilter(kind=body["kind"], correlation=body["id"])
     if not events.read(journal, wanted, last=1):
         events.record(journal, body["kind"], body["subject"], body["data"], correlation=body["id"])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from asgard.kafka.groups import ByPartition, ListedGroup, Member
+from asgard.kafka.groups import ByPartition, GroupMember, ListedGroup
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +124,7 @@ class GroupLag:
     loses_data_in_s: float | None
     topics: tuple[str, ...]
     slowest: str | None = None
-    members: tuple[Member, ...] = ()
+    members: tuple[GroupMember, ...] = ()
     worst: tuple[PartitionLag, ...] = ()
 
 
@@ -151,4 +151,4 @@ class Asked:
 
     group: ListedGroup
     thresholds: Thresholds
-    members: tuple[Member, ...] | None = None
+    members: tuple[GroupMember, ...] | None = None

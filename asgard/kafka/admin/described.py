@@ -14,7 +14,7 @@ from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 from asgard.core.errors import AsgardError
 from asgard.kafka.admin import errors
 from asgard.kafka.admin.wire import Job, Wire, chunks
-from asgard.kafka.groups import TYPES, DescribedGroup, Groups, GroupType, ListedGroup, Member
+from asgard.kafka.groups import TYPES, DescribedGroup, GroupMember, Groups, GroupType, ListedGroup
 
 GROUPS_A_REQUEST = 500
 
@@ -93,7 +93,7 @@ def _described(group: ListedGroup, answer: Any) -> DescribedGroup:
     listed = ListedGroup(group.name, group.type, answer.group_state, group.coordinator, group.protocol)
     assigned = {"classic": _classic, "streams": _streams}.get(group.type, _assigned)
     members = tuple(
-        Member(
+        GroupMember(
             m.member_id,
             m.client_id,
             m.client_host.lstrip("/"),

@@ -39,7 +39,7 @@ class Wanted:
         """Those whose offset is known."""
         return set().union(*self.by_offset.values())
 
-    def may_be_in(self, batch: segments.Batch) -> bool:
+    def may_be_in(self, batch: segments.RecordBatch) -> bool:
         """Whether the batch may hold one of them."""
         at = bisect_left(self.offsets, batch.base_offset)
         return bool(self.anywhere) or (at < len(self.offsets) and self.offsets[at] <= batch.last_offset)
@@ -122,7 +122,7 @@ def _search(directory: Path, run: bytes, wanted: Wanted) -> tuple[set[Name], lis
     return found, damaged
 
 
-def _names(batch: segments.Batch, run: bytes, wanted: Wanted) -> Iterator[Name]:
+def _names(batch: segments.RecordBatch, run: bytes, wanted: Wanted) -> Iterator[Name]:
     for record in batch.records():
         here = wanted.by_offset.get(record.offset, set())
         if here or wanted.anywhere:

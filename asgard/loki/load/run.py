@@ -116,7 +116,7 @@ class Load:
     def events(self) -> Iterator[Event]:
         """Carry out the load: yields what its processes report until it is done. Raises AsgardError if it failed."""
         from asgard.journal import events
-        from asgard.journal.events import Filter
+        from asgard.journal.events import EventFilter
 
         load = self.scenario.renamed(self.topics.renamed)
         plan = {
@@ -143,7 +143,7 @@ class Load:
         self._result = measured(
             load, outcome, run=self.run, cluster_id=self.cluster_id, topics=self.topics.renamed, group=self.group
         )
-        faults = events.read(self.journal, Filter(faulted.KINDS, since=outcome.began_us / 1e6 - _FAULTS_BEFORE_S))
+        faults = events.read(self.journal, EventFilter(faulted.KINDS, since=outcome.began_us / 1e6 - _FAULTS_BEFORE_S))
         found = faulted.marks(faults, self.cluster_id, outcome.began_us / 1e6, outcome.seconds)
         self._result.marks.extend([*self.marks, *found])
 

@@ -67,8 +67,8 @@ def past(journal: Database, monkey: str, cluster_id: str) -> Past:
     """When this monkey last looked at this cluster, and when something in it was last broken."""
     from asgard.journal import events
 
-    looks = events.read(journal, events.Filter(kind=LOOKED, subject=subject(monkey, cluster_id)), last=1)
-    recent = events.read(journal, events.Filter(kind=_FAULTS, since=journal.time() - _REMEMBERED_S))
+    looks = events.read(journal, events.EventFilter(kind=LOOKED, subject=subject(monkey, cluster_id)), last=1)
+    recent = events.read(journal, events.EventFilter(kind=_FAULTS, since=journal.time() - _REMEMBERED_S))
     broken = [event.at for event in recent if event.data.get("cluster_id") == cluster_id]
     return Past(looks[-1].at if looks else None, max(broken, default=None))
 

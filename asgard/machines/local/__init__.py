@@ -22,14 +22,14 @@ from asgard.machines.local.control import (
 )
 from asgard.machines.local.quorum import wait_voter
 from asgard.machines.local.rundir import RunDir
-from asgard.machines.local.spec import Credentials, NodeSpec, Voter, random_uuid
+from asgard.machines.local.spec import Credentials, InitialController, NodeSpec, random_uuid
 from asgard.machines.local.tcp_ports import free_ports
 
 __all__ = [
     "Credentials",
+    "InitialController",
     "NodeSpec",
     "RunDir",
-    "Voter",
     "create",
     "free_ports",
     "kill",

@@ -38,7 +38,7 @@ _CLIENT_JAAS = re.compile(r"listener\.name\.(client|tls)\.scram-sha-512\.sasl\.j
 
 
 @dataclass(frozen=True)
-class Voter:
+class InitialController:
     """A controller of the first quorum: node id, port of its controller listener, directory id (Kafka's base64 UUID), and the
     port of its controller listener with TLS."""
 
@@ -77,7 +77,7 @@ class NodeSpec:
     id: int
     cluster_id: str
     roles: tuple[Role, ...]
-    voters: tuple[Voter, ...]
+    voters: tuple[InitialController, ...]
     client_port: int | None = None
     controller_port: int | None = None
     rack: str | None = None
@@ -142,7 +142,7 @@ class NodeSpec:
             document = json.loads(text)
             if document.pop("format") != _FORMAT:
                 raise ValueError("another format")
-            voters = tuple(Voter(**voter) for voter in document.pop("voters"))
+            voters = tuple(InitialController(**voter) for voter in document.pop("voters"))
             return cls(roles=tuple(document.pop("roles")), voters=voters, **document)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Failed(f"{where} is not the description of a node: {error}", "Was it edited by hand?") from error
@@ -187,7 +187,7 @@ def _protocol(spec: NodeSpec, listener: str) -> str:
     return ("PLAINTEXT" if spec.sasl == "none" else "SASL_PLAINTEXT") if "TLS" not in listener else "SASL_SSL"
 
 
-def voter_port(spec: NodeSpec, voter: Voter) -> int:
+def voter_port(spec: NodeSpec, voter: InitialController) -> int:
     """The port that the node reaches a controller at."""
     return voter.tls_port if spec.tls_first and voter.tls_port is not None else voter.port
 

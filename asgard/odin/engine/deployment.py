@@ -40,6 +40,7 @@ class Deployment:
         state: State,
         vault: Vault,
         factory: ProviderFactory,
+        *,
         on_event: OnEvent,
         log: StepLog | None,
         imports: Mapping[tuple[str, str], str] | None = None,

@@ -46,7 +46,7 @@ Program = Callable[[], Awaitable[None] | None]
 """A Pulumi program: a function that registers resources."""
 
 
-class Wanted(NamedTuple):
+class DesiredStack(NamedTuple):
     """The desired stack: a program; `goals` beyond it, whose inputs are all known and whose providers are the program's
     (their references may lack the id); and `keep`, URNs in the state that the caller knows to be right and that are not
     named again."""

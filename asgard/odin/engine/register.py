@@ -23,8 +23,22 @@ from asgard.odin.provider.protocol import Difference, Provider
 from asgard.odin.resources.values import UNKNOWN_TEXT, Values, has_unknown, secret
 
 
+@dataclass(frozen=True)
+class Existing:
+    """A resource as the state has it: its record, and its inputs with secrets opened."""
+
+    record: Record
+    inputs: Values
+
+    @property
+    def id(self) -> str:
+        """Its id; empty if it has none yet."""
+        found: str = self.record.get("id", "")
+        return found
+
+
 @dataclass
-class Plan:
+class ResourcePlan:
     """What a diff asks for."""
 
     changed: bool = False
@@ -89,21 +103,22 @@ async def _register(run: Deployment, goal: Goal) -> Registered:
     if recreated is not None and old is not None:
         inputs = await check(provider, goal, {}, goal.inputs)
         run.replaced.add(goal.urn)
-        run.done(step("replace", goal.urn, run.inputs(old), inputs, replace_keys=recreated))
-        return await _create(run, goal, provider, inputs, "create-replacement", old, Plan(True, {}, recreated))
+        existing = Existing(old, run.inputs(old))
+        run.done(step("replace", goal.urn, existing.inputs, inputs, replace_keys=recreated))
+        return await _create(run, goal, provider, inputs, existing, ResourcePlan(True, {}, recreated))
     if old is None:
         if run.imports is not None and not goal.is_provider:
             raise Refused("it is not among the imported resources, and an import creates nothing")
         inputs = await check(provider, goal, {}, goal.inputs)
-        return await _create(run, goal, provider, inputs, "create", None, Plan())
-    old_inputs = run.inputs(old)
-    wanted = diff.keep_old(goal.inputs, old_inputs, goal.ignore_changes) if goal.ignore_changes else goal.inputs
-    inputs = await check(provider, goal, old_inputs, wanted)
-    plan = await _diff(run, goal, provider, old, old_inputs, inputs)
+        return await _create(run, goal, provider, inputs, None, ResourcePlan())
+    existing = Existing(old, run.inputs(old))
+    wanted = diff.keep_old(goal.inputs, existing.inputs, goal.ignore_changes) if goal.ignore_changes else goal.inputs
+    inputs = await check(provider, goal, existing.inputs, wanted)
+    plan = await _diff(run, goal, provider, existing, inputs)
     if plan.replace_keys or old.get("pendingReplacement"):
-        return await _replace(run, goal, provider, old, old_inputs, plan)
+        return await _replace(run, goal, provider, existing, plan)
     if plan.changed:
-        return await _update(run, goal, provider, old, old_inputs, inputs, plan)
+        return await _update(run, goal, provider, existing, inputs, plan)
     return await _same(run, goal, old, inputs)
 
 
@@ -131,27 +146,25 @@ async def check(provider: Provider, goal: Goal, old: Values, new: Values) -> Val
     return answer.inputs
 
 
-async def _diff(
-    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Values, inputs: Values
-) -> Plan:
+async def _diff(run: Deployment, goal: Goal, provider: Provider, existing: Existing, inputs: Values) -> ResourcePlan:
     if goal.deleted_with and goal.deleted_with in run.replaced:
-        return Plan(True, {}, ["deletedWith"])
-    outputs = run.outputs(old)
+        return ResourcePlan(True, {}, ["deletedWith"])
+    outputs = run.outputs(existing.record)
     if goal.is_provider:
         answer = await provider.diff_config(outputs, inputs)
     else:
-        answer = await provider.diff(goal.urn, old.get("id", ""), outputs, inputs, goal.ignore_changes)
-    return plan_of(answer, old_inputs, inputs, goal.replace_on_changes)
+        answer = await provider.diff(goal.urn, existing.id, outputs, inputs, goal.ignore_changes)
+    return plan_of(answer, existing.inputs, inputs, goal.replace_on_changes)
 
 
-def plan_of(answer: Difference, old_inputs: Values, inputs: Values, replace_on_changes: list[str]) -> Plan:
+def plan_of(answer: Difference, old_inputs: Values, inputs: Values, replace_on_changes: list[str]) -> ResourcePlan:
     """The provider's answer as a plan; if the provider can't tell, the inputs decide."""
     detail, changed = dict(answer.detail), answer.changed
     if changed is None:
         detail = diff.differences(old_inputs, inputs)
         changed = bool(detail)
     if not changed:
-        return Plan()
+        return ResourcePlan()
     if not detail:
         detail = diff.differences(old_inputs, inputs) or dict.fromkeys(answer.names, "update")
     replaces = list(answer.replaces)
@@ -159,7 +172,7 @@ def plan_of(answer: Difference, old_inputs: Values, inputs: Values, replace_on_c
         if any(diff.covers(pattern, path) for pattern in replace_on_changes) and not kind.endswith("-replace"):
             detail[path] = f"{kind}-replace"
     replaces += diff.top(path for path, kind in detail.items() if kind.endswith("-replace"))
-    return Plan(True, detail, list(dict.fromkeys(replaces)), answer.delete_first)
+    return ResourcePlan(True, detail, list(dict.fromkeys(replaces)), answer.delete_first)
 
 
 async def _same(run: Deployment, goal: Goal, old: Record, inputs: Values) -> Registered:
@@ -176,11 +189,12 @@ async def _same(run: Deployment, goal: Goal, old: Record, inputs: Values) -> Reg
 
 
 async def _create(
-    run: Deployment, goal: Goal, provider: Provider, inputs: Values, op: Op, old: Record | None, plan: Plan
+    run: Deployment, goal: Goal, provider: Provider, inputs: Values, replaced: Existing | None, plan: ResourcePlan
 ) -> Registered:
-    what = step(
-        op, goal.urn, run.inputs(old) if old else None, inputs, diff=plan.detail, replace_keys=plan.replace_keys
-    )
+    """Create a resource, in place of `replaced` if there is one."""
+    op: Op = "create-replacement" if replaced else "create"
+    old, old_inputs = (replaced.record, replaced.inputs) if replaced else (None, None)
+    what = step(op, goal.urn, old_inputs, inputs, diff=plan.detail, replace_keys=plan.replace_keys)
     async with run.working(what):
         if goal.is_provider:
             await run.providers.configure(goal.urn, inputs)
@@ -205,17 +219,17 @@ async def _create(
         what.id = id or None
         record = record_of(run, goal, inputs, outputs, id, old)
         record["created"] = record["modified"] = now()
-        if op == "create-replacement" and goal.urn not in run.gone:
+        if replaced and goal.urn not in run.gone:
             run.record({"do": "retire", "urn": goal.urn})
         _put(run, record, None)
     return Registered(goal.urn, "" if run.preview else id, outputs)
 
 
 async def _update(
-    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Values, inputs: Values, plan: Plan
+    run: Deployment, goal: Goal, provider: Provider, existing: Existing, inputs: Values, plan: ResourcePlan
 ) -> Registered:
-    id: str = old.get("id", "")
-    what = step("update", goal.urn, old_inputs, inputs, diff=plan.detail, id=id)
+    old, id = existing.record, existing.id
+    what = step("update", goal.urn, existing.inputs, inputs, diff=plan.detail, id=id)
     async with run.working(what):
         if goal.is_provider:
             await run.providers.configure(goal.urn, inputs)
@@ -237,8 +251,9 @@ async def _update(
 
 
 async def _replace(
-    run: Deployment, goal: Goal, provider: Provider, old: Record, old_inputs: Values, plan: Plan
+    run: Deployment, goal: Goal, provider: Provider, existing: Existing, plan: ResourcePlan
 ) -> Registered:
+    old = existing.record
     if old.get("protect") and goal.protect:
         raise deletions.protected(goal.urn, f"replaced (because of {', '.join(plan.replace_keys)})")
     inputs = await check(provider, goal, {}, goal.inputs)
@@ -246,7 +261,7 @@ async def _replace(
     replace = step(
         "replace",
         goal.urn,
-        old_inputs,
+        existing.inputs,
         inputs,
         diff=plan.detail,
         replace_keys=plan.replace_keys,
@@ -254,14 +269,14 @@ async def _replace(
     )
     run.replaced.add(goal.urn)
     if not first and not old.get("pendingReplacement"):
-        made = await _create(run, goal, provider, inputs, "create-replacement", old, plan)
+        made = await _create(run, goal, provider, inputs, existing, plan)
         run.done(replace)
         return made
     if not old.get("pendingReplacement"):
         await deletions.delete_first(run, old)
     run.gone[goal.urn] = plan.replace_keys
     run.done(replace)
-    return await _create(run, goal, provider, inputs, "create-replacement", old, plan)
+    return await _create(run, goal, provider, inputs, existing, plan)
 
 
 def _import_id(run: Deployment, goal: Goal, old: Record | None) -> str:

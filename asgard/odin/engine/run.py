@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from asgard.odin.engine.deletions import claimed, delete_all, delete_unnamed
 from asgard.odin.engine.deployment import Deployment, step
-from asgard.odin.engine.goals import Goal, Program, Wanted
+from asgard.odin.engine.goals import DesiredStack, Goal, Program
 from asgard.odin.engine.providers import ProviderFactory
 from asgard.odin.engine.refresh import refresh_all
 from asgard.odin.engine.register import register_all
@@ -48,12 +48,12 @@ class Engine:
 
     def preview(self, program: Program, goals: Sequence[Goal] = (), keep: Collection[str] = ()) -> Result:
         """What `up` would do. Changes nothing, neither in the cluster nor on disk."""
-        return self._run(_made(Wanted(program, goals, keep)), writing=False)
+        return self._run(_made(DesiredStack(program, goals, keep)), writing=False)
 
     def up(self, program: Program, goals: Sequence[Goal] = (), keep: Collection[str] = ()) -> Result:
         """Create, update and delete until everything is as wanted. Errors are in the result; what was done is in the
         state in any case."""
-        return self._run(_made(Wanted(program, goals, keep)), writing=True)
+        return self._run(_made(DesiredStack(program, goals, keep)), writing=True)
 
     def import_resources(
         self,
@@ -65,7 +65,7 @@ class Engine:
     ) -> Result:
         """Adopt existing resources: the wanted ones, by (type, name) -> id. Each must exist and match what is wanted; a
         resource that is neither in the state nor among `imports` is an error. Nothing is created or deleted."""
-        return self._run(_made(Wanted(program, goals), deleting=False), writing=not dry_run, imports=imports)
+        return self._run(_made(DesiredStack(program, goals), deleting=False), writing=not dry_run, imports=imports)
 
     def refresh(self, *, dry_run: bool = False) -> Result:
         """Read everything in the state. With `dry_run` changes appear in the result only (`drift`)."""
@@ -89,7 +89,7 @@ class Engine:
     ) -> Result:
         vault = Vault(state.salt, self.passphrase)
         log = StepLog(self.store, state, vault) if writing else None
-        run = Deployment(self.stack, state, vault, self.providers, self.on_event, log, imports)
+        run = Deployment(self.stack, state, vault, self.providers, on_event=self.on_event, log=log, imports=imports)
         run.result.warnings += self.store.warnings
         try:
             with _interruptible(run):
@@ -104,7 +104,7 @@ class Engine:
         return run.result
 
 
-def _made(wanted: Wanted, deleting: bool = True) -> Work:
+def _made(wanted: DesiredStack, deleting: bool = True) -> Work:
     async def work(run: Deployment) -> None:
         from asgard.odin.engine.monitor import run_program
 

@@ -14,7 +14,7 @@ from asgard.odin import program as programs
 from asgard.odin.engine.state import StateStore
 from asgard.odin.engine.steps import Result
 from asgard.odin.lifecycle import apply, register
-from asgard.odin.lifecycle.options import Options
+from asgard.odin.lifecycle.options import OdinOptions
 from asgard.odin.lifecycle.session import changing, directory
 from asgard.odin.resources import identity
 from asgard.odin.resources.observe import TEMPORARY_CONFIGS
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from asgard.journal.operations import Leftovers
 
 
-def read_cluster(control: ControlPlane, patterns: tuple[str, ...], myself: str | None) -> export.Found:
+def read_cluster(control: ControlPlane, patterns: tuple[str, ...], myself: str | None) -> export.ClusterContents:
     """What a cluster holds; if patterns are given, only the topics that match and nothing else.
 
     `myself`, the user that connects, is left out: a stack that deletes the user it works as could never finish.
@@ -41,21 +41,20 @@ def read_cluster(control: ControlPlane, patterns: tuple[str, ...], myself: str |
         for name, config in control.topic_configs(list(topics)).items()
     }
     if patterns:
-        return export.Found(topics, configs)
+        return export.ClusterContents(topics, configs)
     users = {name: mechanisms for name, mechanisms in control.users().items() if name != myself}
-    return export.Found(topics, configs, users, control.acls(), control.quotas(), control.broker_configs(""))
+    return export.ClusterContents(topics, configs, users, control.acls(), control.quotas(), control.broker_configs(""))
 
 
-def take_over(
+def write_stack_file(
     stack: str,
     file: Path,
     patterns: tuple[str, ...],
     context: str | None,
     bootstrap_server: str | None,
     command_config: str | None,
-    leftovers: Leftovers,
-) -> Result:
-    """Write the stack file of a cluster and take what it names into a new state. Raises Refused if the stack exists."""
+) -> StackSpec:
+    """Write the stack file of a cluster. Raises Refused if the stack exists."""
     if StateStore(directory(stack)).exists():
         raise Refused(f"stack {stack} exists already", "Import under another name, or destroy that stack first.")
     chosen = target.pick(context, bootstrap_server, command_config)
@@ -71,7 +70,7 @@ def take_over(
         properties = str(Path(command_config).absolute()) if command_config else None
         external = ExternalSpec(chosen.connection.bootstrap_servers, properties, cluster_id)
     file.write_text(export.render(stack, external, found))
-    return adopt(load(file), leftovers)
+    return load(file)
 
 
 def adopt(spec: StackSpec, leftovers: Leftovers) -> Result:
@@ -81,7 +80,7 @@ def adopt(spec: StackSpec, leftovers: Leftovers) -> Result:
         declared = list(programs.declared(spec, dict.fromkeys(user.name for user in spec.users)))
         ids = {(token, name): identity.resource_id(token, values) for token, name, values, _ in declared}
         program, goals = programs.program(spec, external=session.external), programs.goals(spec, declared, session.ref)
-        result = apply.embedded(session, Options()).import_resources(program, ids, goals=goals)
+        result = apply.embedded(session, OdinOptions()).import_resources(program, ids, goals=goals)
         if not result.ok:
             register.forget(session, session.cluster_id(session.store.load()))
             raise Failed(f"{result.errors[0].name}: {result.errors[0].message}", "Nothing was changed in the cluster.")

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 from asgard.core import events
 from asgard.core.errors import Refused, Unreachable
 from asgard.odin import program as programs
-from asgard.odin.engine.goals import Wanted
+from asgard.odin.engine.goals import DesiredStack
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import Event, OnEvent, Result
 from asgard.odin.lifecycle import gate as gates
 from asgard.odin.lifecycle import register, roll, shared
 from asgard.odin.lifecycle.credentials import check_credentials, passwords_of
 from asgard.odin.lifecycle.display import one_way
-from asgard.odin.lifecycle.drift import Drift, Look, look
+from asgard.odin.lifecycle.drift import Drift, DriftReport, look
 from asgard.odin.lifecycle.losses import losses_of, topics_of
-from asgard.odin.lifecycle.options import Options
+from asgard.odin.lifecycle.options import OdinOptions
 from asgard.odin.lifecycle.passphrase import passphrase
 from asgard.odin.lifecycle.propagation import wait_for_access
 from asgard.odin.lifecycle.removals import refused_removals
@@ -42,15 +42,15 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Outcome:
+class ApplyOutcome:
     """What was planned or done. `quick`: there was nothing to do, and the program did not have to run to find out.
     `wanted`: what a plan is about. `gate`: the result of the load, if it was due. `replaced`: the nodes that get new
     machines after the program."""
 
     result: Result
     losses: list[Loss] = field(default_factory=list)
-    seen: Look | None = None
-    wanted: Wanted | None = None
+    seen: DriftReport | None = None
+    wanted: DesiredStack | None = None
     quick: bool = False
     gate: GateVerdict | None = None
     replaced: frozenset[int] = frozenset()
@@ -61,10 +61,10 @@ class Outcome:
         return self.result.has_changes or bool(self.replaced)
 
 
-Approve = Callable[[Outcome], None]
+Approve = Callable[[ApplyOutcome], None]
 
 
-def preview(spec: StackSpec, options: Options, leftovers: Leftovers) -> Outcome:
+def preview(spec: StackSpec, options: OdinOptions, leftovers: Leftovers) -> ApplyOutcome:
     """What `up` would do."""
     options = options.fitting(spec)
     with reading(spec.name, spec) as session:
@@ -76,12 +76,12 @@ def preview(spec: StackSpec, options: Options, leftovers: Leftovers) -> Outcome:
 
 def up(
     spec: StackSpec,
-    options: Options,
+    options: OdinOptions,
     approve: Approve,
     *,
     leftovers: Leftovers,
     gatekeeper: gates.Gatekeeper | None = None,
-) -> Outcome:
+) -> ApplyOutcome:
     """Bring the cluster to what the stack file says. Raises Refused if data would be lost without permission.
 
     If a gate is due, the `gatekeeper` runs it; without one it stays due, and the journal records that.
@@ -111,16 +111,16 @@ def up(
 
 def destroy(
     name: str,
-    options: Options,
+    options: OdinOptions,
     approve: Approve,
     *,
     leftovers: Leftovers,
-) -> Outcome:
+) -> ApplyOutcome:
     """Delete everything that the stack's state holds, then the state. Naming the stack allows the loss of its records."""
     with changing(name, doing=f"odin destroy {name}", leftovers=leftovers) as session:
         state = session.store.load()
         options = options.fitting(None, (record["type"] for record in state.live.values()))
-        planned = Outcome(engine(session, options, state).destroy(dry_run=True))
+        planned = ApplyOutcome(engine(session, options, state).destroy(dry_run=True))
         planned.losses = losses_of(planned.result, session, state)
         approve(planned)
         if options.confirm != name:
@@ -130,7 +130,7 @@ def destroy(
         everything = topics_of(planned.result)
         session.forget_connection()
         register.say_never_ready(session, state)
-        outcome = Outcome(
+        outcome = ApplyOutcome(
             engine(session, options.allowing(everything), state, on_event=_telling(f"odin destroy {name}")).destroy(),
             losses=planned.losses,
         )
@@ -138,7 +138,7 @@ def destroy(
         return outcome
 
 
-def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
+def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> DriftReport:
     """Update the state to what really exists; the cluster stays as it is."""
     with changing(name, spec, doing=f"odin refresh {name}", leftovers=leftovers) as session:
         state = session.store.load()
@@ -148,7 +148,7 @@ def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
         return replace(seen, drifts=seen.drifts + _in_the_cloud(session, state, dry_run=False))
 
 
-def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> Look:
+def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> DriftReport:
     """What differs from the state."""
     with reading(name, spec) as session:
         shared.pull(session, spec, writing=False)
@@ -165,7 +165,7 @@ def _in_the_cloud(session: Session, state: State, *, dry_run: bool) -> tuple[Dri
         return ()
     from asgard.odin.targets.aws import words
 
-    found = engine(session, Options(engine="pulumi"), state).refresh(dry_run=dry_run)
+    found = engine(session, OdinOptions(engine="pulumi"), state).refresh(dry_run=dry_run)
     if found.errors:
         raise Unreachable(f"can't ask AWS what changed: {found.errors[0].message}", "Check the credentials.")
     return tuple(
@@ -192,16 +192,16 @@ def credentials_refused(name: str, spec: StackSpec | None) -> dict[str, str]:
     return {user: error.what for user, error in found.items() if error is not None}
 
 
-def _look(session: Session, state: State) -> Look:
+def _look(session: Session, state: State) -> DriftReport:
     return look(state, session.observed(state), session.ref, register.acls_of_others(session, state))
 
 
-def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
+def _plan(session: Session, spec: StackSpec, options: OdinOptions) -> ApplyOutcome:
     state = session.store.load()
-    seen = _look(session, state) if state.live else Look((), state)
+    seen = _look(session, state) if state.live else DriftReport((), state)
     outdated = roll.outdated(spec) if state.live else set()
     if not outdated and _nothing_to_do(session, spec, state, seen):
-        return Outcome(register.unchanged(state), seen=seen, quick=True)
+        return ApplyOutcome(register.unchanged(state), seen=seen, quick=True)
     register.check_owners(session, spec, state)
     if spec.aws is not None:
         from asgard.odin.lifecycle import guardrails
@@ -211,17 +211,17 @@ def _plan(session: Session, spec: StackSpec, options: Options) -> Outcome:
     result = engine(session, options, seen.state, spec, previewing=True).preview(*wanted)
     result.errors += refused_removals(result, session, state)
     replaced = frozenset(outdated | roll.planned(result.steps, spec.name))
-    return Outcome(result, losses_of(result, session, seen.state, spec), seen, wanted, replaced=replaced)
+    return ApplyOutcome(result, losses_of(result, session, seen.state, spec), seen, wanted, replaced=replaced)
 
 
-def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: Look) -> bool:
+def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: DriftReport) -> bool:
     known = state.meta.get("fingerprint")
     if known is None or seen.drifts or state.pending or state.retired or roll.LEVELS_DUE in state.meta:
         return False
     return bool(known == programs.fingerprint(spec, session.external))
 
 
-def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome) -> Outcome:
+def _apply(session: Session, spec: StackSpec, options: OdinOptions, planned: ApplyOutcome) -> ApplyOutcome:
     assert planned.seen is not None
     assert planned.wanted is not None
     state = session.store.load()
@@ -238,10 +238,12 @@ def _apply(session: Session, spec: StackSpec, options: Options, planned: Outcome
     replaced = frozenset(roll.roll(session, spec)) if result.ok else frozenset()
     if result.ok and not wait_for_access(lambda: session.control(session.store.load()), result):
         result.warnings.append("not every broker knows the new users yet: their first login may be refused")
-    return Outcome(result, planned.losses, planned.seen, replaced=replaced)
+    return ApplyOutcome(result, planned.losses, planned.seen, replaced=replaced)
 
 
-def _gated(session: Session, spec: StackSpec, outcome: Outcome, gatekeeper: gates.Gatekeeper | None) -> Outcome:
+def _gated(
+    session: Session, spec: StackSpec, outcome: ApplyOutcome, gatekeeper: gates.Gatekeeper | None
+) -> ApplyOutcome:
     """The same outcome, with the gate's result if one is due. The gate runs when the cluster is as it should be."""
     if outcome.result.ok and spec.gate is not None and gates.due(spec, session.store.load()):
         if gatekeeper is None:
@@ -252,7 +254,7 @@ def _gated(session: Session, spec: StackSpec, outcome: Outcome, gatekeeper: gate
     return outcome
 
 
-def _refuse_losses(losses: list[Loss], options: Options) -> None:
+def _refuse_losses(losses: list[Loss], options: OdinOptions) -> None:
     lost = [loss for loss in losses if loss.topic not in options.allow_data_loss]
     if lost:
         names = " ".join(f"--allow-data-loss {loss.topic}" for loss in lost)
@@ -262,21 +264,21 @@ def _refuse_losses(losses: list[Loss], options: Options) -> None:
         )
 
 
-def _wanted(session: Session, spec: StackSpec, options: Options, state: State, seen: Look) -> Wanted:
+def _wanted(session: Session, spec: StackSpec, options: OdinOptions, state: State, seen: DriftReport) -> DesiredStack:
     """The desired stack: for the Pulumi CLI all of it is in the program; Asgard's own engine gets what lives in the
     cluster as goals, without the resources that are certainly up to date."""
     declared = list(programs.declared(spec, passwords_of(spec, state, seen.state)))
     if options.engine == "pulumi":
-        return Wanted(programs.program(spec, declared, session.external))
+        return DesiredStack(programs.program(spec, declared, session.external))
     kept = untouched(spec, session.external, session.ref, state, seen.drifts)
     rest = [thing for thing in declared if (thing.type, thing.name) not in kept]
     program = programs.program(spec, external=session.external)
-    return Wanted(program, programs.goals(spec, rest, session.ref), list(kept.values()))
+    return DesiredStack(program, programs.goals(spec, rest, session.ref), list(kept.values()))
 
 
 def engine(
     session: Session,
-    options: Options,
+    options: OdinOptions,
     state: State,
     spec: StackSpec | None = None,
     on_event: OnEvent | None = None,
@@ -314,13 +316,13 @@ def _telling(what: str) -> OnEvent:
     return events.carried(tell)
 
 
-def embedded(session: Session, options: Options) -> Engine:
+def embedded(session: Session, options: OdinOptions) -> Engine:
     """Asgard's own engine, for what only it can do."""
     return _embedded(session, options, session.store, lambda: passphrase(session.name, create=True), lambda event: None)
 
 
 def _embedded(
-    session: Session, options: Options, store: StateStore, phrase: Callable[[], str], on_event: OnEvent
+    session: Session, options: OdinOptions, store: StateStore, phrase: Callable[[], str], on_event: OnEvent
 ) -> Engine:
     from asgard.odin.engine.run import Engine
     from asgard.odin.provider.provider import AsgardProvider

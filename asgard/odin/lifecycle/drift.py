@@ -65,7 +65,7 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class Look:
+class DriftReport:
     """What was seen. `unseen` says why the cluster itself could not be asked; its resources then count as recorded."""
 
     drifts: tuple[Drift, ...]
@@ -73,7 +73,7 @@ class Look:
     unseen: str | None = None
 
 
-def look(state: State, observed: Observed, stack: StackRef, others: Collection[str] = ()) -> Look:
+def look(state: State, observed: Observed, stack: StackRef, others: Collection[str] = ()) -> DriftReport:
     """Compare the state with what exists. `others` are names of ACLs that other stacks own.
 
     Raises Unreachable if the cluster does not answer although none of its nodes is known to be down.
@@ -94,7 +94,7 @@ def look(state: State, observed: Observed, stack: StackRef, others: Collection[s
         if not any(drift.what == "stopped" for drift in drifts):
             raise
         unseen = error.what
-    return Look(tuple(drifts), replace(state, live=live), unseen)
+    return DriftReport(tuple(drifts), replace(state, live=live), unseen)
 
 
 def _compare(record: Record, observed: Observed, live: dict[str, Record], drifts: list[Drift]) -> None:

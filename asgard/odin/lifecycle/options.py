@@ -13,7 +13,7 @@ EngineName = Literal["embedded", "pulumi"]
 
 
 @dataclass(frozen=True)
-class Options:
+class OdinOptions:
     """`allow_data_loss`: topics that may lose records. `confirm`: the name of a protected context, or of the stack to
     destroy."""
 
@@ -21,12 +21,12 @@ class Options:
     confirm: str | None = None
     engine: EngineName = "embedded"
 
-    def fitting(self, spec: StackSpec | None, types: Iterable[str] = ()) -> Options:
+    def fitting(self, spec: StackSpec | None, types: Iterable[str] = ()) -> OdinOptions:
         """The same, with the engine that the stack needs: AWS resources, and a stack file with `engine`, require the
         Pulumi CLI. `types` are those of the state, if there is no stack file."""
         needs = spec is not None and (spec.aws is not None or spec.engine is not None)
         return replace(self, engine="pulumi") if needs or any(t.startswith("aws:") for t in types) else self
 
-    def allowing(self, topics: frozenset[str]) -> Options:
+    def allowing(self, topics: frozenset[str]) -> OdinOptions:
         """The same, and these topics may lose records too."""
         return replace(self, allow_data_loss=self.allow_data_loss | topics)

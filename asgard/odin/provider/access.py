@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from asgard.core.errors import Refused
 from asgard.kafka.model import ScramCredential, ScramMechanism
-from asgard.odin.provider.cluster import Cluster
+from asgard.odin.provider.cluster import ClusterClient
 from asgard.odin.provider.permits import Permits, exists_already
 from asgard.odin.resources import identity
 from asgard.odin.resources.kinds import QUOTA_NAMES
@@ -17,7 +17,7 @@ from asgard.odin.resources.values import Values
 class Users:
     """The effects of `asgard:kafka:User`."""
 
-    def __init__(self, cluster: Cluster, permits: Permits) -> None:
+    def __init__(self, cluster: ClusterClient, permits: Permits) -> None:
         self._cluster = cluster
         self._permits = permits
 
@@ -76,7 +76,7 @@ def _mechanisms(values: Values) -> list[ScramMechanism]:
 class Acls:
     """The effects of `asgard:kafka:Acl`: an ACL exists or not; nothing in it can be updated."""
 
-    def __init__(self, cluster: Cluster, permits: Permits) -> None:
+    def __init__(self, cluster: ClusterClient, permits: Permits) -> None:
         self._cluster = cluster
         self._permits = permits
 
@@ -106,7 +106,7 @@ class Acls:
 class Quotas:
     """The effects of `asgard:kafka:Quota`."""
 
-    def __init__(self, cluster: Cluster, permits: Permits) -> None:
+    def __init__(self, cluster: ClusterClient, permits: Permits) -> None:
         self._cluster = cluster
         self._permits = permits
 

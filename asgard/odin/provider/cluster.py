@@ -38,7 +38,7 @@ VISIBLE_DEADLINE_S = 60.0
 reports the next."""
 
 
-class Cluster:
+class ClusterClient:
     """A Kafka cluster; nothing is connected before the first call. All calls but long moves run on one thread of their own.
 
     `cluster_id` is a guard: a cluster with another id is refused.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asgard.kafka.model import ConfigChange
-from asgard.odin.provider.cluster import Cluster
+from asgard.odin.provider.cluster import ClusterClient
 from asgard.odin.provider.former import Former
 from asgard.odin.provider.permits import Permits
 from asgard.odin.resources import configs
@@ -21,7 +21,7 @@ class Configs:
     value, clears all eligible leader replicas (KIP-966).
     """
 
-    def __init__(self, cluster: Cluster, permits: Permits) -> None:
+    def __init__(self, cluster: ClusterClient, permits: Permits) -> None:
         self._cluster = cluster
         self._permits = permits
 

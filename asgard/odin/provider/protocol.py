@@ -14,7 +14,7 @@ from asgard.odin.resources.values import Values
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedInputs:
     """Inputs with defaults, or their problems: property (empty if it isn't about one) and reason."""
 
     inputs: Values
@@ -38,7 +38,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Made:
+class ResourceState:
     """A resource as it is. `id` is empty in a preview; `inputs` are what a program would have to declare (only `read`
     sets them)."""
 
@@ -54,7 +54,7 @@ class Provider(Protocol):
         """The package schema, JSON."""
         ...
 
-    async def check_config(self, inputs: Values) -> Checked:
+    async def check_config(self, inputs: Values) -> CheckedInputs:
         """Whether the provider's own configuration can be used."""
         ...
 
@@ -66,7 +66,7 @@ class Provider(Protocol):
         """Take the configuration; a part of it may be unknown in a preview."""
         ...
 
-    async def check(self, urn: str, old: Values, new: Values) -> Checked:
+    async def check(self, urn: str, old: Values, new: Values) -> CheckedInputs:
         """Inputs with defaults, or all their problems."""
         ...
 
@@ -74,11 +74,11 @@ class Provider(Protocol):
         """What differs between the recorded outputs and the wanted inputs."""
         ...
 
-    async def create(self, urn: str, inputs: Values, *, preview: bool) -> Made:
+    async def create(self, urn: str, inputs: Values, *, preview: bool) -> ResourceState:
         """Create it. In a preview, return what it will be, with `UNKNOWN` for what only the real run will tell."""
         ...
 
-    async def read(self, urn: str, id: str, outputs: Values, inputs: Values) -> Made | None:
+    async def read(self, urn: str, id: str, outputs: Values, inputs: Values) -> ResourceState | None:
         """Its current state; None if it is gone. Without recorded `outputs` it is an import by id."""
         ...
 

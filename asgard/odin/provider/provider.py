@@ -16,11 +16,11 @@ from asgard.kafka.connection import Connection, parse_properties
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.provider.access import Acls, Quotas, Users
 from asgard.odin.provider.allocation import Allocations
-from asgard.odin.provider.cluster import Cluster, open_control_plane
+from asgard.odin.provider.cluster import ClusterClient, open_control_plane
 from asgard.odin.provider.configs import Configs
 from asgard.odin.provider.local import Nodes, Plans, Readiness
 from asgard.odin.provider.permits import Permits, exists_already
-from asgard.odin.provider.protocol import Checked, Difference, Made, name_of, type_of
+from asgard.odin.provider.protocol import CheckedInputs, Difference, ResourceState, name_of, type_of
 from asgard.odin.provider.topics import Topics
 from asgard.odin.provider.writes import Writes
 from asgard.odin.resources import checks, identity
@@ -35,7 +35,7 @@ from asgard.odin.resources.kinds import (
     READY,
     TOPIC,
     USER,
-    Kind,
+    ResourceType,
 )
 from asgard.odin.resources.local import allocate
 from asgard.odin.resources.observe import Observed, difference, observe
@@ -80,9 +80,9 @@ class AsgardProvider:
             READY: Readiness(self._connect),
             ALLOCATION: Allocations(),
         }
-        self._use(Cluster(None, connect=self._connect))
+        self._use(ClusterClient(None, connect=self._connect))
 
-    def _use(self, cluster: Cluster) -> None:
+    def _use(self, cluster: ClusterClient) -> None:
         self._cluster = cluster
         self._effects: dict[str, Effects] = {
             TOPIC: Topics(cluster, self._permits),
@@ -100,13 +100,13 @@ class AsgardProvider:
 
         return schema_text()
 
-    async def check_config(self, inputs: Values) -> Checked:
+    async def check_config(self, inputs: Values) -> CheckedInputs:
         """Whether the provider's own configuration can be used."""
         try:
             _connection(reveal(inputs))
         except WrongUsage as error:
-            return Checked(inputs, [("clientProperties", str(error))])
-        return Checked(inputs)
+            return CheckedInputs(inputs, [("clientProperties", str(error))])
+        return CheckedInputs(inputs)
 
     async def diff_config(self, old: Values, new: Values) -> Difference:
         """Another address never means replacement: the cluster id is the guard."""
@@ -120,19 +120,19 @@ class AsgardProvider:
         guard = values.get("clusterId")
         guard = guard if isinstance(guard, str) else None
         await self._cluster.close()
-        self._use(Cluster(_connection(values), guard, connect=self._connect, writes=self._writes))
+        self._use(ClusterClient(_connection(values), guard, connect=self._connect, writes=self._writes))
 
     async def close(self) -> None:
         """Close the connection."""
         await self._cluster.close()
 
     # resources
-    async def check(self, urn: str, old: Values, new: Values) -> Checked:
+    async def check(self, urn: str, old: Values, new: Values) -> CheckedInputs:
         """Inputs with defaults, or all their problems."""
         kind = _kind(urn)
         given = {name: value for name, value in new.items() if not name.startswith("__")}
         values, wrong = checks.check(kind.token, reveal(given))
-        return Checked(_marked(kind, values, given), [(name, f"{name} {reason}") for name, reason in wrong])
+        return CheckedInputs(_marked(kind, values, given), [(name, f"{name} {reason}") for name, reason in wrong])
 
     async def diff(self, urn: str, id: str, outputs: Values, inputs: Values, ignored: Collection[str]) -> Difference:
         """What differs between the recorded state and the inputs, and what that means. Raises Refused for changes that
@@ -155,17 +155,17 @@ class AsgardProvider:
             {path: _change(pair, names[path] in replaces) for path, pair in found.items()},
         )
 
-    async def create(self, urn: str, inputs: Values, *, preview: bool) -> Made:
+    async def create(self, urn: str, inputs: Values, *, preview: bool) -> ResourceState:
         """Create the resource. In a preview, return what it will be and refuse a name that is taken."""
         kind, new = _kind(urn), reveal(inputs)
         if preview:
             await self._refuse_taken(kind, urn, new)
             unknown = {field.name: UNKNOWN for field in kind.fields if field.output}
-            return Made("", _marked(kind, {**new, **unknown}, inputs))
+            return ResourceState("", _marked(kind, {**new, **unknown}, inputs))
         outputs = await self._effects_of(kind).create(urn, new)
-        return Made(identity.resource_id(kind.token, outputs), _marked(kind, outputs, inputs))
+        return ResourceState(identity.resource_id(kind.token, outputs), _marked(kind, outputs, inputs))
 
-    async def read(self, urn: str, id: str, outputs: Values, inputs: Values) -> Made | None:
+    async def read(self, urn: str, id: str, outputs: Values, inputs: Values) -> ResourceState | None:
         """The resource as it is now; None if it is gone. Without recorded outputs it is an import by id."""
         kind = _kind(urn)
         recorded = reveal(outputs) or identity.from_id(kind.token, id)
@@ -175,7 +175,7 @@ class AsgardProvider:
         names = set(inputs) or (set() if outputs else {field.name for field in kind.inputs})
         like = {**inputs, **outputs}
         told = {name: value for name, value in current.items() if name in names}
-        return Made(id, _marked(kind, current, like), _marked(kind, told, like))
+        return ResourceState(id, _marked(kind, current, like), _marked(kind, told, like))
 
     async def update(self, urn: str, id: str, old: Values, new: Values, *, preview: bool) -> Values:
         """Change the resource in place."""
@@ -188,10 +188,10 @@ class AsgardProvider:
         """Delete the resource."""
         await self._effects_of(_kind(urn)).delete(reveal(outputs))
 
-    def _effects_of(self, kind: Kind) -> Effects:
+    def _effects_of(self, kind: ResourceType) -> Effects:
         return self._effects[kind.token]
 
-    async def _refuse_taken(self, kind: Kind, urn: str, new: Values) -> None:
+    async def _refuse_taken(self, kind: ResourceType, urn: str, new: Values) -> None:
         """In a preview: something that exists and isn't this resource's own can't be created."""
         local = kind.token in self._local
         if not (local or self._cluster.known) or urn in self._permits.adopting or has_unknown(new):
@@ -204,7 +204,7 @@ class AsgardProvider:
             raise exists_already(f"the {kind.token.rpartition(':')[2].lower()} {resource_id}")
 
 
-def _kind(urn: str) -> Kind:
+def _kind(urn: str) -> ResourceType:
     token = type_of(urn)
     kind = KINDS.get(token)
     if kind is None:
@@ -234,14 +234,14 @@ def _connection(values: Values) -> Connection | None:
     return Connection(servers, {key: checks.text_of(value) for key, value in properties.items()})
 
 
-def _same_place(kind: Kind, old: Values, new: Values) -> bool:
+def _same_place(kind: ResourceType, old: Values, new: Values) -> bool:
     """Whether old and new would conflict, so that the old one is deleted first."""
     if has_unknown(new):
         return kind.token.startswith("asgard:local:")
     return identity.resource_id(kind.token, old) == identity.resource_id(kind.token, new)
 
 
-def _foreseen(kind: Kind, old: Values, new: Values) -> Values:
+def _foreseen(kind: ResourceType, old: Values, new: Values) -> Values:
     """The outputs after an update, as far as a preview can tell."""
     if kind.token == CLUSTER and not has_unknown(new):
         return allocate(new, old)
@@ -259,7 +259,7 @@ def _change(pair: tuple[object, object], replaces: bool) -> str:
     return f"{'add' if old is None else 'delete' if new is None else 'update'}{'-replace' if replaces else ''}"
 
 
-def _marked(kind: Kind, values: Values, like: Values) -> Values:
+def _marked(kind: ResourceType, values: Values, like: Values) -> Values:
     """Properties of a resource, secret if its kind says so or if the incoming value (`like`) was secret."""
     values = normal(values)
     if not kind.secrets and not has_secret(like):

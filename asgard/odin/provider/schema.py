@@ -6,23 +6,25 @@ import json
 from typing import Any
 
 from asgard import __version__
-from asgard.odin.resources.kinds import KINDS, Field, Kind
+from asgard.odin.resources.kinds import KINDS, Property, ResourceType
 
 _NODE = "asgard:local:Node"
 
 CONFIG_FIELDS = (
-    Field("bootstrapServers", "string", "`host:port,…` of the cluster that the resources of `asgard:kafka` live in."),
-    Field(
+    Property(
+        "bootstrapServers", "string", "`host:port,…` of the cluster that the resources of `asgard:kafka` live in."
+    ),
+    Property(
         "clientProperties",
         "map",
         "Kafka client properties, as in a file for Kafka's own tools: security.protocol, sasl.mechanism, sasl.jaas.config …",
         secret=True,
     ),
-    Field("clusterId", "string", "Guard: a cluster that answers with another id is refused."),
+    Property("clusterId", "string", "Guard: a cluster that answers with another id is refused."),
 )
 
 
-def _type(field: Field) -> dict[str, Any]:
+def _type(field: Property) -> dict[str, Any]:
     match field.type:
         case "map":
             return {"type": "object", "additionalProperties": {"type": "string"}}
@@ -36,7 +38,7 @@ def _type(field: Field) -> dict[str, Any]:
             return {"type": simple}
 
 
-def _property(field: Field, *, as_input: bool) -> dict[str, Any]:
+def _property(field: Property, *, as_input: bool) -> dict[str, Any]:
     about = field.about + (f" One of {', '.join(field.among)}." if field.among else "")
     found = {**_type(field), "description": about}
     if field.secret:
@@ -48,7 +50,7 @@ def _property(field: Field, *, as_input: bool) -> dict[str, Any]:
     return found
 
 
-def _resource(kind: Kind) -> dict[str, Any]:
+def _resource(kind: ResourceType) -> dict[str, Any]:
     always = [field for field in kind.fields if field.output and not field.optional]
     outputs = [field for field in kind.fields if field in always or field.required or field.default is not None]
     return {

@@ -24,7 +24,7 @@ from pulumi.runtime.proto import provider_pb2_grpc
 
 from asgard import __version__
 from asgard.core.errors import AsgardError, Refused, WrongUsage
-from asgard.odin.provider.protocol import Checked, Difference, Provider
+from asgard.odin.provider.protocol import CheckedInputs, Difference, Provider
 from asgard.odin.provider.provider import AsgardProvider
 from asgard.odin.provider.wire import from_struct, to_struct
 from asgard.odin.provider.writes import from_environment
@@ -111,7 +111,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
 
-def _checked(answer: Checked) -> Any:
+def _checked(answer: CheckedInputs) -> Any:
     failures = [proto.CheckFailure(property=name, reason=reason) for name, reason in answer.wrong]
     return proto.CheckResponse(inputs=to_struct(answer.inputs), failures=failures)
 

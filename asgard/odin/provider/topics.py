@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asgard.core.errors import Failed, Refused
 from asgard.kafka.model import ConfigChange, NewTopic, Topic
-from asgard.odin.provider.cluster import Cluster
+from asgard.odin.provider.cluster import ClusterClient
 from asgard.odin.provider.moves import Factor
 from asgard.odin.provider.permits import Permits, exists_already, loses_records
 from asgard.odin.resources import configs
@@ -16,7 +16,7 @@ from asgard.odin.resources.values import Values
 class Topics:
     """The effects of `asgard:kafka:Topic`."""
 
-    def __init__(self, cluster: Cluster, permits: Permits) -> None:
+    def __init__(self, cluster: ClusterClient, permits: Permits) -> None:
         self._cluster = cluster
         self._permits = permits
 

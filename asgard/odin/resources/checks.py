@@ -17,8 +17,8 @@ from asgard.odin.resources.kinds import (
     QUOTA_NAMES,
     TOPIC,
     USER,
-    Field,
-    Kind,
+    Property,
+    ResourceType,
 )
 from asgard.odin.resources.values import UNKNOWN, Values
 
@@ -62,7 +62,7 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def _normal(field: Field, value: Any) -> tuple[Any, str | None]:
+def _normal(field: Property, value: Any) -> tuple[Any, str | None]:
     """The value in its normal form, and its problems."""
     if value is UNKNOWN:
         return value, None
@@ -97,7 +97,7 @@ def _normal(field: Field, value: Any) -> tuple[Any, str | None]:
             return value, None
 
 
-def _choice(field: Field, text: str) -> tuple[str, str | None]:
+def _choice(field: Property, text: str) -> tuple[str, str | None]:
     if not field.among or text in field.among:
         return text, None
     folded = {re.sub(r"[^a-z0-9]", "", allowed.lower()): allowed for allowed in field.among}
@@ -107,7 +107,7 @@ def _choice(field: Field, text: str) -> tuple[str, str | None]:
     return match, None
 
 
-def _number(field: Field, value: Any) -> tuple[Any, str | None]:
+def _number(field: Property, value: Any) -> tuple[Any, str | None]:
     number = value
     if isinstance(value, str):
         try:
@@ -125,7 +125,7 @@ def _number(field: Field, value: Any) -> tuple[Any, str | None]:
     return number, None
 
 
-def _rules(kind: Kind, values: Values) -> list[Wrong]:
+def _rules(kind: ResourceType, values: Values) -> list[Wrong]:
     match kind.token:
         case _ if kind.token == TOPIC:
             return _topic(values)
@@ -230,7 +230,7 @@ def release_of(text: str) -> tuple[int, ...] | None:
     return None if numbers is None else numbers[:2]
 
 
-def transitions(kind: Kind, old: Values, new: Values) -> list[Wrong]:
+def transitions(kind: ResourceType, old: Values, new: Values) -> list[Wrong]:
     """Changes that an existing resource must not get. Unknown values are not judged."""
     if any(
         new.get(name) is UNKNOWN

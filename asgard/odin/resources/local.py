@@ -24,7 +24,7 @@ from asgard.kafka.connection import FIRST_USER, scram_properties, trust_properti
 from asgard.odin.resources.values import Values
 
 if TYPE_CHECKING:
-    from asgard.machines.local import Credentials, NodeSpec, RunDir, Voter
+    from asgard.machines.local import Credentials, InitialController, NodeSpec, RunDir
     from asgard.machines.local.certificates import Authority
     from asgard.machines.local.spec import TlsLevel
 
@@ -210,9 +210,9 @@ def node_spec(values: Values) -> NodeSpec:
     )
 
 
-def first_quorum(text: str) -> tuple[Voter, ...]:
+def first_quorum(text: str) -> tuple[InitialController, ...]:
     """`id@host:port:directory-id,…` as voters. Raises WrongUsage."""
-    from asgard.machines.local import Voter
+    from asgard.machines.local import InitialController
 
     voters = []
     for part in text.split(","):
@@ -220,7 +220,7 @@ def first_quorum(text: str) -> tuple[Voter, ...]:
         pieces = rest.split(":")
         if not at or len(pieces) != 3 or not node.isdigit() or not pieces[1].isdigit():
             raise WrongUsage(f"initialControllers has {part!r}; allowed is id@host:port:directory-id")
-        voters.append(Voter(int(node), int(pieces[1]), pieces[2]))
+        voters.append(InitialController(int(node), int(pieces[1]), pieces[2]))
     return tuple(voters)
 
 

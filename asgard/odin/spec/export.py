@@ -34,7 +34,7 @@ _RESOURCES = ("TOPIC", "GROUP", "CLUSTER", "TRANSACTIONAL_ID", "DELEGATION_TOKEN
 
 
 @dataclass(frozen=True)
-class Found:
+class ClusterContents:
     """What was read from a cluster: `users` with their SCRAM mechanisms, `cluster_config` of the cluster-wide
     default."""
 
@@ -47,7 +47,7 @@ class Found:
 
 
 def render(
-    stack: str, external: ExternalSpec, found: Found, *, version: str | None = None, protect: bool = True
+    stack: str, external: ExternalSpec, found: ClusterContents, *, version: str | None = None, protect: bool = True
 ) -> str:
     """The stack file; `load` of it gives the same topics, users, ACLs and quotas. `protect` is written for every topic."""
     notes: list[str] = []
@@ -187,7 +187,7 @@ def _topic(topic: Topic, config: Mapping[str, str], version: str | None, protect
     )
 
 
-def _users(found: Found, notes: list[str]) -> tuple[Sasl, list[str]]:
+def _users(found: ClusterContents, notes: list[str]) -> tuple[Sasl, list[str]]:
     """The mechanism of the stack and its users; if no user has a SCRAM credential, the users that ACLs name."""
     for sasl in _SASL:
         if any(SCRAM[sasl] in mechanisms for mechanisms in found.users.values()):
@@ -195,7 +195,7 @@ def _users(found: Found, notes: list[str]) -> tuple[Sasl, list[str]]:
     return "none", _takable(sorted({user for acl in found.acls if (user := user_of(acl))}), notes)
 
 
-def _mechanisms(found: Found, sasl: Sasl) -> dict[str, list[Sasl]]:
+def _mechanisms(found: ClusterContents, sasl: Sasl) -> dict[str, list[Sasl]]:
     """The mechanisms of users that have different ones than the stack's, or more; the stack's own first."""
     order = sorted(_SASL, key=lambda name: name != sasl)
     having = {u: [name for name in order if SCRAM[name] in mechanisms] for u, mechanisms in found.users.items()}

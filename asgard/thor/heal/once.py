@@ -163,7 +163,7 @@ def recall(context: HealContext, memory: Memory) -> Memory:
     """The memory with what was written since."""
     from asgard.journal import events
 
-    fresh = events.read(context.journal, events.Filter(kind="thor.*", after_id=memory.seen))
+    fresh = events.read(context.journal, events.EventFilter(kind="thor.*", after_id=memory.seen))
     return remembered.remember(memory, fresh, context.cluster_id)
 
 
@@ -206,7 +206,7 @@ def _left_behind(context: HealContext, snapshot: ClusterSnapshot) -> int:
 def _somebody_healed(context: HealContext, situation: Situation) -> bool:
     from asgard.journal import events
 
-    fresh = events.read(context.journal, events.Filter(kind="thor.heal.*", after_id=situation.memory.seen))
+    fresh = events.read(context.journal, events.EventFilter(kind="thor.heal.*", after_id=situation.memory.seen))
     return any(e.data.get("cluster_id") == context.cluster_id for e in fresh)
 
 

@@ -79,7 +79,7 @@ def recall(journal: Database, recipe: Recipe, cluster_id: str, *, fresh: bool = 
     ends = {e.kind for e in mine if e.correlation == last.correlation}
     if FINISHED in ends or journal.time() - last.at > RESUMABLE_S:
         return new
-    before = tuple(events.read(journal, events.Filter(correlation=last.correlation)))
+    before = tuple(events.read(journal, events.EventFilter(correlation=last.correlation)))
     if FAILED in ends:
         return replace(new, before=before)
     return replace(new, run=last.correlation, resumes=last.at, before=before)
@@ -95,7 +95,7 @@ def next_trigger(journal: Database, recipe: Recipe, cluster_id: str) -> Event | 
     if recipe.event is None:
         return None
     answers = {int(e.data["event"]) for e in _of(journal, recipe, cluster_id) if e.data.get("event") is not None}
-    wanted = events.Filter(kind=recipe.event, since=journal.time() - TRIGGERS_S)
+    wanted = events.EventFilter(kind=recipe.event, since=journal.time() - TRIGGERS_S)
     waiting: dict[str, Event] = {}
     for event in events.read(journal, wanted, last=_LOOKED_AT):
         if event.id in answers:
@@ -115,5 +115,5 @@ def _matches(event: Event, recipe: Recipe) -> bool:
 def _of(journal: Database, recipe: Recipe, cluster_id: str) -> list[Event]:
     from asgard.journal import events
 
-    wanted = events.Filter(kind="thor.recipe.*", subject=recipe.name)
+    wanted = events.EventFilter(kind="thor.recipe.*", subject=recipe.name)
     return [e for e in events.read(journal, wanted, last=_LOOKED_AT) if e.data.get("cluster_id") == cluster_id]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from asgard.journal import events as journalled
-from asgard.journal.events import Event, Filter
+from asgard.journal.events import Event, EventFilter
 from asgard.journal.store.database import Database
 
 Kind = Literal["replay", "redrive", "restore"]
@@ -28,7 +28,7 @@ class RecordedCopy:
 def known(journal: Database, kind: Kind = "replay", request: str | None = None) -> list[RecordedCopy]:
     """Copies of this kind, oldest first; only of one request, if given."""
     found: dict[str, RecordedCopy] = {}
-    for event in journalled.read(journal, Filter(kind=f"thor.{kind}.*")):
+    for event in journalled.read(journal, EventFilter(kind=f"thor.{kind}.*")):
         verb, id = event.kind.rpartition(".")[2], event.correlation or event.subject
         if verb == "started":
             if request is None or event.data.get("request") == request:

@@ -14,7 +14,7 @@ from asgard.core import contexts
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.journal import events as journalled
 from asgard.journal import leases
-from asgard.journal.events import Event, Filter
+from asgard.journal.events import Event, EventFilter
 from asgard.journal.store.database import Database
 from asgard.kafka.groups import ListedGroup
 from asgard.kafka.model import Offsets
@@ -142,7 +142,7 @@ def _check(
 
 def _last(journal: Database, group: str, cluster_id: str) -> Event | None:
     """The last rewind that wasn't undone; an undo doesn't count as a rewind."""
-    found = journalled.read(journal, Filter(kind=_STARTED, subject=group))
+    found = journalled.read(journal, EventFilter(kind=_STARTED, subject=group))
     found = [event for event in found if event.data["cluster"] == cluster_id]
     undone = {event.data["undoes"] for event in found}
     left = [event for event in found if event.data["undoes"] is None and event.id not in undone]

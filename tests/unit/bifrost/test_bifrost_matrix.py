@@ -12,7 +12,7 @@ import pytest
 
 from asgard.bifrost import identity
 from asgard.bifrost.authorise import ACTIONS, Action, Decision, What, authorise
-from asgard.bifrost.gate import Denied, Missing
+from asgard.bifrost.gate import Denied, NotFound
 from asgard.bifrost.grants import what_of as what_of_grant
 from asgard.bifrost.service import what_of as what_of_request
 from asgard.cli import main as command_line
@@ -125,7 +125,7 @@ def typed_by(action: Action, it: Things, capsys: pytest.CaptureFixture[str]) -> 
     capsys.readouterr()
     try:
         COMMANDS.main(typed(action, it), standalone_mode=False)
-    except Missing:
+    except NotFound:
         return "hidden"
     except Denied:
         return "no"
@@ -188,7 +188,7 @@ def test_guesses_of_other_teams_things_are_answered_like_what_is_not_there(
         for action in ("request.view", "request.cancel", "request.retry", "request.decide", "credentials.take",
                        "credentials.rotate", "grant.extend", "grant.withdraw", "usage.view", "audit.view", "notices.view",
                        "token.revoke"):  # fmt: skip
-            with pytest.raises(Missing) as caught:
+            with pytest.raises(NotFound) as caught:
                 COMMANDS.main(typed(action, those), standalone_mode=False)
             text = f"{caught.value.what} {caught.value.hint}"
             for word in sorted(words, key=len, reverse=True):
@@ -206,5 +206,5 @@ def test_what_somebody_decided_is_in_the_journal_at_once(world: World, monkeypat
     monkeypatch.setattr(identity, "caller", lambda: identity.Caller("edgar", delegated=True))
     COMMANDS.main(["reject", it.request.id], standalone_mode=False)
     with open_journal() as journal:
-        told = [(e.kind, e.actor) for e in events.read(journal, events.Filter()) if e.correlation == it.request.id]
+        told = [(e.kind, e.actor) for e in events.read(journal, events.EventFilter()) if e.correlation == it.request.id]
     assert told[-1] == ("bifrost.request.rejected", "edgar")

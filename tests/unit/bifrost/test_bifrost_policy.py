@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from asgard.bifrost.ask import AccessWant, Ask, TopicWant, UserWant
 from asgard.bifrost.policy.judge import judge
 from asgard.bifrost.policy.rules import BUILT_IN, NO_RULE, Policy, Rule, condition, decide
-from asgard.bifrost.policy.world import Headroom, TopicFacts, UserFacts, World, facts_of, usage_of
+from asgard.bifrost.policy.world import Headroom, PolicyTopic, PolicyUser, World, facts_of, usage_of
 from asgard.bifrost.teams import RESOURCES, Budget, Team, Usage
 
 DAY = 86_400_000
@@ -157,7 +157,7 @@ def access(shipped_policy, topic, operation="consume", lasts_s=86400.0, facts=No
     world = World(
         team,
         topics={f.name: f for f in facts or ()},
-        users={"orders.u": UserFacts("orders.u", "orders"), "pay.u": UserFacts("pay.u", "payments")},
+        users={"orders.u": PolicyUser("orders.u", "orders"), "pay.u": PolicyUser("pay.u", "payments")},
         namespaces={"orders.": "orders", "payments.": "payments"},
     )
     ask = Ask("orders", "dev", access=(AccessWant(topic, user, operation),), lasts_s=lasts_s)
@@ -166,10 +166,10 @@ def access(shipped_policy, topic, operation="consume", lasts_s=86400.0, facts=No
 
 def test_access_asks_the_owner_of_the_topic(shipped_policy):
     cards, settled = (
-        TopicFacts("payments.cards", "payments", tags=frozenset({"pii"})),
-        TopicFacts("payments.settled", "payments"),
+        PolicyTopic("payments.cards", "payments", tags=frozenset({"pii"})),
+        PolicyTopic("payments.settled", "payments"),
     )
-    stray = TopicFacts("stray", None)
+    stray = PolicyTopic("stray", None)
     assert access(shipped_policy, "payments.settled", facts=[settled]).outcome == "allow"
     assert access(shipped_policy, "payments.cards", facts=[cards]).by == ("team:payments",)
     assert access(shipped_policy, "payments.settled", "produce", facts=[settled]).by == ("team:payments",)
@@ -181,18 +181,18 @@ def test_access_asks_the_owner_of_the_topic(shipped_policy):
 
 
 def test_a_prefix_reaches_other_teams_topics(shipped_policy):
-    mine, theirs = TopicFacts("o.a", "orders"), TopicFacts("o.b", "payments", tags=frozenset({"pii"}))
+    mine, theirs = PolicyTopic("o.a", "orders"), PolicyTopic("o.b", "payments", tags=frozenset({"pii"}))
     judged = access(shipped_policy, "o.", facts=[mine, theirs])
     assert judged.outcome == "approval" and "team:payments" in judged.by
     # A prefix that covers nothing of theirs today could tomorrow: their namespace counts.
-    later = access(shipped_policy, "p", facts=[TopicFacts("p", "orders")])
+    later = access(shipped_policy, "p", facts=[PolicyTopic("p", "orders")])
     assert later.outcome == "allow"
-    wide = access(shipped_policy, "pay*", facts=[TopicFacts("pay", "orders")])
+    wide = access(shipped_policy, "pay*", facts=[PolicyTopic("pay", "orders")])
     assert wide.outcome != "allow"
 
 
 def test_a_user_with_topics_of_others_is_judged_as_access(shipped_policy):
-    cards = TopicFacts("payments.cards", "payments", tags=frozenset({"pii"}))
+    cards = PolicyTopic("payments.cards", "payments", tags=frozenset({"pii"}))
     world = World(
         Team("orders", namespaces=("orders.",)), topics={"payments.cards": cards}, namespaces={"payments.": "payments"}
     )

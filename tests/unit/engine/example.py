@@ -14,7 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from asgard.odin.provider.protocol import Checked, Difference, Made
+from asgard.odin.provider.protocol import CheckedInputs, Difference, ResourceState
 from asgard.odin.resources.values import UNKNOWN, Values, has_unknown, reveal, secret
 
 SCHEMA = {
@@ -50,8 +50,8 @@ class ExampleProvider:
     def schema(self) -> str:
         return json.dumps(SCHEMA)
 
-    async def check_config(self, inputs: Values) -> Checked:
-        return Checked(inputs)
+    async def check_config(self, inputs: Values) -> CheckedInputs:
+        return CheckedInputs(inputs)
 
     async def diff_config(self, old: Values, new: Values) -> Difference:
         return Difference(None)
@@ -63,8 +63,8 @@ class ExampleProvider:
     async def close(self) -> None:
         pass
 
-    async def check(self, urn: str, old: Values, new: Values) -> Checked:
-        return Checked({"size": 1, **new}, [("size", "must not be negative")] if new.get("size") == -1 else [])
+    async def check(self, urn: str, old: Values, new: Values) -> CheckedInputs:
+        return CheckedInputs({"size": 1, **new}, [("size", "must not be negative")] if new.get("size") == -1 else [])
 
     async def diff(self, urn: str, id: str, outputs: Values, inputs: Values, ignored: Collection[str]) -> Difference:
         self.owned[urn] = id
@@ -91,7 +91,7 @@ class ExampleProvider:
         outputs["address"] = f"{name}.example" if id and not has_unknown(name) else UNKNOWN
         return outputs
 
-    async def create(self, urn: str, inputs: Values, *, preview: bool) -> Made:
+    async def create(self, urn: str, inputs: Values, *, preview: bool) -> ResourceState:
         name = inputs.get("name")
         id = f"{name}@{inputs.get('zone', '')}"
         if not has_unknown(name) and self.path is not None:
@@ -99,12 +99,12 @@ class ExampleProvider:
             if id in self._read() and not mine:
                 raise RuntimeError(f"{name} exists already")
         if preview:
-            return Made("", self._outputs(inputs, ""))
+            return ResourceState("", self._outputs(inputs, ""))
         await self._work(f"create {name}")
         if name == "broken":
             raise RuntimeError("broken can't be made")
         self._write({**self._read(), id: reveal(inputs)})
-        return Made(id, self._outputs(inputs, id))
+        return ResourceState(id, self._outputs(inputs, id))
 
     async def update(self, urn: str, id: str, old: Values, new: Values, *, preview: bool) -> Values:
         if not preview:
@@ -118,14 +118,14 @@ class ExampleProvider:
         things.pop(id, None)
         self._write(things)
 
-    async def read(self, urn: str, id: str, outputs: Values, inputs: Values) -> Made | None:
+    async def read(self, urn: str, id: str, outputs: Values, inputs: Values) -> ResourceState | None:
         await self._work(f"read {id}")
         thing = self._read().get(id)
         if thing is None:
             return None
         if "password" in thing:
             thing["password"] = secret(thing["password"])
-        return Made(id, self._outputs(thing, id), thing)
+        return ResourceState(id, self._outputs(thing, id), thing)
 
     async def _work(self, what: str) -> None:
         self.calls.append(what)

@@ -21,7 +21,7 @@ from asgard.odin.engine.secrets import Vault
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.lifecycle import shared
-from asgard.odin.lifecycle.options import Options
+from asgard.odin.lifecycle.options import OdinOptions
 from asgard.odin.resources.values import SECRET_SIGNATURE, SIGNATURE, Secret
 from asgard.odin.spec.read import load
 from tests.harness.fake_pulumi import FakePulumi
@@ -83,8 +83,8 @@ def test_a_stack_file_names_a_backend_and_the_cli_makes_the_stack(tmp_path: Path
     )
     assert spec.engine.backend == url
     assert (
-        Options().fitting(spec).engine == "pulumi"
-        and Options().fitting(replace(spec, engine=None)).engine == "embedded"
+        OdinOptions().fitting(spec).engine == "pulumi"
+        and OdinOptions().fitting(replace(spec, engine=None)).engine == "embedded"
     )
     assert shared.backend_of(spec, State()) == Backend(url, KEY)
 

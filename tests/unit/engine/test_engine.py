@@ -18,7 +18,7 @@ from asgard.odin.engine.run import Engine
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import StateStore
 from asgard.odin.engine.steps import Event, Result
-from asgard.odin.provider.protocol import Made
+from asgard.odin.provider.protocol import ResourceState
 from asgard.odin.resources.values import Values
 from tests.unit.engine.example import ExampleProvider
 from tests.unit.engine.programs import Group, Main, Thing, build
@@ -382,7 +382,7 @@ class Killed(ExampleProvider):
         if cls.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    async def create(self, urn: str, inputs: Values, *, preview: bool) -> Made:
+    async def create(self, urn: str, inputs: Values, *, preview: bool) -> ResourceState:
         self.point()
         made = await super().create(urn, inputs, preview=preview)
         self.point()

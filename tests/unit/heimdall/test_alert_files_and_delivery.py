@@ -167,7 +167,7 @@ def test_each_is_told_once_and_one_that_fails_holds_up_nobody(tmp_path, monkeypa
         store.check(database, RULES, receivers, wanted, seen(2000.0, ()), OWNERS)
         due_now()
         deliver.deliver(database, "c1", receivers, None, journal)
-        told = events.read(journal, events.Filter(kind="heimdall.alert.*"))
+        told = events.read(journal, events.EventFilter(kind="heimdall.alert.*"))
     got: dict[str, list[Any]] = {}
     for path, body in server.got:
         got.setdefault(path, []).append(body)
@@ -192,7 +192,7 @@ def test_an_event_is_written_once_however_often_it_is_sent(tmp_path, monkeypatch
     with open_journal() as journal:
         for _ in range(3):
             deliver.record(journal, body)
-        assert len(events.read(journal, events.Filter(kind="heimdall.alert.raised"))) == 1
+        assert len(events.read(journal, events.EventFilter(kind="heimdall.alert.raised"))) == 1
 
 
 def test_volumes_are_kept_once_in_ten_minutes_for_their_trend(url):

@@ -63,10 +63,10 @@ def test_an_alert_is_raised_when_more_is_missing_and_cleared_when_nothing_is(hom
     with open_alerts() as alerts, open_journal() as journal:
         watched = Alerts(Settings(), alerts, alerts, journal, "c", "test")
         for lost in (before, now):
-            at = len(events.read(journal, events.Filter(kind="heimdall.alert.*")))
+            at = len(events.read(journal, events.EventFilter(kind="heimdall.alert.*")))
             monkeypatch.setattr(missings, "of_cluster", lambda database, cluster, lost=lost: lost)
             watched.update()
-        seen = events.read(journal, events.Filter(kind="heimdall.alert.*"))[at:]
+        seen = events.read(journal, events.EventFilter(kind="heimdall.alert.*"))[at:]
         assert sorted(f"{e.kind.rpartition('.')[2]} {e.data['topic']}" for e in seen) == told
         for event in seen:
             if event.kind.endswith("raised"):
@@ -86,7 +86,7 @@ def test_a_loss_that_a_server_and_an_audit_see_is_told_once_and_other_alerts_sta
         Alerts(Settings(rules=rules), alerts, alerts, journal, "c", "test").update()
         raised = store.raised(alerts, "c")
         assert sorted(state.rule for state in raised) == ["audit-loss", "replicas"]
-        told = events.read(journal, events.Filter(kind="heimdall.alert.raised"))
+        told = events.read(journal, events.EventFilter(kind="heimdall.alert.raised"))
         assert sorted(event.data["rule"] for event in told) == ["audit-loss", "replicas"], "each once, by the outbox"
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgard.journal import events
-from asgard.journal.events import Filter
+from asgard.journal.events import EventFilter
 from asgard.journal.secrets import blot, to_json
 
 
@@ -34,14 +34,14 @@ def three(journal, clock):
 @pytest.mark.parametrize(
     ("wanted", "kinds"),
     [
-        (Filter(), ["thor.heal.started", "thor.heal.finished", "loki.fault.injected"]),
-        (Filter(kind="thor.*"), ["thor.heal.started", "thor.heal.finished"]),
-        (Filter(kind="thor.heal.finished"), ["thor.heal.finished"]),
-        (Filter(kind="th_r*"), []),
-        (Filter(subject="c2"), ["loki.fault.injected"]),
-        (Filter(since=60.0, until=120.0), ["thor.heal.finished"]),
-        (Filter(correlation="run-0"), ["thor.heal.started"]),
-        (Filter(after_id=2), ["loki.fault.injected"]),
+        (EventFilter(), ["thor.heal.started", "thor.heal.finished", "loki.fault.injected"]),
+        (EventFilter(kind="thor.*"), ["thor.heal.started", "thor.heal.finished"]),
+        (EventFilter(kind="thor.heal.finished"), ["thor.heal.finished"]),
+        (EventFilter(kind="th_r*"), []),
+        (EventFilter(subject="c2"), ["loki.fault.injected"]),
+        (EventFilter(since=60.0, until=120.0), ["thor.heal.finished"]),
+        (EventFilter(correlation="run-0"), ["thor.heal.started"]),
+        (EventFilter(after_id=2), ["loki.fault.injected"]),
     ],
 )
 def test_events_are_filtered(three, wanted, kinds):
@@ -54,7 +54,7 @@ def test_the_newest_are_still_shown_oldest_first(three):
 
 def test_following_gives_what_is_there_and_then_what_comes(three):
     stop, seen = threading.Event(), []
-    for event in events.follow(three, Filter(kind="thor.*"), poll_s=0.01, stop=stop):
+    for event in events.follow(three, EventFilter(kind="thor.*"), poll_s=0.01, stop=stop):
         seen.append(event.kind)
         if len(seen) == 2:
             events.record(three, "loki.fault.ended", "c2")

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.kafka.connection import Connection, read_properties, render_properties
-from asgard.machines.local import Credentials, NodeSpec, RunDir, Voter, random_uuid, update
+from asgard.machines.local import Credentials, InitialController, NodeSpec, RunDir, random_uuid, update
 from asgard.machines.local.spec import credentials_of, server_properties
 from asgard.machines.local.storage import arguments
 
-VOTERS = (Voter(1, 29093, "AAAAAAAAAAAAAAAAAAAAAA"), Voter(2, 29094, "BBBBBBBBBBBBBBBBBBBBBB"))
+VOTERS = (InitialController(1, 29093, "AAAAAAAAAAAAAAAAAAAAAA"), InitialController(2, 29094, "BBBBBBBBBBBBBBBBBBBBBB"))
 COMBINED = NodeSpec(
     id=1,
     cluster_id="CCCCCCCCCCCCCCCCCCCCCC",

@@ -6,10 +6,10 @@ import pytest
 
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.machines import local as nodes
-from asgard.machines.local import NodeSpec, RunDir, Voter, process, storage
+from asgard.machines.local import InitialController, NodeSpec, RunDir, process, storage
 from asgard.machines.local.nodes import LocalNodes
 
-VOTERS = tuple(Voter(i, 29090 + i, "A" * 22) for i in (1, 2, 3))
+VOTERS = tuple(InitialController(i, 29090 + i, "A" * 22) for i in (1, 2, 3))
 
 
 def a_node(directory, node, *, voters=VOTERS, version="4.3.1"):

@@ -13,14 +13,14 @@ from asgard.machines.local.certificates import Authority
 from asgard.machines.local.spec import (
     TLS_LEVELS,
     Credentials,
+    InitialController,
     NodeSpec,
     TlsLevel,
-    Voter,
     credentials_of,
     server_properties,
 )
 
-VOTERS = (Voter(1, 1101, "a", 1201), Voter(2, 1102, "b", 1202))
+VOTERS = (InitialController(1, 1101, "a", 1201), InitialController(2, 1102, "b", 1202))
 CREDENTIALS = Credentials.random()
 
 

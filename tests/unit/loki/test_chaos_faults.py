@@ -26,7 +26,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def told(site: Site) -> list[tuple[str, str]]:
-    return [(e.kind, e.subject) for e in events.read(site.journal, events.Filter(kind="loki.fault.*"))]
+    return [(e.kind, e.subject) for e in events.read(site.journal, events.EventFilter(kind="loki.fault.*"))]
 
 
 @pytest.mark.parametrize(

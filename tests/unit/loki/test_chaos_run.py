@@ -343,7 +343,7 @@ def test_outputs_are_told_in_words(output: Any, told: str) -> None:
 
 def test_calls_of_other_functions_stand_in_the_journal_and_in_the_record(site: Site, folder: Path) -> None:
     found = run(with_brokers(calls("action", "become 1", "become", {"value": 1})), site, folder)
-    called = events.read(site.journal, events.Filter(kind="loki.provider.called"), last=1)[0]
+    called = events.read(site.journal, events.EventFilter(kind="loki.provider.called"), last=1)[0]
     assert (called.subject, called.data["calls"]) == ("become 1", f"{FUNCTIONS}.become")
     assert found.record["asgard"]["outside_blast_radius"] == [f"become 1: {FUNCTIONS}.become"]
 

@@ -35,7 +35,7 @@ def waited(brokers: SlowBrokers, monkeypatch: pytest.MonkeyPatch) -> list[Topic]
     monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: brokers.now))
 
     async def wait() -> list[Topic]:
-        kafka = cluster.Cluster(Connection("127.0.0.1:1"), connect=lambda _: brokers)  # type: ignore[arg-type,return-value]
+        kafka = cluster.ClusterClient(Connection("127.0.0.1:1"), connect=lambda _: brokers)  # type: ignore[arg-type,return-value]
         return await asyncio.gather(*(kafka.visible_topic(name) for name in NAMES))
 
     return asyncio.run(wait())

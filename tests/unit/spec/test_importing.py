@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asgard.core.yaml import read_text
 from asgard.kafka.model import Acl, Partition, QuotaEntity, Topic
-from asgard.odin.spec.export import Found, render, retention, text
+from asgard.odin.spec.export import ClusterContents, render, retention, text
 from asgard.odin.spec.model import ExternalSpec, StackSpec
 from asgard.odin.spec.read import load
 from tests.harness.examples import examples
@@ -23,7 +23,7 @@ def topic(name: str, partitions: int = 1, replication: int = 1) -> Topic:
     return Topic(name, "id", False, tuple(Partition(name, p, replicas, replicas, 1) for p in range(partitions)))
 
 
-def imported(found: Found) -> StackSpec:
+def imported(found: ClusterContents) -> StackSpec:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "asgard.yaml"
         path.write_text(render("mine", CLUSTER, found), encoding="utf-8")
@@ -81,7 +81,7 @@ def test_an_imported_file_has_the_topics_users_acls_and_quotas_of_the_cluster(
     acls = {a for a in acls if a.resource_name != "*" or a.pattern_type == "LITERAL"}
     acls = {a for a in acls if a.resource_name not in (".", "..")}
     spec = imported(
-        Found(
+        ClusterContents(
             topics={name: topic(name, 3, 2) for name in topics},
             topic_configs=topics,
             users=dict.fromkeys(users, ("SCRAM-SHA-512",)),
@@ -106,7 +106,9 @@ def test_acls_are_folded_into_their_users() -> None:
         Acl("TOPIC", "orders", "LITERAL", "User:elsewhere", "READ"),
     ]
     spec = imported(
-        Found({"orders": topic("orders"), "pay.x": topic("pay.x")}, users={"api": ("SCRAM-SHA-256",)}, acls=acls)
+        ClusterContents(
+            {"orders": topic("orders"), "pay.x": topic("pay.x")}, users={"api": ("SCRAM-SHA-256",)}, acls=acls
+        )
     )
     (user,) = spec.users
     assert (user.produce, user.consume, user.groups) == (("orders",), ("gone", "pay."), ("api*",))
@@ -117,7 +119,7 @@ def test_acls_are_folded_into_their_users() -> None:
 
 def test_users_keep_the_mechanisms_that_they_have() -> None:
     users = {"a": ("SCRAM-SHA-256", "SCRAM-SHA-512"), "b": ("SCRAM-SHA-512",), "c": ("SCRAM-SHA-256",)}
-    spec = imported(Found(users=users))
+    spec = imported(ClusterContents(users=users))
     assert spec.security.sasl == "scram-sha-512"
     assert {u.name: spec.mechanisms_of(u) for u in spec.users} == {
         "a": ("SCRAM-SHA-512", "SCRAM-SHA-256"),
@@ -128,14 +130,14 @@ def test_users_keep_the_mechanisms_that_they_have() -> None:
 
 def test_principals_without_credentials_are_users_where_nobody_has_one() -> None:
     acl = Acl("TOPIC", "orders", "LITERAL", "User:CN=app", "READ")
-    spec = imported(Found({"orders": topic("orders")}, acls=[acl]))
+    spec = imported(ClusterContents({"orders": topic("orders")}, acls=[acl]))
     assert spec.security.sasl == "none"
     assert [u.name for u in spec.users] == ["CN=app"]
     assert spec.all_acls() == (acl,)
 
 
 def test_what_a_stack_file_can_not_hold_stays_as_a_comment() -> None:
-    found = Found(
+    found = ClusterContents(
         {"t": topic("t"), "__consumer_offsets": topic("__consumer_offsets")},
         {"t": {"made.up": "1", "leader.replication.throttled.replicas": "0:1", "segment.ms": "0"}},
         users={"*": ("SCRAM-SHA-512",), "ok": ("SCRAM-SHA-512",), "old": ("SCRAM-SHA-256",)},
@@ -185,7 +187,7 @@ def test_roles_and_quotas_by_address_are_imported_and_a_useless_acl_is_left_wher
         QuotaEntity(ip=""): {"connection_creation_rate": 50.0},
     }
     users = dict.fromkeys(("wc", "ui"), ("SCRAM-SHA-512",))
-    found = Found({"lines": topic("lines")}, {}, users, acls, quotas)
+    found = ClusterContents({"lines": topic("lines")}, {}, users, acls, quotas)
     written = render("mine", CLUSTER, found)
     assert "- {name: wc, streams: [{application: wc, read: [lines], write: [counts]}]}" in written
     assert (

@@ -112,7 +112,7 @@ def test_it_is_raised_once_waits_for_the_group_and_is_put_back(bench: Bench) -> 
     bench.has_read("late")
     assert settled(bench) == [(True, False, "orders has its retention of before (retention.ms=86400000)")]
     assert bench.retention_h["orders"] == 24
-    kinds = [e.kind for e in events.read(bench.held.journal, events.Filter(kind="thor.retention.*"))]
+    kinds = [e.kind for e in events.read(bench.held.journal, events.EventFilter(kind="thor.retention.*"))]
     assert kinds == [keeping.RAISED, keeping.RESTORED]
 
 

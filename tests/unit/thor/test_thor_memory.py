@@ -58,12 +58,12 @@ class Cluster:
         self.recall()
 
     def recall(self) -> Memory:
-        fresh = events.read(self.journal, events.Filter(kind="thor.*", after_id=self.memory.seen))
+        fresh = events.read(self.journal, events.EventFilter(kind="thor.*", after_id=self.memory.seen))
         self.memory = remember(self.memory, fresh, "c")
         return self.memory
 
     def another_process(self) -> Memory:
-        return remember(Memory(), events.read(self.journal, events.Filter(kind="thor.*")), "c")
+        return remember(Memory(), events.read(self.journal, events.EventFilter(kind="thor.*")), "c")
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ import pulumi_aws as aws
 
 from asgard.odin.spec.aws import CLIENT_PORT, AwsSettings, NodePlan, host_name, nodes
 from asgard.odin.targets.aws import access, alarms, network, protection
-from asgard.odin.targets.aws.network import Network, Options
+from asgard.odin.targets.aws.network import Network
 from asgard.odin.targets.aws.protection import DISTRIBUTION, Bucket
-from asgard.odin.targets.aws.user_data import Boot, Voter, user_data
+from asgard.odin.targets.aws.scope import OptionsFactory, Scope, of_stack
+from asgard.odin.targets.aws.user_data import Boot, InitialController, user_data
 
 ROOT_GIB = 20
 IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
@@ -67,43 +68,37 @@ class Made:
     bucket: pulumi.Output[str]
 
 
-def create(cluster: Cluster, given: AwsSettings, allocation: Allocation, options: Options) -> Made:
+def create(cluster: Cluster, given: AwsSettings, allocation: Allocation, options: OptionsFactory) -> Made:
     """Register everything of the cluster."""
-    tags = stack_tags(cluster.name, given)
+    scope = of_stack(cluster.name, given, options)
     plan = nodes(cluster.brokers, cluster.controllers, given.network.zones, dedicated=given.dedicated_controllers)
-    net = network.create(cluster.name, given.region, given.network, tags, options)
-    group = network.broker_group(cluster.name, net, given.network.clients, tags, options)
-    key = protection.key(cluster.name, tags, options)
-    bucket = protection.bucket(cluster.name, key, given.archive_after_days, tags, options)
-    upload = _distribution(cluster, bucket, key, tags, options)
+    net = network.create(scope, given.region, given.network)
+    group = network.broker_group(scope, net, given.network.clients)
+    key = protection.key(scope)
+    bucket = protection.bucket(scope, key, given.archive_after_days)
+    upload = _distribution(scope, cluster, bucket, key)
     zone = aws.route53.Zone(
         cluster.name,
         name=f"{cluster.name}.kafka.internal",
         comment=f"Kafka nodes of {cluster.name}",
         vpcs=[{"vpc_id": net.vpc_id}],
-        tags=dict(tags),
-        opts=options(),
+        tags=dict(scope.tags),
+        opts=scope.options(),
     )
-    shared = _Shared(cluster, given, allocation, options, tags, net, group, key, bucket, upload, zone, plan)
+    shared = _Shared(scope, cluster, given, allocation, net, group, key, bucket, upload, zone, plan)
     groups = [_node(shared, node) for node in plan]
-    alarms.for_nodes(cluster.name, [(n.id, g) for n, g in zip(plan, groups, strict=True)], given, tags, options)
+    alarms.for_nodes(scope, [(n.id, g) for n, g in zip(plan, groups, strict=True)], given.alarm_topic)
     brokers = [n for n in plan if "broker" in n.roles]
     servers = ",".join(f"{host_name(cluster.name, n.id)}:{CLIENT_PORT}" for n in brokers)
     return Made(servers, groups, bucket.bucket.bucket)
 
 
-def stack_tags(name: str, given: AwsSettings) -> dict[str, str]:
-    """The tags of every resource."""
-    return {**given.tags, "asgard:stack": name, "asgard:environment": given.environment}
-
-
 @dataclass(frozen=True)
 class _Shared:
+    scope: Scope
     cluster: Cluster
     given: AwsSettings
     allocation: Allocation
-    options: Options
-    tags: Mapping[str, str]
     net: Network
     group: aws.ec2.SecurityGroup
     key: aws.kms.Key
@@ -117,16 +112,14 @@ class _Shared:
 
     def node_tags(self, node: NodePlan) -> dict[str, str]:
         return {
-            **self.tags,
+            **self.scope.tags,
             "Name": self.name(node),
             "asgard:node": str(node.id),
             "asgard:roles": "+".join(node.roles),
         }
 
 
-def _distribution(
-    cluster: Cluster, bucket: Bucket, key: aws.kms.Key, tags: Mapping[str, str], options: Options
-) -> aws.s3.BucketObjectv2:
+def _distribution(scope: Scope, cluster: Cluster, bucket: Bucket, key: aws.kms.Key) -> aws.s3.BucketObjectv2:
     """Kafka's jars, verified here and read by the nodes from the stack's own bucket: no node needs internet access."""
     return aws.s3.BucketObjectv2(
         f"{cluster.name}-kafka-{cluster.version}",
@@ -135,13 +128,13 @@ def _distribution(
         source=pulumi.FileAsset(cluster.distribution),
         kms_key_id=key.arn,
         server_side_encryption="aws:kms",
-        tags=dict(tags),
-        opts=options(depends_on=bucket.ready),
+        tags=dict(scope.tags),
+        opts=scope.options(depends_on=bucket.ready),
     )
 
 
 def _node(shared: _Shared, node: NodePlan) -> aws.autoscaling.Group:
-    name, options, tags = shared.name(node), shared.options, shared.node_tags(node)
+    name, options, tags = shared.name(node), shared.scope.options, shared.node_tags(node)
     subnet = shared.net.subnet_ids[node.zone]
     interface = aws.ec2.NetworkInterface(
         name,
@@ -168,8 +161,8 @@ def _node(shared: _Shared, node: NodePlan) -> aws.autoscaling.Group:
         secret=secret.arn,
         volume=volume.arn,
         interface=interface.arn,
-    ).apply(lambda arns: json.dumps(access.node_policy(stack=shared.cluster.name, node=node.id, **arns)))
-    profile = access.instance_profile(shared.cluster.name, node.id, policy, shared.tags, options)
+    ).apply(lambda arns: json.dumps(access.node_policy(shared.cluster.name, node.id, access.NodeArns(**arns))))
+    profile = access.instance_profile(shared.scope, node.id, policy)
     template = _template(shared, node, tags, profile, _user_data(shared, node, volume, interface, content))
     return aws.autoscaling.Group(
         name,
@@ -206,7 +199,7 @@ def _volume(shared: _Shared, node: NodePlan, tags: Mapping[str, str]) -> aws.ebs
         kms_key_id=shared.key.arn,
         final_snapshot=True,
         tags={**tags, "asgard:volume": "data"},
-        opts=shared.options(protect=True),
+        opts=shared.scope.options(protect=True),
     )
 
 
@@ -222,7 +215,7 @@ def _secret(
         kms_key_id=shared.key.arn,
         recovery_window_in_days=7,
         tags=dict(tags),
-        opts=shared.options(),
+        opts=shared.scope.options(),
     )
     held = pulumi.Output.all(
         admin_password=a.admin_password,
@@ -231,7 +224,9 @@ def _secret(
         truststore=a.ca,
     ).apply(lambda values: json.dumps(dict(values)))
     text: pulumi.Output[str] = pulumi.Output.secret(held)
-    version = aws.secretsmanager.SecretVersion(name, secret_id=secret.id, secret_string=text, opts=shared.options())
+    version = aws.secretsmanager.SecretVersion(
+        name, secret_id=secret.id, secret_string=text, opts=shared.scope.options()
+    )
     return secret, version
 
 
@@ -258,7 +253,7 @@ def _user_data(
 
     def render(v: Mapping[str, Any]) -> str:
         voters = tuple(
-            Voter(n.id, host_name(cluster.name, n.id), v["directories"][str(n.id)])
+            InitialController(n.id, host_name(cluster.name, n.id), v["directories"][str(n.id)])
             for n in shared.plan
             if n.is_controller
         )
@@ -303,7 +298,7 @@ def _template(
     else:
         image = aws.ssm.get_parameter_output(
             name=IMAGE.format(architecture=given.architecture),
-            opts=pulumi.InvokeOptions(provider=shared.options().provider),
+            opts=shared.scope.invoke,
         ).value
     return aws.ec2.LaunchTemplate(
         name,
@@ -344,5 +339,5 @@ def _template(
         user_data=data,
         tags=dict(tags),
         # A new Amazon image must not replace brokers at the next `up`: a new version of the stack does.
-        opts=shared.options(ignore_changes=[] if given.image is not None else ["imageId"]),
+        opts=shared.scope.options(ignore_changes=[] if given.image is not None else ["imageId"]),
     )

@@ -18,8 +18,8 @@ import pulumi_aws as aws
 
 from asgard.odin.spec.aws import GIB, AwsSettings
 from asgard.odin.targets.aws import alarms, network, protection
-from asgard.odin.targets.aws.ec2 import stack_tags
-from asgard.odin.targets.aws.network import Network, Options
+from asgard.odin.targets.aws.network import Network
+from asgard.odin.targets.aws.scope import OptionsFactory, Scope, of_stack
 
 SCRAM_PORT, IAM_PORT = 9096, 9098
 BETWEEN = (9092, 9094, SCRAM_PORT, IAM_PORT, 2181)
@@ -62,58 +62,48 @@ def server_properties(cluster: Cluster) -> str:
     return "".join(f"{key}={value}\n" for key, value in sorted((safe | dict(cluster.config)).items()))
 
 
-def create(cluster: Cluster, given: AwsSettings, options: Options) -> Made:
+def create(cluster: Cluster, given: AwsSettings, options: OptionsFactory) -> Made:
     """Register everything of the cluster."""
-    tags = stack_tags(cluster.name, given)
-    net = network.create(cluster.name, given.region, given.network, tags, options)
+    scope = of_stack(cluster.name, given, options)
+    net = network.create(scope, given.region, given.network)
     login = ((IAM_PORT, "iam-clients"),) if given.serverless else ((SCRAM_PORT, "clients"), (IAM_PORT, "iam-clients"))
     group = network.broker_group(
-        cluster.name,
+        scope,
         net,
         given.network.clients,
-        tags,
-        options,
         ports=(*login, *(() if given.serverless else METRICS)),
         between=[(port, f"msk-{port}") for port in BETWEEN],
     )
-    key = protection.key(cluster.name, tags, options)
-    bucket = protection.bucket(cluster.name, key, given.archive_after_days, tags, options)
+    key = protection.key(scope)
+    bucket = protection.bucket(scope, key, given.archive_after_days)
     if given.serverless:
-        return _serverless(cluster, net, group, bucket, tags, options)
-    made = _provisioned(cluster, given, net, group, key, tags, options)
-    _secrets(cluster, made, key, tags, options)
-    _storage_scaling(cluster.name, made, given, options)
-    alarms.for_msk(cluster.name, made.cluster_name, cluster.brokers, given, tags, options)
+        return _serverless(scope, net, group, bucket)
+    made = _provisioned(scope, cluster, given, net, group, key)
+    _secrets(scope, cluster.users, made, key)
+    _storage_scaling(scope, made, given)
+    alarms.for_msk(scope, made.cluster_name, cluster.brokers, given.alarm_topic)
     return Made(made.arn, made.bootstrap_brokers_sasl_scram, made.bootstrap_brokers_sasl_iam, bucket.bucket.bucket)
 
 
-def _serverless(
-    cluster: Cluster,
-    net: Network,
-    group: aws.ec2.SecurityGroup,
-    bucket: protection.Bucket,
-    tags: Mapping[str, str],
-    options: Options,
-) -> Made:
+def _serverless(scope: Scope, net: Network, group: aws.ec2.SecurityGroup, bucket: protection.Bucket) -> Made:
     made = aws.msk.ServerlessCluster(
-        cluster.name,
-        cluster_name=cluster.name,
+        scope.stack,
+        cluster_name=scope.stack,
         client_authentication={"sasl": {"iam": {"enabled": True}}},
         vpc_configs=[{"subnet_ids": list(net.subnet_ids), "security_group_ids": [group.id]}],
-        tags=dict(tags),
-        opts=options(protect=True),
+        tags=dict(scope.tags),
+        opts=scope.options(protect=True),
     )
     return Made(made.arn, None, made.bootstrap_brokers_sasl_iam, bucket.bucket.bucket)
 
 
 def _provisioned(
+    scope: Scope,
     cluster: Cluster,
     given: AwsSettings,
     net: Network,
     group: aws.ec2.SecurityGroup,
     key: aws.kms.Key,
-    tags: Mapping[str, str],
-    options: Options,
 ) -> aws.msk.Cluster:
     configuration = aws.msk.Configuration(
         cluster.name,
@@ -121,14 +111,14 @@ def _provisioned(
         description=f"Kafka configuration of {cluster.name}",
         kafka_versions=[cluster.version],
         server_properties=server_properties(cluster),
-        opts=options(),
+        opts=scope.options(),
     )
     logs = aws.cloudwatch.LogGroup(
         cluster.name,
         name=f"/asgard/{cluster.name}/broker",
         retention_in_days=30,
-        tags=dict(tags),
-        opts=options(),
+        tags=dict(scope.tags),
+        opts=scope.options(),
     )
     storage: dict[str, Any] = {"volume_size": given.volume.size_gib}
     if given.volume.throughput_bytes_per_s:
@@ -159,9 +149,9 @@ def _provisioned(
             "prometheus": {"jmx_exporter": {"enabled_in_broker": True}, "node_exporter": {"enabled_in_broker": True}}
         },
         logging_info={"broker_logs": {"cloudwatch_logs": {"enabled": True, "log_group": logs.name}}},
-        tags=dict(tags),
+        tags=dict(scope.tags),
         # Storage grows by itself (autoscaling); a later `up` must not ask for the smaller size again.
-        opts=options(
+        opts=scope.options(
             protect=True,
             ignore_changes=["brokerNodeGroupInfo.storageInfo.ebsStorageInfo.volumeSize"],
         ),
@@ -173,33 +163,31 @@ def instance_type(text: str) -> str:
     return text if text.startswith(("kafka.", "express.")) else f"kafka.{text}"
 
 
-def _secrets(
-    cluster: Cluster, made: aws.msk.Cluster, key: aws.kms.Key, tags: Mapping[str, str], options: Options
-) -> None:
+def _secrets(scope: Scope, users: Mapping[str, pulumi.Input[str]], made: aws.msk.Cluster, key: aws.kms.Key) -> None:
     """A secret for each user with a password, associated with the cluster: MSK creates SCRAM credentials from it."""
     arns: list[pulumi.Output[str]] = []
     versions: Sequence[pulumi.Resource] = []
-    for user, password in sorted(cluster.users.items()):
-        name = f"{cluster.name}-{user}"
+    for user, password in sorted(users.items()):
+        name = f"{scope.stack}-{user}"
         secret = aws.secretsmanager.Secret(
             name,
-            name=f"{SECRET_PREFIX}{cluster.name}_{user}",
-            description=f"Credentials of {user} on {cluster.name}",
+            name=f"{SECRET_PREFIX}{scope.stack}_{user}",
+            description=f"Credentials of {user} on {scope.stack}",
             kms_key_id=key.arn,
             recovery_window_in_days=7,
-            tags=dict(tags),
-            opts=options(),
+            tags=dict(scope.tags),
+            opts=scope.options(),
         )
         text = pulumi.Output.secret(password).apply(partial(_credentials, user))
-        version = aws.secretsmanager.SecretVersion(name, secret_id=secret.id, secret_string=text, opts=options())
+        version = aws.secretsmanager.SecretVersion(name, secret_id=secret.id, secret_string=text, opts=scope.options())
         versions = [*versions, version]
         aws.secretsmanager.SecretPolicy(
-            name, secret_arn=secret.arn, policy=secret.arn.apply(readable_by_msk), opts=options()
+            name, secret_arn=secret.arn, policy=secret.arn.apply(readable_by_msk), opts=scope.options()
         )
         arns.append(secret.arn)
     if arns:
         aws.msk.ScramSecretAssociation(
-            cluster.name, cluster_arn=made.arn, secret_arn_lists=arns, opts=options(depends_on=versions)
+            scope.stack, cluster_arn=made.arn, secret_arn_lists=arns, opts=scope.options(depends_on=versions)
         )
 
 
@@ -219,21 +207,21 @@ def readable_by_msk(arn: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def _storage_scaling(stack: str, made: aws.msk.Cluster, given: AwsSettings, options: Options) -> None:
+def _storage_scaling(scope: Scope, made: aws.msk.Cluster, given: AwsSettings) -> None:
     """Volumes grow when they are 70 % full, up to `storage_max_bytes` (four times the first size by default); they never shrink."""
     most = -(-(given.storage_max_bytes or 4 * given.volume.size_bytes) // GIB)
     target = aws.appautoscaling.Target(
-        stack,
+        scope.stack,
         max_capacity=most,
         min_capacity=1,
         resource_id=made.arn,
         scalable_dimension="kafka:broker-storage:VolumeSize",
         service_namespace="kafka",
-        opts=options(),
+        opts=scope.options(),
     )
     aws.appautoscaling.Policy(
-        stack,
-        name=f"{stack}-broker-storage",
+        scope.stack,
+        name=f"{scope.stack}-broker-storage",
         policy_type="TargetTrackingScaling",
         resource_id=target.resource_id,
         scalable_dimension=target.scalable_dimension,
@@ -243,5 +231,5 @@ def _storage_scaling(stack: str, made: aws.msk.Cluster, given: AwsSettings, opti
             "target_value": STORAGE_TARGET_PERCENT,
             "disable_scale_in": True,
         },
-        opts=options(),
+        opts=scope.options(),
     )

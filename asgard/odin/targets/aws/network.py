@@ -7,7 +7,7 @@ reached through endpoints inside the VPC. Security groups are closed; only what 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,10 @@ import pulumi
 import pulumi_aws as aws
 
 from asgard.odin.spec.aws import CLIENT_PORT, CONTROLLER_PORT, NetworkSettings
+from asgard.odin.targets.aws.scope import Scope
 
 INTERFACE_ENDPOINTS = ("ec2", "ssm", "ssmmessages", "ec2messages", "secretsmanager", "kms", "logs")
 """What instances call, apart from S3 (a gateway endpoint, which is free)."""
-Options = Callable[..., pulumi.ResourceOptions]
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Network:
     cidr: pulumi.Input[str]
 
 
-def create(stack: str, region: str, given: NetworkSettings, tags: Mapping[str, str], options: Options) -> Network:
+def create(scope: Scope, region: str, given: NetworkSettings) -> Network:
     """The network that the stack file describes, or the existing one that it names."""
-    return _existing(given, options) if given.vpc_id else _new(stack, region, given, tags, options)
+    return _existing(scope, given) if given.vpc_id else _new(scope, region, given)
 
 
-def _existing(given: NetworkSettings, options: Options) -> Network:
-    subnets = [aws.ec2.get_subnet_output(id=subnet, opts=_invoke(options)) for subnet in given.subnet_ids]
-    vpc = aws.ec2.get_vpc_output(id=given.vpc_id, opts=_invoke(options))
+def _existing(scope: Scope, given: NetworkSettings) -> Network:
+    subnets = [aws.ec2.get_subnet_output(id=subnet, opts=scope.invoke) for subnet in given.subnet_ids]
+    vpc = aws.ec2.get_vpc_output(id=given.vpc_id, opts=scope.invoke)
     return Network(
         str(given.vpc_id),
         list(given.subnet_ids),
@@ -49,41 +49,48 @@ def _existing(given: NetworkSettings, options: Options) -> Network:
     )
 
 
-def _new(stack: str, region: str, given: NetworkSettings, tags: Mapping[str, str], options: Options) -> Network:
+def _new(scope: Scope, region: str, given: NetworkSettings) -> Network:
     zones = aws.get_availability_zones_output(
         state="available",
         filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-        opts=_invoke(options),
+        opts=scope.invoke,
     )
     names = [zones.names.apply(lambda found, i=i: found[i]) for i in range(given.zones)]
     ids = [zones.zone_ids.apply(lambda found, i=i: found[i]) for i in range(given.zones)]
     vpc = aws.ec2.Vpc(
-        stack,
+        scope.stack,
         cidr_block=given.cidr,
         enable_dns_hostnames=True,
         enable_dns_support=True,
-        tags={**tags, "Name": stack},
-        opts=options(),
+        tags={**scope.tags, "Name": scope.stack},
+        opts=scope.options(),
     )
     # The default security group lets its members talk to each other; without rules it allows nothing.
-    aws.ec2.DefaultSecurityGroup(f"{stack}-default-closed", vpc_id=vpc.id, tags=dict(tags), opts=options())
+    aws.ec2.DefaultSecurityGroup(
+        f"{scope.stack}-default-closed", vpc_id=vpc.id, tags=dict(scope.tags), opts=scope.options()
+    )
     table = aws.ec2.RouteTable(
-        f"{stack}-private", vpc_id=vpc.id, tags={**tags, "Name": f"{stack}-private"}, opts=options()
+        f"{scope.stack}-private",
+        vpc_id=vpc.id,
+        tags={**scope.tags, "Name": f"{scope.stack}-private"},
+        opts=scope.options(),
     )
     subnets = []
     for index, block in enumerate(subnet_blocks(given.cidr, given.zones)):
         subnet = aws.ec2.Subnet(
-            f"{stack}-{index}",
+            f"{scope.stack}-{index}",
             vpc_id=vpc.id,
             cidr_block=block,
             availability_zone=names[index],
             map_public_ip_on_launch=False,
-            tags={**tags, "Name": f"{stack}-private-{index}"},
-            opts=options(),
+            tags={**scope.tags, "Name": f"{scope.stack}-private-{index}"},
+            opts=scope.options(),
         )
-        aws.ec2.RouteTableAssociation(f"{stack}-{index}", subnet_id=subnet.id, route_table_id=table.id, opts=options())
+        aws.ec2.RouteTableAssociation(
+            f"{scope.stack}-{index}", subnet_id=subnet.id, route_table_id=table.id, opts=scope.options()
+        )
         subnets.append(subnet)
-    _endpoints(stack, region, vpc, subnets, table, tags, options)
+    _endpoints(scope, region, vpc, subnets, table)
     return Network(vpc.id, [s.id for s in subnets], names, ids, vpc.cidr_block)
 
 
@@ -95,84 +102,80 @@ def subnet_blocks(cidr: str, zones: int) -> list[str]:
 
 
 def _endpoints(
-    stack: str,
+    scope: Scope,
     region: str,
     vpc: aws.ec2.Vpc,
     subnets: Sequence[aws.ec2.Subnet],
     table: aws.ec2.RouteTable,
-    tags: Mapping[str, str],
-    options: Options,
 ) -> None:
     aws.ec2.VpcEndpoint(
-        f"{stack}-s3",
+        f"{scope.stack}-s3",
         vpc_id=vpc.id,
         service_name=f"com.amazonaws.{region}.s3",
         vpc_endpoint_type="Gateway",
         route_table_ids=[table.id],
-        tags={**tags, "Name": f"{stack}-s3"},
-        opts=options(),
+        tags={**scope.tags, "Name": f"{scope.stack}-s3"},
+        opts=scope.options(),
     )
     group = aws.ec2.SecurityGroup(
-        f"{stack}-endpoints",
+        f"{scope.stack}-endpoints",
         description="HTTPS from the cluster's own subnets to AWS services",
         vpc_id=vpc.id,
-        tags={**tags, "Name": f"{stack}-endpoints"},
-        opts=options(),
+        tags={**scope.tags, "Name": f"{scope.stack}-endpoints"},
+        opts=scope.options(),
     )
     aws.vpc.SecurityGroupIngressRule(
-        f"{stack}-endpoints-https",
+        f"{scope.stack}-endpoints-https",
         security_group_id=group.id,
         cidr_ipv4=vpc.cidr_block,
         ip_protocol="tcp",
         from_port=443,
         to_port=443,
         description="HTTPS from inside the VPC",
-        tags=dict(tags),
-        opts=options(),
+        tags=dict(scope.tags),
+        opts=scope.options(),
     )
     for service in INTERFACE_ENDPOINTS:
         aws.ec2.VpcEndpoint(
-            f"{stack}-{service}",
+            f"{scope.stack}-{service}",
             vpc_id=vpc.id,
             service_name=f"com.amazonaws.{region}.{service}",
             vpc_endpoint_type="Interface",
             private_dns_enabled=True,
             subnet_ids=[s.id for s in subnets],
             security_group_ids=[group.id],
-            tags={**tags, "Name": f"{stack}-{service}"},
-            opts=options(),
+            tags={**scope.tags, "Name": f"{scope.stack}-{service}"},
+            opts=scope.options(),
         )
 
 
 def broker_group(
-    stack: str,
+    scope: Scope,
     network: Network,
     clients: Sequence[str],
-    tags: Mapping[str, str],
-    options: Options,
     *,
     ports: Sequence[tuple[int, str]] = ((CLIENT_PORT, "clients"),),
     between: Sequence[tuple[int, str]] = ((CLIENT_PORT, "brokers"), (CONTROLLER_PORT, "controllers")),
 ) -> aws.ec2.SecurityGroup:
     """The security group of the nodes: `between` its members, `ports` for the named clients, outbound HTTPS to AWS."""
     group = aws.ec2.SecurityGroup(
-        f"{stack}-nodes",
-        description=f"Kafka nodes of {stack}",
+        f"{scope.stack}-nodes",
+        description=f"Kafka nodes of {scope.stack}",
         vpc_id=network.vpc_id,
-        tags={**tags, "Name": f"{stack}-nodes"},
-        opts=options(),
+        tags={**scope.tags, "Name": f"{scope.stack}-nodes"},
+        opts=scope.options(),
     )
 
     def rule(kind: Any, name: str, port: int, description: str, **peer: Any) -> None:
         kind(
-            f"{stack}-{name}",
+            f"{scope.stack}-{name}",
             security_group_id=group.id,
             ip_protocol="tcp",
             from_port=port,
             to_port=port,
             description=description,
-            tags=dict(tags),
-            opts=options(),
+            tags=dict(scope.tags),
+            opts=scope.options(),
             **peer,
         )
 
@@ -181,8 +184,8 @@ def broker_group(
             rule(kind, f"{who}-{way}", port, f"{who} among themselves", referenced_security_group_id=group.id)
     rule(aws.vpc.SecurityGroupEgressRule, "aws-out", 443, "AWS services in this VPC", cidr_ipv4=network.cidr)
     s3 = aws.ec2.get_managed_prefix_list_output(
-        name=pulumi.Output.concat("com.amazonaws.", aws.get_region_output(opts=_invoke(options)).region, ".s3"),
-        opts=_invoke(options),
+        name=pulumi.Output.concat("com.amazonaws.", aws.get_region_output(opts=scope.invoke).region, ".s3"),
+        opts=scope.invoke,
     )
     rule(aws.vpc.SecurityGroupEgressRule, "s3-out", 443, "S3 through its gateway endpoint", prefix_list_id=s3.id)
     for client in clients:
@@ -191,7 +194,3 @@ def broker_group(
             name = f"{who}-{client.replace('/', '_')}-{port}"
             rule(aws.vpc.SecurityGroupIngressRule, name, port, f"{who} from {client}", **peer)
     return group
-
-
-def _invoke(options: Options) -> pulumi.InvokeOptions:
-    return pulumi.InvokeOptions(provider=options().provider)

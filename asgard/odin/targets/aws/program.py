@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 BOOT_S = 1800
 """How long it may take until every broker serves: a new volume, packages, Kafka itself, one zone after the other."""
-MSK_BOOT_S = 3600
 """MSK takes half an hour or more for a new cluster."""
+IDENTITY_OUTPUTS = (
+    *("clusterId", "directoryIds", "adminPassword", "controllerPassword", "certificates"),
+    *("caKey", "caCertificate", "clientProperties", "renewFrom", "expires", "certificate"),
+)
+"""Properties of an allocation that the provider computes; a program declares them as None."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,10 @@ class Reached:
 def register(
     spec: StackSpec,
     pack: Callable[[str], tuple[str, str]],
-    resource: Callable[..., Any],
     here: pulumi.ProviderResource,
 ) -> Reached:
-    """Register the stack's cluster. `pack` gives the archive of a Kafka version and its SHA-256; `resource` registers
-    one of Odin's own; `here` is Asgard's provider."""
+    """Register the stack's cluster. `pack` gives the archive of a Kafka version and its SHA-256; `here` is Asgard's
+    provider."""
     import pulumi
 
     assert spec.aws is not None
@@ -47,15 +50,14 @@ def register(
         return pulumi.ResourceOptions(provider=provider, **more)
 
     if spec.target == "aws-msk":
-        return _msk(spec, spec.aws, resource, here, options)
-    return _ec2(spec, spec.aws, pack, resource, here, options)
+        return _msk(spec, spec.aws, here, options)
+    return _ec2(spec, spec.aws, pack, here, options)
 
 
 def _ec2(
     spec: StackSpec,
     given: AwsSettings,
     pack: Callable[[str], tuple[str, str]],
-    resource: Callable[..., Any],
     here: pulumi.ProviderResource,
     options: Callable[..., pulumi.ResourceOptions],
 ) -> Reached:
@@ -66,19 +68,16 @@ def _ec2(
     kafka = spec.kafka
     assert kafka.version is not None
     plan = nodes(kafka.brokers, kafka.controllers, given.network.zones, dedicated=given.dedicated_controllers)
-    identity = resource(
+    identity = pulumi.CustomResource(
         ALLOCATION,
         spec.name,
         {
             "name": spec.name,
             "hosts": {str(n.id): host_name(spec.name, n.id) for n in plan},
             "controllers": [str(n.id) for n in plan if n.is_controller],
+            **dict.fromkeys(IDENTITY_OUTPUTS),
         },
-        here,
-        outputs=(
-            *("clusterId", "directoryIds", "adminPassword", "controllerPassword", "certificates"),
-            *("caKey", "caCertificate", "clientProperties", "renewFrom", "expires", "certificate"),
-        ),
+        pulumi.ResourceOptions(provider=here),
     )
     allocation = ec2.Allocation(
         *(
@@ -109,7 +108,7 @@ def _ec2(
         allocation,
         options,
     )
-    ready = resource(
+    ready = pulumi.CustomResource(
         READY,
         spec.name,
         {
@@ -121,10 +120,9 @@ def _ec2(
             # Brokers run a new version once their machines are replaced, after the program.
             "raisesLevels": False,
             "patience": BOOT_S,
+            "brokers": None,
         },
-        here,
-        outputs=("brokers",),
-        depends_on=list(made.groups),
+        pulumi.ResourceOptions(provider=here, depends_on=list(made.groups)),
     )
     pulumi.export("archiveBucket", made.bucket)
     servers = pulumi.Output.all(pulumi.get(ready, "bootstrapServers"), pulumi.get(ready, "brokers")).apply(
@@ -136,7 +134,6 @@ def _ec2(
 def _msk(
     spec: StackSpec,
     given: AwsSettings,
-    resource: Callable[..., Any],
     here: pulumi.ProviderResource,
     options: Callable[..., pulumi.ResourceOptions],
 ) -> Reached:
@@ -146,12 +143,11 @@ def _msk(
 
     # MSK creates SCRAM credentials from secrets, and accepts none through Kafka's own API.
     names = [] if given.serverless else [user.name for user in spec.users]
-    identity = resource(
+    identity = pulumi.CustomResource(
         ALLOCATION,
         spec.name,
-        {"name": spec.name, "hosts": {}, "controllers": [], "users": names},
-        here,
-        outputs=("userPasswords",),
+        {"name": spec.name, "hosts": {}, "controllers": [], "users": names, "userPasswords": None},
+        pulumi.ResourceOptions(provider=here),
     )
     drawn = pulumi.get(identity, "userPasswords")
     users = {name: drawn.apply(lambda words, name=name: words[name]) for name in names}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from asgard.odin.targets.aws.network import Options
+from asgard.odin.targets.aws.scope import Scope
 
 NONCURRENT_DAYS = 30
 UPLOAD_DAYS = 7
@@ -18,17 +17,17 @@ ARCHIVES = "archive/"
 DISTRIBUTION = "distribution/"
 
 
-def key(stack: str, tags: Mapping[str, str], options: Options) -> aws.kms.Key:
+def key(scope: Scope) -> aws.kms.Key:
     """The key that encrypts volumes, secrets and the bucket; rotated every year. IAM policies of the account decide who uses it."""
     made = aws.kms.Key(
-        stack,
-        description=f"Kafka data of {stack}",
+        scope.stack,
+        description=f"Kafka data of {scope.stack}",
         enable_key_rotation=True,
         deletion_window_in_days=30,
-        tags=dict(tags),
-        opts=options(protect=True),
+        tags=dict(scope.tags),
+        opts=scope.options(protect=True),
     )
-    aws.kms.Alias(stack, name=f"alias/asgard-{stack}", target_key_id=made.key_id, opts=options())
+    aws.kms.Alias(scope.stack, name=f"alias/asgard-{scope.stack}", target_key_id=made.key_id, opts=scope.options())
     return made
 
 
@@ -40,24 +39,29 @@ class Bucket:
     ready: list[pulumi.Resource]
 
 
-def bucket(stack: str, kms: aws.kms.Key, archive_after_days: int, tags: Mapping[str, str], options: Options) -> Bucket:
+def bucket(scope: Scope, kms: aws.kms.Key, archive_after_days: int) -> Bucket:
     """Versioned, encrypted, closed to the public, TLS only. Archives move to infrequent access after `archive_after_days`."""
     made = aws.s3.Bucket(
-        stack, bucket_prefix=f"asgard-{stack}-"[:37], tags={**tags, "Name": stack}, opts=options(protect=True)
+        scope.stack,
+        bucket_prefix=f"asgard-{scope.stack}-"[:37],
+        tags={**scope.tags, "Name": scope.stack},
+        opts=scope.options(protect=True),
     )
     ready: list[pulumi.Resource] = [
         aws.s3.BucketPublicAccessBlock(
-            stack,
+            scope.stack,
             bucket=made.id,
             block_public_acls=True,
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=options(),
+            opts=scope.options(),
         ),
-        aws.s3.BucketVersioning(stack, bucket=made.id, versioning_configuration={"status": "Enabled"}, opts=options()),
+        aws.s3.BucketVersioning(
+            scope.stack, bucket=made.id, versioning_configuration={"status": "Enabled"}, opts=scope.options()
+        ),
         aws.s3.BucketServerSideEncryptionConfiguration(
-            stack,
+            scope.stack,
             bucket=made.id,
             rules=[
                 {
@@ -68,10 +72,10 @@ def bucket(stack: str, kms: aws.kms.Key, archive_after_days: int, tags: Mapping[
                     "bucket_key_enabled": True,
                 }
             ],
-            opts=options(),
+            opts=scope.options(),
         ),
         aws.s3.BucketLifecycleConfiguration(
-            stack,
+            scope.stack,
             bucket=made.id,
             rules=[
                 {
@@ -89,11 +93,13 @@ def bucket(stack: str, kms: aws.kms.Key, archive_after_days: int, tags: Mapping[
                     "transitions": [{"days": archive_after_days, "storage_class": "GLACIER_IR"}],
                 },
             ],
-            opts=options(),
+            opts=scope.options(),
         ),
     ]
     ready.append(
-        aws.s3.BucketPolicy(stack, bucket=made.id, policy=made.arn.apply(tls_only), opts=options(depends_on=ready[:1]))
+        aws.s3.BucketPolicy(
+            scope.stack, bucket=made.id, policy=made.arn.apply(tls_only), opts=scope.options(depends_on=ready[:1])
+        )
     )
     return Bucket(made, ready)
 

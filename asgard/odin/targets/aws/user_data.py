@@ -25,7 +25,7 @@ SECRET_KEYS = ("admin_password", "controller_password", "keystore", "truststore"
 
 
 @dataclass(frozen=True)
-class Voter:
+class InitialController:
     """A controller of the first quorum: node id, private name, directory id."""
 
     id: int
@@ -53,7 +53,7 @@ class Boot:
     secret_version: str
     distribution: str
     distribution_sha256: str
-    voters: tuple[Voter, ...]
+    voters: tuple[InitialController, ...]
     admin_user: str
     heap_bytes: int = 0
     replication: int = 3
