@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 BOOT_S = 1800
 """How long it may take until every broker serves: a new volume, packages, Kafka itself, one zone after the other."""
-"""MSK takes half an hour or more for a new cluster."""
 IDENTITY_OUTPUTS = (
     *("clusterId", "directoryIds", "adminPassword", "controllerPassword", "certificates"),
     *("caKey", "caCertificate", "clientProperties", "renewFrom", "expires", "certificate"),
