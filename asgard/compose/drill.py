@@ -158,13 +158,13 @@ def _one(
         leases.refuse_if_held(site.journal, leases.cluster_change(site.cluster_id))
         looks = target.connect(deadline_s=LOOK_DEADLINE_S)
         try:
-            drawn, run_id = _plan(looks, order), runs.new_run()
+            drawn = _plan(looks, order)
             if approved is not None and drawn != approved:
                 agree(drawn)
             load = scenarios.load_of(drawn)
-            topics = scratch.plan(looks, load, run_id)
+            topics = scratch.plan(looks, load, runs.new_run())
             about = {"cluster_id": site.cluster_id, "scenario": order.scenario, "seed": order.seed}
-            with runs.begin(target, site.control, load, topics, run_id, leftovers=settle.leftovers()) as running:
+            with runs.begin(target, site.control, load, topics, leftovers=settle.leftovers()) as running:
                 events.record(site.journal, "loki.drill.started", target.name, about, correlation=site.run)
                 drawn = scenarios.aimed(drawn, _partitions(looks, topics), looks.quorum().leader)
                 with (

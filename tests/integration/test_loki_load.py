@@ -52,9 +52,8 @@ def carry_out(target: Target) -> Callable[..., Result]:
     ) -> Result:
         control = target.connect()
         try:
-            run = runs.new_run()
-            topics = scratch.plan(control, load, run)
-            with runs.begin(target, control, load, topics, run, site=runs.Senders(workers)) as running:
+            topics = scratch.plan(control, load, runs.new_run())
+            with runs.begin(target, control, load, topics, site=runs.Senders(workers)) as running:
                 for event in running.events():
                     if during is not None:
                         during(event, running)

@@ -95,9 +95,8 @@ def _carry_out(cluster: RealCluster, load: Scenario, during: During | None = Non
     target = Target(cluster.connection)
     control = target.connect()
     try:
-        run = runs.new_run()
-        topics = scratch.plan(control, load, run)
-        with runs.begin(target, control, load, topics, run, site=runs.Senders(workers)) as running:
+        topics = scratch.plan(control, load, runs.new_run())
+        with runs.begin(target, control, load, topics, site=runs.Senders(workers)) as running:
             for event in running.events():
                 if during is not None:
                     during(event, running)

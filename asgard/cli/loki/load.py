@@ -91,14 +91,13 @@ def _carry_out(
     picked = which.pick()
     with closing(picked.connect(deadline_s=runs.CALL_DEADLINE_S)) as control:
         contexts.refuse_protected_cluster(control.cluster().cluster_id, confirm)
-        run_id = runs.new_run()
-        topics = scratch.plan(control, load, run_id)
+        topics = scratch.plan(control, load, runs.new_run())
         for line in preview(load, topics, picked.name, site.workers):
             console.say(line)
         console.ask("Put this load on the cluster?")
         if site.open:
             _say_open(site)
-        with runs.begin(picked, control, load, topics, run_id, leftovers=settle.leftovers(), site=site) as running:
+        with runs.begin(picked, control, load, topics, leftovers=settle.leftovers(), site=site) as running:
             for event in running.events():
                 if event["event"] == "progress":
                     events.progress("load", _progress(event))

@@ -49,7 +49,7 @@ def beating(site: Site) -> Iterator[Pulse]:
     brokers = [b.id for b in site.control.cluster().brokers if b.state == "up"]
     name = f"{scratch.PREFIX}{site.run or 'chaos'}-pulse"
     topic = NewTopic(name, len(brokers), min(3, len(brokers)), {})
-    with scratch.made(site.control, site.journal, site.lease, scratch.Topics((topic,), {name: name}, ())):
+    with scratch.made(site.control, site.journal, site.lease, [topic]):
         pulse = Pulse(site.connection, topic)
         first = pulse.beat(WITHIN_S)
         if not first.produce:

@@ -30,9 +30,9 @@ class Gate:
         """Run the load; returns the verdict. Raises what `LoadGate.run` says."""
         control = self._target.connect(deadline_s=runs.CALL_DEADLINE_S)
         try:
-            scenario, run = scenario_of(load, goals), runs.new_run()
-            topics = scratch.plan(control, scenario, run)
-            with runs.begin(self._target, control, scenario, topics, run, leftovers=self._leftovers) as running:
+            scenario = scenario_of(load, goals)
+            topics = scratch.plan(control, scenario, runs.new_run())
+            with runs.begin(self._target, control, scenario, topics, leftovers=self._leftovers) as running:
                 for event in running.events():
                     if event["event"] == "progress":
                         text = f"{event['acked']:,}/s acknowledged, {event['errors']:,} errors"

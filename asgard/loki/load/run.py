@@ -1,6 +1,6 @@
 """A load from beginning to end: its topics, its processes, its result and its verdict.
 
-    with begin(target, control, scenario, topics, run, leftovers=…) as load:
+    with begin(target, control, scenario, topics, leftovers=…) as load:
         for event in load.events():       # progress, about once a second
             …
         result = finish(load, control)     # measured, checked, judged
@@ -78,7 +78,6 @@ class Load:
     site: Senders
     topics: Topics
     cluster_id: str
-    run: bytes
     directory: Path
     starts: dict[tuple[str, int], int] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
@@ -97,6 +96,11 @@ class Load:
     def conclude(self, result: Result) -> None:
         """Replace the measured result by the judged one."""
         self._result = result
+
+    @property
+    def run(self) -> bytes:
+        """The 16 bytes that name it."""
+        return self.topics.run
 
     @property
     def group(self) -> str:
@@ -227,7 +231,6 @@ def begin(
     control: ControlPlane,
     load: Scenario,
     topics: Topics,
-    run: bytes,
     *,
     leftovers: Leftovers | None = None,
     site: Senders = ALONE,
@@ -242,7 +245,7 @@ def begin(
 
     check_installed()
     cluster_id = control.cluster().cluster_id
-    directory = _directory(run)
+    directory = _directory(topics.run)
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(open_journal())
         lease = stack.enter_context(
@@ -251,8 +254,8 @@ def begin(
         if leftovers is not None:
             leftovers.settle(journal, under=[f"cluster/{cluster_id}/"], held=[lease])
         checked = guarded(control, lambda: lease.check(CALL_DEADLINE_S))
-        stack.enter_context(scratch.made(checked, journal, lease, topics))
-        running = Load(journal, target.name, target.connection, load, site, topics, cluster_id, run, directory)
+        stack.enter_context(scratch.made(checked, journal, lease, topics.new))
+        running = Load(journal, target.name, target.connection, load, site, topics, cluster_id, directory)
         there = control.topics(topics.in_place)
         partitions = [(name, p.partition) for name, topic in there.items() for p in topic.partitions]
         running.starts = {where: offsets.end for where, offsets in control.offsets(partitions).items()}

@@ -45,8 +45,6 @@ class Sender:
         connection: Connection,
         group: Producers,
         *,
-        number: int,
-        run: bytes,
         items: list[Item],
         tally: Tally,
         log: ProducerLog,
@@ -64,9 +62,9 @@ class Sender:
         self._open_loop = group.open_loop
         largest = max(len(value) + len(key or b"") for key, value, _ in items) + RECORD_BYTES
         self._most = min(QUEUE_RECORDS, max(QUEUE_BYTES // largest, 1))
-        self._stamp = stamp.stamper(run, number)
+        self._stamp = stamp.stamper(log.run, log.number)
         self._last_problem = ""
-        self._producer = Producer({**settings(connection, group, number), "error_cb": self._noticed})
+        self._producer = Producer({**settings(connection, group, log.number), "error_cb": self._noticed})
         self._kafka_exception = KafkaException
         self.poll: Callable[[float], int] = self._producer.poll
         self._refused = _refusals(KafkaError)
