@@ -30,7 +30,6 @@ from asgard.heimdall.volume.windows import Window
 
 if TYPE_CHECKING:
     from asgard.core.database import Database
-    from asgard.kafka.groups import ByPartition, Layout
     from asgard.kafka.ports import ControlPlane
 
 Numbers = NDArray[np.int64]
@@ -84,7 +83,7 @@ def once(
         number = writer.cluster(connection, layout.cluster_id)
         topic_ids = writer.subjects(connection, number, "topic", layout.topics)
         group_ids = writer.subjects(connection, number, "group", look.groups)
-        arrays = sample_arrays(layout, look.starts, look.ends, look.committed, groups, topic_ids, group_ids)
+        arrays = sample_arrays(look, groups, topic_ids, group_ids)
         new = writer.add_sample(connection, number, look.at, arrays)
     hours = count_hours(control, database, Store(database, layout.cluster_id), clock(), catch_up_h)
     return Collected(
@@ -126,18 +125,16 @@ def _judge(
 
 
 def sample_arrays(
-    layout: Layout,
-    starts: ByPartition,
-    ends: ByPartition,
-    committed: Mapping[str, ByPartition],
+    look: lag_ask.Look,
     groups: Mapping[str, GroupLag],
     topic_ids: Mapping[str, int],
     group_ids: Mapping[str, int],
 ) -> Arrays:
     """A sample as the store keeps it. Pure."""
+    layout, starts, ends = look.layout, look.starts, look.ends
     topics = sorted(layout.topics, key=lambda name: topic_ids[name])
     names = sorted(groups, key=lambda name: group_ids[name])
-    commits = [(g, t, o) for g in names for t, o in committed.get(g, {}).items() if len(o) and t in layout.topics]
+    commits = [(g, t, o) for g in names for t, o in look.committed.get(g, {}).items() if len(o) and t in layout.topics]
     under = sum(int(((t.in_sync < t.replicas) & (t.leaders >= 0)).sum()) for t in layout.topics.values())
     offline = sum(int((t.leaders < 0).sum()) for t in layout.topics.values())
     return {

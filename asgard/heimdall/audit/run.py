@@ -6,7 +6,6 @@ become events `heimdall.record.lost` in the journal, at least once each.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,31 +43,28 @@ def audit(
     connection: Connection,
     control: ControlPlane,
     *,
-    stop: threading.Event | None = None,
     follow: bool = False,
     tell: Callable[[Row], None] = lambda row: None,
     looked: Callable[[], None] = lambda: None,
 ) -> Run:
-    """Count everything up to the ends as they are now; with `follow`, until `stop` is set. `tell` gets each closed window with trouble;
+    """Count everything up to the ends as they are now; with `follow`, without end. `tell` gets each closed window with trouble;
     `looked` is called when everything there is counted and told.
 
     Raises WrongUsage for a topic that does not exist, Busy if another auditor took the audit over, and what reading raises.
     """
     began, records = time.monotonic(), 0
-    stop = stop or threading.Event()
     _tell(store, tell)
-    while not stop.is_set():
+    while True:
         ends = _ends(store, control)
-        for count in _read(store, connection, ends, stop):
+        for count in _read(store, connection, ends):
             records += count
             events.progress("audit", f"{records:,} records", done=records, unit="records")
-        if not stop.is_set():
-            store.commit(store.counts.due(_unread(store, ends)))
+        store.commit(store.counts.due(_unread(store, ends)))
         _tell(store, tell)
         looked()
         if not follow:
             break
-        stop.wait(LOOK_S)
+        time.sleep(LOOK_S)
     skipped = sum(p.skipped for p in store.counts.progress.values())
     return Run(records, time.monotonic() - began, skipped)
 
@@ -116,7 +112,7 @@ def _progress(store: Store, topic: Topic, where: Where, span: Offsets) -> Progre
     return new
 
 
-def _read(store: Store, connection: Connection, ends: dict[Where, Offsets], stop: threading.Event) -> Iterator[int]:
+def _read(store: Store, connection: Connection, ends: dict[Where, Offsets]) -> Iterator[int]:
     counts = store.counts
     reached = {where: span.start for where, span in ends.items()}
     due = time.monotonic() + COMMIT_S
@@ -125,12 +121,10 @@ def _read(store: Store, connection: Connection, ends: dict[Where, Offsets], stop
         for topic, columns in of_messages(messages).items():
             counts.add(topic, columns)
         yield len(messages)
-        if time.monotonic() >= due or stop.is_set():
+        if time.monotonic() >= due:
             _move_on(store, reached)
             store.commit(counts.due(_unread(store, ends)))
             due = time.monotonic() + COMMIT_S
-        if stop.is_set():
-            return
     _move_on(store, reached)
 
 

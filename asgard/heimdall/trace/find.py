@@ -42,7 +42,6 @@ def find(
     query: Query,
     stretch: Stretch,
     *,
-    decoder: Decoder | None = None,
     everywhere: bool = False,
 ) -> Found:
     """Every record that matches the query, in these topics and this stretch of time. Raises WrongUsage, Unreachable and Failed."""
@@ -54,7 +53,7 @@ def find(
     if query.key is not None and not everywhere:
         wanted = {name: candidates(query.key, count) for name, count in counts.items()}
     offsets = read.spans(control, list(topics), stretch, wanted)
-    fits = query.matcher(decoder or Decoder())
+    fits = query.matcher(Decoder())
     found: list[Read] = []
     looked = 0
     total = sum(span.records for span in offsets.values())

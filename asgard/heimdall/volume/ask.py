@@ -93,17 +93,14 @@ def missing(
     tz: ZoneInfo,
     by: By = "hour",
     topics: Collection[str] | None = None,
-    *,
-    weeks: int = compare.WEEKS,
-    clock: Callable[[], float] = time.time,
 ) -> list[Compared]:
     """The windows of a day beside the same hours of earlier weeks, as far back as Kafka still knows."""
     windows = of_day(day, tz, by)
-    earlier = [same_hours(windows, of_day(before, tz, by)) for before in weeks_before(day, weeks)]
+    earlier = [same_hours(windows, of_day(before, tz, by)) for before in weeks_before(day, compare.WEEKS)]
     asked = [*windows, *(w for week in earlier for w in week if w is not None)]
-    found = {(c.topic, c.window): c for c in volume(control, asked, topics, clock=clock).counts}
+    found = {(c.topic, c.window): c for c in volume(control, asked, topics).counts}
     newest = newest_times(control, topics)
-    now = clock()
+    now = time.time()
     out = []
     for name in sorted({topic for topic, _ in found}):
         for n, window in enumerate(windows):
