@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from asgard.core.pages.parts import (
@@ -230,15 +230,17 @@ def groups(picture: Picture, owners: Owners, links: Links, wanted: str = "", mos
     """All groups, or those whose name or owner contains every word, the most worrying first; `most` rows."""
     found = [g for g in by_concern(picture.groups.values()) if _matches(wanted, g.name, owners.of_group(g.name))]
     return [
-        groups_table(
-            found[:most], owners, links, "Groups", "No group matches.", _cut(len(found), most), show_caption=False
+        replace(
+            groups_table(found[:most], owners, links, "Groups", "No group matches."),
+            note=_cut(len(found), most),
+            show_caption=False,
         )
     ]
 
 
 def groups_table(
-    found: Sequence[GroupLag], owners: Owners, links: Links, caption: str, empty: str = "", note: str = "", *, show_caption: bool = True
-) -> Table:  # fmt: skip
+    found: Sequence[GroupLag], owners: Owners, links: Links, caption: str, empty: str = "There is none."
+) -> Table:
     """A row for each group."""
     columns = [
         Column("group"), Column("owner"), Column("status"), Column("time lag", number=True), Column("lag", number=True),
@@ -257,7 +259,7 @@ def groups_table(
         )
         for g in found
     ]  # fmt: skip
-    return Table(caption, columns, rows, note, empty or "There is none.", show_caption=show_caption)
+    return Table(caption, columns, rows, empty=empty)
 
 
 def urgency(seconds: float | None) -> Tone:
