@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,10 +110,8 @@ def take(
     except AsgardError as error:
         newest = {}
         problems["newest records"] = error.what
-    return make(
-        snapshot, done.window, done.groups, newest, cluster=cluster, at=done.at, problems=problems,
-        seconds=round(time.monotonic() - began, 3),
-    )  # fmt: skip
+    made = make(snapshot, done.window, done.groups, newest, cluster=cluster, problems=problems)
+    return replace(made, seconds=round(time.monotonic() - began, 3))
 
 
 def make(
@@ -123,11 +121,9 @@ def make(
     newest: Mapping[str, float],
     *,
     cluster: str,
-    at: float,
     problems: Mapping[str, str] | None = None,
-    seconds: float = 0.0,
 ) -> Picture:
-    """The picture from its parts. Pure."""
+    """The picture from its parts, at the time of the window's last sample. Pure."""
     readers: dict[str, list[GroupLag]] = {}
     for group in groups:
         for topic in group.topics:
@@ -141,7 +137,7 @@ def make(
         for name, parts in sorted(by_topic.items())
     }
     return Picture(
-        at=at,
+        at=window[-1].at,
         cluster=cluster,
         cluster_id=snapshot.cluster_id,
         snapshot=snapshot,
@@ -153,7 +149,6 @@ def make(
         moving=tuple(p for p in snapshot.partitions if p.adding or p.removing),
         problems=problems or {},
         window=tuple(window),
-        seconds=seconds,
     )
 
 

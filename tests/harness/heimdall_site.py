@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -58,9 +59,8 @@ def picture(topics: Sequence[str] = TOPICS, partitions: int = 2) -> Picture:
         group_lag("search-index", topic=topics[7 % len(topics)], time_lag_s=0.5),
     ]  # fmt: skip
     newest = {t: NOW - 3 * n for n, t in enumerate(topics)}
-    return make(
-        snapshot, [sample(NOW - 60, 1), sample(NOW, 0)], groups, newest, cluster="orders-eu", at=NOW, seconds=0.12
-    )
+    window = [sample(NOW - 60, 1), sample(NOW, 0)]
+    return replace(make(snapshot, window, groups, newest, cluster="orders-eu"), seconds=0.12)
 
 
 class History:
