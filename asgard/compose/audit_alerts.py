@@ -47,9 +47,7 @@ class Alerts:
         happened = events.read(self.journal, events.Filter(since=now - sight.RECENT_S))
         drill = sight.drill(happened, self.cluster_id)
         seen = Seen(now, self.cluster_id, self.cluster, losses=tuple(lost), drill=drill)
-        done = store.check(
-            self.alerts, given.rules, given.receivers, given.subscriptions, seen, given.owners, only="audit-loss"
-        )
+        done = store.check(self.alerts, given, seen, only="audit-loss")
         deliver.deliver(self.alerts, self.cluster_id, given.receivers, given.mail, self.journal)
         self._seen = lost
         self._waits = any(s.phase == "pending" or s.well_since is not None for s in done.states.values())

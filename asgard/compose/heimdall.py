@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from asgard.core.database import Database
     from asgard.heimdall.alerts.model import Evaluation
     from asgard.heimdall.audit.missing import Missing
-    from asgard.heimdall.lag.model import Thresholds
-    from asgard.heimdall.owners import Owners
     from asgard.heimdall.picture import Picture
     from asgard.heimdall.report.day import Day
     from asgard.heimdall.settings import Settings
@@ -32,7 +30,7 @@ PRUNE_EVERY = 60
 """Rounds between two prunings of the stores."""
 
 
-def daily(target: Target, day: date, tz: ZoneInfo, *, owners: Owners, thresholds: Callable[[str], Thresholds]) -> Day:
+def daily(target: Target, day: date, tz: ZoneInfo, settings: Settings) -> Day:
     """The day of a cluster, for its report."""
     from asgard.heimdall.report.gather import gather
     from asgard.heimdall.store.read import Store
@@ -43,7 +41,7 @@ def daily(target: Target, day: date, tz: ZoneInfo, *, owners: Owners, thresholds
     with closing(target.connect()) as control, open_store() as database, open_journal() as journal:
         store = Store(database, control.cluster().cluster_id)
         events = happened(journal, midnight(day, tz))
-        return gather(control, store, events, cluster=target.name, day=day, tz=tz, owners=owners, thresholds=thresholds)
+        return gather(control, store, events, cluster=target.name, day=day, tz=tz, settings=settings)
 
 
 def happened(journal: Database, since: float, until: float | None = None) -> list[Event]:
@@ -102,9 +100,7 @@ class Watch:
             events=lambda since: events.read(self.journal, events.Filter(since=since)),
             audit=lambda: self._losses(taken.cluster_id),
         )
-        self.evaluation = alert_store.check(
-            self.alerts, settings.rules, settings.receivers, settings.subscriptions, seen, settings.owners
-        )
+        self.evaluation = alert_store.check(self.alerts, settings, seen)
         for change in self.evaluation.transitions:
             tell = news.warn if change.what == "raised" else news.note
             tell(f"alert {change.what}: {change.state.text if change.what == 'raised' else change.state.subject}")

@@ -70,9 +70,7 @@ class Site:
             now = self._watch.journal.host_clock()
             if found is not None and (found.made_at > found.end + SETTLED_S or now - found.made_at < FRESH_S):
                 return found
-            made = heimdall.daily(
-                self._watch.target, day, tz, owners=self.settings.owners, thresholds=self.settings.thresholds
-            )
+            made = heimdall.daily(self._watch.target, day, tz, self.settings)
             while len(self._days) >= DAYS:
                 self._days.pop(next(iter(self._days)))
             self._days[day, tz.key] = made

@@ -105,7 +105,7 @@ def hooks() -> Iterator[tuple[Hooks, str]]:
     server.server_close()
 
 
-RULES = [Rule("late", "time-lag", severity="critical")]
+RULES = (Rule("late", "time-lag", severity="critical"),)
 LATE = (group_lag("orders-api", "slow", lag=9, time_lag_s=900.0),)
 
 
@@ -138,10 +138,11 @@ def test_each_is_told_once_and_one_that_fails_holds_up_nobody(tmp_path, monkeypa
         Receiver("lost", "pagerduty", key_file=str(tmp_path / "none")),
     ]
     wanted = [Subscription(r.name) for r in receivers] + [Subscription("hook", {"owner": ("nobody",)})]
+    given = settings.Settings(owners=OWNERS, rules=RULES, receivers=tuple(receivers), subscriptions=tuple(wanted))
     server.broken = {"/slack/secret-token"}
     with open_alerts(url) as database, open_journal() as journal:
-        first = store.check(database, RULES, receivers, wanted, seen(1000.0, LATE), OWNERS)
-        again = store.check(database, RULES, receivers, wanted, seen(1001.0, LATE), OWNERS)
+        first = store.check(database, given, seen(1000.0, LATE))
+        again = store.check(database, given, seen(1001.0, LATE))
         assert [c.what for c in first.transitions] == ["raised"] and not again.transitions
 
         def due_now() -> None:
@@ -164,7 +165,7 @@ def test_each_is_told_once_and_one_that_fails_holds_up_nobody(tmp_path, monkeypa
         server.broken = set()
         due_now()
         assert deliver.deliver(database, "c1", receivers, None, journal) == {"sent": 1, "later": 1, "failed": 0}
-        store.check(database, RULES, receivers, wanted, seen(2000.0, ()), OWNERS)
+        store.check(database, given, seen(2000.0, ()))
         due_now()
         deliver.deliver(database, "c1", receivers, None, journal)
         told = events.read(journal, events.Filter(kind="heimdall.alert.*"))

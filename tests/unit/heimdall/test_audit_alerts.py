@@ -13,7 +13,6 @@ from asgard.heimdall.alerts.tables import open_alerts
 from asgard.heimdall.audit import missing as missings
 from asgard.heimdall.audit.missing import Missing, missing
 from asgard.heimdall.audit.plan import Plan, Tier
-from asgard.heimdall.owners import Owners
 from asgard.heimdall.settings import Settings
 from asgard.journal import events
 from asgard.journal.store.database import open_journal
@@ -81,7 +80,7 @@ def test_a_loss_that_a_server_and_an_audit_see_is_told_once_and_other_alerts_sta
     monkeypatch.setattr(missings, "of_cluster", lambda database, cluster: [OLD])
     with open_alerts() as alerts, open_journal() as journal:
         seen = Seen(1000.0, "c", "test", under_replicated=3, offline=0, losses=(OLD,))
-        first = store.check(alerts, rules, (), (), seen, Owners())
+        first = store.check(alerts, Settings(rules=rules), seen)
         assert sorted(t.state.rule for t in first.transitions) == ["audit-loss", "replicas"]
         Alerts(Settings(rules=rules), alerts, alerts, journal, "c", "test").update()
         raised = store.raised(alerts, "c")
