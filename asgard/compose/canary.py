@@ -24,8 +24,6 @@ def run(
     settings: Settings,
     *,
     stop: threading.Event,
-    duration_s: float | None = None,
-    rounds: int | None = None,
 ) -> Result:
     """Run the canary on a cluster. Raises Busy if one already runs there (in this journal), and what its start raises."""
     from asgard.loki.check.witness import Witness
@@ -75,6 +73,4 @@ def run(
                 tell=tell,
                 proved=proved,
                 stop=stop,
-                duration_s=duration_s,
-                rounds=rounds,
             )

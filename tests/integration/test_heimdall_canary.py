@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,8 @@ class Running:
         def work() -> None:
             with connect(cluster.connection, deadline_s=10) as control, open_journal() as journal:
                 chosen = Target(cluster.connection)
-                self.results.append(
-                    canary.run(chosen, control, journal, settings, stop=self.stop, rounds=rounds, duration_s=120)
-                )
+                limited = replace(settings, rounds=rounds, duration_s=120)
+                self.results.append(canary.run(chosen, control, journal, limited, stop=self.stop))
 
         self._thread = threading.Thread(target=work, daemon=True)
         self._thread.start()

@@ -47,13 +47,16 @@ def canary(
 
     if once and duration:
         raise WrongUsage("--once and --duration exclude each other")
-    settings = Settings(_seconds("--every", every), _seconds("--within", within))
-    length = _seconds("--duration", duration) if duration else None
+    settings = Settings(
+        _seconds("--every", every),
+        _seconds("--within", within),
+        duration_s=_seconds("--duration", duration) if duration else None,
+        rounds=ONCE_ROUNDS if once else None,
+    )
     chosen = which.pick()
     stop = threading.Event()
-    rounds = ONCE_ROUNDS if once else None
     with closing(chosen.connect(deadline_s=10)) as control, open_journal() as journal, _stopping(stop):
-        result = composed.run(chosen, control, journal, settings, stop=stop, duration_s=length, rounds=rounds)
+        result = composed.run(chosen, control, journal, settings, stop=stop)
     _show(result)
     lost = result.verdict is not None and result.verdict.lost > 0
     return int(ExitCode.OK if healthy(result.tallies) and not lost else ExitCode.FAILED)

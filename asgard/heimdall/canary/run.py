@@ -31,11 +31,16 @@ OFFSETS_TOPIC = "__consumer_offsets"
 
 @dataclass(frozen=True)
 class Settings:
-    """`every_s` between rounds, `within_s` for an answer. `topic` must be the canary's alone."""
+    """`every_s` between rounds, `within_s` for an answer. `topic` must be the canary's alone.
+
+    It ends after `duration_s`, or after so many `rounds`; None: when it is stopped.
+    """
 
     every_s: float = 1.0
     within_s: float = 2.0
     topic: str = TOPIC
+    duration_s: float | None = None
+    rounds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,16 +82,14 @@ def run(
     tell: Callable[[News], None],
     proved: Callable[[LossVerdict], None],
     stop: threading.Event,
-    duration_s: float | None = None,
-    rounds: int | None = None,
 ) -> Result:
-    """Rounds until `stop` is set, `duration_s` is over, or there were so many of them; then the proof.
+    """Rounds until `stop` is set, or the settings' time or number of rounds is over; then the proof.
 
     `tell` gets each broker whose state changes, `proved` each proof. Raises Failed if the topic can't be created.
     """
     result = Result()
     look = _begin(control, settings, change)
-    end = None if duration_s is None else time.monotonic() + duration_s
+    end = None if settings.duration_s is None else time.monotonic() + settings.duration_s
     prove_at = time.monotonic() + PROVE_S
     with (
         ThreadPoolExecutor(1, "canary-look") as pool,
@@ -103,7 +106,7 @@ def run(
             for one in news:
                 result.news.append(one)
                 tell(one)
-            if rounds is not None and result.rounds >= rounds:
+            if settings.rounds is not None and result.rounds >= settings.rounds:
                 break
             if looking is not None and looking.done():
                 look, looking = _taken(looking, look), None
