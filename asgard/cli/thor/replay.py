@@ -153,7 +153,7 @@ def replay(
         if to_context or to_bootstrap_server:
             raise WrongUsage("--from-archive has one cluster", "Name the target with --context or --bootstrap-server.")
         into = which.pick()
-        return restore.run(where, asked, into, given, pace, confirm, now, dry_run=dry_run)
+        return restore.run(where, asked, into, limits=given, rate=pace, confirm=confirm, now=now, dry_run=dry_run)
     if not topics or endpoint_url or groups or skip_damaged or thaw:
         raise WrongUsage(
             "no topic is named"

@@ -47,11 +47,11 @@ def run(
     where: Where,
     asked: Asked,
     target: Target,
+    *,
     limits: Limits,
     rate: Rate,
     confirm: str | None,
     now: float,
-    *,
     dry_run: bool,
 ) -> int:
     """Restore topics, or show what would be restored."""
