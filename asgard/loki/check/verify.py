@@ -15,7 +15,7 @@ from asgard.loki.check.catalogue import Where
 from asgard.loki.check.check import check
 from asgard.loki.check.history import HistoryFiles
 from asgard.loki.check.last_read import read_again
-from asgard.loki.check.verdict import Verdict, judge
+from asgard.loki.check.verdict import CheckVerdict, judge
 from asgard.machines.targets import LogDisk
 
 
@@ -28,7 +28,7 @@ def verify(
     deadline_s: float = 120,
     settle_s: float | None = None,
     starts: Mapping[Where, int] | None = None,
-) -> Verdict:
+) -> CheckVerdict:
     """The verdict on a load whose processes have ended and whose cluster has recovered.
 
     `nodes` are brokers of this machine, whose disks are searched if something is lost; the times and `starts` are those of

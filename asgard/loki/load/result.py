@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from asgard.loki.check.check import Counts
+from asgard.loki.check.check import RecordCounts
 from asgard.loki.load.histogram import Histogram
 from asgard.loki.load.outcome import Outcome, Row, Worker
 from asgard.loki.load.scenario import Producers, Scenario
@@ -112,7 +112,7 @@ class Checked:
     outcome: str
     sentence: str
     mode: str
-    counts: Counts
+    counts: RecordCounts
     lost: int
     duplicates: int
     unseen: int

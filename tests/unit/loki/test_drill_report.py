@@ -14,7 +14,7 @@ from asgard.core.contexts import Context
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import Broker
 from asgard.kafka.target import Target
-from asgard.loki.check.check import Counts
+from asgard.loki.check.check import RecordCounts
 from asgard.loki.drill import report, tables
 from asgard.loki.drill.page import page, verdict
 from asgard.loki.drill.result import Drill, Struck
@@ -49,7 +49,7 @@ def load(
     seen = Outcome(1_700_000_000_000_000, 25.0, 0.25, True, [Worker(0, "h", 1, "done")], parts, series)
     made = measured(drawn, seen, run=bytes(16), cluster_id="c", topics={"drill": "loki-drill"}, group="g")
     findings = [Finding(f"lost-write: {lost:,} records", lost, "an acknowledged record is kept", "")] if lost else []
-    counts = Counts(sent=2500, acknowledged=2500 - unknown, read_back=2500 - lost)
+    counts = RecordCounts(sent=2500, acknowledged=2500 - unknown, read_back=2500 - lost)
     check = Checked(outcome, "What the check says.", "acks=all", counts, lost, duplicates, 0, findings, ["A note."])
     return dataclasses.replace(made, check=check, marks=[Mark(4.0, "broker 3 killed", 17.2)])
 
