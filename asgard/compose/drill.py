@@ -86,7 +86,7 @@ def _plan(control: ControlPlane, order: Order) -> Plan:
     return scenarios.plan(order.scenario, order.seed, Cluster(brokers, control.quorum().leader), order.rate_per_s)
 
 
-def _partitions(control: ControlPlane, topics: scratch.Topics) -> list[Partition]:
+def _partitions(control: ControlPlane, topics: scratch.WrittenTopics) -> list[Partition]:
     """The scratch topic's partitions."""
     there = control.topics(list(topics.stands_in), moves=False)
     return [p for topic in there.values() for p in topic.partitions]

@@ -16,7 +16,7 @@ from asgard.core.console import Table
 from asgard.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from asgard.loki.load.result import Result
+    from asgard.loki.load.result import LoadResult
     from asgard.loki.load.run import Senders
     from asgard.loki.load.scenario import Scenario
 
@@ -159,7 +159,7 @@ def _progress(event: dict[str, Any]) -> str:
     return f"{event['at_s']:.0f} s: {', '.join(words)}"
 
 
-def _show(result: Result) -> None:
+def _show(result: LoadResult) -> None:
     from asgard.loki.load import tables
 
     console.emit(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from asgard.core.errors import AsgardError
 from asgard.kafka.connection import Connection
 from asgard.kafka.ports import ControlPlane
-from asgard.loki.load.result import Checked, Finding, Judged
+from asgard.loki.load.result import CheckSummary, FindingSummary, Judged
 from asgard.loki.load.scenario import Slo
 
 if TYPE_CHECKING:
@@ -45,10 +45,12 @@ def look(
         return judge(check(HistoryFiles(directory)), left=(error.what,))
 
 
-def checked(verdict: CheckVerdict) -> Checked:
+def checked(verdict: CheckVerdict) -> CheckSummary:
     """The verdict as plain data."""
-    found = [Finding(f.words, f.count, str(f.promise) if f.promise else None, f.because) for f in verdict.findings]
-    return Checked(
+    found = [
+        FindingSummary(f.words, f.count, str(f.promise) if f.promise else None, f.because) for f in verdict.findings
+    ]
+    return CheckSummary(
         outcome=verdict.outcome.value,
         sentence=verdict.sentence,
         mode=str(verdict.mode),

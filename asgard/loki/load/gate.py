@@ -9,7 +9,7 @@ from asgard.kafka.model import GateGoals, GateLoad, GateVerdict
 from asgard.kafka.target import Target
 from asgard.loki.load import report, scratch
 from asgard.loki.load import run as runs
-from asgard.loki.load.result import Result
+from asgard.loki.load.result import LoadResult
 from asgard.loki.load.scenario import LoadTopic, Producers, Scenario, Slo, Stage, Values, usual_warm_up_s
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def scenario_of(load: GateLoad, goals: GateGoals) -> Scenario:
     )
 
 
-def verdict_of(result: Result, page: str) -> GateVerdict:
+def verdict_of(result: LoadResult, page: str) -> GateVerdict:
     """The verdict as plain data."""
     sends = result.sending[0]
     return GateVerdict(

@@ -13,7 +13,7 @@ from asgard.core.errors import AsgardError
 from asgard.kafka.connection import Connection
 from asgard.kafka.data import explain
 from asgard.loki.check.recorder import ConsumerLog
-from asgard.loki.load.tally import Tally
+from asgard.loki.load.tally import LoadTally
 
 AT_ONCE = 500
 
@@ -28,7 +28,7 @@ class Reader:
         topic: str,
         group: str,
         from_beginning: bool,
-        tally: Tally,
+        tally: LoadTally,
         log: ConsumerLog,
     ) -> None:
         from confluent_kafka import Consumer, KafkaError

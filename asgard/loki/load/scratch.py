@@ -32,7 +32,7 @@ _LONGEST = 249
 
 
 @dataclass(frozen=True)
-class Topics:
+class WrittenTopics:
     """What the load `run` writes to. `new` are the scratch topics; `stands_in` maps each of them to its topic in the scenario."""
 
     run: bytes
@@ -46,7 +46,7 @@ class Topics:
         return {name: scratch for scratch, name in self.stands_in.items()}
 
 
-def plan(control: ControlPlane, load: Scenario, run: bytes) -> Topics:
+def plan(control: ControlPlane, load: Scenario, run: bytes) -> WrittenTopics:
     """The topics of a load. Raises WrongUsage if one does not exist and nothing says what its scratch topic would be like."""
     names = load.topic_names()
     given = {topic.name: topic for topic in load.topics}
@@ -76,7 +76,7 @@ def plan(control: ControlPlane, load: Scenario, run: bytes) -> Topics:
                 {**copied, **wanted.config},
             )
         )
-    return Topics(run, tuple(new), stands_in, tuple(in_place))
+    return WrittenTopics(run, tuple(new), stands_in, tuple(in_place))
 
 
 def _known(control: ControlPlane, names: list[str], needed: list[str]) -> dict[str, Topic]:

@@ -24,7 +24,7 @@ from asgard.kafka.connection import Connection
 from asgard.loki.check.recorder import ProducerLog
 from asgard.loki.load.feed import Item
 from asgard.loki.load.scenario import Producers
-from asgard.loki.load.tally import Tally
+from asgard.loki.load.tally import LoadTally
 
 QUEUE_RECORDS = 1_000_000
 QUEUE_BYTES = 256 * 1024 * 1024
@@ -46,7 +46,7 @@ class Sender:
         group: Producers,
         *,
         items: list[Item],
-        tally: Tally,
+        tally: LoadTally,
         log: ProducerLog,
         wall_ns: int,
     ) -> None:

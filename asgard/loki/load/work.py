@@ -22,11 +22,11 @@ from asgard.loki.check.history import SUFFIX
 from asgard.loki.check.recorder import Recorder
 from asgard.loki.load import drive, feed, messages, scenario
 from asgard.loki.load.drive import SLICE_S
-from asgard.loki.load.order import Order
+from asgard.loki.load.order import ChildOrder
 from asgard.loki.load.reader import Reader
 from asgard.loki.load.scenario import Consumers, Producers, Scenario
 from asgard.loki.load.sender import Sender
-from asgard.loki.load.tally import Tally
+from asgard.loki.load.tally import LoadTally
 from asgard.loki.load.users import user_classes
 
 BLOCKING_USERS = 5
@@ -35,15 +35,15 @@ NUMBERS_A_WORKER = 65_536
 LEAVE_S = 5.0
 
 
-class Work:
+class LoadWorker:
     """The users of this process and what they share. Load goes only to the order's cluster, whatever a master says."""
 
-    def __init__(self, runner: Runner, order: Order) -> None:
+    def __init__(self, runner: Runner, order: ChildOrder) -> None:
         self.runner = runner
         self.connection = Connection(order.bootstrap_servers, order.properties)
         self.directory = Path(order.directory)
         self.scenario: Scenario | None = None
-        self.tallies: dict[str, Tally] = {}
+        self.tallies: dict[str, LoadTally] = {}
         self.recorder: Recorder | None = None
         self.start_ns: int | None = None
         self.stopped = False
@@ -85,7 +85,7 @@ class Work:
             )
         self.scenario = load = scenario.from_json(plan["scenario"])
         self._group, self._scratch = plan["group"], plan["scratch"]
-        self.tallies = {key: Tally() for key in load.group_keys()}
+        self.tallies = {key: LoadTally() for key in load.group_keys()}
         self.runner.environment.user_classes[:] = user_classes(load)
         index = max(getattr(self.runner, "worker_index", 0), 0)
         self._first = index * NUMBERS_A_WORKER
