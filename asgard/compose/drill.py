@@ -26,7 +26,7 @@ from asgard.kafka.target import Target
 from asgard.loki.chaos import BlastRadius
 from asgard.loki.drill import scenarios, verdict
 from asgard.loki.drill.result import Drill
-from asgard.loki.drill.scenarios import Cluster, Plan
+from asgard.loki.drill.scenarios import DrilledCluster, DrillPlan
 from asgard.loki.load import run as runs
 from asgard.loki.load import scratch
 from asgard.thor.heal import policy as policies
@@ -54,7 +54,7 @@ class Order:
     allow_data_loss: bool = False
 
 
-def plan(target: Target, order: Order) -> Plan:
+def plan(target: Target, order: Order) -> DrillPlan:
     """What the first run would do. Raises Refused if the cluster can't be drilled, WrongUsage for an unknown scenario or policy."""
     _healing(order)
     if order.scenario not in scenarios.KINDS:
@@ -79,11 +79,13 @@ def _healing(order: Order) -> tuple[Policy, Limits]:
     return policies.read(order.policy_file), limits.read(order.policy_file)
 
 
-def _plan(control: ControlPlane, order: Order) -> Plan:
+def _plan(control: ControlPlane, order: Order) -> DrillPlan:
     if scenarios.KINDS[order.scenario].loses and not order.allow_data_loss:
         _refuse_with_data(control)
     brokers = tuple(b for b in control.cluster().brokers if b.state == "up")
-    return scenarios.plan(order.scenario, order.seed, Cluster(brokers, control.quorum().leader), order.rate_per_s)
+    return scenarios.plan(
+        order.scenario, order.seed, DrilledCluster(brokers, control.quorum().leader), order.rate_per_s
+    )
 
 
 def _partitions(control: ControlPlane, topics: scratch.WrittenTopics) -> list[Partition]:
@@ -111,8 +113,8 @@ def run(
     target: Target,
     order: Order,
     *,
-    approved: Plan | None = None,
-    agree: Callable[[Plan], None] = lambda plan: None,
+    approved: DrillPlan | None = None,
+    agree: Callable[[DrillPlan], None] = lambda plan: None,
 ) -> Iterator[Drill]:
     """One drill after the other, with increasing seeds. Raises Busy if another command breaks, loads or changes the cluster.
 
@@ -142,8 +144,8 @@ def command(target: Target, order: Order) -> str:
 def _one(
     target: Target,
     order: Order,
-    approved: Plan | None,
-    agree: Callable[[Plan], None],
+    approved: DrillPlan | None,
+    agree: Callable[[DrillPlan], None],
 ) -> Drill:
     from asgard.journal import events, leases
 

@@ -9,13 +9,13 @@ from asgard.core.units import format_duration
 from asgard.loki.check.promises import Promise as Promised
 from asgard.loki.drill import times
 from asgard.loki.drill.result import Drill, Often, Promise, Series, Struck
-from asgard.loki.drill.scenarios import HEAL_S, TIMEOUT_S, Plan
+from asgard.loki.drill.scenarios import HEAL_S, TIMEOUT_S, DrillPlan
 from asgard.loki.drill.statistics import share
 from asgard.loki.load.result import LoadResult
 from asgard.loki.load.verdict import milliseconds
 
 
-def judged(plan: Plan, faults: Sequence[Struck], load: LoadResult, command: str) -> Drill:
+def judged(plan: DrillPlan, faults: Sequence[Struck], load: LoadResult, command: str) -> Drill:
     """The drill with its verdict."""
     first_s = min((fault.at_s for fault in faults), default=0.0)
     producers = times.since(times.producers_waited(load.rows, load.row_s, TIMEOUT_S), first_s)

@@ -18,13 +18,13 @@ from asgard.loki.check.check import RecordCounts
 from asgard.loki.drill import report, tables
 from asgard.loki.drill.page import page, verdict
 from asgard.loki.drill.result import Drill, Struck
-from asgard.loki.drill.scenarios import KINDS, Cluster, load_of, plan
+from asgard.loki.drill.scenarios import KINDS, DrilledCluster, load_of, plan
 from asgard.loki.drill.verdict import added_up, judged
 from asgard.loki.load.outcome import LoadOutcome, Row, Worker
 from asgard.loki.load.result import CheckSummary, FindingSummary, LoadResult, Mark, measured
 from asgard.loki.load.tally import Part
 
-THREE = Cluster(tuple(Broker(i, f"r{i}") for i in (1, 2, 3)), controller=2)
+THREE = DrilledCluster(tuple(Broker(i, f"r{i}") for i in (1, 2, 3)), controller=2)
 KILLED = Struck(
     "kill_broker", "broker 3 killed", (3,), 4.0, 9.0, 9.3, 13.2, "restarting the node of broker 3: it is back"
 )
