@@ -19,14 +19,14 @@ from asgard.heimdall.audit import missing
 if TYPE_CHECKING:
     from asgard.core.database import Database
     from asgard.heimdall.audit.missing import Missing
-    from asgard.heimdall.settings import Settings
+    from asgard.heimdall.settings import HeimdallSettings
 
 
 @dataclass
 class Alerts:
     """Updates the alerts about one cluster's audits. A killed auditor's successor raises and clears what is due."""
 
-    settings: Settings
+    settings: HeimdallSettings
     audits: Database
     alerts: Database
     journal: Database
@@ -55,7 +55,7 @@ class Alerts:
 
 @contextmanager
 def alerting(
-    settings: Settings, audits: Database, journal: Database, cluster_id: str, cluster: str
+    settings: HeimdallSettings, audits: Database, journal: Database, cluster_id: str, cluster: str
 ) -> Iterator[Alerts]:
     """The alerts of the audits in this database, with the store of alerts open."""
     from asgard.heimdall.alerts.tables import open_alerts

@@ -21,7 +21,7 @@ def act(target: Target, owners: Mapping[str, str | None], directory: Path) -> Pa
     from asgard.heimdall.owners import Owners
     from asgard.heimdall.report import files
     from asgard.heimdall.report.sentences import headline
-    from asgard.heimdall.settings import Settings
+    from asgard.heimdall.settings import HeimdallSettings
     from asgard.heimdall.store.tables import open_store
     from asgard.heimdall.volume.windows import parse_date
 
@@ -29,6 +29,6 @@ def act(target: Target, owners: Mapping[str, str | None], directory: Path) -> Pa
     with closing(target.connect()) as control, open_store() as store:
         collect.once(control, store)
     today = parse_date("today", time.time(), UTC)
-    day = heimdall.daily(target, today, UTC, Settings(owners=Owners(topic_owner=owners.get)))
+    day = heimdall.daily(target, today, UTC, HeimdallSettings(owners=Owners(topic_owner=owners.get)))
     news.note(headline(day))
     return files.write(day, directory)[0]

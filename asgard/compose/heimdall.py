@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asgard.heimdall.audit.missing import Missing
     from asgard.heimdall.picture import Picture
     from asgard.heimdall.report.day import Day
-    from asgard.heimdall.settings import Settings
+    from asgard.heimdall.settings import HeimdallSettings
     from asgard.journal.events import Event
     from asgard.kafka.ports import ControlPlane
 
@@ -30,7 +30,7 @@ PRUNE_EVERY = 60
 """Rounds between two prunings of the stores."""
 
 
-def daily(target: Target, day: date, tz: ZoneInfo, settings: Settings) -> Day:
+def daily(target: Target, day: date, tz: ZoneInfo, settings: HeimdallSettings) -> Day:
     """The day of a cluster, for its report."""
     from asgard.heimdall.report.gather import gather
     from asgard.heimdall.store.read import Store
@@ -60,7 +60,7 @@ class Watch:
     """
 
     target: Target
-    settings: Settings
+    settings: HeimdallSettings
     control: ControlPlane
     store: Database
     alerts: Database
@@ -122,7 +122,7 @@ class Watch:
 
 
 @contextmanager
-def watching(target: Target, settings: Settings, *, judges: bool = True) -> Iterator[Watch]:
+def watching(target: Target, settings: HeimdallSettings, *, judges: bool = True) -> Iterator[Watch]:
     """A watch with all its resources open."""
     from asgard.heimdall.alerts.tables import open_alerts
     from asgard.heimdall.store.tables import open_store

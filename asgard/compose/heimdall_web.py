@@ -12,10 +12,10 @@ from asgard.compose import heimdall
 from asgard.compose.heimdall import Watch
 
 if TYPE_CHECKING:
-    from asgard.heimdall.alerts.model import State
+    from asgard.heimdall.alerts.model import AlertState
     from asgard.heimdall.picture import Picture
     from asgard.heimdall.report.day import Day
-    from asgard.heimdall.settings import Settings
+    from asgard.heimdall.settings import HeimdallSettings
     from asgard.heimdall.store.read import Store
     from asgard.journal.events import Event
 
@@ -26,7 +26,7 @@ DAYS = 40
 
 
 class Site:
-    """A `heimdall.web.source.Source` of a watch."""
+    """A `heimdall.web.source.MonitoredCluster`, from a watch."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -34,7 +34,7 @@ class Site:
         self._counting = threading.Lock()
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> HeimdallSettings:
         return self._watch.settings
 
     @property
@@ -57,7 +57,7 @@ class Site:
 
         return events.read(self._watch.journal, events.Filter(since=since))
 
-    def raised(self) -> Sequence[State]:
+    def raised(self) -> Sequence[AlertState]:
         """The raised alerts."""
         from asgard.heimdall.alerts import store
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asgard.heimdall.alerts.model import State
+from asgard.heimdall.alerts.model import AlertState
 from asgard.heimdall.incidents import Happening, Kind
 from asgard.heimdall.lag.model import STATUSES, Sample
 from asgard.heimdall.owners import Owners
@@ -42,7 +42,7 @@ LASTING: tuple[Kind, ...] = ("fault", "healing", "drill")
 
 
 def text(
-    picture: Picture, owners: Owners, raised: Sequence[State], happened: Sequence[Happening] = (), *, max_series: int,
+    picture: Picture, owners: Owners, raised: Sequence[AlertState], happened: Sequence[Happening] = (), *, max_series: int,
     partitions: bool = True,
 ) -> bytes:  # fmt: skip
     """The exposition. `happened` is what lies in the time since the last scrape, about."""
@@ -84,7 +84,7 @@ def bounded(given: Iterable[Family], most: int) -> list[GaugeMetricFamily]:
 
 
 def families(
-    picture: Picture, owners: Owners, raised: Sequence[State], happened: Sequence[Happening], partitions: bool
+    picture: Picture, owners: Owners, raised: Sequence[AlertState], happened: Sequence[Happening], partitions: bool
 ) -> Iterator[Family]:
     """All of them, the important ones first."""
     yield from _cluster(picture, raised)
@@ -106,7 +106,7 @@ def _family(name: str, words: str, labels: tuple[str, ...], rows: Sequence[Row])
     return Family(name, words, labels, rows, len(rows))
 
 
-def _cluster(picture: Picture, raised: Sequence[State]) -> Iterator[Family]:
+def _cluster(picture: Picture, raised: Sequence[AlertState]) -> Iterator[Family]:
     up = sum(b.broker.state == "up" for b in picture.brokers)
     yield _family("kafka_brokers", "Brokers that are up.", (), [((), float(up))])
     yield _family(

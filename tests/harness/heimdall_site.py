@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from asgard.heimdall.alerts.model import State
+from asgard.heimdall.alerts.model import AlertState
 from asgard.heimdall.lag.model import Sample
 from asgard.heimdall.picture import Picture, make
 from asgard.heimdall.report.day import Day
-from asgard.heimdall.settings import Settings
+from asgard.heimdall.settings import HeimdallSettings
 from asgard.heimdall.store.read import GroupPoint, Store, TopicPoint
 from asgard.journal.events import Event
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition, Quorum, Voter
@@ -90,7 +90,7 @@ class History:
 class Site:
     """A source of Heimdall's pages."""
 
-    settings = Settings(owners=OWNERS)
+    settings = HeimdallSettings(owners=OWNERS)
 
     def __init__(self, now: Picture | type | None = type, problem: str = "") -> None:
         self.picture: Picture | None = picture() if now is type else cast(Any, now)
@@ -102,13 +102,13 @@ class Site:
     def events(self, since: float) -> list[Event]:
         return drilled(NOW - 3 * 3600)
 
-    def raised(self) -> list[State]:
+    def raised(self) -> list[AlertState]:
         labels = {"severity": "critical", "owner": "team-web", "group": "clickstream", "topic": "clicks.web"}
         text = "clickstream: retention begins to delete unread records in 7 h 30 m (81,000 are unread)"
         late = {"severity": "warning", "owner": "team-payments", "group": "ledger"}
         return [
-            State("late", "ledger", "raised", NOW - 400, "ledger: the oldest unread record is 7 m old (allowed: 5 m)", 420.0, late, NOW - 300),
-            State("expires", "clickstream", "raised", NOW - 1900, text, 27000.0, labels, NOW - 1800),
+            AlertState("late", "ledger", "raised", NOW - 400, "ledger: the oldest unread record is 7 m old (allowed: 5 m)", 420.0, late, NOW - 300),
+            AlertState("expires", "clickstream", "raised", NOW - 1900, text, 27000.0, labels, NOW - 1800),
         ]  # fmt: skip
 
     def day(self, day: date, tz: ZoneInfo) -> Day:

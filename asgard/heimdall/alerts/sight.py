@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from asgard.heimdall.alerts import store as alert_store
-from asgard.heimdall.alerts.model import Rule, Seen, in_force
+from asgard.heimdall.alerts.model import AlertRule, Seen, in_force
 from asgard.heimdall.audit.missing import Missing
 from asgard.heimdall.picture import Picture
 from asgard.heimdall.store.read import HourCount, Store
@@ -31,7 +31,7 @@ _CANARY = ("heimdall.canary.failed", "heimdall.canary.recovered")
 
 def seen(
     picture: Picture,
-    rules: Sequence[Rule],
+    rules: Sequence[AlertRule],
     *,
     store: Store,
     alerts: Database,

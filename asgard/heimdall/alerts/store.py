@@ -17,14 +17,14 @@ from asgard.core.schema.alerts import RuleKind
 from asgard.heimdall.alerts import messages, tables
 from asgard.heimdall.alerts.evaluate import evaluate, receivers_of
 from asgard.heimdall.alerts.model import (
+    AlertState,
     Evaluation,
     Seen,
-    State,
     Transition,
     Volume,
     in_force,
 )
-from asgard.heimdall.settings import Settings
+from asgard.heimdall.settings import HeimdallSettings
 from asgard.kafka.model import Broker
 
 JOURNAL = "journal"
@@ -37,7 +37,7 @@ _s, _n, _v = tables.states.c, tables.notifications.c, tables.volumes.c
 
 def check(
     database: Database,
-    settings: Settings,
+    settings: HeimdallSettings,
     seen: Seen,
     *,
     only: RuleKind | None = None,
@@ -64,11 +64,11 @@ def check(
     return done
 
 
-def states(connection: Connection, cluster_id: str) -> list[State]:
+def states(connection: Connection, cluster_id: str) -> list[AlertState]:
     """The alerts of a cluster that are about to be raised, or are; the oldest first."""
     query = sa.select(tables.states).where(_s.cluster_id == cluster_id).order_by(_s.since)
     return [
-        State(
+        AlertState(
             r.rule,
             r.subject,
             r.phase,
@@ -84,7 +84,7 @@ def states(connection: Connection, cluster_id: str) -> list[State]:
     ]
 
 
-def raised(database: Database, cluster_id: str) -> list[State]:
+def raised(database: Database, cluster_id: str) -> list[AlertState]:
     """The alerts that are raised."""
     with database.read() as connection:
         return [s for s in states(connection, cluster_id) if s.phase == "raised"]
@@ -141,8 +141,8 @@ def _lock(connection: Connection) -> None:
 def _write(
     connection: Connection,
     cluster_id: str,
-    former: Mapping[tuple[str, str], State],
-    now: Mapping[tuple[str, str], State],
+    former: Mapping[tuple[str, str], AlertState],
+    now: Mapping[tuple[str, str], AlertState],
 ) -> None:
     changed = [s for key, s in now.items() if former.get(key) != s]
     gone = [key for key in former if key not in now]

@@ -20,7 +20,7 @@ from asgard.heimdall.volume.model import Compared, Count
 from asgard.heimdall.volume.windows import Window, midnight, of_day, same_hours, weeks_before
 
 if TYPE_CHECKING:
-    from asgard.heimdall.settings import Settings
+    from asgard.heimdall.settings import HeimdallSettings
     from asgard.heimdall.store.read import HourCount, Store
     from asgard.journal.events import Event
     from asgard.kafka.ports import ControlPlane
@@ -38,7 +38,7 @@ def gather(
     cluster: str,
     day: date,
     tz: ZoneInfo,
-    settings: Settings,
+    settings: HeimdallSettings,
 ) -> Day:
     """The day of a cluster. `events` are the journal's of that day and `incidents.REACH_S` before, oldest first."""
     now = time.time()

@@ -25,7 +25,7 @@ MOST = 10_000
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRecords:
     """What was found. `partitions` were read of `of_partitions`; `read`: records looked at; `cut`: there were more than MOST."""
 
     records: tuple[Read, ...]
@@ -43,7 +43,7 @@ def find(
     stretch: Stretch,
     *,
     everywhere: bool = False,
-) -> Found:
+) -> FoundRecords:
     """Every record that matches the query, in these topics and this stretch of time. Raises WrongUsage, Unreachable and Failed."""
     there = control.topics(topics)
     if missing := [topic for topic in topics if topic not in there]:
@@ -65,4 +65,4 @@ def find(
         if len(found) > MOST:
             cut = True
             break
-    return Found(tuple(found[:MOST]), looked, len(offsets), sum(counts.values()), cut)
+    return FoundRecords(tuple(found[:MOST]), looked, len(offsets), sum(counts.values()), cut)

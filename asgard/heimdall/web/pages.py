@@ -22,7 +22,7 @@ from asgard.heimdall.report import page as daily_page
 from asgard.heimdall.views import Links, Span
 from asgard.heimdall.volume import windows
 from asgard.heimdall.web import api
-from asgard.heimdall.web.source import Source
+from asgard.heimdall.web.source import MonitoredCluster
 
 if TYPE_CHECKING:
     from asgard.heimdall.picture import Picture
@@ -38,7 +38,9 @@ _PARENTS = {"topic": "topics", "group": "groups"}
 """The page in the navigation that a page of one thing belongs to."""
 
 
-def blueprint(source: Source, url_prefix: str = "/heimdall", name: str = NAME, *, beside: str = "") -> Blueprint:
+def blueprint(
+    source: MonitoredCluster, url_prefix: str = "/heimdall", name: str = NAME, *, beside: str = ""
+) -> Blueprint:
     """The pages and `/api` below `url_prefix`.
 
     `beside`: the pages are part of an application with its own frame, navigation and login; this is its name for them.
@@ -73,7 +75,7 @@ NO_FORM = _Form()
 class _Site:
     """The views. Each makes parts from the source's data."""
 
-    def __init__(self, source: Source, beside: str) -> None:
+    def __init__(self, source: MonitoredCluster, beside: str) -> None:
         self.source = source
         self.beside = beside
         self.links = Links(lambda kind, name: url_for(f".{kind}", name=name))

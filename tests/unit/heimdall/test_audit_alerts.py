@@ -8,12 +8,12 @@ import pytest
 
 from asgard.compose.audit_alerts import Alerts
 from asgard.heimdall.alerts import store
-from asgard.heimdall.alerts.model import Rule, Seen
+from asgard.heimdall.alerts.model import AlertRule, Seen
 from asgard.heimdall.alerts.tables import open_alerts
 from asgard.heimdall.audit import missing as missings
 from asgard.heimdall.audit.missing import Missing, missing
 from asgard.heimdall.audit.plan import Plan, Tier
-from asgard.heimdall.settings import Settings
+from asgard.heimdall.settings import HeimdallSettings
 from asgard.journal import events
 from asgard.journal.store.database import open_journal
 
@@ -60,7 +60,7 @@ OLD = Missing("a", "t", 100, 160, 5)
 )
 def test_an_alert_is_raised_when_more_is_missing_and_cleared_when_nothing_is(home, monkeypatch, before, now, told):
     with open_alerts() as alerts, open_journal() as journal:
-        watched = Alerts(Settings(), alerts, alerts, journal, "c", "test")
+        watched = Alerts(HeimdallSettings(), alerts, alerts, journal, "c", "test")
         for lost in (before, now):
             at = len(events.read(journal, events.Filter(kind="heimdall.alert.*")))
             monkeypatch.setattr(missings, "of_cluster", lambda database, cluster, lost=lost: lost)
@@ -76,13 +76,13 @@ def test_an_alert_is_raised_when_more_is_missing_and_cleared_when_nothing_is(hom
 
 
 def test_a_loss_that_a_server_and_an_audit_see_is_told_once_and_other_alerts_stay_as_they_are(home, monkeypatch):
-    rules = (Rule("replicas", "under-replicated"),)
+    rules = (AlertRule("replicas", "under-replicated"),)
     monkeypatch.setattr(missings, "of_cluster", lambda database, cluster: [OLD])
     with open_alerts() as alerts, open_journal() as journal:
         seen = Seen(1000.0, "c", "test", under_replicated=3, offline=0, losses=(OLD,))
-        first = store.check(alerts, Settings(rules=rules), seen)
+        first = store.check(alerts, HeimdallSettings(rules=rules), seen)
         assert sorted(t.state.rule for t in first.transitions) == ["audit-loss", "replicas"]
-        Alerts(Settings(rules=rules), alerts, alerts, journal, "c", "test").update()
+        Alerts(HeimdallSettings(rules=rules), alerts, alerts, journal, "c", "test").update()
         raised = store.raised(alerts, "c")
         assert sorted(state.rule for state in raised) == ["audit-loss", "replicas"]
         told = events.read(journal, events.Filter(kind="heimdall.alert.raised"))
@@ -90,10 +90,10 @@ def test_a_loss_that_a_server_and_an_audit_see_is_told_once_and_other_alerts_sta
 
 
 def test_a_rule_of_the_file_takes_the_place_of_the_one_that_is_always_in_force(home, monkeypatch):
-    own = Rule("losses", "audit-loss", above=9, severity="critical")
+    own = AlertRule("losses", "audit-loss", above=9, severity="critical")
     monkeypatch.setattr(missings, "of_cluster", lambda database, cluster: [OLD, replace(OLD, topic="u", lost=10)])
     with open_alerts() as alerts, open_journal() as journal:
-        Alerts(Settings(rules=(own,)), alerts, alerts, journal, "c", "test").update()
+        Alerts(HeimdallSettings(rules=(own,)), alerts, alerts, journal, "c", "test").update()
         assert [(s.rule, s.subject, s.labels["severity"]) for s in store.raised(alerts, "c")] == [
             ("losses", "a/u", "critical")
         ]
