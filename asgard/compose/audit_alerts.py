@@ -18,7 +18,7 @@ from asgard.heimdall.audit import missing
 
 if TYPE_CHECKING:
     from asgard.core.database import Database
-    from asgard.heimdall.audit.missing import Missing
+    from asgard.heimdall.audit.missing import MissingRecords
     from asgard.heimdall.settings import HeimdallSettings
 
 
@@ -32,7 +32,7 @@ class Alerts:
     journal: Database
     cluster_id: str
     cluster: str
-    _seen: list[Missing] | None = field(default=None, init=False)
+    _seen: list[MissingRecords] | None = field(default=None, init=False)
     _waits: bool = field(default=False, init=False)
 
     def update(self) -> None:

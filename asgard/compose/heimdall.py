@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from asgard.core.database import Database
     from asgard.heimdall.alerts.model import Evaluation
-    from asgard.heimdall.audit.missing import Missing
+    from asgard.heimdall.audit.missing import MissingRecords
     from asgard.heimdall.picture import Picture
     from asgard.heimdall.report.day import Day
     from asgard.heimdall.settings import HeimdallSettings
@@ -33,13 +33,13 @@ PRUNE_EVERY = 60
 def daily(target: Target, day: date, tz: ZoneInfo, settings: HeimdallSettings) -> Day:
     """The day of a cluster, for its report."""
     from asgard.heimdall.report.gather import gather
-    from asgard.heimdall.store.read import Store
+    from asgard.heimdall.store.read import ClusterStore
     from asgard.heimdall.store.tables import open_store
     from asgard.heimdall.volume.windows import midnight
     from asgard.journal.store.database import open_journal
 
     with closing(target.connect()) as control, open_store() as database, open_journal() as journal:
-        store = Store(database, control.cluster().cluster_id)
+        store = ClusterStore(database, control.cluster().cluster_id)
         events = happened(journal, midnight(day, tz))
         return gather(control, store, events, cluster=target.name, day=day, tz=tz, settings=settings)
 
@@ -88,14 +88,14 @@ class Watch:
         """Evaluate the rules for this picture; changes go to the outbox, and are sent as far as possible."""
         from asgard.heimdall.alerts import sight
         from asgard.heimdall.alerts import store as alert_store
-        from asgard.heimdall.store.read import Store
+        from asgard.heimdall.store.read import ClusterStore
         from asgard.journal import events
 
         settings = self.settings
         seen = sight.seen(
             taken,
             settings.rules,
-            store=Store(self.store, taken.cluster_id),
+            store=ClusterStore(self.store, taken.cluster_id),
             alerts=self.alerts,
             events=lambda since: events.read(self.journal, events.Filter(since=since)),
             audit=lambda: self._losses(taken.cluster_id),
@@ -113,7 +113,7 @@ class Watch:
 
         return deliver.deliver(self.alerts, cluster_id, self.settings.receivers, self.settings.mail, self.journal)
 
-    def _losses(self, cluster_id: str) -> list[Missing]:
+    def _losses(self, cluster_id: str) -> list[MissingRecords]:
         from asgard.heimdall.audit import missing
 
         if self.audits is None:

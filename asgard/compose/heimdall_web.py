@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asgard.heimdall.picture import Picture
     from asgard.heimdall.report.day import Day
     from asgard.heimdall.settings import HeimdallSettings
-    from asgard.heimdall.store.read import Store
+    from asgard.heimdall.store.read import ClusterStore
     from asgard.journal.events import Event
 
 FRESH_S = 300.0
@@ -45,11 +45,11 @@ class Site:
     def problem(self) -> str:
         return self._watch.problem
 
-    def history(self) -> Store:
+    def history(self) -> ClusterStore:
         """The store of the cluster."""
-        from asgard.heimdall.store.read import Store
+        from asgard.heimdall.store.read import ClusterStore
 
-        return Store(self._watch.store, self._cluster_id())
+        return ClusterStore(self._watch.store, self._cluster_id())
 
     def events(self, since: float) -> list[Event]:
         """The journal's events."""

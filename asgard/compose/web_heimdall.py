@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from asgard.heimdall.picture import Picture
     from asgard.heimdall.report.day import Day
     from asgard.heimdall.settings import HeimdallSettings
-    from asgard.heimdall.store.read import Store
+    from asgard.heimdall.store.read import ClusterStore
     from asgard.journal.events import Event
     from asgard.kafka.target import Target
 
@@ -63,7 +63,7 @@ class Lookout:
     def problem(self) -> str:
         return self._site.problem if self._site else self._problem
 
-    def history(self) -> Store:
+    def history(self) -> ClusterStore:
         """The store; pages need it only once there is a picture."""
         return self._there().history()
 

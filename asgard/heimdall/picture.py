@@ -16,7 +16,7 @@ import numpy as np
 from asgard.cluster import health, look
 from asgard.core.errors import AsgardError
 from asgard.heimdall import collect
-from asgard.heimdall.lag.model import STATUSES, GroupLag, Sample, Thresholds
+from asgard.heimdall.lag.model import STATUSES, GroupLag, OffsetSample, Thresholds
 from asgard.heimdall.volume import ask as volume_ask
 from asgard.kafka.model import Broker, ClusterSnapshot, Partition
 
@@ -69,7 +69,7 @@ class Picture:
     offline: int
     moving: tuple[Partition, ...]
     problems: Mapping[str, str] = field(default_factory=dict)
-    window: tuple[Sample, ...] = field(default=(), repr=False)
+    window: tuple[OffsetSample, ...] = field(default=(), repr=False)
     seconds: float = 0.0
     part: bool = False
     """Only what one team may see: without brokers."""
@@ -97,7 +97,7 @@ def take(
     *,
     cluster: str,
     thresholds: Callable[[str], Thresholds] = lambda group: Thresholds(),
-    window: Sequence[Sample] | None = None,
+    window: Sequence[OffsetSample] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Picture:
     """Look at the cluster, and keep the sample in the store. Raises Unreachable, NotAuthorised."""
@@ -116,7 +116,7 @@ def take(
 
 def make(
     snapshot: ClusterSnapshot,
-    window: Sequence[Sample],
+    window: Sequence[OffsetSample],
     groups: Sequence[GroupLag],
     newest: Mapping[str, float],
     *,
@@ -177,7 +177,7 @@ def _topic(
     )
 
 
-def _rates(window: Sequence[Sample]) -> dict[str, float]:
+def _rates(window: Sequence[OffsetSample]) -> dict[str, float]:
     """Records per second by topic over the window; a topic that was recreated in it has none."""
     if len(window) < 2 or window[-1].at <= window[0].at:
         return {}
@@ -195,7 +195,7 @@ def _rates(window: Sequence[Sample]) -> dict[str, float]:
     return found
 
 
-def _held(window: Sequence[Sample]) -> dict[str, int]:
+def _held(window: Sequence[OffsetSample]) -> dict[str, int]:
     """The number of records that each topic holds."""
     if not window:
         return {}

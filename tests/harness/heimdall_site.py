@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from asgard.heimdall.alerts.model import AlertState
-from asgard.heimdall.lag.model import Sample
+from asgard.heimdall.lag.model import OffsetSample
 from asgard.heimdall.picture import Picture, make
 from asgard.heimdall.report.day import Day
 from asgard.heimdall.settings import HeimdallSettings
-from asgard.heimdall.store.read import GroupPoint, Store, TopicPoint
+from asgard.heimdall.store.read import ClusterStore, GroupPoint, TopicPoint
 from asgard.journal.events import Event
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition, Quorum, Voter
 from tests.harness.heimdall_days import OWNERS, TOPICS, drilled, group_lag, made
@@ -46,11 +46,11 @@ def picture(topics: Sequence[str] = TOPICS, partitions: int = 2) -> Picture:
     )
     snapshot = ClusterSnapshot("now", "c1", 1, brokers, parts, {}, Quorum(1, (Voter(1, 0), Voter(2, 900), Voter(3, 0))))
 
-    def sample(at: float, moved: int) -> Sample:
+    def sample(at: float, moved: int) -> OffsetSample:
         ends = {t: np.full(partitions, 1000 - moved * (n % 50), np.int64) for n, t in enumerate(topics)}
         starts = {t: np.zeros(partitions, np.int64) for t in topics}
         committed = {"orders-api": {topics[0]: np.full(partitions, 960, np.int64)}}
-        return Sample(at, starts, ends, committed)
+        return OffsetSample(at, starts, ends, committed)
 
     groups = [
         group_lag("orders-api", lag=80, time_lag_s=2.0, because="the oldest of 40 unread records is 2.0 s old"),
@@ -96,8 +96,8 @@ class Site:
         self.picture: Picture | None = picture() if now is type else cast(Any, now)
         self.problem = problem
 
-    def history(self) -> Store:
-        return cast(Store, History())
+    def history(self) -> ClusterStore:
+        return cast(ClusterStore, History())
 
     def events(self, since: float) -> list[Event]:
         return drilled(NOW - 3 * 3600)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from asgard.core.schema.alerts import ReceiverKind, RuleKind, Severity
-from asgard.heimdall.audit.missing import Missing
+from asgard.heimdall.audit.missing import MissingRecords
 from asgard.heimdall.lag.model import GroupLag
 from asgard.heimdall.volume.model import Compared
 
@@ -66,7 +66,7 @@ class Seen:
     offline: int | None = None
     disks: Mapping[str, Sequence[Volume]] | None = None
     volume: tuple[Compared, ...] | None = None
-    losses: tuple[Missing, ...] | None = None
+    losses: tuple[MissingRecords, ...] | None = None
     canary: Mapping[str, str] | None = None
     drill: str | None = None
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from asgard.core.errors import WrongUsage
 from asgard.heimdall.lag import judge, times
 from asgard.heimdall.lag.evaluate import group_lags
-from asgard.heimdall.lag.model import STATUSES, Asked, GroupLag, LagReport, Retention, Sample, Thresholds
+from asgard.heimdall.lag.model import STATUSES, GroupLag, GroupToJudge, LagReport, OffsetSample, Retention, Thresholds
 from asgard.kafka.groups import ByPartition, DescribedGroup, Layout, ListedGroup
 from asgard.kafka.ports import ControlPlane
 
@@ -37,8 +37,8 @@ class Look:
     ends: ByPartition
     problems: dict[str, str]
 
-    def sample(self) -> Sample:
-        return Sample(self.at, self.starts, self.ends, self.committed)
+    def sample(self) -> OffsetSample:
+        return OffsetSample(self.at, self.starts, self.ends, self.committed)
 
 
 def look(
@@ -96,7 +96,7 @@ def report(
     *,
     thresholds: Callable[[str], Thresholds] = lambda group: Thresholds(),
     apart_s: float = 2.0,
-    history: Sequence[Sample] = (),
+    history: Sequence[OffsetSample] = (),
     shown: int = judge.WORST_SHOWN,
 ) -> LagReport:
     """The lag of all groups, or of those named with their members.
@@ -123,7 +123,7 @@ def report(
 def _judged(
     control: ControlPlane,
     now: Look,
-    window: Sequence[Sample],
+    window: Sequence[OffsetSample],
     members: Mapping[str, DescribedGroup],
     thresholds: Callable[[str], Thresholds],
     shown: int,
@@ -137,7 +137,7 @@ def _judged(
     judged: list[GroupLag] = []
     for name, group in now.groups.items():
         described = members.get(name)
-        asked = Asked(
+        asked = GroupToJudge(
             described.group if described else group, thresholds(name), described.members if described else None
         )
         at_most = measured.at_most_s.get(name)

@@ -17,11 +17,11 @@ from asgard.heimdall.report.day import Day, group_days, topic_days
 from asgard.heimdall.volume import ask as volume_ask
 from asgard.heimdall.volume import compare
 from asgard.heimdall.volume.model import Compared, Count
-from asgard.heimdall.volume.windows import Window, midnight, of_day, same_hours, weeks_before
+from asgard.heimdall.volume.windows import TimeWindow, midnight, of_day, same_hours, weeks_before
 
 if TYPE_CHECKING:
     from asgard.heimdall.settings import HeimdallSettings
-    from asgard.heimdall.store.read import HourCount, Store
+    from asgard.heimdall.store.read import ClusterStore, HourCount
     from asgard.journal.events import Event
     from asgard.kafka.ports import ControlPlane
 
@@ -32,7 +32,7 @@ _HISTORY_S = 600.0
 
 def gather(
     control: ControlPlane,
-    store: Store,
+    store: ClusterStore,
     events: Iterable[Event],
     *,
     cluster: str,
@@ -70,8 +70,8 @@ def gather(
 
 
 def judged(
-    windows: Sequence[Window],
-    earlier: Sequence[Sequence[Window | None]],
+    windows: Sequence[TimeWindow],
+    earlier: Sequence[Sequence[TimeWindow | None]],
     counts: Iterable[Count],
     stored: Iterable[HourCount],
     newest: dict[str, float],
@@ -84,7 +84,7 @@ def judged(
     found = {(c.topic, c.window): c for c in counts}
     kept = {(h.topic, float(h.start)): h for h in stored if h.records is not None}
 
-    def known(topic: str, window: Window) -> Count:
+    def known(topic: str, window: TimeWindow) -> Count:
         count = found[topic, window]
         old = kept.get((topic, window.start)) if window.end - window.start == 3600 else None
         if old is not None and (count.records is None or volume_ask.gone(count)):
@@ -101,7 +101,7 @@ def judged(
 
 
 def _groups_now(
-    control: ControlPlane, store: Store, thresholds: Callable[[str], Thresholds]
+    control: ControlPlane, store: ClusterStore, thresholds: Callable[[str], Thresholds]
 ) -> tuple[dict[str, GroupLag], dict[str, str]]:
     history = store.window(time.time() - _HISTORY_S) if store.known else []
     report = lag_ask.report(control, thresholds=thresholds, history=history)

@@ -15,7 +15,7 @@ from asgard.core.errors import WrongUsage
 from asgard.heimdall.volume import compare, counts
 from asgard.heimdall.volume.counts import Signs, TopicOffsets
 from asgard.heimdall.volume.model import Compared, Count, Volume
-from asgard.heimdall.volume.windows import By, Window, of_day, same_hours, weeks_before
+from asgard.heimdall.volume.windows import By, TimeWindow, of_day, same_hours, weeks_before
 
 if TYPE_CHECKING:
     from asgard.kafka.groups import Layout, Listed
@@ -56,7 +56,7 @@ def logs(control: ControlPlane, topics: Collection[str] | None = None) -> Logs:
     )
 
 
-def counted(known: Logs, windows: Sequence[Window], now: float) -> list[Count]:
+def counted(known: Logs, windows: Sequence[TimeWindow], now: float) -> list[Count]:
     """Records of each topic in each window; one request per leader and boundary."""
     at = known.bulk.list_offsets_at(known.layout, [int(e * 1000) for e in counts.boundaries(windows)])
     before = counts.offsets_before(known.start.offsets, known.end.offsets, [listed.offsets for listed in at])
@@ -76,7 +76,7 @@ def counted(known: Logs, windows: Sequence[Window], now: float) -> list[Count]:
 
 def volume(
     control: ControlPlane,
-    windows: Sequence[Window],
+    windows: Sequence[TimeWindow],
     topics: Collection[str] | None = None,
     *,
     clock: Callable[[], float] = time.time,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asgard.heimdall.picture import Picture, TopicNow
     from asgard.heimdall.report.day import Day
     from asgard.heimdall.settings import HeimdallSettings
-    from asgard.heimdall.store.read import Store
+    from asgard.heimdall.store.read import ClusterStore
     from asgard.heimdall.web.source import MonitoredCluster
     from asgard.journal.events import Event
 
@@ -140,7 +140,7 @@ class Scoped:
     def problem(self) -> str:
         return self._source.problem
 
-    def history(self) -> Store:
+    def history(self) -> ClusterStore:
         """Pages ask it only for what is in the picture."""
         return self._source.history()
 

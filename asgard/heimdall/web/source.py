@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from asgard.heimdall.picture import Picture
     from asgard.heimdall.report.day import Day
     from asgard.heimdall.settings import HeimdallSettings
-    from asgard.heimdall.store.read import Store
+    from asgard.heimdall.store.read import ClusterStore
     from asgard.journal.events import Event
 
 
@@ -31,7 +31,7 @@ class MonitoredCluster(Protocol):
     def problem(self) -> str:
         """Why the last look failed; empty if it did not."""
 
-    def history(self) -> Store:
+    def history(self) -> ClusterStore:
         """The store of this cluster; `picture` is there."""
 
     def events(self, since: float) -> list[Event]:

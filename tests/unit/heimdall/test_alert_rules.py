@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from asgard.heimdall.alerts import conditions, messages
 from asgard.heimdall.alerts.evaluate import evaluate, receivers_of
 from asgard.heimdall.alerts.model import AlertRule, Seen, Subscription, Volume
-from asgard.heimdall.audit.missing import Missing
+from asgard.heimdall.audit.missing import MissingRecords
 from asgard.heimdall.lag.model import GroupLag
 from asgard.heimdall.volume.model import Compared, Count
-from asgard.heimdall.volume.windows import Window
+from asgard.heimdall.volume.windows import TimeWindow
 from tests.harness.heimdall_days import OWNERS, group_lag
 
-HOUR = Window(0.0, 3600.0, "2026-11-27T09:00Z")
+HOUR = TimeWindow(0.0, 3600.0, "2026-11-27T09:00Z")
 GIB = 1024**3
 
 
@@ -52,7 +52,7 @@ def compared(topic: str, verdict: str, records: int | None = 0) -> Compared:
         (AlertRule("r", "under-replicated", above=5), {"under_replicated": 2, "offline": 1}, ["cluster"], []),
         (AlertRule("r", "disk-full", within_s=86400), {"disks": {"full": growing(0, capacity=40), "grows": growing(1.0), "slowly": growing(0.1), "shrinks": growing(-1.0), "new": growing(9, hours=0)}}, ["full"], ["new"]),
         (AlertRule("r", "disk-full", within_s=2 * 86400), {"disks": {"grows": growing(1.0), "slowly": growing(0.1)}}, ["grows"], []),
-        (AlertRule("r", "audit-loss", above=2), {"losses": (Missing("a", "t", 0, 60, 3), Missing("a", "u", 0, 60, 2))}, ["a/t"], []),
+        (AlertRule("r", "audit-loss", above=2), {"losses": (MissingRecords("a", "t", 0, 60, 3), MissingRecords("a", "u", 0, 60, 2))}, ["a/t"], []),
         (AlertRule("r", "canary"), {"canary": {"broker 1": "", "broker 2": "clients can't produce"}}, ["broker 2"], []),
     ],
 )  # fmt: skip

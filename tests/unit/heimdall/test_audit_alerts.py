@@ -11,8 +11,8 @@ from asgard.heimdall.alerts import store
 from asgard.heimdall.alerts.model import AlertRule, Seen
 from asgard.heimdall.alerts.tables import open_alerts
 from asgard.heimdall.audit import missing as missings
-from asgard.heimdall.audit.missing import Missing, missing
-from asgard.heimdall.audit.plan import Plan, Tier
+from asgard.heimdall.audit.missing import MissingRecords, missing
+from asgard.heimdall.audit.plan import AuditPlan, Tier
 from asgard.heimdall.settings import HeimdallSettings
 from asgard.journal import events
 from asgard.journal.store.database import open_journal
@@ -24,7 +24,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("ASGARD_HOME", str(tmp_path))
 
 
-PLAN = Plan("a", (Tier("raw", ("r",)), Tier("next", ("n1", "n2"))), window_s=60, lateness_s=30)
+PLAN = AuditPlan("a", (Tier("raw", ("r",)), Tier("next", ("n1", "n2"))), window_s=60, lateness_s=30)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ PLAN = Plan("a", (Tier("raw", ("r",)), Tier("next", ("n1", "n2"))), window_s=60,
         pytest.param([], [], id="nothing"),
         pytest.param(
             [(0, 0, 3), (0, 120, 2)],
-            [Missing("a", "n1", 0, 210, 5), Missing("a", "n2", 0, 210, 5)],
+            [MissingRecords("a", "n1", 0, 210, 5), MissingRecords("a", "n2", 0, 210, 5)],
             id="from the first window to the last one's lateness, in each topic of the next tier",
         ),
     ],
@@ -42,7 +42,7 @@ def test_records_are_missing_in_the_tier_after_the_one_that_has_them(lost, found
     assert missing(PLAN, lost) == found
 
 
-OLD = Missing("a", "t", 100, 160, 5)
+OLD = MissingRecords("a", "t", 100, 160, 5)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ OLD = Missing("a", "t", 100, 160, 5)
         pytest.param([OLD], [replace(OLD, until_s=220)], ["raised t"], id="a later window too"),
         pytest.param([OLD], [replace(OLD, from_s=40)], ["raised t"], id="an earlier window too"),
         pytest.param([OLD], [], ["cleared t"], id="all of it came"),
-        pytest.param([OLD], [Missing("a", "u", 0, 60, 1)], ["cleared t", "raised u"], id="another topic"),
+        pytest.param([OLD], [MissingRecords("a", "u", 0, 60, 1)], ["cleared t", "raised u"], id="another topic"),
     ],
 )
 def test_an_alert_is_raised_when_more_is_missing_and_cleared_when_nothing_is(home, monkeypatch, before, now, told):
@@ -103,13 +103,13 @@ def test_what_audits_miss_is_read_from_their_tables_with_the_lateness_of_the_las
     import sqlalchemy as sa
 
     from asgard.heimdall.audit import tables
-    from asgard.heimdall.audit.store import Store, open_store
+    from asgard.heimdall.audit.store import AuditStore, open_store
 
     day = 86400
     assert missings.opened() is None, "there never was an audit, and none is created"
     with open_store() as database:
-        Store(database, "c", PLAN)
-        kept = Store(database, "c", replace(PLAN, lateness_s=90))
+        AuditStore(database, "c", PLAN)
+        kept = AuditStore(database, "c", replace(PLAN, lateness_s=90))
         row = {"audit": kept.id, "tier": 0, "topic": "r", "state": "closed", "told": False, "records": 9, "unstamped": 0,
                "duplicates": 0, "late": 0, "gaps": 0, "unmatched": 0, "examples": "[]", "latency": ""}  # fmt: skip
         rows = [(60, 4), (2 * day, 3), (2 * day + 60, 0), (2 * day + 120, 2)]
@@ -118,7 +118,7 @@ def test_what_audits_miss_is_read_from_their_tables_with_the_lateness_of_the_las
                 connection.execute(sa.insert(tables.windows).values(**row, start_s=start_s, lost=lost))
             connection.execute(sa.update(tables.audits).values(closed_until_s=2 * day + 180))
         until = 2 * day + 120 + 60 + 90
-        found = [Missing("a", topic, 2 * day, until, 5) for topic in ("n1", "n2")]
+        found = [MissingRecords("a", topic, 2 * day, until, 5) for topic in ("n1", "n2")]
         assert missings.of_cluster(database, "c") == found, "not of windows that are older than a day"
         assert missings.of_cluster(database, "another") == []
     opened = missings.opened()
