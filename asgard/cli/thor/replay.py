@@ -146,8 +146,8 @@ def replay(
     if from_archive is not None:
         from asgard.cli.thor import restore
 
-        where = restore.Where(from_archive, endpoint_url, groups=groups, skip_damaged=skip_damaged, thaw=thaw)
-        asked = restore.Asked(
+        where = restore.ArchiveOptions(from_archive, endpoint_url, groups=groups, skip_damaged=skip_damaged, thaw=thaw)
+        asked = restore.ReplayOptions(
             tuple(topics or ()), to, (begin, until), wanted, create=create, accept_loss=accept_loss, again=again
         )
         if to_context or to_bootstrap_server:
