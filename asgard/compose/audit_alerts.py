@@ -18,21 +18,21 @@ from asgard.heimdall.audit import missing
 
 if TYPE_CHECKING:
     from asgard.core.database import Database
-    from asgard.heimdall.audit.missing import Missing
-    from asgard.heimdall.settings import Settings
+    from asgard.heimdall.audit.missing import MissingRecords
+    from asgard.heimdall.settings import HeimdallSettings
 
 
 @dataclass
 class Alerts:
     """Updates the alerts about one cluster's audits. A killed auditor's successor raises and clears what is due."""
 
-    settings: Settings
+    settings: HeimdallSettings
     audits: Database
     alerts: Database
     journal: Database
     cluster_id: str
     cluster: str
-    _seen: list[Missing] | None = field(default=None, init=False)
+    _seen: list[MissingRecords] | None = field(default=None, init=False)
     _waits: bool = field(default=False, init=False)
 
     def update(self) -> None:
@@ -47,9 +47,7 @@ class Alerts:
         happened = events.read(self.journal, events.EventFilter(since=now - sight.RECENT_S))
         drill = sight.drill(happened, self.cluster_id)
         seen = Seen(now, self.cluster_id, self.cluster, losses=tuple(lost), drill=drill)
-        done = store.check(
-            self.alerts, given.rules, given.receivers, given.subscriptions, seen, given.owners, only="audit-loss"
-        )
+        done = store.check(self.alerts, given, seen, only="audit-loss")
         deliver.deliver(self.alerts, self.cluster_id, given.receivers, given.mail, self.journal)
         self._seen = lost
         self._waits = any(s.phase == "pending" or s.well_since is not None for s in done.states.values())
@@ -57,7 +55,7 @@ class Alerts:
 
 @contextmanager
 def alerting(
-    settings: Settings, audits: Database, journal: Database, cluster_id: str, cluster: str
+    settings: HeimdallSettings, audits: Database, journal: Database, cluster_id: str, cluster: str
 ) -> Iterator[Alerts]:
     """The alerts of the audits in this database, with the store of alerts open."""
     from asgard.heimdall.alerts.tables import open_alerts

@@ -15,7 +15,7 @@ from asgard.core import paths
 from asgard.core.database import STORE_VARIABLE
 
 if TYPE_CHECKING:
-    from asgard.heimdall.store.read import Store
+    from asgard.heimdall.store.read import ClusterStore
 
 DAY_S, HOUR_S = 86400.0, 3600.0
 LOOK_BACK_DAYS = 30
@@ -37,15 +37,15 @@ class Measured:
 
 
 @contextmanager
-def _store(cluster_id: str | None) -> Iterator[Store | None]:
-    from asgard.heimdall.store.read import Store
+def _store(cluster_id: str | None) -> Iterator[ClusterStore | None]:
+    from asgard.heimdall.store.read import ClusterStore
     from asgard.heimdall.store.tables import SCHEMA, open_store
 
     if cluster_id is None or not (os.environ.get(STORE_VARIABLE) or (paths.home() / SCHEMA.file).is_file()):
         yield None
         return
     with open_store() as database:
-        store = Store(database, cluster_id)
+        store = ClusterStore(database, cluster_id)
         yield store if store.known else None
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, closing
 from asgard.core import events, paths
 from asgard.heimdall.canary import run as canary
 from asgard.heimdall.canary.judge import News
-from asgard.heimdall.canary.run import Result, Settings
+from asgard.heimdall.canary.run import CanaryResult, CanarySettings
 from asgard.journal import events as journal_events
 from asgard.journal import leases
 from asgard.journal.store.database import Database
@@ -21,12 +21,10 @@ def run(
     chosen: Target,
     control: ControlPlane,
     journal: Database,
-    settings: Settings,
+    settings: CanarySettings,
     *,
     stop: threading.Event,
-    duration_s: float | None = None,
-    rounds: int | None = None,
-) -> Result:
+) -> CanaryResult:
     """Run the canary on a cluster. Raises Busy if one already runs there (in this journal), and what its start raises."""
     from asgard.loki.check.witness import Witness
 
@@ -75,6 +73,4 @@ def run(
                 tell=tell,
                 proved=proved,
                 stop=stop,
-                duration_s=duration_s,
-                rounds=rounds,
             )

@@ -17,7 +17,7 @@ from asgard.loki.chaos.providers import Values
 if TYPE_CHECKING:
     from asgard.journal.operations import Operation, Settled
     from asgard.journal.store.database import Database
-    from asgard.loki.chaos.run import Outcome
+    from asgard.loki.chaos.run import ExperimentOutcome
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def allow(experiment: Experiment, allow_provider: bool) -> None:
         )
 
 
-def run(experiment: Experiment, target: Target, options: ChaosOptions) -> Outcome:
+def run(experiment: Experiment, target: Target, options: ChaosOptions) -> ExperimentOutcome:
     """Run an experiment. Raises Refused and Busy before anything is broken, Unreachable, and InvalidFile."""
     from asgard.loki.chaos import run as runs
 

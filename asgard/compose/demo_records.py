@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from asgard.core.errors import Failed
 from asgard.kafka import stamp
 from asgard.kafka.connection import Connection
-from asgard.loki.load.rides import Event, rides
+from asgard.loki.load.rides import RideEvent, rides
 
 if TYPE_CHECKING:
     from asgard.kafka.data import Read, Tally
@@ -91,7 +91,7 @@ def _produce(
     from asgard.kafka.data import Record, Writer
 
     # Rides that have ended by now: Kafka rejects timestamps more than an hour ahead.
-    events: Iterable[Event] = rides(count, seed=number, start_ms=int((time.time() - DAY_S) * 1000))
+    events: Iterable[RideEvent] = rides(count, seed=number, start_ms=int((time.time() - DAY_S) * 1000))
     with Writer(connection, name=f"demo-{number}", deadline_s=120) as writer:
         for sequence, event in enumerate(events):
             header = stamp.make(run_id, number, sequence, time.time_ns() // 1000, event.value)

@@ -26,7 +26,7 @@ from asgard.kafka.target import Target
 from asgard.loki.chaos import BlastRadius
 from asgard.loki.drill import scenarios, verdict
 from asgard.loki.drill.result import Drill
-from asgard.loki.drill.scenarios import Cluster, Plan
+from asgard.loki.drill.scenarios import DrilledCluster, DrillPlan
 from asgard.loki.load import run as runs
 from asgard.loki.load import scratch
 from asgard.thor.heal import policy as policies
@@ -54,7 +54,7 @@ class DrillOrder:
     allow_data_loss: bool = False
 
 
-def plan(target: Target, order: DrillOrder) -> Plan:
+def plan(target: Target, order: DrillOrder) -> DrillPlan:
     """What the first run would do. Raises Refused if the cluster can't be drilled, WrongUsage for an unknown scenario or policy."""
     _healing(order)
     if order.scenario not in scenarios.KINDS:
@@ -79,14 +79,16 @@ def _healing(order: DrillOrder) -> tuple[Policy, Limits]:
     return policies.read(order.policy_file), limits.read(order.policy_file)
 
 
-def _plan(control: ControlPlane, order: DrillOrder) -> Plan:
+def _plan(control: ControlPlane, order: DrillOrder) -> DrillPlan:
     if scenarios.KINDS[order.scenario].loses and not order.allow_data_loss:
         _refuse_with_data(control)
     brokers = tuple(b for b in control.cluster().brokers if b.state == "up")
-    return scenarios.plan(order.scenario, order.seed, Cluster(brokers, control.quorum().leader), order.rate_per_s)
+    return scenarios.plan(
+        order.scenario, order.seed, DrilledCluster(brokers, control.quorum().leader), order.rate_per_s
+    )
 
 
-def _partitions(control: ControlPlane, topics: scratch.Topics) -> list[Partition]:
+def _partitions(control: ControlPlane, topics: scratch.WrittenTopics) -> list[Partition]:
     """The scratch topic's partitions."""
     there = control.topics(list(topics.stands_in), moves=False)
     return [p for topic in there.values() for p in topic.partitions]
@@ -111,8 +113,8 @@ def run(
     target: Target,
     order: DrillOrder,
     *,
-    approved: Plan | None = None,
-    agree: Callable[[Plan], None] = lambda plan: None,
+    approved: DrillPlan | None = None,
+    agree: Callable[[DrillPlan], None] = lambda plan: None,
 ) -> Iterator[Drill]:
     """One drill after the other, with increasing seeds. Raises Busy if another command breaks, loads or changes the cluster.
 
@@ -142,8 +144,8 @@ def command(target: Target, order: DrillOrder) -> str:
 def _one(
     target: Target,
     order: DrillOrder,
-    approved: Plan | None,
-    agree: Callable[[Plan], None],
+    approved: DrillPlan | None,
+    agree: Callable[[DrillPlan], None],
 ) -> Drill:
     from asgard.journal import events, leases
 
@@ -158,13 +160,13 @@ def _one(
         leases.refuse_if_held(site.journal, leases.cluster_change(site.cluster_id))
         looks = target.connect(deadline_s=LOOK_DEADLINE_S)
         try:
-            drawn, run_id = _plan(looks, order), runs.new_run()
+            drawn = _plan(looks, order)
             if approved is not None and drawn != approved:
                 agree(drawn)
             load = scenarios.load_of(drawn)
-            topics = scratch.plan(looks, load, run_id)
+            topics = scratch.plan(looks, load, runs.new_run())
             about = {"cluster_id": site.cluster_id, "scenario": order.scenario, "seed": order.seed}
-            with runs.begin(target, site.control, load, topics, run_id, leftovers=settle.leftovers()) as running:
+            with runs.begin(target, site.control, load, topics, leftovers=settle.leftovers()) as running:
                 events.record(site.journal, "loki.drill.started", target.name, about, correlation=site.run)
                 drawn = scenarios.aimed(drawn, _partitions(looks, topics), looks.quorum().leader)
                 with (

@@ -22,9 +22,9 @@ from asgard.core.errors import AsgardError, Interrupted
 from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.loki import chaos
-from asgard.loki.chaos import Fault, Site
+from asgard.loki.chaos import ChaosSite, Fault
 from asgard.loki.drill.result import Struck
-from asgard.loki.drill.scenarios import AFTER_S, HEAL_S, Plan, Strike
+from asgard.loki.drill.scenarios import AFTER_S, HEAL_S, DrillPlan, Strike
 from asgard.thor.heal.policy import Policy
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Breaker:
     """Injects the faults of a plan while a load runs, and ends the load. `struck` has the outcome of each."""
 
     def __init__(
-        self, site: Site, plan: Plan, load: Load, control: ControlPlane, sights: Sights, over: threading.Event
+        self, site: ChaosSite, plan: DrillPlan, load: Load, control: ControlPlane, sights: Sights, over: threading.Event
     ) -> None:
         self.struck: list[Struck] = []
         self.failure: BaseException | None = None
@@ -284,7 +284,7 @@ def _not_back(brokers: frozenset[int], seen: ClusterLook | None) -> str:
 
 
 @contextlib.contextmanager
-def breaking(site: Site, plan: Plan, load: Load, control: ControlPlane, sights: Sights) -> Iterator[Breaker]:
+def breaking(site: ChaosSite, plan: DrillPlan, load: Load, control: ControlPlane, sights: Sights) -> Iterator[Breaker]:
     """The faults of a plan, in a separate thread. On exit all of them are put back, whatever happened."""
     over = threading.Event()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 
     from asgard.core.database import Database
     from asgard.heimdall.alerts.model import Evaluation
-    from asgard.heimdall.audit.missing import Missing
-    from asgard.heimdall.lag.model import Thresholds
-    from asgard.heimdall.owners import Owners
+    from asgard.heimdall.audit.missing import MissingRecords
     from asgard.heimdall.picture import Picture
     from asgard.heimdall.report.day import Day
-    from asgard.heimdall.settings import Settings
+    from asgard.heimdall.settings import HeimdallSettings
     from asgard.journal.events import Event
     from asgard.kafka.ports import ControlPlane
 
@@ -32,18 +30,18 @@ PRUNE_EVERY = 60
 """Rounds between two prunings of the stores."""
 
 
-def daily(target: Target, day: date, tz: ZoneInfo, *, owners: Owners, thresholds: Callable[[str], Thresholds]) -> Day:
+def daily(target: Target, day: date, tz: ZoneInfo, settings: HeimdallSettings) -> Day:
     """The day of a cluster, for its report."""
     from asgard.heimdall.report.gather import gather
-    from asgard.heimdall.store.read import Store
+    from asgard.heimdall.store.read import ClusterStore
     from asgard.heimdall.store.tables import open_store
     from asgard.heimdall.volume.windows import midnight
     from asgard.journal.store.database import open_journal
 
     with closing(target.connect()) as control, open_store() as database, open_journal() as journal:
-        store = Store(database, control.cluster().cluster_id)
+        store = ClusterStore(database, control.cluster().cluster_id)
         events = happened(journal, midnight(day, tz))
-        return gather(control, store, events, cluster=target.name, day=day, tz=tz, owners=owners, thresholds=thresholds)
+        return gather(control, store, events, cluster=target.name, day=day, tz=tz, settings=settings)
 
 
 def happened(journal: Database, since: float, until: float | None = None) -> list[Event]:
@@ -62,7 +60,7 @@ class ClusterWatch:
     """
 
     target: Target
-    settings: Settings
+    settings: HeimdallSettings
     control: ControlPlane
     store: Database
     alerts: Database
@@ -90,21 +88,19 @@ class ClusterWatch:
         """Evaluate the rules for this picture; changes go to the outbox, and are sent as far as possible."""
         from asgard.heimdall.alerts import sight
         from asgard.heimdall.alerts import store as alert_store
-        from asgard.heimdall.store.read import Store
+        from asgard.heimdall.store.read import ClusterStore
         from asgard.journal import events
 
         settings = self.settings
         seen = sight.seen(
             taken,
             settings.rules,
-            store=Store(self.store, taken.cluster_id),
+            store=ClusterStore(self.store, taken.cluster_id),
             alerts=self.alerts,
             events=lambda since: events.read(self.journal, events.EventFilter(since=since)),
             audit=lambda: self._losses(taken.cluster_id),
         )
-        self.evaluation = alert_store.check(
-            self.alerts, settings.rules, settings.receivers, settings.subscriptions, seen, settings.owners
-        )
+        self.evaluation = alert_store.check(self.alerts, settings, seen)
         for change in self.evaluation.transitions:
             tell = news.warn if change.what == "raised" else news.note
             tell(f"alert {change.what}: {change.state.text if change.what == 'raised' else change.state.subject}")
@@ -117,7 +113,7 @@ class ClusterWatch:
 
         return deliver.deliver(self.alerts, cluster_id, self.settings.receivers, self.settings.mail, self.journal)
 
-    def _losses(self, cluster_id: str) -> list[Missing]:
+    def _losses(self, cluster_id: str) -> list[MissingRecords]:
         from asgard.heimdall.audit import missing
 
         if self.audits is None:
@@ -126,7 +122,7 @@ class ClusterWatch:
 
 
 @contextmanager
-def watching(target: Target, settings: Settings, *, judges: bool = True) -> Iterator[ClusterWatch]:
+def watching(target: Target, settings: HeimdallSettings, *, judges: bool = True) -> Iterator[ClusterWatch]:
     """A watch with all its resources open."""
     from asgard.heimdall.alerts.tables import open_alerts
     from asgard.heimdall.store.tables import open_store

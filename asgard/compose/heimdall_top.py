@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from asgard.compose import heimdall
 from asgard.compose.heimdall import ClusterWatch
-from asgard.heimdall.top.sheets import Known
+from asgard.heimdall.top.sheets import TopSnapshot
 
 if TYPE_CHECKING:
-    from asgard.heimdall.settings import Settings
+    from asgard.heimdall.settings import HeimdallSettings
     from asgard.kafka.target import Target
 
 ENDS_S = 1.0
@@ -24,25 +24,25 @@ class Feed:
 
     def __init__(self, watch: ClusterWatch) -> None:
         self._watch = watch
-        self._known: Known | None = None
+        self._known: TopSnapshot | None = None
 
     @property
     def problem(self) -> str:
         return self._watch.problem
 
     @property
-    def known(self) -> Known | None:
+    def known(self) -> TopSnapshot | None:
         from asgard.heimdall.alerts import store
 
         picture = self._watch.picture
         if picture is not None and (self._known is None or self._known.picture is not picture):
             raised = store.raised(self._watch.alerts, picture.cluster_id)
-            self._known = Known(picture, raised, self._watch.settings.owners)
+            self._known = TopSnapshot(picture, raised, self._watch.settings.owners)
         return self._known
 
 
 @contextmanager
-def feeding(target: Target, settings: Settings, every_s: float) -> Iterator[Feed]:
+def feeding(target: Target, settings: HeimdallSettings, every_s: float) -> Iterator[Feed]:
     """Look repeatedly while the block runs. Raises Unreachable if the cluster is unreachable at the start."""
     stop = threading.Event()
     with heimdall.watching(target, settings, judges=False) as watch:

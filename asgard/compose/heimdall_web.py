@@ -12,11 +12,11 @@ from asgard.compose import heimdall
 from asgard.compose.heimdall import ClusterWatch
 
 if TYPE_CHECKING:
-    from asgard.heimdall.alerts.model import State
+    from asgard.heimdall.alerts.model import AlertState
     from asgard.heimdall.picture import Picture
     from asgard.heimdall.report.day import Day
-    from asgard.heimdall.settings import Settings
-    from asgard.heimdall.store.read import Store
+    from asgard.heimdall.settings import HeimdallSettings
+    from asgard.heimdall.store.read import ClusterStore
     from asgard.journal.events import Event
 
 FRESH_S = 300.0
@@ -26,7 +26,7 @@ DAYS = 40
 
 
 class WatchSource:
-    """A `heimdall.web.source.Source` of a watch."""
+    """A `heimdall.web.source.MonitoredCluster`, from a watch."""
 
     def __init__(self, watch: ClusterWatch) -> None:
         self._watch = watch
@@ -34,7 +34,7 @@ class WatchSource:
         self._counting = threading.Lock()
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> HeimdallSettings:
         return self._watch.settings
 
     @property
@@ -45,11 +45,11 @@ class WatchSource:
     def problem(self) -> str:
         return self._watch.problem
 
-    def history(self) -> Store:
+    def history(self) -> ClusterStore:
         """The store of the cluster."""
-        from asgard.heimdall.store.read import Store
+        from asgard.heimdall.store.read import ClusterStore
 
-        return Store(self._watch.store, self._cluster_id())
+        return ClusterStore(self._watch.store, self._cluster_id())
 
     def events(self, since: float) -> list[Event]:
         """The journal's events."""
@@ -57,7 +57,7 @@ class WatchSource:
 
         return events.read(self._watch.journal, events.EventFilter(since=since))
 
-    def raised(self) -> Sequence[State]:
+    def raised(self) -> Sequence[AlertState]:
         """The raised alerts."""
         from asgard.heimdall.alerts import store
 
@@ -70,9 +70,7 @@ class WatchSource:
             now = self._watch.journal.host_clock()
             if found is not None and (found.made_at > found.end + SETTLED_S or now - found.made_at < FRESH_S):
                 return found
-            made = heimdall.daily(
-                self._watch.target, day, tz, owners=self.settings.owners, thresholds=self.settings.thresholds
-            )
+            made = heimdall.daily(self._watch.target, day, tz, self.settings)
             while len(self._days) >= DAYS:
                 self._days.pop(next(iter(self._days)))
             self._days[day, tz.key] = made

@@ -20,7 +20,7 @@ from asgard.kafka.target import Target, pick
 if TYPE_CHECKING:
     from asgard.journal.leases import Priority
     from asgard.journal.store.database import Database
-    from asgard.loki.chaos import BlastRadius, Site
+    from asgard.loki.chaos import BlastRadius, ChaosSite
 
 
 def node_control(target: Target) -> NodeControl | None:
@@ -90,7 +90,7 @@ def to_break(
     confirm: str | None = None,
     while_healing: bool = False,
     limits: BlastRadius | None = None,
-) -> Iterator[Site]:
+) -> Iterator[ChaosSite]:
     """Hold a cluster in order to break it. First settles what dead runs left there, and says so; puts everything back at the end.
 
     `while_healing`: for drills, in which Thor may change the cluster meanwhile. Raises Refused if the context is
@@ -98,7 +98,7 @@ def to_break(
     """
     from asgard.journal import leases, operations
     from asgard.journal.store.database import open_journal
-    from asgard.loki.chaos import BlastRadius, Site, put_all_back
+    from asgard.loki.chaos import BlastRadius, ChaosSite, put_all_back
 
     with contextlib.ExitStack() as stack:
         control = target.connect(deadline_s=settle.CALL_DEADLINE_S)
@@ -114,7 +114,7 @@ def to_break(
             journal, settle.handlers(control), under=f"cluster/{cluster_id}/", held=[lease]
         ):
             settle.say_settled(settled)
-        site = Site(
+        site = ChaosSite(
             target.name,
             cluster_id,
             guarded(control, lambda: lease.check(settle.CALL_DEADLINE_S)),
@@ -133,7 +133,7 @@ def to_break(
             put_all_back(site)
 
 
-def for_other_runner() -> contextlib.AbstractContextManager[Site]:
+def for_other_runner() -> contextlib.AbstractContextManager[ChaosSite]:
     """The cluster of ASGARD_CONTEXT (else the current context) for Loki's functions under a third-party runner.
 
     `pyproject.toml` declares it as the entry point `site` of the group `asgard.loki.chaos`.

@@ -72,7 +72,7 @@ def run(
             return MonkeyRun(choice, seed, False)
         if choice.victim is None:
             if not closed:
-                look.record(journal, monkey, target.name, cluster_id, choice, seed)
+                look.record(journal, monkey, target.name, cluster_id, choice, seed=seed)
             return MonkeyRun(choice, seed, False)
     agreed = choice.victim
     agree(choice, agreed)
@@ -89,7 +89,7 @@ def run(
             why = "the members have changed since they were shown"
         if why:
             choice = replace(choice, victim=None, why=f"nothing is stopped: {why}")
-        look.record(site.journal, monkey, target.name, cluster_id, choice, seed, site.run)
+        look.record(site.journal, monkey, target.name, cluster_id, choice, seed=seed, run=site.run)
         if choice.victim is None:
             return MonkeyRun(choice, seed, False)
         with events.silence():  # the choice already says it

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from flask import Blueprint
 
-    from asgard.heimdall.alerts.model import State
+    from asgard.heimdall.alerts.model import AlertState
     from asgard.heimdall.picture import Picture
     from asgard.heimdall.report.day import Day
-    from asgard.heimdall.settings import Settings
-    from asgard.heimdall.store.read import Store
+    from asgard.heimdall.settings import HeimdallSettings
+    from asgard.heimdall.store.read import ClusterStore
     from asgard.journal.events import Event
     from asgard.kafka.target import Target
 
@@ -63,7 +63,7 @@ class Lookout:
     def problem(self) -> str:
         return self._site.problem if self._site else self._problem
 
-    def history(self) -> Store:
+    def history(self) -> ClusterStore:
         """The store; pages need it only once there is a picture."""
         return self._there().history()
 
@@ -71,7 +71,7 @@ class Lookout:
         """The journal's events."""
         return self._there().events(since)
 
-    def raised(self) -> Sequence[State]:
+    def raised(self) -> Sequence[AlertState]:
         """The raised alerts."""
         return self._there().raised()
 
@@ -126,10 +126,10 @@ def target_of(environment: Environment) -> Target:
     return target.Target(connection)
 
 
-def settings_of(gate: Bifrost) -> Settings:
+def settings_of(gate: Bifrost) -> HeimdallSettings:
     """Those of the heimdall.yaml beside bifrost.yaml, if any; Bifrost decides who owns what."""
     file = gate.directory.file.parent / SETTINGS
-    found = reading.load(file) if file.is_file() else reading.Settings()
+    found = reading.load(file) if file.is_file() else reading.HeimdallSettings()
     spaces = [Ownership(t.name, tuple(f"{p}*" for p in t.namespaces), tuple(f"{p}*" for p in t.namespaces)) for t in gate.directory.teams]  # fmt: skip
     return replace(found, owners=Owners(tuple(spaces)))
 

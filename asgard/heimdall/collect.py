@@ -1,7 +1,7 @@
 """One round of collecting: cluster, topics and groups into the store, the hours that are over counted, gaps caught up.
 
 A gap (the collector or the machine was down) is caught up if Kafka still has the data: hours of record time are counted from its
-time index, so an hour without a collector is not lost. Samples of the gap itself are gone, and `Store.gaps` lists it.
+time index, so an hour without a collector is not lost. Samples of the gap itself are gone, and `ClusterStore.gaps` lists it.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from asgard.core import events
 from asgard.heimdall.lag import ask as lag_ask
 from asgard.heimdall.lag import judge, times
 from asgard.heimdall.lag.evaluate import group_lags
-from asgard.heimdall.lag.model import STATUSES, Asked, GroupLag, Sample, Thresholds
+from asgard.heimdall.lag.model import STATUSES, GroupLag, GroupToJudge, OffsetSample, Thresholds
 from asgard.heimdall.store import read, writer
 from asgard.heimdall.store.pack import Arrays
-from asgard.heimdall.store.read import Store
+from asgard.heimdall.store.read import ClusterStore
 from asgard.heimdall.store.tables import HOUR
 from asgard.heimdall.volume import ask as volume_ask
 from asgard.heimdall.volume import counts as counting
 from asgard.heimdall.volume.model import Count
-from asgard.heimdall.volume.windows import Window
+from asgard.heimdall.volume.windows import TimeWindow
 
 if TYPE_CHECKING:
     from asgard.core.database import Database
-    from asgard.kafka.groups import ByPartition, Layout
     from asgard.kafka.ports import ControlPlane
 
 Numbers = NDArray[np.int64]
@@ -54,7 +53,7 @@ class Collected:
     partitions: int
     groups: tuple[GroupLag, ...]
     problems: dict[str, str]
-    window: tuple[Sample, ...]
+    window: tuple[OffsetSample, ...]
     seconds: float
     requests: dict[str, int]
 
@@ -64,7 +63,7 @@ def once(
     database: Database,
     *,
     thresholds: Callable[[str], Thresholds] = lambda group: Thresholds(),
-    window: Sequence[Sample] | None = None,
+    window: Sequence[OffsetSample] | None = None,
     catch_up_h: int = CATCH_UP_H,
     clock: Callable[[], float] = time.time,
 ) -> Collected:
@@ -75,7 +74,7 @@ def once(
     began = time.monotonic()
     look = lag_ask.look(control, clock=clock, every_topic=True)
     bulk, layout = control.bulk(), look.layout
-    store = Store(database, layout.cluster_id)
+    store = ClusterStore(database, layout.cluster_id)
     if window is None:
         window = store.window(look.at - WINDOW_S) if store.known else []
     samples = [*(s for s in window if s.at > look.at - WINDOW_S), look.sample()]
@@ -84,9 +83,9 @@ def once(
         number = writer.cluster(connection, layout.cluster_id)
         topic_ids = writer.subjects(connection, number, "topic", layout.topics)
         group_ids = writer.subjects(connection, number, "group", look.groups)
-        arrays = sample_arrays(layout, look.starts, look.ends, look.committed, groups, topic_ids, group_ids)
+        arrays = sample_arrays(look, groups, topic_ids, group_ids)
         new = writer.add_sample(connection, number, look.at, arrays)
-    hours = count_hours(control, database, Store(database, layout.cluster_id), clock(), catch_up_h)
+    hours = count_hours(control, database, ClusterStore(database, layout.cluster_id), clock(), catch_up_h)
     return Collected(
         look.at,
         new,
@@ -104,7 +103,7 @@ def once(
 def _judge(
     control: ControlPlane,
     look: lag_ask.Look,
-    samples: Sequence[Sample],
+    samples: Sequence[OffsetSample],
     thresholds: Callable[[str], Thresholds],
     now: float,
 ) -> dict[str, GroupLag]:
@@ -115,7 +114,7 @@ def _judge(
     span = samples[-1].at - samples[0].at
     return {
         name: judge.judge_group(
-            Asked(group, thresholds(name)),
+            GroupToJudge(group, thresholds(name)),
             measured.lags[name],
             span,
             retention,
@@ -126,18 +125,16 @@ def _judge(
 
 
 def sample_arrays(
-    layout: Layout,
-    starts: ByPartition,
-    ends: ByPartition,
-    committed: Mapping[str, ByPartition],
+    look: lag_ask.Look,
     groups: Mapping[str, GroupLag],
     topic_ids: Mapping[str, int],
     group_ids: Mapping[str, int],
 ) -> Arrays:
     """A sample as the store keeps it. Pure."""
+    layout, starts, ends = look.layout, look.starts, look.ends
     topics = sorted(layout.topics, key=lambda name: topic_ids[name])
     names = sorted(groups, key=lambda name: group_ids[name])
-    commits = [(g, t, o) for g in names for t, o in committed.get(g, {}).items() if len(o) and t in layout.topics]
+    commits = [(g, t, o) for g in names for t, o in look.committed.get(g, {}).items() if len(o) and t in layout.topics]
     under = sum(int(((t.in_sync < t.replicas) & (t.leaders >= 0)).sum()) for t in layout.topics.values())
     offline = sum(int((t.leaders < 0).sum()) for t in layout.topics.values())
     return {
@@ -160,7 +157,9 @@ def sample_arrays(
     }
 
 
-def count_hours(control: ControlPlane, database: Database, store: Store, now: float, most: int = CATCH_UP_H) -> int:
+def count_hours(
+    control: ControlPlane, database: Database, store: ClusterStore, now: float, most: int = CATCH_UP_H
+) -> int:
     """Count the hours that are over and not yet counted, up to a week back; returns how many."""
     last = int((now - SETTLED_S) // HOUR) * HOUR
     wanted = range(last - most * HOUR, last, HOUR)
@@ -176,7 +175,7 @@ def count_hours(control: ControlPlane, database: Database, store: Store, now: fl
 
 
 def _count(known: volume_ask.Logs, database: Database, cluster_id: str, starts: Sequence[int], now: float) -> int:
-    windows = [Window(start, start + HOUR, str(start)) for start in starts]
+    windows = [TimeWindow(start, start + HOUR, str(start)) for start in starts]
     found = volume_ask.counted(known, windows, now)
     by_hour: dict[int, list[Count]] = {start: [] for start in starts}
     for count in found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asgard.heimdall.alerts.model import Rule
+from asgard.heimdall.alerts.model import AlertRule
 
 _DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _FULL_S = 7 * 86400
@@ -48,7 +48,7 @@ def dashboard() -> dict[str, Any]:
     }
 
 
-def alert_rules(rules: tuple[Rule, ...] = ()) -> dict[str, Any]:
+def alert_rules(rules: tuple[AlertRule, ...] = ()) -> dict[str, Any]:
     """Prometheus alert rules: those of heimdall.yaml that metrics can judge, else a sensible default set; and one for a silent Heimdall."""
     found = [alert for rule in rules or _DEFAULTS if (alert := _alert(rule)) is not None]
     found.append(
@@ -58,15 +58,15 @@ def alert_rules(rules: tuple[Rule, ...] = ()) -> dict[str, Any]:
 
 
 _DEFAULTS = (
-    Rule("KafkaTimeLag", "time-lag", for_s=120.0),
-    Rule("KafkaUnreadDataExpires", "data-loss", severity="critical"),
-    Rule("KafkaGroupStopped", "group-stopped", for_s=600.0),
-    Rule("KafkaUnderReplicated", "under-replicated", for_s=120.0),
-    Rule("KafkaDiskFull", "disk-full", for_s=600.0),
+    AlertRule("KafkaTimeLag", "time-lag", for_s=120.0),
+    AlertRule("KafkaUnreadDataExpires", "data-loss", severity="critical"),
+    AlertRule("KafkaGroupStopped", "group-stopped", for_s=600.0),
+    AlertRule("KafkaUnderReplicated", "under-replicated", for_s=120.0),
+    AlertRule("KafkaDiskFull", "disk-full", for_s=600.0),
 )
 
 
-def _alert(rule: Rule) -> dict[str, Any] | None:
+def _alert(rule: AlertRule) -> dict[str, Any] | None:
     """One rule as PromQL; None if there is no metric for it (audits, canary, volume)."""
     groups = "" if rule.groups == ("*",) else f'{{group_id=~"{"|".join(_regex(p) for p in rule.groups)}"}}'
     above, within = rule.above, rule.within_s

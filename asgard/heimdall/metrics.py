@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asgard.heimdall.alerts.model import State
+from asgard.heimdall.alerts.model import AlertState
 from asgard.heimdall.incidents import Happening, Kind
-from asgard.heimdall.lag.model import STATUSES, Sample
+from asgard.heimdall.lag.model import STATUSES, OffsetSample
 from asgard.heimdall.owners import Owners
 from asgard.heimdall.picture import Picture
 from asgard.kafka.model import Partition
@@ -42,7 +42,7 @@ LASTING: tuple[Kind, ...] = ("fault", "healing", "drill")
 
 
 def text(
-    picture: Picture, owners: Owners, raised: Sequence[State], happened: Sequence[Happening] = (), *, max_series: int,
+    picture: Picture, owners: Owners, raised: Sequence[AlertState], happened: Sequence[Happening] = (), *, max_series: int,
     partitions: bool = True,
 ) -> bytes:  # fmt: skip
     """The exposition. `happened` is what lies in the time since the last scrape, about."""
@@ -84,7 +84,7 @@ def bounded(given: Iterable[Family], most: int) -> list[GaugeMetricFamily]:
 
 
 def families(
-    picture: Picture, owners: Owners, raised: Sequence[State], happened: Sequence[Happening], partitions: bool
+    picture: Picture, owners: Owners, raised: Sequence[AlertState], happened: Sequence[Happening], partitions: bool
 ) -> Iterator[Family]:
     """All of them, the important ones first."""
     yield from _cluster(picture, raised)
@@ -106,7 +106,7 @@ def _family(name: str, words: str, labels: tuple[str, ...], rows: Sequence[Row])
     return Family(name, words, labels, rows, len(rows))
 
 
-def _cluster(picture: Picture, raised: Sequence[State]) -> Iterator[Family]:
+def _cluster(picture: Picture, raised: Sequence[AlertState]) -> Iterator[Family]:
     up = sum(b.broker.state == "up" for b in picture.brokers)
     yield _family("kafka_brokers", "Brokers that are up.", (), [((), float(up))])
     yield _family(
@@ -176,7 +176,7 @@ def _topics(picture: Picture) -> Iterator[Family]:
 
 
 def _lags(
-    sample: Sample,
+    sample: OffsetSample,
 ) -> Iterator[tuple[str, str, np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]]:
     """Group, topic, committed offsets and lag by partition; -1 if not known."""
     for group, topics in sample.committed.items():
@@ -190,7 +190,7 @@ def _lags(
             yield group, topic, committed[:size], lag
 
 
-def _group_topics(sample: Sample, picture: Picture) -> Iterator[Family]:
+def _group_topics(sample: OffsetSample, picture: Picture) -> Iterator[Family]:
     sums = [
         ((g, t), float(lag[lag >= 0].sum()))
         for g, t, _, lag in _lags(sample)
@@ -205,7 +205,7 @@ def _group_topics(sample: Sample, picture: Picture) -> Iterator[Family]:
     )
 
 
-def _partitions(picture: Picture, sample: Sample) -> Iterator[Family]:
+def _partitions(picture: Picture, sample: OffsetSample) -> Iterator[Family]:
     parts = picture.snapshot.partitions
     labels = ("topic", "partition")
     replicas: dict[str, tuple[str, Callable[[Partition], float]]] = {
@@ -230,7 +230,7 @@ def _partitions(picture: Picture, sample: Sample) -> Iterator[Family]:
             yield Family(name, words, of, rows, count)
 
 
-def _group_partitions(sample: Sample, picture: Picture) -> Iterator[Family]:
+def _group_partitions(sample: OffsetSample, picture: Picture) -> Iterator[Family]:
     found = [one for one in _lags(sample) if one[0] in picture.groups]
     count = sum(int((lag >= 0).sum()) for *_, lag in found)
     committed = sum(int((offsets >= 0).sum()) for _, _, offsets, _ in found)

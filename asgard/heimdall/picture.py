@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from asgard.cluster import health, look
 from asgard.core.errors import AsgardError
 from asgard.heimdall import collect
-from asgard.heimdall.lag.model import STATUSES, GroupLag, Sample, Thresholds
+from asgard.heimdall.lag.model import STATUSES, GroupLag, OffsetSample, Thresholds
 from asgard.heimdall.volume import ask as volume_ask
 from asgard.kafka.model import Broker, ClusterSnapshot, Partition
 
@@ -69,7 +69,7 @@ class Picture:
     offline: int
     moving: tuple[Partition, ...]
     problems: Mapping[str, str] = field(default_factory=dict)
-    window: tuple[Sample, ...] = field(default=(), repr=False)
+    window: tuple[OffsetSample, ...] = field(default=(), repr=False)
     seconds: float = 0.0
     part: bool = False
     """Only what one team may see: without brokers."""
@@ -97,7 +97,7 @@ def take(
     *,
     cluster: str,
     thresholds: Callable[[str], Thresholds] = lambda group: Thresholds(),
-    window: Sequence[Sample] | None = None,
+    window: Sequence[OffsetSample] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Picture:
     """Look at the cluster, and keep the sample in the store. Raises Unreachable, NotAuthorised."""
@@ -110,24 +110,20 @@ def take(
     except AsgardError as error:
         newest = {}
         problems["newest records"] = error.what
-    return make(
-        snapshot, done.window, done.groups, newest, cluster=cluster, at=done.at, problems=problems,
-        seconds=round(time.monotonic() - began, 3),
-    )  # fmt: skip
+    made = make(snapshot, done.window, done.groups, newest, cluster=cluster, problems=problems)
+    return replace(made, seconds=round(time.monotonic() - began, 3))
 
 
 def make(
     snapshot: ClusterSnapshot,
-    window: Sequence[Sample],
+    window: Sequence[OffsetSample],
     groups: Sequence[GroupLag],
     newest: Mapping[str, float],
     *,
     cluster: str,
-    at: float,
     problems: Mapping[str, str] | None = None,
-    seconds: float = 0.0,
 ) -> Picture:
-    """The picture from its parts. Pure."""
+    """The picture from its parts, at the time of the window's last sample. Pure."""
     readers: dict[str, list[GroupLag]] = {}
     for group in groups:
         for topic in group.topics:
@@ -141,7 +137,7 @@ def make(
         for name, parts in sorted(by_topic.items())
     }
     return Picture(
-        at=at,
+        at=window[-1].at,
         cluster=cluster,
         cluster_id=snapshot.cluster_id,
         snapshot=snapshot,
@@ -153,7 +149,6 @@ def make(
         moving=tuple(p for p in snapshot.partitions if p.adding or p.removing),
         problems=problems or {},
         window=tuple(window),
-        seconds=seconds,
     )
 
 
@@ -182,7 +177,7 @@ def _topic(
     )
 
 
-def _rates(window: Sequence[Sample]) -> dict[str, float]:
+def _rates(window: Sequence[OffsetSample]) -> dict[str, float]:
     """Records per second by topic over the window; a topic that was recreated in it has none."""
     if len(window) < 2 or window[-1].at <= window[0].at:
         return {}
@@ -200,7 +195,7 @@ def _rates(window: Sequence[Sample]) -> dict[str, float]:
     return found
 
 
-def _held(window: Sequence[Sample]) -> dict[str, int]:
+def _held(window: Sequence[OffsetSample]) -> dict[str, int]:
     """The number of records that each topic holds."""
     if not window:
         return {}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgard.core.errors import InvalidFile, Problem
 from asgard.core.mail import MailServer
-from asgard.heimdall.alerts.model import Receiver, Rule, Subscription
+from asgard.heimdall.alerts.model import AlertRule, Receiver, Subscription
 from asgard.heimdall.lag import rules as lag_rules
 from asgard.heimdall.lag.model import Thresholds
 from asgard.heimdall.owners import Owners, Ownership
@@ -36,12 +36,12 @@ _DURATION = frozenset({"time-lag"})
 
 
 @dataclass(frozen=True)
-class Settings:
+class HeimdallSettings:
     """What `heimdall.yaml` says; without one, the defaults and no rules."""
 
     thresholds: Callable[[str], Thresholds] = lambda group: Thresholds()
     owners: Owners = field(default_factory=Owners)
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[AlertRule, ...] = ()
     receivers: tuple[Receiver, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     mail: MailServer | None = None
@@ -49,7 +49,7 @@ class Settings:
     partition_series: bool = True
 
 
-def load(path: Path | None) -> Settings:
+def load(path: Path | None) -> HeimdallSettings:
     """The file's settings, or those of heimdall.yaml in the working directory if it exists. Raises WrongUsage and InvalidFile."""
     from asgard.core import yaml
     from asgard.core.schema.alerts import TeamFile, WatchFile
@@ -57,7 +57,7 @@ def load(path: Path | None) -> Settings:
 
     chosen = path or Path(lag_rules.FILE)
     if path is None and not chosen.is_file():
-        return Settings()
+        return HeimdallSettings()
     document = yaml.read(chosen)
     checked = check(document, WatchFile)
     problems = list(checked.problems)
@@ -78,7 +78,7 @@ def load(path: Path | None) -> Settings:
         problems.append(document.problem((), "has receivers of kind email and no mail: with host and from"))
     if problems:
         raise InvalidFile(problems)
-    return Settings(
+    return HeimdallSettings(
         thresholds=lag_rules.load(chosen),
         owners=Owners(tuple(Ownership(o.owner, tuple(o.topics), tuple(o.groups)) for o in found.owners)),
         rules=rules,
@@ -90,7 +90,7 @@ def load(path: Path | None) -> Settings:
     )
 
 
-def _rule(document: Document, number: int, entry: RuleEntry, problems: list[Problem]) -> Rule:
+def _rule(document: Document, number: int, entry: RuleEntry, problems: list[Problem]) -> AlertRule:
     def wrong(key: str, text: str) -> None:
         problems.append(document.problem(("rules", number, key), text))
 
@@ -104,7 +104,7 @@ def _rule(document: Document, number: int, entry: RuleEntry, problems: list[Prob
             wrong("above", str(error))
     if entry.within is not None and entry.when not in _WITHIN:
         wrong("within", f"says nothing for {entry.when}" + ("; meant is above" if entry.when in _ABOVE else ""))
-    return Rule(
+    return AlertRule(
         entry.name, entry.when, tuple(entry.groups), tuple(entry.topics), above, entry.within, entry.for_, entry.clear,
         entry.severity, dict(entry.labels), entry.drills == "silence",
     )  # fmt: skip

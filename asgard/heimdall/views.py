@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from asgard.core.pages.parts import (
@@ -26,7 +26,7 @@ from asgard.core.pages.parts import (
     Verdict,
 )
 from asgard.heimdall import incidents, words
-from asgard.heimdall.alerts.model import State
+from asgard.heimdall.alerts.model import AlertState
 from asgard.heimdall.incidents import Happening
 from asgard.heimdall.lag.model import GroupLag
 from asgard.heimdall.owners import Owners
@@ -62,7 +62,12 @@ class Span:
 
 
 def overview(
-    picture: Picture, raised: Sequence[State], arrived: Sequence[TopicPoint], span: Span, owners: Owners, links: Links
+    picture: Picture,
+    raised: Sequence[AlertState],
+    arrived: Sequence[TopicPoint],
+    span: Span,
+    owners: Owners,
+    links: Links,
 ) -> list[Part]:
     """Is all well, and if not, what is wrong?"""
     down = [b for b in picture.brokers if b.broker.state != "up"]
@@ -92,7 +97,7 @@ def overview(
     return parts
 
 
-def _verdict(picture: Picture, raised: Sequence[State], down: int, behind: Sequence[GroupLag]) -> Verdict:
+def _verdict(picture: Picture, raised: Sequence[AlertState], down: int, behind: Sequence[GroupLag]) -> Verdict:
     wrong = []
     if picture.offline:
         wrong.append(f"{words.many(picture.offline, 'partition')} without a leader")
@@ -113,7 +118,7 @@ def _verdict(picture: Picture, raised: Sequence[State], down: int, behind: Seque
     return Verdict("Trouble" if critical else "Look", headline, "bad" if critical else "warn", told)
 
 
-def alerts(raised: Sequence[State], now: float, links: Links) -> Table:
+def alerts(raised: Sequence[AlertState], now: float, links: Links) -> Table:
     """The alerts that are raised, the most severe first."""
     order = {"critical": 0, "warning": 1, "info": 2}
     ranked = sorted(raised, key=lambda s: (order.get(s.labels.get("severity", ""), 3), -(now - s.since)))
@@ -131,7 +136,7 @@ def alerts(raised: Sequence[State], now: float, links: Links) -> Table:
     return Table("Alerts", columns, rows, empty="No alert is raised.")
 
 
-def _about(state: State, links: Links) -> str:
+def _about(state: AlertState, links: Links) -> str:
     if "group" in state.labels:
         return links.to("group", state.labels["group"])
     return links.to("topic", state.labels["topic"]) if "topic" in state.labels else ""
@@ -230,15 +235,17 @@ def groups(picture: Picture, owners: Owners, links: Links, wanted: str = "", mos
     """All groups, or those whose name or owner contains every word, the most worrying first; `most` rows."""
     found = [g for g in by_concern(picture.groups.values()) if _matches(wanted, g.name, owners.of_group(g.name))]
     return [
-        groups_table(
-            found[:most], owners, links, "Groups", "No group matches.", _cut(len(found), most), show_caption=False
+        replace(
+            groups_table(found[:most], owners, links, "Groups", "No group matches."),
+            note=_cut(len(found), most),
+            show_caption=False,
         )
     ]
 
 
 def groups_table(
-    found: Sequence[GroupLag], owners: Owners, links: Links, caption: str, empty: str = "", note: str = "", *, show_caption: bool = True
-) -> Table:  # fmt: skip
+    found: Sequence[GroupLag], owners: Owners, links: Links, caption: str, empty: str = "There is none."
+) -> Table:
     """A row for each group."""
     columns = [
         Column("group"), Column("owner"), Column("status"), Column("time lag", number=True), Column("lag", number=True),
@@ -257,7 +264,7 @@ def groups_table(
         )
         for g in found
     ]  # fmt: skip
-    return Table(caption, columns, rows, note, empty or "There is none.", show_caption=show_caption)
+    return Table(caption, columns, rows, empty=empty)
 
 
 def urgency(seconds: float | None) -> Tone:
@@ -350,7 +357,9 @@ def reassignments(picture: Picture) -> Table:
     return Table("Partitions that are being moved", heads, rows, note, "Nothing is being moved.", show_caption=False)
 
 
-def happened(found: Sequence[Happening], raised: Sequence[State], now: float, label: str, links: Links) -> list[Part]:
+def happened(
+    found: Sequence[Happening], raised: Sequence[AlertState], now: float, label: str, links: Links
+) -> list[Part]:
     """Alerts that are raised, and what happened, the newest first."""
     parts: list[Part] = [alerts(raised, now, links)]
     if found:

@@ -92,7 +92,7 @@ def audited(cluster: RealCluster, records: int, number: int) -> float:
     """Seconds for a whole audit, which must have counted everything."""
     began = time.monotonic()
     with connect(cluster.connection) as control, store.open_store() as database:
-        kept = store.Store(database, cluster.cluster_id, plan.of_topics([TOPIC], f"bench-{number}"))
+        kept = store.AuditStore(database, cluster.cluster_id, plan.of_topics([TOPIC], f"bench-{number}"))
         done = run.audit(kept, cluster.connection, control)
         rows = kept.report()
     took = time.monotonic() - began

@@ -17,7 +17,7 @@ import numpy as np
 from asgard.loki.check.check import check
 from asgard.loki.check.history import SUFFIX, Bounds, HistoryFiles
 from asgard.loki.check.recorder import Recorder
-from asgard.loki.check.verdict import Outcome, judge
+from asgard.loki.check.verdict import CheckOutcome, judge
 
 PRODUCERS, PARTITIONS, TOPIC, RUN = 4, 12, "orders", bytes(16)
 _AT_ONCE = 1_000_000
@@ -68,7 +68,7 @@ def judged(directory: str) -> None:
     before, start = memory("VmRSS"), time.process_time()
     verdict = judge(check(HistoryFiles(Path(directory))))
     seconds = time.process_time() - start
-    assert (verdict.outcome, verdict.findings) == (Outcome.KEPT, ()), verdict
+    assert (verdict.outcome, verdict.findings) == (CheckOutcome.KEPT, ()), verdict
     print(seconds, memory("VmHWM") - before)
 
 

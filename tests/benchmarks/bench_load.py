@@ -181,9 +181,8 @@ def loki(cluster: RealCluster, load: Scenario) -> Run:
     target = Target(cluster.connection)
     control = target.connect()
     try:
-        run = runs.new_run()
-        topics = scratch.plan(control, load, run)
-        with runs.begin(target, control, load, topics, run) as running:
+        topics = scratch.plan(control, load, runs.new_run())
+        with runs.begin(target, control, load, topics) as running:
             for _ in running.events():
                 pass
             result = runs.finish(running, control)

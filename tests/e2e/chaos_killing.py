@@ -20,7 +20,7 @@ from typing import Any
 from asgard.cli import main as command_line
 from asgard.kafka.admin import AdminClient
 from asgard.loki.chaos import breaking
-from asgard.loki.chaos.kind import Plan
+from asgard.loki.chaos.kind import FaultPlan
 from asgard.machines.local.nodes import LocalNodes
 
 PHASES = ("begun", "half", "done")
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     planned = breaking.planned
 
-    def armed(site: Any, action: str, arguments: Any) -> Plan:
+    def armed(site: Any, action: str, arguments: Any) -> FaultPlan:
         plan = planned(site, action, arguments)
 
         def do() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from asgard.heimdall.lag.evaluate import group_lags
 from asgard.heimdall.lag.judge import judge_group
-from asgard.heimdall.lag.model import Asked, GroupLag, Retention, Sample, Status, Thresholds
+from asgard.heimdall.lag.model import GroupLag, GroupToJudge, OffsetSample, Retention, Status, Thresholds
 from asgard.kafka.groups import ListedGroup
 
 ITS_WORDS = {"OK": "ok", "WARN": "slow", "STALL": "stalled", "STOP": "stopped", "REWIND": "rewound"}
@@ -44,10 +44,10 @@ class Case:
 
 def window(
     commits: Sequence[int | None], ends: Sequence[int], *, start: int = 0, every_s: float = 10.0
-) -> list[Sample]:
+) -> list[OffsetSample]:
     """Samples of one partition, `every_s` apart; None is a commit that is not known."""
     return [
-        Sample(
+        OffsetSample(
             1_000_000 + n * every_s,
             {"t": np.array([start])},
             {"t": np.array([end])},
@@ -58,7 +58,7 @@ def window(
 
 
 def judged(
-    samples: Sequence[Sample],
+    samples: Sequence[OffsetSample],
     *,
     active: bool = True,
     age: float | None = None,
@@ -72,7 +72,7 @@ def judged(
             replace(lag, time_lag_s=np.where(lag.lag > 0, age, 0.0), exact=np.full(len(lag.lag), True)) for lag in lags
         ]
     group = ListedGroup("g", "classic", "Stable" if active else "Empty", 1)
-    asked = Asked(group, thresholds or Thresholds())
+    asked = GroupToJudge(group, thresholds or Thresholds())
     return judge_group(asked, lags, samples[-1].at - samples[0].at, {"t": Retention(keep_ms)})
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from asgard.heimdall.alerts.model import State
-from asgard.heimdall.lag.model import Sample
+from asgard.heimdall.alerts.model import AlertState
+from asgard.heimdall.lag.model import OffsetSample
 from asgard.heimdall.picture import Picture, make
 from asgard.heimdall.report.day import Day
-from asgard.heimdall.settings import Settings
-from asgard.heimdall.store.read import GroupPoint, Store, TopicPoint
+from asgard.heimdall.settings import HeimdallSettings
+from asgard.heimdall.store.read import ClusterStore, GroupPoint, TopicPoint
 from asgard.journal.events import Event
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition, Quorum, Voter
 from tests.harness.heimdall_days import OWNERS, TOPICS, drilled, group_lag, made
@@ -45,11 +46,11 @@ def picture(topics: Sequence[str] = TOPICS, partitions: int = 2) -> Picture:
     )
     snapshot = ClusterSnapshot("now", "c1", 1, brokers, parts, {}, Quorum(1, (Voter(1, 0), Voter(2, 900), Voter(3, 0))))
 
-    def sample(at: float, moved: int) -> Sample:
+    def sample(at: float, moved: int) -> OffsetSample:
         ends = {t: np.full(partitions, 1000 - moved * (n % 50), np.int64) for n, t in enumerate(topics)}
         starts = {t: np.zeros(partitions, np.int64) for t in topics}
         committed = {"orders-api": {topics[0]: np.full(partitions, 960, np.int64)}}
-        return Sample(at, starts, ends, committed)
+        return OffsetSample(at, starts, ends, committed)
 
     groups = [
         group_lag("orders-api", lag=80, time_lag_s=2.0, because="the oldest of 40 unread records is 2.0 s old"),
@@ -58,9 +59,8 @@ def picture(topics: Sequence[str] = TOPICS, partitions: int = 2) -> Picture:
         group_lag("search-index", topic=topics[7 % len(topics)], time_lag_s=0.5),
     ]  # fmt: skip
     newest = {t: NOW - 3 * n for n, t in enumerate(topics)}
-    return make(
-        snapshot, [sample(NOW - 60, 1), sample(NOW, 0)], groups, newest, cluster="orders-eu", at=NOW, seconds=0.12
-    )
+    window = [sample(NOW - 60, 1), sample(NOW, 0)]
+    return replace(make(snapshot, window, groups, newest, cluster="orders-eu"), seconds=0.12)
 
 
 class History:
@@ -90,25 +90,25 @@ class History:
 class Site:
     """A source of Heimdall's pages."""
 
-    settings = Settings(owners=OWNERS)
+    settings = HeimdallSettings(owners=OWNERS)
 
     def __init__(self, now: Picture | type | None = type, problem: str = "") -> None:
         self.picture: Picture | None = picture() if now is type else cast(Any, now)
         self.problem = problem
 
-    def history(self) -> Store:
-        return cast(Store, History())
+    def history(self) -> ClusterStore:
+        return cast(ClusterStore, History())
 
     def events(self, since: float) -> list[Event]:
         return drilled(NOW - 3 * 3600)
 
-    def raised(self) -> list[State]:
+    def raised(self) -> list[AlertState]:
         labels = {"severity": "critical", "owner": "team-web", "group": "clickstream", "topic": "clicks.web"}
         text = "clickstream: retention begins to delete unread records in 7 h 30 m (81,000 are unread)"
         late = {"severity": "warning", "owner": "team-payments", "group": "ledger"}
         return [
-            State("late", "ledger", "raised", NOW - 400, "ledger: the oldest unread record is 7 m old (allowed: 5 m)", 420.0, late, NOW - 300),
-            State("expires", "clickstream", "raised", NOW - 1900, text, 27000.0, labels, NOW - 1800),
+            AlertState("late", "ledger", "raised", NOW - 400, "ledger: the oldest unread record is 7 m old (allowed: 5 m)", 420.0, late, NOW - 300),
+            AlertState("expires", "clickstream", "raised", NOW - 1900, text, 27000.0, labels, NOW - 1800),
         ]  # fmt: skip
 
     def day(self, day: date, tz: ZoneInfo) -> Day:

@@ -17,9 +17,9 @@ from locust.env import Environment
 from asgard.loki.check.check import check
 from asgard.loki.check.history import HistoryFiles
 from asgard.loki.load import drive, messages, scenario
-from asgard.loki.load.order import Order
+from asgard.loki.load.order import ChildOrder
 from asgard.loki.load.scenario import Producers, Scenario
-from asgard.loki.load.work import BLOCKING_USERS, Work
+from asgard.loki.load.work import BLOCKING_USERS, LoadWorker
 
 RECORDS = 20_000
 
@@ -29,7 +29,7 @@ def main() -> None:
     servers, topic, cluster_id, directory = sys.argv[1:]
     environment = Environment(user_classes=[])
     runner = environment.create_local_runner()
-    work = Work(runner, Order("alone", directory, servers, json.load(sys.stdin), cluster_id))
+    work = LoadWorker(runner, ChildOrder("alone", directory, servers, json.load(sys.stdin), cluster_id))
     group = Producers("p", topic)
     load = Scenario("hub", 60, (group,))
     plan = {

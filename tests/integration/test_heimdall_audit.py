@@ -53,7 +53,7 @@ def test_the_journal_is_given_each_closed_window_with_a_loss_and_late_records_ar
     truth = planted.plant(connection, first, second, 600, lost=5, doubled=0, seed=1)
     found: list[Row] = []
     with connect(connection) as control, store.open_store() as database, open_journal():
-        kept = store.Store(database, secured_cluster.cluster_id, plan.of_topics([first, second]))
+        kept = store.AuditStore(database, secured_cluster.cluster_id, plan.of_topics([first, second]))
         run.audit(kept, connection, control, tell=found.append)
         assert {row.start_s: row.lost for row in found} == dict(truth.lost)
         again: list[Row] = []
@@ -73,12 +73,12 @@ def test_a_second_auditor_takes_over_and_the_first_one_stops_without_counting_tw
         control.create_topics([NewTopic(topic_name, 3, 3)])
         with Writer(connection) as writer:
             writer.send_all(Record(topic_name, b"%d" % i) for i in range(100))
-        one = store.Store(database, secured_cluster.cluster_id, plan.of_topics([topic_name]))
-        other = store.Store(database, secured_cluster.cluster_id, plan.of_topics([topic_name]))
+        one = store.AuditStore(database, secured_cluster.cluster_id, plan.of_topics([topic_name]))
+        other = store.AuditStore(database, secured_cluster.cluster_id, plan.of_topics([topic_name]))
         run.audit(other, connection, control)
         with pytest.raises(Busy, match="another auditor"):
             run.audit(one, connection, control)
-        last = store.Store(database, secured_cluster.cluster_id, plan.of_topics([topic_name]))
+        last = store.AuditStore(database, secured_cluster.cluster_id, plan.of_topics([topic_name]))
         assert sum(row.records for row in last.report()) == 100
         assert sum(row.unstamped for row in last.report()) == 100
         run.audit(last, connection, control)
@@ -98,7 +98,7 @@ def test_windows_that_retention_ate_into_before_the_first_run_are_not_judged(
     for future in admin.delete_records([TopicPartition(second, 0, 5)]).values():
         future.result()
     with connect(connection) as control, store.open_store() as database:
-        kept = store.Store(database, secured_cluster.cluster_id, plan.of_topics([first, second]))
+        kept = store.AuditStore(database, secured_cluster.cluster_id, plan.of_topics([first, second]))
         run.audit(kept, connection, control)
         rows = kept.report()
     assert {row.state for row in rows if row.start_s == planted.START_S} == {"partial"}

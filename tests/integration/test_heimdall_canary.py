@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from asgard.compose import canary
-from asgard.heimdall.canary.judge import State
-from asgard.heimdall.canary.run import TOPIC, Result, Settings
+from asgard.heimdall.canary.judge import CanaryState
+from asgard.heimdall.canary.run import TOPIC, CanaryResult, CanarySettings
 from asgard.journal import events
 from asgard.journal.store.database import open_journal
 from asgard.kafka.admin import connect
@@ -37,21 +38,20 @@ def cluster(secured_cluster: RealCluster) -> Iterator[RealCluster]:
 class Running:
     """A canary in a thread of its own."""
 
-    def __init__(self, cluster: RealCluster, settings: Settings, rounds: int | None = None) -> None:
+    def __init__(self, cluster: RealCluster, settings: CanarySettings, rounds: int | None = None) -> None:
         self.stop = threading.Event()
-        self.results: list[Result] = []
+        self.results: list[CanaryResult] = []
 
         def work() -> None:
             with connect(cluster.connection, deadline_s=10) as control, open_journal() as journal:
                 chosen = Target(cluster.connection)
-                self.results.append(
-                    canary.run(chosen, control, journal, settings, stop=self.stop, rounds=rounds, duration_s=120)
-                )
+                limited = replace(settings, rounds=rounds, duration_s=120)
+                self.results.append(canary.run(chosen, control, journal, limited, stop=self.stop))
 
         self._thread = threading.Thread(target=work, daemon=True)
         self._thread.start()
 
-    def end(self) -> Result:
+    def end(self) -> CanaryResult:
         self.stop.set()
         self._thread.join(120)
         (result,) = self.results
@@ -75,21 +75,21 @@ def test_a_hung_broker_is_seen_from_both_sides_and_only_that_one_and_nothing_is_
     cluster: RealCluster, own_home: Path, topic_name: str
 ) -> None:
     # A healthy broker on a busy machine answers within 3 s; a hung one is known before Kafka fences it (9 s).
-    running = Running(cluster, Settings(0.2, 3.0, f"{topic_name}-canary"))
+    running = Running(cluster, CanarySettings(0.2, 3.0, f"{topic_name}-canary"))
     with connect(cluster.connection) as control:
         wait_for("the topic", lambda: len(leaders(control, f"{topic_name}-canary")) == 3)
         wait_for("leaders", lambda: sorted(leaders(control, f"{topic_name}-canary").values()) == [1, 2, 3])
         wait_for("coordinators", lambda: set(leaders(control, "__consumer_offsets").values()) == {1, 2, 3})
     time.sleep(3)
     cluster.pause(2)
-    wait_for("the news that it hangs", lambda: State.HUNG in told(2))
+    wait_for("the news that it hangs", lambda: CanaryState.HUNG in told(2))
     cluster.resume(2)
-    wait_for("the news that it is back", lambda: told(2)[-1:] == [State.OK])
+    wait_for("the news that it is back", lambda: told(2)[-1:] == [CanaryState.OK])
     result = running.end()
-    hung = next(news for news in result.news if news.state is State.HUNG)
+    hung = next(news for news in result.news if news.state is CanaryState.HUNG)
     assert hung.broker == 2 and "accepts connections, but no request is answered" in hung.sentence
     assert "the cluster says it is" in hung.sentence
-    assert {news.broker for news in result.news if news.state in (State.HUNG, State.DOWN)} == {2}
+    assert {news.broker for news in result.news if news.state in (CanaryState.HUNG, CanaryState.DOWN)} == {2}
     produce = {broker: tally.times["produce"] for broker, tally in result.tallies.items()}
     assert produce[2].worked < produce[2].tried
     commits = {broker: tally.times["commit"].worked for broker, tally in result.tallies.items()}
@@ -100,7 +100,7 @@ def test_a_hung_broker_is_seen_from_both_sides_and_only_that_one_and_nothing_is_
 
 def test_a_partition_that_was_moved_away_is_brought_home(cluster: RealCluster, own_home: Path, topic_name: str) -> None:
     topic = f"{topic_name}-canary"
-    Running(cluster, Settings(0.1, 2.0, topic), rounds=1)._thread.join(60)
+    Running(cluster, CanarySettings(0.1, 2.0, topic), rounds=1)._thread.join(60)
     with connect(cluster.connection) as control:
         before = leaders(control, topic)
         number = next(n for n, leader in before.items() if leader == 1)
@@ -111,7 +111,7 @@ def test_a_partition_that_was_moved_away_is_brought_home(cluster: RealCluster, o
             return leaders(control, topic)[number] == 3
 
         wait_for("the move", moved)
-        running = Running(cluster, Settings(0.2, 2.0, topic))
+        running = Running(cluster, CanarySettings(0.2, 2.0, topic))
         wait_for("one partition at home with each", lambda: set(leaders(control, topic).values()) == {1, 2, 3})
         assert running.end().verdict is not None
 

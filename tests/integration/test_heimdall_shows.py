@@ -100,7 +100,9 @@ def test_the_terminal_shows_the_figures_of_the_lag_command(
     seen: list[str] = []
 
     async def look() -> None:
-        with heimdall_top.feeding(target.pick(None, plain_broker.bootstrap_servers), reading.Settings(), 1.0) as feed:
+        with heimdall_top.feeding(
+            target.pick(None, plain_broker.bootstrap_servers), reading.HeimdallSettings(), 1.0
+        ) as feed:
             app = Top(feed, "plain")
             async with app.run_test(size=(160, 40)) as pilot:
                 await pilot.press("3", "slash", *group, "enter")

@@ -19,7 +19,7 @@ from asgard.core.database import Database
 from asgard.heimdall import collect
 from asgard.heimdall.lag import ask as lag_ask
 from asgard.heimdall.lag.model import GroupLag
-from asgard.heimdall.store.read import Store
+from asgard.heimdall.store.read import ClusterStore
 from asgard.heimdall.store.tables import open_store
 from asgard.heimdall.volume import ask as volume_ask
 from asgard.heimdall.volume import windows
@@ -85,7 +85,9 @@ def test_counts_by_hour_are_those_planted_or_say_why_not(control: AdminClient, p
     assert [(c.records, c.approximate) for c in found[planted]] == [(n, ()) for n in BY_HOUR[24:]]
     for topic, why in (("truth-late", "out of order"), ("truth-compacted", "compacted"), ("truth-tx", "transactional")):
         assert all(any(why in reason for reason in c.approximate) for c in found[topic]), topic
-    whole = volume_ask.volume(control, [windows.Window(midnight - 48 * 3600, midnight, "")], [planted, "truth-late"])
+    whole = volume_ask.volume(
+        control, [windows.TimeWindow(midnight - 48 * 3600, midnight, "")], [planted, "truth-late"]
+    )
     assert {c.topic: c.records for c in whole.counts} == {planted: sum(BY_HOUR), "truth-late": sum(BY_HOUR) + 5}
     (bytes_,) = [c.bytes for c in whole.counts if c.topic == planted]
     assert bytes_ is not None and bytes_ > 0
@@ -184,7 +186,7 @@ def test_collected_figures_are_those_of_the_cluster(
         assert second.new and second.hours == 0
         again = collect.once(control, database, clock=lambda: at[0])
         assert not again.new, "a slot takes one sample"
-        store = Store(database, secured_cluster.cluster_id)
+        store = ClusterStore(database, secured_cluster.cluster_id)
         assert sum(p.records for p in store.topic_series(planted, at[0] - 60, at[0] + 60)) == 30
         counted = {c.start: c for c in store.hours(midnight - 86400, midnight) if c.topic == planted}
         assert [counted[int(midnight) - 86400 + h * 3600].records for h in range(24)] == BY_HOUR[24:]

@@ -19,9 +19,9 @@ from asgard.loki.check.check import check
 from asgard.loki.check.history import NO_OFFSET, HistoryFiles
 from asgard.loki.check.last_read import read_again
 from asgard.loki.check.traces import look
-from asgard.loki.check.verdict import Outcome, Traces, Verdict
+from asgard.loki.check.verdict import CheckOutcome, CheckVerdict, Traces
 from asgard.loki.check.verify import verify
-from asgard.loki.check.working_set import Missing
+from asgard.loki.check.working_set import LostRecords
 from tests.harness import RealCluster
 from tests.harness.recorded import RecordedLoad, create, in_sync, lose_with_acks_1
 
@@ -34,7 +34,7 @@ def load(secured_cluster: RealCluster, tmp_path: Path) -> Iterator[RecordedLoad]
     secured_cluster.all_up()
 
 
-def verdict(cluster: RealCluster, directory: Path, deadline_s: float = 120) -> Verdict:
+def verdict(cluster: RealCluster, directory: Path, deadline_s: float = 120) -> CheckVerdict:
     with connect(cluster.connection) as control:
         nodes = [cluster.run_dir(node) for node in cluster.specs]
         return verify(directory, cluster.connection, control, nodes=nodes, settle_s=1, deadline_s=deadline_s)
@@ -51,7 +51,7 @@ def test_a_load_without_trouble_is_accounted_for_to_the_last_record(
     load.consume(topic_name, 3, 3000)
     load.recorder.close()
     found = verdict(secured_cluster, load.directory)
-    assert (found.outcome, found.findings, found.notes) == (Outcome.KEPT, (), ())
+    assert (found.outcome, found.findings, found.notes) == (CheckOutcome.KEPT, (), ())
     assert found.sentence == "All 3,000 acknowledged records are accounted for. No promise was broken."
     assert (found.counts.consumed, found.counts.read_back) == (3000, 3000)
 
@@ -105,7 +105,7 @@ def test_aborted_records_are_not_missed_and_an_open_transaction_hides_nothing_fo
     early = check(HistoryFiles(load.directory))
     assert early.cases.keys() <= {Symptom.UNSEEN}, "what nobody could read yet is not lost"
     found = verdict(secured_cluster, load.directory)
-    assert (found.outcome, found.findings) == (Outcome.KEPT, ())
+    assert (found.outcome, found.findings) == (CheckOutcome.KEPT, ())
     assert (found.counts.acknowledged, found.counts.failed, found.counts.indeterminate) == (70, 50, 5)
 
 
@@ -121,7 +121,7 @@ def test_records_that_retention_deleted_are_not_called_lost(
     ).values():  # as retention moves the log start
         future.result(30)
     found = verdict(secured_cluster, load.directory)
-    assert (found.outcome, found.lost, found.counts.removed) == (Outcome.KEPT, 0, 40)
+    assert (found.outcome, found.lost, found.counts.removed) == (CheckOutcome.KEPT, 0, 40)
 
 
 def test_what_a_topic_that_is_gone_held_stays_open(
@@ -136,7 +136,7 @@ def test_what_a_topic_that_is_gone_held_stays_open(
         while topic_name in control.topics([topic_name]) and time.monotonic() < until:
             time.sleep(0.05)
     found = verdict(secured_cluster, load.directory)
-    assert (found.outcome, found.unseen) == (Outcome.UNDECIDED, 10)
+    assert (found.outcome, found.unseen) == (CheckOutcome.UNDECIDED, 10)
     assert found.notes == (f"The last read is not complete: topic {topic_name} is gone.",)
 
 
@@ -148,7 +148,7 @@ def test_records_sent_with_acks_0_are_found_without_an_offset(
     load.send(load.sender("0"), topic_name, 100)
     load.recorder.close()
     found = verdict(plain_broker, tmp_path)
-    assert (found.outcome, found.counts.acknowledged, found.counts.read_back) == (Outcome.KEPT, 100, 100)
+    assert (found.outcome, found.counts.acknowledged, found.counts.read_back) == (CheckOutcome.KEPT, 100, 100)
 
 
 def test_where_a_record_was_lost_is_told_from_the_disks(
@@ -166,7 +166,7 @@ def test_where_a_record_was_lost_is_told_from_the_disks(
     def traces(*missing: tuple[int, int], leader: int = 1, replicas: tuple[int, ...] = (1,)) -> Traces:
         """`missing`: sequences and the offsets that their sender was told."""
         sequences, offsets = np.array(missing).T
-        found = Missing(np.zeros_like(offsets), offsets, np.zeros_like(offsets), sequences)
+        found = LostRecords(np.zeros_like(offsets), offsets, np.zeros_like(offsets), sequences)
         told = dataclasses.replace(result, missing={topic_name: found})
         where = (topic_name, 0)
         return look(told, [plain_broker.run_dir(1)], {where: leader}, {where: replicas})

@@ -28,7 +28,7 @@ from asgard.kafka.ports import ControlPlane
 from asgard.kafka.target import Target
 from asgard.loki.load import drive, gate, scratch
 from asgard.loki.load import run as runs
-from asgard.loki.load.result import Result
+from asgard.loki.load.result import LoadResult
 from asgard.loki.load.scenario import Consumers, LoadTopic, Producers, Scenario, Slo, Stage
 from asgard.machines.local import free_ports
 from tests.harness import RealCluster, leaked_processes, read_all
@@ -44,17 +44,16 @@ def target(secured_cluster: RealCluster, own_home: Path) -> Target:
 
 
 @pytest.fixture
-def carry_out(target: Target) -> Callable[..., Result]:
+def carry_out(target: Target) -> Callable[..., LoadResult]:
     """Run a scenario; `during(event, load)` is told what happens."""
 
     def go(
         load: Scenario, workers: int = 1, during: Callable[[dict[str, Any], runs.Load], None] | None = None
-    ) -> Result:
+    ) -> LoadResult:
         control = target.connect()
         try:
-            run = runs.new_run()
-            topics = scratch.plan(control, load, run)
-            with runs.begin(target, control, load, topics, run, site=runs.Senders(workers)) as running:
+            topics = scratch.plan(control, load, runs.new_run())
+            with runs.begin(target, control, load, topics, site=runs.Senders(workers)) as running:
                 for event in running.events():
                     if during is not None:
                         during(event, running)
@@ -138,7 +137,7 @@ def test_a_load_asks_first_and_a_protected_cluster_wants_its_name(
 
 
 def test_a_topic_is_written_to_only_in_place(
-    carry_out: Callable[..., Result], secured_cluster: RealCluster, topic_name: str
+    carry_out: Callable[..., LoadResult], secured_cluster: RealCluster, topic_name: str
 ) -> None:
     with connect(secured_cluster.connection) as control:
         a_topic(control, topic_name, 3, 2, **{"retention.ms": "3600000"})
@@ -165,7 +164,7 @@ def test_a_topic_is_written_to_only_in_place(
 
 
 @pytest.mark.long
-def test_two_workers_and_a_master_send_what_one_process_does(carry_out: Callable[..., Result]) -> None:
+def test_two_workers_and_a_master_send_what_one_process_does(carry_out: Callable[..., LoadResult]) -> None:
     one = carry_out(scenario(600, 3, users=2, consumers=(Consumers("t", users=2),)))
     two = carry_out(scenario(600, 3, users=2, consumers=(Consumers("t", users=2),)), workers=2)
     assert [w.sent for w in two.workers] == [900, 900]
@@ -211,7 +210,7 @@ def test_three_hosts_send_one_load_and_the_master_checks_every_record(
 
 
 @pytest.mark.long
-def test_a_worker_that_is_killed_is_reported_and_not_hidden(carry_out: Callable[..., Result]) -> None:
+def test_a_worker_that_is_killed_is_reported_and_not_hidden(carry_out: Callable[..., LoadResult]) -> None:
     killed: list[int] = []
 
     def kill(event: dict[str, Any], load: runs.Load) -> None:
@@ -229,7 +228,7 @@ def test_a_worker_that_is_killed_is_reported_and_not_hidden(carry_out: Callable[
 
 @pytest.mark.long
 def test_a_hanging_broker_shows_in_open_loop_percentiles_and_hides_from_a_closed_loop(
-    carry_out: Callable[..., Result], secured_cluster: RealCluster
+    carry_out: Callable[..., LoadResult], secured_cluster: RealCluster
 ) -> None:
     """Three seconds of SIGSTOP. Beside the constant rate one request after the other is sent, as closed-loop tools do."""
     closed = Producers("closed", "t", in_flight=1, linger_s=0, timeout_s=60)
@@ -362,7 +361,7 @@ def test_gevent_and_librdkafka_let_each_other_work(
     assert found["acked"] == found["measured"] == found["in_history"] == 40_000
 
 
-def test_a_locust_shape_decides_how_many_producers_send(carry_out: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_locust_shape_decides_how_many_producers_send(carry_out: Callable[..., LoadResult], tmp_path: Path) -> None:
     file = tmp_path / "shapes.py"
     file.write_text(
         "from locust import LoadTestShape\n"
@@ -379,13 +378,13 @@ def test_a_locust_shape_decides_how_many_producers_send(carry_out: Callable[...,
     assert result.passed, result.reason
 
 
-def test_more_consumers_than_partitions_are_no_problem(carry_out: Callable[..., Result]) -> None:
+def test_more_consumers_than_partitions_are_no_problem(carry_out: Callable[..., LoadResult]) -> None:
     load = dataclasses.replace(scenario(100, 1, consumers=(Consumers("t", users=3),)), topics=(LoadTopic("t", 1),))
     result = carry_out(load)
     assert (result.reading[0].read, result.passed) == (100, True), result.reason
 
 
-def test_records_that_kafka_refuses_are_counted_with_the_reason(carry_out: Callable[..., Result]) -> None:
+def test_records_that_kafka_refuses_are_counted_with_the_reason(carry_out: Callable[..., LoadResult]) -> None:
     load = scenario(50, 1, slo=Slo(errors=0.5))
     result = carry_out(dataclasses.replace(load, topics=(LoadTopic("t", 1, config={"max.message.bytes": "200"}),)))
     sends = result.sending[0]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from asgard.heimdall.store.read import Store
+from asgard.heimdall.store.read import ClusterStore
 from asgard.heimdall.store.tables import open_store
 from asgard.kafka.admin import connect
 from asgard.kafka.model import NewTopic
@@ -127,7 +127,7 @@ def _kills(cluster: RealCluster, url: str, wrong: list[str]) -> dict[str, object
         told += len(seen)
         with open_store(url) as database:
             slots = check_rollups(database)
-            arrived = sum(Store(database, cluster.cluster_id).topics(slots[0] - 60, slots[-1] + 60).values())
+            arrived = sum(ClusterStore(database, cluster.cluster_id).topics(slots[0] - 60, slots[-1] + 60).values())
         if missing := {slot for slot in seen if slot > 0} - set(slots):
             wrong.append(f"{url.partition(':')[0]}: {len(missing)} samples that were told are not there")
     # Records came before each round; those of the first are from before there was a sample to count from.

@@ -94,7 +94,7 @@ def volume(control: AdminClient, connection: Connection, wrong: list[str]) -> di
                 producer.produce(topic, b"late", b"l", partition=n % PARTITIONS, timestamp=int((begin + 5) * 1000))
                 planted[topic, 0] += 1
         producer.flush()
-    asked = [windows.Window(begin + h * 3600, begin + (h + 1) * 3600, str(h)) for h in range(HOURS)]
+    asked = [windows.TimeWindow(begin + h * 3600, begin + (h + 1) * 3600, str(h)) for h in range(HOURS)]
     found = volume_ask.volume(control, asked, kinds)
     first = {topic: next(h for h in range(HOURS) if planted[topic, h]) for topic in kinds}
     exact = marked = 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asgard.kafka.admin import connect
-from asgard.loki.check.verdict import Outcome, Verdict
+from asgard.loki.check.verdict import CheckOutcome, CheckVerdict
 from asgard.loki.check.verify import verify as verdict_on
 from tests.benchmarks.bench_check import figures
 from tests.harness import RealCluster
@@ -25,11 +25,11 @@ SIZES = (1_000_000, 10_000_000, 100_000_000)
 PEAK_BYTES = 2 * 1024**3
 SLOWER = 1.5
 """How much more CPU a record may take among 100 million than among 10: memory beyond the processor's cache is slower."""
-SCENARIOS: dict[str, tuple[Callable[[RealCluster, RecordedLoad, str], int | None], bool, Outcome]] = {
-    "acks=all, RF 3, min ISR 2: the leader is killed": (keep_with_min_isr_2, False, Outcome.KEPT),
-    "acks=1: the leader dies before its follower has what it acknowledged": (lose_with_acks_1, True, Outcome.KEPT),
-    "acks=all, min ISR 1: an unclean election": (lose_with_min_isr_1, True, Outcome.KEPT),
-    "acks=all, RF 3, min ISR 2: every replica's directory is deleted": (lose_with_all_disks, True, Outcome.BROKEN),
+SCENARIOS: dict[str, tuple[Callable[[RealCluster, RecordedLoad, str], int | None], bool, CheckOutcome]] = {
+    "acks=all, RF 3, min ISR 2: the leader is killed": (keep_with_min_isr_2, False, CheckOutcome.KEPT),
+    "acks=1: the leader dies before its follower has what it acknowledged": (lose_with_acks_1, True, CheckOutcome.KEPT),
+    "acks=all, min ISR 1: an unclean election": (lose_with_min_isr_1, True, CheckOutcome.KEPT),
+    "acks=all, RF 3, min ISR 2: every replica's directory is deleted": (lose_with_all_disks, True, CheckOutcome.BROKEN),
 }
 """What is done; whether it loses records; what the verdict has to be (`kept`: Kafka promised nothing in that mode)."""
 
@@ -79,13 +79,13 @@ def _verdicts() -> tuple[list[dict[str, object]], list[str]]:
     return found, wrong
 
 
-def _verdict(cluster: RealCluster, directory: Path) -> Verdict:
+def _verdict(cluster: RealCluster, directory: Path) -> CheckVerdict:
     with connect(cluster.connection) as control:
         nodes = [cluster.run_dir(node) for node in cluster.specs]
         return verdict_on(directory, cluster.connection, control, nodes=nodes, settle_s=2)
 
 
-def _figures(first: Verdict, last: Verdict) -> dict[str, object]:
+def _figures(first: CheckVerdict, last: CheckVerdict) -> dict[str, object]:
     return {
         "acknowledged": first.counts.acknowledged,
         "lost": first.lost,
@@ -97,9 +97,9 @@ def _figures(first: Verdict, last: Verdict) -> dict[str, object]:
     }
 
 
-def _in_kafka(verdict: Verdict) -> int:
+def _in_kafka(verdict: CheckVerdict) -> int:
     return verdict.traces.in_kafka if verdict.traces else 0
 
 
-def _copies(verdict: Verdict) -> dict[int, int]:
+def _copies(verdict: CheckVerdict) -> dict[int, int]:
     return dict(verdict.traces.left_on) if verdict.traces else {}

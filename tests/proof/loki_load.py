@@ -14,7 +14,7 @@ from typing import Any
 from asgard.kafka.target import Target
 from asgard.loki.load import run as runs
 from asgard.loki.load import scratch
-from asgard.loki.load.result import Latency, Result
+from asgard.loki.load.result import Latency, LoadResult
 from asgard.loki.load.scenario import Consumers, LoadTopic, Producers, Scenario, Stage
 from tests.benchmarks import bench_load
 from tests.harness import RealCluster
@@ -91,13 +91,12 @@ def _workers(cluster: RealCluster) -> tuple[dict[str, object], list[str]]:
     return figures, wrong
 
 
-def _carry_out(cluster: RealCluster, load: Scenario, during: During | None = None, workers: int = 1) -> Result:
+def _carry_out(cluster: RealCluster, load: Scenario, during: During | None = None, workers: int = 1) -> LoadResult:
     target = Target(cluster.connection)
     control = target.connect()
     try:
-        run = runs.new_run()
-        topics = scratch.plan(control, load, run)
-        with runs.begin(target, control, load, topics, run, site=runs.Senders(workers)) as running:
+        topics = scratch.plan(control, load, runs.new_run())
+        with runs.begin(target, control, load, topics, site=runs.Senders(workers)) as running:
             for event in running.events():
                 if during is not None:
                     during(event, running)

@@ -17,7 +17,7 @@ from asgard.core import console, units
 from asgard.core.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
-    from asgard.heimdall.alerts.model import State
+    from asgard.heimdall.alerts.model import AlertState
 
 alerts = group("Rules of heimdall.yaml: evaluate them, show what is raised, what was sent.")
 app.add_typer(alerts, name="alerts")
@@ -91,7 +91,7 @@ def list_(
     )
 
 
-def _tables(states: list[State]) -> list[console.Table]:
+def _tables(states: list[AlertState]) -> list[console.Table]:
     rows = [
         (s.labels.get("severity"), s.phase, s.rule, s.labels.get("owner"), units.format_duration(max(time.time() - s.since, 0)), s.text)
         for s in states

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from asgard.core.database import Database
     from asgard.heimdall.audit.judge import Row
-    from asgard.heimdall.audit.plan import Plan
-    from asgard.heimdall.audit.run import Run
+    from asgard.heimdall.audit.plan import AuditPlan
+    from asgard.heimdall.audit.run import AuditRun
 
 _COLUMNS = ("window (UTC)", "tier", "topic", "state", "records", "lost", "gaps", "duplicates", "late", "p50", "p99")
 
@@ -62,7 +62,7 @@ def audit(
     from_s = since_s(since)
     with closing(chosen.connect()) as control, store.open_store() as database, open_journal() as journal:
         cluster_id = control.cluster().cluster_id
-        kept = store.Store(database, cluster_id, plan)
+        kept = store.AuditStore(database, cluster_id, plan)
         tell = _teller(journal, plan, aloud=follow)
         with alerting(given, database, journal, cluster_id, chosen.name) as alerts:
             done = run.audit(kept, chosen.connection, control, follow=follow, tell=tell, looked=alerts.update)
@@ -71,7 +71,7 @@ def audit(
     return int(ExitCode.FAILED if any(row.troubled for row in found) else ExitCode.OK)
 
 
-def _plan(topics: Sequence[str], file: Path | None, name: str | None) -> Plan:
+def _plan(topics: Sequence[str], file: Path | None, name: str | None) -> AuditPlan:
     from dataclasses import replace
 
     from asgard.heimdall.audit import plan
@@ -84,7 +84,7 @@ def _plan(topics: Sequence[str], file: Path | None, name: str | None) -> Plan:
     return replace(found, name=name) if name else found
 
 
-def _teller(journal: Database, plan: Plan, *, aloud: bool) -> Callable[[Row], None]:
+def _teller(journal: Database, plan: AuditPlan, *, aloud: bool) -> Callable[[Row], None]:
     from asgard.journal import events
 
     def tell(row: Row) -> None:
@@ -107,7 +107,7 @@ def _teller(journal: Database, plan: Plan, *, aloud: bool) -> Callable[[Row], No
     return tell
 
 
-def _show(plan: Plan, done: Run, found: Sequence[Row]) -> None:
+def _show(plan: AuditPlan, done: AuditRun, found: Sequence[Row]) -> None:
     document = {
         "audit": plan.name,
         "window_s": plan.window_s,

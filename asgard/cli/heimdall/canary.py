@@ -18,8 +18,8 @@ from asgard.core.console import Table
 from asgard.core.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
-    from asgard.heimdall.canary.judge import Tally, Times
-    from asgard.heimdall.canary.run import Result
+    from asgard.heimdall.canary.judge import BrokerTally, Times
+    from asgard.heimdall.canary.run import CanaryResult
 
 ONCE_ROUNDS = 3
 
@@ -42,18 +42,21 @@ def canary(
     """
     from asgard.compose import canary as composed
     from asgard.heimdall.canary.judge import healthy
-    from asgard.heimdall.canary.run import Settings
+    from asgard.heimdall.canary.run import CanarySettings
     from asgard.journal.store.database import open_journal
 
     if once and duration:
         raise WrongUsage("--once and --duration exclude each other")
-    settings = Settings(_seconds("--every", every), _seconds("--within", within))
-    length = _seconds("--duration", duration) if duration else None
+    settings = CanarySettings(
+        _seconds("--every", every),
+        _seconds("--within", within),
+        duration_s=_seconds("--duration", duration) if duration else None,
+        rounds=ONCE_ROUNDS if once else None,
+    )
     chosen = which.pick()
     stop = threading.Event()
-    rounds = ONCE_ROUNDS if once else None
     with closing(chosen.connect(deadline_s=10)) as control, open_journal() as journal, _stopping(stop):
-        result = composed.run(chosen, control, journal, settings, stop=stop, duration_s=length, rounds=rounds)
+        result = composed.run(chosen, control, journal, settings, stop=stop)
     _show(result)
     lost = result.verdict is not None and result.verdict.lost > 0
     return int(ExitCode.OK if healthy(result.tallies) and not lost else ExitCode.FAILED)
@@ -82,7 +85,7 @@ def _seconds(option: str, text: str) -> float:
     return parse_number(option, text, units.parse_duration, "a time above 0, as in 2s")
 
 
-def _show(result: Result) -> None:
+def _show(result: CanaryResult) -> None:
     from asgard.heimdall.canary.judge import KINDS, ordered
 
     tallies = ordered(result.tallies)
@@ -106,7 +109,7 @@ def _show(result: Result) -> None:
     console.emit(document, Table(columns, rows, right=frozenset(columns[2:])), text=text)
 
 
-def _broker(tally: Tally) -> dict[str, Any]:
+def _broker(tally: BrokerTally) -> dict[str, Any]:
     found: dict[str, Any] = {
         "broker": tally.broker,
         "state": tally.state,

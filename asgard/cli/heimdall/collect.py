@@ -17,7 +17,7 @@ from asgard.core.errors import Unreachable
 
 if TYPE_CHECKING:
     from asgard.heimdall.collect import Collected
-    from asgard.heimdall.lag.model import Sample
+    from asgard.heimdall.lag.model import OffsetSample
 
 Thresholds = Annotated[
     Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; default: heimdall.yaml.")
@@ -45,7 +45,7 @@ def collect(
     given = rules.load(thresholds)
     chosen = which.pick()
     with closing(chosen.connect()) as control, open_store() as database:
-        window: list[Sample] | None = None
+        window: list[OffsetSample] | None = None
         while True:
             began = time.monotonic()
             try:

@@ -17,7 +17,7 @@ from asgard.core import console, units
 from asgard.core.errors import ExitCode, Unreachable
 
 if TYPE_CHECKING:
-    from asgard.heimdall.lag.model import GroupLag, LagReport, Sample
+    from asgard.heimdall.lag.model import GroupLag, LagReport, OffsetSample
 
 SHOWN = 50
 """Partitions of one group shown in tables; JSON has them all."""
@@ -50,7 +50,7 @@ def lag(
     given = rules.load(thresholds)
     names = [group] if group else None
     with closing(which.pick().connect()) as control:
-        window: Sequence[Sample] = recent.window(control.cluster().cluster_id, names, time.time())
+        window: Sequence[OffsetSample] = recent.window(control.cluster().cluster_id, names, time.time())
         report: LagReport | None = None
         while True:
             try:

@@ -19,7 +19,7 @@ from asgard.core.errors import ExitCode, WrongUsage
 if TYPE_CHECKING:
     from asgard.heimdall.tail.decode import Decoder
     from asgard.heimdall.tail.show import Shown
-    from asgard.heimdall.trace.find import Found
+    from asgard.heimdall.trace.find import FoundRecords
     from asgard.heimdall.trace.way import Way
     from asgard.kafka.target import Target
 
@@ -211,7 +211,7 @@ def _emit(show: Shown, records: Any, limit: int | None) -> int | None:
     return limit
 
 
-def _show_ways(seen: list[Way], found: Found) -> None:
+def _show_ways(seen: list[Way], found: FoundRecords) -> None:
     document = {
         "events": [
             {

@@ -41,7 +41,7 @@ def report(
     day = windows.parse_date(date, time.time(), zone)
     given = reading.load(settings)
     chosen = which.pick()
-    found = heimdall.daily(chosen, day, zone, owners=given.owners, thresholds=given.thresholds)
+    found = heimdall.daily(chosen, day, zone, given)
     written = files.write(found, out)
     for what, why in found.problems.items():
         console.warn(f"{what}: {why}")

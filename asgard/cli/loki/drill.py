@@ -16,7 +16,7 @@ from asgard.core.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
     from asgard.loki.drill.result import Drill, Series
-    from asgard.loki.drill.scenarios import Plan
+    from asgard.loki.drill.scenarios import DrillPlan
 
 
 @command(
@@ -89,7 +89,7 @@ def drill(
         console.say(line)
     console.ask(f"Break {picked.name} like this?")
 
-    def agree(drawn: Plan) -> None:
+    def agree(drawn: DrillPlan) -> None:
         console.say("the cluster has changed, so the same seed now gives:")
         for line in preview(drawn, picked.name, runs):
             console.say(line)

@@ -16,7 +16,7 @@ from asgard.core.console import Table
 from asgard.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from asgard.loki.load.result import Result
+    from asgard.loki.load.result import LoadResult
     from asgard.loki.load.run import Senders
     from asgard.loki.load.scenario import Scenario
 
@@ -91,14 +91,13 @@ def _carry_out(
     picked = which.pick()
     with closing(picked.connect(deadline_s=runs.CALL_DEADLINE_S)) as control:
         contexts.refuse_protected_cluster(control.cluster().cluster_id, confirm)
-        run_id = runs.new_run()
-        topics = scratch.plan(control, load, run_id)
+        topics = scratch.plan(control, load, runs.new_run())
         for line in preview(load, topics, picked.name, site.workers):
             console.say(line)
         console.ask("Put this load on the cluster?")
         if site.open:
             _say_open(site)
-        with runs.begin(picked, control, load, topics, run_id, leftovers=settle.leftovers(), site=site) as running:
+        with runs.begin(picked, control, load, topics, leftovers=settle.leftovers(), site=site) as running:
             for event in running.events():
                 if event["event"] == "progress":
                     events.progress("load", _progress(event))
@@ -160,7 +159,7 @@ def _progress(event: dict[str, Any]) -> str:
     return f"{event['at_s']:.0f} s: {', '.join(words)}"
 
 
-def _show(result: Result) -> None:
+def _show(result: LoadResult) -> None:
     from asgard.loki.load import tables
 
     console.emit(

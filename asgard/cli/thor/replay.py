@@ -147,14 +147,14 @@ def replay(
     if from_archive is not None:
         from asgard.cli.thor import restore
 
-        where = restore.Where(from_archive, endpoint_url, groups=groups, skip_damaged=skip_damaged, thaw=thaw)
-        asked = restore.Asked(
+        where = restore.ArchiveOptions(from_archive, endpoint_url, groups=groups, skip_damaged=skip_damaged, thaw=thaw)
+        asked = restore.ReplayOptions(
             tuple(topics or ()), to, (begin, until), wanted, create=create, accept_loss=accept_loss, again=again
         )
         if to_context or to_bootstrap_server:
             raise WrongUsage("--from-archive has one cluster", "Name the target with --context or --bootstrap-server.")
         into = which.pick()
-        return restore.run(where, asked, into, given, pace, confirm, now, dry_run=dry_run)
+        return restore.run(where, asked, into, limits=given, rate=pace, confirm=confirm, now=now, dry_run=dry_run)
     if not topics or endpoint_url or groups or skip_damaged or thaw:
         raise WrongUsage(
             "no topic is named"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Where:
+class ArchiveOptions:
     """The archive options."""
 
     archive: str
@@ -31,7 +31,7 @@ class Where:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReplayOptions:
     """The options of every replay. `window`: the words of --from and --until."""
 
     topics: tuple[str, ...]
@@ -44,14 +44,14 @@ class Asked:
 
 
 def run(
-    where: Where,
-    asked: Asked,
+    where: ArchiveOptions,
+    asked: ReplayOptions,
     target: Target,
+    *,
     limits: Limits,
     rate: Rate,
     confirm: str | None,
     now: float,
-    *,
     dry_run: bool,
 ) -> int:
     """Restore topics, or show what would be restored."""

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from asgard.core.schema.alerts import RuleKind
 from asgard.core.units import format_duration, format_size
-from asgard.heimdall.alerts.model import Finding, Rule, Seen, Verdicts, Volume
+from asgard.heimdall.alerts.model import AlertRule, RuleMatch, Seen, Verdicts, Volume
 from asgard.heimdall.lag.model import GroupLag
 from asgard.heimdall.owners import Owners
 
@@ -21,12 +21,12 @@ LEAST_TREND_S = 3600.0
 DEFAULT_TIME_LAG_S, DEFAULT_LOSS_S, DEFAULT_DISK_S = 300.0, 6 * 3600.0, 7 * 86400.0
 
 
-def judge(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+def judge(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
     """Where the rule holds now."""
     return _KINDS[rule.kind](rule, seen, owners)
 
 
-def _time_lag(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+def _time_lag(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
     above = DEFAULT_TIME_LAG_S if rule.above is None else rule.above
     found, unknown = [], set()
     for group in _groups(rule, seen):
@@ -39,7 +39,7 @@ def _time_lag(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
     return _grouped(found, unknown, seen)
 
 
-def _data_loss(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+def _data_loss(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
     within = DEFAULT_LOSS_S if rule.within_s is None else rule.within_s
     found, unknown = [], set()
     for group in _groups(rule, seen):
@@ -54,7 +54,7 @@ def _data_loss(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
     return _grouped(found, unknown, seen)
 
 
-def _group_stopped(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+def _group_stopped(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
     found = [
         _of_group(group, f"{group.name} is {group.status}: {group.because}", float(group.lag or 0), owners)
         for group in _groups(rule, seen)
@@ -63,10 +63,10 @@ def _group_stopped(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
     return _grouped(found, {g.name for g in _groups(rule, seen) if g.status == "unknown"}, seen)
 
 
-def _volume_missing(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+def _volume_missing(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
     if seen.volume is None:
         return NOTHING_KNOWN
-    by_topic: dict[str, Finding] = {}
+    by_topic: dict[str, RuleMatch] = {}
     unknown = set()
     for one in sorted(seen.volume, key=lambda c: c.count.window.start):
         topic = one.count.topic
@@ -84,7 +84,7 @@ def _volume_missing(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
                 "until": _utc(window.end),
             }
             text = f"{topic}: records of {window.label} are {one.verdict}: {one.because}"
-            by_topic[topic] = Finding(topic, text, float(one.count.records or 0), labels)
+            by_topic[topic] = RuleMatch(topic, text, float(one.count.records or 0), labels)
     return Verdicts(tuple(by_topic.values()), frozenset(unknown - by_topic.keys()))
 
 
@@ -92,7 +92,7 @@ def _utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
-def _under_replicated(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+def _under_replicated(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
     if seen.under_replicated is None or seen.offline is None:
         return NOTHING_KNOWN
     if seen.offline == 0 and seen.under_replicated <= (rule.above or 0):
@@ -100,10 +100,10 @@ def _under_replicated(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
     text = f"{seen.under_replicated:,} partitions are under-replicated"
     if seen.offline:
         text += f", {seen.offline:,} have no leader"
-    return Verdicts((Finding("cluster", text, float(seen.under_replicated)),))
+    return Verdicts((RuleMatch("cluster", text, float(seen.under_replicated)),))
 
 
-def _disk_full(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+def _disk_full(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
     if seen.disks is None:
         return NOTHING_KNOWN
     within = DEFAULT_DISK_S if rule.within_s is None else rule.within_s
@@ -116,7 +116,7 @@ def _disk_full(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
             now = samples[-1]
             free = format_size(max(now.capacity_bytes - now.used_bytes, 0))
             text = f"{name} is full in {format_duration(left)} at the rate of the last {format_duration(now.at - samples[0].at)} ({free} are free)"
-            found.append(Finding(name, text, left, {"disk": name}))
+            found.append(RuleMatch(name, text, left, {"disk": name}))
     return Verdicts(tuple(found), frozenset(unknown))
 
 
@@ -136,11 +136,11 @@ def full_in_s(samples: Sequence[Volume]) -> float | None:
     return (now.capacity_bytes - now.used_bytes) / growth if growth > 0 else float("inf")
 
 
-def _audit_loss(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+def _audit_loss(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
     if seen.losses is None:
         return NOTHING_KNOWN
     found = [
-        Finding(
+        RuleMatch(
             f"{one.audit}/{one.topic}",
             f"audit {one.audit}: {one.lost:,} records are missing in {one.topic}",
             float(one.lost),
@@ -153,18 +153,18 @@ def _audit_loss(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
     return Verdicts(tuple(found))
 
 
-def _canary(rule: Rule, seen: Seen, owners: Owners) -> Verdicts:
+def _canary(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
     if seen.canary is None:
         return NOTHING_KNOWN
     found = [
-        Finding(broker, f"{broker}: {why}", 1.0, {"broker": broker.removeprefix("broker ")})
+        RuleMatch(broker, f"{broker}: {why}", 1.0, {"broker": broker.removeprefix("broker ")})
         for broker, why in seen.canary.items()
         if why
     ]
     return Verdicts(tuple(found))
 
 
-_KINDS: dict[RuleKind, Callable[[Rule, Seen, Owners], Verdicts]] = {
+_KINDS: dict[RuleKind, Callable[[AlertRule, Seen, Owners], Verdicts]] = {
     "time-lag": _time_lag,
     "data-loss": _data_loss,
     "group-stopped": _group_stopped,
@@ -176,25 +176,25 @@ _KINDS: dict[RuleKind, Callable[[Rule, Seen, Owners], Verdicts]] = {
 }
 
 
-def _groups(rule: Rule, seen: Seen) -> list[GroupLag]:
+def _groups(rule: AlertRule, seen: Seen) -> list[GroupLag]:
     return [g for g in seen.groups or () if _matches(g.name, rule.groups)]
 
 
-def _grouped(found: list[Finding], unknown: set[str], seen: Seen) -> Verdicts:
+def _grouped(found: list[RuleMatch], unknown: set[str], seen: Seen) -> Verdicts:
     """Groups that are not in the list are gone, unless a coordinator did not answer: then they are unknown."""
     if seen.groups is None:
         return NOTHING_KNOWN
     return Verdicts(tuple(found), None if seen.unknown_groups else frozenset(unknown))
 
 
-def _of_group(group: GroupLag, text: str, value: float, owners: Owners) -> Finding:
+def _of_group(group: GroupLag, text: str, value: float, owners: Owners) -> RuleMatch:
     """`topic` is that of its worst partition: where something can be done."""
     labels = {"group": group.name, "owner": owners.of_group(group.name)}
     if group.worst:
         labels["topic"] = group.worst[0].topic
     elif group.topics:
         labels["topic"] = group.topics[0]
-    return Finding(group.name, text, value, labels)
+    return RuleMatch(group.name, text, value, labels)
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -14,26 +14,26 @@ from math import inf
 
 from asgard.heimdall.alerts import conditions
 from asgard.heimdall.alerts.model import (
+    AlertRule,
+    AlertState,
     Evaluation,
-    Finding,
-    Rule,
+    RuleMatch,
     Seen,
-    State,
     Subscription,
     Transition,
     Verdicts,
 )
 from asgard.heimdall.owners import Owners
 
-States = Mapping[tuple[str, str], State]
+States = Mapping[tuple[str, str], AlertState]
 
 
-def evaluate(rules: Sequence[Rule], seen: Seen, former: States, owners: Owners, now: float) -> Evaluation:
+def evaluate(rules: Sequence[AlertRule], seen: Seen, former: States, owners: Owners, now: float) -> Evaluation:
     """One evaluation of all rules."""
-    states: dict[tuple[str, str], State] = {}
+    states: dict[tuple[str, str], AlertState] = {}
     changes: list[Transition] = []
-    silenced: list[State] = []
-    by_rule: dict[str, list[State]] = {}
+    silenced: list[AlertState] = []
+    by_rule: dict[str, list[AlertState]] = {}
     for state in former.values():
         by_rule.setdefault(state.rule, []).append(state)
     for rule in rules:
@@ -59,10 +59,12 @@ def evaluate(rules: Sequence[Rule], seen: Seen, former: States, owners: Owners, 
     return Evaluation(states, tuple(changes), tuple(silenced))
 
 
-def _held(rule: Rule, finding: Finding, before: State | None, silent: bool, now: float) -> tuple[State, bool]:
+def _held(
+    rule: AlertRule, finding: RuleMatch, before: AlertState | None, silent: bool, now: float
+) -> tuple[AlertState, bool]:
     """The state of an alert whose rule holds, and whether it is raised just now."""
     labels = {**finding.labels, **rule.labels, "rule": rule.name, "kind": rule.kind, "severity": rule.severity}
-    state = State(
+    state = AlertState(
         rule.name, finding.subject, "pending", now, finding.text, finding.value, labels, extent=finding.extent
     )
     if before is not None:
@@ -83,7 +85,7 @@ def _covers(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
     )
 
 
-def _not_held(rule: Rule, state: State, verdicts: Verdicts, now: float) -> tuple[State | None, bool]:
+def _not_held(rule: AlertRule, state: AlertState, verdicts: Verdicts, now: float) -> tuple[AlertState | None, bool]:
     """The state of an alert whose rule does not hold, or is not known to: kept, or cleared."""
     if verdicts.unknown is None or state.subject in verdicts.unknown:
         return state, False

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from asgard.core.schema.alerts import ReceiverKind, RuleKind, Severity
-from asgard.heimdall.audit.missing import Missing
+from asgard.heimdall.audit.missing import MissingRecords
 from asgard.heimdall.lag.model import GroupLag
 from asgard.heimdall.volume.model import Compared
 
@@ -15,7 +15,7 @@ Phase = Literal["pending", "raised"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class AlertRule:
     """When an alert is raised. `above` and `within_s` None: the default of its kind."""
 
     name: str
@@ -31,11 +31,11 @@ class Rule:
     silent_in_drills: bool = False
 
 
-AUDIT_LOSS = Rule("audit-loss", "audit-loss")
+AUDIT_LOSS = AlertRule("audit-loss", "audit-loss")
 """In force without being configured: records missing in an audit are always reported."""
 
 
-def in_force(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+def in_force(rules: Sequence[AlertRule]) -> tuple[AlertRule, ...]:
     """The rules of the file, and the one for losses of audits if it has none."""
     return tuple(rules) if any(rule.kind == "audit-loss" for rule in rules) else (*rules, AUDIT_LOSS)
 
@@ -66,13 +66,13 @@ class Seen:
     offline: int | None = None
     disks: Mapping[str, Sequence[Volume]] | None = None
     volume: tuple[Compared, ...] | None = None
-    losses: tuple[Missing, ...] | None = None
+    losses: tuple[MissingRecords, ...] | None = None
     canary: Mapping[str, str] | None = None
     drill: str | None = None
 
 
 @dataclass(frozen=True)
-class Finding:
+class RuleMatch:
     """A rule holds for a subject. `value` is the figure that it was judged by.
 
     `extent` says how far it goes (`from`, `until`, `lost`): an alert that is raised is raised again if it goes further.
@@ -89,12 +89,12 @@ class Finding:
 class Verdicts:
     """What a rule finds: where it holds, and where that is not known (`unknown`; None: anywhere)."""
 
-    holds: tuple[Finding, ...] = ()
+    holds: tuple[RuleMatch, ...] = ()
     unknown: frozenset[str] | None = frozenset()
 
 
 @dataclass(frozen=True)
-class State:
+class AlertState:
     """An alert that is about to be raised, or is. `since`: it has held since then; `well_since`: it has not held since then."""
 
     rule: str
@@ -123,7 +123,7 @@ class Transition:
     """An alert was raised or cleared, and why."""
 
     what: Literal["raised", "cleared"]
-    state: State
+    state: AlertState
     at: float
     because: str
 
@@ -132,9 +132,9 @@ class Transition:
 class Evaluation:
     """The states after an evaluation, what changed, and which alerts a drill suppresses."""
 
-    states: Mapping[tuple[str, str], State]
+    states: Mapping[tuple[str, str], AlertState]
     transitions: tuple[Transition, ...]
-    silenced: tuple[State, ...] = ()
+    silenced: tuple[AlertState, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from asgard.heimdall.alerts import store as alert_store
-from asgard.heimdall.alerts.model import Rule, Seen, in_force
-from asgard.heimdall.audit.missing import Missing
+from asgard.heimdall.alerts.model import AlertRule, Seen, in_force
+from asgard.heimdall.audit.missing import MissingRecords
 from asgard.heimdall.picture import Picture
-from asgard.heimdall.store.read import HourCount, Store
+from asgard.heimdall.store.read import ClusterStore, HourCount
 from asgard.heimdall.store.tables import HOUR
 from asgard.heimdall.volume import compare, counts
 from asgard.heimdall.volume.model import Compared, Count
-from asgard.heimdall.volume.windows import Window
+from asgard.heimdall.volume.windows import TimeWindow
 
 if TYPE_CHECKING:
     from asgard.core.database import Database
@@ -31,12 +31,12 @@ _CANARY = ("heimdall.canary.failed", "heimdall.canary.recovered")
 
 def seen(
     picture: Picture,
-    rules: Sequence[Rule],
+    rules: Sequence[AlertRule],
     *,
-    store: Store,
+    store: ClusterStore,
     alerts: Database,
     events: Callable[[float], Sequence[Event]],
-    audit: Callable[[], Iterable[Missing]],
+    audit: Callable[[], Iterable[MissingRecords]],
 ) -> Seen:
     """Everything that these rules need; nothing else is read. `events` gives the journal's since a time."""
     kinds = {rule.kind for rule in in_force(rules)}
@@ -58,7 +58,7 @@ def seen(
     )  # fmt: skip
 
 
-def recent(store: Store, now: float, newest: dict[str, float | None]) -> list[Compared]:
+def recent(store: ClusterStore, now: float, newest: dict[str, float | None]) -> list[Compared]:
     """The last counted hours of each topic beside the same hours of the weeks before, from the store alone."""
     last = int(now // HOUR) * HOUR
     found: dict[tuple[str, int], HourCount] = {}
@@ -77,7 +77,7 @@ def recent(store: Store, now: float, newest: dict[str, float | None]) -> list[Co
                 and old.records is not None and counts.DELETED not in old.approximate
             ]  # fmt: skip
             here = found.get((topic, start))
-            window = Window(float(start), float(start + HOUR), _label(start))
+            window = TimeWindow(float(start), float(start + HOUR), _label(start))
             count = (
                 Count(topic, window, here.records, here.bytes, here.approximate)
                 if here

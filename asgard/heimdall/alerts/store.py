@@ -6,7 +6,7 @@ Two evaluators of one cluster (a server, and cron) do not duplicate an alert: ea
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,17 +17,14 @@ from asgard.core.schema.alerts import RuleKind
 from asgard.heimdall.alerts import messages, tables
 from asgard.heimdall.alerts.evaluate import evaluate, receivers_of
 from asgard.heimdall.alerts.model import (
+    AlertState,
     Evaluation,
-    Receiver,
-    Rule,
     Seen,
-    State,
-    Subscription,
     Transition,
     Volume,
     in_force,
 )
-from asgard.heimdall.owners import Owners
+from asgard.heimdall.settings import HeimdallSettings
 from asgard.kafka.model import Broker
 
 JOURNAL = "journal"
@@ -40,28 +37,25 @@ _s, _n, _v = tables.states.c, tables.notifications.c, tables.volumes.c
 
 def check(
     database: Database,
-    rules: Sequence[Rule],
-    receivers: Sequence[Receiver],
-    subscriptions: Sequence[Subscription],
+    settings: HeimdallSettings,
     seen: Seen,
-    owners: Owners,
     *,
     only: RuleKind | None = None,
 ) -> Evaluation:
-    """Evaluate the rules, store the new states, and put what changed into the outbox.
+    """Evaluate the file's rules, store the new states, and put what changed into the outbox.
 
     `only`: the rules of this kind; alerts of others stay as they are.
     """
     with database.write() as connection:
         _lock(connection)
         former = {s.key: s for s in states(connection, seen.cluster_id) if only is None or s.labels.get("kind") == only}
-        rules = [rule for rule in in_force(rules) if only is None or rule.kind == only]
-        done = evaluate(rules, seen, former, owners, seen.at)
+        rules = [rule for rule in in_force(settings.rules) if only is None or rule.kind == only]
+        done = evaluate(rules, seen, former, settings.owners, seen.at)
         _write(connection, seen.cluster_id, former, done.states)
-        kinds = {r.name: r for r in receivers}
+        kinds = {r.name: r for r in settings.receivers}
         waiting: dict[str, list[Transition]] = {}
         for change in done.transitions:
-            for name in (JOURNAL, *receivers_of(change, subscriptions)):
+            for name in (JOURNAL, *receivers_of(change, settings.subscriptions)):
                 waiting.setdefault(name, []).append(change)
         for name, changes in waiting.items():
             kind = kinds[name].kind if name in kinds else JOURNAL
@@ -70,11 +64,11 @@ def check(
     return done
 
 
-def states(connection: Connection, cluster_id: str) -> list[State]:
+def states(connection: Connection, cluster_id: str) -> list[AlertState]:
     """The alerts of a cluster that are about to be raised, or are; the oldest first."""
     query = sa.select(tables.states).where(_s.cluster_id == cluster_id).order_by(_s.since)
     return [
-        State(
+        AlertState(
             r.rule,
             r.subject,
             r.phase,
@@ -90,7 +84,7 @@ def states(connection: Connection, cluster_id: str) -> list[State]:
     ]
 
 
-def raised(database: Database, cluster_id: str) -> list[State]:
+def raised(database: Database, cluster_id: str) -> list[AlertState]:
     """The alerts that are raised."""
     with database.read() as connection:
         return [s for s in states(connection, cluster_id) if s.phase == "raised"]
@@ -147,8 +141,8 @@ def _lock(connection: Connection) -> None:
 def _write(
     connection: Connection,
     cluster_id: str,
-    former: Mapping[tuple[str, str], State],
-    now: Mapping[tuple[str, str], State],
+    former: Mapping[tuple[str, str], AlertState],
+    now: Mapping[tuple[str, str], AlertState],
 ) -> None:
     changed = [s for key, s in now.items() if former.get(key) != s]
     gone = [key for key in former if key not in now]

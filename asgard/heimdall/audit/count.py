@@ -16,7 +16,7 @@ import numpy as np
 
 from asgard.heimdall.audit.columns import Columns
 from asgard.heimdall.audit.ids import Ids, Who
-from asgard.heimdall.audit.plan import Plan
+from asgard.heimdall.audit.plan import AuditPlan
 from asgard.heimdall.audit.sketch import Sketch
 
 NEVER = -(1 << 62)
@@ -32,7 +32,7 @@ class Key:
 
 
 @dataclass
-class Window:
+class AuditWindow:
     """What was seen of a topic in a stretch of time. `late` records came after it had been closed."""
 
     records: int = 0
@@ -44,7 +44,7 @@ class Window:
 
 
 @dataclass
-class Progress:
+class PartitionProgress:
     """How far a partition was read. `newest_us`: the latest event time; `since_us`: nothing older could be read (0: everything was).
 
     `topic_id` tells a topic from a later one with the same name. `skipped`: offsets that retention deleted
@@ -59,14 +59,14 @@ class Progress:
 
 
 @dataclass
-class Counts:
+class AuditCounts:
     """All that an audit knows. `closed_until_s`: windows that end by then are closed; `reached`: highest
     sequence in closed windows, and the start of the window that reached it. `missing`: the lost records of closed windows, `recovered`:
     how many of them have come since the last commit."""
 
-    plan: Plan
-    windows: dict[Key, Window] = field(default_factory=dict)
-    progress: dict[tuple[str, int], Progress] = field(default_factory=dict)
+    plan: AuditPlan
+    windows: dict[Key, AuditWindow] = field(default_factory=dict)
+    progress: dict[tuple[str, int], PartitionProgress] = field(default_factory=dict)
     closed_until_s: int = 0
     reached: dict[tuple[str, Who], tuple[int, int]] = field(default_factory=dict)
     late: dict[Key, int] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Counts:
             self.late[key] = self.late.get(key, 0) + total
             self._recover(key, columns, rows)
             return
-        window = self.windows.setdefault(key, Window())
+        window = self.windows.setdefault(key, AuditWindow())
         self.dirty.add(key)
         window.records += total
         stamped = columns.stamped if rows is None else columns.stamped & rows
@@ -130,7 +130,7 @@ class Counts:
         times = np.minimum(columns.event_us, columns.at_us)
         for partition in np.unique(columns.partition).tolist():
             here = columns.partition == partition
-            progress = self.progress.setdefault((topic, partition), Progress())
+            progress = self.progress.setdefault((topic, partition), PartitionProgress())
             if progress.since_us < 0:
                 progress.since_us = int(columns.at_us[here][0])
             progress.newest_us = max(progress.newest_us, int(times[here].max()))
@@ -160,7 +160,7 @@ class Counts:
         """The starts of the open windows, in order."""
         return sorted({key.start_s for key in self.windows})
 
-    def at(self, start_s: int) -> Iterator[tuple[Key, Window]]:
+    def at(self, start_s: int) -> Iterator[tuple[Key, AuditWindow]]:
         """The open windows of a start, tier by tier."""
         yield from sorted((item for item in self.windows.items() if item[0].start_s == start_s), key=lambda i: i[0])
 

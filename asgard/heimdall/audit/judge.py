@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from asgard.heimdall.audit.count import Counts, Key, Window
+from asgard.heimdall.audit.count import AuditCounts, AuditWindow, Key
 from asgard.heimdall.audit.ids import Ids, Who
 
 State = Literal["open", "closed", "partial"]
@@ -48,13 +48,13 @@ class Row:
         return self.state == "closed" and bool(self.lost or self.gaps or self.duplicates)
 
 
-def rows(counts: Counts, start_s: int, state: State) -> list[Row]:
+def rows(counts: AuditCounts, start_s: int, state: State) -> list[Row]:
     """What one stretch of time looks like, tier by tier."""
     found = dict(counts.at(start_s))
     if start_s < counts.known_since_s:
         state = "partial"
     missing = {
-        Key(start_s, number, topic): Window()
+        Key(start_s, number, topic): AuditWindow()
         for topic, number in counts.plan.topics.items()
         if Key(start_s, number, topic) not in found
     }
@@ -65,7 +65,7 @@ def rows(counts: Counts, start_s: int, state: State) -> list[Row]:
     ]
 
 
-def _row(counts: Counts, key: Key, window: Window, state: State, by_tier: list[list[Ids]]) -> Row:
+def _row(counts: AuditCounts, key: Key, window: AuditWindow, state: State, by_tier: list[list[Ids]]) -> Row:
     lost = gaps = unmatched = None
     examples: list[tuple[Who, int]] = []
     if state != "partial":
@@ -97,7 +97,7 @@ def _row(counts: Counts, key: Key, window: Window, state: State, by_tier: list[l
     )
 
 
-def _gaps(counts: Counts, key: Key, window: Window) -> int:
+def _gaps(counts: AuditCounts, key: Key, window: AuditWindow) -> int:
     """Sequences between this window's and the one before it that no open window of the topic has."""
     same = [(k, w) for k, w in counts.windows.items() if k.topic == key.topic and k.tier == key.tier]
     gaps = 0
@@ -119,7 +119,7 @@ def _highest(sets: Iterable[Ids]) -> dict[Who, int]:
     return found
 
 
-def close(counts: Counts, until_s: int) -> list[Row]:
+def close(counts: AuditCounts, until_s: int) -> list[Row]:
     """Close every window that ends by then, oldest first, and forget its records, except those that are lost."""
     closed: list[Row] = []
     for start_s in counts.starts():

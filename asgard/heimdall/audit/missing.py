@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from asgard.heimdall.audit.plan import LATENESS_S, Plan, Tier
+from asgard.heimdall.audit.plan import LATENESS_S, AuditPlan, Tier
 
 if TYPE_CHECKING:
     from asgard.core.database import Database
@@ -16,7 +16,7 @@ RECENT_S = 86400.0
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingRecords:
     """Records that a topic should have but does not, and the windows they belong to (seconds since 1970)."""
 
     audit: str
@@ -26,18 +26,18 @@ class Missing:
     lost: int
 
 
-def missing(plan: Plan, lost: Iterable[tuple[int, int, int]]) -> list[Missing]:
+def missing(plan: AuditPlan, lost: Iterable[tuple[int, int, int]]) -> list[MissingRecords]:
     """By topic, from closed windows: number of the tier, start, and how many records of it did not reach the next tier.
 
     If the next tier has several topics, each may lack them. Records of a window may be as late as the plan allows.
     """
-    found: dict[str, Missing] = {}
+    found: dict[str, MissingRecords] = {}
     for tier, start_s, count in lost:
         for topic in plan.tiers[tier + 1].topics:
             until_s = start_s + plan.window_s + plan.lateness_s
-            known = found.get(topic, Missing(plan.name, topic, start_s, until_s, 0))
+            known = found.get(topic, MissingRecords(plan.name, topic, start_s, until_s, 0))
             begin, end = min(known.from_s, start_s), max(known.until_s, until_s)
-            found[topic] = Missing(plan.name, topic, begin, end, known.lost + count)
+            found[topic] = MissingRecords(plan.name, topic, begin, end, known.lost + count)
     return list(found.values())
 
 
@@ -54,7 +54,7 @@ def opened() -> Database | None:
     return open_database(tables.SCHEMA)
 
 
-def of_cluster(database: Database, cluster_id: str) -> list[Missing]:
+def of_cluster(database: Database, cluster_id: str) -> list[MissingRecords]:
     """What a cluster's audits found missing; reads their tables without taking over any audit."""
     import json
 
@@ -65,11 +65,11 @@ def of_cluster(database: Database, cluster_id: str) -> list[Missing]:
     a, w = tables.audits.c, tables.windows.c
     query = sa.select(a.id, a.name, a.plan, a.closed_until_s).where(a.cluster_id == cluster_id)
     with database.read() as connection:
-        out: list[Missing] = []
+        out: list[MissingRecords] = []
         for audit in connection.execute(query).all():
             saved = json.loads(audit.plan)
             tiers = tuple(Tier(tier["name"], tuple(tier["topics"])) for tier in saved["tiers"])
-            plan = Plan(audit.name, tiers, saved["window_s"], saved["lateness_s"] or LATENESS_S)
+            plan = AuditPlan(audit.name, tiers, saved["window_s"], saved["lateness_s"] or LATENESS_S)
             here = (w.audit == audit.id, w.state == "closed", w.lost > 0, w.start_s >= audit.closed_until_s - RECENT_S)
             rows = connection.execute(sa.select(w.tier, w.start_s, w.lost).where(*here).order_by(w.start_s))
             out += missing(plan, [(r.tier, r.start_s, r.lost) for r in rows])

@@ -21,7 +21,7 @@ class Tier:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AuditPlan:
     """One audit. Records that reached a tier are expected in the next one, in the window of their intended send time."""
 
     name: str
@@ -35,14 +35,14 @@ class Plan:
         return {topic: number for number, tier in enumerate(self.tiers) for topic in tier.topics}
 
 
-def of_topics(topics: Sequence[str], name: str | None = None) -> Plan:
+def of_topics(topics: Sequence[str], name: str | None = None) -> AuditPlan:
     """Each topic is a tier, in the order given. Raises WrongUsage."""
     if doubled := {topic for topic in topics if topics.count(topic) > 1}:
         raise WrongUsage(f"{', '.join(sorted(doubled))} is given twice", "A topic belongs to one tier of an audit.")
-    return Plan(name or " > ".join(topics), tuple(Tier(topic, (topic,)) for topic in topics))
+    return AuditPlan(name or " > ".join(topics), tuple(Tier(topic, (topic,)) for topic in topics))
 
 
-def read(path: Path) -> Plan:
+def read(path: Path) -> AuditPlan:
     """The audit of a YAML file (`asgard.audit/v1`). Raises InvalidFile and WrongUsage."""
     from asgard.core import yaml
     from asgard.core.schema.audit import AuditFile
@@ -69,4 +69,4 @@ def read(path: Path) -> Plan:
     if problems:
         raise InvalidFile(problems)
     found = tuple(Tier(tier.name, tuple(tier.topics)) for tier in file.tiers)
-    return Plan(file.name or path.stem, found, int(file.window), float(file.lateness))
+    return AuditPlan(file.name or path.stem, found, int(file.window), float(file.lateness))

@@ -6,7 +6,6 @@ become events `heimdall.record.lost` in the journal, at least once each.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from dataclasses import dataclass
 from asgard.core import events
 from asgard.core.errors import WrongUsage
 from asgard.heimdall.audit.columns import of_messages
-from asgard.heimdall.audit.count import Progress
+from asgard.heimdall.audit.count import PartitionProgress
 from asgard.heimdall.audit.judge import Row
-from asgard.heimdall.audit.store import Store
+from asgard.heimdall.audit.store import AuditStore
 from asgard.kafka import data
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import Offsets, Topic
@@ -31,7 +30,7 @@ Where = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Run:
+class AuditRun:
     """What one run did. `skipped`: offsets that retention deleted before they were audited, over all runs."""
 
     records: int
@@ -40,47 +39,44 @@ class Run:
 
 
 def audit(
-    store: Store,
+    store: AuditStore,
     connection: Connection,
     control: ControlPlane,
     *,
-    stop: threading.Event | None = None,
     follow: bool = False,
     tell: Callable[[Row], None] = lambda row: None,
     looked: Callable[[], None] = lambda: None,
-) -> Run:
-    """Count everything up to the ends as they are now; with `follow`, until `stop` is set. `tell` gets each closed window with trouble;
+) -> AuditRun:
+    """Count everything up to the ends as they are now; with `follow`, without end. `tell` gets each closed window with trouble;
     `looked` is called when everything there is counted and told.
 
     Raises WrongUsage for a topic that does not exist, Busy if another auditor took the audit over, and what reading raises.
     """
     began, records = time.monotonic(), 0
-    stop = stop or threading.Event()
     _tell(store, tell)
-    while not stop.is_set():
+    while True:
         ends = _ends(store, control)
-        for count in _read(store, connection, ends, stop):
+        for count in _read(store, connection, ends):
             records += count
             events.progress("audit", f"{records:,} records", done=records, unit="records")
-        if not stop.is_set():
-            store.commit(store.counts.due(_unread(store, ends)))
+        store.commit(store.counts.due(_unread(store, ends)))
         _tell(store, tell)
         looked()
         if not follow:
             break
-        stop.wait(LOOK_S)
+        time.sleep(LOOK_S)
     skipped = sum(p.skipped for p in store.counts.progress.values())
-    return Run(records, time.monotonic() - began, skipped)
+    return AuditRun(records, time.monotonic() - began, skipped)
 
 
-def _tell(store: Store, tell: Callable[[Row], None]) -> None:
+def _tell(store: AuditStore, tell: Callable[[Row], None]) -> None:
     if found := store.untold():
         for row in found:
             tell(row)
         store.told(found)
 
 
-def _ends(store: Store, control: ControlPlane) -> dict[Where, Offsets]:
+def _ends(store: AuditStore, control: ControlPlane) -> dict[Where, Offsets]:
     """What there is to read: from each partition's progress to its end. Notes what retention deleted before that."""
     wanted = list(store.counts.plan.topics)
     topics = control.topics(wanted)
@@ -99,7 +95,7 @@ def _ends(store: Store, control: ControlPlane) -> dict[Where, Offsets]:
     return found
 
 
-def _progress(store: Store, topic: Topic, where: Where, span: Offsets) -> Progress:
+def _progress(store: AuditStore, topic: Topic, where: Where, span: Offsets) -> PartitionProgress:
     known = store.counts.progress.get(where)
     if known is not None and known.topic_id == topic.id:
         if known.offset > span.end:
@@ -111,12 +107,12 @@ def _progress(store: Store, topic: Topic, where: Where, span: Offsets) -> Progre
             f"topic {where[0]} was created anew since the last run; partition {where[1]} is read from its start"
         )
     # This audit never saw offsets before the log's start: they are not skipped, but windows before it can't be judged.
-    new = Progress(topic.id, span.start, since_us=-1 if span.start else 0)
+    new = PartitionProgress(topic.id, span.start, since_us=-1 if span.start else 0)
     store.counts.progress[where] = new
     return new
 
 
-def _read(store: Store, connection: Connection, ends: dict[Where, Offsets], stop: threading.Event) -> Iterator[int]:
+def _read(store: AuditStore, connection: Connection, ends: dict[Where, Offsets]) -> Iterator[int]:
     counts = store.counts
     reached = {where: span.start for where, span in ends.items()}
     due = time.monotonic() + COMMIT_S
@@ -125,19 +121,17 @@ def _read(store: Store, connection: Connection, ends: dict[Where, Offsets], stop
         for topic, columns in of_messages(messages).items():
             counts.add(topic, columns)
         yield len(messages)
-        if time.monotonic() >= due or stop.is_set():
+        if time.monotonic() >= due:
             _move_on(store, reached)
             store.commit(counts.due(_unread(store, ends)))
             due = time.monotonic() + COMMIT_S
-        if stop.is_set():
-            return
     _move_on(store, reached)
 
 
-def _move_on(store: Store, reached: dict[Where, int]) -> None:
+def _move_on(store: AuditStore, reached: dict[Where, int]) -> None:
     for where, offset in reached.items():
         store.counts.progress[where].offset = offset
 
 
-def _unread(store: Store, ends: dict[Where, Offsets]) -> set[Where]:
+def _unread(store: AuditStore, ends: dict[Where, Offsets]) -> set[Where]:
     return {where for where, span in ends.items() if store.counts.progress[where].offset < span.end}

@@ -20,10 +20,10 @@ from sqlalchemy.engine import Connection
 from asgard.core.database import Database, insert, open_database
 from asgard.core.errors import Busy, Refused
 from asgard.heimdall.audit import tables
-from asgard.heimdall.audit.count import Counts, Key, Progress, Window
+from asgard.heimdall.audit.count import AuditCounts, AuditWindow, Key, PartitionProgress
 from asgard.heimdall.audit.ids import Ids
 from asgard.heimdall.audit.judge import Row, close, rows
-from asgard.heimdall.audit.plan import Plan
+from asgard.heimdall.audit.plan import AuditPlan
 from asgard.heimdall.audit.sketch import Sketch
 
 KEEP_S = 90 * 86400
@@ -36,10 +36,10 @@ def open_store(url: str | None = None) -> Database:
     return open_database(tables.SCHEMA, url)
 
 
-class Store:
+class AuditStore:
     """One audit in the store. `counts` is what was last committed plus what the caller has added."""
 
-    def __init__(self, database: Database, cluster_id: str, plan: Plan) -> None:
+    def __init__(self, database: Database, cluster_id: str, plan: AuditPlan) -> None:
         """Take over the audit. Raises Refused if its tiers or windows have changed."""
         self.database = database
         with database.write() as connection:
@@ -132,7 +132,7 @@ class Store:
         return sorted(found, key=lambda row: (row.start_s, order[row.tier], row.topic))
 
 
-def _take(connection: Connection, cluster_id: str, plan: Plan) -> tuple[int, int]:
+def _take(connection: Connection, cluster_id: str, plan: AuditPlan) -> tuple[int, int]:
     a = tables.audits.c
     text = json.dumps({**asdict(plan), "name": None}, sort_keys=True)
     here = (a.cluster_id == cluster_id, a.name == plan.name)
@@ -155,9 +155,9 @@ def _identity(plan: str) -> object:
     return {**json.loads(plan), "lateness_s": None}
 
 
-def _load(connection: Connection, audit: int, plan: Plan) -> Counts:
+def _load(connection: Connection, audit: int, plan: AuditPlan) -> AuditCounts:
     a, p, w, i, r = (t.c for t in (tables.audits, tables.progress, tables.windows, tables.ids, tables.reached))
-    counts = Counts(plan)
+    counts = AuditCounts(plan)
     counts.closed_until_s = int(connection.execute(sa.select(a.closed_until_s).where(a.id == audit)).scalar_one())
     old = counts.closed_until_s
     connection.execute(sa.delete(tables.windows).where(w.audit == audit, w.start_s < old - KEEP_S, w.state != "open"))
@@ -165,9 +165,11 @@ def _load(connection: Connection, audit: int, plan: Plan) -> Counts:
     connection.execute(sa.delete(tables.ids).where(i.audit == audit, i.start_s < old - REACHED_S))
     for row in connection.execute(sa.select(tables.progress).where(p.audit == audit)).mappings():
         values = {name: row[name] for name in ("topic_id", "offset", "newest_us", "since_us", "skipped")}
-        counts.progress[row["topic"], row["partition"]] = Progress(**values)
+        counts.progress[row["topic"], row["partition"]] = PartitionProgress(**values)
     for row in connection.execute(sa.select(tables.windows).where(w.audit == audit, w.state == "open")).mappings():
-        window = Window(row["records"], row["unstamped"], row["duplicates"], row["late"], Sketch.load(row["latency"]))
+        window = AuditWindow(
+            row["records"], row["unstamped"], row["duplicates"], row["late"], Sketch.load(row["latency"])
+        )
         counts.windows[Key(row["start_s"], row["tier"], row["topic"])] = window
     for row in connection.execute(sa.select(tables.ids).where(i.audit == audit)).mappings():
         key = Key(row["start_s"], row["tier"], row["topic"])
@@ -212,7 +214,7 @@ def _delete(connection: Connection, audit: int, keys: Collection[Key]) -> None:
 def _insert(
     connection: Connection,
     audit: int,
-    counts: Counts,
+    counts: AuditCounts,
     closed: Sequence[Row],
     latencies: Mapping[Key, str],
     late: Mapping[Key, int],
@@ -237,7 +239,7 @@ def _insert(
         connection.execute(sa.insert(tables.windows), found)
 
 
-def _write_ids(connection: Connection, audit: int, counts: Counts, gone: Collection[Key]) -> None:
+def _write_ids(connection: Connection, audit: int, counts: AuditCounts, gone: Collection[Key]) -> None:
     i = tables.ids.c
     for key in gone:
         here = (i.audit == audit, i.start_s == key.start_s, i.tier == key.tier, i.topic == key.topic)
@@ -262,7 +264,7 @@ def _write_ids(connection: Connection, audit: int, counts: Counts, gone: Collect
         connection.execute(sa.insert(tables.ids), found)
 
 
-def _write_reached(connection: Connection, audit: int, counts: Counts, closed: Sequence[Row]) -> None:
+def _write_reached(connection: Connection, audit: int, counts: AuditCounts, closed: Sequence[Row]) -> None:
     r = tables.reached.c
     starts = {row.start_s for row in closed}
     changed = {at: values for at, values in counts.reached.items() if values[1] in starts}
@@ -272,11 +274,11 @@ def _write_reached(connection: Connection, audit: int, counts: Counts, closed: S
         connection.execute(sa.insert(tables.reached).values(**here, sequence=sequence, start_s=start))
 
 
-def _key(plan: Plan, row: Row) -> Key:
+def _key(plan: AuditPlan, row: Row) -> Key:
     return Key(row.start_s, plan.topics[row.topic], row.topic)
 
 
-def _row(plan: Plan, found: Mapping[Any, Any]) -> Row:
+def _row(plan: AuditPlan, found: Mapping[Any, Any]) -> Row:
     latency = Sketch.load(found["latency"])
     p50, p95, p99 = latency.quantiles(0.5, 0.95, 0.99)
     names = ("start_s", "topic", "state", "records", "unstamped", "duplicates", "lost", "gaps", "unmatched", "late")

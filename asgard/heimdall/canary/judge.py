@@ -12,7 +12,7 @@ from enum import StrEnum
 from asgard.kafka.model import BrokerState
 
 
-class State(StrEnum):
+class CanaryState(StrEnum):
     """`hung`: connections are accepted, and nothing is answered. `down`: they are refused. `silent`: it is only known that clients
     get no answer. `failing`: it answers, but refuses. `away`: it serves, but another broker leads its partition right now."""
 
@@ -59,17 +59,17 @@ class Probe:
         return self.produce.well and self.consume.well and (self.commit is None or self.commit.well)
 
     @property
-    def state(self) -> State:
+    def state(self) -> CanaryState:
         """Both sides in one word."""
         if self.led and self.clients_well:
-            return State.OK
+            return CanaryState.OK
         if self.accepts is False:
-            return State.DOWN
+            return CanaryState.DOWN
         if self.accepts and self.answers is False:
-            return State.HUNG
+            return CanaryState.HUNG
         if self.answers:
-            return State.FAILING if self.led else State.AWAY
-        return State.SILENT
+            return CanaryState.FAILING if self.led else CanaryState.AWAY
+        return CanaryState.SILENT
 
     @property
     def sentence(self) -> str:
@@ -79,9 +79,9 @@ class Probe:
         if not self.led:
             clients = "another broker leads its partition"
         machine = {
-            State.HUNG: "; its port accepts connections, but no request is answered",
-            State.DOWN: "; its port refuses connections",
-            State.FAILING: "; it answers other requests",
+            CanaryState.HUNG: "; its port accepts connections, but no request is answered",
+            CanaryState.DOWN: "; its port refuses connections",
+            CanaryState.FAILING: "; it answers other requests",
         }.get(self.state, "")
         cluster = f"; the cluster says it is {self.cluster}" if self.cluster else ""
         return f"{clients}{machine}{cluster}"
@@ -124,12 +124,12 @@ KINDS = ("produce", "consume", "commit")
 
 
 @dataclass
-class Tally:
+class BrokerTally:
     """All rounds of a broker."""
 
     broker: int
     rounds: int = 0
-    state: State | None = None
+    state: CanaryState | None = None
     sentence: str = ""
     times: dict[str, Times] = field(default_factory=lambda: {kind: Times() for kind in KINDS})
 
@@ -139,40 +139,40 @@ class News:
     """A broker changed its state."""
 
     broker: int
-    before: State | None
-    state: State
+    before: CanaryState | None
+    state: CanaryState
     sentence: str
 
     @property
     def bad(self) -> bool:
         """Whether clients are not served."""
-        return self.state not in (State.OK, State.AWAY)
+        return self.state not in (CanaryState.OK, CanaryState.AWAY)
 
 
-def count(tallies: dict[int, Tally], probes: Iterable[Probe]) -> list[News]:
+def count(tallies: dict[int, BrokerTally], probes: Iterable[Probe]) -> list[News]:
     """Count a round; returns the brokers whose state changed. A broker that starts out well is not reported.
 
     A round in which the broker did not lead its partition says nothing about how it serves clients, unless it is down or hung.
     """
     news = []
     for probe in probes:
-        tally = tallies.setdefault(probe.broker, Tally(probe.broker))
+        tally = tallies.setdefault(probe.broker, BrokerTally(probe.broker))
         tally.rounds += 1
-        if probe.state is not State.AWAY:
+        if probe.state is not CanaryState.AWAY:
             for kind, tried in probe.tries():
                 tally.times[kind].add(tried)
         if probe.state is not tally.state:
-            if not (tally.state is None and probe.state in (State.OK, State.AWAY)):
+            if not (tally.state is None and probe.state in (CanaryState.OK, CanaryState.AWAY)):
                 news.append(News(probe.broker, tally.state, probe.state, probe.sentence))
             tally.state, tally.sentence = probe.state, probe.sentence
     return news
 
 
-def healthy(tallies: Mapping[int, Tally]) -> bool:
+def healthy(tallies: Mapping[int, BrokerTally]) -> bool:
     """Whether every broker served in its latest round."""
-    return bool(tallies) and all(tally.state in (State.OK, State.AWAY) for tally in tallies.values())
+    return bool(tallies) and all(tally.state in (CanaryState.OK, CanaryState.AWAY) for tally in tallies.values())
 
 
-def ordered(tallies: Mapping[int, Tally]) -> Sequence[Tally]:
+def ordered(tallies: Mapping[int, BrokerTally]) -> Sequence[BrokerTally]:
     """By broker."""
     return [tallies[broker] for broker in sorted(tallies)]

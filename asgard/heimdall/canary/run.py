@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from asgard.core import events
 from asgard.core.errors import AsgardError, Busy, Failed
 from asgard.heimdall.canary import placing, probe
-from asgard.heimdall.canary.judge import News, Probe, Tally, Try, count
+from asgard.heimdall.canary.judge import BrokerTally, News, Probe, Try, count
 from asgard.heimdall.canary.placing import Placement
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import Broker, LossVerdict, NewTopic, Partition
@@ -30,12 +30,17 @@ OFFSETS_TOPIC = "__consumer_offsets"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """`every_s` between rounds, `within_s` for an answer. `topic` must be the canary's alone."""
+class CanarySettings:
+    """`every_s` between rounds, `within_s` for an answer. `topic` must be the canary's alone.
+
+    It ends after `duration_s`, or after so many `rounds`; None: when it is stopped.
+    """
 
     every_s: float = 1.0
     within_s: float = 2.0
     topic: str = TOPIC
+    duration_s: float | None = None
+    rounds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,10 @@ class Look:
 
 
 @dataclass
-class Result:
+class CanaryResult:
     """What a run found. `verdict`: the proof at its end; None if the cluster could not be read."""
 
-    tallies: dict[int, Tally] = field(default_factory=dict)
+    tallies: dict[int, BrokerTally] = field(default_factory=dict)
     news: list[News] = field(default_factory=list)
     verdict: LossVerdict | None = None
     rounds: int = 0
@@ -71,22 +76,20 @@ def run(
     control: ControlPlane,
     connection: Connection,
     witness: LossWitness,
-    settings: Settings,
+    settings: CanarySettings,
     *,
     change: Change,
     tell: Callable[[News], None],
     proved: Callable[[LossVerdict], None],
     stop: threading.Event,
-    duration_s: float | None = None,
-    rounds: int | None = None,
-) -> Result:
-    """Rounds until `stop` is set, `duration_s` is over, or there were so many of them; then the proof.
+) -> CanaryResult:
+    """Rounds until `stop` is set, or the settings' time or number of rounds is over; then the proof.
 
     `tell` gets each broker whose state changes, `proved` each proof. Raises Failed if the topic can't be created.
     """
-    result = Result()
+    result = CanaryResult()
     look = _begin(control, settings, change)
-    end = None if duration_s is None else time.monotonic() + duration_s
+    end = None if settings.duration_s is None else time.monotonic() + settings.duration_s
     prove_at = time.monotonic() + PROVE_S
     with (
         ThreadPoolExecutor(1, "canary-look") as pool,
@@ -103,7 +106,7 @@ def run(
             for one in news:
                 result.news.append(one)
                 tell(one)
-            if rounds is not None and result.rounds >= rounds:
+            if settings.rounds is not None and result.rounds >= settings.rounds:
                 break
             if looking is not None and looking.done():
                 look, looking = _taken(looking, look), None
@@ -119,7 +122,7 @@ def run(
     return result
 
 
-def _begin(control: ControlPlane, settings: Settings, change: Change) -> Look:
+def _begin(control: ControlPlane, settings: CanarySettings, change: Change) -> Look:
     """Create the topic, bring its partitions home, and wait until each broker that is up leads one."""
     give_up = time.monotonic() + READY_S
     while True:
@@ -141,7 +144,7 @@ def _begin(control: ControlPlane, settings: Settings, change: Change) -> Look:
         time.sleep(0.2)
 
 
-def _keep(control: ControlPlane, settings: Settings, change: Change, before: Look | None = None) -> Look:
+def _keep(control: ControlPlane, settings: CanarySettings, change: Change, before: Look | None = None) -> Look:
     """Look at the cluster, and bring home any partition that is elsewhere. `before`: the look before this one."""
     look = _look(control, settings.topic)
     if look.placement.done:
@@ -218,7 +221,7 @@ def _warm_up(clients: probe.Clients, look: Look) -> None:
             return
 
 
-def _round(clients: probe.Clients, control: ControlPlane, look: Look, settings: Settings) -> Iterator[Probe]:
+def _round(clients: probe.Clients, control: ControlPlane, look: Look, settings: CanarySettings) -> Iterator[Probe]:
     tried = clients.round(look.placement.of, look.groups)
     doubtful = {
         broker: look.brokers[broker]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from asgard.core.errors import WrongUsage
 from asgard.heimdall.lag import judge, times
 from asgard.heimdall.lag.evaluate import group_lags
-from asgard.heimdall.lag.model import STATUSES, Asked, GroupLag, LagReport, Retention, Sample, Thresholds
-from asgard.kafka.groups import PROGRESS, ByPartition, Layout, ListedGroup
+from asgard.heimdall.lag.model import STATUSES, GroupLag, GroupToJudge, LagReport, OffsetSample, Retention, Thresholds
+from asgard.kafka.groups import PROGRESS, ByPartition, DescribedGroup, Layout, ListedGroup
 from asgard.kafka.ports import ControlPlane
 
 _RETENTION = ("cleanup.policy", "retention.ms", "retention.bytes")
@@ -37,8 +37,8 @@ class Look:
     ends: ByPartition
     problems: dict[str, str]
 
-    def sample(self) -> Sample:
-        return Sample(self.at, self.starts, self.ends, self.committed)
+    def sample(self) -> OffsetSample:
+        return OffsetSample(self.at, self.starts, self.ends, self.committed)
 
 
 def look(
@@ -98,10 +98,8 @@ def report(
     *,
     thresholds: Callable[[str], Thresholds] = lambda group: Thresholds(),
     apart_s: float = 2.0,
-    history: Sequence[Sample] = (),
+    history: Sequence[OffsetSample] = (),
     shown: int = judge.WORST_SHOWN,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> LagReport:
     """The lag of all groups, or of those named with their members.
 
@@ -109,48 +107,45 @@ def report(
     """
     window = list(history)
     if not window:
-        window = [look(control, names, clock).sample()]
-        sleep(apart_s)
+        window = [look(control, names).sample()]
+        time.sleep(apart_s)
         basis = "two samples"
     else:
         basis = f"{len(window)} sample{'s' if len(window) > 1 else ''} and one taken now"
-    now = look(control, names, clock)
+    now = look(control, names)
     window = [*window, now.sample()]
-    return _judged(control, now, window, basis, thresholds, detailed=names is not None, shown=shown, clock=clock)
+    members, refused = control.describe_groups(now.groups.values()) if names is not None else ({}, {})
+    judged, not_measured = _judged(control, now, window, members, thresholds, shown)
+    problems = {**now.problems, **refused, **not_measured}
+    window_s = round(window[-1].at - window[0].at, 3)
+    requests = control.bulk().requests_by_broker()
+    return LagReport(now.at, basis, window_s, len(window), judged, problems, requests, tuple(window))
 
 
 def _judged(
     control: ControlPlane,
     now: Look,
-    window: Sequence[Sample],
-    basis: str,
+    window: Sequence[OffsetSample],
+    members: Mapping[str, DescribedGroup],
     thresholds: Callable[[str], Thresholds],
-    *,
-    detailed: bool,
     shown: int,
-    clock: Callable[[], float],
-) -> LagReport:
-    problems = dict(now.problems)
-    members, refused = control.describe_groups(now.groups.values()) if detailed else ({}, {})
-    problems |= refused
+) -> tuple[tuple[GroupLag, ...], dict[str, str]]:
+    """The groups of a look, the most worrying first, and why ages could not be measured."""
     lags = {name: group_lags(window, name) for name in now.groups}
     behind = {lag.topic for found in lags.values() for lag in found if (lag.lag > 0).any()}
     retention = retention_of(control, behind)
-    measured = times.measure(control.bulk(), now.layout, lags, retention, clock())
-    problems |= measured.problems
+    measured = times.measure(control.bulk(), now.layout, lags, retention, time.time())
     window_s = window[-1].at - window[0].at
     judged: list[GroupLag] = []
     for name, group in now.groups.items():
         described = members.get(name)
-        asked = Asked(
+        asked = GroupToJudge(
             described.group if described else group, thresholds(name), described.members if described else None
         )
         at_most = measured.at_most_s.get(name)
         found = measured.lags[name]
         judged.append(judge.judge_group(asked, found, window_s, retention, shown=shown, at_most_s=at_most))
-    judged.sort(key=_concern)
-    requests = control.bulk().requests_by_broker()
-    return LagReport(now.at, basis, round(window_s, 3), len(window), tuple(judged), problems, requests, tuple(window))
+    return tuple(sorted(judged, key=_concern)), measured.problems
 
 
 def _concern(group: GroupLag) -> tuple[int, float, int, str]:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from asgard.heimdall.lag.model import Sample, TopicLag
+from asgard.heimdall.lag.model import OffsetSample, TopicLag
 
 Numbers = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 
-def group_lags(window: Sequence[Sample], group: str) -> list[TopicLag]:
+def group_lags(window: Sequence[OffsetSample], group: str) -> list[TopicLag]:
     """The group's topics; `window` is oldest first and its last sample is now."""
     committed = window[-1].committed.get(group, {})
     found = []
@@ -28,7 +28,7 @@ def group_lags(window: Sequence[Sample], group: str) -> list[TopicLag]:
     return found
 
 
-def topic_lag(window: Sequence[Sample], group: str, topic: str, offsets: Numbers) -> TopicLag:
+def topic_lag(window: Sequence[OffsetSample], group: str, topic: str, offsets: Numbers) -> TopicLag:
     """One topic of a group."""
     last = window[-1]
     known = np.flatnonzero((offsets >= 0) & (_fitted(last.ends, topic, len(offsets)) >= 0))
@@ -84,7 +84,7 @@ def _fitted(by_topic: dict[str, Numbers], topic: str, size: int) -> Numbers:
     return np.concatenate([found, np.full(size - len(found), -1, np.int64)])
 
 
-def _start(sample: Sample, topic: str, size: int) -> Numbers:
+def _start(sample: OffsetSample, topic: str, size: int) -> Numbers:
     return np.maximum(_fitted(sample.starts, topic, size), 0)
 
 

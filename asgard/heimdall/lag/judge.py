@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from asgard.core.units import format_duration
 from asgard.heimdall.lag.model import (
     STATUSES,
-    Asked,
     GroupLag,
+    GroupToJudge,
     PartitionLag,
     Retention,
     Status,
@@ -91,7 +91,7 @@ def _loses_in(lag: TopicLag, retention: Retention) -> Reals:
 
 
 def judge_group(
-    asked: Asked,
+    asked: GroupToJudge,
     lags: Sequence[TopicLag],
     window_s: float,
     retention: Mapping[str, Retention],
@@ -134,7 +134,7 @@ def judge_group(
     )
 
 
-def _empty(asked: Asked) -> GroupLag:
+def _empty(asked: GroupToJudge) -> GroupLag:
     group = asked.group
     return GroupLag(
         name=group.name,
@@ -168,7 +168,7 @@ def _most_worrying(judged: Sequence[Judged], count: int) -> list[tuple[Judged, i
     return [(judged[n], i) for _, _, _, n, i in found[:count]]
 
 
-def _owners(asked: Asked) -> dict[tuple[str, int], str]:
+def _owners(asked: GroupToJudge) -> dict[tuple[str, int], str]:
     return {
         (topic, p): f"{m.client_id} at {m.host}"
         for m in asked.members or ()
@@ -177,7 +177,9 @@ def _owners(asked: Asked) -> dict[tuple[str, int], str]:
     }
 
 
-def _partition(j: Judged, i: int, asked: Asked, owners: Mapping[tuple[str, int], str], window_s: float) -> PartitionLag:
+def _partition(
+    j: Judged, i: int, asked: GroupToJudge, owners: Mapping[tuple[str, int], str], window_s: float
+) -> PartitionLag:
     lag = j.lag
     key = (lag.topic, int(lag.partitions[i]))
     status = STATUSES[int(j.status[i])]
@@ -198,7 +200,7 @@ def _partition(j: Judged, i: int, asked: Asked, owners: Mapping[tuple[str, int],
     )
 
 
-def _because(j: Judged, i: int, status: Status, asked: Asked, window_s: float) -> str:
+def _because(j: Judged, i: int, status: Status, asked: GroupToJudge, window_s: float) -> str:
     lag, t = j.lag, asked.thresholds
     records, age = int(lag.lag[i]), _number(lag.time_lag_s[i])
     old = f"the oldest of {records} unread records is {format_duration(age)} old" if age is not None else ""

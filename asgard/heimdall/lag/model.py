@@ -36,7 +36,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
-class Sample:
+class OffsetSample:
     """Offsets of groups and partitions at one moment, as closely as they can be read."""
 
     at: float
@@ -142,11 +142,11 @@ class LagReport:
     groups: tuple[GroupLag, ...]
     problems: dict[str, str] = field(default_factory=dict)
     requests: dict[str, int] = field(default_factory=dict)
-    window: tuple[Sample, ...] = field(default=(), repr=False)
+    window: tuple[OffsetSample, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
-class Asked:
+class GroupToJudge:
     """A group as listed, and what to judge it by."""
 
     group: ListedGroup

@@ -13,15 +13,15 @@ from zoneinfo import ZoneInfo
 from asgard.heimdall import incidents
 from asgard.heimdall.lag import ask as lag_ask
 from asgard.heimdall.lag.model import GroupLag, Thresholds
-from asgard.heimdall.owners import Owners
 from asgard.heimdall.report.day import Day, group_days, topic_days
 from asgard.heimdall.volume import ask as volume_ask
 from asgard.heimdall.volume import compare
 from asgard.heimdall.volume.model import Compared, Count
-from asgard.heimdall.volume.windows import Window, midnight, of_day, same_hours, weeks_before
+from asgard.heimdall.volume.windows import TimeWindow, midnight, of_day, same_hours, weeks_before
 
 if TYPE_CHECKING:
-    from asgard.heimdall.store.read import HourCount, Store
+    from asgard.heimdall.settings import HeimdallSettings
+    from asgard.heimdall.store.read import ClusterStore, HourCount
     from asgard.journal.events import Event
     from asgard.kafka.ports import ControlPlane
 
@@ -32,28 +32,25 @@ _HISTORY_S = 600.0
 
 def gather(
     control: ControlPlane,
-    store: Store,
+    store: ClusterStore,
     events: Iterable[Event],
     *,
     cluster: str,
     day: date,
     tz: ZoneInfo,
-    owners: Owners,
-    thresholds: Callable[[str], Thresholds] = lambda group: Thresholds(),
-    weeks: int = compare.WEEKS,
-    clock: Callable[[], float] = time.time,
+    settings: HeimdallSettings,
 ) -> Day:
     """The day of a cluster. `events` are the journal's of that day and `incidents.REACH_S` before, oldest first."""
-    now = clock()
+    now = time.time()
     begin, end = midnight(day, tz), midnight(day + timedelta(days=1), tz)
     windows = of_day(day, tz)
-    earlier = [same_hours(windows, of_day(before, tz)) for before in weeks_before(day, weeks)]
+    earlier = [same_hours(windows, of_day(before, tz)) for before in weeks_before(day, compare.WEEKS)]
     asked = [*windows, *(w for week in earlier for w in week if w is not None)]
-    counted = volume_ask.volume(control, asked, clock=clock)
+    counted = volume_ask.volume(control, asked)
     newest = volume_ask.newest_times(control, None)
     first = min(w.start for w in asked)
     compared = judged(windows, earlier, counted.counts, store.hours(first, end) if store.known else [], newest, now)
-    groups, problems = _groups_now(control, store, thresholds, clock)
+    groups, problems = _groups_now(control, store, settings.thresholds)
     known = store.known
     return Day(
         cluster=cluster,
@@ -62,8 +59,8 @@ def gather(
         begin=begin,
         end=end,
         made_at=now,
-        topics=topic_days(compared, owners),
-        groups=group_days(store.groups_series(begin, end, HOURLY) if known else {}, groups, owners),
+        topics=topic_days(compared, settings.owners),
+        groups=group_days(store.groups_series(begin, end, HOURLY) if known else {}, groups, settings.owners),
         happenings=tuple(incidents.happenings(events, store.cluster_id, begin, min(end, now))),
         points=tuple(store.cluster_series(begin, end, HOURLY)) if known else (),
         gaps=tuple(store.gaps(begin, end)) if known else (),
@@ -73,8 +70,8 @@ def gather(
 
 
 def judged(
-    windows: Sequence[Window],
-    earlier: Sequence[Sequence[Window | None]],
+    windows: Sequence[TimeWindow],
+    earlier: Sequence[Sequence[TimeWindow | None]],
     counts: Iterable[Count],
     stored: Iterable[HourCount],
     newest: dict[str, float],
@@ -87,7 +84,7 @@ def judged(
     found = {(c.topic, c.window): c for c in counts}
     kept = {(h.topic, float(h.start)): h for h in stored if h.records is not None}
 
-    def known(topic: str, window: Window) -> Count:
+    def known(topic: str, window: TimeWindow) -> Count:
         count = found[topic, window]
         old = kept.get((topic, window.start)) if window.end - window.start == 3600 else None
         if old is not None and (count.records is None or volume_ask.gone(count)):
@@ -104,8 +101,8 @@ def judged(
 
 
 def _groups_now(
-    control: ControlPlane, store: Store, thresholds: Callable[[str], Thresholds], clock: Callable[[], float]
+    control: ControlPlane, store: ClusterStore, thresholds: Callable[[str], Thresholds]
 ) -> tuple[dict[str, GroupLag], dict[str, str]]:
-    history = store.window(clock() - _HISTORY_S) if store.known else []
-    report = lag_ask.report(control, thresholds=thresholds, history=history, clock=clock)
+    history = store.window(time.time() - _HISTORY_S) if store.known else []
+    report = lag_ask.report(control, thresholds=thresholds, history=history)
     return {g.name: g for g in report.groups}, report.problems

@@ -23,7 +23,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from asgard.core.database import Database
-from asgard.heimdall.lag.model import STATUSES, Sample, Status
+from asgard.heimdall.lag.model import STATUSES, OffsetSample, Status
 from asgard.heimdall.store import tables
 from asgard.heimdall.store.pack import Arrays, unpack
 from asgard.heimdall.store.rollup import begins
@@ -97,7 +97,7 @@ class Latest:
     cluster: ClusterPoint
 
 
-class Store:
+class ClusterStore:
     """The store's view of one cluster."""
 
     def __init__(self, database: Database, cluster_id: str) -> None:
@@ -113,7 +113,7 @@ class Store:
         """Whether anything of this cluster was ever collected."""
         return self._number is not None
 
-    def window(self, since: float, groups: set[str] | None = None) -> list[Sample]:
+    def window(self, since: float, groups: set[str] | None = None) -> list[OffsetSample]:
         """Samples since then, oldest first, of these groups or of all."""
         return [self._sample(at, arrays, groups) for at, arrays in self._rows(SAMPLE, since, float("inf"))]
 
@@ -249,7 +249,7 @@ class Store:
         for row in rows:
             yield float(row.at), unpack(row.data)
 
-    def _sample(self, at: float, arrays: Arrays, groups: set[str] | None) -> Sample:
+    def _sample(self, at: float, arrays: Arrays, groups: set[str] | None) -> OffsetSample:
         starts, ends = {}, {}
         for t, b, n in zip(
             arrays["t_id"].tolist(), begins(arrays["t_n"]).tolist(), arrays["t_n"].tolist(), strict=True
@@ -263,7 +263,7 @@ class Store:
             name = self._name("group", g)
             if groups is None or name in groups:
                 committed.setdefault(name, {})[self._name("topic", t)] = arrays["committed"][b : b + n]
-        return Sample(at, starts, ends, committed)
+        return OffsetSample(at, starts, ends, committed)
 
     def _name(self, kind: str, number: int) -> str:
         if (kind, int(number)) not in self._names:

@@ -7,22 +7,22 @@ from collections.abc import Collection
 
 from asgard.core import events, paths
 from asgard.core.errors import AsgardError
-from asgard.heimdall.lag.model import Sample
+from asgard.heimdall.lag.model import OffsetSample
 
 WINDOW_S = 600.0
 FRESH_S = 60.0
 
 
-def window(cluster_id: str, groups: Collection[str] | None, now: float) -> list[Sample]:
+def window(cluster_id: str, groups: Collection[str] | None, now: float) -> list[OffsetSample]:
     """Samples of the last ten minutes, oldest first; none if nothing was collected in the last minute, or there is no store."""
-    from asgard.heimdall.store.read import Store
+    from asgard.heimdall.store.read import ClusterStore
     from asgard.heimdall.store.tables import SCHEMA, open_store
 
     if not os.environ.get(SCHEMA.variable) and not (paths.home() / SCHEMA.file).exists():
         return []
     try:
         with open_store() as database:
-            store = Store(database, cluster_id)
+            store = ClusterStore(database, cluster_id)
             last = store.last_at() if store.known else None
             if last is None or not 0 <= now - last <= FRESH_S:
                 return []

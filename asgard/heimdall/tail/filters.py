@@ -29,7 +29,7 @@ class FieldIs:
 
 
 @dataclass(frozen=True)
-class Filter:
+class RecordFilter:
     """All that is given must hold."""
 
     key: bytes | None = None
@@ -52,7 +52,7 @@ def same(found: Any, wanted: str) -> bool:
     return found == wanted if isinstance(found, str) else json.dumps(found) == wanted
 
 
-def parse(key: str | None, headers: Sequence[str], fields: Sequence[str]) -> Filter:
+def parse(key: str | None, headers: Sequence[str], fields: Sequence[str]) -> RecordFilter:
     """The filter of `--key K`, `--header NAME=VALUE` and `--where PATH=VALUE`. Raises WrongUsage."""
     pairs = []
     for text in headers:
@@ -66,7 +66,7 @@ def parse(key: str | None, headers: Sequence[str], fields: Sequence[str]) -> Fil
         if not separator:
             raise WrongUsage(f"--where is {text!r}; allowed is PATH=VALUE, as in '$.customer.id=42'")
         wanted.append(FieldIs(path_of(path, "--where"), value))
-    return Filter(key.encode() if key is not None else None, tuple(pairs), tuple(wanted))
+    return RecordFilter(key.encode() if key is not None else None, tuple(pairs), tuple(wanted))
 
 
 def path_of(text: str, option: str) -> JSONPath:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asgard.heimdall.tail.decode import Decoder
-from asgard.heimdall.tail.filters import Filter
+from asgard.heimdall.tail.filters import RecordFilter
 from asgard.heimdall.tail.masks import Masks
 from asgard.kafka import lines
 from asgard.kafka.data import Read
 
 
 @dataclass(frozen=True)
-class Line:
+class ShownRecord:
     """A record for programs and for people."""
 
     document: dict[str, Any]
@@ -26,10 +26,10 @@ class Shown:
     """What is done to each record before it is shown."""
 
     decoder: Decoder = field(default_factory=Decoder)
-    wanted: Filter = field(default_factory=Filter)
+    wanted: RecordFilter = field(default_factory=RecordFilter)
     masks: Masks = field(default_factory=Masks)
 
-    def __call__(self, record: Read) -> Line | None:
+    def __call__(self, record: Read) -> ShownRecord | None:
         """The line of a record; None if it is filtered out."""
         if not self.wanted.wants(record):
             return None
@@ -44,4 +44,4 @@ class Shown:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         where = f"{record.topic}-{record.partition}@{record.offset}"
         key = document["key"] if isinstance(document["key"], str) else json.dumps(document["key"])
-        return Line(document, f"{document['timestamp']}  {where}  {key}  {text}")
+        return ShownRecord(document, f"{document['timestamp']}  {where}  {key}  {text}")

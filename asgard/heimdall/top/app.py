@@ -19,7 +19,7 @@ from textual.widgets import DataTable, Footer, Input, Static, Tab, Tabs
 from asgard.core.pages.parts import Cell, Column, Table
 from asgard.heimdall import words
 from asgard.heimdall.top import sheets
-from asgard.heimdall.top.sheets import VIEWS, Known, Order, Sheet, View
+from asgard.heimdall.top.sheets import VIEWS, Sheet, SortOrder, TopSnapshot, View
 
 POLL_S = 0.25
 _APART = "\0"
@@ -30,7 +30,7 @@ class Feed(Protocol):
     """What was seen last: None before the first look. `problem`: why the last look failed; empty if it did not."""
 
     @property
-    def known(self) -> Known | None: ...
+    def known(self) -> TopSnapshot | None: ...
 
     @property
     def problem(self) -> str: ...
@@ -73,11 +73,11 @@ class Top(App[None]):  # type: ignore[misc]
         self.view: View = "cluster"
         self.opened: list[str] = []
         """Addresses of what was opened, one inside the other."""
-        self.orders: dict[str, Order] = {}
+        self.orders: dict[str, SortOrder] = {}
         self.wanted = ""
         self.held = False
         self._drawn: object = None
-        self._shown: Known | None = None
+        self._shown: TopSnapshot | None = None
         self._sheet: Sheet | None = None
 
     def compose(self) -> ComposeResult:
@@ -114,19 +114,21 @@ class Top(App[None]):  # type: ignore[misc]
         """Sort by the next column: figures from the largest, names from the first."""
         if self._sheet is not None:
             columns = self._sheet.table.columns
-            order = self.orders.get(self._where, Order())
+            order = self.orders.get(self._where, SortOrder())
             at = (-1 if by > 0 else 0) if order.column is None else order.column
-            self._order(Order((at + by) % len(columns), columns[(at + by) % len(columns)].number))
+            self._order(SortOrder((at + by) % len(columns), columns[(at + by) % len(columns)].number))
 
     def action_reverse(self) -> None:
-        order = self.orders.get(self._where, Order())
-        self._order(Order(order.column or 0, not order.descending))
+        order = self.orders.get(self._where, SortOrder())
+        self._order(SortOrder(order.column or 0, not order.descending))
 
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
         """A click on a column's head sorts by it, a second one in reverse."""
-        order = self.orders.get(self._where, Order())
+        order = self.orders.get(self._where, SortOrder())
         number = self._sheet is not None and self._sheet.table.columns[event.column_index].number
-        self._order(Order(event.column_index, not order.descending if order.column == event.column_index else number))
+        self._order(
+            SortOrder(event.column_index, not order.descending if order.column == event.column_index else number)
+        )
 
     def action_filter(self) -> None:
         field = self.query_one(Input)
@@ -166,7 +168,7 @@ class Top(App[None]):  # type: ignore[misc]
     def _where(self) -> str:
         return self.opened[-1] if self.opened else self.view
 
-    def _order(self, order: Order) -> None:
+    def _order(self, order: SortOrder) -> None:
         self.orders[self._where] = order
         self._draw()
 
@@ -190,16 +192,16 @@ class Top(App[None]):  # type: ignore[misc]
         if self._shown is None:
             self.query_one("#heading", Static).update(Text(f"{self.cluster}: the first look is under way …"))
             return
-        order = self.orders.get(self._where, Order())
+        order = self.orders.get(self._where, SortOrder())
         found = sheets.about(self._shown, self.opened[-1], order, self.wanted) if self.opened else None
         if found is None:  # it was a view, or what was opened is gone
             self.opened = []
-            found = sheets.sheet(self._shown, self.view, self.orders.get(self.view, Order()), self.wanted)
+            found = sheets.sheet(self._shown, self.view, self.orders.get(self.view, SortOrder()), self.wanted)
         self._sheet = found
         heading = Text(found.title, style=STYLES.get(found.tone, "") or "bold")
         heading.append("".join(f"\n{line}" for line in found.lines), style="not bold default")
         self.query_one("#heading", Static).update(heading)
-        _fill(self.query_one(DataTable), found.table, self.orders.get(self._where, Order()))
+        _fill(self.query_one(DataTable), found.table, self.orders.get(self._where, SortOrder()))
         self.query_one("#more", Static).update(Text("\n\n").join(map(_plain, found.more)))
         self.query_one("#others").display = bool(found.more)
 
@@ -220,7 +222,7 @@ class Top(App[None]):  # type: ignore[misc]
         return text
 
 
-def _fill(table: DataTable[Text], content: Table, order: Order) -> None:
+def _fill(table: DataTable[Text], content: Table, order: SortOrder) -> None:
     """Put rows in; the cursor stays on its row if that is still there."""
     at, rows = table.cursor_row, list(content.rows)
     key = table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value if table.row_count else None
@@ -240,7 +242,7 @@ def _fill(table: DataTable[Text], content: Table, order: Order) -> None:
     table.scroll_to(y=scrolled, animate=False)
 
 
-def _head(column: Column, order: Order | None) -> Text:
+def _head(column: Column, order: SortOrder | None) -> Text:
     arrow = "" if order is None else " ↓" if order.descending else " ↑"
     return Text(column.name + arrow, justify="right" if column.number else "left")
 

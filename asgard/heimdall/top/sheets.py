@@ -9,7 +9,7 @@ from typing import Literal
 
 from asgard.core.pages.parts import Cell, Chart, Facts, Figures, Part, Section, Table, Timeline, Verdict
 from asgard.heimdall import views
-from asgard.heimdall.alerts.model import State
+from asgard.heimdall.alerts.model import AlertState
 from asgard.heimdall.owners import Owners
 from asgard.heimdall.picture import Picture
 from asgard.heimdall.views import Links, Span
@@ -24,16 +24,16 @@ ROWS = 500
 
 
 @dataclass(frozen=True)
-class Known:
+class TopSnapshot:
     """What was seen: the picture, and the alerts that are raised."""
 
     picture: Picture
-    raised: Sequence[State] = ()
+    raised: Sequence[AlertState] = ()
     owners: Owners = Owners()  # noqa: RUF009  (it is frozen)
 
 
 @dataclass(frozen=True)
-class Order:
+class SortOrder:
     """The column rows are sorted by; None: as they come, the most worrying first."""
 
     column: int | None = None
@@ -51,7 +51,7 @@ class Sheet:
     tone: str = "plain"
 
 
-def sheet(known: Known, view: View, order: Order = Order(), wanted: str = "") -> Sheet:
+def sheet(known: TopSnapshot, view: View, order: SortOrder = SortOrder(), wanted: str = "") -> Sheet:
     """One of the four views."""
     picture, owners = known.picture, known.owners
     if view == "topics":
@@ -71,7 +71,7 @@ def sheet(known: Known, view: View, order: Order = Order(), wanted: str = "") ->
     return replace(told, more=tuple(t for t in others if t.rows))
 
 
-def about(known: Known, address: str, order: Order = Order(), wanted: str = "") -> Sheet | None:
+def about(known: TopSnapshot, address: str, order: SortOrder = SortOrder(), wanted: str = "") -> Sheet | None:
     """A topic or a group by its address; None if it is gone."""
     picture, owners = known.picture, known.owners
     kind, _, name = address.partition(":")
@@ -97,7 +97,9 @@ def _span(picture: Picture) -> Span:
     return Span(picture.at, picture.at, "")
 
 
-def _made(title: str, lines: tuple[str, ...], table: Table, order: Order, wanted: str, *, tone: str = "plain") -> Sheet:
+def _made(
+    title: str, lines: tuple[str, ...], table: Table, order: SortOrder, wanted: str, *, tone: str = "plain"
+) -> Sheet:
     rows = [r for r in table.rows if _matches(r, wanted)]
     if order.column is not None and order.column < len(table.columns):
         rows = _sorted(rows, order.column, order.descending)

@@ -25,7 +25,7 @@ MOST = 10_000
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRecords:
     """What was found. `partitions` were read of `of_partitions`; `read`: records looked at; `cut`: there were more than MOST."""
 
     records: tuple[Read, ...]
@@ -42,9 +42,8 @@ def find(
     query: Query,
     stretch: Stretch,
     *,
-    decoder: Decoder | None = None,
     everywhere: bool = False,
-) -> Found:
+) -> FoundRecords:
     """Every record that matches the query, in these topics and this stretch of time. Raises WrongUsage, Unreachable and Failed."""
     there = control.topics(topics)
     if missing := [topic for topic in topics if topic not in there]:
@@ -54,7 +53,7 @@ def find(
     if query.key is not None and not everywhere:
         wanted = {name: candidates(query.key, count) for name, count in counts.items()}
     offsets = read.spans(control, list(topics), stretch, wanted)
-    fits = query.matcher(decoder or Decoder())
+    fits = query.matcher(Decoder())
     found: list[Read] = []
     looked = 0
     total = sum(span.records for span in offsets.values())
@@ -66,4 +65,4 @@ def find(
         if len(found) > MOST:
             cut = True
             break
-    return Found(tuple(found[:MOST]), looked, len(offsets), sum(counts.values()), cut)
+    return FoundRecords(tuple(found[:MOST]), looked, len(offsets), sum(counts.values()), cut)

@@ -15,7 +15,7 @@ from asgard.core.errors import WrongUsage
 from asgard.heimdall.volume import compare, counts
 from asgard.heimdall.volume.counts import Signs, TopicOffsets
 from asgard.heimdall.volume.model import Compared, Count, Volume
-from asgard.heimdall.volume.windows import By, Window, of_day, same_hours, weeks_before
+from asgard.heimdall.volume.windows import By, TimeWindow, of_day, same_hours, weeks_before
 
 if TYPE_CHECKING:
     from asgard.kafka.groups import Layout, Listed
@@ -56,7 +56,7 @@ def logs(control: ControlPlane, topics: Collection[str] | None = None) -> Logs:
     )
 
 
-def counted(known: Logs, windows: Sequence[Window], now: float) -> list[Count]:
+def counted(known: Logs, windows: Sequence[TimeWindow], now: float) -> list[Count]:
     """Records of each topic in each window; one request per leader and boundary."""
     at = known.bulk.list_offsets_at(known.layout, [int(e * 1000) for e in counts.boundaries(windows)])
     before = counts.offsets_before(known.start.offsets, known.end.offsets, [listed.offsets for listed in at])
@@ -76,7 +76,7 @@ def counted(known: Logs, windows: Sequence[Window], now: float) -> list[Count]:
 
 def volume(
     control: ControlPlane,
-    windows: Sequence[Window],
+    windows: Sequence[TimeWindow],
     topics: Collection[str] | None = None,
     *,
     clock: Callable[[], float] = time.time,
@@ -93,17 +93,14 @@ def missing(
     tz: ZoneInfo,
     by: By = "hour",
     topics: Collection[str] | None = None,
-    *,
-    weeks: int = compare.WEEKS,
-    clock: Callable[[], float] = time.time,
 ) -> list[Compared]:
     """The windows of a day beside the same hours of earlier weeks, as far back as Kafka still knows."""
     windows = of_day(day, tz, by)
-    earlier = [same_hours(windows, of_day(before, tz, by)) for before in weeks_before(day, weeks)]
+    earlier = [same_hours(windows, of_day(before, tz, by)) for before in weeks_before(day, compare.WEEKS)]
     asked = [*windows, *(w for week in earlier for w in week if w is not None)]
-    found = {(c.topic, c.window): c for c in volume(control, asked, topics, clock=clock).counts}
+    found = {(c.topic, c.window): c for c in volume(control, asked, topics).counts}
     newest = newest_times(control, topics)
-    now = clock()
+    now = time.time()
     out = []
     for name in sorted({topic for topic, _ in found}):
         for n, window in enumerate(windows):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asgard.heimdall.volume.model import Count
-from asgard.heimdall.volume.windows import Window
+from asgard.heimdall.volume.windows import TimeWindow
 
 Numbers = NDArray[np.int64]
 DELETED = "retention deleted"
@@ -45,7 +45,7 @@ class TopicOffsets:
     size_bytes: int | None = None
 
 
-def boundaries(windows: Sequence[Window]) -> list[float]:
+def boundaries(windows: Sequence[TimeWindow]) -> list[float]:
     """The instants whose offsets `count` needs, ascending."""
     return sorted({edge for window in windows for edge in (window.start, window.end)})
 
@@ -71,7 +71,7 @@ def offsets_before(
     return dict(zip(start, sums.tolist(), strict=True))
 
 
-def count(found: TopicOffsets, windows: Sequence[Window], signs: Signs, now: float) -> list[Count]:
+def count(found: TopicOffsets, windows: Sequence[TimeWindow], signs: Signs, now: float) -> list[Count]:
     """The topic's records in each window."""
     known = (found.start >= 0) & (found.end >= 0)
     measured = bool(known.any())
@@ -106,7 +106,7 @@ def reasons(found: TopicOffsets, signs: Signs, known: NDArray[np.bool_]) -> list
     return why
 
 
-def deleted(found: TopicOffsets, known: NDArray[np.bool_]) -> Callable[[Window], list[str]]:
+def deleted(found: TopicOffsets, known: NDArray[np.bool_]) -> Callable[[TimeWindow], list[str]]:
     """Whether records of a window may have been deleted: the log begins after it, or within it."""
     if known.any() and (found.start[known] == 0).all() and known.all():
         # Nothing was deleted; a topic says nothing of the time before its first record.
@@ -118,7 +118,7 @@ def deleted(found: TopicOffsets, known: NDArray[np.bool_]) -> Callable[[Window],
     if not later.any():
         return lambda window: []
 
-    def gone(window: Window) -> list[str]:
+    def gone(window: TimeWindow) -> list[str]:
         begun = int((later & ((found.first_ms >= window.start * 1000) | empty)).sum())
         return [f"{DELETED} older records of {begun} of {len(known)} partitions"] if begun else []
 

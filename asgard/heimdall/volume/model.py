@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from asgard.heimdall.volume.windows import Window
+from asgard.heimdall.volume.windows import TimeWindow
 
 Verdict = Literal["as usual", "missing", "late", "low", "high", "unknown"]
 
@@ -15,7 +15,7 @@ class Count:
     """Records of one topic in one window. `approximate` are the reasons why it may differ from what was written."""
 
     topic: str
-    window: Window
+    window: TimeWindow
     records: int | None
     bytes: int | None
     approximate: tuple[str, ...] = ()

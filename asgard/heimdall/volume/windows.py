@@ -14,7 +14,7 @@ By = Literal["hour", "day"]
 
 
 @dataclass(frozen=True)
-class Window:
+class TimeWindow:
     """From `start` (seconds since 1970) up to, not including, `end`; `label` is the local time of its start."""
 
     start: float
@@ -42,16 +42,16 @@ def parse_date(text: str, now: float, tz: ZoneInfo) -> date:
         raise WrongUsage(f"--date is {text!r}; allowed is a date as in 2026-11-27, today, or yesterday") from error
 
 
-def of_day(day: date, tz: ZoneInfo, by: By = "hour") -> list[Window]:
+def of_day(day: date, tz: ZoneInfo, by: By = "hour") -> list[TimeWindow]:
     """The windows of a local day: its hours, or the day as one."""
     begin, end = midnight(day, tz), midnight(day + timedelta(days=1), tz)
     if by == "day":
-        return [Window(begin, end, day.isoformat())]
+        return [TimeWindow(begin, end, day.isoformat())]
     found = []
     at = begin
     while at < end:
         local = datetime.fromtimestamp(at, UTC).astimezone(tz)
-        found.append(Window(at, min(at + 3600, end), local.isoformat(timespec="minutes")))
+        found.append(TimeWindow(at, min(at + 3600, end), local.isoformat(timespec="minutes")))
         at += 3600
     return found
 
@@ -61,15 +61,15 @@ def weeks_before(day: date, weeks: int) -> list[date]:
     return [day - timedelta(weeks=n) for n in range(1, weeks + 1)]
 
 
-def same_hours(windows: Sequence[Window], earlier: Sequence[Window]) -> list[Window | None]:
+def same_hours(windows: Sequence[TimeWindow], earlier: Sequence[TimeWindow]) -> list[TimeWindow | None]:
     """For each window the one of the earlier day that begins at the same local time; None if clocks skip it."""
-    by_time: dict[str, Window] = {}
+    by_time: dict[str, TimeWindow] = {}
     for window in earlier:
         by_time.setdefault(local_time(window), window)
     return [by_time.get(local_time(window)) for window in windows]
 
 
-def local_time(window: Window) -> str:
+def local_time(window: TimeWindow) -> str:
     """`14:00` of an hour, empty for a day."""
     return window.label[11:16]
 

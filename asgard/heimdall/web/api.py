@@ -12,7 +12,7 @@ from asgard.core.errors import AsgardError, WrongUsage
 from asgard.heimdall.report import files
 from asgard.heimdall.volume import windows
 from asgard.heimdall.web.openapi import document
-from asgard.heimdall.web.source import Source
+from asgard.heimdall.web.source import MonitoredCluster
 
 if TYPE_CHECKING:
     from flask import Blueprint
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asgard.heimdall.picture import Picture, TopicNow
 
 
-def add(blueprint: Blueprint, source: Source) -> None:
+def add(blueprint: Blueprint, source: MonitoredCluster) -> None:
     """Add the routes to a blueprint."""
 
     def picture() -> Picture:
@@ -89,7 +89,7 @@ def _missing(what: str) -> Any:
     return jsonify(error=what), 404
 
 
-def _topic(topic: TopicNow, source: Source) -> dict[str, Any]:
+def _topic(topic: TopicNow, source: MonitoredCluster) -> dict[str, Any]:
     plain: dict[str, Any] = to_plain(topic)
     worst = plain.pop("worst")
     plain["owner"] = source.settings.owners.of_topic(topic.name)
@@ -97,5 +97,5 @@ def _topic(topic: TopicNow, source: Source) -> dict[str, Any]:
     return plain
 
 
-def _group(group: Any, source: Source) -> dict[str, Any]:
+def _group(group: Any, source: MonitoredCluster) -> dict[str, Any]:
     return {**to_plain(group), "owner": source.settings.owners.of_group(group.name)}

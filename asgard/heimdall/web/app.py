@@ -17,7 +17,7 @@ from asgard.core.pages.parts import Field
 from asgard.core.pages.render import install
 from asgard.heimdall import incidents, metrics
 from asgard.heimdall.web import pages
-from asgard.heimdall.web.source import Source
+from asgard.heimdall.web.source import MonitoredCluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ LOCAL = ("127.0.0.1", "localhost", "[::1]", "::1")
 _OPEN = ("healthz", "login", "asgard_pages.static")
 
 
-def create_app(source: Source, *, token: str | None = None, now: Callable[[], float]) -> Flask:
+def create_app(source: MonitoredCluster, *, token: str | None = None, now: Callable[[], float]) -> Flask:
     """The application. With a token every request but those to `/healthz` needs it."""
     app = Flask("asgard.heimdall", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024

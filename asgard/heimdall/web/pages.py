@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from asgard.heimdall.report import page as daily_page
 from asgard.heimdall.views import Links, Span
 from asgard.heimdall.volume import windows
 from asgard.heimdall.web import api
-from asgard.heimdall.web.source import Source
+from asgard.heimdall.web.source import MonitoredCluster
 
 if TYPE_CHECKING:
     from asgard.heimdall.picture import Picture
@@ -33,9 +34,13 @@ _KEPT = ("q", "range", "date", "tz")
 """The parts of an address that links keep."""
 EVERY_S, SLOWLY_S, MANY_ROWS = 10, 30, 1000
 _PAGES = (("overview", "Overview"), ("topics", "Topics"), ("groups", "Groups"), ("brokers", "Brokers"), ("incidents", "Incidents"), ("daily", "Daily"))  # fmt: skip
+_PARENTS = {"topic": "topics", "group": "groups"}
+"""The page in the navigation that a page of one thing belongs to."""
 
 
-def blueprint(source: Source, url_prefix: str = "/heimdall", name: str = NAME, *, beside: str = "") -> Blueprint:
+def blueprint(
+    source: MonitoredCluster, url_prefix: str = "/heimdall", name: str = NAME, *, beside: str = ""
+) -> Blueprint:
     """The pages and `/api` below `url_prefix`.
 
     `beside`: the pages are part of an application with its own frame, navigation and login; this is its name for them.
@@ -56,10 +61,21 @@ def blueprint(source: Source, url_prefix: str = "/heimdall", name: str = NAME, *
     return made
 
 
+@dataclass(frozen=True)
+class _Form:
+    """What a page asks for, and the word on its button."""
+
+    fields: Sequence[Field] = ()
+    submit: str = "Search"
+
+
+NO_FORM = _Form()
+
+
 class _Site:
     """The views. Each makes parts from the source's data."""
 
-    def __init__(self, source: Source, beside: str) -> None:
+    def __init__(self, source: MonitoredCluster, beside: str) -> None:
         self.source = source
         self.beside = beside
         self.links = Links(lambda kind, name: url_for(f".{kind}", name=name))
@@ -73,7 +89,7 @@ class _Site:
             span.since, span.until, topics=picture.topics if picture.part else None
         )
         parts = views.overview(picture, self.source.raised(), arrived, span, self.source.settings.owners, self.links)
-        return self._page(picture.cluster, parts, ranges=True)
+        return self._page(picture.cluster, parts, span="6h")
 
     def topics(self) -> Any:
         picture = self._picture()
@@ -81,7 +97,7 @@ class _Site:
             return self._waiting("Topics")
         parts = views.topics(picture, self.source.settings.owners, self.links, _asked("q"))
         every = SLOWLY_S if len(picture.topics) > MANY_ROWS else EVERY_S
-        return self._page("Topics", parts, fields=[_search("Search by name or owner")], every=every)
+        return self._page("Topics", parts, form=_Form([_search("Search by name or owner")]), every=every)
 
     def topic(self, name: str) -> Any:
         picture = self._picture()
@@ -92,7 +108,7 @@ class _Site:
         span = self._span(picture)
         points = self.source.history().topic_series(name, span.since, span.until)
         parts = views.topic(picture, name, points, span, self.source.settings.owners, self.links)
-        return self._page(name, parts, ranges=True, current="topics")
+        return self._page(name, parts, span="6h")
 
     def groups(self) -> Any:
         picture = self._picture()
@@ -100,7 +116,7 @@ class _Site:
             return self._waiting("Groups")
         parts = views.groups(picture, self.source.settings.owners, self.links, _asked("q"))
         every = SLOWLY_S if len(picture.groups) > MANY_ROWS else EVERY_S
-        return self._page("Groups", parts, fields=[_search("Search by name or owner")], every=every)
+        return self._page("Groups", parts, form=_Form([_search("Search by name or owner")]), every=every)
 
     def group(self, name: str) -> Any:
         picture = self._picture()
@@ -111,7 +127,7 @@ class _Site:
         span = self._span(picture)
         points = self.source.history().group_series(name, span.since, span.until)
         parts = views.group(picture, name, points, span, self.source.settings.owners, self.links)
-        return self._page(name, parts, ranges=True, current="groups")
+        return self._page(name, parts, span="6h")
 
     def brokers(self) -> Any:
         picture = self._picture()
@@ -125,7 +141,7 @@ class _Site:
             return self._waiting("Incidents")
         span = self._span(picture, "7d")
         parts = views.happened(span.happened, self.source.raised(), picture.at, span.label, self.links)
-        return self._page("Incidents", parts, ranges=True, default="7d")
+        return self._page("Incidents", parts, span="7d")
 
     def daily(self) -> Any:
         tz_name = _asked("tz") or "UTC"
@@ -142,9 +158,7 @@ class _Site:
             notices.append(Notice(error.what, "bad"))
         except AsgardError as error:
             notices.append(Notice(f"The day can't be counted now: {error.what}", "bad"))
-        return self._page(
-            "Daily report", parts, fields=fields, submit="Show", notices=notices, live=False, heading=False
-        )
+        return self._page("Daily report", parts, form=_Form(fields, "Show"), notices=notices, every=0)
 
     def _picture(self) -> Picture | None:
         return self.source.picture
@@ -161,17 +175,25 @@ class _Site:
         return self._page(title, [], notices=[Notice(why, "bad" if self.source.problem else "info")])
 
     def _page(
-        self, title: str, parts: Sequence[Part], *, fields: Sequence[Field] = (), submit: str = "Search", ranges: bool = False,
-        default: str = "6h", every: int = EVERY_S, notices: Sequence[Notice] = (), live: bool = True, current: str = "", heading: bool = True,
-    ) -> Any:  # fmt: skip
+        self,
+        title: str,
+        parts: Sequence[Part],
+        *,
+        form: _Form = NO_FORM,
+        span: str = "",
+        every: int = EVERY_S,
+        notices: Sequence[Notice] = (),
+    ) -> Any:
+        """`span`: the page has time ranges, and this one if none is asked for. `every` seconds its parts are fetched again; 0: never."""
         picture = self.source.picture
-        shown = {"parts": drawable(parts), "looked": _looked(picture, self.source.problem) if live else ""}
+        shown = {"parts": drawable(parts), "looked": _looked(picture, self.source.problem) if every else ""}
         if request.args.get("part"):
             return render_template("heimdall/parts.html", **shown)
         args = {name: _asked(name) for name in _KEPT if _asked(name)}
         endpoint, path = request.endpoint or "", request.view_args or {}
-        chosen = _range(default)
-        nav = _nav(current or endpoint.rpartition(".")[2], whole=picture is None or not picture.part)
+        chosen = _range(span)
+        view = endpoint.rpartition(".")[2]
+        nav = _nav(_PARENTS.get(view, view), whole=picture is None or not picture.part)
         # The frame around them is the application's own; its variables are not overridden.
         frame: dict[str, Any] = {"pages": nav, "beside": self.beside} if self.beside else {"product": "Heimdall", "nav": nav}  # fmt: skip
         return render_template(
@@ -180,10 +202,10 @@ class _Site:
             **frame,
             title=title,
             notices=list(notices),
-            fields=fields,
-            submit=submit,
-            ranges=[Link(name, _address(endpoint, path, {**args, "range": name}), name == chosen) for name in RANGES] if ranges else [],
-            live=_address(endpoint, path, {**args, "part": "1"}) if live else "",
+            fields=form.fields,
+            submit=form.submit,
+            ranges=[Link(name, _address(endpoint, path, {**args, "range": name}), name == chosen) for name in RANGES] if span else [],
+            live=_address(endpoint, path, {**args, "part": "1"}) if every else "",
             every=every,
         )  # fmt: skip
 

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from datetime import date
     from zoneinfo import ZoneInfo
 
-    from asgard.heimdall.alerts.model import State
+    from asgard.heimdall.alerts.model import AlertState
     from asgard.heimdall.lag.model import GroupLag
     from asgard.heimdall.picture import Picture, TopicNow
     from asgard.heimdall.report.day import Day
-    from asgard.heimdall.settings import Settings
-    from asgard.heimdall.store.read import Store
-    from asgard.heimdall.web.source import Source
+    from asgard.heimdall.settings import HeimdallSettings
+    from asgard.heimdall.store.read import ClusterStore
+    from asgard.heimdall.web.source import MonitoredCluster
     from asgard.journal.events import Event
 
 CLUSTER = "cluster"
@@ -65,7 +65,7 @@ def _topic(topic: TopicNow, groups: Mapping[str, GroupLag]) -> TopicNow:
     return replace(topic, groups=tuple(g for g in topic.groups if g in groups), worst=worst)
 
 
-def raised(states: Sequence[State], part: Picture) -> list[State]:
+def raised(states: Sequence[AlertState], part: Picture) -> list[AlertState]:
     """Alerts about what may be seen, and about the cluster as a whole."""
     return [s for s in states if _about(s.labels, s.subject, part)]
 
@@ -123,13 +123,13 @@ def _names(text: str, hidden: frozenset[str]) -> bool:
 class Scoped:
     """A source as the person who asks may see it; `scope` is that of the current request, None for those who may see everything."""
 
-    def __init__(self, source: Source, scope: Callable[[], Scope | None]) -> None:
+    def __init__(self, source: MonitoredCluster, scope: Callable[[], Scope | None]) -> None:
         self._source = source
         self._scope = scope
         self._last: tuple[Picture, Scope, Picture] | None = None
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> HeimdallSettings:
         return self._source.settings
 
     @property
@@ -140,7 +140,7 @@ class Scoped:
     def problem(self) -> str:
         return self._source.problem
 
-    def history(self) -> Store:
+    def history(self) -> ClusterStore:
         """Pages ask it only for what is in the picture."""
         return self._source.history()
 
@@ -151,7 +151,7 @@ class Scoped:
             return found
         return [] if whole is None or part is None else events(found, whole, part)
 
-    def raised(self) -> Sequence[State]:
+    def raised(self) -> Sequence[AlertState]:
         """Those that may be seen."""
         found, (_, part, scope) = self._source.raised(), self._both()
         if scope is None:

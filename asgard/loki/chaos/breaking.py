@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from asgard.core import events as news
 from asgard.core.errors import AsgardError, Failed, Refused, WrongUsage
-from asgard.loki.chaos.kind import Plan, Reach
+from asgard.loki.chaos.kind import FaultPlan, Reach
 from asgard.loki.chaos.kinds import kind
 from asgard.loki.chaos.limits import refusal
-from asgard.loki.chaos.site import CALL_DEADLINE_S, Fault, Site, state_now
+from asgard.loki.chaos.site import CALL_DEADLINE_S, ChaosSite, Fault, state_now
 
 if TYPE_CHECKING:
     from asgard.journal.operations import Operation
@@ -25,7 +25,7 @@ OPERATION = "asgard.fault/v1"
 INJECTED, ENDED = "loki.fault.injected", "loki.fault.ended"
 
 
-def inject(site: Site, action: str, **arguments: Any) -> Fault:
+def inject(site: ChaosSite, action: str, **arguments: Any) -> Fault:
     """Break something and return as soon as it is broken. Actions that end by themselves return when they have ended.
 
     Raises WrongUsage for a wrong name or wrong arguments, Refused if the blast radius would be too large, and LeaseLost.
@@ -37,7 +37,7 @@ def inject(site: Site, action: str, **arguments: Any) -> Fault:
         return _break(site, action, plan)
 
 
-def _break(site: Site, action: str, plan: Plan) -> Fault:
+def _break(site: ChaosSite, action: str, plan: FaultPlan) -> Fault:
     from asgard.journal import events, operations
 
     undo = {
@@ -61,7 +61,7 @@ def _break(site: Site, action: str, plan: Plan) -> Fault:
     return fault
 
 
-def planned(site: Site, action: str, arguments: Mapping[str, Any]) -> Plan:
+def planned(site: ChaosSite, action: str, arguments: Mapping[str, Any]) -> FaultPlan:
     """What an action would do now. Raises WrongUsage and Refused."""
     plan = kind(action).plan
     try:
@@ -72,7 +72,7 @@ def planned(site: Site, action: str, arguments: Mapping[str, Any]) -> Plan:
     return plan(site, **arguments)
 
 
-def put_back(site: Site, fault: Fault) -> str:
+def put_back(site: ChaosSite, fault: Fault) -> str:
     """Restore what a fault broke, and return what was done. Idempotent; what Thor has healed meanwhile is left alone."""
     from asgard.journal import operations
 
@@ -87,7 +87,7 @@ def put_back(site: Site, fault: Fault) -> str:
     return outcome
 
 
-def open_faults(site: Site) -> list[Fault]:
+def open_faults(site: ChaosSite) -> list[Fault]:
     """What this run has broken and not yet put back, oldest first."""
     from asgard.journal import operations
 
@@ -99,7 +99,7 @@ def open_faults(site: Site) -> list[Fault]:
     ]
 
 
-def put_all_back(site: Site) -> list[str]:
+def put_all_back(site: ChaosSite) -> list[str]:
     """Restore all that this run has broken, newest first; returns the outcomes. A failure does not stop the others."""
     outcomes, failed = [], []
     for fault in reversed(open_faults(site)):
@@ -129,7 +129,7 @@ def ended(journal: Database, operation: Operation, outcome: str) -> None:
     events.record(journal, ENDED, operation.subject, data, correlation=undo.get("run") or None)
 
 
-def refuse_beyond_limits(site: Site, plan: Plan) -> None:
+def refuse_beyond_limits(site: ChaosSite, plan: FaultPlan) -> None:
     """Raise Refused if a fault would exceed the site's limits."""
     limits = site.limits
     why = refusal(limits, plan.brokers, state_now(site)) if plan.brokers else None

@@ -15,7 +15,7 @@ OWN = ("asgard.loki.chaos.actions", "asgard.loki.chaos.probes")
 
 
 @dataclass(frozen=True)
-class Provider:
+class ActivityProvider:
     """What carries out an activity. Variables (`${name}`) are substituted when it runs."""
 
     type: Literal["python", "process", "http"]
@@ -46,7 +46,7 @@ class Activity:
 
     type: Literal["probe", "action"]
     name: str
-    provider: Provider
+    provider: ActivityProvider
     tolerance: Any = None
     before: Any = 0
     after: Any = 0

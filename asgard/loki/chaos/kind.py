@@ -22,7 +22,7 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FaultPlan:
     """A fault that is about to happen: `do` breaks, `undo` is what `restore` needs (plain JSON, no secret).
 
     What `do` writes into `notes` replaces those keys of `undo`, on disk when it returns. `brokers` are those that stop serving because of it; `processes` and `machines` count what else it touches. `text` describes it
@@ -49,8 +49,8 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of fault. `plan` takes a `Site` and its arguments by name; it raises WrongUsage if they are wrong, and Refused."""
+class FaultKind:
+    """One kind of fault. `plan` takes a `ChaosSite` and its arguments by name; it raises WrongUsage if they are wrong, and Refused."""
 
-    plan: Callable[..., Plan]
+    plan: Callable[..., FaultPlan]
     restore: Callable[[Reach, Mapping[str, Any]], str]

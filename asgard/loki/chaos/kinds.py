@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from asgard.core.errors import WrongUsage
-from asgard.loki.chaos.kind import Kind
+from asgard.loki.chaos.kind import FaultKind
 
 _FAULTS = "asgard.loki.chaos.faults"
 _MACHINES = "asgard.loki.chaos.faults.machines"
@@ -37,11 +37,11 @@ MODULES = {
 """Action to the module whose `KINDS` has it."""
 
 
-def kind(action: str) -> Kind:
+def kind(action: str) -> FaultKind:
     """What an action does. Raises WrongUsage for an unknown name."""
     if action not in MODULES:
         from asgard.core.schema.validate import nearest
 
         raise WrongUsage(f"there is no action {action!r}{nearest(action, MODULES)}", f"Actions: {', '.join(MODULES)}.")
-    found: Kind = import_module(MODULES[action]).KINDS[action]
+    found: FaultKind = import_module(MODULES[action]).KINDS[action]
     return found

@@ -23,7 +23,7 @@ from typing import Any
 
 from asgard.core import tolerance
 from asgard.core.errors import Failed, WrongUsage
-from asgard.loki.chaos.experiment import Activity, Provider
+from asgard.loki.chaos.experiment import Activity, ActivityProvider
 from asgard.loki.chaos.variables import put_in
 
 
@@ -39,7 +39,7 @@ class Values:
         return put_in(data, self.configuration, self.secrets)
 
 
-def call(provider: Provider, values: Values) -> Any:
+def call(provider: ActivityProvider, values: Values) -> Any:
     """Carry it out; returns the result. Raises whatever the function raises, and Failed."""
     filled = replace(
         provider,
@@ -56,7 +56,7 @@ def within(wanted: Any, found: Any, values: Values) -> bool:
 
     def probe(activity: Mapping[str, Any], value: Any) -> bool:
         given = activity["provider"]
-        provider = Provider(
+        provider = ActivityProvider(
             given["type"], given.get("module", ""), given.get("func", ""),
             {**(given.get("arguments") or {}), "value": value}, given.get("path", ""), given.get("url", ""),
         )  # fmt: skip
@@ -68,7 +68,7 @@ def within(wanted: Any, found: Any, values: Values) -> bool:
     return tolerance.within(values.into(wanted), found, probe)
 
 
-def _python(provider: Provider, values: Values) -> Any:
+def _python(provider: ActivityProvider, values: Values) -> Any:
     try:
         function = getattr(import_module(provider.module), provider.func)
     except (ImportError, AttributeError) as error:
@@ -82,7 +82,7 @@ def _python(provider: Provider, values: Values) -> Any:
     return function(**arguments)
 
 
-def _process(provider: Provider, values: Values) -> Any:
+def _process(provider: ActivityProvider, values: Values) -> Any:
     path = shutil.which(str(Path(provider.path).expanduser()))
     if path is None:
         raise WrongUsage(f"there is no program {provider.path}")
@@ -104,7 +104,7 @@ def _process(provider: Provider, values: Values) -> Any:
     }
 
 
-def _http(provider: Provider, values: Values) -> Any:
+def _http(provider: ActivityProvider, values: Values) -> Any:
     if not provider.url.startswith(("http://", "https://")):
         raise WrongUsage(f"{provider.url} is not an address; allowed is http://… or https://…")
     headers = {str(k): str(v) for k, v in provider.headers.items()}

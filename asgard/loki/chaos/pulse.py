@@ -16,7 +16,7 @@ from typing import Any
 from asgard.core.errors import Failed
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import NewTopic
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.site import ChaosSite
 from asgard.loki.load import scratch
 
 WITHIN_S = 15.0
@@ -44,12 +44,12 @@ class Beat:
 
 
 @contextlib.contextmanager
-def beating(site: Site) -> Iterator[Pulse]:
+def beating(site: ChaosSite) -> Iterator[Pulse]:
     """A pulse for a site, until the block ends."""
     brokers = [b.id for b in site.control.cluster().brokers if b.state == "up"]
     name = f"{scratch.PREFIX}{site.run or 'chaos'}-pulse"
     topic = NewTopic(name, len(brokers), min(3, len(brokers)), {})
-    with scratch.made(site.control, site.journal, site.lease, scratch.Topics((topic,), {name: name}, ())):
+    with scratch.made(site.control, site.journal, site.lease, [topic]):
         pulse = Pulse(site.connection, topic)
         first = pulse.beat(WITHIN_S)
         if not first.produce:

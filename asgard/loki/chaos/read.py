@@ -12,7 +12,7 @@ from asgard.core.assign import assign
 from asgard.core.document import Document, Loc, dotted
 from asgard.core.errors import InvalidFile, Problem
 from asgard.loki.chaos import variables
-from asgard.loki.chaos.experiment import OWN, Abort, Activity, Experiment, Provider
+from asgard.loki.chaos.experiment import OWN, Abort, Activity, ActivityProvider, Experiment
 
 if TYPE_CHECKING:
     from asgard.core.schema.experiment import ActivityEntry, ExperimentFile, ProviderEntry
@@ -185,7 +185,7 @@ def _at(root: Any, loc: Loc) -> Any:
 def _activity(entry: ActivityEntry, source: dict[str, Any]) -> Activity:
     given = entry.provider
     assert given is not None and entry.type is not None and entry.name is not None
-    provider = Provider(
+    provider = ActivityProvider(
         given.type, given.module or "", given.func or "", given.arguments, given.path or "", given.url or "",
         given.method.upper(), given.headers, given.timeout, given.verify_tls, given.max_retries, tuple(given.secrets),
     )  # fmt: skip

@@ -38,7 +38,7 @@ def plain(value: Any) -> Any:
 
 
 @dataclass
-class Record:
+class RunRecord:
     """A run in progress."""
 
     experiment: Experiment

@@ -20,8 +20,8 @@ from asgard.loki.chaos.actions import RESTORING
 from asgard.loki.chaos.experiment import Abort, Activity, Experiment
 from asgard.loki.chaos.providers import Values
 from asgard.loki.chaos.pulse import WITHIN_S
-from asgard.loki.chaos.record import Record, Run, now, plain
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.record import Run, RunRecord, now, plain
+from asgard.loki.chaos.site import ChaosSite
 from asgard.loki.chaos.verdict import judged, verdict
 from asgard.loki.chaos.watch import Over, Stopped, watching
 
@@ -31,7 +31,7 @@ _POLL_S = 0.1
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExperimentOutcome:
     """The outcome of a run: its record, and why the exit code is not 0, in one line."""
 
     record: dict[str, Any]
@@ -39,13 +39,15 @@ class Outcome:
     reason: str | None
 
 
-def run(site: Site, experiment: Experiment, values: Values, *, seed: int, timeout_s: float | None = None) -> Outcome:
+def run(
+    site: ChaosSite, experiment: Experiment, values: Values, *, seed: int, timeout_s: float | None = None
+) -> ExperimentOutcome:
     """Carry it out. Everything broken is put back when it returns; the outcome says where that failed."""
     from asgard.journal import events
 
     over = Over()
     site = replace(site, may_go_on=over.check)
-    record = Record(experiment, seed, site.cluster_id, site.run, site.limits)
+    record = RunRecord(experiment, seed, site.cluster_id, site.run, site.limits)
     running = _Running(site, experiment, values, record, over)
     began = time.monotonic()
     about = {"cluster_id": site.cluster_id, "title": experiment.title}
@@ -69,13 +71,13 @@ def run(site: Site, experiment: Experiment, values: Values, *, seed: int, timeou
         came = {"status": record.status, "deviated": record.deviated}
         data = {"cluster_id": site.cluster_id, **came, **({"reason": record.reason} if record.reason else {})}
         events.record(site.journal, "loki.experiment.ended", experiment.name, data, correlation=site.run)
-    return Outcome(record.document(), code, record.reason)
+    return ExperimentOutcome(record.document(), code, record.reason)
 
 
 class _Running:
     """A run in progress."""
 
-    def __init__(self, site: Site, experiment: Experiment, values: Values, record: Record, over: Over) -> None:
+    def __init__(self, site: ChaosSite, experiment: Experiment, values: Values, record: RunRecord, over: Over) -> None:
         self.site, self.experiment, self.values, self.record, self.over = site, experiment, values, record, over
         self.refused: str | None = None
         self.left: str | None = None

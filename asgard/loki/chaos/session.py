@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from asgard.core import events
 from asgard.core.errors import Failed
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.site import ChaosSite
 
 if TYPE_CHECKING:
     from asgard.loki.chaos.pulse import Pulse
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class _Here:
     """A site with what was created for it."""
 
-    def __init__(self, site: Site, stack: contextlib.ExitStack) -> None:
+    def __init__(self, site: ChaosSite, stack: contextlib.ExitStack) -> None:
         self.site = site
         self.stack = stack
         self.lock = threading.Lock()
@@ -42,7 +42,7 @@ _first = threading.Lock()
 
 
 @contextlib.contextmanager
-def using(site: Site) -> Iterator[None]:
+def using(site: ChaosSite) -> Iterator[None]:
     """Make the functions work on this site inside the block."""
     with contextlib.ExitStack() as stack:
         token = _run.set(_Here(site, stack))
@@ -52,7 +52,7 @@ def using(site: Site) -> Iterator[None]:
             _run.reset(token)
 
 
-def site() -> Site:
+def site() -> ChaosSite:
     """The site to work on. If it has to be created first, raises what `compose.holding.to_break` raises."""
     return _current().site
 
@@ -90,16 +90,16 @@ def _own() -> _Here:
     return _Here(found, inner)
 
 
-def _put_back(found: Site) -> None:
+def _put_back(found: ChaosSite) -> None:
     from asgard.loki.chaos.breaking import put_all_back
 
     put_all_back(found)
 
 
-def _entry_point() -> Callable[[], AbstractContextManager[Site]]:
+def _entry_point() -> Callable[[], AbstractContextManager[ChaosSite]]:
     """What provides the site: it needs more than Loki, so it is in a layer above and declared as an entry point of the package."""
     for found in entry_points(group="asgard.loki.chaos", name="site"):
-        opened: Callable[[], AbstractContextManager[Site]] = found.load()
+        opened: Callable[[], AbstractContextManager[ChaosSite]] = found.load()
         return opened
     raise Failed(
         "this installation of Asgard lacks the entry point that gives Loki's functions a cluster under another runner",

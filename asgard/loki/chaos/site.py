@@ -22,7 +22,7 @@ CALL_DEADLINE_S = 10.0
 
 
 @dataclass(frozen=True)
-class Site:
+class ChaosSite:
     """A cluster that this process may break. `control` checks the lease before each write and raises LeaseLost.
 
     `nodes` is None if the brokers are not Asgard's to stop; `stack` is the one they belong to. `lease` is that of the cluster's
@@ -62,7 +62,7 @@ class Fault:
         return str(self.operation.undo.get("text") or f"{self.action} {self.subject}")
 
 
-def state_now(site: Site) -> ClusterState:
+def state_now(site: ChaosSite) -> ClusterState:
     """The current state: what Kafka and the machines report, the worse of both."""
     brokers = site.control.cluster().brokers
     machines = site.nodes.nodes() if site.nodes is not None else []

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from asgard.core.errors import ExitCode
 from asgard.loki.chaos import words
-from asgard.loki.chaos.record import Record, Run
+from asgard.loki.chaos.record import Run, RunRecord
 
 
-def verdict(record: Record, ended: str | None, refused: str | None, left: str | None) -> tuple[ExitCode, str | None]:
+def verdict(record: RunRecord, ended: str | None, refused: str | None, left: str | None) -> tuple[ExitCode, str | None]:
     """The exit code of a run, and why it is not 0: the most serious reason first."""
     failed, missed = _failed(record.run), _missed(record.run)
     undone = _failed(record.rollbacks) + _missed(record.rollbacks)

@@ -1,7 +1,7 @@
 """Watches the conditions that end a run early, in a separate thread.
 
 A condition is a probe with a tolerance, as in a hypothesis. If it is out of tolerance (or can't be looked at) for as long
-as it may be, the run ends; so it does at the time-out. The decision is pure: `Condition`.
+as it may be, the run ends; so it does at the time-out. The decision is pure: `StopCondition`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Stopped(AsgardError):
 
 
 @dataclass
-class Condition:
+class StopCondition:
     """One condition over time. `seen` takes each look and returns why the run must end, or None. Times are seconds."""
 
     name: str
@@ -86,7 +86,7 @@ def watching(
     """Check the conditions every so many seconds until the block ends; `look` returns whether one is well, and what was found."""
     done = threading.Event()
     began = time.monotonic()
-    conditions = [(Condition(a.probe.name, a.for_s), a) for a in aborts]
+    conditions = [(StopCondition(a.probe.name, a.for_s), a) for a in aborts]
 
     def watch() -> None:
         while not done.is_set() and over.why is None:

@@ -105,7 +105,7 @@ class Example:
 
 
 @dataclass
-class Tally:
+class AnomalyTally:
     """How many of each case, with the first few examples."""
 
     counts: dict[Symptom, int] = field(default_factory=dict)

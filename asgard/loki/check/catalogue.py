@@ -13,10 +13,10 @@ from asgard.loki.check.history import (
     Bounds,
     Consumer,
     End,
+    HistorySource,
     Polled,
     Producer,
     Sent,
-    Source,
     Start,
     Transaction,
 )
@@ -73,7 +73,7 @@ class Catalogue:
             raise WrongUsage(f"the history has records of a consumer {consumer} that it never declared") from None
 
 
-def look(source: Source) -> Catalogue:
+def look(source: HistorySource) -> Catalogue:
     """Read everything once. Raises WrongUsage if files don't belong together."""
     found = Catalogue()
     begun: dict[int, Mapping[str, tuple[int, int]]] = {}

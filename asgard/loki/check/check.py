@@ -15,14 +15,14 @@ from asgard.loki.check import order, reads, settle
 from asgard.loki.check.anomalies import Example, Symptom
 from asgard.loki.check.arrays import ABORTED, ACKED, FAILED, LOGGED, POLLED, UNSETTLED, Bytes
 from asgard.loki.check.catalogue import look
-from asgard.loki.check.history import Bounds, Consumer, Ints, Producer, Source
-from asgard.loki.check.working_set import Missing, WorkingSet, lay_out
+from asgard.loki.check.history import Bounds, Consumer, HistorySource, Ints, Producer
+from asgard.loki.check.working_set import LostRecords, WorkingSet, lay_out
 
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Counts:
+class RecordCounts:
     """Records by outcome. `sent` is the sum of acknowledged, failed and indeterminate ones.
 
     Acknowledged: Kafka said so, and its transaction, if any, committed. Failed: certainly refused, or in an aborted
@@ -44,17 +44,17 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """What was found. `missing` by topic: the lost records one by one (the first million), to search disks for.
 
     `last_read`: whether there was one at all; `killed`: how many processes of the load did not exit cleanly.
     """
 
     run: bytes
-    counts: Counts
+    counts: RecordCounts
     cases: Mapping[Symptom, int]
     examples: Mapping[Symptom, tuple[Example, ...]]
-    missing: Mapping[str, Missing]
+    missing: Mapping[str, LostRecords]
     producers: tuple[Producer, ...]
     consumers: tuple[Consumer, ...]
     bounds: Mapping[tuple[str, int], Bounds]
@@ -63,7 +63,7 @@ class Result:
     killed: int
 
 
-def check(source: Source) -> Result:
+def check(source: HistorySource) -> CheckResult:
     """Find every anomaly in a history. Raises WrongUsage if its files don't fit together."""
     catalogue = look(source)
     working = lay_out(source, catalogue)
@@ -71,7 +71,7 @@ def check(source: Source) -> Result:
     order.sends(working)
     settle.acknowledgements(source, working)
     order.polls(source, working)
-    return Result(
+    return CheckResult(
         catalogue.run,
         _counts(working),
         dict(working.tally.counts),
@@ -86,7 +86,7 @@ def check(source: Source) -> Result:
     )
 
 
-def _counts(working: WorkingSet) -> Counts:
+def _counts(working: WorkingSet) -> RecordCounts:
     acknowledged = failed = indeterminate = arrived = consumed = read_back = 0
     for records in working.records.values():
         for flags, count in enumerate(_histogram(records.state).tolist()):
@@ -102,7 +102,7 @@ def _counts(working: WorkingSet) -> Counts:
     indeterminate -= _never_sent(working)
     sent = acknowledged + failed + indeterminate
     rest = (working.removed, working.unknown, working.foreign)
-    return Counts(sent, acknowledged, failed, indeterminate, arrived, consumed, read_back, *rest)
+    return RecordCounts(sent, acknowledged, failed, indeterminate, arrived, consumed, read_back, *rest)
 
 
 def _histogram(state: Bytes) -> Ints:
@@ -128,7 +128,7 @@ def _never_sent(working: WorkingSet) -> int:
     return spare
 
 
-def _missing(working: WorkingSet) -> dict[str, Missing]:
+def _missing(working: WorkingSet) -> dict[str, LostRecords]:
     found = {}
     for topic, parts in working.missing.items():
         records = working.records[topic]
@@ -136,5 +136,5 @@ def _missing(working: WorkingSet) -> dict[str, Missing]:
         by = np.searchsorted(records.first, numbers, "right") - 1
         partitions = np.concatenate([np.full(len(numbers), partition) for partition, numbers, _ in parts])
         offsets = np.concatenate([offsets for _, _, offsets in parts])
-        found[topic] = Missing(partitions, offsets, records.producers[by], numbers - records.first[by])
+        found[topic] = LostRecords(partitions, offsets, records.producers[by], numbers - records.first[by])
     return found

@@ -260,7 +260,7 @@ def frame(block: Block) -> bytes:
     return len(body).to_bytes(4, "little") + int(google_crc32c.value(body)).to_bytes(4, "little") + body
 
 
-class Source(Protocol):
+class HistorySource(Protocol):
     """Where the check reads a history from, several times over, one block in memory at a time."""
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from asgard.loki.check.anomalies import Example, Symptom
 from asgard.loki.check.arrays import ABORTED, FAILED, LOGGED, PASSED, UNSETTLED, Bytes, Flags, Log, Records
 from asgard.loki.check.catalogue import Where
-from asgard.loki.check.history import Assigned, Ints, Polled, Source
+from asgard.loki.check.history import Assigned, HistorySource, Ints, Polled
 from asgard.loki.check.working_set import WorkingSet
 
 _CHUNK = 1 << 20
@@ -91,7 +91,7 @@ def _copies(working: WorkingSet, topic: str, numbers: Ints) -> Iterable[Example]
         yield working.example((topic, found[0][0]), found[0][1], number, note + " (partition:offset)")
 
 
-def polls(source: Source, working: WorkingSet) -> None:
+def polls(source: HistorySource, working: WorkingSet) -> None:
     """Follow every consumer through what it received: steps back, and skipped records that others received."""
     stood: dict[tuple[int, int, Where], int] = {}
     moved: set[tuple[int, int, Where]] = set()

@@ -8,11 +8,11 @@ import numpy as np
 
 from asgard.loki.check.anomalies import Example, Symptom
 from asgard.loki.check.arrays import ABORTED, ABORTED_READ, BETWEEN_READERS, CORRUPTED, FAILED, LOGGED, POLLED, Log
-from asgard.loki.check.history import Consumer, Foreign, Ints, Polled, Source
+from asgard.loki.check.history import Consumer, Foreign, HistorySource, Ints, Polled
 from asgard.loki.check.working_set import WorkingSet
 
 
-def fill(source: Source, working: WorkingSet) -> None:
+def fill(source: HistorySource, working: WorkingSet) -> None:
     """First the last read, which is authoritative, then what the load's consumers saw at other offsets."""
     for last in (True, False):
         for file, block in source.blocks((Polled, Foreign)):

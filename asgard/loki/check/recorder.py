@@ -145,8 +145,9 @@ class ProducerLog:
     """The outcomes of one producer's sends. Sequences count from 0 in each topic."""
 
     def __init__(self, recorder: Recorder, number: int) -> None:
+        self.number = number
+        self.run = recorder.run
         self._recorder = recorder
-        self._number = number
         self._next: dict[str, int] = {}
         self._reserved: dict[str, int] = {}
         self._before: dict[str, int] | None = None
@@ -160,7 +161,7 @@ class ProducerLog:
         self._next[topic] = after = first + count
         if after > self._reserved.get(topic, 0):
             self._reserved[topic] = after + _RESERVED
-            self._recorder.write(Sent(self._number, topic, after + _RESERVED))
+            self._recorder.write(Sent(self.number, topic, after + _RESERVED))
         return first
 
     def acked(self, topic: str, partition: int, sequence: int, offset: int | None) -> None:
@@ -180,7 +181,7 @@ class ProducerLog:
         values = np.maximum(np.asarray(offsets, np.int64), NO_OFFSET)
         if len(values):
             block = Acked(
-                self._number, topic, partition, self._recorder.clock(), Column.of(sequences), Column.of(values)
+                self.number, topic, partition, self._recorder.clock(), Column.of(sequences), Column.of(values)
             )
             self._recorder.write(block)
 
@@ -222,7 +223,7 @@ class ProducerLog:
         self._transaction(outcome, {topic: span for topic, span in ranges.items() if span[0] < span[1]})
 
     def _transaction(self, outcome: Ending, ranges: Mapping[str, tuple[int, int]]) -> None:
-        self._recorder.write(Transaction(self._number, outcome, self._recorder.clock(), dict(ranges)))
+        self._recorder.write(Transaction(self.number, outcome, self._recorder.clock(), dict(ranges)))
 
     def flush(self) -> None:
         """Write what is buffered."""
@@ -232,23 +233,23 @@ class ProducerLog:
             del column[:]
         for (topic, partition), rows in _by_slot(slots, self._slots):
             of_it = (Column.of(sequences[rows]), Column.of(offsets[rows]))
-            self._recorder.write(Acked(self._number, topic, partition, now, *of_it))
+            self._recorder.write(Acked(self.number, topic, partition, now, *of_it))
         for (kind, topic, reason), waiting in self._other.items():
-            self._recorder.write(kind(self._number, topic, now, reason, Column.of(waiting)))
+            self._recorder.write(kind(self.number, topic, now, reason, Column.of(waiting)))
         self._other.clear()
 
     def close(self) -> None:
         """Write how many were actually sent."""
         for topic, until in self._next.items():
-            self._recorder.write(Sent(self._number, topic, until))
+            self._recorder.write(Sent(self.number, topic, until))
 
 
 class ConsumerLog:
     """What one consumer received, in order."""
 
     def __init__(self, recorder: Recorder, number: int) -> None:
+        self.number = number
         self._recorder = recorder
-        self._number = number
         self._slots: dict[tuple[str, int], int] = {}
         self._slot, self._offset, self._checksum = array("q"), array("q"), array("Q")
         self._stamps = bytearray()
@@ -306,17 +307,17 @@ class ConsumerLog:
         if len(np.asarray(offsets)):
             columns = (Column.of(offsets), Column.of(producers), Column.of(sequences))
             at_us = self._recorder.clock()
-            self._recorder.write(Polled(self._number, topic, partition, at_us, *columns, list(corrupted)))
+            self._recorder.write(Polled(self.number, topic, partition, at_us, *columns, list(corrupted)))
 
     def assigned(self, partitions: Iterable[tuple[str, int]]) -> None:
         """The consumer got these partitions: by `assign`, or in a rebalance (those that are new to it)."""
         self.flush()
-        self._recorder.write(Assigned(self._number, self._recorder.clock(), _by_topic(partitions)))
+        self._recorder.write(Assigned(self.number, self._recorder.clock(), _by_topic(partitions)))
 
     def revoked(self, partitions: Iterable[tuple[str, int]]) -> None:
         """The consumer gave these partitions back, or lost them."""
         self.flush()
-        self._recorder.write(Revoked(self._number, self._recorder.clock(), _by_topic(partitions)))
+        self._recorder.write(Revoked(self.number, self._recorder.clock(), _by_topic(partitions)))
 
     def flush(self) -> None:
         """Write what is buffered."""
@@ -330,12 +331,12 @@ class ConsumerLog:
         for (topic, partition), rows in _by_slot(slots, self._slots):
             mine = rows[ours[rows]]
             if len(mine) < len(rows):
-                self._recorder.write(Foreign(self._number, topic, partition, len(rows) - len(mine)))
+                self._recorder.write(Foreign(self.number, topic, partition, len(rows) - len(mine)))
             if len(mine):
                 producers, sequences = Column.of(stamps["producer"][mine]), Column.of(stamps["sequence"][mine])
                 columns = (Column.of(offsets[mine]), producers, sequences)
                 corrupted = np.flatnonzero(~intact[mine]).tolist()
-                self._recorder.write(Polled(self._number, topic, partition, now, *columns, corrupted))
+                self._recorder.write(Polled(self.number, topic, partition, now, *columns, corrupted))
 
     def close(self) -> None:
         """Nothing left to write."""

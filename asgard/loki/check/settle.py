@@ -6,14 +6,14 @@ import numpy as np
 
 from asgard.loki.check.anomalies import Symptom
 from asgard.loki.check.arrays import ABORTED, ACKED, FAILED, LOGGED, POLLED, UNSETTLED, WITH_SENDER, Bytes, Flags
-from asgard.loki.check.history import NO_OFFSET, Acked, Bounds, Ints, Source
+from asgard.loki.check.history import NO_OFFSET, Acked, Bounds, HistorySource, Ints
 from asgard.loki.check.working_set import WorkingSet
 
 MISSING_KEPT = 1_000_000
 """At most so many lost records are kept one by one, to search the disks for; all are counted."""
 
 
-def acknowledgements(source: Source, working: WorkingSet) -> None:
+def acknowledgements(source: HistorySource, working: WorkingSet) -> None:
     """Walk through all acknowledgements, once the logs are filled."""
     kept = 0
     for _, block in source.blocks((Acked,)):

@@ -16,10 +16,10 @@ import numpy as np
 
 from asgard.kafka import segments, stamp
 from asgard.loki.check.catalogue import Where
-from asgard.loki.check.check import Result
+from asgard.loki.check.check import CheckResult
 from asgard.loki.check.history import NO_OFFSET
 from asgard.loki.check.verdict import Traces
-from asgard.loki.check.working_set import Missing
+from asgard.loki.check.working_set import LostRecords
 from asgard.machines.targets import LogDisk
 
 Name = tuple[int, int]
@@ -46,7 +46,7 @@ class Wanted:
 
 
 def look(
-    result: Result,
+    result: CheckResult,
     nodes: Iterable[LogDisk],
     leaders: Mapping[Where, int],
     replicas: Mapping[Where, tuple[int, ...]],
@@ -82,7 +82,7 @@ def look(
     return Traces(in_kafka, on_the_way, dict(+left_on), tuple(unread))
 
 
-def _by_partition(missing: Missing) -> dict[int, Wanted]:
+def _by_partition(missing: LostRecords) -> dict[int, Wanted]:
     found: dict[int, Wanted] = {}
     columns = (missing.partitions, missing.offsets, missing.producers, missing.sequences)
     for partition, offset, producer, sequence in zip(*(np.asarray(c).tolist() for c in columns), strict=True):

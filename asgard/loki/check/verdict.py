@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from asgard.loki.check.anomalies import Anomaly, Example, Symptom
-from asgard.loki.check.check import Counts, Result
+from asgard.loki.check.check import CheckResult, RecordCounts
 from asgard.loki.check.promises import TABLE, Mode, Promise
 
 _LEFT_NAMED = 3
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """`broken`: at least one promise was. `undecided`: none was seen broken, but no last read decided about some acknowledged
-    records. `kept`: neither; records may still be lost that Kafka did not promise to keep (`Verdict.lost`)."""
+    records. `kept`: neither; records may still be lost that Kafka did not promise to keep (`CheckVerdict.lost`)."""
 
     KEPT = "kept"
     BROKEN = "broken"
@@ -45,7 +45,7 @@ class Traces:
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """A case that was found. `promise`: the one that it breaks, None if this mode promised nothing; `because` says why not."""
 
     case: Symptom
@@ -71,13 +71,13 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckVerdict:
     """What a stakeholder asks: was a promise broken, and what happened to the records? `findings` in the order of the table."""
 
-    outcome: Outcome
+    outcome: CheckOutcome
     mode: Mode
-    counts: Counts
-    findings: tuple[Finding, ...]
+    counts: RecordCounts
+    findings: tuple[CheckFinding, ...]
     traces: Traces | None
     notes: tuple[str, ...]
     sentence: str
@@ -108,8 +108,8 @@ class Verdict:
 
 
 def judge(
-    result: Result, *, unclean_election: bool = False, traces: Traces | None = None, left: tuple[str, ...] = ()
-) -> Verdict:
+    result: CheckResult, *, unclean_election: bool = False, traces: Traces | None = None, left: tuple[str, ...] = ()
+) -> CheckVerdict:
     """The verdict on what the check found.
 
     `unclean_election`: topics allowed it, or such a leader was elected by hand. `left`: what the last read could not read, in
@@ -118,7 +118,7 @@ def judge(
     timed_out = result.counts.indeterminate > 0
     mode = Mode.of(result.producers, result.consumers, unclean_election=unclean_election, timed_out=timed_out)
     findings = tuple(
-        Finding(
+        CheckFinding(
             rule.case,
             result.cases[rule.case],
             rule.promise if rule.holds(mode) else None,
@@ -129,16 +129,16 @@ def judge(
         if result.cases.get(rule.case)
     )
     if any(finding.promise for finding in findings):
-        outcome = Outcome.BROKEN
+        outcome = CheckOutcome.BROKEN
     elif any(finding.case is Symptom.UNSEEN for finding in findings) or not result.last_read:
-        outcome = Outcome.UNDECIDED
+        outcome = CheckOutcome.UNDECIDED
     else:
-        outcome = Outcome.KEPT
+        outcome = CheckOutcome.KEPT
     sentence = " ".join((_fate(result, traces), *_promises(findings, mode, outcome)))
-    return Verdict(outcome, mode, result.counts, findings, traces, _notes(result, traces, left), sentence)
+    return CheckVerdict(outcome, mode, result.counts, findings, traces, _notes(result, traces, left), sentence)
 
 
-def _fate(result: Result, traces: Traces | None) -> str:
+def _fate(result: CheckResult, traces: Traces | None) -> str:
     """What happened to the acknowledged records."""
     counts, lost, unseen = result.counts, result.cases.get(Symptom.LOST, 0), result.cases.get(Symptom.UNSEEN, 0)
     if not counts.acknowledged:
@@ -167,7 +167,7 @@ def _place(lost: int, traces: Traces | None) -> str:
     return " " + ", ".join(parts) + copies if parts else ""
 
 
-def _promises(findings: tuple[Finding, ...], mode: Mode, outcome: Outcome) -> tuple[str, ...]:
+def _promises(findings: tuple[CheckFinding, ...], mode: Mode, outcome: CheckOutcome) -> tuple[str, ...]:
     broken = dict.fromkeys(str(finding.promise) for finding in findings if finding.promise is not None)
     allowed = [finding for finding in findings if finding.promise is None and finding.case is not Symptom.UNSEEN]
     told = []
@@ -175,14 +175,14 @@ def _promises(findings: tuple[Finding, ...], mode: Mode, outcome: Outcome) -> tu
         many = "A promise was broken" if len(broken) == 1 else f"{len(broken)} promises were broken"
         told.append(f"{many}: {'; '.join(broken)}.")
     elif not allowed:
-        told.append("No promise was broken." if outcome is Outcome.KEPT else "No broken promise was seen.")
+        told.append("No promise was broken." if outcome is CheckOutcome.KEPT else "No broken promise was seen.")
     if allowed:
         found = ", ".join(f"{finding.count:,} {finding.name}" for finding in allowed)
         told.append(f"Found, but this mode does not promise otherwise ({mode}): {found}.")
     return tuple(told)
 
 
-def _notes(result: Result, traces: Traces | None, left: tuple[str, ...]) -> tuple[str, ...]:
+def _notes(result: CheckResult, traces: Traces | None, left: tuple[str, ...]) -> tuple[str, ...]:
     """What a reader of the verdict needs to know about the evidence."""
     counts, notes = result.counts, []
     if counts.indeterminate:

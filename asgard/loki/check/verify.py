@@ -15,7 +15,7 @@ from asgard.loki.check.catalogue import Where
 from asgard.loki.check.check import check
 from asgard.loki.check.history import HistoryFiles
 from asgard.loki.check.last_read import read_again
-from asgard.loki.check.verdict import Verdict, judge
+from asgard.loki.check.verdict import CheckVerdict, judge
 from asgard.machines.targets import LogDisk
 
 
@@ -25,20 +25,17 @@ def verify(
     control: ControlPlane,
     *,
     nodes: Iterable[LogDisk] = (),
-    unclean_election: bool = False,
     deadline_s: float = 120,
     settle_s: float | None = None,
     starts: Mapping[Where, int] | None = None,
-) -> Verdict:
+) -> CheckVerdict:
     """The verdict on a load whose processes have ended and whose cluster has recovered.
 
-    `nodes` are brokers of this machine, whose disks are searched if something is lost; `unclean_election`: such a leader was elected
-    by hand (topics that allow it are detected); the times and `starts` are those of `read_again`. Raises Unreachable if the
-    cluster does not answer; `judge(check(…))` still gives what is known without a last read. Raises WrongUsage for a history that
-    can't be read.
+    `nodes` are brokers of this machine, whose disks are searched if something is lost; the times and `starts` are those of
+    `read_again`. Raises Unreachable if the cluster does not answer; `judge(check(…))` still gives what is known without a last
+    read. Raises WrongUsage for a history that can't be read.
     """
     last = read_again(directory, connection, control, deadline_s=deadline_s, settle_s=settle_s, starts=starts)
     result = check(HistoryFiles(directory))
     found = traces.look(result, nodes, last.leaders, last.replicas) if result.missing else None
-    unclean = unclean_election or last.unclean_election
-    return judge(result, unclean_election=unclean, traces=found, left=last.left)
+    return judge(result, unclean_election=last.unclean_election, traces=found, left=last.left)

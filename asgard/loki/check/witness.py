@@ -23,7 +23,7 @@ from asgard.kafka.ports import ControlPlane
 from asgard.loki.check.history import SUFFIX
 from asgard.loki.check.last_read import NAME as LAST_READ
 from asgard.loki.check.recorder import ProducerLog, Recorder
-from asgard.loki.check.verdict import Outcome, Verdict
+from asgard.loki.check.verdict import CheckOutcome, CheckVerdict
 from asgard.loki.check.verify import verify
 
 CHAPTER_S = 6 * 3600
@@ -108,13 +108,13 @@ def _run(chapter: Path) -> bytes:
     return found
 
 
-def _added(verdicts: list[Verdict]) -> LossVerdict:
-    worst = max(verdicts, key=lambda v: (v.lost, v.outcome is not Outcome.KEPT), default=None)
+def _added(verdicts: list[CheckVerdict]) -> LossVerdict:
+    worst = max(verdicts, key=lambda v: (v.lost, v.outcome is not CheckOutcome.KEPT), default=None)
     return LossVerdict(
         sum(v.counts.acknowledged for v in verdicts),
         sum(v.lost for v in verdicts),
         sum(v.duplicates for v in verdicts),
         sum(v.counts.indeterminate for v in verdicts),
-        all(v.outcome is not Outcome.UNDECIDED for v in verdicts),
+        all(v.outcome is not CheckOutcome.UNDECIDED for v in verdicts),
         worst.sentence if worst is not None else "Nothing was written yet.",
     )

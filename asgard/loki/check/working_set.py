@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from asgard.loki.check.anomalies import Example, Tally
+from asgard.loki.check.anomalies import AnomalyTally, Example
 from asgard.loki.check.arrays import ABORTED, FAILED, UNSETTLED, Log, Places, Records, ranked
 from asgard.loki.check.catalogue import Catalogue, Where
-from asgard.loki.check.history import NO_OFFSET, Acked, Failed, Ints, Polled, Source
+from asgard.loki.check.history import NO_OFFSET, Acked, Failed, HistorySource, Ints, Polled
 
 
 @dataclass
-class Missing:
+class LostRecords:
     """Acknowledged records that are lost, in arrays side by side; `offsets` as Kafka returned them, `NO_OFFSET` if it returned none."""
 
     partitions: Ints
@@ -31,7 +31,7 @@ class WorkingSet:
     catalogue: Catalogue
     records: dict[str, Records] = field(default_factory=dict)
     logs: dict[Where, Log] = field(default_factory=dict)
-    tally: Tally = field(default_factory=Tally)
+    tally: AnomalyTally = field(default_factory=AnomalyTally)
     missing: dict[str, list[tuple[int, Ints, Ints]]] = field(default_factory=lambda: defaultdict(list))
     unknown: int = 0
     foreign: int = 0
@@ -45,7 +45,7 @@ class WorkingSet:
         return Example(*where, None if offset == NO_OFFSET else offset, producer, sequence, note, at_us)
 
 
-def lay_out(source: Source, catalogue: Catalogue) -> WorkingSet:
+def lay_out(source: HistorySource, catalogue: Catalogue) -> WorkingSet:
     """Allocate memory for everything, with what is known about records before any read: failed, aborted, unsettled."""
     working = WorkingSet(catalogue)
     by_topic: dict[str, list[tuple[int, int]]] = {topic: [] for topic in catalogue.topics}
@@ -69,7 +69,7 @@ def lay_out(source: Source, catalogue: Catalogue) -> WorkingSet:
     return working
 
 
-def _offsets(source: Source, where: Where) -> Iterable[Ints]:
+def _offsets(source: HistorySource, where: Where) -> Iterable[Ints]:
     for _, block in source.blocks((Acked, Polled)):
         if isinstance(block, Acked | Polled) and (block.topic, block.partition) == where:
             offsets = block.offsets.values()

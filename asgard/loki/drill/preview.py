@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asgard.core.units import format_duration, format_size
-from asgard.loki.drill.scenarios import PARTITIONS, SIZE_BYTES, Plan, Strike
+from asgard.loki.drill.scenarios import PARTITIONS, SIZE_BYTES, DrillPlan, Strike
 
 _WORDS = {
     "kill_broker": "broker {broker} is killed (SIGKILL)",
@@ -18,7 +18,7 @@ _ROLES = {
 }
 
 
-def preview(plan: Plan, cluster: str, runs: int) -> list[str]:
+def preview(plan: DrillPlan, cluster: str, runs: int) -> list[str]:
     """What the drill would do, in lines for people."""
     safety = plan.safety
     lines = [f"drill {plan.scenario} on {cluster}, seed {plan.seed}: {plan.about}"]
@@ -37,7 +37,7 @@ def preview(plan: Plan, cluster: str, runs: int) -> list[str]:
     return lines
 
 
-def _when(plan: Plan, number: int) -> str:
+def _when(plan: DrillPlan, number: int) -> str:
     after = format_duration(plan.steps[number].after_s)
     if number == 0:
         return f"{after} after the start"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from asgard.loki.drill.statistics import Share
 from asgard.loki.drill.times import Stretch
-from asgard.loki.load.result import Result
+from asgard.loki.load.result import LoadResult
 
 FORMAT = "asgard.drill/v1"
 
@@ -67,7 +67,7 @@ class Drill:
     consumers_waited_s: float
     producers_waited: list[Stretch]
     consumers_waited: list[Stretch]
-    load: Result
+    load: LoadResult
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ UNSAFE = Safety("1", 2, 1, True)
 
 
 @dataclass(frozen=True)
-class Cluster:
+class DrilledCluster:
     """What a plan is based on: the brokers that are up, and the leader of the metadata quorum."""
 
     brokers: tuple[Broker, ...]
@@ -83,17 +83,17 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Kind:
+class DrillScenario:
     """A built-in scenario: `steps` draws its faults. `loses`: it is meant to lose records, and says so."""
 
     about: str
-    steps: Callable[[random.Random, Cluster], list[Strike]]
+    steps: Callable[[random.Random, DrilledCluster], list[Strike]]
     safety: Safety = SAFE
     loses: bool = False
 
 
 @dataclass(frozen=True)
-class Plan:
+class DrillPlan:
     """A drill as it is to be carried out."""
 
     scenario: str
@@ -114,19 +114,19 @@ def _pause(source: random.Random) -> float:
     return round(source.uniform(3, 6), 2)
 
 
-def _broker_dies(source: random.Random, cluster: Cluster) -> list[Strike]:
+def _broker_dies(source: random.Random, cluster: DrilledCluster) -> list[Strike]:
     return [Strike(_pause(source), "kill_broker", {"broker": source.choice(cluster.others)})]
 
 
-def _broker_hangs(source: random.Random, cluster: Cluster) -> list[Strike]:
+def _broker_hangs(source: random.Random, cluster: DrilledCluster) -> list[Strike]:
     return [Strike(_pause(source), "pause_broker", {"broker": source.choice(cluster.others)})]
 
 
-def _controller_dies(source: random.Random, cluster: Cluster) -> list[Strike]:
+def _controller_dies(source: random.Random, cluster: DrilledCluster) -> list[Strike]:
     return [Strike(_pause(source), "kill_controller")]
 
 
-def _rack_lost(source: random.Random, cluster: Cluster) -> list[Strike]:
+def _rack_lost(source: random.Random, cluster: DrilledCluster) -> list[Strike]:
     racks = cluster.racks
     if len(racks) < 3:
         raise Refused(
@@ -136,18 +136,18 @@ def _rack_lost(source: random.Random, cluster: Cluster) -> list[Strike]:
     return [Strike(_pause(source), "lose_rack", {"rack": source.choice(sorted(racks))})]
 
 
-def _rolling_restart(source: random.Random, cluster: Cluster) -> list[Strike]:
+def _rolling_restart(source: random.Random, cluster: DrilledCluster) -> list[Strike]:
     return [Strike(_pause(source), "rolling_restart", takes_s=RESTART_S * len(cluster.brokers))]
 
 
-def _everything(source: random.Random, cluster: Cluster) -> list[Strike]:
+def _everything(source: random.Random, cluster: DrilledCluster) -> list[Strike]:
     kinds = [_broker_dies, _broker_hangs, _controller_dies, _rolling_restart]
     kinds += [_rack_lost] if len(cluster.racks) >= 3 else []
     source.shuffle(kinds)
     return [step for kind in kinds for step in kind(source, cluster)]
 
 
-def _unclean(source: random.Random, cluster: Cluster) -> list[Strike]:
+def _unclean(source: random.Random, cluster: DrilledCluster) -> list[Strike]:
     """The follower hangs while the leader acknowledges alone; the leader dies, and the follower, which lacks those records, leads."""
     gap_s = round(source.uniform(2.5, 4), 2)
     return [
@@ -157,13 +157,13 @@ def _unclean(source: random.Random, cluster: Cluster) -> list[Strike]:
 
 
 KINDS = {
-    "broker-dies": Kind("a broker is killed", _broker_dies),
-    "broker-hangs": Kind("a broker hangs: its process is alive but answers no requests", _broker_hangs),
-    "controller-dies": Kind("the broker that leads the metadata quorum is killed", _controller_dies),
-    "rack-lost": Kind("all brokers of one rack are killed at once", _rack_lost),
-    "rolling-restart": Kind("every broker is restarted under load, one by one", _rolling_restart),
-    "everything": Kind("all of these in turn, in an order set by the seed", _everything),
-    "acks1-unclean": Kind(
+    "broker-dies": DrillScenario("a broker is killed", _broker_dies),
+    "broker-hangs": DrillScenario("a broker hangs: its process is alive but answers no requests", _broker_hangs),
+    "controller-dies": DrillScenario("the broker that leads the metadata quorum is killed", _controller_dies),
+    "rack-lost": DrillScenario("all brokers of one rack are killed at once", _rack_lost),
+    "rolling-restart": DrillScenario("every broker is restarted under load, one by one", _rolling_restart),
+    "everything": DrillScenario("all of these in turn, in an order set by the seed", _everything),
+    "acks1-unclean": DrillScenario(
         "loses records on purpose: acks=1, two replicas, and a new leader that lacks what the dead one acknowledged",
         _unclean,
         UNSAFE,
@@ -172,7 +172,7 @@ KINDS = {
 }
 
 
-def plan(name: str, seed: int, cluster: Cluster, rate_per_s: float) -> Plan:
+def plan(name: str, seed: int, cluster: DrilledCluster, rate_per_s: float) -> DrillPlan:
     """The plan of a scenario. Raises WrongUsage for an unknown name, Refused if the cluster is too small for it."""
     kind = KINDS.get(name)
     if kind is None:
@@ -183,10 +183,10 @@ def plan(name: str, seed: int, cluster: Cluster, rate_per_s: float) -> Plan:
             "Give the stack `brokers: 3`.",
         )
     steps = kind.steps(random.Random(f"{name}/{seed}"), cluster)
-    return Plan(name, kind.about, seed, tuple(steps), kind.safety, rate_per_s, kind.loses)
+    return DrillPlan(name, kind.about, seed, tuple(steps), kind.safety, rate_per_s, kind.loses)
 
 
-def aimed(plan: Plan, partitions: Iterable[Partition], controller: int) -> Plan:
+def aimed(plan: DrillPlan, partitions: Iterable[Partition], controller: int) -> DrillPlan:
     """The plan with its roles given to brokers: to the leader and follower that share the most partitions of its topic.
 
     Neither of them is the active controller, as nothing would elect the follower then. Raises Refused if there is no such pair.
@@ -211,7 +211,7 @@ def aimed(plan: Plan, partitions: Iterable[Partition], controller: int) -> Plan:
     return replace(plan, steps=tuple(steps))
 
 
-def load_of(plan: Plan) -> Scenario:
+def load_of(plan: DrillPlan) -> Scenario:
     """The load that runs meanwhile, on a scratch topic: two producers at a constant rate, and a group of two consumers."""
     safety, longest_s = plan.safety, plan.longest_s
     sends = Producers(

@@ -9,13 +9,13 @@ from asgard.core.units import format_duration
 from asgard.loki.check.promises import Promise as Promised
 from asgard.loki.drill import times
 from asgard.loki.drill.result import Drill, Often, Promise, Series, Struck
-from asgard.loki.drill.scenarios import HEAL_S, TIMEOUT_S, Plan
+from asgard.loki.drill.scenarios import HEAL_S, TIMEOUT_S, DrillPlan
 from asgard.loki.drill.statistics import share
-from asgard.loki.load.result import Result
+from asgard.loki.load.result import LoadResult
 from asgard.loki.load.verdict import milliseconds
 
 
-def judged(plan: Plan, faults: Sequence[Struck], load: Result, command: str) -> Drill:
+def judged(plan: DrillPlan, faults: Sequence[Struck], load: LoadResult, command: str) -> Drill:
     """The drill with its verdict."""
     first_s = min((fault.at_s for fault in faults), default=0.0)
     producers = times.since(times.producers_waited(load.rows, load.row_s, TIMEOUT_S), first_s)
@@ -76,7 +76,7 @@ def _with_waits(
     ]
 
 
-def _promises(faults: Sequence[Struck], load: Result) -> list[Promise]:
+def _promises(faults: Sequence[Struck], load: LoadResult) -> list[Promise]:
     check = load.check
     unanswered = sum(s.failed + s.unknown for s in load.sending)
     unhealed = [fault.text for fault in faults if fault.healed_s is None or fault.by_hand]
@@ -121,7 +121,7 @@ def _promises(faults: Sequence[Struck], load: Result) -> list[Promise]:
     ]
 
 
-def _since(load: Result, at_s: float) -> tuple[int, int]:
+def _since(load: LoadResult, at_s: float) -> tuple[int, int]:
     """Records that were acknowledged, and read, since then; those of the last row if that is the end."""
     rows = [row for row in load.rows if row.at_s + load.row_s > at_s]
     return sum(row.acked for row in rows), sum(row.read for row in rows)

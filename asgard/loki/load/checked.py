@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from asgard.core.errors import AsgardError
 from asgard.kafka.connection import Connection
 from asgard.kafka.ports import ControlPlane
-from asgard.loki.load.result import Checked, Finding, Judged
+from asgard.loki.load.result import CheckSummary, FindingSummary, Judged
 from asgard.loki.load.scenario import Slo
 
 if TYPE_CHECKING:
-    from asgard.loki.check.verdict import Verdict
+    from asgard.loki.check.verdict import CheckVerdict
     from asgard.machines.targets import LogDisk
 
 READ_PER_S = 20_000
@@ -28,7 +28,7 @@ def look(
     nodes: Iterable[LogDisk],
     records: int,
     starts: Mapping[tuple[str, int], int],
-) -> Verdict:
+) -> CheckVerdict:
     """The verdict on every record of a run. If the cluster can't be read, what is known without a last read.
 
     `starts` are the next offsets of topics that held records before the load.
@@ -45,10 +45,12 @@ def look(
         return judge(check(HistoryFiles(directory)), left=(error.what,))
 
 
-def checked(verdict: Verdict) -> Checked:
+def checked(verdict: CheckVerdict) -> CheckSummary:
     """The verdict as plain data."""
-    found = [Finding(f.words, f.count, str(f.promise) if f.promise else None, f.because) for f in verdict.findings]
-    return Checked(
+    found = [
+        FindingSummary(f.words, f.count, str(f.promise) if f.promise else None, f.because) for f in verdict.findings
+    ]
+    return CheckSummary(
         outcome=verdict.outcome.value,
         sentence=verdict.sentence,
         mode=str(verdict.mode),
@@ -61,20 +63,20 @@ def checked(verdict: Verdict) -> Checked:
     )
 
 
-def goals(verdict: Verdict, slo: Slo) -> Iterator[Judged]:
+def goals(verdict: CheckVerdict, slo: Slo) -> Iterator[Judged]:
     """What had to hold for the records: the promises of their mode, and the goals that name numbers.
 
     A number in the scenario replaces the promise that it is about: if it allows three lost records, no more are allowed.
     """
     from asgard.loki.check.promises import Promise
-    from asgard.loki.check.verdict import Outcome
+    from asgard.loki.check.verdict import CheckOutcome
 
     decided_by_goal = {Promise.DURABILITY} if slo.lost is not None else set()
     decided_by_goal |= {Promise.ONCE} if slo.duplicates is not None else set()
     broken = [promise for promise in verdict.broken if promise not in decided_by_goal]
     if broken:
         yield Judged("records", "every promise kept", verdict.sentence.rstrip("."), False)
-    elif verdict.outcome is Outcome.UNDECIDED:
+    elif verdict.outcome is CheckOutcome.UNDECIDED:
         notes = f" ({verdict.notes[-1].rstrip('.')})" if verdict.notes else ""
         yield Judged("records", "every promise kept", f"undecided: {verdict.sentence.rstrip('.')}{notes}", False)
     else:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from asgard.core.errors import AsgardError
-from asgard.loki.load.order import OUTCOME, Order
+from asgard.loki.load.order import OUTCOME, ChildOrder
 
 START_IN_S = 0.3
 START_IN_ELSEWHERE_S = 2.0
@@ -33,7 +33,7 @@ def emit(event: str, data: dict[str, Any]) -> None:
 
 def main() -> int:
     """Carry out the order; returns 0 if an outcome was written."""
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=ChildOrder)
     import gevent
     import locust  # noqa: F401  (first of all: it changes the standard library)
 
@@ -51,14 +51,14 @@ def main() -> int:
         return 1
 
 
-def _master(order: Order) -> int:
+def _master(order: ChildOrder) -> int:
     import gevent
     from locust.env import Environment
 
     from asgard.loki.load import scenario
     from asgard.loki.load.conduct import Conductor, Master, shape_of
     from asgard.loki.load.users import user_classes
-    from asgard.loki.load.work import Work
+    from asgard.loki.load.work import LoadWorker
 
     load = scenario.from_json(order.scenario or "")
     environment = Environment(user_classes=user_classes(load), shape_class=shape_of(load), catch_exceptions=False)
@@ -66,7 +66,7 @@ def _master(order: Order) -> int:
     directory = Path(order.directory)
     if order.role == "alone":
         runner: Any = environment.create_local_runner()
-        Work(runner, order)
+        LoadWorker(runner, order)
     else:
         runner = environment._create_runner(Master, order.host, order.port)
         emit("listening", {"port": runner.server.port})
@@ -84,12 +84,12 @@ def _master(order: Order) -> int:
     return 0
 
 
-def _worker(order: Order) -> int:
+def _worker(order: ChildOrder) -> int:
     from locust import runners
     from locust.env import Environment
 
     from asgard.core.errors import Unreachable
-    from asgard.loki.load.work import Work
+    from asgard.loki.load.work import LoadWorker
 
     runners.CONNECT_RETRY_COUNT = max(int(order.ready_within_s / runners.CONNECT_TIMEOUT), 1)
     environment = Environment(user_classes=[], catch_exceptions=False)
@@ -99,7 +99,7 @@ def _worker(order: Order) -> int:
         raise Unreachable(
             f"no master answers at {order.host}:{order.port}", "Start it first: asgard loki load run … --master"
         ) from error
-    Work(runner, order)
+    LoadWorker(runner, order)
     emit("connected", {})
     runner.greenlet.join()
     emit("done", {})

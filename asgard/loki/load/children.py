@@ -22,8 +22,8 @@ from typing import Any
 import msgspec
 
 from asgard.core.errors import AsgardError, ExitCode, Failed
-from asgard.loki.load.order import OUTCOME, Order
-from asgard.loki.load.outcome import Outcome
+from asgard.loki.load.order import OUTCOME, ChildOrder
+from asgard.loki.load.outcome import LoadOutcome
 
 Event = dict[str, Any]
 _END_S = 5.0
@@ -52,7 +52,7 @@ class Children:
                 process.kill()
                 process.wait()
 
-    def start(self, name: str, order: Order) -> int:
+    def start(self, name: str, order: ChildOrder) -> int:
         """Start a child; returns its pid."""
         with (self.directory / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
@@ -102,9 +102,9 @@ class Children:
                 if event["event"] == "done":
                     return
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> LoadOutcome:
         """What the processes saw."""
-        return msgspec.json.decode((self.directory / OUTCOME).read_bytes(), type=Outcome)
+        return msgspec.json.decode((self.directory / OUTCOME).read_bytes(), type=LoadOutcome)
 
     def _follow(self, name: str, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None

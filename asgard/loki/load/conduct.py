@@ -21,7 +21,7 @@ from locust.runners import STATE_MISSING, MasterRunner, Runner
 from asgard.core.errors import AsgardError, ExitCode, Failed, Unreachable
 from asgard.loki.check.history import SUFFIX
 from asgard.loki.load import messages
-from asgard.loki.load.outcome import Outcome, Rows, Worker, row
+from asgard.loki.load.outcome import LoadOutcome, Rows, Worker, row
 from asgard.loki.load.scenario import Scenario
 from asgard.loki.load.tally import Part
 
@@ -96,7 +96,7 @@ class Conductor:
         """Producers send no more; what they sent is still waited for."""
         self._say(messages.STOP, {})
 
-    def run(self) -> Outcome:
+    def run(self) -> LoadOutcome:
         """The whole load. Raises AsgardError if it could not be carried out; lost workers are in the outcome."""
         self._gather()
         self._go()
@@ -105,7 +105,7 @@ class Conductor:
         self._wait(messages.DONE, self.load.drain_s + 60)
         if self.failure is not None:
             raise self.failure
-        return Outcome(
+        return LoadOutcome(
             began_us=self._began_us,
             seconds=time.monotonic() - self._began,
             row_s=self.load.row_s,

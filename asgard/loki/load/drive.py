@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from asgard.loki.load.pace import Pace
+from asgard.loki.load.pace import SendSchedule
 from asgard.loki.load.sender import Sender
 
 SLICE_S = 0.005
@@ -27,7 +27,7 @@ class Source(Protocol):
     def take(self, wait_s: float) -> int: ...
 
 
-def open_loop(sender: Sender, pace: Pace, start_ns: int, most: int | None, breathe: Breathe, over: Over) -> int:
+def open_loop(sender: Sender, pace: SendSchedule, start_ns: int, most: int | None, breathe: Breathe, over: Over) -> int:
     """Send what is due, when it is due, until the pace ends, `most` records are sent, or it is over; returns how many were not sent.
 
     `start_ns` is the start on the monotonic clock. Nothing is skipped if the cluster or the client is slow: it is sent late.

@@ -9,7 +9,7 @@ from asgard.kafka.model import GateGoals, GateLoad, GateVerdict
 from asgard.kafka.target import Target
 from asgard.loki.load import report, scratch
 from asgard.loki.load import run as runs
-from asgard.loki.load.result import Result
+from asgard.loki.load.result import LoadResult
 from asgard.loki.load.scenario import LoadTopic, Producers, Scenario, Slo, Stage, Values, usual_warm_up_s
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class Gate:
         """Run the load; returns the verdict. Raises what `LoadGate.run` says."""
         control = self._target.connect(deadline_s=runs.CALL_DEADLINE_S)
         try:
-            scenario, run = scenario_of(load, goals), runs.new_run()
-            topics = scratch.plan(control, scenario, run)
-            with runs.begin(self._target, control, scenario, topics, run, leftovers=self._leftovers) as running:
+            scenario = scenario_of(load, goals)
+            topics = scratch.plan(control, scenario, runs.new_run())
+            with runs.begin(self._target, control, scenario, topics, leftovers=self._leftovers) as running:
                 for event in running.events():
                     if event["event"] == "progress":
                         text = f"{event['acked']:,}/s acknowledged, {event['errors']:,} errors"
@@ -71,7 +71,7 @@ def scenario_of(load: GateLoad, goals: GateGoals) -> Scenario:
     )
 
 
-def verdict_of(result: Result, page: str) -> GateVerdict:
+def verdict_of(result: LoadResult, page: str) -> GateVerdict:
     """The verdict as plain data."""
     sends = result.sending[0]
     return GateVerdict(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from asgard.loki.load.result import Result
+from asgard.loki.load.result import LoadResult
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Suite:
     cases: Sequence[tuple[str, str | None]]
 
 
-def junit(result: Result) -> str:
+def junit(result: LoadResult) -> str:
     """The document of a load. A load without goals has one case: that it was carried out."""
     cases = [(j.name, None if j.met else f"{j.name} was {j.got}, the goal is {j.wanted}") for j in result.judged]
     return document([Suite(f"load {result.name}", result.began_at, result.seconds, cases or [("carried out", None)])])

@@ -10,7 +10,7 @@ OUTCOME = "outcome.json"
 
 
 @dataclass(frozen=True)
-class Order:
+class ChildOrder:
     """What the child is to do. `host` and `port` are the master's: to listen on, or to connect to.
 
     `plan` is what a master tells its workers besides the scenario; a worker has neither. `cluster_id` is that of the cluster

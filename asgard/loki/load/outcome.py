@@ -48,7 +48,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LoadOutcome:
     """All of it. `parts` by group (`producers/0`, …); `rows` each `row_s` long, the first begins at `began_us` (Unix time)."""
 
     began_us: int

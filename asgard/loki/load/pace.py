@@ -16,7 +16,7 @@ from dataclasses import replace
 from asgard.loki.load.scenario import Stage
 
 
-class Pace:
+class SendSchedule:
     """The send times of one of `of` producers that share the stages evenly: number `index` is due between the others."""
 
     def __init__(self, stages: Sequence[Stage], *, of: int = 1, index: int = 0) -> None:

@@ -29,7 +29,7 @@ from asgard.core.pages.scale import exact
 from asgard.core.units import format_duration
 from asgard.loki.load import tables
 from asgard.loki.load.outcome import Row
-from asgard.loki.load.result import Result
+from asgard.loki.load.result import LoadResult
 from asgard.loki.load.verdict import milliseconds
 
 EVIDENCE = (Link("result.json", "result.json"), Link("junit.xml", "junit.xml"))
@@ -37,7 +37,7 @@ EVIDENCE = (Link("result.json", "result.json"), Link("junit.xml", "junit.xml"))
 _HELD_BACK_S = 0.1  # records later than this at p99: the load's own machine was too slow, or its client full
 
 
-def page(result: Result) -> str:
+def page(result: LoadResult) -> str:
     """The page as text."""
     marks = [Marked(mark.at_s, mark.text, mark.until_s, "fault") for mark in result.marks]
     parts: list[Part] = [_verdict(result), _figures(result)]
@@ -63,7 +63,7 @@ Values = dict[str, Callable[[Row], float | None]]
 """Series of a chart by name."""
 
 
-def charts(result: Result, marks: Sequence[Marked] = ()) -> list[Part]:
+def charts(result: LoadResult, marks: Sequence[Marked] = ()) -> list[Part]:
     """Throughput, latency, errors if there were any, and what consumers saw; the marks are drawn on each."""
     rates: Values = {"sent": lambda row: row.sent, "acknowledged": lambda row: row.acked}
     if result.reading:
@@ -101,14 +101,14 @@ def charts(result: Result, marks: Sequence[Marked] = ()) -> list[Part]:
     return [chart for chart in found if not chart.empty]
 
 
-def _chart(result: Result, marks: Sequence[Marked], title: str, about: str, what: Values) -> Chart:
+def _chart(result: LoadResult, marks: Sequence[Marked], title: str, about: str, what: Values) -> Chart:
     """Latencies, on a logarithmic axis."""
     series = [Series(name, [value(row) for row in result.rows]) for name, value in what.items()]
     x = [row.at_s for row in result.rows]
     return Chart(title, x, series, "seconds", log=True, subtitle=about, marks=marks)
 
 
-def _throughput(result: Result, what: Values, marks: Sequence[Marked]) -> Chart:
+def _throughput(result: LoadResult, what: Values, marks: Sequence[Marked]) -> Chart:
     """Rates. Records that were held up arrive all at once: such a peak is cut off, as it would flatten everything else."""
     x, series = _rates(result, what)
     planned = max((stage.to_per_s for group in result.scenario.producers for stage in group.stages), default=0.0)
@@ -119,7 +119,7 @@ def _throughput(result: Result, what: Values, marks: Sequence[Marked]) -> Chart:
     return Chart("Throughput", x, series, "per_s", subtitle=about, marks=marks, top=top)
 
 
-def _rates(result: Result, what: Values) -> tuple[list[float], list[Series]]:
+def _rates(result: LoadResult, what: Values) -> tuple[list[float], list[Series]]:
     """Counts of rows as rates, over at least a second each: finer rows show the batches of the clients, not the cluster."""
     together = max(1, round(1 / result.row_s))
     groups = [result.rows[i : i + together] for i in range(0, len(result.rows), together)]
@@ -139,9 +139,9 @@ def table(caption: str, figures: tables.Figures, bad: str = "NO") -> Table:
     return Table(caption, columns, rows)
 
 
-def figures_of(result: Result) -> list[Part]:
+def figures_of(result: LoadResult) -> list[Part]:
     """The tables that have rows."""
-    every: tuple[tuple[str, Callable[[Result], tables.Figures]], ...] = (
+    every: tuple[tuple[str, Callable[[LoadResult], tables.Figures]], ...] = (
         ("Goals", tables.judged),
         ("Producers", tables.sending),
         ("Consumers", tables.reading),
@@ -151,7 +151,7 @@ def figures_of(result: Result) -> list[Part]:
     return [table(caption, found) for caption, make in every if (found := make(result)).rows]
 
 
-def _tried(result: Result) -> str:
+def _tried(result: LoadResult) -> str:
     """What was tried, as a title: `800 records/s to orders.created for 20 s`."""
     planned = [stage.to_per_s for group in result.scenario.producers for stage in group.stages]
     rate = f"{max(planned):,.0f} records/s" if planned else "as fast as possible"
@@ -161,7 +161,7 @@ def _tried(result: Result) -> str:
 _NAMES = {"p50": "Latency p50", "p99": "Latency p99", "p999": "Latency p99.9", "lost": "Number of lost records"}
 
 
-def _verdict(result: Result) -> Verdict:
+def _verdict(result: LoadResult) -> Verdict:
     missed = [judged for judged in result.judged if not judged.met]
     told = [result.check.sentence, *result.check.notes] if result.check else ["The records were not checked."]
     if result.stopped and not result.scenario.shape:
@@ -176,7 +176,7 @@ def _verdict(result: Result) -> Verdict:
     return Verdict("Failed", f"{name} was {first.got}; the goal is {first.wanted}.{more}", "bad", told)
 
 
-def _figures(result: Result) -> Figures:
+def _figures(result: LoadResult) -> Figures:
     sent, acked = sum(s.sent for s in result.sending), sum(s.acked for s in result.sending)
     wrong = sum(s.failed + s.unknown for s in result.sending)
     missed = {judged.name.split(" ")[0] for judged in result.judged if not judged.met}
@@ -212,7 +212,7 @@ def lost_figure(lost: int, acknowledged: int, decided: bool) -> Figure:
     return Figure("Records lost", f"{lost:,}", f"of {acknowledged:,} acknowledged", "bad" if lost else "good")
 
 
-def _evidence(result: Result) -> Evidence:
+def _evidence(result: LoadResult) -> Evidence:
     told = [
         "Latency counts from the time at which a record was due to be sent, so a producer that waits for a slow cluster hides nothing. "
         "Percentiles are accurate to 1 %."
@@ -224,7 +224,7 @@ def _evidence(result: Result) -> Evidence:
     return Evidence(told, EVIDENCE)
 
 
-def _facts(result: Result) -> Facts:
+def _facts(result: LoadResult) -> Facts:
     workers = ", ".join(f"{w.index} on {w.host}: {w.state}, {w.sent:,} sent" for w in result.workers)
     late = [s for s in result.sending if (s.late.p99_s or 0) > _HELD_BACK_S]
     facts = [

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from asgard.core.units import format_size
-from asgard.loki.load.pace import Pace
+from asgard.loki.load.pace import SendSchedule
 from asgard.loki.load.scenario import Producers, Scenario, Values
-from asgard.loki.load.scratch import Topics
+from asgard.loki.load.scratch import WrittenTopics
 
 
-def preview(load: Scenario, topics: Topics, cluster: str, workers: int) -> list[str]:
+def preview(load: Scenario, topics: WrittenTopics, cluster: str, workers: int) -> list[str]:
     """What the load would do, in lines for people."""
     warm_up = f" ({load.warm_up_words})" if load.warm_up_s else ""
     what = "load" if load.name == "load" else f"load {load.name}"
@@ -33,4 +33,4 @@ def _sizes(values: Values) -> str:
 
 
 def _records(group: Producers) -> str:
-    return f"{Pace(group.stages).total:,}"
+    return f"{SendSchedule(group.stages).total:,}"

@@ -13,7 +13,7 @@ from asgard.core.errors import AsgardError
 from asgard.kafka.connection import Connection
 from asgard.kafka.data import explain
 from asgard.loki.check.recorder import ConsumerLog
-from asgard.loki.load.tally import Tally
+from asgard.loki.load.tally import LoadTally
 
 AT_ONCE = 500
 
@@ -27,9 +27,8 @@ class Reader:
         *,
         topic: str,
         group: str,
-        number: int,
         from_beginning: bool,
-        tally: Tally,
+        tally: LoadTally,
         log: ConsumerLog,
     ) -> None:
         from confluent_kafka import Consumer, KafkaError
@@ -38,7 +37,6 @@ class Reader:
         self.failure: AsgardError | None = None
         self.measure_from_us = 0
         self._closing = False
-        self._number = number
         self._tally = tally
         self._log = log
         self._connection = connection
@@ -50,7 +48,7 @@ class Reader:
         self._consumer = Consumer(
             {
                 **connection.for_librdkafka(),
-                "client.id": f"loki-reader-{number}",
+                "client.id": f"loki-reader-{log.number}",
                 "group.id": group,
                 "auto.offset.reset": "earliest" if from_beginning else "latest",
                 "isolation.level": "read_committed",
@@ -87,7 +85,7 @@ class Reader:
             _, high = self._consumer.get_watermark_offsets(position, cached=True)
             if position.offset >= 0 and high >= 0:
                 behind += max(high - position.offset, 0)
-        self._tally.lags[self._number] = behind
+        self._tally.lags[self._log.number] = behind
         return behind
 
     def close(self) -> None:

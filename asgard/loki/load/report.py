@@ -9,10 +9,10 @@ from typing import Any
 from asgard.core import console, paths
 from asgard.loki.load.junit import junit
 from asgard.loki.load.page import page
-from asgard.loki.load.result import Result
+from asgard.loki.load.result import LoadResult
 
 
-def write(result: Result, directory: Path) -> Path:
+def write(result: LoadResult, directory: Path) -> Path:
     """Write all three; returns the path of the page. Raises WrongUsage if the directory can't be written."""
     return put(directory, console.to_plain(result), junit(result), page(result))
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from asgard.loki.check.check import Counts
+from asgard.loki.check.check import RecordCounts
 from asgard.loki.load.histogram import Histogram
-from asgard.loki.load.outcome import Outcome, Row, Worker
+from asgard.loki.load.outcome import LoadOutcome, Row, Worker
 from asgard.loki.load.scenario import Producers, Scenario
 from asgard.loki.load.tally import Part
 
@@ -96,7 +96,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Finding:
+class FindingSummary:
     """An anomaly that the check found. `promise`: the one that it breaks; None: none was given, `because` says why."""
 
     words: str
@@ -106,22 +106,22 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckSummary:
     """What happened to every record (`asgard.loki.check`). `outcome`: kept, broken or undecided."""
 
     outcome: str
     sentence: str
     mode: str
-    counts: Counts
+    counts: RecordCounts
     lost: int
     duplicates: int
     unseen: int
-    findings: list[Finding]
+    findings: list[FindingSummary]
     notes: list[str]
 
 
 @dataclass(frozen=True)
-class Result:
+class LoadResult:
     """Everything. `judged` is what had to hold, `passed` whether it did, `reason` why not, in one line."""
 
     run: str
@@ -138,7 +138,7 @@ class Result:
     workers: list[Worker]
     scenario: Scenario
     marks: list[Mark] = field(default_factory=list)
-    check: Checked | None = None
+    check: CheckSummary | None = None
     judged: list[Judged] = field(default_factory=list)
     passed: bool = True
     reason: str | None = None
@@ -146,8 +146,8 @@ class Result:
 
 
 def measured(
-    load: Scenario, outcome: Outcome, *, run: bytes, cluster_id: str, topics: dict[str, str], group: str
-) -> Result:
+    load: Scenario, outcome: LoadOutcome, *, run: bytes, cluster_id: str, topics: dict[str, str], group: str
+) -> LoadResult:
     """The result as measured, not judged yet. `topics`: the scenario's names to those that were written."""
     parts = outcome.parts
     sending = [_sending(load, p, parts.get(f"producers/{i}", Part())) for i, p in enumerate(load.producers)]
@@ -159,7 +159,7 @@ def measured(
             Reading(consumers.group or group, consumers.topic, part.read, part.lag, latency, part.end_to_end)
         )
     lost = [w for w in outcome.workers if w.state == "lost"]
-    return Result(
+    return LoadResult(
         run=run.hex(),
         name=load.name,
         cluster_id=cluster_id,

@@ -12,7 +12,7 @@ CLASSES = ("economy", "comfort", "van", "electric")
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class RideEvent:
     """One event: topic, key (the ride's id, so that a ride's events stay in order), value (JSON), event time (ms, UTC)."""
 
     topic: str
@@ -21,7 +21,7 @@ class Event:
     at_ms: int
 
 
-def rides(count: int, seed: int, start_ms: int, every_ms: float = 1.0) -> Iterator[Event]:
+def rides(count: int, seed: int, start_ms: int, every_ms: float = 1.0) -> Iterator[RideEvent]:
     """`count` events: bookings, and for two in three of them the completed ride, from `start_ms` on."""
     source = random.Random(seed)
     made, clock = 0, float(start_ms)
@@ -44,7 +44,7 @@ def rides(count: int, seed: int, start_ms: int, every_ms: float = 1.0) -> Iterat
             made += 1
 
 
-def _event(topic: str, body: dict[str, object]) -> Event:
-    return Event(
+def _event(topic: str, body: dict[str, object]) -> RideEvent:
+    return RideEvent(
         topic, str(body["ride"]).encode(), json.dumps(body, separators=(",", ":")).encode(), int(str(body["at"]))
     )

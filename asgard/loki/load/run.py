@@ -1,6 +1,6 @@
 """A load from beginning to end: its topics, its processes, its result and its verdict.
 
-    with begin(target, control, scenario, topics, run, leftovers=…) as load:
+    with begin(target, control, scenario, topics, leftovers=…) as load:
         for event in load.events():       # progress, about once a second
             …
         result = finish(load, control)     # measured, checked, judged
@@ -32,10 +32,10 @@ from asgard.loki.load import checked, scratch
 from asgard.loki.load import faults as faulted
 from asgard.loki.load import scenario as scenarios
 from asgard.loki.load.children import Children, Event
-from asgard.loki.load.order import Order
-from asgard.loki.load.result import Mark, Result, measured
+from asgard.loki.load.order import ChildOrder
+from asgard.loki.load.result import LoadResult, Mark, measured
 from asgard.loki.load.scenario import Scenario
-from asgard.loki.load.scratch import Topics
+from asgard.loki.load.scratch import WrittenTopics
 from asgard.loki.load.verdict import judge
 
 if TYPE_CHECKING:
@@ -76,27 +76,31 @@ class Load:
     connection: Connection
     scenario: Scenario
     site: Senders
-    topics: Topics
+    topics: WrittenTopics
     cluster_id: str
-    run: bytes
     directory: Path
     starts: dict[tuple[str, int], int] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
     pids: dict[str, int] = field(default_factory=dict)
     began_us: int | None = None
     _children: Children | None = None
-    _result: Result | None = None
+    _result: LoadResult | None = None
 
     @property
-    def result(self) -> Result:
+    def result(self) -> LoadResult:
         """What came out: as measured, and judged once the load is finished."""
         if self._result is None:
             raise Failed("the load has no result yet")
         return self._result
 
-    def conclude(self, result: Result) -> None:
+    def conclude(self, result: LoadResult) -> None:
         """Replace the measured result by the judged one."""
         self._result = result
+
+    @property
+    def run(self) -> bytes:
+        """The 16 bytes that name it."""
+        return self.topics.run
 
     @property
     def group(self) -> str:
@@ -158,8 +162,8 @@ class Load:
     def _distributed(self) -> bool:
         return self.site.open or self.site.workers > 1
 
-    def _order(self, load: Scenario, plan: dict[str, Any]) -> Order:
-        return Order(
+    def _order(self, load: Scenario, plan: dict[str, Any]) -> ChildOrder:
+        return ChildOrder(
             "master" if self._distributed else "alone",
             str(self.directory),
             self.connection.bootstrap_servers,
@@ -173,9 +177,9 @@ class Load:
             ready_within_s=self.site.wait_s,
         )
 
-    def _worker(self, port: int) -> Order:
+    def _worker(self, port: int) -> ChildOrder:
         servers, properties = self.connection.bootstrap_servers, dict(self.connection.properties)
-        return Order(
+        return ChildOrder(
             "worker", str(self.directory), servers, properties, self.cluster_id, host=LOOPBACK, port=port, workers=1
         )
 
@@ -191,7 +195,7 @@ def work_for(master: str, target: Target, cluster_id: str, *, wait_s: float = RE
         raise WrongUsage(f"{master!r} is not the address of a master", "Write it as HOST:PORT, as in 10.0.0.7:5557.")
     directory = paths.private_dir(paths.home() / "loki" / f"worker-{secrets.token_hex(4)}")
     servers, properties = target.connection.bootstrap_servers, dict(target.connection.properties)
-    order = Order(
+    order = ChildOrder(
         "worker",
         str(directory),
         servers,
@@ -226,8 +230,7 @@ def begin(
     target: Target,
     control: ControlPlane,
     load: Scenario,
-    topics: Topics,
-    run: bytes,
+    topics: WrittenTopics,
     *,
     leftovers: Leftovers | None = None,
     site: Senders = ALONE,
@@ -242,7 +245,7 @@ def begin(
 
     check_installed()
     cluster_id = control.cluster().cluster_id
-    directory = _directory(run)
+    directory = _directory(topics.run)
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(open_journal())
         lease = stack.enter_context(
@@ -251,15 +254,15 @@ def begin(
         if leftovers is not None:
             leftovers.settle(journal, under=[f"cluster/{cluster_id}/"], held=[lease])
         checked = guarded(control, lambda: lease.check(CALL_DEADLINE_S))
-        stack.enter_context(scratch.made(checked, journal, lease, topics))
-        running = Load(journal, target.name, target.connection, load, site, topics, cluster_id, run, directory)
+        stack.enter_context(scratch.made(checked, journal, lease, topics.new))
+        running = Load(journal, target.name, target.connection, load, site, topics, cluster_id, directory)
         there = control.topics(topics.in_place)
         partitions = [(name, p.partition) for name, topic in there.items() for p in topic.partitions]
         running.starts = {where: offsets.end for where, offsets in control.offsets(partitions).items()}
         yield running
 
 
-def finish(load: Load, control: ControlPlane, *, nodes: Iterable[LogDisk] = ()) -> Result:
+def finish(load: Load, control: ControlPlane, *, nodes: Iterable[LogDisk] = ()) -> LoadResult:
     """The verdict on what was measured, and on every record, while the topics are still there.
 
     `nodes` are brokers of this machine, whose disks are searched if something is lost. The history is kept only if there is

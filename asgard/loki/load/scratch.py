@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +32,10 @@ _LONGEST = 249
 
 
 @dataclass(frozen=True)
-class Topics:
-    """What a load writes to. `new` are the scratch topics; `stands_in` maps each of them to its topic in the scenario."""
+class WrittenTopics:
+    """What the load `run` writes to. `new` are the scratch topics; `stands_in` maps each of them to its topic in the scenario."""
 
+    run: bytes
     new: tuple[NewTopic, ...]
     stands_in: Mapping[str, str]
     in_place: tuple[str, ...]
@@ -45,7 +46,7 @@ class Topics:
         return {name: scratch for scratch, name in self.stands_in.items()}
 
 
-def plan(control: ControlPlane, load: Scenario, run: bytes) -> Topics:
+def plan(control: ControlPlane, load: Scenario, run: bytes) -> WrittenTopics:
     """The topics of a load. Raises WrongUsage if one does not exist and nothing says what its scratch topic would be like."""
     names = load.topic_names()
     given = {topic.name: topic for topic in load.topics}
@@ -75,7 +76,7 @@ def plan(control: ControlPlane, load: Scenario, run: bytes) -> Topics:
                 {**copied, **wanted.config},
             )
         )
-    return Topics(tuple(new), stands_in, tuple(in_place))
+    return WrittenTopics(run, tuple(new), stands_in, tuple(in_place))
 
 
 def _known(control: ControlPlane, names: list[str], needed: list[str]) -> dict[str, Topic]:
@@ -89,21 +90,21 @@ def _known(control: ControlPlane, names: list[str], needed: list[str]) -> dict[s
 
 
 @contextlib.contextmanager
-def made(control: ControlPlane, journal: Database, lease: Lease, topics: Topics) -> Iterator[None]:
+def made(control: ControlPlane, journal: Database, lease: Lease, new: Sequence[NewTopic]) -> Iterator[None]:
     """Create the scratch topics, with a leader for each partition, until the block ends. Raises Failed if Kafka refuses one."""
     from asgard.journal import operations
 
-    if not topics.new:
+    if not new:
         yield
         return
-    names = [topic.name for topic in topics.new]
+    names = [topic.name for topic in new]
     operation = operations.begin(journal, KIND, ", ".join(names), {"topics": names}, lease)
     try:
-        refused = {name: error for name, error in control.create_topics(topics.new).items() if error is not None}
+        refused = {name: error for name, error in control.create_topics(new).items() if error is not None}
         if refused:
             name, error = next(iter(refused.items()))
             raise Failed(f"the scratch topic {name} can't be created: {error.what}", error.hint)
-        _wait_for_leaders(control, topics.new)
+        _wait_for_leaders(control, new)
         yield
     finally:
         operations.finish(journal, operation, lease, remove(control, {"topics": names}))
@@ -119,7 +120,7 @@ def remove(control: ControlPlane, undo: Mapping[str, Any]) -> str:
     return f"deleted {', '.join(there)}" if there else "the scratch topics are already gone"
 
 
-def _wait_for_leaders(control: ControlPlane, topics: tuple[NewTopic, ...]) -> None:
+def _wait_for_leaders(control: ControlPlane, topics: Sequence[NewTopic]) -> None:
     give_up = time.monotonic() + READY_S
     waiting = {topic.name: topic.partitions for topic in topics}
     while waiting:

@@ -24,7 +24,7 @@ from asgard.kafka.connection import Connection
 from asgard.loki.check.recorder import ProducerLog
 from asgard.loki.load.feed import Item
 from asgard.loki.load.scenario import Producers
-from asgard.loki.load.tally import Tally
+from asgard.loki.load.tally import LoadTally
 
 QUEUE_RECORDS = 1_000_000
 QUEUE_BYTES = 256 * 1024 * 1024
@@ -45,10 +45,8 @@ class Sender:
         connection: Connection,
         group: Producers,
         *,
-        number: int,
-        run: bytes,
         items: list[Item],
-        tally: Tally,
+        tally: LoadTally,
         log: ProducerLog,
         wall_ns: int,
     ) -> None:
@@ -64,9 +62,9 @@ class Sender:
         self._open_loop = group.open_loop
         largest = max(len(value) + len(key or b"") for key, value, _ in items) + RECORD_BYTES
         self._most = min(QUEUE_RECORDS, max(QUEUE_BYTES // largest, 1))
-        self._stamp = stamp.stamper(run, number)
+        self._stamp = stamp.stamper(log.run, log.number)
         self._last_problem = ""
-        self._producer = Producer({**settings(connection, group, number), "error_cb": self._noticed})
+        self._producer = Producer({**settings(connection, group, log.number), "error_cb": self._noticed})
         self._kafka_exception = KafkaException
         self.poll: Callable[[float], int] = self._producer.poll
         self._refused = _refusals(KafkaError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asgard.loki.load.result import Result
+from asgard.loki.load.result import LoadResult
 from asgard.loki.load.verdict import milliseconds
 
 
@@ -17,7 +17,7 @@ class Figures:
     right: int
 
 
-def sending(result: Result) -> Figures:
+def sending(result: LoadResult) -> Figures:
     """Groups of producers."""
     rows = [
         [
@@ -36,7 +36,7 @@ def sending(result: Result) -> Figures:
     )
 
 
-def reading(result: Result) -> Figures:
+def reading(result: LoadResult) -> Figures:
     """Groups of consumers; no rows if there are none."""
     rows = [
         [
@@ -50,25 +50,25 @@ def reading(result: Result) -> Figures:
     return Figures(["consumers", "read", "lag", "end-to-end p50", "p99", "max"], rows, 1)
 
 
-def judged(result: Result) -> Figures:
+def judged(result: LoadResult) -> Figures:
     """What had to hold."""
     rows = [[j.name, j.wanted, j.got, "yes" if j.met else "NO"] for j in result.judged]
     return Figures(["goal", "wanted", "got", "met"], rows, 4)
 
 
-def reasons(result: Result) -> Figures:
+def reasons(result: LoadResult) -> Figures:
     """Why records failed."""
     rows = [[s.name, reason, f"{count:,}"] for s in result.sending for reason, count in s.reasons.items()]
     return Figures(["producers", "why records failed", "times"], rows, 2)
 
 
-def findings(result: Result) -> Figures:
+def findings(result: LoadResult) -> Figures:
     """What the check found, and what it means."""
     found = result.check.findings if result.check else []
     rows = [[f.words, f"breaks: {f.promise}" if f.promise else f"not promised: {f.because}"] for f in found]
     return Figures(["what the check found", "meaning"], rows, 2)
 
 
-def every(result: Result) -> list[Figures]:
+def every(result: LoadResult) -> list[Figures]:
     """Those that have rows."""
     return [table for part in (sending, reading, reasons, findings, judged) if (table := part(result)).rows]

@@ -1,6 +1,6 @@
 """What one process has seen of each group of producers and consumers since its last report: small, and added up exactly.
 
-A process counts into `Tally` objects on its hot path (an append a record), and `take` turns them once a second into a `Part`:
+A process counts into `LoadTally` objects on its hot path (an append a record), and `take` turns them once a second into a `Part`:
 plain data that is sent to the master, where parts of all workers are merged. Times are whole microseconds.
 """
 
@@ -58,7 +58,7 @@ class Part:
         self.last_us = max((t for t in (self.last_us, other.last_us) if t is not None), default=None)
 
 
-class Tally:
+class LoadTally:
     """The hot side: what producers and consumers of one group in one process append to. Times are nanoseconds."""
 
     def __init__(self) -> None:

@@ -13,13 +13,13 @@ from asgard.core.errors import AsgardError, Failed, Unreachable
 from asgard.kafka.data import explain
 from asgard.loki.load import drive
 from asgard.loki.load.drive import SLICE_S
-from asgard.loki.load.pace import Pace
+from asgard.loki.load.pace import SendSchedule
 from asgard.loki.load.reader import Reader
 from asgard.loki.load.scenario import Consumers, Producers, Scenario
 from asgard.loki.load.sender import Sender
 
 if TYPE_CHECKING:
-    from asgard.loki.load.work import Work
+    from asgard.loki.load.work import LoadWorker
 
 PREPARE_S = 60.0
 QUIET_S = 0.3
@@ -48,9 +48,9 @@ class KafkaUser(User):
     index: int
 
     @property
-    def work(self) -> Work:
+    def work(self) -> LoadWorker:
         """What the users of this process share."""
-        found: Work = self.environment.loki
+        found: LoadWorker = self.environment.loki
         return found
 
     def live(self) -> None:
@@ -97,7 +97,7 @@ class ProducerUser(KafkaUser):
         sender.measure_from_ns = work.start_ns + int(load.warm_up_s * 1e9)
         most = load.share(self.key, self.index)
         if group.open_loop:
-            pace = Pace(group.stages, of=group.users, index=self.index)
+            pace = SendSchedule(group.stages, of=group.users, index=self.index)
             # What was due is sent, however late; only a shape ends its users before.
             over = self.over if load.shape else lambda: work.hopeless(group)
             unsent = drive.open_loop(sender, pace, start_ns, most, breathe, over)

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from asgard.core.units import format_duration
-from asgard.loki.load.result import Judged, Result
+from asgard.loki.load.result import Judged, LoadResult
 from asgard.loki.load.scenario import Slo
 
 
-def judge(result: Result, checked: Iterable[Judged] = ()) -> Result:
+def judge(result: LoadResult, checked: Iterable[Judged] = ()) -> LoadResult:
     """The result with its verdict; `checked` is what the check of every record adds."""
     judged = [*_basics(result), *_goals(result, result.scenario.slo), *checked]
     missed = [j for j in judged if not j.met]
@@ -18,7 +18,7 @@ def judge(result: Result, checked: Iterable[Judged] = ()) -> Result:
     return dataclasses.replace(result, judged=judged, passed=not missed, reason=reason)
 
 
-def _basics(result: Result) -> Iterator[Judged]:
+def _basics(result: LoadResult) -> Iterator[Judged]:
     """What must hold whatever the goals are."""
     lost = [w for w in result.workers if w.state == "lost"]
     if lost or len(result.workers) > 1:
@@ -32,7 +32,7 @@ def _basics(result: Result) -> Iterator[Judged]:
         yield Judged("acknowledged", "some records", f"none{f' ({reasons[0]})' if reasons else ''}", False)
 
 
-def _goals(result: Result, slo: Slo) -> Iterator[Judged]:
+def _goals(result: LoadResult, slo: Slo) -> Iterator[Judged]:
     several = len(result.sending) > 1
     for name, wanted_s in (("p50", slo.p50_s), ("p99", slo.p99_s), ("p999", slo.p999_s)):
         for sending in result.sending if wanted_s is not None else ():

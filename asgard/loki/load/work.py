@@ -22,11 +22,11 @@ from asgard.loki.check.history import SUFFIX
 from asgard.loki.check.recorder import Recorder
 from asgard.loki.load import drive, feed, messages, scenario
 from asgard.loki.load.drive import SLICE_S
-from asgard.loki.load.order import Order
+from asgard.loki.load.order import ChildOrder
 from asgard.loki.load.reader import Reader
 from asgard.loki.load.scenario import Consumers, Producers, Scenario
 from asgard.loki.load.sender import Sender
-from asgard.loki.load.tally import Tally
+from asgard.loki.load.tally import LoadTally
 from asgard.loki.load.users import user_classes
 
 BLOCKING_USERS = 5
@@ -35,22 +35,21 @@ NUMBERS_A_WORKER = 65_536
 LEAVE_S = 5.0
 
 
-class Work:
+class LoadWorker:
     """The users of this process and what they share. Load goes only to the order's cluster, whatever a master says."""
 
-    def __init__(self, runner: Runner, order: Order) -> None:
+    def __init__(self, runner: Runner, order: ChildOrder) -> None:
         self.runner = runner
         self.connection = Connection(order.bootstrap_servers, order.properties)
         self.directory = Path(order.directory)
         self.scenario: Scenario | None = None
-        self.tallies: dict[str, Tally] = {}
+        self.tallies: dict[str, LoadTally] = {}
         self.recorder: Recorder | None = None
         self.start_ns: int | None = None
         self.stopped = False
         self.drain_until: float | None = None
         self.failure: AsgardError | None = None
         self.wall_ns = time.time_ns() - time.monotonic_ns()
-        self._run = b""
         self._cluster_id = order.cluster_id
         self._group = ""
         self._scratch = False
@@ -85,13 +84,13 @@ class Work:
                 "Name the same cluster on every machine (--context or --bootstrap-server).",
             )
         self.scenario = load = scenario.from_json(plan["scenario"])
-        self._run, self._group, self._scratch = bytes.fromhex(plan["run"]), plan["group"], plan["scratch"]
-        self.tallies = {key: Tally() for key in load.group_keys()}
+        self._group, self._scratch = plan["group"], plan["scratch"]
+        self.tallies = {key: LoadTally() for key in load.group_keys()}
         self.runner.environment.user_classes[:] = user_classes(load)
         index = max(getattr(self.runner, "worker_index", 0), 0)
         self._first = index * NUMBERS_A_WORKER
         path = self.directory / f"worker-{index}{SUFFIX}"
-        self.recorder = Recorder(path, self._run, process=f"worker {index}")
+        self.recorder = Recorder(path, bytes.fromhex(plan["run"]), process=f"worker {index}")
         gevent.spawn(self._report)
 
     def _on_go(self, environment: Any, msg: Any) -> None:
@@ -123,13 +122,10 @@ class Work:
         assert self.recorder is not None and self.scenario is not None
         if key not in self._items:
             self._items[key] = feed.pool(group.keys, group.values, self.scenario.seed)
-        number = self.number()
-        log = self.recorder.producer(number, acks=group.acks, idempotence=group.idempotence)
+        log = self.recorder.producer(self.number(), acks=group.acks, idempotence=group.idempotence)
         return Sender(
             self.connection,
             group,
-            number=number,
-            run=self._run,
             items=self._items[key],
             tally=self.tallies[key],
             log=log,
@@ -139,13 +135,12 @@ class Work:
     def reader(self, key: str, group: Consumers) -> Reader:
         """A consumer of that group."""
         assert self.recorder is not None
-        number, name = self.number(), group.group or self._group
-        log = self.recorder.consumer(number, via="subscribe", group=name)
+        name = group.group or self._group
+        log = self.recorder.consumer(self.number(), via="subscribe", group=name)
         made = Reader(
             self.connection,
             topic=group.topic,
             group=name,
-            number=number,
             from_beginning=self._scratch,
             tally=self.tallies[key],
             log=log,

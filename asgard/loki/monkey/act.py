@@ -8,7 +8,7 @@ from asgard.core.errors import Refused
 from asgard.loki.monkey.choose import Victim
 
 if TYPE_CHECKING:
-    from asgard.loki.chaos.site import Fault, Site
+    from asgard.loki.chaos.site import ChaosSite, Fault
 
 
 def action(victim: Victim) -> tuple[str, dict[str, Any]]:
@@ -29,7 +29,7 @@ def action(victim: Victim) -> tuple[str, dict[str, Any]]:
             return "kill_container", {"container": member.id, "socket": group.socket}
 
 
-def refusal(site: Site, victim: Victim) -> str:
+def refusal(site: ChaosSite, victim: Victim) -> str:
     """Why the blast radius does not allow it (a majority of controllers, the last replica in sync); empty if it does."""
     from asgard.loki.chaos import breaking
 
@@ -41,7 +41,7 @@ def refusal(site: Site, victim: Victim) -> str:
     return ""
 
 
-def take(site: Site, victim: Victim) -> Fault:
+def take(site: ChaosSite, victim: Victim) -> Fault:
     """Break it, and close its entry in the undo log: from now on bringing it back is up to the healing.
 
     Until that is written, the next command that changes things puts it back. Raises what the machine's adapter raises.

@@ -84,6 +84,7 @@ def record(
     cluster: str,
     cluster_id: str,
     choice: Choice,
+    *,
     seed: int,
     run: str | None = None,
 ) -> None:

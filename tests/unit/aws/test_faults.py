@@ -14,8 +14,8 @@ from moto.moto_api import state_manager
 
 from asgard.core.errors import Refused, WrongUsage
 from asgard.loki.chaos.faults import cloud
-from asgard.loki.chaos.kind import Plan, Reach
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.kind import FaultPlan, Reach
+from asgard.loki.chaos.site import ChaosSite
 from asgard.loki.monkey.config import Group
 from asgard.machines.aws import ebs, ecs
 
@@ -35,11 +35,11 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def site() -> Site:
-    return cast(Site, SimpleNamespace(rng=random.Random(7)))
+def site() -> ChaosSite:
+    return cast(ChaosSite, SimpleNamespace(rng=random.Random(7)))
 
 
-def done(plan: Plan) -> dict[str, Any]:
+def done(plan: FaultPlan) -> dict[str, Any]:
     """Carry a plan out; its undo record as it then stands."""
     undo = dict(plan.undo)
     plan.notes.write = undo.update  # type: ignore[method-assign]

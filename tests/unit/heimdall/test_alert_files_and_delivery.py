@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from asgard.core.errors import InvalidFile
 from asgard.heimdall import settings
 from asgard.heimdall.alerts import deliver, store, tables
-from asgard.heimdall.alerts.model import Receiver, Rule, Seen, Subscription
+from asgard.heimdall.alerts.model import AlertRule, Receiver, Seen, Subscription
 from asgard.heimdall.alerts.tables import open_alerts
 from asgard.journal import events
 from asgard.journal.store.database import open_journal
@@ -26,7 +26,7 @@ from tests.harness.heimdall_days import OWNERS, group_lag
 DOCS = Path(__file__).parents[3] / "docs" / "heimdall-alerts.md"
 
 
-def load(tmp_path: Path, text: str, team: str = "") -> settings.Settings:
+def load(tmp_path: Path, text: str, team: str = "") -> settings.HeimdallSettings:
     (tmp_path / "heimdall.yaml").write_text(text)
     if team:
         (tmp_path / "heimdall.d").mkdir(exist_ok=True)
@@ -105,7 +105,7 @@ def hooks() -> Iterator[tuple[Hooks, str]]:
     server.server_close()
 
 
-RULES = [Rule("late", "time-lag", severity="critical")]
+RULES = (AlertRule("late", "time-lag", severity="critical"),)
 LATE = (group_lag("orders-api", "slow", lag=9, time_lag_s=900.0),)
 
 
@@ -138,10 +138,13 @@ def test_each_is_told_once_and_one_that_fails_holds_up_nobody(tmp_path, monkeypa
         Receiver("lost", "pagerduty", key_file=str(tmp_path / "none")),
     ]
     wanted = [Subscription(r.name) for r in receivers] + [Subscription("hook", {"owner": ("nobody",)})]
+    given = settings.HeimdallSettings(
+        owners=OWNERS, rules=RULES, receivers=tuple(receivers), subscriptions=tuple(wanted)
+    )
     server.broken = {"/slack/secret-token"}
     with open_alerts(url) as database, open_journal() as journal:
-        first = store.check(database, RULES, receivers, wanted, seen(1000.0, LATE), OWNERS)
-        again = store.check(database, RULES, receivers, wanted, seen(1001.0, LATE), OWNERS)
+        first = store.check(database, given, seen(1000.0, LATE))
+        again = store.check(database, given, seen(1001.0, LATE))
         assert [c.what for c in first.transitions] == ["raised"] and not again.transitions
 
         def due_now() -> None:
@@ -164,7 +167,7 @@ def test_each_is_told_once_and_one_that_fails_holds_up_nobody(tmp_path, monkeypa
         server.broken = set()
         due_now()
         assert deliver.deliver(database, "c1", receivers, None, journal) == {"sent": 1, "later": 1, "failed": 0}
-        store.check(database, RULES, receivers, wanted, seen(2000.0, ()), OWNERS)
+        store.check(database, given, seen(2000.0, ()))
         due_now()
         deliver.deliver(database, "c1", receivers, None, journal)
         told = events.read(journal, events.EventFilter(kind="heimdall.alert.*"))

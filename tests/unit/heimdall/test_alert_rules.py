@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from asgard.heimdall.alerts import conditions, messages
 from asgard.heimdall.alerts.evaluate import evaluate, receivers_of
-from asgard.heimdall.alerts.model import Rule, Seen, Subscription, Volume
-from asgard.heimdall.audit.missing import Missing
+from asgard.heimdall.alerts.model import AlertRule, Seen, Subscription, Volume
+from asgard.heimdall.audit.missing import MissingRecords
 from asgard.heimdall.lag.model import GroupLag
 from asgard.heimdall.volume.model import Compared, Count
-from asgard.heimdall.volume.windows import Window
+from asgard.heimdall.volume.windows import TimeWindow
 from tests.harness.heimdall_days import OWNERS, group_lag
 
-HOUR = Window(0.0, 3600.0, "2026-11-27T09:00Z")
+HOUR = TimeWindow(0.0, 3600.0, "2026-11-27T09:00Z")
 GIB = 1024**3
 
 
@@ -40,20 +40,20 @@ def compared(topic: str, verdict: str, records: int | None = 0) -> Compared:
 @pytest.mark.parametrize(
     ("rule", "what", "holds", "unknown"),
     [
-        (Rule("r", "time-lag", above=300), {"groups": groups(group_lag("a", lag=5, time_lag_s=301.0), group_lag("b", time_lag_s=299.0, lag=1))}, ["a"], []),
-        (Rule("r", "time-lag", groups=("b*",)), {"groups": groups(group_lag("a", lag=5, time_lag_s=9e9))}, [], []),
-        (Rule("r", "time-lag"), {"groups": groups(group_lag("a", "unknown", lag=None), group_lag("b", lag=3))}, [], ["a", "b"]),
-        (Rule("r", "data-loss", within_s=3600), {"groups": groups(group_lag("a", lag=5, loses_data_in_s=3600.0), group_lag("b", lag=5, loses_data_in_s=3601.0))}, ["a"], []),
-        (Rule("r", "data-loss"), {"groups": groups(group_lag("a", lag=0, loses_data_in_s=0.0))}, [], []),
-        (Rule("r", "group-stopped"), {"groups": groups(group_lag("a", "stopped"), group_lag("b", "stalled"), group_lag("c", "slow"), group_lag("d", "unknown"))}, ["a", "b"], ["d"]),
-        (Rule("r", "volume-missing", topics=("o*",)), {"volume": (compared("o1", "missing"), compared("p", "missing"), compared("o2", "as usual"), compared("o3", "high"), compared("o4", "unknown"), compared("o5", "late"))}, ["o1", "o5"], ["o4"]),
-        (Rule("r", "under-replicated"), {"under_replicated": 0, "offline": 0}, [], []),
-        (Rule("r", "under-replicated", above=5), {"under_replicated": 5, "offline": 0}, [], []),
-        (Rule("r", "under-replicated", above=5), {"under_replicated": 2, "offline": 1}, ["cluster"], []),
-        (Rule("r", "disk-full", within_s=86400), {"disks": {"full": growing(0, capacity=40), "grows": growing(1.0), "slowly": growing(0.1), "shrinks": growing(-1.0), "new": growing(9, hours=0)}}, ["full"], ["new"]),
-        (Rule("r", "disk-full", within_s=2 * 86400), {"disks": {"grows": growing(1.0), "slowly": growing(0.1)}}, ["grows"], []),
-        (Rule("r", "audit-loss", above=2), {"losses": (Missing("a", "t", 0, 60, 3), Missing("a", "u", 0, 60, 2))}, ["a/t"], []),
-        (Rule("r", "canary"), {"canary": {"broker 1": "", "broker 2": "clients can't produce"}}, ["broker 2"], []),
+        (AlertRule("r", "time-lag", above=300), {"groups": groups(group_lag("a", lag=5, time_lag_s=301.0), group_lag("b", time_lag_s=299.0, lag=1))}, ["a"], []),
+        (AlertRule("r", "time-lag", groups=("b*",)), {"groups": groups(group_lag("a", lag=5, time_lag_s=9e9))}, [], []),
+        (AlertRule("r", "time-lag"), {"groups": groups(group_lag("a", "unknown", lag=None), group_lag("b", lag=3))}, [], ["a", "b"]),
+        (AlertRule("r", "data-loss", within_s=3600), {"groups": groups(group_lag("a", lag=5, loses_data_in_s=3600.0), group_lag("b", lag=5, loses_data_in_s=3601.0))}, ["a"], []),
+        (AlertRule("r", "data-loss"), {"groups": groups(group_lag("a", lag=0, loses_data_in_s=0.0))}, [], []),
+        (AlertRule("r", "group-stopped"), {"groups": groups(group_lag("a", "stopped"), group_lag("b", "stalled"), group_lag("c", "slow"), group_lag("d", "unknown"))}, ["a", "b"], ["d"]),
+        (AlertRule("r", "volume-missing", topics=("o*",)), {"volume": (compared("o1", "missing"), compared("p", "missing"), compared("o2", "as usual"), compared("o3", "high"), compared("o4", "unknown"), compared("o5", "late"))}, ["o1", "o5"], ["o4"]),
+        (AlertRule("r", "under-replicated"), {"under_replicated": 0, "offline": 0}, [], []),
+        (AlertRule("r", "under-replicated", above=5), {"under_replicated": 5, "offline": 0}, [], []),
+        (AlertRule("r", "under-replicated", above=5), {"under_replicated": 2, "offline": 1}, ["cluster"], []),
+        (AlertRule("r", "disk-full", within_s=86400), {"disks": {"full": growing(0, capacity=40), "grows": growing(1.0), "slowly": growing(0.1), "shrinks": growing(-1.0), "new": growing(9, hours=0)}}, ["full"], ["new"]),
+        (AlertRule("r", "disk-full", within_s=2 * 86400), {"disks": {"grows": growing(1.0), "slowly": growing(0.1)}}, ["grows"], []),
+        (AlertRule("r", "audit-loss", above=2), {"losses": (MissingRecords("a", "t", 0, 60, 3), MissingRecords("a", "u", 0, 60, 2))}, ["a/t"], []),
+        (AlertRule("r", "canary"), {"canary": {"broker 1": "", "broker 2": "clients can't produce"}}, ["broker 2"], []),
     ],
 )  # fmt: skip
 def test_where_a_rule_holds(rule, what, holds, unknown):
@@ -66,7 +66,7 @@ def test_where_a_rule_holds(rule, what, holds, unknown):
     "kind", ["time-lag", "volume-missing", "under-replicated", "disk-full", "audit-loss", "canary"]
 )
 def test_what_was_not_measured_changes_nothing(kind):
-    assert conditions.judge(Rule("r", kind), seen(), OWNERS).unknown is None
+    assert conditions.judge(AlertRule("r", kind), seen(), OWNERS).unknown is None
 
 
 def test_when_a_disk_is_full_by_its_trend():
@@ -80,7 +80,7 @@ LATE, WELL, UNKNOWN = (
     {"groups": groups(group_lag("orders-api", "unknown", lag=None))},
 )
 GONE, SILENT = {"groups": ()}, {"groups": (), "unknown_groups": True}
-RULE = Rule("late", "time-lag", for_s=60, clear_s=120, severity="critical", labels={"runbook": "r1"})
+RULE = AlertRule("late", "time-lag", for_s=60, clear_s=120, severity="critical", labels={"runbook": "r1"})
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,12 @@ import pytest
 
 from asgard.compose.audit_alerts import Alerts
 from asgard.heimdall.alerts import store
-from asgard.heimdall.alerts.model import Rule, Seen
+from asgard.heimdall.alerts.model import AlertRule, Seen
 from asgard.heimdall.alerts.tables import open_alerts
 from asgard.heimdall.audit import missing as missings
-from asgard.heimdall.audit.missing import Missing, missing
-from asgard.heimdall.audit.plan import Plan, Tier
-from asgard.heimdall.owners import Owners
-from asgard.heimdall.settings import Settings
+from asgard.heimdall.audit.missing import MissingRecords, missing
+from asgard.heimdall.audit.plan import AuditPlan, Tier
+from asgard.heimdall.settings import HeimdallSettings
 from asgard.journal import events
 from asgard.journal.store.database import open_journal
 
@@ -25,7 +24,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("ASGARD_HOME", str(tmp_path))
 
 
-PLAN = Plan("a", (Tier("raw", ("r",)), Tier("next", ("n1", "n2"))), window_s=60, lateness_s=30)
+PLAN = AuditPlan("a", (Tier("raw", ("r",)), Tier("next", ("n1", "n2"))), window_s=60, lateness_s=30)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +33,7 @@ PLAN = Plan("a", (Tier("raw", ("r",)), Tier("next", ("n1", "n2"))), window_s=60,
         pytest.param([], [], id="nothing"),
         pytest.param(
             [(0, 0, 3), (0, 120, 2)],
-            [Missing("a", "n1", 0, 210, 5), Missing("a", "n2", 0, 210, 5)],
+            [MissingRecords("a", "n1", 0, 210, 5), MissingRecords("a", "n2", 0, 210, 5)],
             id="from the first window to the last one's lateness, in each topic of the next tier",
         ),
     ],
@@ -43,7 +42,7 @@ def test_records_are_missing_in_the_tier_after_the_one_that_has_them(lost, found
     assert missing(PLAN, lost) == found
 
 
-OLD = Missing("a", "t", 100, 160, 5)
+OLD = MissingRecords("a", "t", 100, 160, 5)
 
 
 @pytest.mark.parametrize(
@@ -56,12 +55,12 @@ OLD = Missing("a", "t", 100, 160, 5)
         pytest.param([OLD], [replace(OLD, until_s=220)], ["raised t"], id="a later window too"),
         pytest.param([OLD], [replace(OLD, from_s=40)], ["raised t"], id="an earlier window too"),
         pytest.param([OLD], [], ["cleared t"], id="all of it came"),
-        pytest.param([OLD], [Missing("a", "u", 0, 60, 1)], ["cleared t", "raised u"], id="another topic"),
+        pytest.param([OLD], [MissingRecords("a", "u", 0, 60, 1)], ["cleared t", "raised u"], id="another topic"),
     ],
 )
 def test_an_alert_is_raised_when_more_is_missing_and_cleared_when_nothing_is(home, monkeypatch, before, now, told):
     with open_alerts() as alerts, open_journal() as journal:
-        watched = Alerts(Settings(), alerts, alerts, journal, "c", "test")
+        watched = Alerts(HeimdallSettings(), alerts, alerts, journal, "c", "test")
         for lost in (before, now):
             at = len(events.read(journal, events.EventFilter(kind="heimdall.alert.*")))
             monkeypatch.setattr(missings, "of_cluster", lambda database, cluster, lost=lost: lost)
@@ -77,13 +76,13 @@ def test_an_alert_is_raised_when_more_is_missing_and_cleared_when_nothing_is(hom
 
 
 def test_a_loss_that_a_server_and_an_audit_see_is_told_once_and_other_alerts_stay_as_they_are(home, monkeypatch):
-    rules = (Rule("replicas", "under-replicated"),)
+    rules = (AlertRule("replicas", "under-replicated"),)
     monkeypatch.setattr(missings, "of_cluster", lambda database, cluster: [OLD])
     with open_alerts() as alerts, open_journal() as journal:
         seen = Seen(1000.0, "c", "test", under_replicated=3, offline=0, losses=(OLD,))
-        first = store.check(alerts, rules, (), (), seen, Owners())
+        first = store.check(alerts, HeimdallSettings(rules=rules), seen)
         assert sorted(t.state.rule for t in first.transitions) == ["audit-loss", "replicas"]
-        Alerts(Settings(rules=rules), alerts, alerts, journal, "c", "test").update()
+        Alerts(HeimdallSettings(rules=rules), alerts, alerts, journal, "c", "test").update()
         raised = store.raised(alerts, "c")
         assert sorted(state.rule for state in raised) == ["audit-loss", "replicas"]
         told = events.read(journal, events.EventFilter(kind="heimdall.alert.raised"))
@@ -91,10 +90,10 @@ def test_a_loss_that_a_server_and_an_audit_see_is_told_once_and_other_alerts_sta
 
 
 def test_a_rule_of_the_file_takes_the_place_of_the_one_that_is_always_in_force(home, monkeypatch):
-    own = Rule("losses", "audit-loss", above=9, severity="critical")
+    own = AlertRule("losses", "audit-loss", above=9, severity="critical")
     monkeypatch.setattr(missings, "of_cluster", lambda database, cluster: [OLD, replace(OLD, topic="u", lost=10)])
     with open_alerts() as alerts, open_journal() as journal:
-        Alerts(Settings(rules=(own,)), alerts, alerts, journal, "c", "test").update()
+        Alerts(HeimdallSettings(rules=(own,)), alerts, alerts, journal, "c", "test").update()
         assert [(s.rule, s.subject, s.labels["severity"]) for s in store.raised(alerts, "c")] == [
             ("losses", "a/u", "critical")
         ]
@@ -104,13 +103,13 @@ def test_what_audits_miss_is_read_from_their_tables_with_the_lateness_of_the_las
     import sqlalchemy as sa
 
     from asgard.heimdall.audit import tables
-    from asgard.heimdall.audit.store import Store, open_store
+    from asgard.heimdall.audit.store import AuditStore, open_store
 
     day = 86400
     assert missings.opened() is None, "there never was an audit, and none is created"
     with open_store() as database:
-        Store(database, "c", PLAN)
-        kept = Store(database, "c", replace(PLAN, lateness_s=90))
+        AuditStore(database, "c", PLAN)
+        kept = AuditStore(database, "c", replace(PLAN, lateness_s=90))
         row = {"audit": kept.id, "tier": 0, "topic": "r", "state": "closed", "told": False, "records": 9, "unstamped": 0,
                "duplicates": 0, "late": 0, "gaps": 0, "unmatched": 0, "examples": "[]", "latency": ""}  # fmt: skip
         rows = [(60, 4), (2 * day, 3), (2 * day + 60, 0), (2 * day + 120, 2)]
@@ -119,7 +118,7 @@ def test_what_audits_miss_is_read_from_their_tables_with_the_lateness_of_the_las
                 connection.execute(sa.insert(tables.windows).values(**row, start_s=start_s, lost=lost))
             connection.execute(sa.update(tables.audits).values(closed_until_s=2 * day + 180))
         until = 2 * day + 120 + 60 + 90
-        found = [Missing("a", topic, 2 * day, until, 5) for topic in ("n1", "n2")]
+        found = [MissingRecords("a", topic, 2 * day, until, 5) for topic in ("n1", "n2")]
         assert missings.of_cluster(database, "c") == found, "not of windows that are older than a day"
         assert missings.of_cluster(database, "another") == []
     opened = missings.opened()

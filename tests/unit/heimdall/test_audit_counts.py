@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from asgard.heimdall.audit import judge
 from asgard.heimdall.audit.columns import Columns, of_stamps
-from asgard.heimdall.audit.count import Counts, Key
+from asgard.heimdall.audit.count import AuditCounts, Key
 from asgard.heimdall.audit.ids import Ids
 from asgard.heimdall.audit.judge import rows
-from asgard.heimdall.audit.plan import Plan, Tier
+from asgard.heimdall.audit.plan import AuditPlan, Tier
 from asgard.heimdall.audit.sketch import Sketch
 from asgard.kafka import stamp
 from tests.harness.examples import examples
 
 RUN = bytes(range(16))
-PLAN = Plan("a", (Tier("raw", ("r",)), Tier("enriched", ("e1", "e2"))))
+PLAN = AuditPlan("a", (Tier("raw", ("r",)), Tier("enriched", ("e1", "e2"))))
 S = 1_000_000
 
 
@@ -39,14 +39,14 @@ def row(found: list[judge.Row], topic: str) -> judge.Row:
 
 
 def test_a_record_counts_in_the_window_of_its_intended_time_and_one_without_stamp_in_that_of_its_own():
-    counts = Counts(PLAN)
+    counts = AuditCounts(PLAN)
     counts.add("r", columns((0, 0, 599), (0, 1, 600), (-1, 0, 1199), delay_s=1))
     assert {key.start_s: w.records for key, w in counts.windows.items()} == {0: 1, 600: 1, 1200: 1}
     assert counts.windows[Key(1200, 0, "r")].unstamped == 1
 
 
 def test_lost_is_what_no_topic_of_the_next_tier_has_and_unmatched_what_the_tier_before_lacks():
-    counts = Counts(PLAN)
+    counts = AuditCounts(PLAN)
     counts.add("r", columns(*((0, i, i) for i in range(10))))
     counts.add("e1", columns(*((0, i, i) for i in range(5)), (5, 0, 3)))
     counts.add("e2", columns(*((0, i, i) for i in range(5, 8))))
@@ -57,7 +57,7 @@ def test_lost_is_what_no_topic_of_the_next_tier_has_and_unmatched_what_the_tier_
 
 
 def test_a_gap_of_the_first_tier_is_what_a_producer_numbered_and_nobody_got_also_at_the_edge_of_a_window():
-    counts = Counts(Plan("a", (Tier("raw", ("r",)),)))
+    counts = AuditCounts(AuditPlan("a", (Tier("raw", ("r",)),)))
     counts.add("r", columns((0, 7, 10), (0, 9, 20), (1, 3, 30)))
     counts.add("r", columns((0, 12, 610), (0, 11, 611), (1, 4, 612)))
     assert [row(rows(counts, start, "open"), "r").gaps for start in (0, 600)] == [1, 1]
@@ -66,7 +66,7 @@ def test_a_gap_of_the_first_tier_is_what_a_producer_numbered_and_nobody_got_also
 
 
 def test_records_that_come_out_of_order_over_a_window_s_edge_are_no_gap():
-    counts = Counts(Plan("a", (Tier("raw", ("r",)),)))
+    counts = AuditCounts(AuditPlan("a", (Tier("raw", ("r",)),)))
     counts.add("r", columns((0, 0, 1), (0, 2, 2), (0, 1, 601), (0, 3, 602)))
     assert [row(rows(counts, start, "open"), "r").gaps for start in (0, 600)] == [0, 0]
 
@@ -83,20 +83,20 @@ def test_records_that_come_out_of_order_over_a_window_s_edge_are_no_gap():
     ],
 )
 def test_windows_close_when_the_watermark_of_every_tier_has_passed_them(newest, unread, until_s):
-    counts = Counts(PLAN)
+    counts = AuditCounts(PLAN)
     for (topic, partition), due in newest.items():
         counts.add(topic, columns((0, 0, due), partition=partition, delay_s=0))
     assert counts.due(unread) == until_s
 
 
 def test_a_clock_that_is_ahead_closes_nothing():
-    counts = Counts(Plan("a", (Tier("raw", ("r",)),)))
+    counts = AuditCounts(AuditPlan("a", (Tier("raw", ("r",)),)))
     counts.add("r", columns((0, 0, 100_000), delay_s=-99_000))
     assert counts.due(set()) == 0
 
 
 def test_what_comes_after_its_window_was_closed_is_late_and_nothing_else():
-    counts = Counts(PLAN)
+    counts = AuditCounts(PLAN)
     counts.add("r", columns((0, 0, 1)))
     closed = judge.close(counts, 600)
     counts.add("r", columns((0, 0, 1), (0, 1, 2), (0, 2, 601)))
@@ -105,7 +105,7 @@ def test_what_comes_after_its_window_was_closed_is_late_and_nothing_else():
 
 
 def test_a_lost_record_that_comes_late_is_lost_no_more():
-    counts = Counts(PLAN)
+    counts = AuditCounts(PLAN)
     counts.add("r", columns(*((0, i, i) for i in range(10)), (1, 3, 5)))
     counts.add("e1", columns(*((0, i, i) for i in range(6))))
     assert row(judge.close(counts, 600), "r").lost == 5
@@ -119,7 +119,7 @@ def test_a_lost_record_that_comes_late_is_lost_no_more():
 
 
 def test_windows_older_than_what_could_be_read_are_not_judged():
-    counts = Counts(PLAN)
+    counts = AuditCounts(PLAN)
     counts.add("r", columns((0, 0, 1), (0, 5, 700)))
     counts.progress["r", 0].since_us = 650 * S
     assert {r.lost for r in rows(counts, 0, "closed")} == {None} and rows(counts, 0, "closed")[0].state == "partial"
@@ -132,7 +132,7 @@ IDS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20_000)), max_size=60
 @settings(max_examples=examples(30), deadline=None)
 @given(first=IDS, second=IDS, cut=st.integers(0, 60))
 def test_counts_are_those_of_sets_however_the_records_are_dealt_to_batches(first, second, cut):
-    counts = Counts(Plan("a", (Tier("raw", ("r",)), Tier("next", ("n",)))))
+    counts = AuditCounts(AuditPlan("a", (Tier("raw", ("r",)), Tier("next", ("n",)))))
     for topic, ids in (("r", first), ("n", second)):
         for part in (ids[:cut], ids[cut:]):
             if part:

@@ -13,7 +13,7 @@ def test_a_file_names_tiers_of_topics(tmp_path):
     path = tmp_path / "orders.yaml"
     path.write_text("tiers:\n  - {name: in, topics: [a, b]}\n  - {name: out, topics: [c]}\nwindow: 1m\nlateness: 30s\n")
     found = plan.read(path)
-    assert found == plan.Plan("orders", (Tier("in", ("a", "b")), Tier("out", ("c",))), 60, 30.0)
+    assert found == plan.AuditPlan("orders", (Tier("in", ("a", "b")), Tier("out", ("c",))), 60, 30.0)
     assert found.topics == {"a": 0, "b": 0, "c": 1}
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from asgard.core.errors import Busy, Refused
 from asgard.heimdall.audit.columns import Columns, of_stamps
-from asgard.heimdall.audit.plan import Plan, Tier
-from asgard.heimdall.audit.store import Store, open_store
+from asgard.heimdall.audit.plan import AuditPlan, Tier
+from asgard.heimdall.audit.store import AuditStore, open_store
 from asgard.kafka import stamp
 
-PLAN = Plan("orders", (Tier("raw", ("r",)), Tier("next", ("n1", "n2"))), lateness_s=600)
+PLAN = AuditPlan("orders", (Tier("raw", ("r",)), Tier("next", ("n1", "n2"))), lateness_s=600)
 S = 1_000_000
 
 
@@ -50,8 +50,8 @@ def run(url: str, given: list[tuple[str, Columns]], reopen: float, seed: int, na
     """Count with commits; at random the store is opened anew, and what was not committed is counted again."""
     chance = random.Random(seed)
     with open_store(url) as database:
-        plan = Plan(name, PLAN.tiers, lateness_s=600)
-        store, at, committed = Store(database, "c", plan), 0, 0
+        plan = AuditPlan(name, PLAN.tiers, lateness_s=600)
+        store, at, committed = AuditStore(database, "c", plan), 0, 0
         while at < len(given):
             store.counts.add(*given[at])
             at += 1
@@ -59,8 +59,8 @@ def run(url: str, given: list[tuple[str, Columns]], reopen: float, seed: int, na
                 store.commit(store.counts.due(set()))
                 committed = at
             elif chance.random() < reopen:
-                store, at = Store(database, "c", plan), committed
-        return Store(database, "c", plan).report(), Store(database, "c", plan).untold()
+                store, at = AuditStore(database, "c", plan), committed
+        return AuditStore(database, "c", plan).report(), AuditStore(database, "c", plan).untold()
 
 
 @pytest.mark.parametrize("seed", range(1))
@@ -78,12 +78,12 @@ def test_an_auditor_that_dies_between_its_commits_counts_what_one_that_lives_cou
 
 def test_a_store_that_is_opened_again_knows_open_windows_to_the_bit(url):
     with open_store(url) as database:
-        store = Store(database, "c", PLAN)
+        store = AuditStore(database, "c", PLAN)
         for topic, columns in batches(9):
             store.counts.add(topic, columns)
         before = store.report()
         store.commit()
-        again = Store(database, "c", PLAN)
+        again = AuditStore(database, "c", PLAN)
         assert again.report() == before
         assert {key: dict(w.ids.spans()) for key, w in again.counts.windows.items()} == {
             key: dict(w.ids.spans()) for key, w in store.counts.windows.items()
@@ -98,24 +98,24 @@ def test_what_was_lost_is_remembered_until_it_comes(url):
         return of_stamps(np.zeros(len(rows), np.int64), np.array([due * S for _, due in rows], np.int64), stamps)
 
     with open_store(url) as database:
-        store = Store(database, "c", PLAN)
+        store = AuditStore(database, "c", PLAN)
         store.counts.add("r", of(records))
         store.counts.add("n1", of(records[:4]))
         store.commit(600)
         assert [(r.topic, r.lost) for r in store.report() if r.lost] == [("r", 5)]
         for late, lost in (([records[5]], 4), ([records[5], records[1]], 4), (records[4:], 0)):
-            store = Store(database, "c", PLAN)
+            store = AuditStore(database, "c", PLAN)
             store.counts.add("n2", of(late))
             store.commit()
-            assert sum(r.lost or 0 for r in Store(database, "c", PLAN).report()) == lost
-        assert store.counts.missing == Store(database, "c", PLAN).counts.missing == {}
+            assert sum(r.lost or 0 for r in AuditStore(database, "c", PLAN).report()) == lost
+        assert store.counts.missing == AuditStore(database, "c", PLAN).counts.missing == {}
 
 
 def test_what_the_journal_was_given_is_not_told_again(url):
     given = batches(4)
     run(url, given, 0.0, 4, "orders")
     with open_store(url) as database:
-        store = Store(database, "c", PLAN)
+        store = AuditStore(database, "c", PLAN)
         untold = store.untold()
         store.told(untold[:1])
         assert untold and store.untold() == untold[1:]
@@ -123,10 +123,10 @@ def test_what_the_journal_was_given_is_not_told_again(url):
 
 def test_other_tiers_under_the_same_name_are_refused_and_the_older_auditor_stops(url):
     with open_store(url) as database:
-        first = Store(database, "c", PLAN)
-        Store(database, "c", Plan("orders", PLAN.tiers, lateness_s=5))
+        first = AuditStore(database, "c", PLAN)
+        AuditStore(database, "c", AuditPlan("orders", PLAN.tiers, lateness_s=5))
         with pytest.raises(Busy):
             first.commit()
         with pytest.raises(Refused, match="other tiers"):
-            Store(database, "c", Plan("orders", PLAN.tiers[:1]))
-        Store(database, "another cluster", Plan("orders", PLAN.tiers[:1]))
+            AuditStore(database, "c", AuditPlan("orders", PLAN.tiers[:1]))
+        AuditStore(database, "another cluster", AuditPlan("orders", PLAN.tiers[:1]))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgard.heimdall.canary.judge import News, Probe, State, Tally, Try, count, healthy
+from asgard.heimdall.canary.judge import BrokerTally, CanaryState, News, Probe, Try, count, healthy
 from asgard.heimdall.canary.placing import coordinator_partition, groups, place
 from asgard.kafka.model import Broker, Move, Partition
 
@@ -137,14 +137,14 @@ WELL, BAD = Try(0.01), Try(error="timed out")
 @pytest.mark.parametrize(
     ("probe", "state", "words"),
     [
-        (Probe(1, True, WELL, WELL, WELL), State.OK, "clients are served"),
-        (Probe(1, True, WELL, WELL, None), State.OK, "clients are served"),
-        (Probe(1, True, BAD, BAD, BAD, "up", True, False), State.HUNG, "can't produce or consume or commit"),
-        (Probe(1, False, BAD, BAD, None, "fenced", True, False), State.HUNG, "the cluster says it is fenced"),
-        (Probe(1, True, BAD, BAD, WELL, "up", False, False), State.DOWN, "refuses connections"),
-        (Probe(1, True, BAD, WELL, WELL, "up", True, True), State.FAILING, "can't produce; it answers"),
-        (Probe(1, False, BAD, BAD, None, "up", True, True), State.AWAY, "another broker leads its partition"),
-        (Probe(1, True, BAD, BAD, BAD), State.SILENT, "can't produce"),
+        (Probe(1, True, WELL, WELL, WELL), CanaryState.OK, "clients are served"),
+        (Probe(1, True, WELL, WELL, None), CanaryState.OK, "clients are served"),
+        (Probe(1, True, BAD, BAD, BAD, "up", True, False), CanaryState.HUNG, "can't produce or consume or commit"),
+        (Probe(1, False, BAD, BAD, None, "fenced", True, False), CanaryState.HUNG, "the cluster says it is fenced"),
+        (Probe(1, True, BAD, BAD, WELL, "up", False, False), CanaryState.DOWN, "refuses connections"),
+        (Probe(1, True, BAD, WELL, WELL, "up", True, True), CanaryState.FAILING, "can't produce; it answers"),
+        (Probe(1, False, BAD, BAD, None, "up", True, True), CanaryState.AWAY, "another broker leads its partition"),
+        (Probe(1, True, BAD, BAD, BAD), CanaryState.SILENT, "can't produce"),
     ],
 )
 def test_a_broker_is_judged_from_two_sides(probe, state, words):
@@ -152,16 +152,25 @@ def test_a_broker_is_judged_from_two_sides(probe, state, words):
 
 
 def test_only_a_change_of_state_is_news_and_what_says_nothing_of_a_broker_is_not_counted():
-    tallies: dict[int, Tally] = {}
+    tallies: dict[int, BrokerTally] = {}
     ok, hung = Probe(1, True, WELL, WELL, WELL), Probe(1, True, BAD, BAD, BAD, "up", True, False)
     away = Probe(1, False, BAD, BAD, None, "up", True, True)
     news = [count(tallies, [probe]) for probe in (ok, ok, hung, hung, away, ok)]
-    assert [[n.state for n in found] for found in news] == [[], [], [State.HUNG], [], [State.AWAY], [State.OK]]
-    assert news[2] == [News(1, State.OK, State.HUNG, hung.sentence)] and news[2][0].bad and not news[4][0].bad
+    assert [[n.state for n in found] for found in news] == [
+        [],
+        [],
+        [CanaryState.HUNG],
+        [],
+        [CanaryState.AWAY],
+        [CanaryState.OK],
+    ]
+    assert (
+        news[2] == [News(1, CanaryState.OK, CanaryState.HUNG, hung.sentence)] and news[2][0].bad and not news[4][0].bad
+    )
     produce = tallies[1].times["produce"]
     assert (tallies[1].rounds, produce.tried, produce.worked, produce.availability) == (6, 5, 3, 0.6)
     assert healthy(tallies) and not healthy({})
 
 
 def test_a_broker_that_begins_badly_is_news():
-    assert [n.state for n in count({}, [Probe(1, True, BAD, BAD, None, "up", False, False)])] == [State.DOWN]
+    assert [n.state for n in count({}, [Probe(1, True, BAD, BAD, None, "up", False, False)])] == [CanaryState.DOWN]

@@ -16,7 +16,7 @@ from asgard.heimdall.report.sentences import answer, headline
 from asgard.heimdall.store.read import HourCount
 from asgard.heimdall.volume import counts
 from asgard.heimdall.volume.model import Count
-from asgard.heimdall.volume.windows import Window
+from asgard.heimdall.volume.windows import TimeWindow
 from tests.harness.heimdall_days import OWNERS, drilled, event, made
 
 DAY = made()
@@ -80,8 +80,8 @@ def test_a_day_that_knows_nothing_is_still_a_page():
 
 def test_what_kafka_has_forgotten_is_taken_from_the_store():
     week = 7 * 86400.0
-    window = Window(100 * week, 100 * week + 3600, "now")
-    earlier = [[Window(window.start - n * week, window.end - n * week, "then")] for n in range(1, 5)]
+    window = TimeWindow(100 * week, 100 * week + 3600, "now")
+    earlier = [[TimeWindow(window.start - n * week, window.end - n * week, "then")] for n in range(1, 5)]
     gone = [Count("t", w[0], 5, None, (f"{counts.DELETED} records",)) for w in earlier]
     stored = [HourCount("t", int(w[0].start), 1000, 1, ()) for w in earlier[:3]]
     found = gather.judged([window], earlier, [Count("t", window, 10, None), *gone], stored, {}, window.end + 9e9)

@@ -11,7 +11,7 @@ from asgard.heimdall.lag import ask, times
 from asgard.heimdall.lag.ask import retention
 from asgard.heimdall.lag.evaluate import group_lags
 from asgard.heimdall.lag.judge import judge_group
-from asgard.heimdall.lag.model import Asked, Retention, Sample, Thresholds
+from asgard.heimdall.lag.model import GroupToJudge, OffsetSample, Retention, Thresholds
 from asgard.kafka.groups import ListedGroup
 from tests.harness.burrow import CASES, Case, judged, line, window
 
@@ -37,7 +37,7 @@ def test_two_samples_do_not_call_a_consumer_stalled_that_commits_every_five_seco
 
 def test_time_to_catch_up_is_that_of_the_slowest_partition_and_not_the_mean():
     samples = [
-        Sample(
+        OffsetSample(
             n * 10.0,
             {"t": np.array([0, 0])},
             {"t": np.array([1000, 1000])},
@@ -120,7 +120,9 @@ def test_near_retention_the_index_is_asked_for_ages_just_before_it():
     closer = times.bounded(bounded, listed, ages)
     assert closer.time_lag_s.tolist() == [7 * day - 21600]
     assert (
-        judge_group(Asked(ListedGroup("g", "classic", "Stable", 1), Thresholds()), [closer], 10, keeps).loses_data_in_s
+        judge_group(
+            GroupToJudge(ListedGroup("g", "classic", "Stable", 1), Thresholds()), [closer], 10, keeps
+        ).loses_data_in_s
         == 21600
     )
 
@@ -136,7 +138,9 @@ def test_a_round_of_fetches_has_each_partition_once():
 )
 def test_figures_hold_together_whatever_the_samples(rows, active):
     samples = [
-        Sample(n * 10.0, {"t": np.array([start])}, {"t": np.array([start + end])}, {"g": {"t": np.array([commit])}})
+        OffsetSample(
+            n * 10.0, {"t": np.array([start])}, {"t": np.array([start + end])}, {"g": {"t": np.array([commit])}}
+        )
         for n, (commit, end, start) in enumerate(rows)
     ]
     got = judged(samples, active=active, age=100)

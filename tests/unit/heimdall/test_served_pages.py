@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from asgard.heimdall import grafana, metrics
-from asgard.heimdall.alerts.model import Rule
+from asgard.heimdall.alerts.model import AlertRule
 from asgard.heimdall.web.app import create_app
 from tests.harness.heimdall_days import OWNERS
 from tests.harness.heimdall_site import NOW, Site, picture
@@ -148,7 +148,9 @@ def test_a_dashboard_asks_for_metrics_that_exist():
     asked = {n for q in queries for n in re.findall(r"\b((?:asgard|kafka|kminion)_[a-z_]+)", q)}
     assert asked and asked <= names
     assert json.dumps(grafana.dashboard())
-    own = grafana.alert_rules((Rule("slow ones", "time-lag", groups=("a.b*",), above=60), Rule("x", "audit-loss")))
+    own = grafana.alert_rules(
+        (AlertRule("slow ones", "time-lag", groups=("a.b*",), above=60), AlertRule("x", "audit-loss"))
+    )
     assert [r["alert"] for r in own["groups"][0]["rules"]] == ["slow_ones", "HeimdallSilent"]
     assert own["groups"][0]["rules"][0]["expr"] == 'asgard_group_time_lag_seconds{group_id=~"a\\\\.b.*"} > 60'
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgard.heimdall.store import pack, recent, rollup, tables, writer
-from asgard.heimdall.store.read import Store
+from asgard.heimdall.store.read import ClusterStore
 from asgard.heimdall.store.tables import DAY, HOUR, LEVELS, MINUTE, SAMPLE, open_store
 from asgard.heimdall.store.writer import Keep
 from tests.harness.storing import check_rollups, sample
@@ -42,7 +42,7 @@ def fill(database, count=20, every_s=10, begin=BEGIN, cluster="c1"):
 def test_samples_and_their_rollups_are_read_back(url):
     with open_store(url) as database:
         fill(database)
-        store = Store(database, "c1")
+        store = ClusterStore(database, "c1")
         window = store.window(BEGIN + 150)
         assert [s.at - BEGIN for s in window] == [150, 160, 170, 180, 190]
         assert window[-1].ends["orders"].tolist() == [1900, 1900, 1900]
@@ -72,9 +72,9 @@ def test_samples_and_their_rollups_are_read_back(url):
 def test_an_unknown_cluster_topic_or_group_is_empty(url):
     with open_store(url) as database:
         fill(database, 3)
-        other = Store(database, "c2")
+        other = ClusterStore(database, "c2")
         assert (other.known, other.latest(), other.window(0), other.hours(0, BEGIN)) == (False, None, [], [])
-        assert Store(database, "c1").topic_series("nothing", BEGIN, BEGIN + 600) == []
+        assert ClusterStore(database, "c1").topic_series("nothing", BEGIN, BEGIN + 600) == []
 
 
 def test_a_slot_takes_one_sample_and_time_does_not_go_back(url):
@@ -98,12 +98,12 @@ def test_counted_hours_are_kept_once(url):
         with database.write() as connection:
             assert writer.add_hours(connection, 1, {BEGIN: hour}) == 1
             assert writer.add_hours(connection, 1, {BEGIN: hour, BEGIN + HOUR: hour}) == 1
-        found = Store(database, "c1").hours(BEGIN, BEGIN + HOUR)
+        found = ClusterStore(database, "c1").hours(BEGIN, BEGIN + HOUR)
         assert [(c.topic, c.records, c.bytes, c.approximate) for c in found] == [
             ("orders", 10, 100, ()),
             ("payments", None, None, ("transactional", "retention deleted")),
         ]
-        assert Store(database, "c1").counted_hours(BEGIN, BEGIN + DAY) == {BEGIN, BEGIN + HOUR}
+        assert ClusterStore(database, "c1").counted_hours(BEGIN, BEGIN + DAY) == {BEGIN, BEGIN + HOUR}
 
 
 def test_gaps_are_named(url):
@@ -111,7 +111,7 @@ def test_gaps_are_named(url):
         fill(database, 12)
         with database.write() as connection:
             writer.add_sample(connection, 1, BEGIN + 600, sample(60, [1, 2], [3]))
-        assert Store(database, "c1").gaps(BEGIN, BEGIN + DAY) == [(BEGIN + 120, BEGIN + 600)]
+        assert ClusterStore(database, "c1").gaps(BEGIN, BEGIN + DAY) == [(BEGIN + 120, BEGIN + 600)]
 
 
 def levels(database):

@@ -18,7 +18,7 @@ from asgard.heimdall.owners import Owners
 from asgard.heimdall.picture import Picture
 from asgard.heimdall.top import sheets
 from asgard.heimdall.top.app import Top
-from asgard.heimdall.top.sheets import Known, Order
+from asgard.heimdall.top.sheets import SortOrder, TopSnapshot
 from asgard.kafka.model import Partition
 from tests.harness.heimdall_days import OWNERS
 from tests.harness.heimdall_site import Site, picture
@@ -29,12 +29,12 @@ PICTURES = os.environ.get("ASGARD_PICTURES")
 class Feed:
     """What a test says was seen."""
 
-    def __init__(self, known: Known | None, problem: str = "") -> None:
+    def __init__(self, known: TopSnapshot | None, problem: str = "") -> None:
         self.known, self.problem = known, problem
 
 
-def known(now: Picture | None = None) -> Known:
-    return Known(now or picture(), Site().raised(), OWNERS)
+def known(now: Picture | None = None) -> TopSnapshot:
+    return TopSnapshot(now or picture(), Site().raised(), OWNERS)
 
 
 def moving() -> Picture:
@@ -60,11 +60,11 @@ def test_the_views_have_the_figures_of_the_pages() -> None:
 
 def test_rows_are_sorted_by_value_and_what_was_not_measured_comes_last() -> None:
     now = known()
-    lag = sheets.sheet(now, "groups", Order(4, descending=True)).table
+    lag = sheets.sheet(now, "groups", SortOrder(4, descending=True)).table
     assert texts(lag, 4) == ["81,000", "500", "80", "0"]
-    late = texts(sheets.sheet(now, "topics", Order(7, descending=True)).table, 7)
+    late = texts(sheets.sheet(now, "topics", SortOrder(7, descending=True)).table, 7)
     assert late[0] == "1 h 30 m" and late[-1] == "-"
-    assert texts(sheets.sheet(now, "topics", Order(0, descending=True)).table)[0] == "search.queries"
+    assert texts(sheets.sheet(now, "topics", SortOrder(0, descending=True)).table)[0] == "search.queries"
 
 
 def test_a_filter_keeps_rows_with_every_word_and_says_when_there_is_none() -> None:
@@ -225,4 +225,4 @@ def test_pictures_for_the_docs() -> None:
 
 
 def test_owners_are_nobody_by_default() -> None:
-    assert sheets.sheet(Known(picture()), "topics").table.rows[0][1] == Owners().of_topic("x")
+    assert sheets.sheet(TopSnapshot(picture()), "topics").table.rows[0][1] == Owners().of_topic("x")

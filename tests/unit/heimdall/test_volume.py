@@ -16,7 +16,7 @@ from asgard.heimdall.volume import windows
 from asgard.heimdall.volume.compare import compare
 from asgard.heimdall.volume.counts import Signs, TopicOffsets, boundaries, count, offsets_before
 from asgard.heimdall.volume.model import Count
-from asgard.heimdall.volume.windows import Window, of_day, same_hours
+from asgard.heimdall.volume.windows import TimeWindow, of_day, same_hours
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 2_000_000_000.0
@@ -55,7 +55,7 @@ def test_dates_and_zones_that_are_none_are_told():
             call()
 
 
-HOURS = [Window(n * 3600.0, (n + 1) * 3600.0, f"{n}") for n in range(3)]
+HOURS = [TimeWindow(n * 3600.0, (n + 1) * 3600.0, f"{n}") for n in range(3)]
 
 
 def topic(at, *, start=(0,), end=(30,), first_ms=(0,), size=None):
@@ -113,7 +113,7 @@ def test_counts_are_those_of_a_log_in_order(times):
 
 
 def a_count(records, end=NOW - 86400):
-    return Count("t", Window(end - 3600, end, "x"), records, None)
+    return Count("t", TimeWindow(end - 3600, end, "x"), records, None)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from asgard.journal.store.database import open_journal
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import Broker, ClusterInfo, Node, Partition, Quorum, Topic, Voter
 from asgard.kafka.ports import ControlPlane
-from asgard.loki.chaos import BlastRadius, Site
+from asgard.loki.chaos import BlastRadius, ChaosSite
 
 
 class Machines:
@@ -79,24 +79,24 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def site(folder: Path, limits: BlastRadius = BlastRadius()) -> Iterator[Site]:
+def site(folder: Path, limits: BlastRadius = BlastRadius()) -> Iterator[ChaosSite]:
     """A site. What was done to its machines: `machines(site).done`."""
     there = Machines()
     with (
         open_journal(f"sqlite:///{folder / 'journal.db'}") as journal,
         leases.hold(journal, leases.cluster_fault("c"), priority=leases.Priority.CHANGE, doing="a test") as lease,
     ):
-        yield Site(
+        yield ChaosSite(
             "orders", "c", cast(ControlPlane, Cluster(there)), there, Connection("nowhere:1"), journal, lease,
             random.Random(1), stack="orders", run="chaos-1", limits=limits,
         )  # fmt: skip
 
 
-def machines(of: Site) -> Machines:
+def machines(of: ChaosSite) -> Machines:
     """Its machines."""
     return cast(Machines, of.nodes)
 
 
-def without_machines(of: Site) -> Site:
+def without_machines(of: ChaosSite) -> ChaosSite:
     """The same cluster, whose brokers are not Asgard's."""
     return replace(of, nodes=None)

@@ -13,19 +13,19 @@ import pytest
 
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.journal import events, operations
-from asgard.loki.chaos import BlastRadius, Site, breaking, inject, open_faults, put_all_back, put_back
+from asgard.loki.chaos import BlastRadius, ChaosSite, breaking, inject, open_faults, put_all_back, put_back
 from asgard.loki.chaos.kind import Reach
 from tests.unit.loki import chaos_site
 from tests.unit.loki.chaos_site import machines
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[ChaosSite]:
     with chaos_site.site(tmp_path) as made:
         yield made
 
 
-def told(site: Site) -> list[tuple[str, str]]:
+def told(site: ChaosSite) -> list[tuple[str, str]]:
     return [(e.kind, e.subject) for e in events.read(site.journal, events.EventFilter(kind="loki.fault.*"))]
 
 
@@ -37,7 +37,7 @@ def told(site: Site) -> list[tuple[str, str]]:
         ("pause_broker", "pause 2", "resume 2"),
     ],
 )
-def test_a_broker_is_taken_away_and_brought_back(action: str, deed: str, back: str, site: Site) -> None:
+def test_a_broker_is_taken_away_and_brought_back(action: str, deed: str, back: str, site: ChaosSite) -> None:
     fault = inject(site, action, broker=2)
     assert (fault.subject, fault.brokers) == ("broker 2", (2,))
     put_back(site, fault)
@@ -46,7 +46,7 @@ def test_a_broker_is_taken_away_and_brought_back(action: str, deed: str, back: s
     assert not operations.unfinished(site.journal)
 
 
-def test_the_way_back_is_on_disk_before_anything_is_broken(site: Site) -> None:
+def test_the_way_back_is_on_disk_before_anything_is_broken(site: ChaosSite) -> None:
     seen = []
 
     def look(node: int) -> None:
@@ -57,41 +57,41 @@ def test_the_way_back_is_on_disk_before_anything_is_broken(site: Site) -> None:
     assert seen == [[3]]
 
 
-def test_put_back_twice_is_put_back_once(site: Site) -> None:
+def test_put_back_twice_is_put_back_once(site: ChaosSite) -> None:
     fault = inject(site, "kill_broker", broker=2)
     put_back(site, fault)
     assert put_back(site, fault) == "it was already put back"
     assert machines(site).done == ["kill 2", "start 2"]
 
 
-def test_a_broker_that_was_healed_meanwhile_is_left_alone(site: Site) -> None:
+def test_a_broker_that_was_healed_meanwhile_is_left_alone(site: ChaosSite) -> None:
     fault = inject(site, "kill_broker", broker=2)
     machines(site).start(2)
     assert put_back(site, fault) == "broker 2 runs already"
     assert machines(site).done == ["kill 2", "start 2"]
 
 
-def test_a_broker_that_is_still_on_its_way_down_is_restarted(site: Site) -> None:
+def test_a_broker_that_is_still_on_its_way_down_is_restarted(site: ChaosSite) -> None:
     machines(site).stop = lambda node: None  # type: ignore[method-assign]  # it has heard, and goes on for a while
     fault = inject(site, "stop_broker", broker=2)
     assert put_back(site, fault) == "broker 2 runs again"
     assert machines(site).done == ["restart 2"]
 
 
-def test_a_broker_that_nothing_was_done_to_is_left_alone(site: Site) -> None:
+def test_a_broker_that_nothing_was_done_to_is_left_alone(site: ChaosSite) -> None:
     machines(site).kill = lambda node: None  # type: ignore[method-assign]
     fault = inject(site, "kill_broker", broker=2)
     assert put_back(site, fault) == "broker 2 runs already"
     assert machines(site).done == []
 
 
-def test_a_broker_that_is_no_more_is_no_obstacle(site: Site) -> None:
+def test_a_broker_that_is_no_more_is_no_obstacle(site: ChaosSite) -> None:
     fault = inject(site, "kill_broker", broker=2)
     del machines(site).states[2]
     assert put_back(site, fault) == "broker 2 is gone already"
 
 
-def test_a_fault_that_fails_is_put_back_at_once(site: Site) -> None:
+def test_a_fault_that_fails_is_put_back_at_once(site: ChaosSite) -> None:
     machines(site).refuses["stop"] = Failed("it does not stop")
     with pytest.raises(Failed, match="does not stop"):
         inject(site, "stop_broker", broker=2)
@@ -110,13 +110,13 @@ def test_what_can_t_be_put_back_stays_in_the_undo_log_and_does_not_keep_the_othe
         assert [f.subject for f in open_faults(site)] == ["broker 2"]
 
 
-def test_a_restart_is_over_when_it_returns(site: Site) -> None:
+def test_a_restart_is_over_when_it_returns(site: ChaosSite) -> None:
     inject(site, "restart_broker", broker=2)
     assert machines(site).done == ["restart 2"]
     assert not open_faults(site)
 
 
-def test_the_controller_and_a_whole_rack(site: Site) -> None:
+def test_the_controller_and_a_whole_rack(site: ChaosSite) -> None:
     assert inject(site, "kill_controller").brokers == (1,)
     put_all_back(site)
     fault = inject(site, "lose_rack", rack="r3", how="pause")
@@ -152,13 +152,13 @@ def test_the_same_seed_picks_the_same_brokers(tmp_path: Path) -> None:
         ("kill_process", {"pid_file": "/nowhere", "command": "x"}, "has no pid"),
     ],
 )
-def test_wrong_arguments_are_said(action: str, arguments: dict[str, object], said: str, site: Site) -> None:
+def test_wrong_arguments_are_said(action: str, arguments: dict[str, object], said: str, site: ChaosSite) -> None:
     with pytest.raises(WrongUsage, match=said):
         inject(site, action, **arguments)
     assert machines(site).done == []
 
 
-def test_beyond_the_limits_nothing_is_done(site: Site) -> None:
+def test_beyond_the_limits_nothing_is_done(site: ChaosSite) -> None:
     inject(site, "kill_broker", broker=2)
     with pytest.raises(Refused, match="broker 2, 3 would be down at once"):
         inject(site, "kill_broker", broker=3)
@@ -166,7 +166,7 @@ def test_beyond_the_limits_nothing_is_done(site: Site) -> None:
     assert [f.subject for f in open_faults(site)] == ["broker 2"]
 
 
-def test_brokers_that_are_not_asgard_s_are_not_touched(site: Site) -> None:
+def test_brokers_that_are_not_asgard_s_are_not_touched(site: ChaosSite) -> None:
     with pytest.raises(Refused, match="Asgard can't stop the brokers of"):
         inject(chaos_site.without_machines(site), "kill_broker")
 
@@ -212,7 +212,7 @@ def test_a_process_is_killed_where_the_limit_allows_one(
         assert not open_faults(site)
 
 
-def test_restoring_a_broker_asks_no_cluster(site: Site) -> None:
+def test_restoring_a_broker_asks_no_cluster(site: ChaosSite) -> None:
     fault = inject(site, "kill_broker", broker=2)
 
     def never() -> object:
@@ -222,5 +222,5 @@ def test_restoring_a_broker_asks_no_cluster(site: Site) -> None:
     assert machines(site).states[2] == "running"
 
 
-def test_without_a_name_the_leader_of_a_replicated_topic_is_chased(site: Site) -> None:
+def test_without_a_name_the_leader_of_a_replicated_topic_is_chased(site: ChaosSite) -> None:
     assert breaking.planned(site, "chase_leader", {"times": 1}).subject == "leader of orders-0"

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from asgard.core.errors import ExitCode
 from asgard.journal import events
-from asgard.loki.chaos import BlastRadius, Site, read, variables, words
+from asgard.loki.chaos import BlastRadius, ChaosSite, read, variables, words
 from asgard.loki.chaos import run as runs
 from asgard.loki.chaos.providers import Values
-from asgard.loki.chaos.watch import Condition
+from asgard.loki.chaos.watch import StopCondition
 from tests.harness.examples import examples
 from tests.unit.loki import chaos_functions, chaos_site
 from tests.unit.loki.chaos_site import machines
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(folder: Path) -> Iterator[Site]:
+def site(folder: Path) -> Iterator[ChaosSite]:
     with chaos_site.site(folder) as made:
         yield made
 
@@ -44,7 +44,7 @@ def calls(kind: str, name: str, func: str, arguments: dict[str, Any] | None = No
     return {"type": kind, "name": name, "provider": provider, **more}
 
 
-def run(document: dict[str, Any], site: Site, folder: Path, **options: Any) -> runs.Outcome:
+def run(document: dict[str, Any], site: ChaosSite, folder: Path, **options: Any) -> runs.ExperimentOutcome:
     path = folder / "experiment.json"
     path.write_text(json.dumps(document))
     experiment = read.read(path)
@@ -110,14 +110,16 @@ EXPERIMENTS = st.fixed_dictionaries(
 
 @settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=EXPERIMENTS)
-def test_an_experiment_comes_out_as_chaos_toolkit_runs_it(document: dict[str, Any], site: Site, folder: Path) -> None:
+def test_an_experiment_comes_out_as_chaos_toolkit_runs_it(
+    document: dict[str, Any], site: ChaosSite, folder: Path
+) -> None:
     ours = outcome(run(document, site, folder).record)
     did = list(chaos_functions.state["calls"])
     assert ours == outcome(theirs(document))
     assert did == chaos_functions.state["calls"]
 
 
-def test_variables_reach_functions_as_they_do_there(site: Site, folder: Path) -> None:
+def test_variables_reach_functions_as_they_do_there(site: ChaosSite, folder: Path) -> None:
     document = {
         "title": "Variables",
         "description": "Configuration and secrets.",
@@ -136,7 +138,7 @@ def test_variables_reach_functions_as_they_do_there(site: Site, folder: Path) ->
     assert found.record["experiment"]["secrets"] == {"kafka": {"token": "***"}}
 
 
-def test_activities_in_the_background_are_over_when_the_method_is(site: Site, folder: Path) -> None:
+def test_activities_in_the_background_are_over_when_the_method_is(site: ChaosSite, folder: Path) -> None:
     document = {
         "title": "Side by side",
         "description": "Two at a time.",
@@ -172,7 +174,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_what_was_broken_is_put_back_without_any_rollback(site: Site, folder: Path) -> None:
+def test_what_was_broken_is_put_back_without_any_rollback(site: ChaosSite, folder: Path) -> None:
     machines(site).done.clear()
     found = run(with_brokers(own("dies", "kill_broker", {"broker": 2})), site, folder)
     assert machines(site).done == ["kill 2", "start 2"]
@@ -183,7 +185,7 @@ def test_what_was_broken_is_put_back_without_any_rollback(site: Site, folder: Pa
 
 
 @pytest.mark.usefixtures("quiet")
-def test_beyond_the_limits_the_run_ends_and_all_is_put_back(site: Site, folder: Path) -> None:
+def test_beyond_the_limits_the_run_ends_and_all_is_put_back(site: ChaosSite, folder: Path) -> None:
     machines(site).done.clear()
     never = calls("action", "become 1", "become", {"value": 1})
     two = with_brokers(own("a", "kill_broker", {"broker": 2}), own("b", "kill_broker", {"broker": 3}), never)
@@ -195,7 +197,7 @@ def test_beyond_the_limits_the_run_ends_and_all_is_put_back(site: Site, folder: 
 
 
 @pytest.mark.usefixtures("quiet")
-def test_an_abort_condition_ends_the_run_in_the_middle_of_a_pause(site: Site, folder: Path) -> None:
+def test_an_abort_condition_ends_the_run_in_the_middle_of_a_pause(site: ChaosSite, folder: Path) -> None:
     machines(site).done.clear()
     abort = {**calls("probe", "is it 0", "look", tolerance=0)}
     document = with_brokers(
@@ -212,7 +214,7 @@ def test_an_abort_condition_ends_the_run_in_the_middle_of_a_pause(site: Site, fo
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_run_that_takes_too_long_ends_also_in_somebody_elses_function(site: Site, folder: Path) -> None:
+def test_a_run_that_takes_too_long_ends_also_in_somebody_elses_function(site: ChaosSite, folder: Path) -> None:
     machines(site).done.clear()
     slow = calls("action", "slow", "wait", {"seconds": 3600})
     found = run(with_brokers(own("dies", "kill_broker", {"broker": 2}), slow), site, folder, timeout_s=0.3)
@@ -221,7 +223,7 @@ def test_a_run_that_takes_too_long_ends_also_in_somebody_elses_function(site: Si
 
 
 @pytest.mark.usefixtures("quiet")
-def test_ctrl_c_puts_everything_back(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_puts_everything_back(site: ChaosSite, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machines(site).done.clear()
 
     def interrupt(seconds: float) -> None:
@@ -250,13 +252,13 @@ def test_a_run_that_lost_its_lease_breaks_nothing_more(tmp_path: Path) -> None:
         assert chaos_functions.state["calls"] == []
 
 
-def test_a_probe_of_the_method_that_is_out_of_its_tolerance_fails_the_command(site: Site, folder: Path) -> None:
+def test_a_probe_of_the_method_that_is_out_of_its_tolerance_fails_the_command(site: ChaosSite, folder: Path) -> None:
     found = run(with_brokers(calls("probe", "is it 3", "look", tolerance=3)), site, folder)
     assert (found.record["status"], found.record["deviated"]) == ("completed", False)
     assert (found.exit_code, found.reason) == (ExitCode.FAILED, "out of tolerance: is it 3 gave 0")
 
 
-def test_an_action_that_failed_proves_nothing(site: Site, folder: Path) -> None:
+def test_an_action_that_failed_proves_nothing(site: ChaosSite, folder: Path) -> None:
     found = run(with_brokers(calls("action", "fail", "fail")), site, folder)
     assert (found.exit_code, found.reason) == (
         ExitCode.FAILED,
@@ -282,7 +284,7 @@ HELD = {"title": "0", "probes": [calls("probe", "is it 0", "look", tolerance=0)]
     ],
 )
 def test_a_rollback_that_fails_fails_the_command(
-    rollback: dict[str, Any], reason: str, site: Site, folder: Path
+    rollback: dict[str, Any], reason: str, site: ChaosSite, folder: Path
 ) -> None:
     document = with_brokers(rollbacks=[rollback], **{"steady-state-hypothesis": HELD})
     found = run(document, site, folder)
@@ -291,14 +293,14 @@ def test_a_rollback_that_fails_fails_the_command(
     assert (found.record["status"], found.record["deviated"]) == ("completed", False), "as Chaos Toolkit has it"
 
 
-def test_a_rollback_whose_program_is_missing_fails_the_command(site: Site, folder: Path) -> None:
+def test_a_rollback_whose_program_is_missing_fails_the_command(site: ChaosSite, folder: Path) -> None:
     gone = {"type": "action", "name": "gone", "provider": {"type": "process", "path": "/nowhere/undo"}}
     found = run(with_brokers(rollbacks=[gone]), site, folder)  # Chaos Toolkit would not begin
     assert found.reason == "a rollback failed: gone: there is no program /nowhere/undo"
     assert (found.exit_code, found.record["status"]) == (ExitCode.FAILED, "completed")
 
 
-def test_a_probe_named_by_ref_is_judged_as_a_rollback_too(site: Site, folder: Path) -> None:
+def test_a_probe_named_by_ref_is_judged_as_a_rollback_too(site: ChaosSite, folder: Path) -> None:
     method = (calls("probe", "is it 5", "look", tolerance=5), calls("action", "become 5", "become", {"value": 5}))
     document = with_brokers(*reversed(method), rollbacks=[program("reset", "true"), {"ref": "is it 5"}])
     assert run(document, site, folder).exit_code == ExitCode.OK
@@ -306,7 +308,7 @@ def test_a_probe_named_by_ref_is_judged_as_a_rollback_too(site: Site, folder: Pa
     assert run(document, site, folder).reason == "a rollback failed: is it 5 gave 0"
 
 
-def test_a_failed_rollback_does_not_hide_the_reason_before_it(site: Site, folder: Path) -> None:
+def test_a_failed_rollback_does_not_hide_the_reason_before_it(site: ChaosSite, folder: Path) -> None:
     document = with_brokers(
         calls("action", "become 2", "become", {"value": 2}),
         rollbacks=[program("exits", "exit 1")],
@@ -317,7 +319,7 @@ def test_a_failed_rollback_does_not_hide_the_reason_before_it(site: Site, folder
     assert (found.exit_code, found.record["deviated"]) == (ExitCode.FAILED, True)
 
 
-def test_a_program_without_a_tolerance_is_judged_by_its_exit_code(site: Site, folder: Path) -> None:
+def test_a_program_without_a_tolerance_is_judged_by_its_exit_code(site: ChaosSite, folder: Path) -> None:
     found = run(with_brokers(program("exits", "echo why; exit 1")), site, folder)
     assert found.record["run"][0]["status"] == "succeeded", "Chaos Toolkit's word for it"
     assert (found.exit_code, found.reason) == (ExitCode.FAILED, "failed, so nothing is proven: exits: exit code 1: why")
@@ -341,14 +343,14 @@ def test_outputs_are_told_in_words(output: Any, told: str) -> None:
     assert words.output(output) == told
 
 
-def test_calls_of_other_functions_stand_in_the_journal_and_in_the_record(site: Site, folder: Path) -> None:
+def test_calls_of_other_functions_stand_in_the_journal_and_in_the_record(site: ChaosSite, folder: Path) -> None:
     found = run(with_brokers(calls("action", "become 1", "become", {"value": 1})), site, folder)
     called = events.read(site.journal, events.EventFilter(kind="loki.provider.called"), last=1)[0]
     assert (called.subject, called.data["calls"]) == ("become 1", f"{FUNCTIONS}.become")
     assert found.record["asgard"]["outside_blast_radius"] == [f"become 1: {FUNCTIONS}.become"]
 
 
-def test_programs_and_web_addresses_are_called_as_there(site: Site, folder: Path) -> None:
+def test_programs_and_web_addresses_are_called_as_there(site: ChaosSite, folder: Path) -> None:
     def process(arguments: Any) -> dict[str, Any]:
         provider = {"type": "process", "path": "/bin/echo", "arguments": arguments}
         return {"type": "probe", "name": f"echo {arguments}", "provider": provider}
@@ -361,7 +363,7 @@ def test_programs_and_web_addresses_are_called_as_there(site: Site, folder: Path
     assert outcome(run(document, site, folder).record) == outcome(theirs(document))
 
 
-def test_an_http_answer_is_found_as_there(site: Site, folder: Path) -> None:
+def test_an_http_answer_is_found_as_there(site: ChaosSite, folder: Path) -> None:
     from http.server import BaseHTTPRequestHandler, HTTPServer
 
     class Answer(BaseHTTPRequestHandler):
@@ -408,12 +410,12 @@ def test_an_http_answer_is_found_as_there(site: Site, folder: Path) -> None:
 def test_a_condition_ends_the_run_when_it_was_met_for_so_long(
     looks: list[tuple[float, bool]], for_s: float, ends_at: float | None
 ) -> None:
-    condition = Condition("x", for_s)
+    condition = StopCondition("x", for_s)
     ended = [at for at, well in looks if condition.seen(well, "3", at)]
     assert (ended[0] if ended else None) == ends_at
 
 
-def test_the_limits_are_the_callers_whatever_the_file_says(site: Site, folder: Path) -> None:
+def test_the_limits_are_the_callers_whatever_the_file_says(site: ChaosSite, folder: Path) -> None:
     from asgard.core.errors import InvalidFile
 
     with pytest.raises(InvalidFile, match="limits: is not a known key"):

@@ -9,10 +9,10 @@ import pytest
 from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import Broker, Partition
 from asgard.loki.drill.preview import preview
-from asgard.loki.drill.scenarios import HEAL_S, KINDS, Cluster, aimed, load_of, plan
+from asgard.loki.drill.scenarios import HEAL_S, KINDS, DrilledCluster, aimed, load_of, plan
 
-THREE = Cluster(tuple(Broker(i, f"r{i}") for i in (1, 2, 3)), controller=2)
-SIX = Cluster(tuple(Broker(i, f"r{i % 3}") for i in range(1, 7)), controller=1)
+THREE = DrilledCluster(tuple(Broker(i, f"r{i}") for i in (1, 2, 3)), controller=2)
+SIX = DrilledCluster(tuple(Broker(i, f"r{i % 3}") for i in range(1, 7)), controller=1)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -22,7 +22,7 @@ def test_the_same_seed_gives_the_same_plan_and_others_give_others(name: str) -> 
 
 
 @pytest.mark.parametrize(("name", "cluster"), [*itertools.product(KINDS, (THREE, SIX))])
-def test_faults_hit_brokers_that_are_there_one_after_the_other(name: str, cluster: Cluster) -> None:
+def test_faults_hit_brokers_that_are_there_one_after_the_other(name: str, cluster: DrilledCluster) -> None:
     for seed in range(50):
         made = plan(name, seed, cluster, 500)
         assert made.steps and all(0 < step.after_s <= 6 for step in made.steps)
@@ -38,7 +38,7 @@ def test_everything_has_each_of_the_others_once_in_an_order_of_the_seed() -> Non
     each = {"kill_broker", "pause_broker", "kill_controller", "rolling_restart", "lose_rack"}
     orders = {tuple(step.action for step in plan("everything", seed, SIX, 500).steps) for seed in range(20)}
     assert all(set(order) == each and len(order) == len(each) for order in orders) and len(orders) > 10
-    bare = Cluster(tuple(Broker(i) for i in (1, 2, 3)), 1)
+    bare = DrilledCluster(tuple(Broker(i) for i in (1, 2, 3)), 1)
     assert {step.action for step in plan("everything", 1, bare, 500).steps} == each - {"lose_rack"}
 
 
@@ -64,9 +64,9 @@ def test_records_are_truly_lost_where_the_leader_dies_while_its_follower_hangs()
 
 def test_a_cluster_that_is_too_small_is_told_what_it_lacks() -> None:
     with pytest.raises(Refused, match="2 brokers are up"):
-        plan("broker-dies", 1, Cluster(THREE.brokers[:2], 1), 500)
+        plan("broker-dies", 1, DrilledCluster(THREE.brokers[:2], 1), 500)
     with pytest.raises(Refused, match="1 racks"):
-        plan("rack-lost", 1, Cluster(tuple(Broker(i, "r") for i in (1, 2, 3)), 1), 500)
+        plan("rack-lost", 1, DrilledCluster(tuple(Broker(i, "r") for i in (1, 2, 3)), 1), 500)
     with pytest.raises(WrongUsage, match="there is no scenario nothing") as told:
         plan("nothing", 1, THREE, 500)
     assert "rack-lost" in str(told.value)

@@ -14,17 +14,17 @@ from asgard.core.contexts import Context
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import Broker
 from asgard.kafka.target import Target
-from asgard.loki.check.check import Counts
+from asgard.loki.check.check import RecordCounts
 from asgard.loki.drill import report, tables
 from asgard.loki.drill.page import page, verdict
 from asgard.loki.drill.result import Drill, Struck
-from asgard.loki.drill.scenarios import KINDS, Cluster, load_of, plan
+from asgard.loki.drill.scenarios import KINDS, DrilledCluster, load_of, plan
 from asgard.loki.drill.verdict import added_up, judged
-from asgard.loki.load.outcome import Outcome, Row, Worker
-from asgard.loki.load.result import Checked, Finding, Mark, Result, measured
+from asgard.loki.load.outcome import LoadOutcome, Row, Worker
+from asgard.loki.load.result import CheckSummary, FindingSummary, LoadResult, Mark, measured
 from asgard.loki.load.tally import Part
 
-THREE = Cluster(tuple(Broker(i, f"r{i}") for i in (1, 2, 3)), controller=2)
+THREE = DrilledCluster(tuple(Broker(i, f"r{i}") for i in (1, 2, 3)), controller=2)
 KILLED = Struck(
     "kill_broker", "broker 3 killed", (3,), 4.0, 9.0, 9.3, 13.2, "restarting the node of broker 3: it is back"
 )
@@ -38,7 +38,7 @@ def load(
     outcome: str = "kept",
     name: str = "broker-dies",
     **rows: float,
-) -> Result:
+) -> LoadResult:
     """A load of 25 s in which a record waited for 9.4 s until 14 s, and came to a consumer at the same time."""
     drawn = load_of(plan(name, 7, THREE, 100))
     series = [Row(i * 0.25, sent=25, acked=25, read=25, max_s=0.01, end_to_end_max_s=0.02) for i in range(100)]
@@ -46,11 +46,15 @@ def load(
     parts = {"producers/0": Part(sent=2500, acked=2500 - unknown, unknown=unknown), "consumers/0": Part(read=2500)}
     parts["producers/0"].latency.add([9_400_000])
     parts["consumers/0"].end_to_end.add([9_500_000])
-    seen = Outcome(1_700_000_000_000_000, 25.0, 0.25, True, [Worker(0, "h", 1, "done")], parts, series)
+    seen = LoadOutcome(1_700_000_000_000_000, 25.0, 0.25, True, [Worker(0, "h", 1, "done")], parts, series)
     made = measured(drawn, seen, run=bytes(16), cluster_id="c", topics={"drill": "loki-drill"}, group="g")
-    findings = [Finding(f"lost-write: {lost:,} records", lost, "an acknowledged record is kept", "")] if lost else []
-    counts = Counts(sent=2500, acknowledged=2500 - unknown, read_back=2500 - lost)
-    check = Checked(outcome, "What the check says.", "acks=all", counts, lost, duplicates, 0, findings, ["A note."])
+    findings = (
+        [FindingSummary(f"lost-write: {lost:,} records", lost, "an acknowledged record is kept", "")] if lost else []
+    )
+    counts = RecordCounts(sent=2500, acknowledged=2500 - unknown, read_back=2500 - lost)
+    check = CheckSummary(
+        outcome, "What the check says.", "acks=all", counts, lost, duplicates, 0, findings, ["A note."]
+    )
     return dataclasses.replace(made, check=check, marks=[Mark(4.0, "broker 3 killed", 17.2)])
 
 
@@ -120,7 +124,7 @@ def test_what_could_not_be_looked_for_is_not_called_safe() -> None:
 def test_any_other_promise_of_kafkas_counts_too() -> None:
     run = drill()
     assert run.load.check is not None
-    skipped = Finding("poll-skip within an assignment: 4 records", 4, "a consumer receives every record", "")
+    skipped = FindingSummary("poll-skip within an assignment: 4 records", 4, "a consumer receives every record", "")
     check = dataclasses.replace(run.load.check, outcome="broken", findings=[skipped])
     run = judged(plan("broker-dies", 7, THREE, 100), [KILLED], dataclasses.replace(run.load, check=check), COMMAND)
     assert broken(run) == {"order"} and "poll-skip within an assignment: 4 records" in run.verdict

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from asgard.loki.load import drive
-from asgard.loki.load.pace import Pace
+from asgard.loki.load.pace import SendSchedule
 from asgard.loki.load.scenario import Stage
 
 MS = 1_000_000
@@ -81,7 +81,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
 
 
 def test_an_open_loop_sends_what_is_due_in_slices_of_at_most_5_ms(run: Callable[..., World]) -> None:
-    world = run("open", World(lambda now: 2 * MS), pace=Pace([Stage(2, 1000, 1000)]))
+    world = run("open", World(lambda now: 2 * MS), pace=SendSchedule([Stage(2, 1000, 1000)]))
     assert len(world.latencies_ms) == 2000
     assert world.longest_wait_s <= 0.005
     assert max(world.latencies_ms) <= 2 + 5 + 5
@@ -92,7 +92,7 @@ def test_a_cluster_that_hangs_shows_in_an_open_loop_and_hides_from_a_closed_one(
         """2 ms, but nothing is answered between second 3 and second 6."""
         return max(2 * MS, 6_000 * MS - now) if 3_000 * MS <= now < 6_000 * MS else 2 * MS
 
-    honest = sorted(run("open", World(hangs), pace=Pace([Stage(20, 200, 200)])).latencies_ms)
+    honest = sorted(run("open", World(hangs), pace=SendSchedule([Stage(20, 200, 200)])).latencies_ms)
     # One request after the other, the next when the last was answered: three seconds cost one bad figure.
     blind = sorted(run("closed", World(hangs), in_flight=1, most=3000).latencies_ms)
     assert honest[int(len(honest) * 0.9)] > 900, "15 % of the records were due while nothing was answered"
@@ -100,7 +100,7 @@ def test_a_cluster_that_hangs_shows_in_an_open_loop_and_hides_from_a_closed_one(
 
 
 def test_what_a_full_client_held_up_is_sent_late_and_the_lateness_counts(run: Callable[..., World]) -> None:
-    slow = run("open", World(lambda now: 1000 * MS, room=10), pace=Pace([Stage(1, 100, 100)]))
+    slow = run("open", World(lambda now: 1000 * MS, room=10), pace=SendSchedule([Stage(1, 100, 100)]))
     assert len(slow.latencies_ms) == 100, "none is left out"
     assert max(slow.from_send_ms) < 1100
     assert max(slow.latencies_ms) > 8000
@@ -116,5 +116,5 @@ def test_a_closed_loop_sends_batches_of_500_and_never_has_more_in_flight_than_it
 
 def test_what_is_over_is_not_sent_any_more(run: Callable[..., World]) -> None:
     world = World(lambda now: 2 * MS)
-    run("open", world, pace=Pace([Stage(10, 100, 100)]), over=lambda: world.now > 1000 * MS)
+    run("open", world, pace=SendSchedule([Stage(10, 100, 100)]), over=lambda: world.now > 1000 * MS)
     assert 95 <= len(world.latencies_ms) <= 105

@@ -11,9 +11,9 @@ from asgard.core.pages.parts import Chart
 from asgard.journal.events import Event
 from asgard.loki.load import faults
 from asgard.loki.load.junit import junit
-from asgard.loki.load.outcome import Outcome, Rows, Worker
+from asgard.loki.load.outcome import LoadOutcome, Rows, Worker
 from asgard.loki.load.page import charts, page
-from asgard.loki.load.result import Judged, Mark, Result, measured
+from asgard.loki.load.result import Judged, LoadResult, Mark, measured
 from asgard.loki.load.scenario import Consumers, Producers, Scenario, Slo, Stage
 from asgard.loki.load.tally import Part
 from asgard.loki.load.verdict import judge, milliseconds
@@ -26,7 +26,9 @@ def part(**counts: int) -> Part:
     return made
 
 
-def result(slo: Slo = Slo(), *, open_loop: bool = True, workers: list[Worker] | None = None, **counts: int) -> Result:
+def result(
+    slo: Slo = Slo(), *, open_loop: bool = True, workers: list[Worker] | None = None, **counts: int
+) -> LoadResult:
     stages = (Stage(10, 10, 10),) if open_loop else ()
     load = Scenario("peak", 10, (Producers("p", "t", stages=stages),), (Consumers("t"),), slo=slo)
     counts = {"sent": 100, "acked": 100, "first_us": 0, "last_us": 10_300_000, **counts}
@@ -35,7 +37,7 @@ def result(slo: Slo = Slo(), *, open_loop: bool = True, workers: list[Worker] | 
     reads = Part(read=100, lag=7)
     reads.end_to_end.add([5_000] * 100)
     rows.add(2, "consumers/0", "a", reads)
-    outcome = Outcome(
+    outcome = LoadOutcome(
         1_700_000_000_000_000, 10.5, 1.0, False, workers or [Worker(0, "h", 1)], rows.totals, rows.close()
     )
     return measured(load, outcome, run=bytes(16), cluster_id="c", topics={"t": "loki-t"}, group="loki-g")
@@ -137,11 +139,11 @@ def test_only_what_was_measured_is_drawn() -> None:
     assert [s.name for s in drawn(alone)[0].series] == ["sent", "acknowledged"]
 
 
-def drawn(made: Result) -> list[Chart]:
+def drawn(made: LoadResult) -> list[Chart]:
     return [part for part in charts(made) if isinstance(part, Chart)]
 
 
-def titles(made: Result) -> list[str]:
+def titles(made: LoadResult) -> list[str]:
     return [chart.title for chart in drawn(made)]
 
 

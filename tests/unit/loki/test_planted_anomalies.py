@@ -13,7 +13,7 @@ from asgard.loki.check.check import check
 from asgard.loki.check.history import SUFFIX, Acks, Bounds, Consumer, HistoryFiles, Isolation, Producer, Via
 from asgard.loki.check.promises import TABLE, Mode, Promise
 from asgard.loki.check.recorder import ConsumerLog, ProducerLog, Recorder
-from asgard.loki.check.verdict import Outcome, Verdict, judge
+from asgard.loki.check.verdict import CheckOutcome, CheckVerdict, judge
 
 RUN = b"a run of 16 byte"
 T = "orders"
@@ -39,7 +39,7 @@ class Load:
     spoiled: tuple[int, ...] = ()
     bounds: Bounds = WHOLE
 
-    def verdict(self, directory: Path, *, unclean_election: bool = False) -> Verdict:
+    def verdict(self, directory: Path, *, unclean_election: bool = False) -> CheckVerdict:
         """What the check says of it."""
         with Recorder(directory / f"worker{SUFFIX}", RUN) as recorder:
             sends = recorder.producer(0, acks=self.acks, idempotence=self.idempotence, transactions=self.transactions)
@@ -174,7 +174,7 @@ def test_a_planted_anomaly_is_found_alone_and_breaks_its_promise_where_one_was_g
     verdict = Load(**options).verdict(tmp_path, unclean_election=unclean)  # type: ignore[arg-type]
     assert [(finding.case, finding.count) for finding in verdict.findings] == [(case, EXPECTED.get(case, 1))]
     (finding,) = verdict.findings
-    assert bool(finding.promise) == (mode in BROKEN[case]) == (verdict.outcome is Outcome.BROKEN)
+    assert bool(finding.promise) == (mode in BROKEN[case]) == (verdict.outcome is CheckOutcome.BROKEN)
     assert finding.examples and finding.examples[0].topic == T
     told = str(finding.promise) if finding.promise else f"{finding.count} {finding.name}"
     assert told in verdict.sentence or case is Symptom.UNSEEN
@@ -186,7 +186,7 @@ def test_where_all_goes_well_nothing_is_found(mode: str, tmp_path: Path) -> None
     options = dict(MODES[mode])
     unclean = bool(options.pop("unclean", False))
     verdict = Load(**options).verdict(tmp_path, unclean_election=unclean)  # type: ignore[arg-type]
-    assert (verdict.outcome, verdict.findings, verdict.broken) == (Outcome.KEPT, (), ())
+    assert (verdict.outcome, verdict.findings, verdict.broken) == (CheckOutcome.KEPT, (), ())
     assert verdict.sentence == "All 10 acknowledged records are accounted for. No promise was broken."
     assert (verdict.counts.sent, verdict.counts.acknowledged, verdict.counts.consumed) == (10, 10, 10)
 
@@ -204,7 +204,7 @@ def test_a_lost_record_is_named_with_its_place(tmp_path: Path) -> None:
 
 def test_a_loss_that_nobody_promised_to_prevent_is_reported_all_the_same(tmp_path: Path) -> None:
     verdict = Load(acks="1", idempotence=False, last=without_4).verdict(tmp_path)
-    assert (verdict.outcome, verdict.lost, verdict.broken) == (Outcome.KEPT, 1, ())
+    assert (verdict.outcome, verdict.lost, verdict.broken) == (CheckOutcome.KEPT, 1, ())
     assert verdict.sentence == (
         "1 of 10 acknowledged records is lost. Found, but this mode does not promise otherwise "
         "(acks=1, no idempotence, assign): 1 lost-write."
@@ -219,7 +219,7 @@ def test_a_record_cut_off_at_the_end_of_the_log_is_lost(tmp_path: Path) -> None:
 
 def test_a_record_deleted_by_retention_is_not_lost(tmp_path: Path) -> None:
     verdict = Load(last=[(n, n) for n in range(3, 10)], bounds=Bounds(T, 0, 3, 10, complete=True)).verdict(tmp_path)
-    assert (verdict.outcome, verdict.lost, verdict.counts.removed) == (Outcome.KEPT, 0, 3)
+    assert (verdict.outcome, verdict.lost, verdict.counts.removed) == (CheckOutcome.KEPT, 0, 3)
     assert "3 of them were deleted by retention meanwhile" in verdict.sentence
 
 
@@ -227,12 +227,12 @@ def test_what_a_compacted_topic_no_longer_has_is_not_called_lost(tmp_path: Path)
     verdict = Load(
         last=without_4, polls=given(0, 1), bounds=Bounds(T, 0, 0, 10, complete=True, compacted=True)
     ).verdict(tmp_path)
-    assert (verdict.outcome, verdict.lost, verdict.unseen) == (Outcome.UNDECIDED, 0, 1)
+    assert (verdict.outcome, verdict.lost, verdict.unseen) == (CheckOutcome.UNDECIDED, 0, 1)
 
 
 def test_without_a_last_read_nothing_is_proved(tmp_path: Path) -> None:
     verdict = Load(last=None, polls=given(0, 1, 2)).verdict(tmp_path)
-    assert (verdict.outcome, verdict.lost, verdict.unseen) == (Outcome.UNDECIDED, 0, 7)
+    assert (verdict.outcome, verdict.lost, verdict.unseen) == (CheckOutcome.UNDECIDED, 0, 7)
     assert verdict.sentence.startswith(
         "There was no last read, so nothing is proven about the 10 acknowledged records."
     )
@@ -247,7 +247,7 @@ def test_an_indeterminate_send_counts_as_neither(tmp_path: Path) -> None:
         acked=some, last=[(n, n) for n in range(9)], polls=given(0), bounds=Bounds(T, 0, 0, 9, complete=True)
     )
     found = verdict.verdict(tmp_path)
-    assert (found.outcome, found.findings) == (Outcome.KEPT, ())
+    assert (found.outcome, found.findings) == (CheckOutcome.KEPT, ())
     assert (found.counts.acknowledged, found.counts.indeterminate, found.counts.arrived) == (7, 3, 2)
     assert found.notes == ("3 sends ended without an answer; 2 of them arrived. They count as neither kept nor lost.",)
 

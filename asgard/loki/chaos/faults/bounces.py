@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from asgard.core import events as news
 from asgard.core.errors import AsgardError, Failed, Interrupted, Refused, WrongUsage
 from asgard.loki.chaos.faults.brokers import bring_back, nodes_of, noted
-from asgard.loki.chaos.kind import Kind, Notes, Plan
+from asgard.loki.chaos.kind import FaultKind, FaultPlan, Notes
 from asgard.loki.chaos.limits import refusal
-from asgard.loki.chaos.site import Site, state_now
+from asgard.loki.chaos.site import ChaosSite, state_now
 from asgard.loki.load import scratch
 
 PATIENCE_S = 90.0
 _POLL_S = 0.1
 
 
-def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
+def rolling_restart(site: ChaosSite, brokers: Iterable[int] | None = None) -> FaultPlan:
     """Restart brokers one by one (all by default), each once the others hold what it holds; the controller last."""
     nodes = nodes_of(site)
     known = {n.id for n in nodes.nodes()}
@@ -44,10 +44,10 @@ def rolling_restart(site: Site, brokers: Iterable[int] | None = None) -> Plan:
             news.note(f"node {node} is back after {took_s:.1f} s")
 
     text = f"broker {', '.join(map(str, ids))} restarted one by one"
-    return Plan(f"broker {', '.join(map(str, ids))}", text, do, {"nodes": ids}, lasts=False, notes=notes)
+    return FaultPlan(f"broker {', '.join(map(str, ids))}", text, do, {"nodes": ids}, lasts=False, notes=notes)
 
 
-def chase_leader(site: Site, topic: str | None = None, partition: int = 0, times: int = 5) -> Plan:
+def chase_leader(site: ChaosSite, topic: str | None = None, partition: int = 0, times: int = 5) -> FaultPlan:
     """Kill the leader of a partition and start it again, then the new leader, and so on (as Jepsen's bouncing nemesis does).
 
     If no topic is named, `site.rng` picks a replicated one.
@@ -80,10 +80,10 @@ def chase_leader(site: Site, topic: str | None = None, partition: int = 0, times
                 nodes.start(last)
 
     text = f"the leader of {named} killed {times} times, the new one each time"
-    return Plan(f"leader of {named}", text, do, {"nodes": replicas}, lasts=False, notes=notes)
+    return FaultPlan(f"leader of {named}", text, do, {"nodes": replicas}, lasts=False, notes=notes)
 
 
-def _replicas(site: Site, topic: str, partition: int) -> list[int]:
+def _replicas(site: ChaosSite, topic: str, partition: int) -> list[int]:
     found = site.control.topics([topic], moves=False).get(topic)
     if found is None or partition >= len(found.partitions):
         raise WrongUsage(f"there is no partition {topic}-{partition}")
@@ -93,7 +93,7 @@ def _replicas(site: Site, topic: str, partition: int) -> list[int]:
     return replicas
 
 
-def _next_leader(site: Site, topic: str, partition: int, *, other_than: int, look: bool = False) -> int:
+def _next_leader(site: ChaosSite, topic: str, partition: int, *, other_than: int, look: bool = False) -> int:
     """The leader, once it has changed and the limits allow killing it (`look`: without asking the limits)."""
     give_up = time.monotonic() + PATIENCE_S
     why = "there is no other leader"
@@ -117,4 +117,4 @@ def _next_leader(site: Site, topic: str, partition: int, *, other_than: int, loo
         time.sleep(_POLL_S)
 
 
-KINDS = {"rolling_restart": Kind(rolling_restart, bring_back), "chase_leader": Kind(chase_leader, bring_back)}
+KINDS = {"rolling_restart": FaultKind(rolling_restart, bring_back), "chase_leader": FaultKind(chase_leader, bring_back)}

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import Node
 from asgard.kafka.ports import NodeControl
-from asgard.loki.chaos.kind import Kind, Plan, Reach
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.kind import FaultKind, FaultPlan, Reach
+from asgard.loki.chaos.site import ChaosSite
 
 How = Literal["kill", "stop", "pause"]
 DONE = {"kill": "killed", "stop": "stopped", "pause": "paused"}
@@ -20,7 +20,7 @@ _FELT_S = 1.0
 _POLL_S = 0.1
 
 
-def nodes_of(site: Site) -> NodeControl:
+def nodes_of(site: ChaosSite) -> NodeControl:
     """The machines of the brokers. Raises Refused if they are not Asgard's."""
     if site.nodes is None:
         raise Refused(
@@ -30,7 +30,7 @@ def nodes_of(site: Site) -> NodeControl:
     return site.nodes
 
 
-def running(site: Site, broker: int | None) -> Node:
+def running(site: ChaosSite, broker: int | None) -> Node:
     """The node of that broker, or a running one that `site.rng` picks. Raises WrongUsage and Refused."""
     there = [n for n in nodes_of(site).nodes() if "broker" in n.roles]
     if broker is None:
@@ -46,28 +46,28 @@ def running(site: Site, broker: int | None) -> Node:
     return found
 
 
-def kill_broker(site: Site, broker: int | None = None) -> Plan:
+def kill_broker(site: ChaosSite, broker: int | None = None) -> FaultPlan:
     """SIGKILL."""
     return taken(site, [running(site, broker).id], "kill")
 
 
-def stop_broker(site: Site, broker: int | None = None) -> Plan:
+def stop_broker(site: ChaosSite, broker: int | None = None) -> FaultPlan:
     """Controlled shutdown: its leaders move away first."""
     return taken(site, [running(site, broker).id], "stop")
 
 
-def pause_broker(site: Site, broker: int | None = None) -> Plan:
+def pause_broker(site: ChaosSite, broker: int | None = None) -> FaultPlan:
     """SIGSTOP: it hangs, with its connections open."""
     return taken(site, [running(site, broker).id], "pause")
 
 
-def kill_controller(site: Site) -> Plan:
+def kill_controller(site: ChaosSite) -> FaultPlan:
     """SIGKILL for the node whose controller is active."""
     leader = running(site, site.control.quorum().leader)
     return taken(site, [leader.id], "kill", f"controller {leader.id}")
 
 
-def lose_rack(site: Site, rack: str | None = None, how: How = "kill") -> Plan:
+def lose_rack(site: ChaosSite, rack: str | None = None, how: How = "kill") -> FaultPlan:
     """All brokers of a rack at once, or of one that `site.rng` picks. `how`: kill, stop or pause."""
     if how not in DONE:
         raise WrongUsage(f"how is {how!r}", f"Allowed: {', '.join(DONE)}.")
@@ -80,7 +80,7 @@ def lose_rack(site: Site, rack: str | None = None, how: How = "kill") -> Plan:
     return taken(site, [n.id for n in up if n.rack == rack], how, f"rack {rack}")
 
 
-def restart_broker(site: Site, broker: int | None = None) -> Plan:
+def restart_broker(site: ChaosSite, broker: int | None = None) -> FaultPlan:
     """Controlled shutdown and start; it serves again when this is over."""
     nodes, node = nodes_of(site), running(site, broker)
 
@@ -88,10 +88,10 @@ def restart_broker(site: Site, broker: int | None = None) -> Plan:
         nodes.restart(node.id)
 
     undo = {"nodes": [node.id], **noted(nodes, [node.id], "stop")}
-    return Plan(f"broker {node.id}", f"broker {node.id} restarted", do, undo, brokers=(node.id,), lasts=False)
+    return FaultPlan(f"broker {node.id}", f"broker {node.id} restarted", do, undo, brokers=(node.id,), lasts=False)
 
 
-def taken(site: Site, brokers: Iterable[int], how: How, subject: str | None = None) -> Plan:
+def taken(site: ChaosSite, brokers: Iterable[int], how: How, subject: str | None = None) -> FaultPlan:
     """Take brokers away, all at once."""
     nodes, ids = nodes_of(site), tuple(sorted(brokers))
     named = subject or f"broker {', '.join(map(str, ids))}"
@@ -100,7 +100,7 @@ def taken(site: Site, brokers: Iterable[int], how: How, subject: str | None = No
         each(ids, partial(_take, nodes, how))
 
     what = f"{named} {DONE[how]}" + (f" (broker {', '.join(map(str, ids))})" if subject else "")
-    return Plan(named, what, do, {"nodes": list(ids), **noted(nodes, ids, how)}, brokers=ids)
+    return FaultPlan(named, what, do, {"nodes": list(ids), **noted(nodes, ids, how)}, brokers=ids)
 
 
 def _take(nodes: NodeControl, how: How, broker: int) -> None:
@@ -167,10 +167,10 @@ def each(brokers: Iterable[int], act: Callable[[int], None]) -> None:
 
 
 KINDS = {
-    "kill_broker": Kind(kill_broker, bring_back),
-    "stop_broker": Kind(stop_broker, bring_back),
-    "pause_broker": Kind(pause_broker, bring_back),
-    "kill_controller": Kind(kill_controller, bring_back),
-    "lose_rack": Kind(lose_rack, bring_back),
-    "restart_broker": Kind(restart_broker, bring_back),
+    "kill_broker": FaultKind(kill_broker, bring_back),
+    "stop_broker": FaultKind(stop_broker, bring_back),
+    "pause_broker": FaultKind(pause_broker, bring_back),
+    "kill_controller": FaultKind(kill_controller, bring_back),
+    "lose_rack": FaultKind(lose_rack, bring_back),
+    "restart_broker": FaultKind(restart_broker, bring_back),
 }

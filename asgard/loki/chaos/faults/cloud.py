@@ -13,12 +13,14 @@ from typing import Any
 
 from asgard.core.errors import Refused, WrongUsage
 from asgard.loki.chaos.faults.machines import Labels, one_of
-from asgard.loki.chaos.kind import Kind, Notes, Plan, Reach
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.kind import FaultKind, FaultPlan, Notes, Reach
+from asgard.loki.chaos.site import ChaosSite
 from asgard.machines.aws import ebs, ecs, fis
 
 
-def detach_volume(site: Site, volume: str | None = None, tags: Labels | None = None, region: str | None = None) -> Plan:
+def detach_volume(
+    site: ChaosSite, volume: str | None = None, tags: Labels | None = None, region: str | None = None
+) -> FaultPlan:
     """Detach an EBS volume by force, and attach it again afterwards."""
     chosen = one_of(site, "volume", volume, "tags", tags, lambda wanted: ebs.members(wanted, region))
     held = ebs.attachment(chosen, region)
@@ -26,19 +28,19 @@ def detach_volume(site: Site, volume: str | None = None, tags: Labels | None = N
         raise Refused(f"{chosen} is not attached to an instance", "Name one that is, or its tags.")
     undo = {"volume": chosen, "instance": held[0], "device": held[1], "region": region}
     subject = f"volume {chosen}"
-    return Plan(
+    return FaultPlan(
         subject, f"{subject} of {held[0]} detached", partial(_detach, chosen, held[0], region), undo, machines=1
     )
 
 
 def stop_task(
-    site: Site, cluster: str, task: str | None = None, tags: Labels | None = None, region: str | None = None
-) -> Plan:
+    site: ChaosSite, cluster: str, task: str | None = None, tags: Labels | None = None, region: str | None = None
+) -> FaultPlan:
     """Stop a task of an ECS cluster: its service starts another."""
     chosen = one_of(site, "task", task, "tags", tags, lambda wanted: ecs.members(cluster, wanted, region))
     subject = f"task {chosen.rpartition('/')[2]}"
     undo = {"task": chosen, "region": region}
-    return Plan(
+    return FaultPlan(
         subject,
         f"{subject} of {cluster} stopped",
         partial(_stop, cluster, chosen, region),
@@ -48,7 +50,7 @@ def stop_task(
     )
 
 
-def run_fis_experiment(site: Site, template: str, machines: int = 1, region: str | None = None) -> Plan:
+def run_fis_experiment(site: ChaosSite, template: str, machines: int = 1, region: str | None = None) -> FaultPlan:
     """Start an experiment of AWS Fault Injection Service, and stop it afterwards.
 
     `machines` is how many it may touch, for the blast radius: FIS picks them by the template. Raises Refused for a template
@@ -66,7 +68,9 @@ def run_fis_experiment(site: Site, template: str, machines: int = 1, region: str
     subject = f"FIS template {template}"
     text = f"{subject} started: {', '.join(found.actions)}"
     undo = {"experiment": None, "template": template, "token": token, "region": region}
-    return Plan(subject, text, partial(_start, template, token, region, notes), undo, machines=machines, notes=notes)
+    return FaultPlan(
+        subject, text, partial(_start, template, token, region, notes), undo, machines=machines, notes=notes
+    )
 
 
 def _detach(volume: str, instance: str, region: str | None) -> None:
@@ -98,7 +102,7 @@ def _stopped(reach: Reach, undo: Mapping[str, Any]) -> str:
 
 
 KINDS = {
-    "detach_volume": Kind(detach_volume, _attached),
-    "stop_task": Kind(stop_task, _restarted),
-    "run_fis_experiment": Kind(run_fis_experiment, _stopped),
+    "detach_volume": FaultKind(detach_volume, _attached),
+    "stop_task": FaultKind(stop_task, _restarted),
+    "run_fis_experiment": FaultKind(run_fis_experiment, _stopped),
 }

@@ -7,13 +7,13 @@ from typing import Any
 
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.kafka.ports import ControlPlane
-from asgard.loki.chaos.kind import Kind, Plan, Reach
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.kind import FaultKind, FaultPlan, Reach
+from asgard.loki.chaos.site import ChaosSite
 
 _TRIES = 5
 
 
-def kill_consumers(site: Site, group: str) -> Plan:
+def kill_consumers(site: ChaosSite, group: str) -> FaultPlan:
     """Remove all members of a group; those that are alive rejoin by themselves."""
     members = site.control.group_members(group)
     if not members:
@@ -26,7 +26,7 @@ def kill_consumers(site: Site, group: str) -> Plan:
         site.control.remove_members(group)
 
     text = f"{len(members)} member{'s' if len(members) > 1 else ''} of group {group} removed"
-    return Plan(f"group {group}", text, do, {"group": group}, lasts=False)
+    return FaultPlan(f"group {group}", text, do, {"group": group}, lasts=False)
 
 
 def nothing_left(reach: Reach, undo: Mapping[str, Any]) -> str:
@@ -34,7 +34,7 @@ def nothing_left(reach: Reach, undo: Mapping[str, Any]) -> str:
     return "its members join again by themselves"
 
 
-def rewind_group(site: Site, group: str, topic: str | None = None, records: int | None = None) -> Plan:
+def rewind_group(site: ChaosSite, group: str, topic: str | None = None, records: int | None = None) -> FaultPlan:
     """Rewind a group's committed offsets: by `records` in each partition, or to the first record that is there.
 
     Its members are removed first, because Kafka lets no other client commit for a group with members.
@@ -62,7 +62,7 @@ def rewind_group(site: Site, group: str, topic: str | None = None, records: int 
     text = (
         f"group {group} sent back by {sum(before[key] - back[key] for key in back)} records in {len(back)} partitions"
     )
-    return Plan(f"group {group}", text, do, undo)
+    return FaultPlan(f"group {group}", text, do, undo)
 
 
 def commit(control: ControlPlane, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
@@ -89,4 +89,4 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     return f"group {group} is back at its former offsets in {len(back)} partitions"
 
 
-KINDS = {"kill_consumers": Kind(kill_consumers, nothing_left), "rewind_group": Kind(rewind_group, put_back)}
+KINDS = {"kill_consumers": FaultKind(kill_consumers, nothing_left), "rewind_group": FaultKind(rewind_group, put_back)}

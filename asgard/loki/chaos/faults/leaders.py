@@ -13,15 +13,15 @@ from asgard.cluster import health
 from asgard.cluster.leaders import order
 from asgard.core.errors import Refused, WrongUsage
 from asgard.kafka.model import Partition
-from asgard.loki.chaos.kind import Kind, Plan, Reach
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.kind import FaultKind, FaultPlan, Reach
+from asgard.loki.chaos.site import ChaosSite
 
 MOST = 1000
 
 
 def leader_storm(
-    site: Site, topic: str | None = None, partitions: int = 100, rounds: int = 5, every: float = 1.0
-) -> Plan:
+    site: ChaosSite, topic: str | None = None, partitions: int = 100, rounds: int = 5, every: float = 1.0
+) -> FaultPlan:
     """Give up to `partitions` partitions (of a topic, or of all) another leader, `rounds` times, `every` so many seconds."""
     if not 1 <= partitions <= MOST or rounds < 1 or every < 0:
         raise WrongUsage(f"allowed are 1 to {MOST} partitions, 1 round or more, and 0 s or more between two")
@@ -43,7 +43,7 @@ def leader_storm(
 
     undo = {"orders": [[p.topic, p.partition, list(p.replicas)] for p in chosen]}
     text = f"leaders of {named} changed {rounds} time{'s' if rounds > 1 else ''}"
-    return Plan(f"leaders of {named}", text, do, undo, lasts=False)
+    return FaultPlan(f"leaders of {named}", text, do, undo, lasts=False)
 
 
 def _whole(p: Partition) -> bool:
@@ -66,4 +66,4 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     )
 
 
-KINDS = {"leader_storm": Kind(leader_storm, put_back)}
+KINDS = {"leader_storm": FaultKind(leader_storm, put_back)}

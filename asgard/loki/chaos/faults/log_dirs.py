@@ -13,14 +13,14 @@ from typing import Any
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.kafka.ports import ControlPlane
 from asgard.loki.chaos.faults.brokers import nodes_of, running
-from asgard.loki.chaos.kind import Kind, Plan, Reach
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.kind import FaultKind, FaultPlan, Reach
+from asgard.loki.chaos.site import ChaosSite
 
 _METADATA = "__cluster_metadata-0"
 _MARK = "Asgard moved the log directory that was here to make it fail; `asgard recover` puts it back.\n"
 
 
-def fail_log_dir(site: Site, broker: int | None = None, directory: str | None = None) -> Plan:
+def fail_log_dir(site: ChaosSite, broker: int | None = None, directory: str | None = None) -> FaultPlan:
     """Let a log directory of a broker fail, or one that `site.rng` picks; never the one with the cluster's metadata."""
     node = running(site, broker)
     nodes_of(site)
@@ -45,7 +45,7 @@ def fail_log_dir(site: Site, broker: int | None = None, directory: str | None = 
         path.write_text(_MARK)
 
     undo = {"broker": node.id, "path": str(path), "aside": str(aside)}
-    return Plan(
+    return FaultPlan(
         f"log directory of broker {node.id}", f"log directory {path} of broker {node.id} failed", do, undo, (node.id,)
     )
 
@@ -83,4 +83,4 @@ def _offline(control: ControlPlane, broker: int, path: Path) -> bool:
     return found is not None and not any(Path(d.path) == path and not d.offline for d in found)
 
 
-KINDS = {"fail_log_dir": Kind(fail_log_dir, put_back)}
+KINDS = {"fail_log_dir": FaultKind(fail_log_dir, put_back)}

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from asgard.core.errors import Refused, WrongUsage
-from asgard.loki.chaos.kind import Kind, Plan, Reach
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.kind import FaultKind, FaultPlan, Reach
+from asgard.loki.chaos.site import ChaosSite
 from asgard.machines import containers
 from asgard.machines.aws import asg, ec2
 from asgard.machines.member import Population
@@ -22,51 +22,55 @@ Labels = Mapping[str, str | Sequence[str]]
 
 
 def stop_instance(
-    site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
-) -> Plan:
+    site: ChaosSite, instance: str | None = None, tags: Labels | None = None, region: str | None = None
+) -> FaultPlan:
     """Stop an EC2 instance, and start it again afterwards."""
     chosen = one_of(site, "instance", instance, "tags", tags, partial(_ec2, region))
     return _plan(chosen, "stopped", ec2.stop_instance, region, lasts=True)
 
 
 def terminate_instance(
-    site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
-) -> Plan:
+    site: ChaosSite, instance: str | None = None, tags: Labels | None = None, region: str | None = None
+) -> FaultPlan:
     """Terminate an EC2 instance: there is no way back."""
     chosen = one_of(site, "instance", instance, "tags", tags, partial(_ec2, region))
     return _plan(chosen, "terminated, for good", ec2.terminate_instance, region, lasts=False)
 
 
 def reboot_instance(
-    site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
-) -> Plan:
+    site: ChaosSite, instance: str | None = None, tags: Labels | None = None, region: str | None = None
+) -> FaultPlan:
     """Reboot an EC2 instance: it comes back by itself."""
     chosen = one_of(site, "instance", instance, "tags", tags, partial(_ec2, region))
     return _plan(chosen, "rebooted", ec2.reboot_instance, region, lasts=False)
 
 
 def kill_asg_instance(
-    site: Site, instance: str | None = None, tags: Labels | None = None, region: str | None = None
-) -> Plan:
+    site: ChaosSite, instance: str | None = None, tags: Labels | None = None, region: str | None = None
+) -> FaultPlan:
     """Terminate an instance of an Auto Scaling group (the tags are the group's); the group starts another."""
     chosen = one_of(site, "instance", instance, "tags", tags, partial(_asg, region))
     return _plan(chosen, "of its Auto Scaling group terminated, for good", asg.kill_instance, region, lasts=False)
 
 
 def kill_container(
-    site: Site, container: str | None = None, labels: Labels | None = None, socket: str | None = None
-) -> Plan:
+    site: ChaosSite, container: str | None = None, labels: Labels | None = None, socket: str | None = None
+) -> FaultPlan:
     """SIGKILL a container, and start it again afterwards."""
     chosen = one_of(site, "container", container, "labels", labels, partial(_containers, socket))
     subject = f"container {chosen[:12]}"
     undo = {"container": chosen, "socket": socket}
-    return Plan(subject, f"{subject} killed", partial(_do, containers.kill_container, chosen, socket), undo, machines=1)
+    return FaultPlan(
+        subject, f"{subject} killed", partial(_do, containers.kill_container, chosen, socket), undo, machines=1
+    )
 
 
-def _plan(instance: str, done: str, act: Callable[[str, str | None], str], region: str | None, *, lasts: bool) -> Plan:
+def _plan(
+    instance: str, done: str, act: Callable[[str, str | None], str], region: str | None, *, lasts: bool
+) -> FaultPlan:
     subject = f"instance {instance}"
     undo = {"instance": instance, "region": region}
-    return Plan(subject, f"{subject} {done}", partial(_do, act, instance, region), undo, machines=1, lasts=lasts)
+    return FaultPlan(subject, f"{subject} {done}", partial(_do, act, instance, region), undo, machines=1, lasts=lasts)
 
 
 def _do(act: Callable[[str, str | None], str], machine: str, where: str | None) -> None:
@@ -74,7 +78,7 @@ def _do(act: Callable[[str, str | None], str], machine: str, where: str | None) 
 
 
 def one_of(
-    site: Site,
+    site: ChaosSite,
     what: str,
     named: str | None,
     by: str,
@@ -122,9 +126,9 @@ def _by_itself(reach: Reach, undo: Mapping[str, Any]) -> str:
 
 
 KINDS = {
-    "stop_instance": Kind(stop_instance, _started),
-    "terminate_instance": Kind(terminate_instance, _gone),
-    "reboot_instance": Kind(reboot_instance, _by_itself),
-    "kill_asg_instance": Kind(kill_asg_instance, _gone),
-    "kill_container": Kind(kill_container, _container_started),
+    "stop_instance": FaultKind(stop_instance, _started),
+    "terminate_instance": FaultKind(terminate_instance, _gone),
+    "reboot_instance": FaultKind(reboot_instance, _by_itself),
+    "kill_asg_instance": FaultKind(kill_asg_instance, _gone),
+    "kill_container": FaultKind(kill_container, _container_started),
 }

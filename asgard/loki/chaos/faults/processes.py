@@ -14,14 +14,16 @@ from typing import Any, Literal
 
 from asgard.core import process
 from asgard.core.errors import Refused, WrongUsage
-from asgard.loki.chaos.kind import Kind, Plan, Reach
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.kind import FaultKind, FaultPlan, Reach
+from asgard.loki.chaos.site import ChaosSite
 
 _BROKERS = ("-Dasgard.node=", "kafka.Kafka")
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGTERM, "pause": signal.SIGSTOP}
 
 
-def kill_process(site: Site, pid_file: str, command: str, how: Literal["kill", "stop", "pause"] = "kill") -> Plan:
+def kill_process(
+    site: ChaosSite, pid_file: str, command: str, how: Literal["kill", "stop", "pause"] = "kill"
+) -> FaultPlan:
     """Kill (SIGKILL), stop (SIGTERM) or pause (SIGSTOP) the process whose pid is in `pid_file` and whose command has `command` in it."""
     import psutil
 
@@ -47,7 +49,7 @@ def kill_process(site: Site, pid_file: str, command: str, how: Literal["kill", "
 
     done = {"kill": "killed", "stop": "stopped", "pause": "paused"}[how]
     undo = {"pid": pid, "began": began, "boot": process.boot(), "how": how}
-    return Plan(f"process {pid}", f"process {pid} ({command}) {done}", do, undo, processes=1, lasts=how == "pause")
+    return FaultPlan(f"process {pid}", f"process {pid} ({command}) {done}", do, undo, processes=1, lasts=how == "pause")
 
 
 def _send(pid: int, began: float, number: signal.Signals) -> None:
@@ -66,4 +68,4 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     return f"process {pid} runs again"
 
 
-KINDS = {"kill_process": Kind(kill_process, put_back)}
+KINDS = {"kill_process": FaultKind(kill_process, put_back)}

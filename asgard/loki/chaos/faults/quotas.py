@@ -8,17 +8,17 @@ from typing import Any
 from asgard.core.errors import WrongUsage
 from asgard.kafka.model import QuotaEntity
 from asgard.kafka.ports import ControlPlane
-from asgard.loki.chaos.kind import Kind, Plan, Reach
-from asgard.loki.chaos.site import Site
+from asgard.loki.chaos.kind import FaultKind, FaultPlan, Reach
+from asgard.loki.chaos.site import ChaosSite
 
 
 def squeeze_quota(
-    site: Site,
+    site: ChaosSite,
     user: str | None = None,
     client_id: str | None = None,
     produce: float | None = None,
     consume: float | None = None,
-) -> Plan:
+) -> FaultPlan:
     """Limit a user, a client id or both to so many bytes a second. An empty name means all that have no quota of their own."""
     entity = QuotaEntity(user, client_id)
     ours = {
@@ -45,7 +45,7 @@ def squeeze_quota(
         "user": user, "client_id": client_id, "ours": ours, "before": {name: before.get(name) for name in ours},
     }  # fmt: skip
     rates = ", ".join(f"{name.partition('_')[0]} {value:.0f} bytes/s" for name, value in ours.items())
-    return Plan(f"quota of {who}", f"quota of {who} squeezed: {rates}", do, undo)
+    return FaultPlan(f"quota of {who}", f"quota of {who} squeezed: {rates}", do, undo)
 
 
 def set_quota(control: ControlPlane, entity: QuotaEntity, values: Mapping[str, float | None]) -> None:
@@ -70,4 +70,4 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
     return "the quota is restored"
 
 
-KINDS = {"squeeze_quota": Kind(squeeze_quota, put_back)}
+KINDS = {"squeeze_quota": FaultKind(squeeze_quota, put_back)}
