@@ -75,7 +75,9 @@ def mine(gate: Bifrost, who: Actor) -> Mine:
         opened = requests.find(connection, in_states=unfinished, teams=teams)  # type: ignore[arg-type]
         pending = requests.find(connection, in_states=["pending"])
     waiting = [r for r in pending if authorise(who, "request.decide", What(r.team, r.requester, r.by)).allowed]
-    return Mine(teams, tuple(_entry(e, t) for e, t in topics), tuple(users), tuple(held), tuple(opened), tuple(waiting))
+    return Mine(
+        teams, tuple(entry_of(e, t) for e, t in topics), tuple(users), tuple(held), tuple(opened), tuple(waiting)
+    )
 
 
 def catalog(gate: Bifrost, who: Actor, search: str = "", *, limit: int | None = None) -> list[Entry]:
@@ -90,7 +92,7 @@ def catalog(gate: Bifrost, who: Actor, search: str = "", *, limit: int | None = 
     for environment, topic in found:
         text = " ".join([topic.name, topic.team or "", topic.description or "", *topic.tags]).lower()
         if all(word in text for word in words):
-            entries.append(_entry(environment, topic))
+            entries.append(entry_of(environment, topic))
             if limit is not None and len(entries) == limit:
                 break
     return entries
@@ -108,10 +110,10 @@ def topic(gate: Bifrost, who: Actor, name: str, environment: str | None = None) 
         raise NotFound(f"there is no topic {name} in {where}")
     shares = any(team in own for _, team in (*users[0], *users[1]))
     if authorise(who, "topic.view", What(row.team)).allowed or shares:
-        return replace(_entry(where, row), consumers=tuple(users[0]), producers=tuple(users[1]))
+        return replace(entry_of(where, row), consumers=tuple(users[0]), producers=tuple(users[1]))
     if not gate.directory.open_catalog:
         raise NotFound(f"there is no topic {name} in {where}")
-    return _entry(where, row)
+    return entry_of(where, row)
 
 
 def _users_of(
@@ -187,7 +189,7 @@ def unowned(gate: Bifrost, who: Actor) -> list[Entry]:
     """Topics without an owner that this person could claim by name; data engineers and auditors see all of them."""
     demand(who, "catalog.view", What(), "catalogue")
     with gate.store.read() as connection:
-        found = [_entry(e, t) for e, t in rows.topics(connection, unowned=True)]
+        found = [entry_of(e, t) for e, t in rows.topics(connection, unowned=True)]
     if who.data_engineer or who.auditor or gate.directory.open_catalog:
         return found
     return [e for e in found if who.role_in(gate.directory.owner_of(e.name)) is not None]
@@ -218,7 +220,7 @@ def claim(gate: Bifrost, who: Actor, name: str, team: str | None = None, environ
         )
         if row.origin == "bifrost":
             queue.mark_dirty(connection, where)
-        return _entry(where, replace(row, team=owner))
+        return entry_of(where, replace(row, team=owner))
 
 
 def backstage(gate: Bifrost, who: Actor) -> list[dict[str, Any]]:
@@ -266,7 +268,8 @@ def shared_with(gate: Bifrost, who: Actor) -> list[tuple[str, GrantRow]]:
     return [(e, g) for e, g in given.grants(gate, who) if g.owner in own and g.team != g.owner]
 
 
-def _entry(environment: str, row: TopicRow) -> Entry:
+def entry_of(environment: str, row: TopicRow) -> Entry:
+    """A topic of the store as the catalogue shows it."""
     return Entry(
         environment,
         row.name,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from asgard.bifrost import catalog, notices
 from asgard.bifrost import grants as given
 from asgard.bifrost.authorise import What, authorise
-from asgard.bifrost.catalog import Edge, Entry
+from asgard.bifrost.catalog import Edge, Entry, entry_of
 from asgard.bifrost.desired import Field, GrantRow, Undo
 from asgard.bifrost.estimate import cost
 from asgard.bifrost.gate import Bifrost, demand
@@ -156,17 +156,7 @@ def unused(
                 continue
             if not authorise(who, "topic.view", What(row.team)).allowed:
                 continue
-            entry = Entry(
-                where.name,
-                row.name,
-                row.team,
-                row.description,
-                row.tags,
-                row.partitions,
-                row.replication,
-                row.retention_ms,
-                row.origin,
-            )
+            entry = entry_of(where.name, row)
             found.append(Unused(entry, since, tuple(sorted(readers.get(row.name, ()))), source))
             if ask_owners and row.team:
                 text = (

@@ -7,7 +7,6 @@ version, but the one that a new cluster gets.
 from __future__ import annotations
 
 import re
-import subprocess
 
 from asgard.core.errors import Failed
 from asgard.machines.local import process
@@ -19,27 +18,10 @@ _TIMEOUT_S = 60
 def levels_of(version: str) -> dict[str, int]:
     """The initial levels of a cluster created with this Kafka, by feature; 0: the feature is off. Raises Failed."""
     command = [*process.java_command(version, "-Xmx64m"), "kafka.tools.StorageTool", "version-mapping"]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            env=process.environment(),
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Failed(
-            f"asking Kafka {version} for its feature levels took longer than {_TIMEOUT_S} s",
-            "Is the machine out of memory?",
-        ) from error
+    done = process.run_tool(command, f"asking Kafka {version} for its feature levels", _TIMEOUT_S)
     found = parse(done.stdout)
     if done.returncode != 0 or "metadata.version" not in found:
-        words = (done.stderr + done.stdout).strip().splitlines()
-        raise Failed(
-            f"Kafka {version} does not report its feature levels: {words[0][:300] if words else 'it printed nothing'}"
-        )
+        raise Failed(f"Kafka {version} does not report its feature levels: {process.first_words(done)}")
     return found
 
 

@@ -44,6 +44,28 @@ def environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
 
 
+def run_tool(command: list[str], doing: str, within_s: float) -> subprocess.CompletedProcess[str]:
+    """Run one of Kafka's tools to its end. `doing` begins the sentence of a Failed if it takes too long."""
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env=environment(),
+            timeout=within_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{doing} took longer than {within_s:g} s", "Is the machine out of memory or disk?") from error
+
+
+def first_words(done: subprocess.CompletedProcess[str]) -> str:
+    """The first line that a tool printed, errors first."""
+    words = (done.stderr + done.stdout).strip().splitlines()
+    return words[0][:300] if words else "it printed nothing"
+
+
 def marker(run_dir: RunDir, what: str = "node") -> str:
     """The argument that identifies a process's node."""
     return f"-Dasgard.{what}={run_dir.path.absolute()}"

@@ -15,7 +15,6 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,24 +125,10 @@ def _format(run_dir: RunDir, spec: NodeSpec) -> None:
             lines[0],
             f"@{file.name}",
         ]
-        try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                stdin=subprocess.DEVNULL,
-                env=process.environment(),
-                timeout=_TIMEOUT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise Failed(
-                f"formatting node {spec.id} took longer than {_TIMEOUT_S} s", "Is the machine out of memory or disk?"
-            ) from error
+        done = process.run_tool(command, f"formatting node {spec.id}", _TIMEOUT_S)
     if done.returncode != 0:
-        words = (done.stderr + done.stdout).strip().splitlines()
         raise Failed(
-            f"Kafka's StorageTool refused to format node {spec.id}: {words[0][:300] if words else 'it printed nothing'}",
+            f"Kafka's StorageTool refused to format node {spec.id}: {process.first_words(done)}",
             f"Its configuration is {run_dir.properties}.",
         )
 
