@@ -12,6 +12,8 @@ import nox
 nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 HERE = Path(sys.executable).parent
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+"""A file's tests share a cluster, and mostly wait for it."""
 
 
 def python(session: nox.Session, *arguments: str, **options: object) -> None:
@@ -35,22 +37,17 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         python(session, "-m", "pytest", "-q", *session.posargs)
         return
-    # A file's tests share a cluster, and mostly wait for it.
     sample = ("-q", "-m", "not long")
-    python(
-        session,
-        "-m",
-        "pytest",
-        *sample,
-        "-n",
-        "2",
-        "--dist",
-        "loadfile",
-        "--no-loadscope-reorder",
-        success_codes=[0, 1],
-    )
+    python(session, "-m", "pytest", *sample, *SIDE_BY_SIDE, success_codes=[0, 1])
     # Two cores with fifteen brokers on them are late now and then: what failed is named above, and has to pass alone.
     python(session, "-m", "pytest", *sample, "--last-failed", "--last-failed-no-failures", "none", success_codes=[0, 5])
+
+
+@nox.session(venv_backend="none")
+def long(session: nox.Session) -> None:
+    """The files with long tests, whole: some of their tests go on where the one before left the cluster."""
+    files = [str(file) for file in sorted(Path("tests").rglob("test_*.py")) if "pytest.mark.long" in file.read_text()]
+    python(session, "-m", "pytest", "-q", *SIDE_BY_SIDE, *files)
 
 
 @nox.session(venv_backend="none")
