@@ -37,10 +37,7 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         python(session, "-m", "pytest", "-q", *session.posargs)
         return
-    sample = ("-q", "-m", "not long")
-    python(session, "-m", "pytest", *sample, *SIDE_BY_SIDE, success_codes=[0, 1])
-    # Two cores with fifteen brokers on them are late now and then: what failed is named above, and has to pass alone.
-    python(session, "-m", "pytest", *sample, "--last-failed", "--last-failed-no-failures", "none", success_codes=[0, 5])
+    python(session, "-m", "pytest", "-q", "-m", "not long", *SIDE_BY_SIDE)
 
 
 @nox.session(venv_backend="none")
