@@ -11,8 +11,6 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 RUNS = 3
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
-"""As the session `tests` of the noxfile runs them."""
 
 
 def prove(runs: int = RUNS) -> tuple[dict[str, object], list[str]]:
@@ -29,7 +27,7 @@ def prove(runs: int = RUNS) -> tuple[dict[str, object], list[str]]:
 
 def _run() -> tuple[dict[str, Any], list[str]]:
     """Counts by outcome with the seconds that it took, and a line for each failure."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not long", *SIDE_BY_SIDE]
+    command = [sys.executable, "-m", "nox", "-s", "tests"]
     began = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     found = re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)
