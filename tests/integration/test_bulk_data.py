@@ -21,7 +21,8 @@ RUN = bytes(range(16))
 
 def a_topic(cluster: RealCluster, name: str, partitions: int) -> list[tuple[str, int]]:
     with connect(cluster.connection) as control:
-        assert control.create_topics([NewTopic(name, partitions, min(3, len(cluster.specs)))]) == {name: None}
+        new = NewTopic(name, partitions, min(3, len(cluster.specs)), {"retention.ms": "-1"})  # times here are old
+        assert control.create_topics([new]) == {name: None}
         until = time.monotonic() + 20
         while name not in control.topics([name]) and time.monotonic() < until:
             time.sleep(0.05)

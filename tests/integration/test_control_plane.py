@@ -250,7 +250,7 @@ def test_replicas_move_only_as_far_as_allowed(control: AdminClient, topic_name: 
 
 
 def test_disks_sizes_and_offsets(control: AdminClient, secured_cluster: RealCluster, topic_name: str) -> None:
-    made(control, NewTopic(topic_name, 2, 3))
+    made(control, NewTopic(topic_name, 2, 3, {"retention.ms": "-1"}))  # its records are old
     with Writer(secured_cluster.connection) as writer:
         for n in range(300):
             writer.send(Record(topic_name, bytes(1000), partition=n % 2, timestamp_ms=1_000_000 + n))

@@ -22,9 +22,8 @@ COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 def create(cluster: RealCluster, name: str, **config: str) -> None:
     with connect(cluster.connection) as control:
-        assert control.create_topics([NewTopic(name, 1, 1, {k.replace("_", "."): v for k, v in config.items()})]) == {
-            name: None
-        }
+        given = {"retention.ms": "-1", **{k.replace("_", "."): v for k, v in config.items()}}  # times here are old
+        assert control.create_topics([NewTopic(name, 1, 1, given)]) == {name: None}
         until = time.monotonic() + 20
         while name not in control.topics([name]) and time.monotonic() < until:
             time.sleep(0.05)

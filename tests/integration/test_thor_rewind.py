@@ -25,8 +25,9 @@ PARTITIONS, EACH = 3, 40
 
 
 def a_topic(cluster: RealCluster, name: str, first_ms: int) -> None:
+    """Records with old times: the topic keeps them for ever, since a broker looks after retention every five minutes."""
     with connect(cluster.connection) as control:
-        assert control.create_topics([NewTopic(name, PARTITIONS, 1)]) == {name: None}
+        assert control.create_topics([NewTopic(name, PARTITIONS, 1, {"retention.ms": "-1"})]) == {name: None}
         until = time.monotonic() + 20
         while name not in control.topics([name]) and time.monotonic() < until:
             time.sleep(0.05)
