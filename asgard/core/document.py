@@ -6,7 +6,7 @@ Numbers keep their original text; `--set` changes values, and errors in those na
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,6 +17,8 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3
 
 Loc = tuple[str | int, ...]
 """The path to a value: keys and indexes from the root."""
+Found = Iterator[tuple[Loc, str] | tuple[Loc, str, Loc]]
+"""Problems: where, what is wrong, and where the first of two is."""
 
 
 class Place(Protocol):

@@ -34,6 +34,17 @@ class Target(Protocol):
         already."""
         ...
 
+    @property
+    def installs_kafka(self) -> bool:
+        """Whether Asgard installs a release of Kafka on the brokers; else their owner's versions may have other
+        forms, as in 4.1.x."""
+        ...
+
+    @property
+    def logins_in_kafka(self) -> bool:
+        """Whether Kafka itself keeps the credentials of users."""
+        ...
+
     def nodes(self, stack: str) -> NodeControl | None:
         """What starts and stops the brokers of a stack; None if none can be reached from here."""
         ...
@@ -52,6 +63,8 @@ class External:
     """A cluster that someone else runs: Asgard reaches its brokers only through Kafka."""
 
     makes_brokers = False
+    installs_kafka = False
+    logins_in_kafka = True
 
     def nodes(self, stack: str) -> NodeControl | None:
         """None."""

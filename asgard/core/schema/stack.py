@@ -29,6 +29,8 @@ from asgard.core.schema.fields import (
 from asgard.core.schema.gate import GateSection
 from asgard.core.schema.limits import LimitsSection
 
+TargetName = Literal["local", "external", "aws-ec2", "aws-msk"]
+"""Where a cluster runs. A target may have a section of its own in the file."""
 Count = Annotated[int | None, Given, Field(ge=1)]
 
 
@@ -211,7 +213,7 @@ class StackFile(Model):
 
     format: Literal["asgard.stack/v1"] = "asgard.stack/v1"
     stack: Text = Field(description="the stack's name; also that of its context")
-    target: Literal["local", "external", "aws-ec2", "aws-msk"]
+    target: TargetName
     kafka: Annotated[KafkaSection, EmptyMapping] = Field(default_factory=KafkaSection)
     cluster: Annotated[ClusterSection | None, Given] = Field(default=None, description="an external cluster")
     aws: Annotated[AwsSection | None, Given] = Field(default=None, description="a cluster on AWS")

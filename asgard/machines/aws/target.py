@@ -23,6 +23,8 @@ class Aws:
 
     def __init__(self, *, on_instances: bool) -> None:
         self._on_instances = on_instances
+        self.installs_kafka = on_instances
+        self.logins_in_kafka = on_instances  # MSK takes them from secrets
 
     def nodes(self, stack: str) -> Ec2Nodes | None:
         """The stack's instances; None if it has none. AWS is called only when one of them is needed."""

@@ -15,6 +15,8 @@ class Local:
     """See the module."""
 
     makes_brokers = True
+    installs_kafka = True
+    logins_in_kafka = True
 
     def nodes(self, stack: str) -> NodeControl | None:
         """The processes of the stack's brokers."""

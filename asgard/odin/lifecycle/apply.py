@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from asgard.core import events
 from asgard.core.errors import Refused, Unreachable
 from asgard.odin import program as programs
+from asgard.odin import targets
 from asgard.odin.engine.goals import DesiredStack
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.engine.steps import Event, OnEvent, Result
@@ -159,25 +160,25 @@ def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> DriftRepor
 
 
 def _in_the_cloud(session: Session, state: State, *, dry_run: bool) -> tuple[Drift, ...]:
-    """What was changed in AWS by hand: the Pulumi CLI reads every resource. Raises Unreachable if AWS can't be
-    reached."""
-    if not any(record["type"].startswith("aws:") for record in state.live.values()):
+    """What was changed by hand in a cloud that the stack uses: the Pulumi CLI reads every resource. Raises Unreachable if
+    the cloud can't be reached."""
+    clouds = {token: cloud for token in {r["type"] for r in state.live.values()} if (cloud := targets.cloud_of(token))}
+    if not clouds:
         return ()
-    from asgard.odin.targets.aws import words
-
     found = engine(session, OdinOptions(engine="pulumi"), state).refresh(dry_run=dry_run)
     if found.errors:
-        raise Unreachable(f"can't ask AWS what changed: {found.errors[0].message}", "Check the credentials.")
+        names = " or ".join(sorted({cloud.name for cloud in clouds.values()}))
+        raise Unreachable(f"can't ask {names} what changed: {found.errors[0].message}", "Check the credentials.")
     return tuple(
         Drift(
             "gone" if step.op == "delete" else "changed",
             step.type,
             step.name,
             step.urn,
-            words=words.changed(step.type, step.name, step.old, None if step.op == "delete" else step.new),
+            words=cloud.changed(step.type, step.name, step.old, None if step.op == "delete" else step.new),
         )
         for step in found.steps
-        if step.type.startswith("aws:") and step.op in ("refresh", "delete")
+        if (cloud := clouds.get(step.type)) and step.op in ("refresh", "delete")
     )
 
 
@@ -203,14 +204,14 @@ def _plan(session: Session, spec: StackSpec, options: OdinOptions) -> ApplyOutco
     if not outdated and _nothing_to_do(session, spec, state, seen):
         return ApplyOutcome(register.unchanged(state), seen=seen, quick=True)
     register.check_owners(session, spec, state)
-    if spec.aws is not None:
+    if targets.of(spec.target).has_guardrails:
         from asgard.odin.lifecycle import guardrails
 
         guardrails.refuse(spec)
     wanted = _wanted(session, spec, options, state, seen)
     result = engine(session, options, seen.state, spec, previewing=True).preview(*wanted)
     result.errors += refused_removals(result, session, state)
-    replaced = frozenset(outdated | roll.planned(result.steps, spec.name))
+    replaced = frozenset(outdated | targets.of(spec.target).outdates(result.steps, spec.name))
     return ApplyOutcome(result, losses_of(result, session, seen.state, spec), seen, wanted, replaced=replaced)
 
 

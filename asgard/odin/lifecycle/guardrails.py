@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from asgard.core import events
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.odin import program as programs
+from asgard.odin.spec.aws import AwsSettings
 from asgard.odin.spec.model import StackSpec
 from asgard.odin.targets.aws import cost, guardrails
 from asgard.odin.targets.aws.declare import declare
@@ -35,8 +36,8 @@ class Review:
 def review(spec: StackSpec) -> Review:
     """Check every resource that the stack declares. Raises WrongUsage for a stack that is not on AWS, or a waiver of an
     unknown rule."""
-    given = spec.aws
-    if given is None:
+    given = spec.place
+    if not isinstance(given, AwsSettings):
         raise WrongUsage(
             f"stack {spec.name} is not on AWS (target: {spec.target})", "Guardrails look at AWS's resources."
         )
@@ -51,17 +52,12 @@ def review(spec: StackSpec) -> Review:
     declared = declare(program, given.region)
     factors = {topic.name: topic.replication for topic in spec.topics}
     stack = guardrails.Stack(given.environment, spec.kafka.min_insync_replicas, factors, spec.name, given.region)
-    lines = (
-        cost.msk(given, spec.kafka.brokers, len(spec.users))
-        if spec.target == "aws-msk"
-        else cost.ec2(given, spec.kafka.brokers, spec.kafka.controllers)
-    )
     return Review(
         {name: (rule.__doc__ or "").strip().partition("\n")[0] for name, rule in rules.items()},
         guardrails.review(declared, stack, rules=rules, waived=given.waived),
         dict(given.waived),
         len(declared),
-        lines,
+        cost.of(spec, given),
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from asgard.odin import targets
+
 if TYPE_CHECKING:
     from asgard.odin.spec.model import StackSpec
 
@@ -22,10 +24,10 @@ class OdinOptions:
     engine: EngineName = "embedded"
 
     def fitting(self, spec: StackSpec | None, types: Iterable[str] = ()) -> OdinOptions:
-        """The same, with the engine that the stack needs: AWS resources, and a stack file with `engine`, require the
+        """The same, with the engine that the stack needs: resources of a cloud, and a stack file with `engine`, require the
         Pulumi CLI. `types` are those of the state, if there is no stack file."""
-        needs = spec is not None and (spec.aws is not None or spec.engine is not None)
-        return replace(self, engine="pulumi") if needs or any(t.startswith("aws:") for t in types) else self
+        needs = spec is not None and (targets.of(spec.target).needs_cli or spec.engine is not None)
+        return replace(self, engine="pulumi") if needs or any(map(targets.cloud_of, types)) else self
 
     def allowing(self, topics: frozenset[str]) -> OdinOptions:
         """The same, and these topics may lose records too."""

@@ -8,8 +8,9 @@ from asgard.core import contexts, paths
 from asgard.core.contexts import Context
 from asgard.core.errors import Refused
 from asgard.kafka.connection import render_properties
-from asgard.machines import targets
+from asgard.machines import targets as machines
 from asgard.odin import program as programs
+from asgard.odin import targets
 from asgard.odin.engine.state import State
 from asgard.odin.engine.steps import Result, Step
 from asgard.odin.lifecycle import passphrase
@@ -157,12 +158,9 @@ def unchanged(state: State) -> Result:
 
 
 def _write_client_file(session: Session, spec: StackSpec, result: Result) -> None:
-    if spec.target == "aws-ec2" and spec.aws is not None:
-        from asgard.machines.aws import target as aws
-
-        aws.note(session.name, spec.aws.region)
+    targets.of(spec.target).applied(spec)
     properties = result.secret_outputs.get("clientProperties")
-    if targets.of(spec.target).makes_brokers and isinstance(properties, dict):
+    if machines.of(spec.target).makes_brokers and isinstance(properties, dict):
         paths.write_atomic(client_file(session.name), render_properties(properties))
 
 
@@ -171,7 +169,7 @@ def _put_context(session: Session, spec: StackSpec, state: State, cluster_id: st
     connection = session.connection(state)
     if connection is None or (spec.external is not None and spec.external.context is not None):
         return
-    properties = str(client_file(session.name)) if targets.of(spec.target).makes_brokers else None
+    properties = str(client_file(session.name)) if machines.of(spec.target).makes_brokers else None
     if spec.external is not None:
         properties = spec.external.client_properties
     before = contexts.load().by_name.get(spec.name)

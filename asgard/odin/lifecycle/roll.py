@@ -27,19 +27,10 @@ if TYPE_CHECKING:
     from asgard.kafka.ports import ControlPlane, NodeControl
     from asgard.odin.lifecycle.session import Session
 
-TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 NODE_S = 1800.0
 """How long a node may take: an instance boots, then copies everything its volume missed meanwhile."""
 LEVELS_DUE = "levels_due"
 """In the state's own data: once every node runs the stack's version, raise feature levels to it."""
-
-
-def planned(steps: Iterable[Step], stack: str) -> set[int]:
-    """The nodes whose machine a plan makes outdated. Changed tags of the template itself need no new machine."""
-    changed = (s for s in steps if s.type == TEMPLATE and s.op in ("update", "replace"))
-    names = {s.name for s in changed if any(not path.startswith("tags") for path in s.diff)}
-    numbers = (name.removeprefix(f"{stack}-") for name in names)
-    return {int(number) for number in numbers if number.isdigit()}
 
 
 def outdated(spec: StackSpec) -> set[int]:

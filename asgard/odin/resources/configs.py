@@ -6,6 +6,7 @@ The table is `data/configs.json`, generated from Kafka's own definitions by `too
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -169,6 +170,12 @@ def canonical(definition: ConfigDef | None, value: str) -> str:
             items = [item.strip() for item in text.split(",") if item.strip()]
             return ",".join(sorted(items, key=definition.values.index) if definition.values else items)
     return text
+
+
+def canonical_all(kind: Kind, config: Mapping[str, str]) -> dict[str, str]:
+    """Configs as a broker reports them, however they are spelled."""
+    known = definitions(kind, None)
+    return {name: canonical(known.get(name), value) for name, value in config.items()}
 
 
 def same(kind: Kind, name: str, one: str | None, other: str | None) -> bool:

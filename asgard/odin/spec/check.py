@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from asgard.core.document import Document, Loc
+from asgard.core.document import Document, Found, Loc
 from asgard.core.errors import Problem
 from asgard.core.schema.stack import StackFile, TopicEntry
 from asgard.core.schema.validate import Checked, nearest
-from asgard.kafka.addresses import wrong_servers
+from asgard.machines import targets as machines
 from asgard.odin.resources import configs
 from asgard.odin.resources.config_names import meant
 from asgard.odin.spec import acls as access
 from asgard.odin.spec import check_access as access_checks
-from asgard.odin.spec import check_aws, check_engine, names
-from asgard.odin.spec.check_access import Found, makes_brokers
-from asgard.odin.spec.resolve import authorizer_of
+from asgard.odin.spec import check_engine, names, targets
+from asgard.odin.spec.resolve import authorizer_of, makes_brokers
 
 
 def review(document: Document, checked: Checked[StackFile]) -> tuple[list[Problem], list[Problem]]:
@@ -37,7 +36,6 @@ def review(document: Document, checked: Checked[StackFile]) -> tuple[list[Proble
     sections: tuple[Callable[[StackFile], Found], ...] = (
         _cluster,
         _security,
-        check_aws.review,
         check_engine.review,
         _topics,
         lambda f: access_checks.users(f, known),
@@ -67,10 +65,7 @@ def _cluster(file: StackFile) -> Found:
     if wrong := names.wrong_stack(file.stack):
         yield ("stack",), wrong
     yield from _version(file)
-    if not makes_brokers(file):
-        yield from _external(file)
-    else:
-        yield from _local(file)
+    yield from targets.review(file)
     yield from _broker_configs(file)
 
 
@@ -78,48 +73,13 @@ def _version(file: StackFile) -> Found:
     text = file.kafka.version
     if text is None:
         return
-    # MSK has versions of its own form, as in 4.1.x.
-    version, local = configs.version_of(text), makes_brokers(file) and file.target != "aws-msk"
-    oldest = configs.OLDEST_LOCAL if local else configs.OLDEST_EXTERNAL
+    version, installed = configs.version_of(text), machines.of(file.target).installs_kafka
+    oldest = configs.OLDEST_LOCAL if installed else configs.OLDEST_EXTERNAL
     allowed = f"allowed is {'.'.join(map(str, oldest))} or newer, as in {configs.DEFAULT_VERSION}"
-    if version is None or (local and len(version) != 3):
+    if version is None or (installed and len(version) != 3):
         yield ("kafka", "version"), f"is {text!r}, not a full version; {allowed}"
     elif version < oldest:
         yield ("kafka", "version"), f"is {text}, which is too old; {allowed}"
-
-
-def _local(file: StackFile) -> Found:
-    k = file.kafka
-    brokers = k.brokers or 1
-    if file.cluster is not None:
-        yield ("cluster",), "is for external clusters; allowed with `target: local` is `kafka`"
-    if k.controllers is not None and (k.controllers % 2 == 0 or k.controllers > brokers):
-        yield ("kafka", "controllers"), f"is {k.controllers}; allowed is an odd number up to that of brokers, {brokers}"
-    if k.racks is not None and k.racks > brokers:
-        yield ("kafka", "racks"), f"is {k.racks}; allowed are at most as many as brokers, {brokers}"
-    if k.heap is not None and k.heap < 128 * 1024 * 1024:
-        yield ("kafka", "heap"), f"is {k.heap} bytes; allowed are 128MiB or more"
-    if k.min_insync_replicas is not None and k.min_insync_replicas > brokers:
-        yield (
-            ("kafka", "min_insync_replicas"),
-            f"is {k.min_insync_replicas}; allowed are at most as many as brokers, {brokers}",
-        )
-
-
-def _external(file: StackFile) -> Found:
-    for key in ("brokers", "controllers", "racks", "heap", "log_dirs", "min_insync_replicas"):
-        if getattr(file.kafka, key) is not None:
-            yield ("kafka", key), "is for local clusters; allowed on an external one are version and config"
-    c = file.cluster
-    if c is None:
-        yield ("cluster",), "is missing; an external cluster needs `bootstrap_servers` or `context`"
-        return
-    if (c.bootstrap_servers is None) == (c.context is None):
-        yield ("cluster",), "needs either `bootstrap_servers` or `context`"
-    elif c.context is not None and c.client_properties is not None:
-        yield ("cluster", "client_properties"), "is given by the context; allowed is one of the two"
-    if c.bootstrap_servers is not None and (wrong := wrong_servers(c.bootstrap_servers)):
-        yield ("cluster", "bootstrap_servers"), wrong
 
 
 def _broker_configs(file: StackFile) -> Found:

@@ -6,19 +6,15 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from asgard.core.document import Loc
+from asgard.core.document import Found, Loc
 from asgard.core.schema.stack import QuotaEntry, StackFile, UserEntry
 from asgard.core.schema.validate import nearest
 from asgard.kafka.connection import FIRST_USER
 from asgard.kafka.model import Acl, QuotaEntity
-from asgard.machines import targets
 from asgard.odin.spec import acls as access
 from asgard.odin.spec import names
 from asgard.odin.spec.acls import CLUSTER_RESOURCE
-from asgard.odin.spec.resolve import DEFAULT_ENTITY, explicit_acls, quota_entity, quota_values
-
-Found = Iterator[tuple[Loc, str] | tuple[Loc, str, Loc]]
-"""Where, the problem, and where the first of two is."""
+from asgard.odin.spec.resolve import DEFAULT_ENTITY, explicit_acls, makes_brokers, quota_entity, quota_values
 
 _CERTIFICATE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 ADMIN_USERS = (FIRST_USER, "controller")
@@ -32,11 +28,6 @@ _OPERATIONS = {
     "delegation_token": "describe",
     "user": "create_tokens describe_tokens",
 }
-
-
-def makes_brokers(file: StackFile) -> bool:
-    """Whether the stack creates its own brokers."""
-    return targets.of(file.target).makes_brokers
 
 
 def users(file: StackFile, topics: set[str]) -> Found:

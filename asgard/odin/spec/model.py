@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from asgard.core.errors import Problem
 from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues, ScramMechanism
+from asgard.machines import targets
 from asgard.odin.spec import acls as access
 
 if TYPE_CHECKING:
+    from asgard.core.schema.stack import TargetName
     from asgard.odin.spec.aws import AwsSettings
 
-Target = Literal["local", "external", "aws-ec2", "aws-msk"]
 Tls = Literal["off", "optional", "on"]
 Sasl = Literal["scram-sha-512", "scram-sha-256", "none"]
 
@@ -63,6 +64,10 @@ class ExternalSpec:
     client_properties: str | None = None
     cluster_id: str | None = None
     context: str | None = None
+
+
+Place: TypeAlias = "ExternalSpec | AwsSettings | None"
+"""What the section of the stack's target says; None if it has none."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,7 @@ class StackSpec:
     """A whole stack. `warnings` are worth reporting, but are not problems."""
 
     name: str
-    target: Target
+    target: TargetName
     kafka: KafkaSpec
     security: SecuritySpec
     topics: tuple[TopicSpec, ...] = ()
@@ -166,11 +171,15 @@ class StackSpec:
     acls: tuple[Acl, ...] = ()
     quotas: tuple[QuotaSpec, ...] = ()
     limits: LimitsSpec = LimitsSpec()
-    external: ExternalSpec | None = None
-    aws: AwsSettings | None = None
+    place: Place = None
     engine: EngineSpec | None = None
     gate: GateSpec | None = None
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
+
+    @property
+    def external(self) -> ExternalSpec | None:
+        """How to reach a cluster that exists already; None if the stack creates its own."""
+        return self.place if isinstance(self.place, ExternalSpec) else None
 
     def acls_of(self, user: UserSpec) -> tuple[Acl, ...]:
         """What a user's fields and roles allow; nothing if no authorizer would check it."""
@@ -179,9 +188,8 @@ class StackSpec:
         return access.acls_of(user.name, access.grants_of(user))
 
     def mechanisms_of(self, user: UserSpec) -> tuple[ScramMechanism, ...]:
-        """The mechanisms of a user's credentials; none if the stack creates no credentials through Kafka (MSK takes
-        them from secrets)."""
-        if self.security.mechanism is None or user.tls or self.target == "aws-msk":
+        """The mechanisms of a user's credentials; none if the stack creates no credentials through Kafka."""
+        if self.security.mechanism is None or user.tls or not targets.of(self.target).logins_in_kafka:
             return ()
         return user.mechanisms or (self.security.mechanism,)
 

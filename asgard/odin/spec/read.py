@@ -11,7 +11,7 @@ from asgard.core.assign import assign
 from asgard.core.errors import InvalidFile
 from asgard.core.schema.stack import StackFile
 from asgard.core.schema.validate import check
-from asgard.odin.spec import parts
+from asgard.odin.spec import parts, targets
 from asgard.odin.spec.check import review
 from asgard.odin.spec.model import StackSpec
 from asgard.odin.spec.resolve import resolve
@@ -37,7 +37,8 @@ def load(path: Path | str, sets: Iterable[str] = (), *, part: str | None = None)
 
 def _stand_ins(root: Any) -> dict[str, Any]:
     """Valid values for keys that many other checks depend on."""
-    target = "external" if isinstance(root, dict) and "cluster" in root else "local"
+    sections = targets.SECTIONS.items() if isinstance(root, dict) else ()
+    target = next((owner for section, owner in sections if section in root), "local")
     return {"stack": "stack", "target": target, "brokers": 64, "partitions": 1}
 
 

@@ -4,22 +4,21 @@ names."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from asgard.core.errors import Problem
 from asgard.core.schema.gate import GateSection
 from asgard.core.schema.stack import ConnectEntry, EngineSection, QuotaEntry, QuotaFields, StackFile
 from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity, QuotaValues
+from asgard.machines import targets as machines
 from asgard.odin.resources import configs
+from asgard.odin.spec import targets
 from asgard.odin.spec.acls import CLUSTER_RESOURCE
 from asgard.odin.spec.check_engine import backend_url
 from asgard.odin.spec.model import (
     SCRAM,
     ConnectSpec,
     EngineSpec,
-    ExternalSpec,
     GateSpec,
-    KafkaSpec,
     LimitsSpec,
     QuotaSpec,
     SecuritySpec,
@@ -30,22 +29,13 @@ from asgard.odin.spec.model import (
     UserSpec,
 )
 
-if TYPE_CHECKING:
-    from asgard.core.schema.aws import AwsSection
-    from asgard.odin.spec.aws import AwsSettings
-
-DEFAULT_HEAP_BYTES = 256 * 1024 * 1024
 DEFAULT_ENTITY = "<default>"
-
-
-def default_controllers(brokers: int) -> int:
-    """The largest odd number up to 3 that the brokers allow."""
-    return 3 if brokers >= 3 else 1
 
 
 def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -> StackSpec:
     """A stack file without problems as a spec; relative paths start in `folder`."""
-    kafka = _kafka(file)
+    rules = targets.of(file.target)
+    kafka = rules.kafka(file)
     sasl = file.security.sasl
     return StackSpec(
         name=file.stack,
@@ -57,7 +47,8 @@ def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -
                 t.name,
                 t.partitions,
                 t.replication or min(3, kafka.brokers),
-                canonical("topic", t.config) | ({} if t.retention is None else {"retention.ms": str(t.retention)}),
+                configs.canonical_all("topic", t.config)
+                | ({} if t.retention is None else {"retention.ms": str(t.retention)}),
                 t.owner,
                 t.protect,
             )
@@ -85,24 +76,22 @@ def resolve(file: StackFile, folder: Path, warnings: tuple[Problem, ...] = ()) -
         acls=explicit_acls(file),
         quotas=tuple(QuotaSpec(quota_entity(q.user, q.client_id, q.ip), quota_values(q)) for q in file.quotas),
         limits=LimitsSpec(None if file.limits.throttle is None else int(file.limits.throttle)),
-        external=_external(file, folder) if file.target == "external" else None,
-        aws=None if file.aws is None else _aws(file.aws),
+        place=rules.place(file, folder),
         engine=None if file.engine is None else _engine(file.engine, folder),
         gate=None if file.gate is None else _gate(file.gate),
         warnings=warnings,
     )
 
 
-def _aws(section: AwsSection) -> AwsSettings:
-    from asgard.odin.spec.aws import settings_of  # only stacks on AWS spend the time of its import
-
-    return settings_of(section)
-
-
 def authorizer_of(file: StackFile) -> bool:
-    """Whether ACLs apply: as the file says; by default if there is SASL, and on external clusters."""
+    """Whether ACLs apply: as the file says; by default if there is SASL, and on clusters that exist already."""
     given = file.security.authorizer
-    return (file.security.sasl != "none" or file.target == "external") if given is None else given
+    return (file.security.sasl != "none" or not makes_brokers(file)) if given is None else given
+
+
+def makes_brokers(file: StackFile) -> bool:
+    """Whether the stack creates its own brokers."""
+    return machines.of(file.target).makes_brokers
 
 
 def tls_of(file: StackFile) -> Tls:
@@ -147,38 +136,6 @@ def quota_values(quota: QuotaFields) -> QuotaValues:
         "connection_creation_rate": quota.connections if isinstance(quota, QuotaEntry) else None,
     }
     return {name: value for name, value in named.items() if value is not None}
-
-
-def canonical(kind: configs.Kind, config: dict[str, str]) -> dict[str, str]:
-    """Configs as a broker reports them, however the file spells them."""
-    known = configs.definitions(kind, None)
-    return {name: configs.canonical(known.get(name), value) for name, value in config.items()}
-
-
-def _kafka(file: StackFile) -> KafkaSpec:
-    k = file.kafka
-    if file.target == "external":
-        return KafkaSpec(k.version, 0, 0, 0, 0, {}, canonical("broker", k.config), None)
-    version, brokers = k.version or configs.DEFAULT_VERSION, k.brokers or 1
-    static, dynamic = configs.split(canonical("broker", k.config), version)
-    return KafkaSpec(
-        version=version,
-        brokers=brokers,
-        controllers=k.controllers or default_controllers(brokers),
-        racks=k.racks or 0,
-        heap_bytes=k.heap or (0 if file.target == "aws-ec2" else DEFAULT_HEAP_BYTES),
-        static_config=static,
-        dynamic_config=dynamic,
-        min_insync_replicas=k.min_insync_replicas,
-        log_dirs=k.log_dirs or 1,
-    )
-
-
-def _external(file: StackFile, folder: Path) -> ExternalSpec:
-    assert file.cluster is not None
-    c = file.cluster
-    properties = None if c.client_properties is None else str(folder / Path(c.client_properties).expanduser())
-    return ExternalSpec(c.bootstrap_servers, properties, c.cluster_id, c.context)
 
 
 def _engine(engine: EngineSection, folder: Path) -> EngineSpec:

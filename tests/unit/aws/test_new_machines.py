@@ -10,8 +10,9 @@ import pytest
 
 from asgard.kafka.model import Node
 from asgard.kafka.ports import ControlPlane
-from asgard.machines import targets
+from asgard.machines import targets as machines
 from asgard.machines.aws import target
+from asgard.odin import targets
 from asgard.odin.engine.steps import Step
 from asgard.odin.lifecycle import roll
 from tests.unit.aws import test_nodes
@@ -52,11 +53,11 @@ def test_only_a_stack_on_instances_has_outdated_machines(
 ) -> None:
     monkeypatch.setenv("ASGARD_HOME", str(tmp_path))
     another_version(2)
-    assert targets.of("aws-ec2").outdated("orders") == ()  # nobody has made this stack from here
+    assert machines.of("aws-ec2").outdated("orders") == ()  # nobody has made this stack from here
     target.note("orders", test_nodes.REGION)
-    assert list(targets.of("aws-ec2").outdated("orders")) == [2]
+    assert list(machines.of("aws-ec2").outdated("orders")) == [2]
     for other in ("aws-msk", "local", "external"):
-        assert list(targets.of(other).outdated("orders")) == []
+        assert list(machines.of(other).outdated("orders")) == []
 
 
 def step(node: int, op: Any = "update", **diff: str) -> Step:
@@ -70,7 +71,7 @@ def test_a_plan_names_the_nodes_whose_template_changes() -> None:
         step(3, op="create"),
         step(4, userData="update"),
     ]
-    assert roll.planned(steps, "orders") == {1, 4}
+    assert targets.of("aws-ec2").outdates(steps, "orders") == {1, 4}
     assert roll.sentence({4, 1}) == "nodes 1, 4 get a new machine, one at a time; volume and address stay"
     assert roll.sentence({2}) == "node 2 gets a new machine; volume and address stay"
 

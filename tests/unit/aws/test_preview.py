@@ -21,6 +21,7 @@ import yaml
 
 from asgard.core.shipped import shipped
 from asgard.odin import program as programs
+from asgard.odin import targets
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.steps import Result, Step
 from asgard.odin.lifecycle import display, roll
@@ -31,6 +32,7 @@ from asgard.odin.targets.aws import declare as declare_module
 from asgard.odin.targets.aws import guardrails
 from asgard.odin.targets.aws.declare import declare
 from asgard.odin.targets.aws.guardrails import Declared
+from asgard.odin.targets.aws.program import settings
 
 GOLDEN = Path(__file__).parents[2] / "data" / "aws"
 SUBNETS = {"vpc": "vpc-0a1b2c3d", "subnets": ["subnet-0a", "subnet-0b", "subnet-0c"], "cidr": "10.90.0.0/16"}
@@ -96,12 +98,11 @@ def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def resources_of(spec: StackSpec) -> list[Declared]:
-    assert spec.aws is not None
     # The archive of a version has another digest.
     program = programs.program(
         spec, programs.declared(spec, {}), None, lambda version: (__file__, version.encode().hex().ljust(64, "0"))
     )
-    return declare(program, spec.aws.region)
+    return declare(program, settings(spec).region)
 
 
 @functools.cache
@@ -157,7 +158,7 @@ def test_the_preview_of_a_change_says_which_nodes_get_new_machines(monkeypatch: 
     for what, options in CHANGES.items():
         options = {**options, "kafka": {"version": "4.2.0", **options.get("kafka", {})}}
         result = preview_of(before, resources_of(spec_of("aws-ec2", options)), old.name)
-        nodes = roll.planned(result.steps, old.name)
+        nodes = targets.of(old.target).outdates(result.steps, old.name)
         assert (nodes == {1, 2, 3}) is (what in ("instance type", "heap", "Kafka version")), (what, nodes)
         assert roll.raises_levels(result.steps) is (what == "Kafka version")
         said.append(f"# {what}\n{display.text(result)}" + (f"\n{roll.sentence(nodes)}" if nodes else ""))

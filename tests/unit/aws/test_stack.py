@@ -44,7 +44,7 @@ EC2 = (
     ("environment: prod", "serverless: true", "aws.serverless: is for `target: aws-msk`"),
     ("tags: {team: data}", "tags: {asgard:stack: x}", "begins with aws: or asgard:"),
     ("stack: orders-eu", "stack: Orders_EU", "stack: is 'Orders_EU'; on AWS allowed are up to 24 small letters"),
-    ("target: aws-ec2", "target: local", "aws: is for clusters on AWS; with `target: local` it has no meaning"),
+    ("target: aws-ec2", "target: local", "aws: is for clusters on AWS; allowed with `target: local` is `kafka`"),
     ("environment: prod", "environment: live", "aws.environment: is 'live'; allowed is dev, staging or prod"),
 )
 

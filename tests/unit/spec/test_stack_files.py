@@ -12,7 +12,7 @@ from asgard.core.errors import InvalidFile
 from asgard.kafka.model import Acl, GateGoals, GateLoad, QuotaEntity
 from asgard.odin.spec.model import ExternalSpec, GateSpec, KafkaSpec, QuotaSpec, TopicSpec
 from asgard.odin.spec.read import json_schema, load
-from asgard.odin.spec.resolve import default_controllers
+from asgard.odin.spec.targets.brokers import default_controllers
 from asgard.odin.spec.templates import template, templates
 
 FULL = Path(__file__).parent / "full.yaml"

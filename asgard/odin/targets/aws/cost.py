@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from asgard.odin.spec.aws import GIB, AwsSettings, nodes
+from asgard.odin.spec.model import StackSpec
 from asgard.odin.targets.aws.network import INTERFACE_ENDPOINTS
 
 HOURS = 730
@@ -35,6 +36,13 @@ class Line:
     what: str
     count: int
     dollars: float | None
+
+
+def of(spec: StackSpec, given: AwsSettings) -> list[Line]:
+    """Of the cluster of a stack."""
+    if spec.target == "aws-msk":
+        return msk(given, spec.kafka.brokers, len(spec.users))
+    return ec2(given, spec.kafka.brokers, spec.kafka.controllers)
 
 
 def ec2(given: AwsSettings, brokers: int, controllers: int) -> list[Line]:

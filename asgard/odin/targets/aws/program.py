@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from asgard.kafka.connection import FIRST_USER
 from asgard.odin.resources.kinds import ALLOCATION, READY
 from asgard.odin.spec.aws import AwsSettings, host_name, nodes
 from asgard.odin.spec.model import StackSpec
+from asgard.odin.targets.reached import Pack, Reached
 
 if TYPE_CHECKING:
     import pulumi
@@ -23,47 +23,33 @@ IDENTITY_OUTPUTS = (
 """Properties of an allocation that the provider computes; a program declares them as None."""
 
 
-@dataclass(frozen=True)
-class Reached:
-    """Kafka's address, for the provider of everything that lives in it. `ready` is what it waits for."""
-
-    servers: pulumi.Output[str]
-    properties: pulumi.Output[Mapping[str, str]]
-    cluster_id: pulumi.Output[str] | None
-    ready: pulumi.Resource | None
+def settings(spec: StackSpec) -> AwsSettings:
+    """The section `aws` of a stack on AWS."""
+    assert isinstance(spec.place, AwsSettings)
+    return spec.place
 
 
-def register(
-    spec: StackSpec,
-    pack: Callable[[str], tuple[str, str]],
-    here: pulumi.ProviderResource,
-) -> Reached:
-    """Register the stack's cluster. `pack` gives the archive of a Kafka version and its SHA-256; `here` is Asgard's
-    provider."""
+def _providers(given: AwsSettings) -> tuple[pulumi.ProviderResource, Callable[..., pulumi.ResourceOptions]]:
+    """Asgard's own provider, and options with AWS's."""
     import pulumi
 
-    assert spec.aws is not None
-    provider = pulumi.ProviderResource("aws", "aws", {"region": spec.aws.region})
+    here = pulumi.ProviderResource("asgard", "here", {})
+    provider = pulumi.ProviderResource("aws", "aws", {"region": given.region})
 
     def options(**more: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(provider=provider, **more)
 
-    if spec.target == "aws-msk":
-        return _msk(spec, spec.aws, here, options)
-    return _ec2(spec, spec.aws, pack, here, options)
+    return here, options
 
 
-def _ec2(
-    spec: StackSpec,
-    given: AwsSettings,
-    pack: Callable[[str], tuple[str, str]],
-    here: pulumi.ProviderResource,
-    options: Callable[..., pulumi.ResourceOptions],
-) -> Reached:
+def on_instances(spec: StackSpec, pack: Pack) -> Reached:
+    """Register a cluster on instances of the stack's own."""
     import pulumi
 
     from asgard.odin.targets.aws import ec2
 
+    given = settings(spec)
+    here, options = _providers(given)
     kafka = spec.kafka
     assert kafka.version is not None
     plan = nodes(kafka.brokers, kafka.controllers, given.network.zones, dedicated=given.dedicated_controllers)
@@ -123,23 +109,25 @@ def _ec2(
         },
         pulumi.ResourceOptions(provider=here, depends_on=list(made.groups)),
     )
-    pulumi.export("archiveBucket", made.bucket)
     servers = pulumi.Output.all(pulumi.get(ready, "bootstrapServers"), pulumi.get(ready, "brokers")).apply(
         lambda v: v[0]
     )
-    return Reached(servers, pulumi.get(identity, "clientProperties"), pulumi.get(ready, "clusterId"), ready)
+    properties = pulumi.get(identity, "clientProperties")
+    return Reached(
+        {"bootstrapServers": servers, "clientProperties": properties, "clusterId": pulumi.get(ready, "clusterId")},
+        ready,
+        {"archiveBucket": made.bucket, "bootstrapServers": servers, "clientProperties": properties},
+    )
 
 
-def _msk(
-    spec: StackSpec,
-    given: AwsSettings,
-    here: pulumi.ProviderResource,
-    options: Callable[..., pulumi.ResourceOptions],
-) -> Reached:
+def on_msk(spec: StackSpec, pack: Pack) -> Reached:
+    """Register an MSK cluster. Amazon has its own archives: `pack` is not used."""
     import pulumi
 
     from asgard.odin.targets.aws import msk
 
+    given = settings(spec)
+    here, options = _providers(given)
     # MSK creates SCRAM credentials from secrets, and accepts none through Kafka's own API.
     names = [] if given.serverless else [user.name for user in spec.users]
     identity = pulumi.CustomResource(
@@ -156,7 +144,13 @@ def _msk(
     made = msk.create(
         msk.Cluster(spec.name, spec.kafka.version or "", spec.kafka.brokers, config, users), given, options
     )
-    pulumi.export("archiveBucket", made.bucket)
-    pulumi.export("scramServers", made.scram_servers)
     properties = {"security.protocol": "SASL_SSL", "sasl.mechanism": "AWS_MSK_IAM", "asgard.aws.region": given.region}
-    return Reached(made.iam_servers, pulumi.Output.from_input(properties), None, None)
+    return Reached(
+        {"bootstrapServers": made.iam_servers, "clientProperties": properties},
+        outputs={
+            "archiveBucket": made.bucket,
+            "scramServers": made.scram_servers,
+            "bootstrapServers": made.iam_servers,
+            "clientProperties": properties,
+        },
+    )
