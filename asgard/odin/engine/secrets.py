@@ -123,6 +123,7 @@ class Vault:
             salt = os.urandom(8)
             self._key = derive(phrase, salt)
             self._state = f"v1:{_b64(salt)}:{self.encrypt(_PROOF)}"
+            _keep(phrase, salt, self._key)
             return self._key
         parts = self._state.split(":", 2)
         if len(parts) != 3 or parts[0] != "v1":
@@ -141,9 +142,7 @@ class Vault:
                 "the passphrase does not decrypt this stack's secrets",
                 "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, or restore the key file in ASGARD_HOME/keys",
             )
-        if isinstance(phrase, OwnPhrase):
-            with contextlib.suppress(OSError):  # the next command derives it again
-                write_atomic(phrase.derived, f"{_fingerprint(phrase, salt)} {_b64(key)}\n")
+        _keep(phrase, salt, key)
         self._key = key
         return key
 
@@ -153,6 +152,12 @@ def _proves(key: bytes, proof: str) -> bool:
         return _decrypt(key, proof) == _PROOF
     except Failed:
         return False
+
+
+def _keep(phrase: str, salt: bytes, key: bytes) -> None:
+    if isinstance(phrase, OwnPhrase):
+        with contextlib.suppress(OSError):  # the next command derives it again
+            write_atomic(phrase.derived, f"{_fingerprint(phrase, salt)} {_b64(key)}\n")
 
 
 def _kept(phrase: OwnPhrase, salt: bytes) -> bytes | None:

@@ -7,13 +7,14 @@ These three registries, and the target's section in `asgard.core.schema.stack`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from asgard.core.schema.stack import TargetName
-from asgard.kafka.connection import Connection
-from asgard.odin.engine.steps import Step
-from asgard.odin.spec.model import StackSpec
-from asgard.odin.targets.reached import Pack, Reached
+if TYPE_CHECKING:
+    from asgard.core.schema.stack import TargetName
+    from asgard.kafka.connection import Connection
+    from asgard.odin.engine.steps import Step
+    from asgard.odin.spec.model import StackSpec
+    from asgard.odin.targets.reached import Pack, Reached
 
 
 class StackTarget(Protocol):

@@ -6,11 +6,13 @@ Where brokers of a target run is `asgard.machines.targets`; how its cluster is c
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from asgard.core.document import Found
-from asgard.core.schema.stack import StackFile, TargetName
-from asgard.odin.spec.model import KafkaSpec, Place
+
+if TYPE_CHECKING:
+    from asgard.core.schema.stack import StackFile, TargetName
+    from asgard.odin.spec.model import KafkaSpec, Place
 
 
 class TargetRules(Protocol):
