@@ -12,8 +12,8 @@ import typer
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
-from asgard.cli.numbers import parse_number
-from asgard.core import console, events, units
+from asgard.cli.moments import Every, every_seconds
+from asgard.core import console, events
 from asgard.core.errors import Failed, Refused, WrongUsage
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -29,9 +29,7 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option("--token-file", metavar="FILE", help="A file that holds the token.")
     ] = None,
-    every: Annotated[
-        str, typer.Option("--every", metavar="TIME", help="Interval between two looks at the cluster.")
-    ] = "10s",
+    every: Every = "10s",
     settings: SettingsFile = None,
     which: Which = Which(),
 ) -> None:
@@ -43,7 +41,7 @@ def serve(
     from asgard.compose.heimdall_web import WatchSource
     from asgard.heimdall import settings as reading
 
-    every_s = max(parse_number("--every", every, units.parse_duration), 1.0)
+    every_s = every_seconds(every, "1s")
     token = _token(token_file)
     if host not in LOOPBACK and token is None:
         raise Refused(
