@@ -175,8 +175,8 @@ def end_unused(gate: Bifrost, environment: str) -> tuple[list[GrantRow], list[Gr
                 noticed[grant.id] = now
                 connection.execute(mine.where(_g.state == "active").values(state="noticed"))
                 text = (
-                    f"nobody has read {grant.name} ({environment}) as {grant.user} for {format_duration(now - due.since)}. "
-                    f"The access goes in {format_duration(rule.notice_s)}, unless it is used."
+                    f"{grant.user} has not read {grant.name} ({environment}) for {format_duration(now - due.since)}. "
+                    f"Its access ends in {format_duration(rule.notice_s)} unless it is used."
                 )
                 key = f"{grant.id}:{now:.0f}"
                 notices.tell(connection, gate.directory, TeamMessage(grant.team or "", "dormant", key, text), now)

@@ -138,7 +138,7 @@ def shown(name: str, known: Value) -> str:
     if isinstance(known, frozenset):
         return ", ".join(sorted(known)) or "none"
     if isinstance(known, str):
-        return known or "nobody"
+        return known or "none"
     if known == math.inf:
         return "forever"
     match FIELDS[name].type:

@@ -132,7 +132,7 @@ def condition(text: str, kinds: Iterable[str] = ()) -> Condition:
         try:
             re.compile(written)
         except re.error as error:
-            raise ValueError(f"has {written!r}, which is no regular expression: {error}") from error
+            raise ValueError(f"has {written!r}, which is not a regular expression: {error}") from error
         return Condition(tidy, name, sign, written)
     if written in FIELDS and FIELDS[written].type == field.type:
         return Condition(tidy, name, sign, written, is_field=True)
@@ -196,6 +196,6 @@ def because(rule: Rule, facts: Facts, *, unsure: bool = False) -> str:
     """Why a rule matched, in a sentence: its own words, then the values that it looked at."""
     if unsure:
         missing = next(c for c in rule.when if c.holds(facts) is None)
-        return f"{missing.field} is not known, so somebody has to look ({missing.text})"
+        return f"{missing.field} is not known, so a person has to look ({missing.text})"
     values = ", ".join(f"{c.field} is {fields.shown(c.field, facts.get(c.field))} ({c.text})" for c in rule.when)
     return ": ".join(part for part in (rule.because, values) if part) or "it always matches"

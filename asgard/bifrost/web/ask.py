@@ -92,7 +92,7 @@ def send(who: Actor) -> Any:
     except ValueError:
         values = None
     if not isinstance(values, dict):
-        raise WrongUsage("that is no request")
+        raise WrongUsage("that is not a request")
     demand_size(values)
     return _submitted(
         who,

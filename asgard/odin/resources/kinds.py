@@ -308,7 +308,7 @@ KINDS: dict[str, ResourceType] = {
                 Property(
                     "raisesLevels",
                     "boolean",
-                    "Whether a higher version raises the feature levels here. Where brokers get it later, whoever gives it to them does.",
+                    "Whether a higher version raises the feature levels here. If brokers get it later, the levels are raised then.",
                     hint=True,
                     default=True,
                 ),

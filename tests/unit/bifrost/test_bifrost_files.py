@@ -33,7 +33,7 @@ def problems(call, *args):
         (TEAMS + "teams: [{name: a, members: [{name: x, rol: owner}]}]\n", "did you mean role"),
         (
             TEAMS + "teams: [{name: a, members: [{name: x}], approvers: [y]}]\n",
-            "approvers[0]: is 'y', who is no member",
+            "approvers[0]: is 'y', who is not a member",
         ),
         (
             TEAMS + "teams: [{name: a, members: [{name: x, os_user: u}]}]\nauditors: [{name: y, os_user: u}]\n",
@@ -70,7 +70,7 @@ def test_teams_of_included_files_name_their_own_place(tmp_path):
         ('{name: x, then: allow, when: ["partitions > many"]}', "compares a number with 'many'"),
         ('{name: x, then: allow, when: ["tags > pii"]}', "allowed are has, lacks"),
         ('{name: x, then: allow, when: ["retention > 30"]}', "without a unit"),
-        ('{name: x, then: allow, when: ["name matches ["]}', "no regular expression"),
+        ('{name: x, then: allow, when: ["name matches ["]}', "not a regular expression"),
         ('{name: x, then: allow, when: ["team in orders"]}', "allowed is a list"),
         ('{name: x, then: allow, for: [user], when: ["partitions > 3"]}', "which a request for user does not have"),
         ("{name: x, then: approval, by: [boss]}", "allowed are owner, data-engineer and team:NAME"),

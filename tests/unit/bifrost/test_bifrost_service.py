@@ -28,7 +28,7 @@ def test_two_approvers_cannot_both_decide(gate):
     with gate.store.read() as connection:
         seen = requests.get(connection, sent.request.id)
     service.decide(gate, person(gate, "edgar"), seen.id, approve=True)
-    with pytest.raises(Refused, match="decided by somebody else"), gate.store.write() as connection:
+    with pytest.raises(Refused, match="someone else has decided"), gate.store.write() as connection:
         requests.move(connection, seen, "rejected", actor="root", now=0.0)
     with pytest.raises(WrongUsage, match="there is nothing to decide"):
         service.decide(gate, person(gate, "root"), seen.id, approve=False)
