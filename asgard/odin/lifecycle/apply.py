@@ -69,7 +69,7 @@ def preview(spec: StackSpec, options: OdinOptions, leftovers: Leftovers) -> Appl
     """What `up` would do."""
     options = options.fitting(spec)
     with reading(spec.name, spec) as session:
-        shared.pull(session, spec, writing=False)
+        session.store = shared.pull(session.ref, session.store, spec, writing=False)
         planned = _plan(session, spec, options)
         session.report(leftovers, session.store.load())
         return planned
@@ -152,7 +152,7 @@ def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> DriftRep
 def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> DriftReport:
     """What differs from the state."""
     with reading(name, spec) as session:
-        shared.pull(session, spec, writing=False)
+        session.store = shared.pull(session.ref, session.store, spec, writing=False)
         state = session.store.load()
         seen = _look(session, state)
         session.report(leftovers, state)

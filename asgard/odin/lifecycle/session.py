@@ -219,7 +219,7 @@ def changing(
 
         hold(leases.stack_change(name))
         session.store.guard = session.writes.check
-        shared.pull(session, spec, writing=True)
+        session.store = shared.pull(session.ref, session.store, spec, writing=True)
         cluster_id = session.cluster_id(session.store.load())
         if cluster_id is not None:
             hold(leases.cluster_change(cluster_id))
