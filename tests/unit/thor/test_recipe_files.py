@@ -286,3 +286,11 @@ def test_the_recipes_in_the_docs_are_valid(tmp_path: Path) -> None:
         name = re.search(r"(?m)^recipe: (\S+)", example)
         assert name, example
         read.read(written(tmp_path, example, name[1]), examples=True)
+
+
+def test_the_page_lists_the_recipes_as_the_command_does() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text()
+    for name, path in SHIPPED.items():
+        found = read.read(path, examples=True)
+        (row,) = [line for line in page.splitlines() if line.startswith(f"{name} ")]
+        assert row.endswith(f"  {found.about}") and found.trigger in row
