@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from asgard.core.database import Database
 
 TRIES = 10
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 6 * 3600.0
+FIRST_PAUSE_S = 30.0
+"""Each further pause is twice as long: the last one is two hours."""
 MOST = 500
 """Rows per round."""
 
@@ -66,7 +67,7 @@ def _settle(database: Database, table: sa.Table, row: Any, wrong: str | None) ->
     with database.write() as connection:
         values: dict[str, Any] = {"state": "sent", "error": None}
         if wrong is not None:
-            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**row.attempts)
+            pause = FIRST_PAUSE_S * 2**row.attempts
             state = "failed" if attempts >= TRIES else "waiting"
             values = {"state": state, "error": wrong, "next_at": database.now(connection) + pause}
         connection.execute(sa.update(table).where(table.c.id == row.id).values(attempts=attempts, **values))
