@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,8 +85,9 @@ class Steps:
             yield held
 
     def move(self, attempt: Attempt) -> Done:
-        """Plan for the cluster as it is now, and run the plan."""
+        """Plan for the cluster as it is now, and run the plan. Outside the limits' windows it has to wait."""
         from asgard.cluster import moves as execute
+        from asgard.cluster.moves import decide
         from asgard.thor.plan import replan
 
         given = attempt.step.given
@@ -97,10 +99,14 @@ class Steps:
             if plan is None or not (plan.moved or plan.kind == "drain"):
                 return Done("nothing", moves.summary(plan))
             news.note(moves.summary(plan))
+            if closed := decide.closed(self.limits, time.time()):
+                return Done("waiting", f"{moves.summary(plan)}; {closed}")
             throttle = given.throttle or plan.throttle_bytes_per_s
             executed = execute.run(
                 held, plan, self.limits, replan=replan.again, throttle=throttle, may_go_on=attempt.check
             )
+        if executed.paused:
+            return Done("waiting", f"{executed}; {executed.paused}")
         if executed.handed_over:
             raise HandedOver(f"{executed}: {executed.handed_over}", "Run it again: it continues from there.")
         if executed.stopped or executed.refused:

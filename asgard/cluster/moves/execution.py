@@ -125,7 +125,7 @@ class Execution:
                     return self.executed(handed_over=why)
                 case decide.Pause(why):
                     self.put_back(f"paused: {why}")
-                    return self.executed(handed_over=why)
+                    return self.executed(paused=why)
                 case decide.Stop(why, cancel):
                     if cancel:
                         self.cancel(self.flying)

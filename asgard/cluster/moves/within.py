@@ -102,7 +102,7 @@ class Within:
                 time.sleep(POLL_S)
             elif self.left and (why_closed := decide.closed(self.limits, time.time())):
                 self.put_back(f"paused: {why_closed}")
-                return self._executed(handed_over=why_closed)
+                return self._executed(paused=why_closed)
             elif self.left:
                 self._submit()
         self.put_back(DONE if not self.refused else f"{DONE}, but for some")

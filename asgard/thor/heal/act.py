@@ -176,10 +176,12 @@ def _move(work: Work, plan: Plan) -> str:
         throttle=throttle,
         may_go_on=work.may_go_on,
     )
-    why = done.stopped or done.handed_over
-    if why or done.refused or done.left:
+    # A broker whose filling ended well would not be filled any further.
+    if done.paused and work.decision.kind != "resume":
+        return f"{done}: {done.paused}"
+    if done.ended_early or done.refused or done.left:
         refused = "; ".join(f"{name}: {reason}" for name, reason in list(done.refused.items())[:NAMED])
-        raise Failed(f"{done}: {why or refused}")
+        raise Failed(f"{done}: {done.ended_early or refused}")
     unmet = "".join(f"; not met: {u}; what would help: {u.would_help}" for u in plan.unmet if u.required)
     return f"{done}{unmet}"
 

@@ -262,6 +262,7 @@ def test_auto_rate(now: float, room: float | None, rate: float) -> None:
         (Executed("drain 3", moved=4, refused={"t-0": "no"}), ExitCode.FAILED),
         (Executed("drain 3", left=4, stopped="broker 4 was lost"), ExitCode.FAILED),
         (Executed("drain 3", left=4, flying=1, handed_over="thor heal"), ExitCode.BUSY),
+        (Executed("drain 3", left=4, paused="it is day"), ExitCode.BUSY),
     ],
 )
 def test_exit_code(executed: Executed, code: ExitCode) -> None:
