@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,17 +159,23 @@ class Steps:
         given = attempt.step.given
         assert isinstance(given, schema.Restart)
         nodes = self.nodes()
-        known = restart.FormerProcesses(
-            {int(e.data["node"]): e.data["pid"] for e in attempt.memory.noted(restart.BEGUN)}
-        )
+        step, memory = attempt.step.number, attempt.memory
+        # Another step of the recipe may restart the same nodes once more.
+        begun = [e for e in memory.noted(restart.BEGUN) if e.data.get("step", step) == step]
+        known = restart.FormerProcesses({int(e.data["node"]): e.data["pid"] for e in begun})
+
+        def note(kind: str, data: Mapping[str, object]) -> None:
+            memory.note(kind, {**data, "step": step})
+
         with self.change(attempt) as held:
             there = nodes.nodes()
             ids = restart.chosen(there, given.brokers, known, held.control.quorum().leader)
             over = sorted(n.id for n in there if known.over(n))
             if over:
                 news.note(f"node {', '.join(map(str, over))} was already restarted; --fresh restarts all")
-                for node in over if attempt.memory.resumes is None else ():
-                    attempt.memory.note(restart.BEGUN, {"node": node, "pid": known.pids[node]})
+                # The next run looks at the events of this one alone.
+                for node in set(over) - {e.data["node"] for e in begun if e.correlation == memory.run}:
+                    note(restart.BEGUN, {"node": node, "pid": known.pids[node]})
 
             def may_go_on() -> None:
                 held.lease.check(settle.CALL_DEADLINE_S)
@@ -177,7 +183,7 @@ class Steps:
                     raise HandedOver(f"hands over to {held.lease.wanted_by}", "Run it again: it continues from there.")
 
             restart.restart(
-                held.control, nodes, ids, note=attempt.memory.note, may_go_on=may_go_on,
+                held.control, nodes, ids, note=note, may_go_on=may_go_on,
                 deadline=attempt.deadline,
             )  # fmt: skip
         if not ids:
