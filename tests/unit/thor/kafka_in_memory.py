@@ -31,9 +31,10 @@ CLUSTER = "cluster-in-memory"
 
 @dataclass
 class KafkaInMemory:
-    """Brokers by id, partitions by name, configs by resource. Every move finishes at once, unless `slow`.
+    """Brokers by id, partitions by name, configs by resource. Moves finish at once; `slow` ones are in flight until `land`.
 
     `dirs`: (broker, topic, partition) to the directory of a replica; else it is in the first one of its broker.
+    `futures`: the directory that a replica is on its way to.
     """
 
     brokers: dict[int, Broker]
@@ -41,6 +42,7 @@ class KafkaInMemory:
     slow: bool = False
     configs: dict[tuple[str, str], dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     dirs: dict[tuple[int, str, int], str] = field(default_factory=dict)
+    futures: dict[tuple[int, str, int], str] = field(default_factory=dict)
 
     def cluster(self) -> ClusterInfo:
         return ClusterInfo(CLUSTER, tuple(replace(b, log_dirs=()) for b in self.brokers.values()))
@@ -116,12 +118,21 @@ class KafkaInMemory:
         where = {(p.topic, p.partition): self.dirs.get((broker, p.topic, p.partition), dirs[0].path) for p in held}
         there = {key: path for key, path in where.items() if not any(d.offline and d.path == path for d in dirs)}
         sizes = {(p.topic, p.partition): p.size_bytes or 0 for p in held if (p.topic, p.partition) in there}
-        return Disk(dirs, sizes, there)
+        future = {(topic, n): (path, 0) for (b, topic, n), path in self.futures.items() if b == broker}
+        return Disk(dirs, sizes, there, future)
 
     def move_directories(self, moves: Collection[DirMove]) -> dict[DirMove, None]:
         for m in moves:
-            self.dirs[m.broker, m.topic, m.partition] = m.path
+            self.futures.pop((m.broker, m.topic, m.partition), None)
+            (self.futures if self.slow else self.dirs)[m.broker, m.topic, m.partition] = m.path
         return dict.fromkeys(moves)
+
+    def land(self) -> None:
+        """What is in flight arrives."""
+        self.slow = False
+        self.reassign([Move(p.topic, p.partition, p.target_replicas) for p in self.reassignments()])
+        self.dirs |= self.futures
+        self.futures = {}
 
 
 def partitions(topic: str, *replicas: tuple[int, ...], size: int = 10) -> dict[tuple[str, int], Partition]:
