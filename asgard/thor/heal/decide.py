@@ -8,6 +8,7 @@ outside quiet hours. One thing at a time: the next look decides again.
 from __future__ import annotations
 
 from asgard.cluster import quorum
+from asgard.cluster.placement import refusal
 from asgard.core.units import format_duration
 from asgard.thor.heal.lost import lost, outage
 from asgard.thor.heal.memory import PASSING
@@ -71,13 +72,19 @@ def _returned(situation: Situation) -> Decision | None:
 def _resume(situation: Situation, broker: int) -> Decision | None:
     if broker in situation.memory.emptied:
         why = f"broker {broker} is back; its replicas were moved to other brokers"
-        return None if situation.closed else Decision("resume", f"filling broker {broker}", why, (broker,))
+        return None if _later(situation, broker) else Decision("resume", f"filling broker {broker}", why, (broker,))
     unled = situation.tally.unled.get(broker, ())
     if not unled or situation.now - situation.memory.returned[broker] > LEAD_AGAIN_S:
         return None
     why = f"broker {broker} is back and in sync, but does not lead {counted(len(unled))} that it should"
     partitions = tuple((p.topic, p.partition) for p in unled)
     return Decision("resume", f"letting broker {broker} lead again", why, (broker,), partitions=partitions)
+
+
+def _later(situation: Situation, broker: int) -> str:
+    """Why a broker that is back is not filled now; empty if it is."""
+    there = next(b for b in situation.snapshot.brokers if b.id == broker)
+    return situation.closed or refusal(there, situation.snapshot.silent, situation.limits)
 
 
 def _left_behind(situation: Situation) -> Decision | None:
@@ -169,7 +176,10 @@ def _healthy(situation: Situation) -> str:
         gone = [b.id for b in situation.gone]
         verb = "is gone and holds" if len(gone) == 1 else "are gone and hold"
         text += f"; {named(gone)} {verb} no replica: bring it back, or unregister it"
-    waiting = sorted(b for b in situation.memory.returned if b in situation.memory.emptied and b in situation.up)
-    if waiting and situation.closed:
-        text += f"; {named(waiting)} {'is' if len(waiting) == 1 else 'are'} filled later: {situation.closed}"
+    waiting: dict[str, list[int]] = {}
+    for b in sorted(situation.memory.emptied.intersection(situation.memory.returned, situation.up)):
+        waiting.setdefault(_later(situation, b), []).append(b)
+    for why, brokers in waiting.items():
+        if why:
+            text += f"; {named(brokers)} {'is' if len(brokers) == 1 else 'are'} filled later: {why}"
     return text

@@ -333,6 +333,22 @@ def test_a_broker_whose_replicas_were_moved_is_filled_when_it_is_back() -> None:
     assert "broker 3 is filled later: these are quiet hours (tue 08:00-18:00 UTC)" in decision.why
 
 
+def test_a_broker_that_may_get_nothing_is_filled_once_that_ends() -> None:
+    memory = back(emptied=frozenset({3}))
+    snapshot = cluster(emptied=[3])
+    cordoned = tuple(
+        replace(b, log_dirs=(replace(b.log_dirs[0], cordoned=True),)) if b.id == 3 else b for b in snapshot.brokers
+    )
+    excluded = Limits(exclude_brokers=frozenset({3}))
+    for decision, why in (
+        (decided(replace(snapshot, brokers=cordoned), memory), "cordoned"),
+        (decided(snapshot, memory, limits=excluded), "excluded"),
+    ):
+        assert decision.kind == "healthy"
+        assert decision.why.endswith(f"; broker 3 is filled later: {why}")
+    assert decided(snapshot, memory).kind == "resume"
+
+
 def test_a_broker_that_is_back_but_does_not_answer_yet_is_not_filled() -> None:
     memory = back(emptied=frozenset({3}))
     assert decided(cluster(emptied=[3], silent=(3,)), memory).kind == "wait"
