@@ -24,7 +24,9 @@ CATCH_UP_S = 60.0
 
 def decide(situation: Situation) -> Decision:
     """The one thing to do now."""
-    for rule in (outage, lost, _log_dirs, _returned, _left_behind, _short, _leaders, _limits, _directories, _balance):
+    for rule in (
+        outage, lost, _log_dirs, _returned, _left_behind, _short, _leaders, _limits, _directories, _balance, _failed_dirs
+    ):  # fmt: skip
         decision = rule(situation)
         if decision is not None:
             return decision
@@ -32,7 +34,8 @@ def decide(situation: Situation) -> Decision:
 
 
 def _log_dirs(situation: Situation) -> Decision | None:
-    found = situation.of("log-dir-offline")
+    """Log directories that failed, until no replica is missing because of them."""
+    found = [f for f in situation.of("log-dir-offline") if f.count]
     if not found:
         return None
     why = " ".join(f.text for f in found)
@@ -40,13 +43,23 @@ def _log_dirs(situation: Situation) -> Decision | None:
     left = max(situation.noted(f) + situation.policy.grace_s - situation.now for f in found)
     if left > 0:
         return Decision("wait", f"waiting, {format_duration(left)} left", why, brokers, left)
-    if stuck := situation.stuck(brokers):
+    if stuck := situation.stuck("reassign", brokers):
         return nowhere(brokers, f"{why} {stuck}")
     if situation.failed_lately("reassign"):
         return stand_by(f"{why} The last healing failed.", f"log-dirs {ids(brokers)}", brokers)
     return Decision(
         "reassign", f"moving the replicas on offline disks of {named(brokers)} to other brokers", why, brokers
     )
+
+
+def _failed_dirs(situation: Situation) -> Decision | None:
+    """Those that no replica needs any more."""
+    found = situation.of("log-dir-offline")
+    if not found:
+        return None
+    brokers = tuple(b for f in found for b in f.brokers)
+    why = " ".join(f.text for f in found)
+    return stand_by(f"{why} Nothing is left to move: replace the disk.", f"log-dirs {ids(brokers)}", brokers)
 
 
 def _returned(situation: Situation) -> Decision | None:
@@ -130,6 +143,8 @@ def _limits(situation: Situation) -> Decision | None:
         reason = "the last balance could not fix it"
     if reason:
         return stand_by(f"{why} Nothing is moved: {reason}.", f"limits {ids(brokers)}", brokers)
+    if stuck := situation.stuck("balance", brokers):
+        return nowhere(brokers, f"{why} {stuck}")
     return Decision("balance", "balancing", why, brokers)
 
 
@@ -145,6 +160,8 @@ def _directories(situation: Situation) -> Decision | None:
         reason = "the last try could not fix it"
     if reason:
         return stand_by(f"{why} Nothing is moved: {reason}.", f"log-dirs over limits {ids(brokers)}", brokers)
+    if stuck := situation.stuck("disks", brokers):
+        return nowhere(brokers, f"{why} {stuck}")
     return Decision("disks", f"evening the log directories of {named(brokers)}", why, brokers)
 
 
@@ -154,7 +171,10 @@ def _balance(situation: Situation) -> Decision | None:
     spread = _spread(situation)
     if spread <= 1 + situation.limits.tolerance:
         return None
-    return Decision("balance", "balancing", f"the fullest broker holds {spread:.2f} of the mean of all")
+    why = f"the fullest broker holds {spread:.2f} of the mean of all"
+    if stuck := situation.stuck("balance", ()):
+        return nowhere((), f"{why}. {stuck}")
+    return Decision("balance", "balancing", why)
 
 
 def _spread(situation: Situation) -> float:

@@ -301,7 +301,7 @@ def test_a_healing_that_failed_is_tried_again_later_each_time() -> None:
 
 
 def test_where_replicas_had_nowhere_to_go_it_holds_still_until_a_broker_comes() -> None:
-    stuck = Stuck((3,), (1, 2, 4), "No broker has room.", NOW - 60)
+    stuck = Stuck("reassign", (3,), (1, 2, 4), "No broker has room.", NOW - 60)
     decision = decided(cluster(gone=[3]), replace(gone(ago=900), stuck=stuck))
     assert (decision.kind, decision.key) == ("hold", "nowhere 3")
     assert decision.why.endswith("No broker has room.")
