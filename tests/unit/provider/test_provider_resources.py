@@ -17,6 +17,7 @@ from asgard.odin.resources import identity, local
 from asgard.odin.resources.checks import check, transitions
 from asgard.odin.resources.kinds import (
     ACL,
+    ALLOCATION,
     BROKER,
     CLUSTER,
     CONFIG,
@@ -154,6 +155,13 @@ def test_wrong_inputs_are_told_in_a_sentence(token: str, inputs: Values, wrong: 
             "Kafka's data can't be downgraded",
         ),
         (CLUSTER, {**CLUSTER_INPUTS, "version": "4.9.1"}, {**CLUSTER_INPUTS, "version": "4.10.0"}, None),
+        (READY, {"version": "4.3.1"}, {"version": "4.2.0"}, "Kafka's data can't be downgraded"),
+        (READY, {"version": "4.2.0"}, {"version": "4.3.1"}, None),
+        (READY, {"version": "4.3.1"}, {}, None),
+        (ALLOCATION, {"controllers": ["1"]}, {"controllers": ["1", "2", "3"]}, "is 1, 2, 3; a cluster keeps the contr"),
+        (ALLOCATION, {"controllers": ["1", "2", "3"]}, {"controllers": ["1001"]}, "it was made with: 1, 2, 3"),
+        (ALLOCATION, {"controllers": ["1", "2"]}, {"controllers": ["2", "1"]}, None),
+        (ALLOCATION, {"controllers": []}, {"controllers": []}, None),
         (BROKER, {"version": "4.3.1", "adminPassword": "a"}, {"version": "4.3.1", "adminPassword": "b"}, "is fixed"),
     ],
 )
