@@ -21,11 +21,11 @@ from asgard.odin.spec.read import load
 
 NO_LEFTOVERS = Leftovers({}, lambda done: None, lambda found: None)
 """Nothing was left by a dead run."""
-SYNONYMS = {"retention.ms": "log.retention.ms", "retention.bytes": "log.retention.bytes"}
+HOUR_MS = 3_600_000
 
 
 class MemoryCluster:
-    """Three brokers. `static` are the lines of their server.properties, `refuses` the topics that Kafka's policy refuses to
+    """Three brokers. `static` are the lines of their server.properties, `dynamic` is the cluster-wide default, `refuses` the topics that Kafka's policy refuses to
     create, change or delete, `first_at` the first offset at or after a time (ms), by partition."""
 
     def __init__(self, cluster_id: str = "cluster-in-memory") -> None:
@@ -58,9 +58,10 @@ class MemoryCluster:
     def effective_topic_configs(
         self, names: Collection[str], keys: Collection[str] | None = None
     ) -> dict[str, dict[str, str]]:
-        brokers = {**self.static, **self.dynamic}
         kafkas = {name: found.default or "" for name, found in definitions("topic", None).items()}
-        inherited = kafkas | {topic: brokers[broker] for topic, broker in SYNONYMS.items() if broker in brokers}
+        hours = self.static.get("log.retention.hours", "168")
+        retention = self.dynamic.get("log.retention.ms", str(int(hours) * HOUR_MS))
+        inherited = kafkas | {"retention.ms": retention}
         return {name: inherited | self.config[name] for name in names if name in self.config}
 
     def create_topics(self, topics: Collection[NewTopic]) -> dict[str, AsgardError | None]:
