@@ -2,8 +2,9 @@
 
 A run imports the state of record into a private file backend below the stack's directory, lets the CLI work, and takes
 the checkpoint back. With a shared backend (`backends`) the CLI works on the state there, and this machine's state is a
-copy of it. The CLI starts providers itself, as plugins found on PATH. If the run is killed, the CLI's own checkpoint is
-the most recent state: `StateStore.load` reads it, whichever engine runs next, and the next save removes it.
+copy of it. The CLI starts providers itself, as plugins found on PATH. If the run is killed, or its checkpoint can't be
+taken back, that checkpoint is the most recent state: `StateStore.load` reads it, whichever engine runs next, and the
+next save removes it.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class CliEngine:
                 "an interrupted run left creations unfinished, and the Pulumi CLI can't finish them",
                 "run `asgard odin up` with Asgard's own engine once (--engine embedded)",
             )
-        if writing and (self.store.log_path.exists() or self.store.backend.exists()):
+        if writing and self.store.interrupted:
             self.store.save(state)
         result = Result(warnings=list(self.store.warnings))
         with self._workspace(program, state, writing) as stack, light():
@@ -163,7 +164,7 @@ class CliEngine:
         self, program: Program, state: State, writing: bool = True, *, pulling: bool = False
     ) -> Iterator[automation.Stack | None]:
         """A private backend with the state of record in it, or a shared one; the workspace is removed afterwards,
-        unless the process dies. None if the stack to pull does not exist."""
+        unless it may hold the only record of what the CLI did. None if the stack to pull does not exist."""
 
         if available() is None:
             raise Unreachable(
@@ -179,12 +180,17 @@ class CliEngine:
         secret_file = home / "passphrase"
         # A preview of a stack without secrets needs no stored passphrase.
         write_atomic(secret_file, self.passphrase() if writing or state.salt else secrets.token_hex())
+        only_record = False
         try:
             with plain_errors(preparing=True):
                 stack = self._prepared(program, state, home, secret_file, create=not pulling)
+            only_record = writing and self.backend.url is None
             yield stack
+            only_record = False
         finally:
-            shutil.rmtree(home, ignore_errors=True)
+            secret_file.unlink(missing_ok=True)
+            if not only_record:
+                shutil.rmtree(home, ignore_errors=True)
 
     def _prepared(
         self, program: Program, state: State, home: Path, secret_file: Path, *, create: bool

@@ -154,7 +154,7 @@ class StateStore:
         self.path = directory / "state.json"
         self.log_path = directory / "steps.log"
         self.backend = directory / "pulumi"
-        """Where the Pulumi CLI works while it runs; left behind if a CLI run was killed."""
+        """Where the Pulumi CLI works while it runs; left behind if a CLI run was killed or could not be recorded."""
         self.guard = guard or (lambda: None)
         self.warnings: list[str] = []
         """Oddities found while reading, as sentences."""
@@ -164,6 +164,11 @@ class StateStore:
     def exists(self) -> bool:
         """Whether anything was ever recorded for this stack."""
         return self.path.exists() or self.log_path.exists()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an interrupted run left more than `state.json` holds; a save folds it in."""
+        return self.log_path.exists() or self.backend.exists()
 
     def load(self) -> State:
         """`state.json` with the log replayed; an empty state for a new stack. Changes nothing on disk."""
@@ -204,7 +209,7 @@ class StateStore:
         return parse({"version": VERSION, "deployment": latest}, str(found[0])) if latest else None
 
     def _left_by_cli(self, state: State) -> State:
-        """After a run of the CLI that was killed its checkpoint is newer than ours."""
+        """After a run of the CLI that was interrupted its checkpoint is newer than ours."""
         newer = self.cli_checkpoint()
         if newer is None or not (newer.live or newer.pending):
             return state
