@@ -54,6 +54,19 @@ class State:
         yield from self.live.values()
         yield from self.retired
 
+    @property
+    def unfinished(self) -> dict[str, tuple[str, Record]]:
+        """The creations that an interrupted run began, by URN."""
+        return {urn: begun for urn, begun in self.pending.items() if begun[0] == "creating"}
+
+    def still_unfinished(self, before: State) -> dict[str, tuple[str, Record]]:
+        """Of the creations that were unfinished before, those whose resource has not come into this state since."""
+
+        def id_of(state: State, urn: str) -> object:
+            return state.live[urn].get("id") if urn in state.live else None
+
+        return {urn: begun for urn, begun in before.unfinished.items() if id_of(self, urn) == id_of(before, urn)}
+
     def copy(self) -> State:
         """Another state with the same records."""
         return replace(
@@ -215,6 +228,8 @@ class StateStore:
             return state
         self.warnings.append("a run of the Pulumi CLI was interrupted: using its checkpoint")
         newer.meta, newer.serial = state.meta, state.serial
+        # An import into the CLI drops what a run before it had begun.
+        newer.pending = newer.still_unfinished(state) | newer.pending
         return newer
 
     def _log_entries(self, serial: int) -> Iterator[dict[str, Any]]:

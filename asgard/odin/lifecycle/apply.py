@@ -8,6 +8,7 @@ what was done is in the state.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,6 +33,7 @@ from asgard.odin.lifecycle.propagation import wait_for_access
 from asgard.odin.lifecycle.removals import refused_removals
 from asgard.odin.lifecycle.session import Session, changing, reading
 from asgard.odin.lifecycle.unchanged import untouched
+from asgard.odin.resources.kinds import KINDS
 from asgard.odin.spec.model import StackSpec
 
 if TYPE_CHECKING:
@@ -311,8 +313,10 @@ def engine(
     if options.engine == "pulumi":
         from asgard.odin.engine.cli_engine import CliEngine
 
+        ours = [urn for urn, (_, begun) in state.unfinished.items() if begun["type"] in KINDS]
         environment = {
             "ASGARD_ALLOW_DATA_LOSS": ",".join(sorted(options.allow_data_loss)),
+            "ASGARD_ADOPTING": json.dumps(ours),
             **session.writes.environment(),
         }
         return CliEngine(session.ref, store, phrase, on_event, environment, shared.backend_of(spec, state))

@@ -16,10 +16,18 @@ from asgard.odin.engine.cli_engine import CliEngine
 from asgard.odin.engine.run import Engine
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
+from asgard.odin.lifecycle import apply
+from asgard.odin.lifecycle.options import OdinOptions
+from asgard.odin.lifecycle.session import Session
+from asgard.odin.provider import serve
+from asgard.odin.provider.provider import AsgardProvider
+from asgard.odin.resources.kinds import TOPIC
 from tests.unit.engine import programs
 from tests.unit.engine.example import ExampleProvider
 
 REF = StackRef("story", "dev")
+KEY_URN = REF.child(REF.urn, "aws:kms/key:Key", "dev")
+BEGUN = {"urn": KEY_URN, "type": "aws:kms/key:Key", "custom": True}
 VPC = {"urn": REF.child(REF.urn, "aws:ec2/vpc:Vpc", "dev"), "type": "aws:ec2/vpc:Vpc", "id": "vpc-1", "custom": True}
 
 BUILDS = {
@@ -53,7 +61,8 @@ class Story:
         self.engine = CliEngine(REF, self.store, lambda: "pass")
         self.then: Callable[[], None] = lambda: None
         monkeypatch.setattr(cli_engine, "available", lambda: "/usr/bin/pulumi")
-        monkeypatch.setattr(CliEngine, "_prepared", lambda *_, **how: SimpleNamespace(name="dev", up=self._up))
+        cli = SimpleNamespace(name="dev", up=self._up, preview=lambda **how: None, refresh=self._up)
+        monkeypatch.setattr(CliEngine, "_prepared", lambda *_, **how: cli)
 
     def _guard(self) -> None:
         if self.lost is not None:
@@ -113,3 +122,43 @@ def test_asgards_own_engine_folds_it_in_before_it_writes_a_log_of_its_own(story:
     program = programs.build(tmp_path / "things.json", a={"size": 3})
     Engine(REF, story.store, provider, lambda: "pass").up(program)
     assert VPC["urn"] in seen[0].live
+
+
+def test_a_creation_that_was_interrupted_is_told_and_forgotten_once_a_run_succeeds(story: Story) -> None:
+    story.store.save(State(pending={KEY_URN: ("creating", BEGUN)}))
+    told = (
+        "an interrupted run may have created aws:kms/key:Key dev, which is not in the state: look for it in the cloud, "
+        "and delete it there"
+    )
+    assert story.engine.preview(lambda: None).warnings == [told]
+    assert story.engine.refresh().warnings == [told]
+    assert list(story.store.load().unfinished) == [KEY_URN], "a refresh creates nothing"
+    story.then = story.break_off
+    with pytest.raises(Unreachable):
+        story.engine.up(lambda: None)
+    assert list(story.store.load().unfinished) == [KEY_URN], "nor does a run that broke off"
+    story.then = lambda: None
+    assert told in story.engine.up(lambda: None).warnings
+    assert not story.store.load().pending
+    assert story.engine.up(lambda: None).warnings == []
+
+
+def test_asgards_provider_takes_over_what_an_interrupted_run_of_the_cli_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = REF.child(REF.urn, TOPIC, "a")
+    begun = {topic: ("creating", {"urn": topic, "type": TOPIC}), KEY_URN: ("creating", BEGUN)}
+    session = Session("dev", StateStore(tmp_path / "stack"), SimpleNamespace(environment=dict))  # type: ignore[arg-type]
+    engine = apply.engine(session, OdinOptions(engine="pulumi"), State(pending=begun))
+    assert isinstance(engine, CliEngine)
+    served: list[AsgardProvider] = []
+
+    async def serving(provider: AsgardProvider) -> None:
+        served.append(provider)
+
+    monkeypatch.setattr(serve, "serve", serving)
+    monkeypatch.setattr("sys.argv", ["pulumi-resource-asgard"])
+    for name, value in engine.environment.items():
+        monkeypatch.setenv(name, value)
+    serve.main()
+    assert served[0]._permits.adopting == {topic}

@@ -138,6 +138,15 @@ def test_the_guard_stops_writes_when_the_lease_is_lost(tmp_path: Path) -> None:
     assert not (tmp_path / "stack" / "state.json").exists()
 
 
+def test_a_creation_is_finished_once_its_resource_is_another_one_in_the_state() -> None:
+    old, new = {A["urn"]: A}, {A["urn"]: {**A, "id": "new"}}
+    begun = {A["urn"]: ("creating", A)}
+    assert State(old).still_unfinished(State(old, pending=begun)) == begun, "its replacement is not there yet"
+    assert State(new).still_unfinished(State(old, pending=begun)) == {}
+    assert State(old).still_unfinished(State({}, pending=begun)) == {}
+    assert State().still_unfinished(State(pending={A["urn"]: ("updating", A)})) == {}
+
+
 def test_once_the_log_cant_be_written_every_later_intent_is_refused_at_once(tmp_path: Path) -> None:
     def lost() -> None:
         raise Failed("the lease is lost")
