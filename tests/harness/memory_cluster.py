@@ -14,7 +14,18 @@ import pytest
 
 from asgard.core.errors import AsgardError, Refused
 from asgard.journal.operations import Leftovers
-from asgard.kafka.model import Acl, Broker, ClusterInfo, ConfigChange, NewTopic, Offsets, Partition, Topic
+from asgard.kafka.model import (
+    Acl,
+    Broker,
+    ClusterInfo,
+    ConfigChange,
+    NewTopic,
+    Offsets,
+    Partition,
+    QuotaEntity,
+    QuotaValues,
+    Topic,
+)
 from asgard.odin.resources.configs import definitions
 from asgard.odin.spec.model import StackSpec
 from asgard.odin.spec.read import load
@@ -25,8 +36,9 @@ HOUR_MS = 3_600_000
 
 
 class MemoryCluster:
-    """Three brokers. `static` are the lines of their server.properties, `dynamic` is the cluster-wide default, `refuses` the topics that Kafka's policy refuses to
-    create, change or delete, `first_at` the first offset at or after a time (ms), by partition."""
+    """Three brokers. `static` are the lines of their server.properties, `dynamic` is the cluster-wide default, `rates` are
+    the quotas, `refuses` the topics that Kafka's policy refuses to create, change or delete, `first_at` the first offset
+    at or after a time (ms), by partition."""
 
     def __init__(self, cluster_id: str = "cluster-in-memory") -> None:
         self.cluster_id = cluster_id
@@ -34,6 +46,7 @@ class MemoryCluster:
         self.config: dict[str, dict[str, str]] = {}
         self.static: dict[str, str] = {}
         self.dynamic: dict[str, str] = {}
+        self.rates: dict[QuotaEntity, QuotaValues] = {}
         self.refuses: set[str] = set()
         self.held: dict[tuple[str, int], Offsets] = {}
         self.first_at: dict[tuple[str, int], Callable[[int], int]] = {}
@@ -106,8 +119,8 @@ class MemoryCluster:
     def acls(self, broker: int | None = None) -> set[Acl]:
         return set()
 
-    def quotas(self) -> dict[Any, Any]:
-        return {}
+    def quotas(self) -> dict[QuotaEntity, QuotaValues]:
+        return {entity: dict(values) for entity, values in self.rates.items()}
 
     def offsets(self, partitions: Collection[tuple[str, int]], *, committed: bool = False) -> dict[Any, Offsets]:
         return {partition: self.held.get(partition, Offsets(0, 0)) for partition in partitions}

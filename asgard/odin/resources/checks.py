@@ -195,6 +195,11 @@ def _quota(values: Values) -> list[Wrong]:
     return wrong
 
 
+def declarable_rate(name: str, value: float) -> bool:
+    """Whether a stack file can declare a quota with that value; `name` is Kafka's."""
+    return 0 < value < 2**53 and (not name.endswith("byte_rate") or value % 1 == 0)
+
+
 def _cluster(values: Values) -> list[Wrong]:
     wrong = []
     if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}", values["name"]):

@@ -266,7 +266,7 @@ class Facts:
     def topic_configs(self, names: Collection[str] | None = None) -> dict[str, dict[str, str]]:
         self.reads.append("topic_configs")
         self.asked.add(None if names is None else tuple(names))
-        return {"t": {"retention.ms": "1", "leader.replication.throttled.replicas": "*"}}
+        return {"t": {"retention.ms": "1", "made.up": "2", "leader.replication.throttled.replicas": "*"}}
 
     def users(self) -> dict[str, tuple[str, ...]]:
         return {"u": ("SCRAM-SHA-256",), "both": ("SCRAM-SHA-256", "SCRAM-SHA-512")}
@@ -301,6 +301,29 @@ ACL_RECORD = check(ACL, ACL_INPUTS)[0]
                 "config": {"retention.ms": "1"},
                 "topicId": "id-of-t",
                 "throttle": 5,
+            },
+        ),
+        # An import by a bare id takes all; later on a config that no stack file can declare counts if it is recorded.
+        (
+            TOPIC,
+            {"name": "t"},
+            {
+                "name": "t",
+                "partitions": 3,
+                "replication": 2,
+                "config": {"retention.ms": "1", "made.up": "2"},
+                "topicId": "id-of-t",
+            },
+        ),
+        (
+            TOPIC,
+            {"name": "t", "config": {"made.up": "1"}},
+            {
+                "name": "t",
+                "partitions": 3,
+                "replication": 2,
+                "config": {"retention.ms": "1", "made.up": "2"},
+                "topicId": "id-of-t",
             },
         ),
         (TOPIC, {"name": "gone"}, None),
