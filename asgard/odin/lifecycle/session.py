@@ -90,7 +90,7 @@ class Session:
         return Observed(lambda: self.control(state), local.running, topics, kept=held_for_now)
 
     def cluster_id(self, state: State) -> str | None:
-        """The id of the stack's cluster: from the state, or from the cluster itself if someone else chose it, as on
+        """The id of the stack's cluster: from the state, or from the cluster itself if Asgard did not choose it, as on
         MSK. An MSK cluster that does not answer (a `destroy` may have deleted it) has the id in the stack's context.
 
         Raises Unreachable if an external cluster does not answer.

@@ -247,7 +247,7 @@ def transitions(kind: ResourceType, old: Values, new: Values) -> list[Wrong]:
     if kind.token == TOPIC and new["partitions"] < old.get("partitions", 0):
         return [("partitions", fewer_partitions(new["name"], old["partitions"], new["partitions"]))]
     if kind.token == ALLOCATION:
-        return _other_controllers(old.get("controllers", new["controllers"]), new["controllers"])
+        return _other_controllers(old["controllers"], new["controllers"])
     if kind.token in (CLUSTER, BROKER, READY):
         wrong = []
         before, after = version_of(old.get("version") or ""), version_of(new.get("version") or "")

@@ -1,4 +1,4 @@
-"""What a plan would lose is judged by what the brokers really keep, whatever their defaults are and whoever set them."""
+"""What a plan would lose is judged by what the brokers really keep, whatever their defaults are."""
 
 from __future__ import annotations
 
