@@ -140,6 +140,17 @@ def test_an_alert_whose_rule_is_gone_is_cleared():
     assert [(c.what, c.because) for c in gone.transitions] == [("cleared", "its rule is gone")] and not gone.states
 
 
+def test_an_alert_that_goes_further_ends_the_one_before_it():
+    rule, states, told = AlertRule("audit", "audit-loss"), {}, []
+    for at, lost in ((0.0, 10), (600.0, 20), (700.0, 15), (900.0, 0)):
+        losses = (MissingRecords("a", "t", 0, 600, lost),) if lost else ()
+        done = evaluate([rule], seen(at, losses=losses), states, OWNERS, at)
+        states = done.states
+        told += [(c.what, c.state.id) for c in done.transitions]
+    first, second = "audit/a/t/0.000", "audit/a/t/600.000"
+    assert told == [("raised", first), ("cleared", first), ("raised", second), ("cleared", second)]
+
+
 def raised(what=LATE):
     return evaluate([replace(RULE, for_s=0)], seen(5.0, **what), {}, OWNERS, 5.0).transitions
 
