@@ -74,7 +74,7 @@ def recent(store: ClusterStore, now: float, newest: dict[str, float | None]) -> 
                 old.records
                 for week in range(1, compare.WEEKS + 1)
                 if (old := found.get((topic, start - week * WEEK_S))) is not None
-                and old.records is not None and counts.DELETED not in old.approximate
+                and old.records is not None and not counts.incomparable(old.approximate)
             ]  # fmt: skip
             here = found.get((topic, start))
             window = TimeWindow(float(start), float(start + HOUR), _label(start))

@@ -15,7 +15,7 @@ from asgard.heimdall.lag import ask as lag_ask
 from asgard.heimdall.lag.model import GroupLag, Thresholds
 from asgard.heimdall.report.day import Day, group_days, topic_days
 from asgard.heimdall.volume import ask as volume_ask
-from asgard.heimdall.volume import compare
+from asgard.heimdall.volume import compare, counts
 from asgard.heimdall.volume.model import Compared, Count
 from asgard.heimdall.volume.windows import TimeWindow, midnight, of_day, same_hours, weeks_before
 
@@ -72,22 +72,22 @@ def gather(
 def judged(
     windows: Sequence[TimeWindow],
     earlier: Sequence[Sequence[TimeWindow | None]],
-    counts: Iterable[Count],
+    counted: Iterable[Count],
     stored: Iterable[HourCount],
     newest: dict[str, float],
     now: float,
 ) -> list[Compared]:
     """Each window of each topic beside the same hours of earlier weeks. Pure.
 
-    What retention deleted from Kafka is taken from the store, if it was counted in time.
+    What retention deleted from Kafka, or a partition without a leader holds, is taken from the store, if it was counted in time.
     """
-    found = {(c.topic, c.window): c for c in counts}
+    found = {(c.topic, c.window): c for c in counted}
     kept = {(h.topic, float(h.start)): h for h in stored if h.records is not None}
 
     def known(topic: str, window: TimeWindow) -> Count:
         count = found[topic, window]
         old = kept.get((topic, window.start)) if window.end - window.start == 3600 else None
-        if old is not None and (count.records is None or volume_ask.gone(count)):
+        if old is not None and (count.records is None or counts.incomparable(count.approximate)):
             return Count(topic, window, old.records, old.bytes, old.approximate)
         return count
 
@@ -95,7 +95,7 @@ def judged(
     for topic in sorted({name for name, _ in found}):
         for n, window in enumerate(windows):
             before = [known(topic, w) for week in earlier if (w := week[n]) is not None]
-            usable = [c.records for c in before if c.records is not None and not volume_ask.gone(c)]
+            usable = [c.records for c in before if c.records is not None and not counts.incomparable(c.approximate)]
             out.append(compare.compare(known(topic, window), usable, newest.get(topic), now))
     return out
 

@@ -1,7 +1,7 @@
 """Monitoring's reads of every partition and every group, whose number of requests grows with brokers, not with partitions.
 
 One request per leader for each timestamp, one per coordinator for a thousand groups: `RawRequest`s into arrays. If a
-broker does not answer, its partitions or groups are unknown (-1, or missing), never 0.
+broker does not answer, its partitions or groups are unknown (`UNANSWERED`, or missing), never 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from asgard.kafka.admin.cluster import id_text
 from asgard.kafka.admin.codecs import Numbers
 from asgard.kafka.admin.listing import Ask, Places
 from asgard.kafka.admin.wire import Job, Wire, chunks
-from asgard.kafka.groups import ByPartition, Layout, Listed, ListedGroup, TopicLayout
+from asgard.kafka.groups import UNANSWERED, ByPartition, Layout, Listed, ListedGroup, TopicLayout
 from asgard.kafka.model import BatchHead
 
 GROUPS_A_REQUEST = 1_000
@@ -64,7 +64,7 @@ class Bulk:
     ) -> list[Listed]:
         """By each time (ms) the first offset at or after it; or of `LATEST`, `EARLIEST`, `MAX_TIMESTAMP`. One request per leader and time.
 
-        Of all partitions of the layout, or of those named. -1 if no record is that new, or if the leader is unknown.
+        Of all partitions of the layout, or of those named. -1 if no record is that new, `UNANSWERED` if the leader does not say.
         The requests of all times are in flight together: Kafka takes one time a partition in each.
         """
         stamps, places = list(timestamps), self._places(layout) if partitions is None else Places(layout, partitions)
@@ -288,7 +288,7 @@ class _Answer:
 
     def __init__(self, places: Places, wire: Wire) -> None:
         self._places, self._wire = places, wire
-        self._offsets = np.full(places.size, -1, np.int64)
+        self._offsets = np.full(places.size, UNANSWERED, np.int64)
         self._times = np.full(places.size, -1, np.int64)
         self._problems: dict[str, str] = {}
 

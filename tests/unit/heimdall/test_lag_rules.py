@@ -12,7 +12,7 @@ from asgard.heimdall.lag.ask import retention
 from asgard.heimdall.lag.evaluate import group_lags
 from asgard.heimdall.lag.judge import judge_group
 from asgard.heimdall.lag.model import GroupToJudge, OffsetSample, Retention, Thresholds
-from asgard.kafka.groups import ListedGroup
+from asgard.kafka.groups import UNANSWERED, ListedGroup
 from tests.harness.burrow import CASES, Case, judged, line, window
 
 
@@ -101,6 +101,16 @@ def test_ages_are_bounded_by_the_time_index_from_both_sides():
     assert times.oldest([bounded], 3) == [("t", 0, 100)]
     aged = times.aged(bounded, {("t", 0, 100): 2345.0})
     assert (aged.time_lag_s.tolist(), aged.exact.tolist()) == ([2345.0], [True])
+
+
+def test_a_leader_that_does_not_answer_makes_no_record_old():
+    (lag,) = group_lags(window([100, 100], [700, 700]), "g")
+    whole = [{"t": np.array([at])} for at in (-1, -1, 650, 300, 90, 0, 0, 0)]
+    for silent in (range(len(whole)), [0], [7]):
+        listed = [{"t": np.array([UNANSWERED])} if n in silent else found for n, found in enumerate(whole)]
+        bounded = times.bounded(lag, listed)
+        assert np.isnan(bounded.time_lag_s).all() and times.upper_bound([bounded]) is None
+        assert times.bounded(times.bounded(lag, whole), listed).time_lag_s.tolist() == [1800.0], "what was known stays"
 
 
 def test_near_retention_the_index_is_asked_for_ages_just_before_it():

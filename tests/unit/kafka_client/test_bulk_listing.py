@@ -11,7 +11,7 @@ from asgard.kafka.admin import errors
 from asgard.kafka.admin.bulk import Bulk
 from asgard.kafka.admin.listing import Places
 from asgard.kafka.admin.raw import Reader
-from asgard.kafka.groups import Layout, TopicLayout
+from asgard.kafka.groups import UNANSWERED, Layout, TopicLayout
 
 
 def layout(**topics: list[int]) -> Layout:
@@ -74,7 +74,7 @@ def test_each_leader_is_asked_once_for_each_time_and_partitions_without_a_leader
     first, second = Bulk(wire).list_offsets_at(LAYOUT, [7, 9], read_committed=True)
     assert wire.asked == 2 * [(1, 1, {"a": [0, 2], "c": [0]}), (2, 1, {"a": [1], "b": [0]})]
     assert {name: found.tolist() for name, found in first.offsets.items()} == {
-        "a": [7, 1007, 2007], "none": [], "b": [7, -1], "c": [7]}  # fmt: skip
+        "a": [7, 1007, 2007], "none": [], "b": [7, UNANSWERED], "c": [7]}  # fmt: skip
     assert second.offsets["a"].tolist() == [9, 1009, 2009]
     assert second.times["b"].tolist() == [9, -1]
     assert first.problems == second.problems == {}
@@ -85,7 +85,11 @@ def test_some_partitions_of_some_topics() -> None:
     wanted = {"a": np.array([2, 9]), "gone": np.array([0]), "c": np.array([0])}
     (found,) = Bulk(wire).list_offsets_at(LAYOUT, [-1], wanted)
     assert wire.asked == [(1, 0, {"a": [2], "c": [0]})]
-    assert {name: o.tolist() for name, o in found.offsets.items()} == {"a": [-1, -1, 1999], "c": [-1], "gone": []}
+    assert {name: o.tolist() for name, o in found.offsets.items()} == {
+        "a": [UNANSWERED, UNANSWERED, 1999],
+        "c": [-1],
+        "gone": [],
+    }
 
 
 def test_a_leader_that_moved_is_looked_for_and_only_its_partitions_are_asked_again(
@@ -97,8 +101,8 @@ def test_a_leader_that_moved_is_looked_for_and_only_its_partitions_are_asked_aga
     first, second = bulk.list_offsets_at(LAYOUT, [7, 9])
     assert wire.asked[4:] == [(2, 0, {"a": [2]})], "of the time that failed only"
     assert first.offsets["a"].tolist() == [7, 1007, 2007]
-    assert first.offsets["b"].tolist() == [-1, -1] and list(first.problems) == ["b"]
-    assert second.offsets["b"].tolist() == [9, -1] and not second.problems
+    assert first.offsets["b"].tolist() == [UNANSWERED, UNANSWERED] and list(first.problems) == ["b"]
+    assert second.offsets["b"].tolist() == [9, UNANSWERED] and not second.problems
 
 
 def test_what_a_dead_leader_led_stays_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +113,7 @@ def test_what_a_dead_leader_led_stays_unknown(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     (found,) = bulk.list_offsets_at(LAYOUT, [7])
     assert {name: o.tolist() for name, o in found.offsets.items()} == {
-        "a": [7, -1, 2007], "none": [], "b": [-1, -1], "c": [7]}  # fmt: skip
+        "a": [7, UNANSWERED, 2007], "none": [], "b": [UNANSWERED, UNANSWERED], "c": [7]}  # fmt: skip
 
 
 def test_sums_and_names_of_places() -> None:
