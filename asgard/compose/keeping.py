@@ -143,6 +143,8 @@ def needed(control: ControlPlane, one: Kept) -> str:
         what, why = next(iter(seen.problems.items()))
         return f"whether {one.topic} was read can't be told: {what}: {why}"
     readers = [name for name, topics in seen.committed.items() if one.topic in topics]
+    if readers and one.topic in seen.ends and (seen.ends[one.topic] < 0).any():
+        return f"whether {one.topic} was read can't be told: a partition has no leader that answers"
     young_s = CAUGHT_UP * one.was_ms / 1000
     for group in _lags(control, readers):
         parts = [p for p in group.worst if p.topic == one.topic]

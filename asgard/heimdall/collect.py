@@ -115,7 +115,7 @@ def _judge(
     span = samples[-1].at - samples[0].at
     return {
         name: judge.judge_group(
-            GroupToJudge(group, thresholds(name)),
+            GroupToJudge(group, thresholds(name), problem=look.problem(name)),
             measured.lags[name],
             span,
             retention,

@@ -266,8 +266,9 @@ class Bulk(Protocol):
 
     def first_records(
         self, layout: Layout, positions: Mapping[str, Mapping[int, int]]
-    ) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
-        """The timestamp (ms) of the first record at or after an offset; and why topics could not be read."""
+    ) -> tuple[dict[tuple[str, int], int | None], dict[str, str]]:
+        """The timestamp (ms) of the first record at or after an offset (None: there is no record from there on); and why
+        topics could not be read."""
         ...
 
     def batch_signs(self, layout: Layout, positions: Mapping[str, Mapping[int, int]]) -> dict[str, tuple[bool, bool]]:

@@ -81,15 +81,16 @@ def rounds(places: Iterable[Place]) -> list[dict[str, dict[int, int]]]:
 
 
 def fetch(bulk: Bulk, layout: Layout, places: Iterable[Place], now: float) -> tuple[dict[Place, float], dict[str, str]]:
-    """The age of the records at these places, in seconds; and why some could not be read."""
+    """The age of the records at these places, in seconds (0: there is no record, so nothing is unread); and why some could not be read."""
     ages: dict[Place, float] = {}
     problems: dict[str, str] = {}
     for positions in rounds(places)[:ROUNDS]:
         found, refused = bulk.first_records(layout, positions)
         problems.update(refused)
         for (topic, partition), at_ms in found.items():
-            if at_ms > 0:  # Kafka writes -1 if a record has no time
-                ages[topic, partition, positions[topic][partition]] = max(now - at_ms / 1000, 0.0)
+            if at_ms is None or at_ms > 0:  # Kafka writes -1 if a record has no time
+                age = 0.0 if at_ms is None else max(now - at_ms / 1000, 0.0)
+                ages[topic, partition, positions[topic][partition]] = age
     return ages, problems
 
 

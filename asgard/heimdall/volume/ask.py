@@ -165,7 +165,7 @@ def ends_late(bulk: Bulk, layout: Layout, end: Listed, newest: Listed) -> set[st
     if not suspects:
         return set()
     times, _ = bulk.first_records(layout, suspects)
-    return {topic for (topic, p), at_ms in times.items() if at_ms < newest.times[topic][p]}
+    return {topic for (topic, p), at_ms in times.items() if at_ms is not None and at_ms < newest.times[topic][p]}
 
 
 def _signs(config: Mapping[str, str], seen: tuple[bool, bool], late: bool) -> Signs:

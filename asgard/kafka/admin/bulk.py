@@ -180,14 +180,15 @@ class Bulk:
 
     def first_records(
         self, layout: Layout, positions: Mapping[str, Mapping[int, int]]
-    ) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
+    ) -> tuple[dict[tuple[str, int], int | None], dict[str, str]]:
         """The timestamp (ms) of the first record at or after an offset, by partition; and why topics could not be read.
 
-        Reads one batch per partition. A partition whose next batches hold no record (transaction markers) is left out.
+        None: there is no record from there on, only markers of transactions or what compaction left. Reads one batch per
+        partition. A partition that could not be read, or that has many batches without a record there, is left out.
         """
-        from asgard.kafka.admin.batches import first_timestamp
+        from asgard.kafka.admin.batches import end_of, first_timestamp
 
-        found: dict[tuple[str, int], int] = {}
+        found: dict[tuple[str, int], int | None] = {}
         problems: dict[str, str] = {}
         left = {(t, p): offset for t, offsets in positions.items() for p, offset in offsets.items()}
         for batch, size in _FETCHES:
@@ -208,7 +209,7 @@ class Bulk:
                             left.pop(key, None)
                         elif p.records and key in left:
                             at = first_timestamp(p.records, left[key])
-                            if at is not None:
+                            if at is not None or end_of(p.records) >= p.end:
                                 found[key] = at
                                 del left[key]
                 if len(left) == before:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from kafka.protocol.consumer import ListOffsetsRequest, ListOffsetsResponse
@@ -9,8 +12,10 @@ from kafka.protocol.consumer import ListOffsetsRequest, ListOffsetsResponse
 from asgard.core.errors import AsgardError
 from asgard.kafka.admin import errors
 from asgard.kafka.admin.bulk import Bulk
+from asgard.kafka.admin.codecs import Fetched
 from asgard.kafka.admin.listing import Places
 from asgard.kafka.admin.raw import Reader
+from asgard.kafka.admin.wire import Job
 from asgard.kafka.groups import UNANSWERED, Layout, TopicLayout
 
 
@@ -114,6 +119,34 @@ def test_what_a_dead_leader_led_stays_unknown(monkeypatch: pytest.MonkeyPatch) -
     (found,) = bulk.list_offsets_at(LAYOUT, [7])
     assert {name: o.tolist() for name, o in found.offsets.items()} == {
         "a": [7, UNANSWERED, 2007], "none": [], "b": [UNANSWERED, UNANSWERED], "c": [7]}  # fmt: skip
+
+
+def batch(base: int, count: int, attributes: int = 0) -> bytes:
+    """A batch of format 2 without its records; all of them have the same time."""
+    return struct.pack(">qiibIhiqqqhii", base, 49, 0, 2, 0, attributes, max(count, 1) - 1, 5, 5, -1, -1, -1, count)
+
+
+@pytest.mark.parametrize(
+    ("records", "found"),
+    [
+        (batch(10, 2), {("c", 0): 5}),
+        (batch(10, 1, 0x30) + batch(11, 1), {("c", 0): 5}),
+        (batch(10, 1, 0x30) + batch(11, 1, 0x30), {("c", 0): None}),
+        (batch(11, 0), {("c", 0): None}),
+        (batch(10, 1, 0x30), {}),
+        (batch(10, 1, 0x30) + batch(11, 1, 0x30)[:40], {}),
+        (b"", {}),
+    ],
+    ids=["a record", "after a marker", "markers alone", "compacted away", "more may follow", "cut off", "nothing"],
+)
+def test_where_only_markers_are_left_there_is_no_record(
+    records: bytes, found: dict[tuple[str, int], int | None]
+) -> None:
+    class Fetching:
+        def ask_each(self, jobs: Iterable[Job]) -> list[list[Fetched]]:
+            return [[Fetched("c", 0, 0, 12, 0, records)] for _ in jobs]
+
+    assert Bulk(Fetching()).first_records(LAYOUT, {"c": {0: 10}}) == (found, {})  # type: ignore[arg-type]
 
 
 def test_sums_and_names_of_places() -> None:
