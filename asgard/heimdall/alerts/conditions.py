@@ -12,8 +12,7 @@ from fnmatch import fnmatchcase
 from asgard.core.schema.alerts import RuleKind
 from asgard.core.units import format_duration, format_size
 from asgard.heimdall.alerts.model import AlertRule, RuleMatch, Seen, Verdicts, Volume
-from asgard.heimdall.lag.judge import UNDATED
-from asgard.heimdall.lag.model import GroupLag
+from asgard.heimdall.lag.model import UNDATED, GroupLag
 from asgard.heimdall.owners import Owners
 
 NOTHING_KNOWN = Verdicts((), None)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from asgard.core.units import format_duration
 from asgard.heimdall.lag.model import (
     STATUSES,
+    UNDATED,
     GroupLag,
     GroupToJudge,
     Measure,
@@ -34,8 +35,6 @@ from asgard.heimdall.lag.model import (
 
 OK, UNKNOWN, SLOW, REWOUND, STALLED, STOPPED = range(len(STATUSES))
 WORST_SHOWN = 5
-UNDATED: frozenset[Measure] = frozenset({"age", "lag"})
-"""Without these, how late a group is is known only in part."""
 Reals = NDArray[np.float64]
 
 

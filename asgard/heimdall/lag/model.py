@@ -18,6 +18,8 @@ Status = Literal["ok", "unknown", "slow", "rewound", "stalled", "stopped"]
 STATUSES: tuple[Status, ...] = ("ok", "unknown", "slow", "rewound", "stalled", "stopped")
 """In order of concern; a group has the worst of its partitions."""
 Measure = Literal["age", "lag", "pace"]
+UNDATED: frozenset[Measure] = frozenset({"age", "lag"})
+"""If one of these is not known, neither is how late the group is, and whether it loses data."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
 from asgard.compose import keeping
-from asgard.core.errors import Busy, Refused
+from asgard.core.errors import Busy, Refused, Unreachable
 from asgard.core.schema.recipe import RaiseRetention
 from asgard.heimdall.lag.model import GroupLag, PartitionLag
 from asgard.journal import events, leases, operations
@@ -130,6 +130,15 @@ def test_a_topic_without_a_retention_of_its_own_has_none_again(bench: Bench) -> 
 def test_nothing_is_raised_that_is_not_in_danger(bench: Bench) -> None:
     bench.behind("late", age_h=1, left_h=23)
     assert bench.run(extra="6h").outcome == "nothing" and bench.retention_h["orders"] == 24
+
+
+def test_a_group_that_could_not_be_measured_is_not_taken_to_be_safe(bench: Bench) -> None:
+    with pytest.raises(Unreachable, match="late loses unread data can't be told: its coordinator does not answer"):
+        bench.run()
+    bench.behind("late", age_h=None, left_h=None)
+    bench.cluster.lags["late"] = replace(bench.cluster.lags["late"], unmeasured=frozenset({"age"}), because="no age")
+    with pytest.raises(Unreachable, match="no age"):
+        bench.run()
 
 
 def test_another_group_that_would_lose_data_by_it_is_waited_for_and_one_that_had_lost_some_is_not(bench: Bench) -> None:
