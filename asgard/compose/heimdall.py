@@ -88,6 +88,7 @@ class ClusterWatch:
         """Evaluate the rules for this picture; changes go to the outbox, and are sent as far as possible."""
         from asgard.heimdall.alerts import sight
         from asgard.heimdall.alerts import store as alert_store
+        from asgard.heimdall.canary import record
         from asgard.heimdall.store.read import ClusterStore
         from asgard.journal import events
 
@@ -99,6 +100,7 @@ class ClusterWatch:
             alerts=self.alerts,
             events=lambda since: events.read(self.journal, events.EventFilter(since=since)),
             audit=lambda: self._losses(taken.cluster_id),
+            canary=lambda: record.last(self.journal, taken.cluster_id),
         )
         self.evaluation = alert_store.check(self.alerts, settings, seen)
         for change in self.evaluation.transitions:
