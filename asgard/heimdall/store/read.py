@@ -205,16 +205,14 @@ class ClusterStore:
         level = _level(since, until, points)
         return [_cluster(arrays, start, level) for start, arrays in self._periods(level, since, until)]
 
-    def hours(self, since: float, until: float) -> list[HourCount]:
-        """Counted hours that begin in that time, by topic."""
-        found = []
+    def hours(self, since: float, until: float) -> Iterator[HourCount]:
+        """Counted hours that begin in that time, by topic; one after the other, because a month of all topics takes gigabytes."""
         for start, arrays in self._hours(since, until):
             columns = (arrays[name].tolist() for name in ("t_id", "t_records", "t_bytes", "t_flags"))
             for topic, records, size, flags in zip(*columns, strict=True):
                 why = tuple(words for bit, words in FLAGS.items() if flags & bit)
                 name = self._name("topic", topic)
-                found.append(HourCount(name, start, _known(records), _known(size), why))
-        return found
+                yield HourCount(name, start, _known(records), _known(size), why)
 
     def counted_hours(self, since: float, until: float) -> set[int]:
         """Which hours that begin in that time are counted."""

@@ -75,7 +75,7 @@ def test_an_unknown_cluster_topic_or_group_is_empty(url):
     with open_store(url) as database:
         fill(database, 3)
         other = ClusterStore(database, "c2")
-        assert (other.known, other.latest(), other.window(0), other.hours(0, BEGIN)) == (False, None, [], [])
+        assert (other.known, other.latest(), other.window(0), list(other.hours(0, BEGIN))) == (False, None, [], [])
         assert ClusterStore(database, "c1").topic_series("nothing", BEGIN, BEGIN + 600) == []
 
 
