@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ _FETCHES = ((500, 32 * 1024), (100, 256 * 1024), (10, 8 * 1024 * 1024))
 """Partitions per request and bytes per partition: most batches fit the first; partitions that come back empty are asked
 for with more."""
 _HEADS_BYTES = 256 * 1024
+_FETCHED_AT_ONCE = 8
 _MOVED, _OUT_OF_RANGE = (5, 6, 74, 75), 1
 EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
 
@@ -197,21 +199,18 @@ class Bulk:
                 if not jobs:
                     return found, problems
                 before = len(left)
-                for answer in self._wire.ask_each(jobs):
-                    if isinstance(answer, AsgardError):
-                        continue
-                    for p in answer:
-                        key = (p.topic, p.partition)
-                        if p.error:
-                            doing, needs = f"read topic {p.topic}", f"READ on topic {p.topic}"
-                            error = self._wire.outcome(p.error, None, doing, needs)
-                            problems[p.topic] = error.what if error else ""
-                            left.pop(key, None)
-                        elif p.records and key in left:
-                            at = first_timestamp(p.records, left[key])
-                            if at is not None or end_of(p.records) >= p.end:
-                                found[key] = at
-                                del left[key]
+                for p in self._fetched(jobs):
+                    key = (p.topic, p.partition)
+                    if p.error:
+                        doing, needs = f"read topic {p.topic}", f"READ on topic {p.topic}"
+                        error = self._wire.outcome(p.error, None, doing, needs)
+                        problems[p.topic] = error.what if error else ""
+                        left.pop(key, None)
+                    elif p.records and key in left:
+                        at = first_timestamp(p.records, left[key])
+                        if at is not None or end_of(p.records) >= p.end:
+                            found[key] = at
+                            del left[key]
                 if len(left) == before:
                     break
         return found, problems
@@ -223,13 +222,19 @@ class Bulk:
 
         left = {(t, p): offset for t, offsets in positions.items() for p, offset in offsets.items()}
         found: dict[str, tuple[bool, bool]] = {}
-        for answer in self._wire.ask_each(_fetch_jobs(layout, left, *_FETCHES[0])):
-            for p in () if isinstance(answer, AsgardError) else answer:
-                if not p.error and p.records:
-                    transactional, out_of_order = signs(p.records)
-                    before = found.get(p.topic, (False, False))
-                    found[p.topic] = (before[0] or transactional, before[1] or out_of_order)
+        for p in self._fetched(_fetch_jobs(layout, left, *_FETCHES[0])):
+            if not p.error and p.records:
+                transactional, out_of_order = signs(p.records)
+                before = found.get(p.topic, (False, False))
+                found[p.topic] = (before[0] or transactional, before[1] or out_of_order)
         return found
+
+    def _fetched(self, jobs: Iterable[Job]) -> Iterator[codecs.Fetched]:
+        """What brokers that are up answer, from a few requests at a time: an answer takes up to 32 MiB."""
+        for some in chunks(jobs, _FETCHED_AT_ONCE):
+            for answer in self._wire.ask_each(some):
+                if not isinstance(answer, AsgardError):
+                    yield from answer
 
     def batch_heads(self, topic: str, partition: int, offset: int) -> list[BatchHead]:
         """Batch headers from the one that holds or follows an offset on; none if the log begins later. Raises
@@ -333,12 +338,13 @@ def _fetch_jobs(layout: Layout, left: Mapping[tuple[str, int], int], batch: int,
         there = layout.topics.get(topic)
         if there is not None and partition < len(there.leaders) and there.leaders[partition] >= 0:
             by_node[int(there.leaders[partition])].append((topic, partition, offset))
-    for node, rows in by_node.items():
-        for some in chunks(rows, batch):
-            positions: dict[str, dict[int, int]] = defaultdict(dict)
-            for topic, partition, offset in some:
-                positions[topic][partition] = offset
-            yield codecs.fetch(positions, size, _ANSWER_BYTES), node
+    for turn in zip_longest(*(chunks(rows, batch) for rows in by_node.values())):  # so that all brokers are busy
+        for node, some in zip(by_node, turn, strict=True):
+            if some is not None:
+                positions: dict[str, dict[int, int]] = defaultdict(dict)
+                for topic, partition, offset in some:
+                    positions[topic][partition] = offset
+                yield codecs.fetch(positions, size, _ANSWER_BYTES), node
 
 
 def _by_coordinator(groups: Iterable[ListedGroup]) -> dict[int, list[str]]:

@@ -149,6 +149,19 @@ def test_where_only_markers_are_left_there_is_no_record(
     assert Bulk(Fetching()).first_records(LAYOUT, {"c": {0: 10}}) == (found, {})  # type: ignore[arg-type]
 
 
+def test_only_a_few_answers_with_batches_are_held_at_a_time_and_all_brokers_are_busy() -> None:
+    asked: list[list[int]] = []
+
+    class Fetching:
+        def ask_each(self, jobs: Iterable[Job]) -> list[list[Fetched]]:
+            asked.append([node for _, node in jobs])
+            return [[Fetched(f"t{len(asked)}", 0, 0, 12, 0, batch(10, 1, 0x10))] for _ in asked[-1]]
+
+    topics = layout(**{f"t{n}": [1 + n % 2] * 4 for n in range(5000)})
+    found = Bulk(Fetching()).batch_signs(topics, {name: dict.fromkeys(range(4), 5) for name in topics.topics})  # type: ignore[arg-type]
+    assert asked == [[1, 2] * 4] * 5 and found == {f"t{n}": (True, False) for n in range(1, 6)}
+
+
 def test_sums_and_names_of_places() -> None:
     places = Places(LAYOUT, None)
     assert places.summed(np.arange(6)) == {"a": 3, "none": 0, "b": 7, "c": 5}
