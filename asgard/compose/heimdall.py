@@ -115,6 +115,14 @@ class ClusterWatch:
 
         return deliver.deliver(self.alerts, cluster_id, self.settings.receivers, self.settings.mail, self.journal)
 
+    def prune(self) -> None:
+        """Delete what the stores need not keep any longer."""
+        from asgard.heimdall.alerts import store as alert_store
+        from asgard.heimdall.store import writer
+
+        writer.prune(self.store)
+        alert_store.prune(self.alerts, time.time())
+
     def _losses(self, cluster_id: str) -> list[MissingRecords]:
         from asgard.heimdall.audit import missing
 
@@ -146,17 +154,13 @@ def watching(target: Target, settings: HeimdallSettings, *, judges: bool = True)
 
 def keep_looking(watch: ClusterWatch, every_s: float, stop: threading.Event) -> None:
     """Look repeatedly until `stop` is set; if the cluster does not answer, show that as a problem and retry."""
-    from asgard.heimdall.alerts import store as alert_store
-    from asgard.heimdall.store import writer
-
     rounds = 0
     while not stop.is_set():
         began = time.monotonic()
         try:
             watch.look()
             if rounds % PRUNE_EVERY == 0:
-                writer.prune(watch.store)
-                alert_store.prune(watch.alerts, time.time())
+                watch.prune()
         except AsgardError as error:
             if watch.problem != error.what:
                 news.warn(error.what)

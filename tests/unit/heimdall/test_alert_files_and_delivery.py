@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -13,9 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from asgard.cli.command import Which
+from asgard.cli.heimdall import alerts as cli_alerts
+from asgard.compose import heimdall as composed
+from asgard.compose.heimdall import ClusterWatch
 from asgard.core import outbox
 from asgard.core.database import open_database
 from asgard.core.errors import AsgardError, Failed, InvalidFile
@@ -24,6 +30,9 @@ from asgard.heimdall import settings
 from asgard.heimdall.alerts import deliver, store, tables
 from asgard.heimdall.alerts.model import AlertRule, Receiver, Seen, Subscription
 from asgard.heimdall.alerts.tables import open_alerts
+from asgard.heimdall.store import writer
+from asgard.heimdall.store.read import ClusterStore
+from asgard.heimdall.store.tables import open_store
 from asgard.journal import events
 from asgard.journal.store.database import open_journal
 from asgard.kafka.model import Broker, LogDir
@@ -306,6 +315,33 @@ def test_an_event_is_written_once_however_often_it_is_sent(tmp_path, monkeypatch
         for _ in range(3):
             deliver.record(journal, body)
         assert len(events.read(journal, events.EventFilter(kind="heimdall.alert.raised"))) == 1
+
+
+def test_a_check_from_cron_prunes_what_it_keeps(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ASGARD_HOME", str(tmp_path))
+    (tmp_path / "heimdall.yaml").write_text("rules: [{name: late, when: time-lag}]\n")
+    long_ago = 1_000_000.0
+
+    class Watch(ClusterWatch):
+        def look(self) -> Any:
+            self.evaluation = store.check(self.alerts, self.settings, seen(self.alerts.time(), LATE))
+
+    @contextmanager
+    def watching(target: Any, given: settings.HeimdallSettings) -> Iterator[Watch]:
+        with open_store() as samples, open_alerts() as alerts:
+            with samples.write() as connection:
+                number = writer.cluster(connection, "c1")
+                writer.add_hours(connection, number, {int(long_ago): {"t_id": np.array([1])}})
+            store.check(alerts, given, seen(long_ago, LATE))
+            with alerts.write() as connection:
+                connection.execute(sa.update(tables.notifications).values(state="sent"))
+            yield Watch(target, given, None, samples, alerts, None)  # type: ignore[arg-type]
+            assert not ClusterStore(samples, "c1").counted_hours(0, long_ago * 2)
+            assert not store.notifications(alerts, "c1")
+
+    monkeypatch.setattr(composed, "watching", watching)
+    monkeypatch.setattr(Which, "pick", lambda self: None)
+    assert cli_alerts.check(once=True, settings=tmp_path / "heimdall.yaml") == 1
 
 
 def test_volumes_are_kept_once_in_ten_minutes_for_their_trend(url):
