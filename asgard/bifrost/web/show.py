@@ -19,6 +19,7 @@ from asgard.bifrost.tokens import Token
 from asgard.bifrost.trail import TrailEntry
 from asgard.bifrost.web import models
 from asgard.core.pages.parts import Cell, Column, Facts, Moment, Table, Timeline, Tone, Verdict
+from asgard.core.text import legible
 from asgard.core.units import exact_duration, format_size
 
 TONES: dict[str, Tone] = {
@@ -119,7 +120,7 @@ def records(sample: models.SampleAnswer) -> Table:
 
 def _short(value: Any, most: int = 400) -> str:
     text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= most else f"{text[:most]} …"
+    return legible(text if len(text) <= most else f"{text[:most]} …")
 
 
 def grants(found: Iterable[tuple[str, GrantRow]], caption: str = "Access") -> Table:

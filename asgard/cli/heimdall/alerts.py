@@ -51,6 +51,7 @@ def check(
             heimdall.keep_looking(watch, every_s, threading.Event())
             return int(ExitCode.OK)
         watch.look()
+        watch.prune()
         assert watch.evaluation is not None
         states = [s for s in watch.evaluation.states.values() if s.phase == "raised"]
         silenced = watch.evaluation.silenced

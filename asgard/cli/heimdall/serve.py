@@ -14,7 +14,7 @@ from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
 from asgard.cli.moments import Every, every_seconds
 from asgard.core import console, events
-from asgard.core.errors import Failed, Refused, WrongUsage
+from asgard.core.errors import Refused, WrongUsage
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 THREADS = 8
@@ -37,7 +37,7 @@ def serve(
 
     Binds to 127.0.0.1; another address needs --token-file. Changes nothing in the cluster.
     """
-    from asgard.compose import heimdall
+    from asgard.compose import heimdall, listening
     from asgard.compose.heimdall_web import WatchSource
     from asgard.heimdall import settings as reading
 
@@ -51,19 +51,15 @@ def serve(
     chosen = which.pick()
     stop = threading.Event()
     with heimdall.watching(chosen, given) as watch:
-        from waitress import create_server
-
         from asgard.heimdall.web.app import create_app
 
-        try:
-            server = create_server(create_app(WatchSource(watch), token=token, now=time.time), host=host, port=port, threads=THREADS, ident=None)  # fmt: skip
-        except OSError as error:
-            raise Failed(f"{host}:{port} can't be bound: {error.strerror}", "Choose another port: --port N.") from error
+        pages = create_app(WatchSource(watch), token=token, now=time.time)
+        server, at = listening.listen(pages, host, port, threads=THREADS, ident=None)
         looking = threading.Thread(
             target=events.carried(heimdall.keep_looking), args=(watch, every_s, stop), name="heimdall", daemon=True
         )
         looking.start()
-        console.say(f"Heimdall serves {chosen.name} at http://{host}:{server.effective_port}/ (Ctrl-C stops it)")
+        console.say(f"Heimdall serves {chosen.name} at http://{host}:{at}/ (Ctrl-C stops it)")
         try:
             server.run()
         finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from asgard.bifrost import tokens
-from asgard.bifrost.web import guard
+from asgard.bifrost.web import guard, models, show
 from tests.unit.bifrost.portal_world import SECRET_WORD, SHIPPED, World, csrf_of, portal
 
 
@@ -214,3 +214,11 @@ def test_a_changed_bifrost_yaml_counts_at_once_and_a_broken_one_not_at_all(world
     file.write_text(text)
     assert client.get("/bifrost/mine").status_code == 200
     assert SHIPPED.is_dir()
+
+
+@pytest.mark.parametrize("value", ["\ud83d", {"name": "\ud83d"}])
+def test_a_sample_with_half_a_surrogate_pair_fits_on_a_page(value: object) -> None:
+    record = {"timestamp": "2026-11-24T09:00:00.123Z", "partition": 0, "offset": 1, "key": "k", "value": value}
+    sample = models.SampleAnswer(topic="t", environment="dev", masked=False, partitions=1, records=[record])
+    ((*_, shown),) = show.records(sample).rows
+    assert "\\ud83d" in str(shown) and str(shown).encode()
