@@ -46,7 +46,7 @@ FIELDS: dict[str, Field] = {
     "throughput": Field("rate", _SIZED, "what the topic is to take"),
     "storage": Field("bytes", _SIZED, "estimated, of all replicas"),
     "compacted": Field("bool", _SIZED, "cleanup.policy has compact"),
-    "configs": Field("texts", _SIZED, "names of the topic configs that are set"),
+    "configs": Field("texts", _SIZED, "names of the topic configs that are set, by `retention` and `min_isr` too"),
     "described": Field("bool", ("topic",), "the request has a description"),
     "tags": Field("texts", _EXISTING, "of the topic"),
     "owner": Field("text", _EXISTING, "the team that the topic belongs to; empty if it has no owner"),

@@ -23,7 +23,7 @@ _EDITABLE = {
     TopicWant: ("name", "partitions", "replication", "min_isr", "retention", "throughput"),
     UserWant: ("name", "produce_quota", "consume_quota"),
     AccessWant: ("for",),
-    ChangeWant: ("partitions", "retention", "throughput"),
+    ChangeWant: ("partitions", "min_isr", "retention", "throughput"),
 }
 _ATTRIBUTE = {"retention": "retention_ms"}
 _TRIES = 1000

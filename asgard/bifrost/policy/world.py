@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from asgard.bifrost.ask import AccessWant, Ask, ChangeWant, DeleteWant, Item, TopicWant, UserWant
+from asgard.bifrost.ask import AccessWant, Ask, ChangeWant, DeleteWant, Item, TopicWant, UserWant, configs_of
 from asgard.bifrost.estimate import storage_bytes
 from asgard.bifrost.policy.fields import Value
 from asgard.bifrost.teams import RESOURCES, Budget, Team, Usage
@@ -210,11 +210,7 @@ def _sized(item: TopicWant | ChangeWant, world: World) -> dict[str, Value]:
         replication = known.replication or head.default_replication
         retention = known.retention_ms if item.retention_ms is None else item.retention_ms
         throughput = known.throughput if item.throughput is None else item.throughput
-        min_isr = known.min_isr
-    if "min.insync.replicas" in item.config and item.config["min.insync.replicas"].isdecimal():
-        min_isr = int(item.config["min.insync.replicas"])
-    if "retention.ms" in item.config and item.config["retention.ms"].lstrip("-").isdecimal():
-        retention = int(item.config["retention.ms"])
+        min_isr = known.min_isr if item.min_isr is None else item.min_isr
     kept = head.default_retention_ms if retention is None else retention
     isr = min_isr or head.default_min_isr
     return {
@@ -226,7 +222,7 @@ def _sized(item: TopicWant | ChangeWant, world: World) -> dict[str, Value]:
         "throughput": float(throughput or 0.0),
         "storage": float(storage_bytes(throughput, kept, replication)),
         "compacted": "compact" in item.config.get("cleanup.policy", ""),
-        "configs": frozenset(item.config),
+        "configs": configs_of(item),
     }
 
 

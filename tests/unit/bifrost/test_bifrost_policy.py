@@ -9,6 +9,7 @@ from asgard.bifrost.ask import AccessWant, Ask, TopicWant, UserWant
 from asgard.bifrost.policy.judge import judge
 from asgard.bifrost.policy.rules import BUILT_IN, NO_RULE, Policy, Rule, condition, decide
 from asgard.bifrost.policy.world import Headroom, PolicyTopic, PolicyUser, World, facts_of, usage_of
+from asgard.bifrost.read import request_of
 from asgard.bifrost.teams import RESOURCES, Budget, Team, Usage
 
 DAY = 86_400_000
@@ -178,6 +179,14 @@ def test_access_asks_the_owner_of_the_topic(shipped_policy):
     assert access(shipped_policy, "payments.settled", facts=[settled], user="pay.u").rule == "own-users-only"
     forever = access(shipped_policy, "payments.settled", lasts_s=None, facts=[settled])
     assert forever.outcome == "approval" and forever.nearest.lasts_s == 90 * 86400
+
+
+def test_a_rule_on_configs_holds_however_they_are_said():
+    policy = Policy((Rule("cluster-wide", "deny", ("topic",), (condition("configs has min.insync.replicas"),)),))
+    world = World(Team("orders", namespaces=("orders.",)))
+    for values in ({"min_isr": 2}, {"config": {"min.insync.replicas": "2"}}):
+        ask = request_of({"team": "orders", "topics": [{"name": "orders.x", **values}]})
+        assert judge(policy, ask, world, suggest=False).rule == "cluster-wide", values
 
 
 def test_a_prefix_reaches_other_teams_topics(shipped_policy):
