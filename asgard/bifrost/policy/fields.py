@@ -38,6 +38,7 @@ FIELDS: dict[str, Field] = {
     "role": Field("text", ALL, "the requester's role: member, owner or data-engineer"),
     "environment": Field("text", ALL, "the environment that is asked on"),
     "in_namespace": Field("bool", ALL, "the name begins with a namespace of the team"),
+    "groups_in_namespace": Field("bool", ("user", "access"), "each consumer group begins with a namespace of the team"),
     "partitions": Field("count", _SIZED, "of the topic"),
     "partitions_added": Field("count", _SIZED, "more than there were"),
     "replication": Field("count", _SIZED, "replicas of each partition"),

@@ -112,9 +112,8 @@ def _renamed(ask: Ask, old: str, new: str, topic: bool) -> Ask:
             ask, users=users, access=tuple(replace(a, topic=new if a.topic == old else a.topic) for a in ask.access)
         )
     users = tuple(replace(u, groups=swap(u.groups)) for u in ask.users)
-    return replace(
-        ask, users=users, access=tuple(replace(a, user=new if a.user == old else a.user) for a in ask.access)
-    )
+    access = tuple(replace(a, user=new if a.user == old else a.user, groups=swap(a.groups)) for a in ask.access)
+    return replace(ask, users=users, access=access)
 
 
 def _candidates(policy: Policy, name: str, item: Item, ask: Ask, world: World) -> list[Any]:

@@ -124,12 +124,13 @@ def facts_of(item: Item, ask: Ask, world: World) -> tuple[str, dict[str, Value]]
                     facts["tags"] = frozenset(item.tags)
         case UserWant():
             kind, name = "user", item.name
-            facts |= {"exists": name in world.users}
+            facts |= {"exists": name in world.users, "groups_in_namespace": _own_groups(item, world)}
             facts |= {"produce_quota": item.produce_quota or 0.0, "consume_quota": item.consume_quota or 0.0}
         case AccessWant():
             kind, name = "access", item.topic
             new = {topic.name: topic for topic in ask.topics}
             facts |= {"operation": item.operation, "user": item.user, "prefix": is_prefix(name)}
+            facts["groups_in_namespace"] = _own_groups(item, world)
             facts["for"] = math.inf if ask.lasts_s is None else ask.lasts_s * 1000
             known_user = _there(world.users.get(item.user))
             mine = any(user.name == item.user for user in ask.users)
@@ -188,6 +189,11 @@ def owners_of(name: str, world: World) -> set[str]:
             if prefix.startswith(space) or (is_prefix(name) and space.startswith(prefix))
         }
     return found
+
+
+def _own_groups(item: UserWant | AccessWant, world: World) -> bool:
+    # The start of a prefix is in all of its groups, so a prefix lies in a namespace as a name does, and `*` in none.
+    return all(map(world.team.owns_name, item.groups))
 
 
 def _ownership(name: str, ask: Ask, world: World) -> dict[str, Value]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -187,6 +188,48 @@ def test_a_rule_on_configs_holds_however_they_are_said():
     for values in ({"min_isr": 2}, {"config": {"min.insync.replicas": "2"}}):
         ask = request_of({"team": "orders", "topics": [{"name": "orders.x", **values}]})
         assert judge(policy, ask, world, suggest=False).rule == "cluster-wide", values
+
+
+@pytest.mark.parametrize(
+    ("group", "rule"),
+    [("orders.api", None), ("orders.", None), ("orders.*", None), ("orders.a*", None)]
+    + [
+        (name, "team-namespace-groups")
+        for name in ("*", "orders", "orders*", "order*", "payments.api", "payments.", "")
+    ],
+)
+def test_a_group_lies_in_a_namespace_of_the_team(group, rule, shipped_policy):
+    mine = {"orders.t": PolicyTopic("orders.t", "orders")}
+    world = World(
+        Team("orders", namespaces=("orders.",)), topics=mine, users={"orders.u": PolicyUser("orders.u", "orders")},
+        namespaces={"orders.": "orders", "payments.": "payments"},
+    )  # fmt: skip
+    groups = ("orders.fine", group)
+    for ask in (
+        Ask("orders", "dev", users=(UserWant("orders.v", consume=("orders.t",), groups=groups),)),
+        Ask("orders", "dev", access=(AccessWant("orders.t", "orders.u", groups=groups),)),
+    ):
+        judged = judge(shipped_policy, ask, world)
+        assert judged.outcome == ("deny" if rule else "allow")
+        assert rule is None or judged.rule == rule
+
+
+def test_the_nearest_name_of_a_user_is_that_of_its_group_too(shipped_policy):
+    world = World(
+        Team("orders", namespaces=("orders.",)), topics={"orders.t": PolicyTopic("orders.t", "orders")},
+        namespaces={"orders.": "orders"},
+    )  # fmt: skip
+    ask = request_of(
+        {
+            "team": "orders",
+            "users": [{"name": "web", "consume": ["orders.t"]}],
+            "access": [{"topic": "orders.t", "user": "web", "groups": ["web"]}],
+        }
+    )
+    judged = judge(shipped_policy, ask, world)
+    assert judged.rule == "team-namespace"
+    [user], [access] = judged.nearest.users, judged.nearest.access
+    assert (user.name, user.groups, access.user, access.groups) == ("orders.web", ("orders.web",)) * 2
 
 
 def test_a_prefix_reaches_other_teams_topics(shipped_policy):
