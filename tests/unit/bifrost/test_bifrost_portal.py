@@ -150,6 +150,27 @@ def test_a_proxy_is_believed_at_its_address_only(tmp_path: Path, monkeypatch: py
         assert world.app.test_client().get("/bifrost/mine", headers={"X-Person": "linus"}).status_code == 303
 
 
+def test_the_api_does_not_believe_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from asgard.bifrost.web.site import Proxy
+
+    with portal(tmp_path, monkeypatch, proxy=Proxy(("10.0.0.9",), "X-Person"), url="https://portal.example") as world:
+        client = world.app.test_client()
+        name = "orders.forged"
+
+        def post(**headers: str) -> int:
+            answer = client.post(
+                "/api/v1/requests",
+                base_url="https://portal.example",
+                json={"topics": [{"name": name}]},
+                headers={"X-Person": "linus", **headers},
+                environ_overrides={"REMOTE_ADDR": "10.0.0.9"},
+            )
+            return int(answer.status_code)
+
+        assert post() == 401, "another site's form, sent by a browser that the proxy logged in"
+        assert post(Authorization=f"Bearer {world.token('linus')}") == 201
+
+
 def test_headers_and_cookies_are_those_of_a_careful_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with portal(tmp_path, monkeypatch, url="https://portal.example") as world:
         client = world.app.test_client()
