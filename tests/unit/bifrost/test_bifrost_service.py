@@ -106,7 +106,7 @@ def test_the_queue_takes_back_what_failed_alone(gate):
     assert [r.id for r in queue.begin(gate.store, "dev", gate.directory.owner_of)] == [r.id for r in batch], (
         "after a kill: the same"
     )
-    queue.take_back(gate.store, "dev", [(batch[1], "Kafka said no")], retry=False, retries=0)
+    queue.take_back(gate.store, "dev", [(batch[1], "Kafka said no")], retries=0)
     queue.finish(gate.store, "dev", batch[:1])
     found = {r.subject: r.state for r in service.requests(gate, linus)}
     assert found == {"orders.a": "ready", "orders.b": "failed"}
