@@ -97,16 +97,22 @@ def usage_of(ask: Ask, world: World) -> Usage:
     return total
 
 
-def facts_of(item: Item, ask: Ask, world: World) -> tuple[str, dict[str, Value]]:
-    """The kind of an item, and its facts by the names of `fields.FIELDS`."""
-    facts: dict[str, Value] = {
+def common_facts(ask: Ask, world: World) -> dict[str, Value]:
+    """The facts that all items of an ask have in common; they take a look at each of its items."""
+    asked = usage_of(ask, world)
+    return {
         "team": ask.team,
         "role": world.role,
         "environment": ask.environment,
         "reason": bool(ask.reason),
-        **_budget(ask, world),
-        **_headroom(ask, world),
+        **_budget(asked, world),
+        **_headroom(asked, world),
     }
+
+
+def facts_of(item: Item, ask: Ask, world: World, common: Mapping[str, Value]) -> tuple[str, dict[str, Value]]:
+    """The kind of an item, and its facts by the names of `fields.FIELDS`; `common` is what `common_facts` found."""
+    facts: dict[str, Value] = dict(common)
     match item:
         case TopicWant():
             kind, name = "topic", item.name
@@ -232,8 +238,8 @@ def _sized(item: TopicWant | ChangeWant, world: World) -> dict[str, Value]:
     }
 
 
-def _budget(ask: Ask, world: World) -> dict[str, Value]:
-    after = world.used + usage_of(ask, world)
+def _budget(asked: Usage, world: World) -> dict[str, Value]:
+    after = world.used + asked
     found: dict[str, Value] = {}
     for what in RESOURCES:
         limit, used = getattr(world.budget, what), getattr(after, what)
@@ -241,8 +247,8 @@ def _budget(ask: Ask, world: World) -> dict[str, Value]:
     return found
 
 
-def _headroom(ask: Ask, world: World) -> dict[str, Value]:
-    head, asked = world.headroom, usage_of(ask, world)
+def _headroom(asked: Usage, world: World) -> dict[str, Value]:
+    head = world.headroom
     brokers = None if head.brokers is None else float(head.brokers)
     disk: Value = head.disk_free
     if disk is not None and head.capacity_bytes:

@@ -205,6 +205,19 @@ def test_logins_are_limited(world: World) -> None:
     assert tried[:10] == [403] * 10 and tried[10:] == [429] * 2
 
 
+def test_no_way_takes_too_many_things_at_once(world: World) -> None:
+    client, csrf = world.logged_in("linus")
+    text = "topics:\n" + "".join(f"- {{name: orders.t{n}}}\n" for n in range(501))
+    for path in ("", "/answer"):
+        answer = client.post(f"/bifrost/ask/bundle{path}", data={"file": text, "csrf_token": csrf})
+        assert "the request asks for 501 things; allowed are 500" in answer.text, path
+    many = {"users": [{"name": "orders.u", "consume": [f"orders.t{n}" for n in range(500)]}]}
+    bearer = {"Authorization": f"Bearer {world.token('linus')}"}
+    for path in ("requests", "preview"):
+        refused = world.app.test_client().post(f"/api/v1/{path}", json=many, headers=bearer)
+        assert refused.status_code == 422 and "asks for 501 things" in refused.json["error"]
+
+
 def test_the_nearest_request_is_one_click_away(world: World) -> None:
     client, csrf = world.logged_in("linus")
     sent = client.post("/bifrost/ask/topic", data={"name": "created", "partitions": "3", "csrf_token": csrf})
