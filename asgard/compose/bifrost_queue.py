@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from asgard.journal.store.database import Database as Journal
     from asgard.odin.engine.steps import Failure
     from asgard.odin.lifecycle.apply import ApplyOutcome
+    from asgard.odin.spec.model import StackSpec
 
 
 MOST_LINES = 20
@@ -150,15 +151,15 @@ def _carry_out(gate: Bifrost, where: Environment, batch: list[Request], applied:
     Raises trouble that is not theirs, with the requests that it holds up still in `batch`.
     """
     while True:
-        _write(gate, where, batch, mend=mend)
         try:
-            _up(gate, where, batch, applied, mend=mend)
+            spec = _write(gate, where, batch, mend=mend)
+            _up(spec, where, batch, applied, mend=mend)
             return
         except _Rejected as error:
             bad = _guilty(batch, error.failures)
             if not bad:
                 raise
-        except (Busy, Interrupted, Unreachable, Drifted):
+        except (Busy, Interrupted, Unreachable, Drifted, stacks.GitFailed):
             raise
         except AsgardError as error:
             if not batch:
@@ -179,35 +180,39 @@ def _carry_out(gate: Bifrost, where: Environment, batch: list[Request], applied:
 
 def _up_without(gate: Bifrost, where: Environment, batch: list[Request], applied: Applied, *, mend: bool) -> None:
     """`odin up` as if these requests were not there. Raises what fails even so."""
-    spec = stacks.stack_spec(where, part="")
     with gate.store.read() as connection:
         final = rows.load(connection, where.name)
-    stacks.write_part(gate, where, stacks.part_text(gate, where, spec, _before(final, batch)))
-    _up(gate, where, [], applied, mend=mend)
+    text = stacks.part_text(gate, where, stacks.stack_spec(where, part=""), _before(final, batch))
+    spec = stacks.stack_spec(where, part=text)
+    stacks.write_part(gate, where, text)
+    _up(spec, where, [], applied, mend=mend)
 
 
 class Drifted(Refused):
     """Something that Bifrost would overwrite was changed by hand."""
 
 
-def _write(gate: Bifrost, where: Environment, batch: list[Request], *, mend: bool) -> None:
-    """Write and commit the managed file: one commit per requester, so that each has an author."""
-    spec = stacks.stack_spec(where, part="")
+def _write(gate: Bifrost, where: Environment, batch: list[Request], *, mend: bool) -> StackSpec:
+    """Write and commit the managed file: one commit per requester, so that each has an author. Returns the stack with it."""
+    bare = stacks.stack_spec(where, part="")
     with gate.store.read() as connection:
         final = rows.load(connection, where.name)
-    wanted = stacks.part_text(gate, where, spec, final)
+    wanted = stacks.part_text(gate, where, bare, final)
     try:
         stacks.refuse_hand_edits(gate, where, wanted, mend=mend)
     except Refused as error:
         raise Drifted(error.what, error.hint) from None
+    # Before it is in place: with a file that can't be read, no command of the stack would work.
+    spec = stacks.stack_spec(where, part=wanted)
     steps = _steps(final, batch)
     for author, requests, desired in steps:
-        stacks.write_part(gate, where, stacks.part_text(gate, where, spec, desired))
+        stacks.write_part(gate, where, stacks.part_text(gate, where, bare, desired))
         named = [f"{r.id}: {r.kind} {r.subject} ({r.team})" for r in requests]
         subject = named[0] if len(named) == 1 else f"{len(named)} requests of {author}"
         stacks.commit_part(where, _author(gate, author), f"bifrost {subject}", [] if len(named) == 1 else named)
     stacks.write_part(gate, where, wanted)
     stacks.commit_part(where, _author(gate, queue.WORKER), "bifrost: grants that ended or were withdrawn")
+    return spec
 
 
 def _steps(final: Desired, batch: list[Request]) -> list[tuple[str, list[Request], Desired]]:
@@ -239,11 +244,10 @@ def _author(gate: Bifrost, name: str) -> str:
     return f"{name} <{email or f'{name}@localhost'}>"
 
 
-def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applied, *, mend: bool) -> None:
+def _up(spec: StackSpec, where: Environment, batch: list[Request], applied: Applied, *, mend: bool) -> None:
     from asgard.compose import up as composed
     from asgard.odin.lifecycle.options import OdinOptions
 
-    spec = stacks.stack_spec(where)
     # Only losses recorded when the request was judged: its approvers saw those.
     may_lose = {loss["topic"] for r in batch for loss in r.losses}
 

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 GIT_S = 30.0
 
 
+class GitFailed(Failed):
+    """git did not keep the managed file."""
+
+
 def stack_spec(environment: Environment, part: str | None = None) -> StackSpec:
     """The stack with its managed file, or with another text in its place."""
     from asgard.odin.spec.read import load
@@ -169,7 +173,7 @@ def commit_part(environment: Environment, author: str, subject: str, body: Itera
 def _in_repository(folder: Path) -> bool:
     try:
         return _git(folder, "rev-parse", "--is-inside-work-tree").strip() == "true"
-    except Failed:
+    except GitFailed:
         return False
 
 
@@ -181,7 +185,7 @@ def _git(folder: Path, *args: str) -> str:
             ["git", *args], cwd=folder, env=environment, capture_output=True, text=True, timeout=GIT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failed(f"git {args[0]} in {folder} failed: {error}") from error
+        raise GitFailed(f"git {args[0]} in {folder} failed: {error}") from error
     if done.returncode != 0:
-        raise Failed(f"git {args[0]} in {folder} failed: {done.stderr.strip().splitlines()[-1:] or ['no reason']}")
+        raise GitFailed(f"git {args[0]} in {folder} failed: {done.stderr.strip().splitlines()[-1:] or ['no reason']}")
     return done.stdout

@@ -36,7 +36,9 @@ class PolicyTopic:
 
 @dataclass(frozen=True)
 class PolicyUser:
-    """A user that exists, or has been requested: `certain` as for topics."""
+    """A user that exists, or has been requested: `certain` as for topics. A principal that a rotation created is not certain: nothing
+    can be given to it apart from its user.
+    """
 
     name: str
     team: str | None = None

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from asgard.bifrost import service
+from asgard.bifrost.desired import Desired, UserRow
 from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.read import request_of
+from asgard.bifrost.store import queue, rows
 from asgard.bifrost.store.tables import SCHEMA
 from asgard.compose import bifrost_queue, bifrost_stack, bifrost_tick, web
 from asgard.core.database import Database
@@ -32,7 +34,7 @@ def ups(monkeypatch):
     """What Odin was asked for, by the names in each batch; `ups.fail(names)` raises what goes wrong."""
     seen = SimpleNamespace(batches=[], fail=lambda names: None)
 
-    def up(gate, where, batch, applied, *, mend):
+    def up(spec, where, batch, applied, *, mend):
         names = [r.subject for r in batch]
         seen.batches.append(names)
         seen.fail(names)
@@ -87,7 +89,7 @@ def test_what_fails_without_the_requests_too_fails_none_of_them(asked, ups):
 
 def test_a_failure_of_git_fails_no_request(asked, ups, monkeypatch):
     def commit(*_):
-        raise Failed("git commit failed: index.lock exists")
+        raise bifrost_stack.GitFailed("git commit failed: index.lock exists")
 
     with monkeypatch.context() as broken, pytest.raises(Failed, match=r"index\.lock"):
         broken.setattr(bifrost_stack, "commit_part", commit)
@@ -117,6 +119,20 @@ def test_what_fails_only_with_a_request_is_its_own_and_the_others_are_made(asked
     assert reasons(asked)["orders.q2"] == "one of these names is wrong"
     text = (asked.directory.file.parent / "asgard.bifrost.yaml").read_text()
     assert [name for name in NAMES if name in text] == ["orders.q0", "orders.q1", "orders.q3"]
+
+
+def test_a_text_that_cannot_be_read_does_not_replace_the_managed_file(asked, ups):
+    bifrost_queue.run_queue(asked, "dev")
+    file = asked.directory.file.parent / "asgard.bifrost.yaml"
+    text = file.read_text()
+    desired = Desired()
+    twice = UserRow("orders.u", "orders", principals=("orders.u", "orders.u"))
+    with asked.store.write() as connection:
+        rows.save(connection, "dev", desired, [desired.put("user", "orders.u", twice)], 1.0)
+        queue.mark_dirty(connection, "dev")
+    with pytest.raises(InvalidFile, match=r"is 'orders\.u' again"):
+        bifrost_queue.run_queue(asked, "dev")
+    assert file.read_text() == text
 
 
 @pytest.mark.parametrize(("error", "after"), [(Busy("a drill"), ("approved", 0)), (Unreachable("no"), ("failed", 6))])

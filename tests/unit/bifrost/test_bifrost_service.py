@@ -8,10 +8,21 @@ import sys
 import pytest
 
 from asgard.bifrost import catalog, grants, life, notices, service, states
-from asgard.bifrost.desired import Desired, Granting, GrantRow, TopicRow, carry_out, rendered, undo_json, undo_of
+from asgard.bifrost.desired import (
+    Desired,
+    Granting,
+    GrantRow,
+    TopicRow,
+    UserRow,
+    carry_out,
+    rendered,
+    undo_json,
+    undo_of,
+)
 from asgard.bifrost.gate import opened
 from asgard.bifrost.read import request_of
 from asgard.bifrost.store import queue, requests, rows
+from asgard.compose import bifrost_credentials
 from asgard.core.errors import Refused, WrongUsage
 
 
@@ -256,6 +267,24 @@ def test_a_row_of_an_older_version_counts_by_its_configs_and_can_be_changed(gate
     with gate.store.read() as connection:
         text = rendered(rows.load(connection, "dev"), "s")
     assert '"config": {"min.insync.replicas": "2", "retention.ms": "86400000", "segment.ms": "9"}' in text
+
+
+def test_a_rotation_takes_a_name_that_is_free_and_keeps_it(gate):
+    linus, desired = person(gate, "linus"), Desired()
+    rows_ = [UserRow(n, "orders", principals=p) for n, p in (
+        ("orders.api", ("orders.api",)), ("orders.api-2", ("orders.api-2",)), ("orders.x", ("orders.api-4",)),
+    )]  # fmt: skip
+    changed = [desired.put("user", row.name, row) for row in rows_]
+    with gate.store.write() as connection:
+        rows.save(connection, "dev", desired, changed, 1.0)
+    wanted = {"users": [{"name": "orders.api-3"}]}
+    assert service.submit(gate, linus, request_of(wanted)).request.state == "approved"
+    assert bifrost_credentials.rotate(gate, linus, None, "orders.api").principal == "orders.api-5"
+    again = service.submit(gate, linus, request_of({"users": [{"name": "orders.api-5"}]})).judgement
+    assert (again.outcome, again.rule) == ("deny", "name-is-free")
+    access = {"access": [{"topic": "orders.t", "user": "orders.api-5"}], "topics": [{"name": "orders.t"}]}
+    rules = [item.rule for item in service.submit(gate, linus, request_of(access)).judgement.items]
+    assert "own-users-only" in rules, "access is given to the user, not to a principal"
 
 
 def test_nothing_is_built_on_what_only_waits(gate):
