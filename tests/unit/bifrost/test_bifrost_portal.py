@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,16 @@ def test_no_way_takes_too_many_things_at_once(world: World) -> None:
     for path in ("requests", "preview"):
         refused = world.app.test_client().post(f"/api/v1/{path}", json=many, headers=bearer)
         assert refused.status_code == 422 and "asks for 501 things" in refused.json["error"]
+
+
+def test_a_grant_of_the_stack_file_has_no_button_to_withdraw_it(world: World) -> None:
+    it = world.things("orders")
+    client, _ = world.logged_in("ada")
+    path = f"/bifrost/grants/{it.grant.id}"
+    assert "Withdraw it" in client.get(path).text
+    world.put(replace(it.grant, origin="adopted"))
+    page = client.get(path).text
+    assert "Withdraw it" not in page and "the stack file" in page
 
 
 def test_the_nearest_request_is_one_click_away(world: World) -> None:
