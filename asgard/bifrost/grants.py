@@ -81,9 +81,14 @@ def extend(gate: Bifrost, who: Actor, grant_id: str, lasts_s: float) -> Placed:
 
 
 def withdraw(gate: Bifrost, who: Actor, grant_id: str) -> Placed:
-    """End a grant now: the team gives it up, or the owner of the topic takes it back."""
+    """End a grant now: the team gives it up, or the owner of the topic takes it back. Raises Refused if it is in the stack file itself."""
     environment, grant = find(gate, who, grant_id)
     demand(who, "grant.withdraw", what_of(grant), f"grant {grant_id}")
+    if grant.origin == "adopted":
+        raise Refused(
+            f"{grant.user} has {grant.field} {grant.name} in the stack file itself",
+            "A data engineer takes it out there; `asgard odin up` then withdraws it.",
+        )
     _end(gate, environment, [grant], "was withdrawn by " + who.name)
     return environment, grant
 

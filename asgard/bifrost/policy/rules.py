@@ -150,6 +150,12 @@ BUILT_IN = (
         "the name has to begin with a namespace of the team",
         "in_namespace == false",
     ),
+    _builtin(
+        "team-namespace-groups",
+        ("user", "access"),
+        "each consumer group has to begin with a namespace of the team",
+        "groups_in_namespace == false",
+    ),
     _builtin("name-is-free", ("topic", "user"), "there is one of that name", "exists == true"),
     _builtin("must-exist", ("access", "change", "delete"), "there is none of that name", "exists == false"),
     _builtin("own-users-only", ("access",), "the user is not the team's", "own_user == false"),

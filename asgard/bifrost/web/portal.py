@@ -208,13 +208,14 @@ def grant(who: Actor, grant_id: str) -> str:
         ("Ends at (UTC)", show.when(g.expires_at) or "no end"),
         ("Last used at (UTC)", show.when(g.used_at) or "not known"),
         ("On the cluster", g.state),
+        ("Defined in", "the stack file" if g.origin == "adopted" else "Bifrost's file"),
     ]
     what, asks, acts = given.what_of(g), [], []
     if g.expires_at is not None and authorise(who, "grant.extend", what).allowed:
         field = Field("for", "For how long from now", value="30d", required=True, help="As in 30d.")
         asks.append({"url": url_for("portal.do_extend", grant_id=g.id), "title": "Keep it longer", "fields": [field],
                      "text": "Extend", "tone": "info", "back": request.path})  # fmt: skip
-    if authorise(who, "grant.withdraw", what).allowed:
+    if g.origin != "adopted" and authorise(who, "grant.withdraw", what).allowed:
         acts.append(
             button(url_for("portal.do_withdraw", grant_id=g.id), "Withdraw it", "bad", url_for("portal.grants"))
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,27 @@ def test_a_proxy_is_believed_at_its_address_only(tmp_path: Path, monkeypatch: py
         assert world.app.test_client().get("/bifrost/mine", headers={"X-Person": "linus"}).status_code == 303
 
 
+def test_the_api_does_not_believe_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from asgard.bifrost.web.site import Proxy
+
+    with portal(tmp_path, monkeypatch, proxy=Proxy(("10.0.0.9",), "X-Person"), url="https://portal.example") as world:
+        client = world.app.test_client()
+        name = "orders.forged"
+
+        def post(**headers: str) -> int:
+            answer = client.post(
+                "/api/v1/requests",
+                base_url="https://portal.example",
+                json={"topics": [{"name": name}]},
+                headers={"X-Person": "linus", **headers},
+                environ_overrides={"REMOTE_ADDR": "10.0.0.9"},
+            )
+            return int(answer.status_code)
+
+        assert post() == 401, "another site's form, sent by a browser that the proxy logged in"
+        assert post(Authorization=f"Bearer {world.token('linus')}") == 201
+
+
 def test_headers_and_cookies_are_those_of_a_careful_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with portal(tmp_path, monkeypatch, url="https://portal.example") as world:
         client = world.app.test_client()
@@ -182,6 +204,29 @@ def test_logins_are_limited(world: World) -> None:
     csrf = csrf_of(client.get("/login").text)
     tried = [client.post("/login", data={"token": f"asgard.k.{i}", "csrf_token": csrf}).status_code for i in range(12)]
     assert tried[:10] == [403] * 10 and tried[10:] == [429] * 2
+
+
+def test_no_way_takes_too_many_things_at_once(world: World) -> None:
+    client, csrf = world.logged_in("linus")
+    text = "topics:\n" + "".join(f"- {{name: orders.t{n}}}\n" for n in range(501))
+    for path in ("", "/answer"):
+        answer = client.post(f"/bifrost/ask/bundle{path}", data={"file": text, "csrf_token": csrf})
+        assert "the request asks for 501 things; allowed are 500" in answer.text, path
+    many = {"users": [{"name": "orders.u", "consume": [f"orders.t{n}" for n in range(500)]}]}
+    bearer = {"Authorization": f"Bearer {world.token('linus')}"}
+    for path in ("requests", "preview"):
+        refused = world.app.test_client().post(f"/api/v1/{path}", json=many, headers=bearer)
+        assert refused.status_code == 422 and "asks for 501 things" in refused.json["error"]
+
+
+def test_a_grant_of_the_stack_file_has_no_button_to_withdraw_it(world: World) -> None:
+    it = world.things("orders")
+    client, _ = world.logged_in("ada")
+    path = f"/bifrost/grants/{it.grant.id}"
+    assert "Withdraw it" in client.get(path).text
+    world.put(replace(it.grant, origin="adopted"))
+    page = client.get(path).text
+    assert "Withdraw it" not in page and "the stack file" in page
 
 
 def test_the_nearest_request_is_one_click_away(world: World) -> None:
