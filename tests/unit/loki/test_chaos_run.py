@@ -420,3 +420,107 @@ def test_the_limits_are_the_callers_whatever_the_file_says(site: ChaosSite, fold
 
     with pytest.raises(InvalidFile, match="limits: is not a known key"):
         run(with_brokers(asgard={"limits": {"brokers": 9}}), replace(site, limits=BlastRadius()), folder)
+
+
+ABORT = {"every": "10ms", "abort": [calls("probe", "is it 0", "look", tolerance=0)]}
+MET = "aborted: the abort condition 'is it 0' was met: 7"
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a run was told to end."""
+    from asgard.loki.chaos.watch import Over
+
+    told, end = threading.Event(), Over.end
+
+    def noted(over: Over, why: str) -> None:
+        end(over, why)
+        told.set()
+
+    monkeypatch.setattr(Over, "end", noted)
+    return told
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("background", [False, True])
+def test_an_abort_condition_that_is_met_during_the_last_activity_counts(
+    background: bool, site: ChaosSite, folder: Path, ended: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def restart(node: int) -> None:
+        chaos_functions.state["value"] = 7
+        assert ended.wait(60)
+        chaos_functions.state["value"] = 0
+
+    monkeypatch.setattr(machines(site), "restart", restart)
+    action = own("restarts", "restart_broker", {"broker": 2}, background=background)
+    found = run(with_brokers(action, asgard=ABORT, **{"steady-state-hypothesis": HELD}), site, folder)
+    assert (found.record["status"], found.exit_code, found.reason) == ("aborted", ExitCode.FAILED, MET)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_an_abort_condition_that_is_met_while_the_hypothesis_is_checked_again_counts(
+    site: ChaosSite, folder: Path, ended: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def waiting(value: Any) -> bool:
+        looks.append(value)
+        if len(looks) == 2:
+            chaos_functions.state["value"] = 7
+            assert ended.wait(60)
+        return True
+
+    monkeypatch.setattr(chaos_functions, "small", waiting)
+    well = calls("probe", "well", "look", tolerance=SMALL)
+    document = with_brokers(asgard=ABORT, **{"steady-state-hypothesis": {"title": "well", "probes": [well]}})
+    found = run(document, site, folder)
+    assert (found.record["status"], found.exit_code, found.reason) == ("aborted", ExitCode.FAILED, MET)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_rolling_restart_in_the_background_ends_with_the_run(
+    site: ChaosSite, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asgard.loki.chaos import breaking
+
+    machines(site).done.clear()
+    restart, put_all_back, ending = machines(site).restart, breaking.put_all_back, threading.Event()
+
+    def busy(node: int) -> None:
+        chaos_functions.state["value"] = 7
+        assert ending.wait(60)
+        restart(node)
+
+    def after_the_run(of: ChaosSite) -> list[str]:
+        ending.set()
+        return put_all_back(of)
+
+    monkeypatch.setattr(machines(site), "restart", busy)
+    monkeypatch.setattr(breaking, "put_all_back", after_the_run)
+    monkeypatch.setattr(runs, "_LEAVE_S", 0.0)
+    found = run(with_brokers(own("rolls", "rolling_restart", background=True), asgard=ABORT), site, folder)
+    assert found.reason == MET
+    assert machines(site).done == ["restart 2"], "the controller would be last, broker 3 next"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_after_a_refusal_what_waits_in_the_background_is_not_carried_out(site: ChaosSite, folder: Path) -> None:
+    waits = calls("action", "become 1", "become", {"value": 1}, background=True, pauses={"before": 1})
+    two = (own("a", "kill_broker", {"broker": 2}), own("b", "kill_broker", {"broker": 3}))
+    found = run(with_brokers(waits, *two), site, folder)
+    assert found.exit_code == ExitCode.REFUSED
+    assert chaos_functions.state["calls"] == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_rollbacks_are_carried_out_whole_after_an_abort(site: ChaosSite, folder: Path) -> None:
+    machines(site).done.clear()
+    background = calls("action", "become 8", "become", {"value": 8}, background=True)
+    document = with_brokers(
+        calls("action", "become 7", "become", {"value": 7}, pauses={"after": 3600}),
+        rollbacks=[background, own("restarts", "restart_broker", {"broker": 2}, pauses={"before": 0.01})],
+        asgard=ABORT,
+    )
+    found = run(document, site, folder)
+    assert found.reason == MET
+    assert (chaos_functions.state["calls"], machines(site).done) == ([7, 8], ["restart 2"])
