@@ -6,8 +6,9 @@ that changes things cleans up after it, and so do `asgard recover` and `asgard l
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from asgard.core import events as news
@@ -51,7 +52,8 @@ def _break(site: ChaosSite, action: str, plan: FaultPlan) -> Fault:
     plan.notes.write = lambda changes: operations.amend(site.journal, operation, {**undo, **changes}, site.lease)
     try:
         site.lease.check(CALL_DEADLINE_S)
-        plan.do()
+        with _system_errors():
+            plan.do()
     except BaseException:
         put_back(site, fault)
         raise
@@ -114,8 +116,18 @@ def put_all_back(site: ChaosSite) -> list[str]:
 
 
 def restore(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Put back a fault from its entry in the undo log; returns what was done, in a sentence."""
-    return kind(str(undo["action"])).restore(reach, undo)
+    """Put back a fault from its entry in the undo log; returns what was done, in a sentence. Raises AsgardError if it can't."""
+    with _system_errors():
+        return kind(str(undo["action"])).restore(reach, undo)
+
+
+@contextlib.contextmanager
+def _system_errors() -> Iterator[None]:
+    """Raise what the operating system does not allow as Failed, so that one such fault does not hold up all others."""
+    try:
+        yield
+    except OSError as error:
+        raise Failed(str(error)) from error
 
 
 def ended(journal: Database, operation: Operation, outcome: str) -> None:

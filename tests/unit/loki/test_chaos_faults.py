@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from asgard.compose import settle
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.journal import events, operations
+from asgard.journal.store.database import open_journal
 from asgard.loki.chaos import BlastRadius, ChaosSite, breaking, inject, open_faults, put_all_back, put_back
 from asgard.loki.chaos.kind import Reach
 from tests.unit.loki import chaos_site
@@ -210,6 +212,67 @@ def test_a_process_is_killed_where_the_limit_allows_one(
         inject(site, "kill_process", pid_file=str(pid_file), command="ledger")
         assert process.wait() == -signal.SIGKILL
         assert not open_faults(site)
+
+
+def test_the_process_of_another_user_is_left_alone(
+    tmp_path: Path, sleeper: tuple[subprocess.Popen[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, pid_file = sleeper
+    monkeypatch.setattr(os, "kill", denied)
+    with chaos_site.site(tmp_path, BlastRadius(processes=1)) as site:
+        with pytest.raises(Refused, match=f"process {process.pid} belongs to another user"):
+            inject(site, "kill_process", pid_file=str(pid_file), command="ledger", how="pause")
+        assert not open_faults(site)
+
+
+def test_a_process_that_can_t_be_resumed_does_not_hold_up_the_others(
+    tmp_path: Path, sleeper: tuple[subprocess.Popen[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, pid_file = sleeper
+    with chaos_site.site(tmp_path, BlastRadius(processes=1)) as site:
+        inject(site, "kill_broker", broker=2)
+        inject(site, "kill_process", pid_file=str(pid_file), command="ledger", how="pause")
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "kill", denied)
+            with pytest.raises(Failed, match=f"process {process.pid} belongs to another user"):
+                put_all_back(site)
+        assert machines(site).done == ["kill 2", "start 2"]
+        assert put_all_back(site) == [f"process {process.pid} runs again"]
+
+
+def denied(*_: object) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+def test_a_process_that_ended_meanwhile_is_gone(
+    tmp_path: Path, sleeper: tuple[subprocess.Popen[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, pid_file = sleeper
+
+    def ended(*_: object) -> None:
+        raise ProcessLookupError
+
+    with chaos_site.site(tmp_path, BlastRadius(processes=1)) as site:
+        fault = inject(site, "kill_process", pid_file=str(pid_file), command="ledger", how="pause")
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "kill", ended)
+            assert put_back(site, fault) == f"process {process.pid} is gone"
+
+
+def test_what_the_system_does_not_allow_leaves_the_operation_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "data"
+    (tmp_path / "data.failed").mkdir()
+    undo = {"action": "fail_log_dir", "text": "it failed", "brokers": [2], "broker": 2}
+    undo |= {"path": str(directory), "aside": f"{directory}.failed"}
+    with chaos_site.site(tmp_path) as site:
+        left = operations.begin(site.journal, breaking.OPERATION, "log directory", undo, site.lease)
+    monkeypatch.setattr(Path, "rename", denied)
+    with open_journal(f"sqlite:///{tmp_path / 'journal.db'}") as journal:
+        (settled,) = operations.settle(journal, settle.handlers(), under="cluster/c/")
+    assert (settled.operation.id, settled.done) == (left.id, False)
+    assert "Operation not permitted" in settled.outcome
 
 
 def test_restoring_a_broker_asks_no_cluster(site: ChaosSite) -> None:
