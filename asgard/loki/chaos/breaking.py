@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from asgard.core import events as news
+from asgard.core import process
 from asgard.core.errors import AsgardError, Failed, Refused, WrongUsage
 from asgard.loki.chaos.kind import FaultPlan, Reach
 from asgard.loki.chaos.kinds import kind
@@ -116,7 +117,13 @@ def put_all_back(site: ChaosSite) -> list[str]:
 
 
 def restore(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Put back a fault from its entry in the undo log; returns what was done, in a sentence. Raises AsgardError if it can't."""
+    """Put back a fault from its entry in the undo log; returns what was done, in a sentence. Raises AsgardError if it can't.
+
+    An undo that names a `host` is refused on any other: there, a path or a pid is another one, or none.
+    """
+    host = undo.get("host")
+    if host is not None and host != process.identity().host:
+        raise Refused(f"{undo.get('text')}: that was on {host}", "Run `asgard recover` there.")
     with _system_errors():
         return kind(str(undo["action"])).restore(reach, undo)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -273,6 +275,46 @@ def test_what_the_system_does_not_allow_leaves_the_operation_open(
         (settled,) = operations.settle(journal, settle.handlers(), under="cluster/c/")
     assert (settled.operation.id, settled.done) == (left.id, False)
     assert "Operation not permitted" in settled.outcome
+
+
+def test_what_was_broken_on_another_machine_stays_open(
+    tmp_path: Path, sleeper: tuple[subprocess.Popen[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, pid_file = sleeper
+    with chaos_site.site(tmp_path, BlastRadius(processes=1)) as site:
+        fault = inject(site, "kill_process", pid_file=str(pid_file), command="ledger", how="pause")
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "gethostname", lambda: "elsewhere")
+            with pytest.raises(Refused, match=f"process {process.pid} .* paused: that was on "):
+                put_back(site, fault)
+        assert open_faults(site)
+        assert put_back(site, fault) == f"process {process.pid} runs again"
+
+
+def test_a_log_directory_comes_back_on_its_own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "data"
+    directory.mkdir()
+    with chaos_site.site(tmp_path) as site:
+        there = {2: (SimpleNamespace(path=str(directory), offline=False),)}
+        monkeypatch.setattr(site.control, "log_dirs", lambda brokers: there, raising=False)
+        fault = inject(site, "fail_log_dir", broker=2)
+        assert not directory.is_dir()
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "gethostname", lambda: "elsewhere")
+            with pytest.raises(Refused, match="that was on"):
+                put_back(site, fault)
+        assert put_back(site, fault) == f"{directory} is back, broker 2 restarted"
+        assert directory.is_dir()
+
+
+def test_a_log_directory_that_is_not_here_is_not_back(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    of_an_older_version = {"action": "fail_log_dir", "broker": 2, "path": str(path), "aside": f"{path}.failed"}
+    without_nodes = Reach(lambda: pytest.fail("asks no cluster"), None)
+    with pytest.raises(Refused, match="is not on this machine"):
+        breaking.restore(without_nodes, of_an_older_version)
+    path.mkdir()
+    assert breaking.restore(without_nodes, of_an_older_version) == f"{path} was already back"
 
 
 def test_restoring_a_broker_asks_no_cluster(site: ChaosSite) -> None:

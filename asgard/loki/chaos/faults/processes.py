@@ -49,7 +49,8 @@ def kill_process(
         _send(pid, began, _SIGNALS[how])
 
     done = {"kill": "killed", "stop": "stopped", "pause": "paused"}[how]
-    undo = {"pid": pid, "began": began, "boot": process.boot(), "how": how}
+    host = process.identity().host if how == "pause" else None
+    undo = {"pid": pid, "began": began, "boot": process.boot(), "host": host, "how": how}
     return FaultPlan(f"process {pid}", f"process {pid} ({command}) {done}", do, undo, processes=1, lasts=how == "pause")
 
 
