@@ -7,17 +7,31 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from asgard.compose import settle
-from asgard.core.errors import Failed, Refused, WrongUsage
+from asgard.core.errors import Failed, Refused, Unreachable, WrongUsage
 from asgard.journal import events, operations
 from asgard.journal.store.database import open_journal
-from asgard.loki.chaos import BlastRadius, ChaosSite, breaking, inject, open_faults, put_all_back, put_back
+from asgard.kafka.model import Offsets
+from asgard.kafka.ports import ControlPlane
+from asgard.loki.chaos import (
+    BlastRadius,
+    ChaosSite,
+    breaking,
+    inject,
+    open_faults,
+    probes,
+    put_all_back,
+    put_back,
+    session,
+)
 from asgard.loki.chaos.kind import Reach
 from tests.unit.loki import chaos_site
 from tests.unit.loki.chaos_site import machines
@@ -315,6 +329,57 @@ def test_a_log_directory_that_is_not_here_is_not_back(tmp_path: Path) -> None:
         breaking.restore(without_nodes, of_an_older_version)
     path.mkdir()
     assert breaking.restore(without_nodes, of_an_older_version) == f"{path} was already back"
+
+
+class Coordinator:
+    """A group's committed offsets, which its coordinator has; they are left out while it is down, as `ControlPlane` does it."""
+
+    def __init__(self) -> None:
+        self.committed = {("orders", 0): 20}
+        self.down = False
+
+    def group_members(self, group: str) -> dict[str, str]:
+        if self.down:
+            raise Unreachable("broker 2 does not answer")
+        return {}
+
+    def group_offsets(self, names: Collection[str] | None = None) -> dict[str, dict[tuple[str, int], int]]:
+        assert names == ["ledger"], "no other group is of interest"
+        return {} if self.down else {"ledger": dict(self.committed)}
+
+    def offsets(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], Offsets]:
+        return {key: Offsets(0, 30) for key in partitions}
+
+    def remove_members(self, group: str) -> int:
+        return 0
+
+    def commit_offsets(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
+        self.committed |= offsets
+
+
+def test_a_rewound_group_is_not_put_back_while_its_coordinator_is_down(site: ChaosSite) -> None:
+    coordinator = Coordinator()
+    of = replace(site, control=cast(ControlPlane, coordinator))
+    inject(of, "rewind_group", group="ledger", records=5)
+    assert coordinator.committed == {("orders", 0): 15}
+    coordinator.down = True
+    with pytest.raises(Failed, match="broker 2 does not answer"):
+        put_all_back(of)
+    assert [f.subject for f in open_faults(of)] == ["group ledger"]
+    coordinator.down = False
+    assert put_all_back(of) == ["group ledger is back at its former offsets in 1 partitions"]
+    assert coordinator.committed == {("orders", 0): 20}
+
+
+def test_a_group_without_its_coordinator_is_not_without_lag(site: ChaosSite) -> None:
+    coordinator = Coordinator()
+    with session.using(replace(site, control=cast(ControlPlane, coordinator))):
+        assert probes.group_lag("ledger") == 10
+        coordinator.down = True
+        with pytest.raises(Unreachable):
+            probes.group_lag("ledger")
+        with pytest.raises(Unreachable):
+            inject(session.site(), "rewind_group", group="ledger")
 
 
 def test_restoring_a_broker_asks_no_cluster(site: ChaosSite) -> None:
