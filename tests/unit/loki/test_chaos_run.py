@@ -15,6 +15,7 @@ from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from asgard.core import events as news
 from asgard.core.errors import ExitCode
 from asgard.journal import events
 from asgard.loki.chaos import BlastRadius, ChaosSite, read, variables, words
@@ -361,6 +362,37 @@ def test_programs_and_web_addresses_are_called_as_there(site: ChaosSite, folder:
         {"type": "probe", "name": "nobody", "provider": nobody},
     )  # fmt: skip
     assert outcome(run(document, site, folder).record) == outcome(theirs(document))
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://127.0.0.1:1/${hook}", "http://127.0.0.1:1/${hook} does not answer: "),
+        ("http://127.0.0.1:1/a b/${hook}", "http://127.0.0.1:1/a b/${hook} can't be called: "),
+        ("${hook}", "${hook} is not an address"),
+    ],
+)
+def test_a_secret_in_an_address_stays_out_of_the_record_and_the_journal(
+    address: str, said: str, site: ChaosSite, folder: Path
+) -> None:
+    provider = {"type": "http", "url": address, "headers": {"Authorization": "${hook}"}}
+    document = with_brokers(
+        {"type": "action", "name": "tell", "provider": provider}, secrets={"slack": {"hook": "T000/s3cr3t"}}
+    )
+    said_aloud: list[str] = []
+    with news.listening(lambda event: said_aloud.append(event.text)):
+        found = run(document, site, folder)
+    journal = events.read(site.journal, events.EventFilter(kind="loki.experiment.ended"), last=1)[0]
+    assert said in str(found.reason)
+    assert "s3cr3t" not in "".join([json.dumps(found.record), str(journal.data), *said_aloud])
+
+
+def test_a_header_that_is_not_allowed_is_not_quoted(site: ChaosSite, folder: Path) -> None:
+    provider = {"type": "http", "url": "http://127.0.0.1:1/", "headers": {"Authorization": "${token}"}}
+    secret = {"here": {"token": "s3cr3t\n"}}
+    found = run(with_brokers({"type": "action", "name": "tell", "provider": provider}, secrets=secret), site, folder)
+    assert "http://127.0.0.1:1/ can't be called: its address or a header" in str(found.reason)
+    assert "s3cr3t" not in json.dumps(found.record)
 
 
 def test_an_http_answer_is_found_as_there(site: ChaosSite, folder: Path) -> None:
