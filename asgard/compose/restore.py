@@ -87,13 +87,15 @@ class Restored:
 
 @dataclass(frozen=True)
 class _Seen:
-    """The cluster to restore to, as it is at `now` (seconds since 1970): its topics, what they hold, and the restores in the journal."""
+    """The cluster to restore to, as it is at `now` (seconds since 1970): its topics, what they hold, the restores in the journal, and
+    those of this order that aren't finished, by topic and its id."""
 
     control: ControlPlane
     cluster_id: str
     topics: Mapping[str, Topic]
     held: Mapping[TopicPartition, Offsets]
     known: list[history.RecordedCopy]
+    unfinished: Mapping[tuple[str, str], history.RecordedCopy]
     limits: Limits
     now: float
 
@@ -108,35 +110,56 @@ def prepare(
     """
     storage = open_storage(order.archive, order.endpoint_url)
     thaw.ask(thaw.frozen(storage, ["manifests/"]), allowed=order.thaw)
-    files = read.plan(storage, read.TopicWindow(order.topics, order.from_ms, order.until_ms))
+    cluster_id, known = control.cluster().cluster_id, history.known(journal, "restore")
+    unfinished = _unfinished(order, storage.url, cluster_id, known)
+    begun = {life: _window(order, copy.plan["from_ms"], copy.plan["until_ms"]) for life, copy in unfinished.items()}
+    files = read.plan(storage, _window(order, order.from_ms, order.until_ms), begun)
     needed = {file.name for of_shard in files.files.values() for file in of_shard}
     thaw.ask(thaw.frozen(storage, [f"data/{shard.path}/" for shard in files.files], needed), allowed=order.thaw)
     read.refuse_damaged(files, allowed=order.skip_damaged)
     lives = restore.lives(files)
-    to = {topic: (order.to or "{topic}").replace("{topic}", topic) for topic in lives}
+    to = {topic: _target(order, topic) for topic in lives}
     if len(set(to.values())) < len(to):
         plan.targets_of(list(lives), order.to, same_cluster=False)
-    cluster_id = control.cluster().cluster_id
     there = control.topics({*to.values(), *lives})
     held = control.offsets([(t.name, p.partition) for t in there.values() for p in t.partitions])
-    seen = _Seen(control, cluster_id, there, held, history.known(journal, "restore"), limits, now)
+    seen = _Seen(control, cluster_id, there, held, known, unfinished, limits, now)
     return [_prepared(order, files, life, to[topic], seen) for topic, of_topic in lives.items() for life in of_topic]
+
+
+def _target(order: RestoreOrder, topic: str) -> str:
+    return (order.to or "{topic}").replace("{topic}", topic)
+
+
+def _window(order: RestoreOrder, from_ms: int | None, until_ms: int | None) -> read.TopicWindow:
+    return read.TopicWindow(order.topics, from_ms, until_ms)
+
+
+def _identity(order: RestoreOrder, archive: str, topic: str, topic_id: str, cluster_id: str) -> str:
+    """Identifies the restore of one life of a topic: the same words in the same place are the same restore, however much later."""
+    return plan.request_of(archive, topic, topic_id, _target(order, topic), order.words, order.wanted, cluster_id)
+
+
+def _unfinished(
+    order: RestoreOrder, archive: str, cluster_id: str, known: list[history.RecordedCopy]
+) -> dict[tuple[str, str], history.RecordedCopy]:
+    """The restores of this order that were begun and aren't finished, by topic and its id. Each keeps the window that it began with."""
+    lives = [((k.plan["routes"][0][0], k.plan["topic_id"]), k) for k in known if k.state == "unfinished"]
+    return {life: k for life, k in lives if k.plan["request"] == _identity(order, archive, *life, cluster_id)}
 
 
 def _prepared(order: RestoreOrder, files: read.WindowFiles, life: Life, to: str, seen: _Seen) -> PreparedRestore:
     storage, cluster_id, held, known = files.storage, seen.cluster_id, seen.held, seen.known
-    identity = plan.request_of(storage.url, life.topic, life.topic_id, to, order.words, order.wanted, cluster_id)
+    identity = _identity(order, storage.url, life.topic, life.topic_id, cluster_id)
     mine = [k for k in known if k.plan.get("request") == identity]
-    unfinished = next((k for k in mine if k.state == "unfinished"), None)
+    unfinished = seen.unfinished.get((life.topic, life.topic_id))
     target = seen.topics.get(to)
     still = seen.topics.get(life.topic) if to == life.topic and life.cluster_id == cluster_id else None
     create = life.new_topic(to, len(seen.control.cluster().brokers)) if target is None and order.create else None
     if unfinished is not None:
-        made, times = (
-            plan.read(unfinished.id, unfinished.plan),
-            (unfinished.plan["from_ms"], unfinished.plan["until_ms"]),
-        )
-        files = replace(files, window=read.TopicWindow(order.topics, *times))
+        made = plan.read(unfinished.id, unfinished.plan)
+        times = (unfinished.plan["from_ms"], unfinished.plan["until_ms"])
+        files = replace(files, window=_window(order, *times))
     else:
         window = restore.window(files, life, still, {key: o.start for key, o in held.items()})
         to_partitions = len(target.partitions) if target else life.partitions

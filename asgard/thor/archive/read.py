@@ -91,10 +91,12 @@ def heads(storage: Storage, window: TopicWindow) -> tuple[dict[Shard, Head], lis
     return {shard: head for shard, head in found.items() if head is not None}, damaged
 
 
-def plan(storage: Storage, window: TopicWindow) -> WindowFiles:
+def plan(
+    storage: Storage, window: TopicWindow, begun: Mapping[tuple[str, str], TopicWindow] | None = None
+) -> WindowFiles:
     """Find the files of a window, and those that are missing or whose size differs from their manifest.
 
-    Raises WrongUsage if the archive has none of the topics.
+    `begun` are other windows for some lives (topic and its id). Raises WrongUsage if the archive has none of the topics.
     """
     found, damaged = heads(storage, window)
     if not found and not damaged:
@@ -114,7 +116,8 @@ def plan(storage: Storage, window: TopicWindow) -> WindowFiles:
         if wrong := unexplained(head, named):
             start, end = wrong[0]
             damaged.append(Damaged(str(shard), f"does not say where offsets {start} to {end - 1} are"))
-        files[shard] = tuple(f for f in named if window.may_have(f))
+        own = (begun or {}).get((shard.topic, shard.topic_id), window)
+        files[shard] = tuple(f for f in named if own.may_have(f))
         sizes = {e.name: e.bytes for e in storage.list(f"data/{shard.path}/")}
         other = {f.name: why for f in files[shard] if (why := _other_size(f, sizes.get(f.name)))}
         damaged += [Damaged(name, why) for name, why in other.items()]
