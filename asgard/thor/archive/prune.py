@@ -61,8 +61,7 @@ def without(storage: Storage, head: Head, end: int, at: float) -> Head:
             continue
         if page.start < end:
             kept = manifest.decode_page(head.shard, page, storage.read(page.name))
-            page, content = manifest.page_of(head.shard, head.seq + 1, tuple(f for f in kept if f.start >= end))
-            storage.create(page.name, content)
+            page = ledger.write_page(storage, head.shard, head.seq + 1, tuple(f for f in kept if f.start >= end))
         pages.append(page)
     return replace(
         head,
