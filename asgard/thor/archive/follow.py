@@ -30,6 +30,7 @@ from asgard.thor.archive.run import passed_over
 from asgard.thor.archive.shards import ArchiveOptions, Done, Shards
 from asgard.thor.archive.source import Key
 from asgard.thor.archive.storage import Storage
+from asgard.thor.replay.model import CutShort
 
 SESSION_S = 10.0
 LOOK_S = 60.0
@@ -105,6 +106,8 @@ class _Follower:
                 self.take(messages)
                 for key in self.shards.aged():
                     self.close(key)
+                if time.monotonic() - self.looked > LOOK_S:
+                    self.look()
                 self.start()
                 failing_since = 0.0
             except Unreachable as error:
@@ -113,8 +116,6 @@ class _Follower:
                     raise
                 events.warn(f"{error.what}; trying again in 5 s")
                 time.sleep(5)
-            if time.monotonic() - self.looked > LOOK_S:
-                self.look()
             self.shards.options.ease(sum(map(len, messages)))
 
     def take(self, messages: list[Any]) -> None:
@@ -140,8 +141,9 @@ class _Follower:
             raise trouble
 
     def failed(self, key: Key, error: KafkaError) -> None:
-        if error.code() == KafkaError._AUTO_OFFSET_RESET and key in self.shards:
-            self.consumer.seek(Position(*key, passed_over(self.control, self.shards, key)))
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            if key in self.shards and key not in self.unstarted:
+                self.out_of_range(key)
         elif error.code() in (
             KafkaError.UNKNOWN_TOPIC_OR_PART,
             KafkaError._UNKNOWN_TOPIC,
@@ -150,6 +152,23 @@ class _Follower:
             events.warn(f"{error.str()}: archiving it continues when it is back")
         elif not error.retriable() and error.code() not in (KafkaError._MAX_POLL_EXCEEDED, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):  # fmt: skip
             raise explain(error, self.connection)
+
+    def out_of_range(self, key: Key) -> None:
+        """The record that comes next is gone: it expired, or the topic was created again. Raises CutShort if neither is so."""
+        try:
+            passed_over(self.control, self.shards, key)
+            self.read_from([key])
+        except Fenced as error:
+            self.fenced(key, error)
+        except Unreachable:
+            self.restart(key)
+            raise
+        except CutShort:
+            former = self.shards.shard(key)
+            self.restart(key)
+            self.look()
+            if self.shards.topics.shards.get(key, former) == former:
+                raise
 
     def close(self, key: Key) -> None:
         """Add the open container of a shard."""
@@ -174,6 +193,10 @@ class _Follower:
     def fenced(self, key: Key, error: Fenced) -> None:
         """Another process has the shard, or had it (prune, a manual run): `start` finds out, and continues after that process."""
         events.note(error.what)
+        self.restart(key)
+
+    def restart(self, key: Key) -> None:
+        """Forget what is not in the archive yet, and let `start` begin again at the end of the manifest."""
         self.shards.drop(key)
         self.unstarted.add(key)
 
@@ -258,14 +281,19 @@ class _Follower:
             self.trouble = error
 
     def look(self) -> None:
-        """Look at topics and groups again."""
+        """Look at topics and groups again. A topic that was created again starts another life in the archive."""
         self.looked = time.monotonic()
         self.unstarted |= self.leaderless
         self.leaderless.clear()
-        try:
-            self.shards.topics = source.look(self.control, self.names)
-        except Unreachable as error:
-            events.warn(error.what)
+        topics = source.look(self.control, self.names)
+        for key in self.shards.open_keys():
+            if topics.shards.get(key, self.shards.shard(key)) != self.shards.shard(key):
+                try:
+                    self.shards.close(key, self.shards.position(key))
+                except (Fenced, Unreachable) as error:
+                    events.warn(error.what)
+                self.restart(key)
+        self.shards.topics = topics
 
     def end(self, *, add: bool) -> None:
         """Release everything; with `add`, open containers become part of the archive first."""

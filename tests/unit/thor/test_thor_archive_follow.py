@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from confluent_kafka import KafkaError
 from confluent_kafka import TopicPartition as Position
 
 from asgard.core.errors import Unreachable
@@ -19,6 +20,7 @@ from asgard.thor.archive.model import Head, Shard, fresh
 from asgard.thor.archive.shards import ArchiveOptions, Rolling, Shards
 from asgard.thor.archive.source import Key, SourceTopics
 from asgard.thor.archive.storage import Storage
+from asgard.thor.replay.model import CutShort
 from tests.unit.thor.test_thor_archive_files import FACTS, SHARD, Message, messages
 
 KEY, OTHER = (SHARD.topic, 0), (SHARD.topic, 1)
@@ -233,3 +235,61 @@ def test_storage_that_fails_is_followed_by_reading_again(desk: Desk, monkeypatch
     assert desk.reader.at == {KEY: 0, OTHER: 0} and desk.follower.shards.position(OTHER) == 5
     desk.follower.take(fetched(KEY, 0, 100))
     assert desk.end(KEY) == 100
+
+
+GONE = KafkaError(KafkaError._AUTO_OFFSET_RESET)
+
+
+def test_what_expired_before_it_was_read_is_noted_and_passed_over(desk: Desk) -> None:
+    desk.give(KEY)
+    desk.follower.take(fetched(KEY, 0, 5))
+    desk.cluster.held[KEY] = Offsets(80, 99)
+    desk.follower.failed(KEY, GONE)
+    assert desk.reader.at[KEY] == 80 and desk.end(KEY) == 80
+    assert desk.follower.shards.done.gaps == {"expired": 75} and desk.follower.shards.done.records == 5
+
+
+def test_a_position_that_is_gone_while_the_cluster_is_down_is_found_again_later(desk: Desk) -> None:
+    desk.give(KEY)
+    desk.cluster.held, held = {}, desk.cluster.held
+    with pytest.raises(Unreachable, match="orders-0 has no leader"):
+        desk.follower.failed(KEY, GONE)
+    desk.cluster.held = held | {KEY: Offsets(80, 99)}
+    desk.follower.start()
+    assert desk.reader.at[KEY] == 80 and desk.follower.shards.done.gaps == {"expired": 80}
+
+
+def test_a_topic_that_was_created_again_starts_another_life(desk: Desk) -> None:
+    desk.give(KEY, OTHER)
+    desk.follower.take(fetched(KEY, 0, 50))
+    former, desk.cluster.topic_id = desk.cluster.topic_id, "another-id"
+    desk.cluster.held[KEY] = Offsets(0, 10)
+    desk.follower.failed(KEY, GONE)
+    desk.follower.start()
+    assert desk.reader.at[KEY] == 0
+    desk.follower.take(fetched(KEY, 0, 10))
+    desk.follower.close(KEY)
+    assert desk.end(KEY) == 10
+    desk.cluster.topic_id = former
+    assert desk.end(KEY) == 50 and verify.verify(desk.place).damaged == []
+
+
+def test_a_topic_that_was_created_again_is_noticed_by_its_id_before_its_offsets_are_passed(desk: Desk) -> None:
+    desk.give(KEY)
+    desk.follower.take(fetched(KEY, 0, 5))
+    former, desk.cluster.topic_id = desk.cluster.topic_id, "another-id"
+    desk.follower.look()
+    desk.follower.start()
+    desk.follower.take(fetched(KEY, 0, 5))
+    desk.follower.close(KEY)
+    assert desk.end(KEY) == 5
+    desk.cluster.topic_id = former
+    assert desk.end(KEY) == 5
+
+
+def test_a_partition_that_an_unclean_election_cut_is_a_sentence(desk: Desk) -> None:
+    desk.give(KEY)
+    desk.follower.take(fetched(KEY, 0, 50))
+    desk.cluster.held[KEY] = Offsets(0, 30)
+    with pytest.raises(CutShort, match="orders-0 ends at offset 30, and offset 50 comes next"):
+        desk.follower.failed(KEY, GONE)
