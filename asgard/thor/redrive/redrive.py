@@ -14,6 +14,7 @@ from asgard.core import contexts
 from asgard.core.errors import WrongUsage
 from asgard.journal.store.database import Database
 from asgard.kafka.data import Read
+from asgard.thor import offsets
 from asgard.thor.redrive import ledger, letters
 from asgard.thor.redrive.ledger import Ledger
 from asgard.thor.redrive.letters import Rules
@@ -81,34 +82,33 @@ class PreparedRedrive:
 
 
 def prepare(cluster: Endpoint, request: RedriveRequest, journal: Database) -> PreparedRedrive:
-    """What there is to send. Reads offsets only. Raises WrongUsage."""
+    """What there is to send. Reads offsets only. Raises WrongUsage, and Failed if a partition has no leader."""
     control, dlq, chosen = cluster.control, request.dlq, request.chosen
     topics = control.topics(moves=False)
     if dlq not in topics:
         raise WrongUsage(f"there is no topic {dlq}")
     cluster_id = control.cluster().cluster_id
     keys = [(dlq, p.partition) for p in topics[dlq].partitions]
-    offsets = control.offsets(keys, committed=True)
-    missing = chosen.keys() - {p for _, p in offsets}
+    missing = chosen.keys() - {p for _, p in keys}
     if missing:
         raise WrongUsage(f"{dlq} has no partition {min(missing)}")
-    known = _known(journal, f"{cluster_id}/{dlq}", topics[dlq].id, {p: o.end for (_, p), o in offsets.items()})
+    held = offsets.held(control, [key for key in keys if not chosen or key[1] in chosen], committed=True)
+    known = _known(journal, f"{cluster_id}/{dlq}", topics[dlq].id, {p: o.end for (_, p), o in held.items()})
     kept = {(dlq, p): Saved(at, sent, note) for p, at, sent, note in (known.last.get("ledger", []) if known else [])}
     saved = {**kept, **exactly.committed(cluster.connection, f"asgard.redrive.{dlq}", slots(keys, keys))}
     window = {}
-    for key, known_offsets in offsets.items():
-        start, end = known_offsets.start, known_offsets.end
+    for key, its in held.items():
+        start, end = its.start, its.end
         book = _book(saved.get(key), start)
         if chosen:
-            some = sorted(chosen.get(key[1], ()))
-            window[key] = (max(start, some[0]), min(end, some[-1] + 1)) if some else (end, end)
+            window[key] = (max(start, min(chosen[key[1]])), min(end, max(chosen[key[1]]) + 1))
         else:
             window[key] = (min(max(start, book.first), end), end)
     window = {key: (start, max(start, end)) for key, (start, end) in window.items()}
     counts = {name: len(topic.partitions) for name, topic in topics.items() if not topic.internal}
     names = (*request.topic_headers, *letters.TOPIC_HEADERS)
     rules = Rules(cluster_id, dlq, f"redrive.{dlq}", counts, names, request.max_tries, request.wanted)
-    starts = {key: o.start for key, o in offsets.items()}
+    starts = {key: o.start for key, o in held.items()}
     last_at = known.last_at if known else None
     return PreparedRedrive(rules, topics[dlq].id, window, starts, chosen, saved, last_at)
 

@@ -19,6 +19,7 @@ from asgard.journal.store.database import Database
 from asgard.kafka.groups import ListedGroup
 from asgard.kafka.model import Offsets
 from asgard.kafka.ports import ControlPlane
+from asgard.thor import offsets
 from asgard.thor.rewind.goal import Goal, OffsetChange, TopicPartition, changes
 
 _CALL_S = 10.0
@@ -59,13 +60,7 @@ def prepare(control: ControlPlane, group: str, goal: Goal, topics: Collection[st
         keys = [key for key in keys if key in committed]
     if not keys:
         raise WrongUsage(f"group {group} has no offsets of these topics", "Name topics that exist with --topic.")
-    holds = control.offsets(keys)
-    if lost := set(keys) - holds.keys():
-        topic, partition = min(lost)
-        raise Failed(
-            f"{topic}-{partition} has no leader, so what it holds is unknown",
-            "`asgard thor status` says why. With --topic, rewind only the other topics.",
-        )
+    holds = offsets.held(control, keys)
     at = control.offsets_at(keys, goal.at_ms) if goal.kind == "time" else {}
     made = changes(goal, committed, holds, at)
     return PreparedRewind(

@@ -96,20 +96,22 @@ def test_single_letters_are_read_from_words() -> None:
 
 @dataclass
 class DeadLetters:
-    """A cluster whose dead letter topic holds so many records."""
+    """A cluster whose dead letter topic holds so many records in its first partition; the second may have no leader."""
 
     count: int = 10
     id: str = "id-1"
+    led: tuple[int, ...] = (0,)
+    partitions: int = 1
 
     def cluster(self) -> ClusterInfo:
         return ClusterInfo("c1", (Broker(1),))
 
     def topics(self, names: object = None, *, moves: bool = True) -> dict[str, Topic]:
-        part = Partition("dlq", 0, (1,), (1,), 1)
-        return {"dlq": Topic("dlq", self.id, False, (part,)), "orders": Topic("orders", "id-0", False, (part,))}
+        parts = tuple(Partition("dlq", p, (1,), (1,), 1) for p in range(self.partitions))
+        return {"dlq": Topic("dlq", self.id, False, parts), "orders": Topic("orders", "id-0", False, parts)}
 
     def offsets(self, keys: list[tuple[str, int]], *, committed: bool = False) -> dict[tuple[str, int], Offsets]:
-        return {key: Offsets(0, self.count) for key in keys}
+        return {key: Offsets(0, self.count) for key in keys if key[1] in self.led}
 
     def prepare(self, journal: Database, *chosen: int) -> PreparedRedrive:
         request = RedriveRequest("dlq", {0: set(chosen)} if chosen else {})
@@ -170,3 +172,10 @@ def test_a_ledger_without_the_topics_id_counts_unless_it_is_ahead_of_the_topic(
     history.note(journal, "redrive", "started", "c1/dlq", {"words": "w"})
     history.note(journal, "redrive", "finished", "c1/dlq", {"ledger": [[0, 10, 0, "10,,"]]})
     assert DeadLetters(count).prepare(journal).window == {("dlq", 0): window}
+
+
+def test_a_partition_without_a_leader_is_not_left_out_silently(journal: Database) -> None:
+    cluster = DeadLetters(partitions=2)
+    with pytest.raises(Failed, match="dlq-1 has no leader"):
+        cluster.prepare(journal)
+    assert cluster.prepare(journal, 3, 5).window == {("dlq", 0): (3, 6)}, "only what was chosen is read"

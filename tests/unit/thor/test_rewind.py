@@ -37,7 +37,7 @@ class Cluster:
         parts = (Partition("t", p, (1,), (1,), 1 if p in self.led else -1) for p in (0, 1))
         return {"t": Topic("t", "id", False, tuple(parts))}
 
-    def offsets(self, keys: list[Key]) -> dict[Key, Offsets]:
+    def offsets(self, keys: list[Key], *, committed: bool = False) -> dict[Key, Offsets]:
         return {key: Offsets(0, 100) for key in keys if key[1] in self.led}
 
     def offsets_at(self, keys: list[Key], at_ms: int) -> dict[Key, int]:
