@@ -262,15 +262,15 @@ def run(
     """Restore everything. Returns what happened."""
     refuse(prepared, accept_loss=order.accept_loss)
     began, restored, ids = time.monotonic(), Restored(), dict[str, set[str]]()
+    restored.damaged = sorted({error.name for one in prepared for error in one.files.damaged})
     for one in prepared:
-        restored.damaged = [error.name for error in one.files.damaged]
         ids.setdefault(one.to, set()).add(one.plan.id)
         ids[one.to] |= {k.id for k in history.known(journal, "restore") if [one.life.topic, one.to] in [r[:2] for r in k.plan["routes"]]}  # fmt: skip
         if one.finished:
             events.note(f"{one.plan.words}: all of it was already restored")
         else:
             contexts.refuse_protected_cluster(one.plan.target_cluster, confirm)
-            _bring(one, order.wanted, target, journal, rate, restored)
+            _bring(one, order, target, journal, rate, restored)
         if one.to not in restored.topics:
             restored.topics.append(one.to)
     if order.groups:
@@ -282,13 +282,13 @@ def run(
 
 
 def _bring(
-    one: PreparedRestore, wanted: Filter, target: Endpoint, journal: Database, rate: Rate, restored: Restored
+    one: PreparedRestore, order: RestoreOrder, target: Endpoint, journal: Database, rate: Rate, restored: Restored
 ) -> None:
     """Restore one life of a topic, and add what was done to `restored`."""
     made, control = one.plan, target.control
     if one.create is not None and _create(control, one.create):
         restored.created.append(one.to)
-    reading = ArchiveSource(one.files, one.life, made.window, one.brought)
+    reading = ArchiveSource(one.files, one.life, made.window, one.brought, order.skip_damaged)
     job = Job(
         "restore",
         made.id,
@@ -300,9 +300,18 @@ def _bring(
         one.last_at,
     )
     goal = Participant(target.connection, control, made.target_cluster, (one.to,))
-    route = routes.replay(made, filters.matcher(wanted))
     target_id = control.topics([one.to])[one.to].id
-    copied = perform(job, reading, Routing(route, facts=lambda: {"target_id": target_id}), goal, journal)
+    routing = Routing(
+        routes.replay(made, filters.matcher(order.wanted)),
+        started=reading.started,
+        note_of=reading.note_of,
+        facts=lambda: {
+            "target_id": target_id,
+            "skipped": [[p, *offsets] for (_, p), ranges in sorted(reading.skipped.items()) for offsets in ranges],
+        },
+    )
+    copied = perform(job, reading, routing, goal, journal)
+    restored.damaged = sorted({*restored.damaged, *reading.damaged})
     restored.records += copied.total_sent
     restored.bytes += copied.sent_bytes
     for why, count in (*copied.left.items(), ("brought before", reading.left)):

@@ -55,7 +55,7 @@ class TopicWindow:
 
 @dataclass(frozen=True)
 class WindowFiles:
-    """The files that hold a window, by shard in order; `damaged` are the unusable ones, with the reason."""
+    """The files that hold a window, by shard in order; `damaged` are the names that can't be used, with the reason."""
 
     storage: Storage
     window: TopicWindow
@@ -119,9 +119,7 @@ def plan(
         own = (begun or {}).get((shard.topic, shard.topic_id), window)
         files[shard] = tuple(f for f in named if own.may_have(f))
         sizes = {e.name: e.bytes for e in storage.list(f"data/{shard.path}/")}
-        other = {f.name: why for f in files[shard] if (why := _other_size(f, sizes.get(f.name)))}
-        damaged += [Damaged(name, why) for name, why in other.items()]
-        files[shard] = tuple(f for f in files[shard] if f.name not in other)
+        damaged += [Damaged(f.name, why) for f in files[shard] if (why := _other_size(f, sizes.get(f.name)))]
     return WindowFiles(storage, window, found, files, tuple(sorted(damaged, key=lambda e: e.name)))
 
 
@@ -169,22 +167,19 @@ def refuse_damaged(plan: WindowFiles, *, allowed: bool) -> None:
         )
 
 
-def blocks(plan: WindowFiles, shard: Shard, from_offset: int = 0) -> Iterator[list[Read]]:
-    """A shard's records of the window from an offset on, in order, many at a time. Raises Damaged before any record of a damaged file."""
-    for file in plan.files.get(shard, ()):
-        if file.end <= from_offset:
-            continue
-        try:
-            with plan.storage.local(file.name) as path:
-                container.check(path, file.name, file)
-                found = container.blocks(path, shard.topic, file)
-                if file.start >= from_offset and not plan.window.has_times:
-                    yield from found
-                    continue
-                for records in found:
-                    yield [r for r in records if r.offset >= from_offset and plan.window.has(r.timestamp_ms)]
-        except MissingObject as error:
-            raise Damaged(file.name, "is missing") from error
+def blocks(plan: WindowFiles, shard: Shard, file: File, from_offset: int = 0) -> Iterator[list[Read]]:
+    """A file's records of the window from an offset on, in order, many at a time. Raises Damaged before the first one if it is damaged."""
+    try:
+        with plan.storage.local(file.name) as path:
+            container.check(path, file.name, file)
+            found = container.blocks(path, shard.topic, file)
+            if file.start >= from_offset and not plan.window.has_times:
+                yield from found
+                return
+            for records in found:
+                yield [r for r in records if r.offset >= from_offset and plan.window.has(r.timestamp_ms)]
+    except MissingObject as error:
+        raise Damaged(file.name, "is missing") from error
 
 
 @dataclass

@@ -185,7 +185,7 @@ def damages(root: Path, place: Storage, count: int, seed: int) -> list[str]:
 def _read_all(place: Storage) -> list[read.Read]:
     plan = read.plan(place, read.TopicWindow())
     read.refuse_damaged(plan, allowed=False)
-    return [r for shard in plan.files for found in read.blocks(plan, shard) for r in found]
+    return [r for shard, files in plan.files.items() for f in files for b in read.blocks(plan, shard, f) for r in b]
 
 
 def test_missing_pieces_are_damage_too(tmp_path: Path) -> None:
