@@ -15,6 +15,7 @@ from asgard.core import contexts, events
 from asgard.core.errors import AsgardError, Failed, Refused
 from asgard.kafka.model import NewTopic, Offsets, Topic
 from asgard.kafka.ports import ControlPlane
+from asgard.thor import offsets
 from asgard.thor.archive import read, restore, thaw, translate
 from asgard.thor.archive.location import open_storage
 from asgard.thor.archive.restore import ArchiveSource, Life
@@ -259,24 +260,24 @@ def run(
     rate: Rate,
     confirm: str | None = None,
 ) -> Restored:
-    """Restore everything. Returns what happened."""
+    """Restore everything. Returns what happened. Raises Refused for a protected cluster, and what `perform` raises."""
     refuse(prepared, accept_loss=order.accept_loss)
-    began, restored, ids = time.monotonic(), Restored(), dict[str, set[str]]()
+    for one in prepared:
+        if order.groups or not one.finished:
+            contexts.refuse_protected_cluster(one.plan.target_cluster, confirm)
+    began, restored = time.monotonic(), Restored()
     restored.damaged = sorted({error.name for one in prepared for error in one.files.damaged})
     for one in prepared:
-        ids.setdefault(one.to, set()).add(one.plan.id)
-        ids[one.to] |= {k.id for k in history.known(journal, "restore") if [one.life.topic, one.to] in [r[:2] for r in k.plan["routes"]]}  # fmt: skip
         if one.finished:
             events.note(f"{one.plan.words}: all of it was already restored")
         else:
-            contexts.refuse_protected_cluster(one.plan.target_cluster, confirm)
             _bring(one, order, target, journal, rate, restored)
         if one.to not in restored.topics:
             restored.topics.append(one.to)
     if order.groups:
-        newest = {one.to: one for one in prepared}
-        for to, one in newest.items():
-            _move_groups(one, frozenset(ids[to]), target, restored)
+        known = history.known(journal, "restore")
+        for one in {one.to: one for one in prepared}.values():  # the newest life of each
+            _move_groups(one, _copies_of(one, known), target, restored)
     restored.seconds = round(time.monotonic() - began, 3)
     return restored
 
@@ -307,7 +308,7 @@ def _bring(
         note_of=reading.note_of,
         facts=lambda: {
             "target_id": target_id,
-            "skipped": [[p, *offsets] for (_, p), ranges in sorted(reading.skipped.items()) for offsets in ranges],
+            "skipped": [[p, *skipped] for (_, p), ranges in sorted(reading.skipped.items()) for skipped in ranges],
         },
     )
     copied = perform(job, reading, routing, goal, journal)
@@ -336,8 +337,17 @@ def _create(control: ControlPlane, new: NewTopic) -> bool:
     raise Failed(f"{new.name} was created, but has no leaders yet", "Run it again once the cluster is healthy.")
 
 
+def _copies_of(one: PreparedRestore, known: list[history.RecordedCopy]) -> frozenset[str]:
+    """The ids of the restores that brought this life of the topic to the same place: other lives have offsets of their own."""
+    return frozenset(
+        k.id
+        for k in known
+        if k.plan["topic_id"] == one.life.topic_id and k.plan["routes"][0][:2] == [one.life.topic, one.to]
+    )
+
+
 def _move_groups(one: PreparedRestore, ids: frozenset[str], target: Endpoint, restored: Restored) -> None:
-    """Move groups' committed offsets to the same records in the restored topic."""
+    """Move groups' committed offsets to the same records in the restored topic. Raises Failed if a partition has no leader."""
     (route,) = one.plan.routes
     if route.partitions != route.to_partitions:
         events.warn(f"group offsets of {route.topic} are not translated: {route.to} has another number of partitions")
@@ -346,17 +356,17 @@ def _move_groups(one: PreparedRestore, ids: frozenset[str], target: Endpoint, re
         (route.to, partition): dict(head.groups) for partition, head in one.life.heads.items() if head.groups
     }
     olds = {key: set(groups.values()) for key, groups in wanted.items()}
-    held = target.control.offsets(list(olds))
+    held = offsets.held(target.control, list(olds))
     new = translate.translated(target.connection, ids, olds, held)
     by_group: dict[str, dict[TopicPartition, int]] = {}
     for key, groups in wanted.items():
         for group, old in groups.items():
             if (key, old) in new:
                 by_group.setdefault(group, {})[key] = new[key, old]
-    for group, offsets in sorted(by_group.items()):
+    for group, moved in sorted(by_group.items()):
         try:
-            target.control.commit_offsets(group, offsets)
-            restored.groups += len(offsets)
+            target.control.commit_offsets(group, moved)
+            restored.groups += len(moved)
         except AsgardError as error:
             restored.refused[group] = error.what
             events.warn(f"the offsets of the group {group} were not set: {error.what}")

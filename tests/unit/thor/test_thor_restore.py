@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from confluent_kafka import KafkaError
+from confluent_kafka import TopicPartition as Position
 
 from asgard.cluster.limits import Limits
 from asgard.compose import restore
 from asgard.compose.restore import PreparedRestore, Restored, RestoreOrder
-from asgard.core.errors import Failed
+from asgard.core import contexts
+from asgard.core.errors import Failed, Refused
 from asgard.journal.store.database import Database, open_journal
 from asgard.kafka.model import Broker, ClusterInfo, Offsets, Partition, Topic
-from asgard.thor.archive import ledger, location, manifest
+from asgard.thor.archive import ledger, location, manifest, translate
+from asgard.thor.archive import source as archive_source
 from asgard.thor.archive.container import Container
 from asgard.thor.archive.manifest import Damaged
 from asgard.thor.archive.model import File, Shard, fresh
 from asgard.thor.archive.restore import ArchiveSource
-from asgard.thor.replay import history
+from asgard.thor.replay import header, history
 from asgard.thor.replay.copy import Routing
 from asgard.thor.replay.model import Copied, Endpoint, Saved
 from asgard.thor.replay.pace import Rate
@@ -39,6 +43,7 @@ class Cluster:
     target: Topic = field(
         default_factory=lambda: Topic("orders", "new", False, (Partition("orders", 0, (1,), (1,), 1),))
     )
+    committed: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
 
     def cluster(self) -> ClusterInfo:
         return ClusterInfo("c1", (Broker(1),))
@@ -55,6 +60,9 @@ class Cluster:
     def effective_topic_configs(self, names: list[str], keys: object) -> dict[str, dict[str, str]]:
         return {name: {} for name in names}
 
+    def commit_offsets(self, group: str, moved: dict[tuple[str, int], int]) -> None:
+        self.committed[group] = moved
+
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Database]:
@@ -62,16 +70,18 @@ def journal(tmp_path: Path) -> Iterator[Database]:
         yield journal
 
 
-def archived(root: Path, *ages_min: int, shard: Shard = SHARD, groups: dict[str, int] | None = None) -> list[File]:
+def archived(
+    root: Path, *ages_min: int, shard: Shard = SHARD, groups: dict[str, int] | None = None, at: float = 1.0
+) -> list[File]:
     """An archive with a file of 100 records for each age in minutes."""
     place = location.open_storage(str(root))
-    head = ledger.claim(place, fresh(shard, "c1", 0), "me", 1.0, FACTS, groups or {})
+    head = ledger.claim(place, fresh(shard, "c1", 0), "me", at, FACTS, groups or {})
     for n, age in enumerate(ages_min):
         container = Container(place.workplace() / f"{n}.avro", shard, head.end, "deflate", 4096)
-        at = round(NOW * 1000) - age * MINUTE_MS
-        container.append([Message(head.end + i, at + i, b"k", b"v", None) for i in range(EACH)])
-        file = container.finish(manifest.data_name(shard, head.end, head.claim), container.end, 5.0)
-        head = ledger.add(place, head, None, (file, container.path), 5.0, groups or {})
+        first_ms = round(NOW * 1000) - age * MINUTE_MS
+        container.append([Message(head.end + i, first_ms + i, b"k", b"v", None) for i in range(EACH)])
+        file = container.finish(manifest.data_name(shard, head.end, head.claim), container.end, at)
+        head = ledger.add(place, head, None, (file, container.path), at, groups or {})
     return list(head.files)
 
 
@@ -90,8 +100,15 @@ def source(one: PreparedRestore, *, skip_damaged: bool = False) -> ArchiveSource
     return ArchiveSource(one.files, one.life, one.plan.window, one.brought, skip_damaged)
 
 
-def run(prepared: list[PreparedRestore], asked: RestoreOrder, journal: Database) -> Restored:
-    return restore.run(prepared, asked, Endpoint(cast(Any, None), cast(Any, Cluster())), journal, Rate())
+def run(
+    prepared: list[PreparedRestore],
+    asked: RestoreOrder,
+    journal: Database,
+    cluster: Cluster | None = None,
+    confirm: str | None = None,
+) -> Restored:
+    target = Endpoint(cast(Any, None), cast(Any, cluster or Cluster()))
+    return restore.run(prepared, asked, target, journal, Rate(), confirm)
 
 
 @pytest.fixture
@@ -196,3 +213,104 @@ def test_adjacent_damaged_files_are_one_range_and_too_many_ranges_are_refused(
     reading.skipped = {KEY: [(n * 10**9, n * 10**9 + 5) for n in range(200)]}
     with pytest.raises(Failed, match="scattered over orders-0"):
         reading.note_of(KEY)
+
+
+def test_group_offsets_of_a_protected_cluster_need_the_confirmation(
+    tmp_path: Path, journal: Database, sent: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASGARD_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(translate, "translated", lambda connection, ids, olds, held: {(KEY, 50): 50})
+    archived(tmp_path / "a", 1, groups={"billing": 50})
+    contexts.put(contexts.Context("prod", "x:9092", cluster_id="c1", protected=True))
+    asked, cluster = order(tmp_path / "a", groups=True), Cluster()
+    with pytest.raises(Refused, match="prod is protected"):
+        run(prepare(asked, journal), asked, journal, cluster)
+    assert sent == []
+    run(prepare(asked, journal), asked, journal, cluster, "prod")
+    cluster.committed.clear()
+    (one,) = prepared = prepare(asked, journal)
+    assert one.finished
+    with pytest.raises(Refused, match="prod is protected"):
+        run(prepared, asked, journal, cluster)
+    assert cluster.committed == {}
+    run(prepared, asked, journal, cluster, "prod")
+    assert cluster.committed == {"billing": {KEY: 50}}
+
+
+def test_group_offsets_are_those_of_the_newest_life_alone(
+    tmp_path: Path, journal: Database, sent: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archived(tmp_path / "a", 5)
+    newer = Shard("orders", "another-life", 0)
+    archived(tmp_path / "a", 1, shard=newer, groups={"billing": 50}, at=9.0)
+    by: list[frozenset[str]] = []
+
+    def translated(connection: object, ids: frozenset[str], olds: object, held: object) -> dict[object, int]:
+        by.append(ids)
+        return {(KEY, 50): 150}
+
+    monkeypatch.setattr(translate, "translated", translated)
+    asked, cluster = order(tmp_path / "a", groups=True), Cluster()
+    prepared = prepare(asked, journal)
+    assert [one.life.topic_id for one in prepared] == [SHARD.topic_id, newer.topic_id]
+    run(prepared, asked, journal, cluster)
+    assert by == [{prepared[1].plan.id}] and cluster.committed == {"billing": {KEY: 150}}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A record of the restored topic, or the end of its partition."""
+
+    at: int
+    by: tuple[str, int] | None = None
+    last: bool = False
+
+    def topic(self) -> str:
+        return KEY[0]
+
+    def partition(self) -> int:
+        return KEY[1]
+
+    def offset(self) -> int:
+        return self.at
+
+    def error(self) -> KafkaError | None:
+        return KafkaError(KafkaError._PARTITION_EOF) if self.last else None
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [(header.HEADER, f"1/{self.by[0]}/c1/orders/0/{self.by[1]}".encode())] if self.by else []
+
+
+@dataclass
+class Reader:
+    """A consumer of one partition; counts the records that it gave."""
+
+    log: list[Seen]
+    at: int = 0
+    given: int = 0
+
+    def assign(self, positions: list[Position]) -> None:
+        (position,) = positions
+        self.at = position.offset
+
+    def consume(self, count: int, timeout: float) -> list[Seen]:
+        found = self.log[self.at : self.at + 50]
+        self.at += len(found)
+        self.given += len(found)
+        return found or [Seen(len(self.log), last=True)]
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("old", [0, 300, 499, 500, 9999])
+def test_an_old_offset_is_found_behind_another_life_and_before_what_was_produced_since(
+    monkeypatch: pytest.MonkeyPatch, old: int
+) -> None:
+    """By reading what is in between once, not again and again. A group that had read nothing begins at the partition's start."""
+    owners = [("older", n) for n in range(4000)] + [("newest", n) for n in range(500)] + [None] * 4000
+    reader = Reader([Seen(at, by) for at, by in enumerate(owners)])
+    monkeypatch.setattr(archive_source, "consumer", lambda connection, **options: reader)
+    held = {KEY: Offsets(0, len(owners))}
+    found = translate.translated(cast(Any, None), frozenset({"newest"}), {KEY: {old}}, held)
+    assert found == {(KEY, old): {0: 0, 9999: 4500}.get(old, 4000 + old)}
+    assert reader.given < 1.5 * len(owners)
