@@ -137,7 +137,7 @@ def test_a_writer_that_slept_through_many_manifests_does_no_harm(tmp_path: Path)
     with pytest.raises(ledger.Fenced):
         ledger.claim(place, asleep, "asleep", 9.0, FACTS, {})
     with pytest.raises(ledger.Fenced):
-        prune.drop(place, prune.Drop(asleep, asleep.files), 10.0)
+        prune.drop(place, prune.Drop(asleep, asleep.files))
     assert (tmp_path / asleep.files[0].name).exists()
     assert ledger.read(place, SHARD, ledger.index_of(place, SHARD)) == head
 
@@ -209,7 +209,7 @@ def test_prune_takes_old_files_from_the_beginning_and_leaves_the_rest_whole(tmp_
     assert cut is not None
     (drop,) = prune.choose(place, cut + 1)
     assert drop.files == files[:3]
-    prune.drop(place, drop, 20.0)
+    prune.drop(place, drop)
     verdict = verify.verify(place)
     assert (verdict.damaged, verdict.strays, verdict.files) == ([], [], 2)
     assert [r.offset for r in _read_all(place)] == list(range(files[3].start, head.end))
@@ -234,7 +234,7 @@ def test_a_prune_that_was_killed_and_one_with_a_later_date_leave_the_archive_who
         (drop,) = prune.choose(place, files[files_gone].first_ms or 0)
         assert drop.files == files[:files_gone]
         with contextlib.suppress(Unreachable):
-            prune.drop(place, drop, 20.0)
+            prune.drop(place, drop)
     assert verify.verify(place).damaged == []
     assert [r.offset for r in _read_all(place)] == list(range(files[4].start, head.end))
 

@@ -18,7 +18,7 @@ from asgard.core import contexts
 from asgard.core.errors import Failed, Refused
 from asgard.journal.store.database import Database, open_journal
 from asgard.kafka.model import Broker, ClusterInfo, Offsets, Partition, Topic
-from asgard.thor.archive import ledger, location, manifest, translate
+from asgard.thor.archive import ledger, location, manifest, prune, translate
 from asgard.thor.archive import source as archive_source
 from asgard.thor.archive.container import Container
 from asgard.thor.archive.manifest import Damaged
@@ -255,6 +255,16 @@ def test_group_offsets_are_those_of_the_newest_life_alone(
     assert [one.life.topic_id for one in prepared] == [SHARD.topic_id, newer.topic_id]
     run(prepared, asked, journal, cluster)
     assert by == [{prepared[1].plan.id}] and cluster.committed == {"billing": {KEY: 150}}
+
+
+def test_a_pruned_life_of_a_topic_stays_the_older_one(tmp_path: Path, journal: Database) -> None:
+    archived(tmp_path / "a", 60, 5)
+    archived(tmp_path / "a", 1, shard=Shard("orders", "another-life", 0), at=9.0)
+    place = location.open_storage(str(tmp_path / "a"))
+    (old,) = prune.choose(place, round(NOW * 1000) - 30 * MINUTE_MS)
+    prune.drop(place, old)
+    prepared = prepare(order(tmp_path / "a"), journal)
+    assert [one.life.topic_id for one in prepared] == [SHARD.topic_id, "another-life"]
 
 
 @dataclass(frozen=True)
