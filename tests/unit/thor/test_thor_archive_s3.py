@@ -137,4 +137,4 @@ def test_an_upload_that_was_killed_leaves_nothing_behind(service: tuple[str, int
 def _records(place: Bucket) -> list[read.Read]:
     plan = read.plan(place, read.TopicWindow())
     read.refuse_damaged(plan, allowed=False)
-    return [r for shard in plan.files for found in read.blocks(plan, shard) for r in found]
+    return [r for shard, files in plan.files.items() for f in files for b in read.blocks(plan, shard, f) for r in b]
