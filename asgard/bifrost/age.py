@@ -90,7 +90,7 @@ def _file_key(header: bytes, private: bytes) -> bytes:
             return bytes(decrypt(_bytes64(wrapped), None, bytes(12), wrap))
         except (CryptoError, RuntimeError):
             continue
-    raise ValueError("for somebody else")
+    raise ValueError("encrypted for another key")
 
 
 def _key(text: str, prefix: str, kind: str) -> bytes:

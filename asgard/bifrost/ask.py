@@ -6,15 +6,30 @@ Retention is milliseconds (-1: for ever), sizes bytes, rates per second; `lasts_
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from asgard.core.schema.bifrost import RequestFile
 
 Operation = Literal["consume", "produce"]
 RequestKind = Literal["topic", "user", "access", "change", "delete", "bundle"]
+_FIELD_OF = {"retention.ms": "retention_ms", "min.insync.replicas": "min_isr"}
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
+
+
+class _Configured(Protocol):
+    """A data class with a topic's configs, and with the fields of `_FIELD_OF`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def config(self) -> Mapping[str, str]: ...
+
+
+Configured = TypeVar("Configured", bound=_Configured)
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,7 @@ class ChangeWant:
 
     topic: str
     partitions: int | None = None
+    min_isr: int | None = None
     retention_ms: int | None = None
     throughput: float | None = None
     description: str | None = None
@@ -130,22 +146,36 @@ class Ask:
         yield from self.deletions
 
 
+def lifted(item: Configured) -> Configured:
+    """The same topic or change, with configs that have a field of their own in that field: policy and budgets look only there."""
+    said = {name: int(text) for name in _FIELD_OF if _WHOLE.fullmatch(text := item.config.get(name, "").strip())}
+    rest = {name: text for name, text in item.config.items() if name not in said}
+    return replace(item, **{_FIELD_OF[name]: value for name, value in said.items()}, config=rest) if said else item
+
+
+def configs_of(item: TopicWant | ChangeWant) -> frozenset[str]:
+    """The names of the topic configs that it sets, however it says so."""
+    return frozenset({*item.config, *(name for name, own in _FIELD_OF.items() if getattr(item, own) is not None)})
+
+
 def of_file(file: RequestFile, defaults: Mapping[str, Any]) -> Ask:
     """A request file as an ask."""
     return Ask(
         team=file.team or defaults.get("team") or "",
         environment=file.environment or defaults.get("environment") or "",
         topics=tuple(
-            TopicWant(
-                t.name,
-                t.partitions,
-                t.replication,
-                t.min_isr,
-                t.retention,
-                t.throughput,
-                t.description,
-                tuple(sorted(set(t.tags))),
-                dict(t.config),
+            lifted(
+                TopicWant(
+                    t.name,
+                    t.partitions,
+                    t.replication,
+                    t.min_isr,
+                    t.retention,
+                    t.throughput,
+                    t.description,
+                    tuple(sorted(set(t.tags))),
+                    dict(t.config),
+                )
             )
             for t in file.topics
         ),
@@ -162,14 +192,17 @@ def of_file(file: RequestFile, defaults: Mapping[str, Any]) -> Ask:
         ),
         access=tuple(AccessWant(a.topic, a.user, a.operation, tuple(dict.fromkeys(a.groups))) for a in file.access),
         changes=tuple(
-            ChangeWant(
-                c.topic,
-                c.partitions,
-                c.retention,
-                c.throughput,
-                c.description,
-                None if c.tags is None else tuple(sorted(set(c.tags))),
-                dict(c.config),
+            lifted(
+                ChangeWant(
+                    c.topic,
+                    c.partitions,
+                    c.min_isr,
+                    c.retention,
+                    c.throughput,
+                    c.description,
+                    None if c.tags is None else tuple(sorted(set(c.tags))),
+                    dict(c.config),
+                )
             )
             for c in file.changes
         ),
@@ -195,8 +228,11 @@ def of_json(text: str) -> Ask:
         return tuple(kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in item.items()}) for item in values)
 
     raw = json.loads(text)
-    kinds = (("topics", TopicWant), ("users", UserWant), ("access", AccessWant), ("changes", ChangeWant))
-    return Ask(**{**raw, **{k: made(kind, raw[k]) for k, kind in (*kinds, ("deletions", DeleteWant))}})
+    kinds = (("users", UserWant), ("access", AccessWant), ("deletions", DeleteWant))
+    sized = (("topics", TopicWant), ("changes", ChangeWant))
+    plain = {k: made(kind, raw[k]) for k, kind in kinds}
+    # Older versions stored every config as it was typed.
+    return Ask(**{**raw, **plain, **{k: tuple(map(lifted, made(kind, raw[k]))) for k, kind in sized}})
 
 
 def as_request(ask: Ask) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _decide(who: Actor, what: What) -> Decision:
     if parties_of(who, what.by):
         return Decision(True, f"the request waits for {' and '.join(parties_of(who, what.by))}")
     seen = who.role_in(what.team) is not None or who.data_engineer or who.auditor
-    return Decision(False, f"the request waits for {' and '.join(what.by) or 'nobody'}", hidden=not seen)
+    return Decision(False, f"the request waits for {' and '.join(what.by) or 'no one'}", hidden=not seen)
 
 
 def _own(who: Actor, action: Action, what: What, *, owner: bool) -> Decision:
@@ -144,10 +144,10 @@ def _token(who: Actor, action: Action, what: What) -> Decision:
     if what.requester == who.name:
         return Decision(True, "everybody looks after their own tokens")
     if action == "token.create":
-        return Decision(False, "people can't make tokens for somebody else")
+        return Decision(False, "people can't create tokens for others")
     if who.data_engineer or (who.auditor and action == "token.view"):
         return Decision(True, "data engineers revoke tokens, auditors see that they are there")
-    return Decision(False, "it belongs to somebody else", hidden=not who.auditor)
+    return Decision(False, "it belongs to someone else", hidden=not who.auditor)
 
 
 def _claim(who: Actor, what: What) -> Decision:

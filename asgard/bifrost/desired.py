@@ -176,6 +176,7 @@ def carry_out(desired: Desired, ask: Ask, how: Granting) -> list[Undo]:
                 replace(
                     known,
                     partitions=change.partitions or known.partitions,
+                    min_isr=known.min_isr if change.min_isr is None else change.min_isr,
                     retention_ms=known.retention_ms if change.retention_ms is None else change.retention_ms,
                     throughput=known.throughput if change.throughput is None else change.throughput,
                     description=known.description if change.description is None else change.description,
@@ -273,9 +274,9 @@ def _clean(values: Mapping[str, Any]) -> dict[str, Any]:
 def _topic(topic: TopicRow, default_replication: int | None) -> dict[str, Any]:
     config = dict(topic.config)
     if topic.min_isr is not None:
-        config.setdefault("min.insync.replicas", str(topic.min_isr))
+        config["min.insync.replicas"] = str(topic.min_isr)
     if topic.retention_ms is not None:
-        config.setdefault("retention.ms", str(topic.retention_ms))
+        config["retention.ms"] = str(topic.retention_ms)
     replication = topic.replication or default_replication
     values = {"name": topic.name, "partitions": topic.partitions, "replication": replication, "owner": topic.team}
     return _clean({**values, "config": dict(sorted(config.items()))})

@@ -64,17 +64,19 @@ class Bifrost:
 
 
 def find_file(named: Path | None) -> Path:
-    """Where `bifrost.yaml` is: as named, ASGARD_BIFROST, here, or in ASGARD_HOME/bifrost."""
+    """Where `bifrost.yaml` is: as named, ASGARD_BIFROST, here, or in ASGARD_HOME/bifrost. Raises WrongUsage if there is none."""
     if named is not None:
         return named
     if os.environ.get(FILE_VARIABLE):
         return Path(os.environ[FILE_VARIABLE])
     here, home = Path("bifrost.yaml"), paths.home() / "bifrost" / "bifrost.yaml"
-    for path in (here, home):
+    # Through sudo the caller chooses the directory, and so the file that this name leads to.
+    places = (home,) if identity.caller().delegated else (here, home)
+    for path in places:
         if path.is_file():
             return path
     raise WrongUsage(
-        f"there is no bifrost.yaml here, nor {home}",
+        f"there is no {' and no '.join(map(str, places))}",
         "`asgard bifrost init` writes one; --config FILE or ASGARD_BIFROST names another.",
     )
 

@@ -81,9 +81,14 @@ def extend(gate: Bifrost, who: Actor, grant_id: str, lasts_s: float) -> Placed:
 
 
 def withdraw(gate: Bifrost, who: Actor, grant_id: str) -> Placed:
-    """End a grant now: the team gives it up, or the owner of the topic takes it back."""
+    """End a grant now: the team gives it up, or the owner of the topic takes it back. Raises Refused if it is in the stack file itself."""
     environment, grant = find(gate, who, grant_id)
     demand(who, "grant.withdraw", what_of(grant), f"grant {grant_id}")
+    if grant.origin == "adopted":
+        raise Refused(
+            f"{grant.user} has {grant.field} {grant.name} in the stack file itself",
+            "A data engineer takes it out there; `asgard odin up` then withdraws it.",
+        )
     _end(gate, environment, [grant], "was withdrawn by " + who.name)
     return environment, grant
 
@@ -175,8 +180,8 @@ def end_unused(gate: Bifrost, environment: str) -> tuple[list[GrantRow], list[Gr
                 noticed[grant.id] = now
                 connection.execute(mine.where(_g.state == "active").values(state="noticed"))
                 text = (
-                    f"nobody has read {grant.name} ({environment}) as {grant.user} for {format_duration(now - due.since)}. "
-                    f"The access goes in {format_duration(rule.notice_s)}, unless it is used."
+                    f"{grant.user} has not read {grant.name} ({environment}) for {format_duration(now - due.since)}. "
+                    f"Its access ends in {format_duration(rule.notice_s)} unless it is used."
                 )
                 key = f"{grant.id}:{now:.0f}"
                 notices.tell(connection, gate.directory, TeamMessage(grant.team or "", "dormant", key, text), now)

@@ -46,7 +46,7 @@ def actor(directory: TeamDirectory, who: Caller) -> Actor:
     name = directory.named_by_os(who.os_user)
     if name is None:
         raise Refused(
-            f"the OS user {who.os_user} is nobody in {directory.file.name}",
+            f"the OS user {who.os_user} is not in {directory.file.name}",
             "Ask the data team to add you to your team: {name: …, os_user: …}.",
         )
     return directory.actor(name)

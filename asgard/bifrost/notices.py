@@ -18,6 +18,7 @@ from asgard.bifrost.store import tables
 from asgard.bifrost.store.requests import Request
 from asgard.bifrost.teams import Channel, Mail, TeamDirectory
 from asgard.core import mail, outbox
+from asgard.core.outbox import NotSent
 from asgard.core.post import post
 
 TIMEOUT_S = 5.0
@@ -94,16 +95,16 @@ def listed(
 def deliver(gate: Bifrost) -> dict[str, int]:
     """Send what is due; returns how many were sent, wait for later, and were given up. A channel's failure never raises."""
 
-    def one(row: Any) -> str | None:
+    def one(row: Any) -> NotSent | None:
         channels = gate.directory.channels(row.team)
         if row.place >= len(channels):
-            return "the channel is gone from bifrost.yaml"
+            return NotSent("the channel is gone from bifrost.yaml")
         return send(channels[row.place], row.text, row.kind, gate.directory.mail)
 
-    return outbox.deliver(gate.store, tables.notices, receiver=lambda row: (row.team, row.place), send=one)
+    return outbox.deliver(gate.store, tables.notices, receiver=(_n.team, _n.place), send=one)
 
 
-def send(channel: Channel, text: str, kind: str, server: Mail | None) -> str | None:
+def send(channel: Channel, text: str, kind: str, server: Mail | None) -> NotSent | None:
     """Send to one channel; returns the reason if it failed (it never holds the address)."""
     try:
         if channel.kind == "email":
@@ -112,7 +113,7 @@ def send(channel: Channel, text: str, kind: str, server: Mail | None) -> str | N
         else:
             post(channel.address, {"text": text, "event": f"bifrost.{kind}"}, TIMEOUT_S)
     except Exception as error:  # whatever a channel does, the others get theirs
-        return str(error).partition("\n")[0].replace(channel.address, "the address")[:200]
+        return outbox.not_sent(str(error).partition("\n")[0].replace(channel.address, "the address")[:200], error)
     return None
 
 

@@ -112,7 +112,7 @@ def _review(file: BifrostFile, document: Document, placed: list[Placed]) -> Iter
         for j, approver in enumerate(entry.approvers):
             if approver not in names:
                 hint = nearest(approver, names)
-                yield where.problem(("teams", index, "approvers", j), f"is {approver!r}, who is no member{hint}")
+                yield where.problem(("teams", index, "approvers", j), f"is {approver!r}, who is not a member{hint}")
         for j, member in enumerate(entry.members):
             yield from _same_person(os_users, member, where, ("teams", index, "members", j))
             if member.name in names[:j]:
@@ -188,5 +188,5 @@ def request_of(values: Mapping[str, Any], defaults: Mapping[str, Any] | None = N
     try:
         text = json.dumps(values, ensure_ascii=False, indent=1)
     except TypeError as error:
-        raise WrongUsage(f"the request is no plain document: {error}") from error
+        raise WrongUsage(f"the request is not a plain document: {error}") from error
     return request(text, "request", defaults)

@@ -18,8 +18,8 @@ from asgard.bifrost.gate import Bifrost, NotFound, demand
 from asgard.bifrost.policy.judge import Judgement, judge
 from asgard.bifrost.policy.world import Headroom, PolicyTopic, PolicyUser, World, is_prefix
 from asgard.bifrost.states import State
+from asgard.bifrost.store import credentials, rows
 from asgard.bifrost.store import requests as stored
-from asgard.bifrost.store import rows
 from asgard.bifrost.store.requests import Move, Request, StoredJudgement
 from asgard.bifrost.teams import Actor
 from asgard.core.errors import Refused, WrongUsage
@@ -259,6 +259,8 @@ def world_of(gate: Bifrost, connection: Connection, ask: Ask, who: Actor) -> Wor
             topics.setdefault(name, PolicyTopic(name, taker, certain=certain))
         else:
             users.setdefault(name, PolicyUser(name, taker, certain=certain))
+    for known in credentials.of_principals(connection, ask.environment, people):
+        users.setdefault(known.principal, PolicyUser(known.principal, known.team, certain=False))
     team = gate.directory.by_name[ask.team]
     spaces = {prefix: other.name for other in gate.directory.teams for prefix in other.namespaces}
     used = rows.used(connection, ask.team, ask.environment) + stored.reserved(connection, ask.team, ask.environment)

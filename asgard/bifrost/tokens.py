@@ -66,7 +66,7 @@ def make(
     if person is None:
         demand(who, "token.create", What(requester=who.name), "tokens")
     elif not gate.directory.actor(person).known:
-        raise WrongUsage(f"{person} is nobody in {gate.directory.file.name}")
+        raise WrongUsage(f"{person} is not in {gate.directory.file.name}")
     if not 0 < lasts_s <= LONGEST_S:
         raise WrongUsage("a token lasts for at most 366d", "Say it with --for, as in --for 30d.")
     token_id, secret = new_id("k"), secrets.token_urlsafe(32)

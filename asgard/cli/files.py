@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from asgard.core import console
 from asgard.core.errors import AsgardError, InvalidFile
+from asgard.core.shipped import Library
 
 T = TypeVar("T")
-
-
-class Library(Protocol):
-    """Where these files are."""
-
-    def files(self, folders: Iterable[Path] = ()) -> dict[str, Path]:
-        """All of them, by name."""
-
-    def find(self, name: str, folders: Iterable[Path] = ()) -> Path:
-        """The file of that name, or at that path. Raises WrongUsage."""
 
 
 def chosen(library: Library, names: Iterable[str] | None, folders: Iterable[Path] | None) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from asgard.cli.numbers import parse_number
 from asgard.core import units
 from asgard.core.errors import WrongUsage
 
@@ -20,6 +21,16 @@ Since = Annotated[
     ),
 ]
 Last = Annotated[int, typer.Option("--last", min=1, help="At most this many, the newest; all of them with --since.")]
+
+Every = Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two rounds.")]
+
+
+def every_seconds(text: str, least: str) -> float:
+    """The interval of `--every`, in seconds. Raises WrongUsage if it is shorter than `least`, as in 1s."""
+    found = parse_number("--every", text, units.parse_duration)
+    if found < units.parse_duration(least):
+        raise WrongUsage(f"--every is {text!r}; allowed is {least} or more")
+    return found
 
 
 def parse_since(text: str, now: float, option: str = "--since") -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from asgard.cluster import health
 from asgard.core.errors import Failed, Refused, WrongUsage
@@ -24,14 +24,16 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Danger:
-    """What an unclean election of a partition means. `safe`: down brokers that have every acknowledged record.
+    """What an unclean election of a partition means. `safe`: brokers that have every acknowledged record, but can't lead.
 
     `candidates`: replicas that are up, one of which would become leader, with their bytes (None: not measured).
+    `failed`: brokers that are up, to their log directory that failed and has the replica.
     """
 
     partition: str
     safe: tuple[int, ...]
     candidates: tuple[tuple[int, int | None], ...]
+    failed: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def lost(self) -> str:
@@ -46,7 +48,7 @@ class Danger:
         """What to do instead."""
         if not self.safe:
             return f"no replica of {self.partition} is known to hold all records: bring back all of its brokers that can be"
-        return f"bring back broker {self.safe[0]} first: it was in sync last, so it has every acknowledged record"
+        return f"{_cure(self.safe[0], self.failed)} first: it was in sync last, so it has every acknowledged record"
 
     def __str__(self) -> str:
         return f"{self.lost}. Better {self.instead}."
@@ -113,12 +115,19 @@ def order(control: ControlPlane, wanted: Mapping[TopicPartition, tuple[int, ...]
 
 
 def danger(p: Partition, brokers: Collection[Broker], sizes: dict[tuple[int, str, int], int]) -> Danger:
-    """What an unclean election of this partition would mean.
+    """What an unclean election of this partition would mean. `sizes`: (broker, topic, partition) to bytes.
 
     Raises Refused if it has a leader, if an in-sync replica is up, or if no replica is up.
     """
     name = f"{p.topic}-{p.partition}"
-    up = {b.id for b in brokers if b.state == "up"}
+    # Its replica is on the failed directory if the broker does not report it.
+    failed = {
+        b.id: d.path
+        for b in brokers
+        for d in b.log_dirs
+        if b.state == "up" and d.offline and (b.id, p.topic, p.partition) not in sizes
+    }
+    up = {b.id for b in brokers if b.state == "up"} - failed.keys()
     safe = tuple(dict.fromkeys((*p.isr, *p.elr)))
     if p.leader >= 0:
         raise Refused(f"{name} has a leader, broker {p.leader}", "It needs no election.")
@@ -130,8 +139,15 @@ def danger(p: Partition, brokers: Collection[Broker], sizes: dict[tuple[int, str
         )
     candidates = tuple((b, sizes.get((b, p.topic, p.partition))) for b in p.replicas if b in up)
     if not candidates:
-        raise Refused(f"no replica of {name} is up", f"Bring back broker {(safe or p.replicas)[0]} first.")
-    return Danger(name, safe, candidates)
+        cure = _cure((safe or p.replicas)[0], failed)
+        raise Refused(f"no replica of {name} is up", f"{cure[0].upper()}{cure[1:]} first.")
+    return Danger(name, safe, candidates, failed)
+
+
+def _cure(broker: int, failed: Mapping[int, str]) -> str:
+    if broker in failed:
+        return f"repair the log directory {failed[broker]} of broker {broker}"
+    return f"bring back broker {broker}"
 
 
 def dangers(control: ControlPlane, wanted: Collection[TopicPartition]) -> list[Danger]:
@@ -139,8 +155,10 @@ def dangers(control: ControlPlane, wanted: Collection[TopicPartition]) -> list[D
     partitions = find(control.topics({topic for topic, _ in wanted}), wanted)
     brokers = control.cluster().brokers
     up = {b.id for b in brokers if b.state == "up"}
-    sizes = control.replica_sizes(up.intersection(r for p in partitions for r in p.replicas))
-    return [danger(p, brokers, sizes) for p in partitions]
+    disks = control.disks(up.intersection(r for p in partitions for r in p.replicas))
+    sizes = {(b, *key): size for b, disk in disks.items() for key, size in disk.sizes.items()}
+    seen = [replace(b, log_dirs=disks[b.id].log_dirs) if b.id in disks else b for b in brokers]
+    return [danger(p, seen, sizes) for p in partitions]
 
 
 def unclean(control: ControlPlane, wanted: Collection[TopicPartition]) -> Elected:

@@ -37,6 +37,19 @@ class Loads:
     bytes_out: list[float]
 
 
+def refusal(broker: Broker, silent: Collection[int], limits: Limits) -> str:
+    """Why nothing may be placed on the broker; empty if it may."""
+    if broker.state != "up":
+        return "dead" if broker.state == "fenced" else "missing"
+    if broker.id in silent:
+        return "not answering"
+    if broker.id in limits.exclude_brokers:
+        return "excluded"
+    if any(d.offline for d in broker.log_dirs):
+        return "offline log directory"
+    return "cordoned" if broker.log_dirs and all(d.cordoned for d in broker.log_dirs) else ""
+
+
 class Placement:
     """See the module. Loads (`disk`, `count`, `leads`, `bytes_in`, `bytes_out`) and their caps are lists by broker number."""
 
@@ -78,27 +91,14 @@ class Placement:
         self.draining = [b.id in draining for b in self.brokers]
         self.hurt = [any(d.offline for d in b.log_dirs) for b in self.brokers]
         self.sound = all(self.up) and not any(self.hurt)  # no replica is lost
-        self.refusal = [self._refuses(b) for b in self.brokers]
+        self.refusal = [
+            "draining" if b.state == "up" and b.id in draining else refusal(b, self.snapshot.silent, self.limits)
+            for b in self.brokers
+        ]
         self.accepts = [not r for r in self.refusal]
         self.rack_accepting = [0] * self.rack_count
         for rack, accepts in zip(self.rack, self.accepts, strict=True):
             self.rack_accepting[rack] += accepts
-
-    def _refuses(self, broker: Broker) -> str:
-        """Why nothing may be placed there; empty if it may."""
-        if broker.state != "up":
-            return "dead" if broker.state == "fenced" else "missing"
-        if self.draining[self.index[broker.id]]:
-            return "draining"
-        if broker.id in self.snapshot.silent:
-            return "not answering"
-        if broker.id in self.limits.exclude_brokers:
-            return "excluded"
-        if any(d.offline for d in broker.log_dirs):
-            return "offline log directory"
-        if broker.log_dirs and all(d.cordoned for d in broker.log_dirs):
-            return "cordoned"
-        return ""
 
     def _take_partitions(self) -> None:
         index = self.index

@@ -58,7 +58,9 @@ def alerting(
     settings: HeimdallSettings, audits: Database, journal: Database, cluster_id: str, cluster: str
 ) -> Iterator[Alerts]:
     """The alerts of the audits in this database, with the store of alerts open."""
+    from asgard.heimdall.alerts import store
     from asgard.heimdall.alerts.tables import open_alerts
 
     with open_alerts() as alerts:
+        store.prune(alerts, time.time())
         yield Alerts(settings, audits, alerts, journal, cluster_id, cluster)

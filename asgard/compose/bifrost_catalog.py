@@ -14,7 +14,7 @@ from asgard.bifrost import catalog, notices
 from asgard.bifrost import grants as given
 from asgard.bifrost.authorise import What, authorise
 from asgard.bifrost.catalog import Edge, Entry, entry_of
-from asgard.bifrost.desired import Field, GrantRow, Undo
+from asgard.bifrost.desired import GrantRow, Undo
 from asgard.bifrost.estimate import cost
 from asgard.bifrost.gate import Bifrost, demand
 from asgard.bifrost.store import rows
@@ -183,22 +183,16 @@ def adopt(gate: Bifrost, who: Actor, environment: str | None = None) -> list[Gra
         changed: list[Undo] = []
         for user in spec.users:
             row = desired.users.get(user.name)
-            lists: dict[Field, tuple[str, ...]] = {
-                "produce": user.produce,
-                "consume": user.consume,
-                "groups": user.groups,
-            }
-            for field, names in lists.items():
-                for name in names:
-                    if (user.name, field, name) in desired.grants:
-                        continue
-                    team = row.team if row else None
-                    known = desired.topics.get(name)
-                    owner = team if field == "groups" else known.team if known else gate.directory.owner_of(name)
-                    grant = GrantRow(
-                        user.name, field, name, new_id("g"), team, owner, None, None, "", "adopted", now, state="active",
-                        seen_at=now,
-                    )  # fmt: skip
-                    changed.append(desired.put("grant", grant.key, grant))
+            for field, name in bifrost_stack.access_of(user):
+                if (user.name, field, name) in desired.grants:
+                    continue
+                team = row.team if row else None
+                known = desired.topics.get(name)
+                owner = team if field == "groups" else known.team if known else gate.directory.owner_of(name)
+                grant = GrantRow(
+                    user.name, field, name, new_id("g"), team, owner, None, None, "", "adopted", now, state="active",
+                    seen_at=now,
+                )  # fmt: skip
+                changed.append(desired.put("grant", grant.key, grant))
         rows.save(connection, where.name, desired, changed, now)
         return [desired.grants[key] for _, key, _ in changed]  # type: ignore[index]

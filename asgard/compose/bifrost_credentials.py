@@ -8,13 +8,16 @@ one password per user and mechanism, so only this overlap works on every cluster
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import sqlalchemy as sa
+
 from asgard.bifrost.authorise import Action, What
-from asgard.bifrost.desired import UserRow
+from asgard.bifrost.desired import Desired, UserRow
 from asgard.bifrost.gate import Bifrost, NotFound, demand
 from asgard.bifrost.store import credentials, queue, rows
 from asgard.bifrost.store.credentials import Credential
@@ -127,6 +130,7 @@ def rotate(gate: Bifrost, who: Actor, environment: str | None, user: str, *, ove
     row = user_of(gate, who, where, user, "credentials.rotate")
     if row.origin != "bifrost":
         raise Refused(f"{user} is in the stack file itself", "A data engineer renames it there.")
+    bifrost_stack.sync(gate, where)  # its users have names, too
     with gate.store.write() as connection:
         now = gate.store.now(connection)
         until = now + (gate.directory.overlap_s if overlap_s is None else overlap_s)
@@ -137,7 +141,7 @@ def rotate(gate: Bifrost, who: Actor, environment: str | None, user: str, *, ove
         if newest is not None and newest.state == "ready" and len(row.principals) > 1:
             retire_at = max((c.retire_at or now for c in known.values()), default=until)
             return Rotated(user, newest.principal, row.principals[:-1], retire_at)
-        new = _next(user, row.principals)
+        new = _next(connection, where.name, desired, row)
         changed = [desired.put("user", user, replace(row, principals=(*row.principals, new)))]
         rows.save(connection, where.name, desired, changed, now)
         queue.add_credential(connection, where.name, new, user, row.team, now)
@@ -146,9 +150,16 @@ def rotate(gate: Bifrost, who: Actor, environment: str | None, user: str, *, ove
     return Rotated(user, new, row.principals, until)
 
 
-def _next(user: str, principals: tuple[str, ...]) -> str:
-    numbers = [int(m[1]) for p in principals if (m := re.fullmatch(re.escape(user) + r"-([0-9]+)", p))]
-    return f"{user}-{max(numbers, default=1) + 1}"
+def _next(connection: sa.engine.Connection, environment: str, desired: Desired, row: UserRow) -> str:
+    """The next name for a Kafka user of this user: one that no other user has, or will have."""
+    numbers = [int(m[1]) for p in row.principals if (m := re.fullmatch(re.escape(row.name) + r"-([0-9]+)", p))]
+    taken = {*desired.users, *(principal for user in desired.users.values() for principal in user.principals)}
+
+    def asked_for(name: str) -> bool:
+        return any(kind == "user" for kind, *_ in rows.taken_names(connection, environment, [name]))
+
+    names = (f"{row.name}-{number}" for number in itertools.count(max(numbers, default=1) + 1))
+    return next(name for name in names if name not in taken and not asked_for(name))
 
 
 def end_overlaps(gate: Bifrost, environment: Environment) -> list[str]:

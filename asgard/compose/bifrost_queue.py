@@ -22,12 +22,13 @@ from asgard.bifrost.store.requests import Request
 from asgard.bifrost.teams import Actor, Environment
 from asgard.compose import bifrost_stack as stacks
 from asgard.core import events
-from asgard.core.errors import AsgardError, Busy, ExitCode, Refused, Unreachable
+from asgard.core.errors import AsgardError, Busy, ExitCode, Interrupted, Refused, Unreachable
 
 if TYPE_CHECKING:
     from asgard.journal.store.database import Database as Journal
     from asgard.odin.engine.steps import Failure
     from asgard.odin.lifecycle.apply import ApplyOutcome
+    from asgard.odin.spec.model import StackSpec
 
 
 MOST_LINES = 20
@@ -50,6 +51,7 @@ class _Rejected(AsgardError):
 
     def __init__(self, failures: list[Failure]) -> None:
         super().__init__(failures[0].message, failures[0].hint)
+        self.exit_code = failures[0].exit_code
         self.failures = failures
 
 
@@ -128,100 +130,98 @@ def _round(gate: Bifrost, where: Environment, applied: Applied, *, mend: bool) -
     if not batch and not mark:
         return False
     try:
-        done = _carry_out(gate, where, batch, applied, mend=mend)
-    except (Busy, Unreachable, Refused) as error:
-        if batch:
+        _carry_out(gate, where, batch, applied, mend=mend)
+    except AsgardError as error:
+        if isinstance(error, Busy | Interrupted):
+            moved = queue.put_off(gate.store, where.name, batch, error.what, pause_s=queue.FIRST_PAUSE_S)
+        else:
             retries = gate.directory.retries
-            moved = queue.take_back(
-                gate.store, where.name, [(r, error.what) for r in batch], retry=True, retries=retries
-            )
-            _told(gate, where, moved, applied)
+            moved = queue.take_back(gate.store, where.name, [(r, error.what) for r in batch], retries=retries)
+        _told(gate, where, moved, applied)
         raise
-    finished = queue.finish(gate.store, where.name, done)
+    finished = queue.finish(gate.store, where.name, batch)
     queue.clean(gate.store, where.name, mark)
     _told(gate, where, finished, applied)
     return True
 
 
-def _carry_out(
-    gate: Bifrost, where: Environment, batch: list[Request], applied: Applied, *, mend: bool
-) -> list[Request]:
-    """Apply a batch. Returns the requests that are done; the others were rolled back, each with its reason."""
-    left = list(batch)
+def _carry_out(gate: Bifrost, where: Environment, batch: list[Request], applied: Applied, *, mend: bool) -> None:
+    """Apply a batch. A request that can't be made is taken back with its reason, and is then no longer in `batch`.
+
+    Raises trouble that is not theirs, with the requests that it holds up still in `batch`.
+    """
     while True:
         try:
-            _write(gate, where, left, mend=mend)
-            _up(gate, where, left, applied, mend=mend)
-            return left
+            spec = _write(gate, where, batch, mend=mend)
+            _up(spec, where, batch, applied, mend=mend)
+            return
         except _Rejected as error:
-            bad = _guilty(left, error.failures)
-        except (Busy, Unreachable, Drifted):
+            bad = _guilty(batch, error.failures)
+            if not bad:
+                raise
+        except (Busy, Interrupted, Unreachable, Drifted, stacks.GitFailed):
             raise
         except AsgardError as error:
-            if not left:
+            if not batch:
                 raise
-            # No failure names a request: try half of them without the others.
-            bad = [(r, error.what) for r in left] if len(left) == 1 else []
-            if not bad:
-                half = left[len(left) // 2 :]
-                moved = queue.take_back(
-                    gate.store, where.name, [(r, "tried together with others; one of them can't be made") for r in half],
-                    retry=True, retries=10**6,
-                )  # fmt: skip
-                _hurry(gate, moved)
-                left = left[: len(left) // 2]
-                continue
-        moved = queue.take_back(gate.store, where.name, bad, retry=False, retries=0)
-        _told(gate, where, moved, applied)
-        gone = {r.id for r, _ in bad}
-        left = [r for r in left if r.id not in gone]
+            _up_without(gate, where, batch, applied, mend=mend)
+            # It is one of theirs, and does not say whose: try half of them without the others.
+            bad = [(batch[0], error.what)] if len(batch) == 1 else []
+        if bad:
+            moved = queue.take_back(gate.store, where.name, bad, retries=0)
+            _told(gate, where, moved, applied)
+        else:
+            half = batch[len(batch) // 2 :]
+            why = "tried together with others; one of them can't be made"
+            moved = queue.put_off(gate.store, where.name, half, why, pause_s=0.0)
+        gone = {r.id for r in moved}
+        batch[:] = [r for r in batch if r.id not in gone]
 
 
-def _hurry(gate: Bifrost, requests: Collection[Request]) -> None:
-    import sqlalchemy as sa
-
-    from asgard.bifrost.store import tables
-
-    with gate.store.write() as connection:
-        c = tables.requests.c
-        ids = [r.id for r in requests]
-        connection.execute(sa.update(tables.requests).where(c.id.in_(ids)).values(retry_at=None))
+def _up_without(gate: Bifrost, where: Environment, batch: list[Request], applied: Applied, *, mend: bool) -> None:
+    """`odin up` as if these requests were not there. Raises what fails even so."""
+    with gate.store.read() as connection:
+        final = rows.load(connection, where.name)
+    text = stacks.part_text(gate, where, stacks.stack_spec(where, part=""), _before(final, batch))
+    spec = stacks.stack_spec(where, part=text)
+    stacks.write_part(gate, where, text)
+    _up(spec, where, [], applied, mend=mend)
 
 
 class Drifted(Refused):
     """Something that Bifrost would overwrite was changed by hand."""
 
 
-def _write(gate: Bifrost, where: Environment, batch: list[Request], *, mend: bool) -> None:
-    """Write and commit the managed file: one commit per requester, so that each has an author."""
-    spec = stacks.stack_spec(where, part="")
+def _write(gate: Bifrost, where: Environment, batch: list[Request], *, mend: bool) -> StackSpec:
+    """Write and commit the managed file: one commit per requester, so that each has an author. Returns the stack with it."""
+    bare = stacks.stack_spec(where, part="")
     with gate.store.read() as connection:
         final = rows.load(connection, where.name)
-    wanted = stacks.part_text(gate, where, spec, final)
+    wanted = stacks.part_text(gate, where, bare, final)
     try:
         stacks.refuse_hand_edits(gate, where, wanted, mend=mend)
     except Refused as error:
         raise Drifted(error.what, error.hint) from None
+    # Before it is in place: with a file that can't be read, no command of the stack would work.
+    spec = stacks.stack_spec(where, part=wanted)
     steps = _steps(final, batch)
     for author, requests, desired in steps:
-        stacks.write_part(gate, where, stacks.part_text(gate, where, spec, desired))
+        stacks.write_part(gate, where, stacks.part_text(gate, where, bare, desired))
         named = [f"{r.id}: {r.kind} {r.subject} ({r.team})" for r in requests]
         subject = named[0] if len(named) == 1 else f"{len(named)} requests of {author}"
         stacks.commit_part(where, _author(gate, author), f"bifrost {subject}", [] if len(named) == 1 else named)
     stacks.write_part(gate, where, wanted)
     stacks.commit_part(where, _author(gate, queue.WORKER), "bifrost: grants that ended or were withdrawn")
+    return spec
 
 
 def _steps(final: Desired, batch: list[Request]) -> list[tuple[str, list[Request], Desired]]:
     """The desired state after each requester's requests, in order: the last one is the final state."""
-    before = Desired(dict(final.topics), dict(final.users), dict(final.grants))
-    for request in sorted(batch, key=lambda r: -r.number):
-        before.undo(undo_of(request.before or "[]"))
     by_requester: dict[str, list[Request]] = {}
     for request in batch:
         by_requester.setdefault(request.requester, []).append(request)
     found = []
-    current = before
+    current = _before(final, batch)
     for requester, requests in by_requester.items():
         current = Desired(dict(current.topics), dict(current.users), dict(current.grants))
         for request in requests:
@@ -231,16 +231,23 @@ def _steps(final: Desired, batch: list[Request]) -> list[tuple[str, list[Request
     return found
 
 
+def _before(final: Desired, batch: list[Request]) -> Desired:
+    """The desired state without these requests."""
+    before = Desired(dict(final.topics), dict(final.users), dict(final.grants))
+    for request in sorted(batch, key=lambda r: -r.number):
+        before.undo(undo_of(request.before or "[]"))
+    return before
+
+
 def _author(gate: Bifrost, name: str) -> str:
     email = next((p.email for p in gate.directory.people() if p.name == name and p.email), None)
     return f"{name} <{email or f'{name}@localhost'}>"
 
 
-def _up(gate: Bifrost, where: Environment, batch: list[Request], applied: Applied, *, mend: bool) -> None:
+def _up(spec: StackSpec, where: Environment, batch: list[Request], applied: Applied, *, mend: bool) -> None:
     from asgard.compose import up as composed
     from asgard.odin.lifecycle.options import OdinOptions
 
-    spec = stacks.stack_spec(where)
     # Only losses recorded when the request was judged: its approvers saw those.
     may_lose = {loss["topic"] for r in batch for loss in r.losses}
 
@@ -295,17 +302,12 @@ def _look_at_drift(outcome: ApplyOutcome, applied: Applied, *, mend: bool) -> No
 
 
 def _guilty(batch: Collection[Request], failures: list[Failure]) -> list[tuple[Request, str]]:
-    """The requests that failed resources belong to. Raises the failure itself if it belongs to none."""
+    """The requests that failed resources belong to, each with the reason."""
     found: dict[str, tuple[Request, str]] = {}
     for failure in failures:
         mine = [r for r in batch if _concerns(r, failure.name)]
         for request in mine:
             found.setdefault(request.id, (request, failure.message))
-    if not found:
-        first = failures[0]
-        error = AsgardError(first.message, first.hint)
-        error.exit_code = first.exit_code
-        raise error
     return list(found.values())
 
 

@@ -11,12 +11,12 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asgard.bifrost.desired import Desired, TopicRow, Undo, UserRow, rendered
+from asgard.bifrost.desired import Desired, Field, TopicRow, Undo, UserRow, rendered
 from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.policy.world import Headroom
 from asgard.bifrost.store import rows
@@ -27,9 +27,13 @@ from asgard.machines import targets
 from asgard.odin.spec.parts import part_path
 
 if TYPE_CHECKING:
-    from asgard.odin.spec.model import StackSpec
+    from asgard.odin.spec.model import StackSpec, UserSpec
 
 GIT_S = 30.0
+
+
+class GitFailed(Failed):
+    """git did not keep the managed file."""
 
 
 def stack_spec(environment: Environment, part: str | None = None) -> StackSpec:
@@ -40,7 +44,9 @@ def stack_spec(environment: Environment, part: str | None = None) -> StackSpec:
 
 
 def sync(gate: Bifrost, environment: Environment) -> None:
-    """Import the stack file's own contents if they changed: topics with owners, users, the cluster's size."""
+    """Import the stack file's own contents if they changed: topics with owners, users, the cluster's size. Adopted grants that it no
+    longer has go.
+    """
     try:
         found = environment.stack.stat()
     except OSError:
@@ -63,11 +69,22 @@ def sync(gate: Bifrost, environment: Environment) -> None:
             known = desired.table(kind).get(name)
             if known is None or (known.origin == "stack" and known != _claimed(row, known)):
                 changed.append(desired.put(kind, name, row if known is None else _claimed(row, known)))
+        there = {(user.name, *access) for user in spec.users for access in access_of(user)}
+        for key, grant in list(desired.grants.items()):
+            if grant.origin == "adopted" and key not in there:
+                changed.append(desired.put("grant", key, None))
         rows.save(connection, environment.name, desired, changed, gate.store.now(connection))
         rows.set_value(
             connection, f"headroom:{environment.name}", json.dumps(asdict(_headroom(gate, environment, spec)))
         )
         rows.set_value(connection, f"stack:{environment.name}", stamp)
+
+
+def access_of(user: UserSpec) -> Iterator[tuple[Field, str]]:
+    """What a user of the stack file may do there."""
+    yield from (("produce", name) for name in user.produce)
+    yield from (("consume", name) for name in user.consume)
+    yield from (("groups", name) for name in user.groups)
 
 
 def _claimed(row: TopicRow | UserRow, known: TopicRow | UserRow) -> TopicRow | UserRow:
@@ -169,7 +186,7 @@ def commit_part(environment: Environment, author: str, subject: str, body: Itera
 def _in_repository(folder: Path) -> bool:
     try:
         return _git(folder, "rev-parse", "--is-inside-work-tree").strip() == "true"
-    except Failed:
+    except GitFailed:
         return False
 
 
@@ -181,7 +198,7 @@ def _git(folder: Path, *args: str) -> str:
             ["git", *args], cwd=folder, env=environment, capture_output=True, text=True, timeout=GIT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failed(f"git {args[0]} in {folder} failed: {error}") from error
+        raise GitFailed(f"git {args[0]} in {folder} failed: {error}") from error
     if done.returncode != 0:
-        raise Failed(f"git {args[0]} in {folder} failed: {done.stderr.strip().splitlines()[-1:] or ['no reason']}")
+        raise GitFailed(f"git {args[0]} in {folder} failed: {done.stderr.strip().splitlines()[-1:] or ['no reason']}")
     return done.stdout

@@ -6,6 +6,7 @@ import threading
 from contextlib import AbstractContextManager, closing
 
 from asgard.core import events, paths
+from asgard.heimdall.canary import record
 from asgard.heimdall.canary import run as canary
 from asgard.heimdall.canary.judge import News
 from asgard.heimdall.canary.run import CanaryResult, CanarySettings
@@ -32,15 +33,7 @@ def run(
     lost = 0
 
     def tell(news: News) -> None:
-        data = {
-            "cluster_id": cluster_id,
-            "broker": news.broker,
-            "state": news.state,
-            "before": news.before,
-            "because": news.sentence,
-        }
-        kind = "heimdall.canary.failed" if news.bad else "heimdall.canary.recovered"
-        journal_events.record(journal, kind, f"broker {news.broker}", data)
+        record.record(journal, cluster_id, news)
         (events.warn if news.bad else events.note)(f"broker {news.broker}: {news.state}: {news.sentence}")
 
     def proved(verdict: LossVerdict) -> None:
@@ -73,4 +66,5 @@ def run(
                 tell=tell,
                 proved=proved,
                 stop=stop,
+                before=record.failing(journal, cluster_id),
             )

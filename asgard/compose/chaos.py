@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asgard.compose import holding, settle
-from asgard.core import contexts
-from asgard.core.errors import Refused
+from asgard.core import contexts, events
+from asgard.core.errors import ExitCode, Failed, Refused
 from asgard.kafka.target import Target
 from asgard.loki.chaos import BlastRadius, variables
 from asgard.loki.chaos.experiment import Experiment
@@ -42,21 +42,32 @@ def allow(experiment: Experiment, allow_provider: bool) -> None:
 
 
 def run(experiment: Experiment, target: Target, options: ChaosOptions) -> ExperimentOutcome:
-    """Run an experiment. Raises Refused and Busy before anything is broken, Unreachable, and InvalidFile."""
+    """Run an experiment. Raises Refused and Busy before anything is broken, Unreachable, and InvalidFile.
+
+    What can't be put back is in the outcome.
+    """
     from asgard.loki.chaos import run as runs
 
     allow(experiment, options.allow_provider)
     values = Values(
         variables.configuration(experiment.configuration, os.environ), variables.secrets(experiment.secrets, os.environ)
     )
-    with holding.to_break(
-        target,
-        doing=f"loki chaos run {experiment.name}",
-        seed=options.seed,
-        confirm=options.confirm,
-        limits=options.limits,
-    ) as site:
-        return runs.run(site, experiment, values, seed=options.seed, timeout_s=options.timeout_s)
+    outcome: ExperimentOutcome | None = None
+    try:
+        with holding.to_break(
+            target,
+            doing=f"loki chaos run {experiment.name}",
+            seed=options.seed,
+            confirm=options.confirm,
+            limits=options.limits,
+        ) as site:
+            outcome = runs.run(site, experiment, values, seed=options.seed, timeout_s=options.timeout_s)
+    except Failed as error:
+        if outcome is None or outcome.exit_code == ExitCode.OK:
+            raise
+        events.warn(str(error))  # the run said so too; its record must not get lost over it
+    assert outcome is not None
+    return outcome
 
 
 def broken(journal: Database) -> list[Operation]:

@@ -84,7 +84,8 @@ def run_restore(target: Target, attempt: Attempt, limits: Limits, confirm: str |
     if done.refused:
         group, why = next(iter(done.refused.items()))
         raise Failed(f"{done.records} records were restored, but offsets of {len(done.refused)} groups were not set: {group}: {why}")  # fmt: skip
-    return Done("done", f"{', '.join(done.topics)}: {done.records} records restored{groups}")
+    what = f"{done.records} records restored" if done.records else "nothing was missing"
+    return Done("done", f"{', '.join(done.topics)}: {what}{groups}")
 
 
 def alert_of(attempt: Attempt) -> Mapping[str, Any]:

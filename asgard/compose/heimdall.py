@@ -88,6 +88,7 @@ class ClusterWatch:
         """Evaluate the rules for this picture; changes go to the outbox, and are sent as far as possible."""
         from asgard.heimdall.alerts import sight
         from asgard.heimdall.alerts import store as alert_store
+        from asgard.heimdall.canary import record
         from asgard.heimdall.store.read import ClusterStore
         from asgard.journal import events
 
@@ -99,6 +100,7 @@ class ClusterWatch:
             alerts=self.alerts,
             events=lambda since: events.read(self.journal, events.EventFilter(since=since)),
             audit=lambda: self._losses(taken.cluster_id),
+            canary=lambda: record.last(self.journal, taken.cluster_id),
         )
         self.evaluation = alert_store.check(self.alerts, settings, seen)
         for change in self.evaluation.transitions:
@@ -112,6 +114,14 @@ class ClusterWatch:
         from asgard.heimdall.alerts import deliver
 
         return deliver.deliver(self.alerts, cluster_id, self.settings.receivers, self.settings.mail, self.journal)
+
+    def prune(self) -> None:
+        """Delete what the stores need not keep any longer."""
+        from asgard.heimdall.alerts import store as alert_store
+        from asgard.heimdall.store import writer
+
+        writer.prune(self.store)
+        alert_store.prune(self.alerts, time.time())
 
     def _losses(self, cluster_id: str) -> list[MissingRecords]:
         from asgard.heimdall.audit import missing
@@ -144,17 +154,13 @@ def watching(target: Target, settings: HeimdallSettings, *, judges: bool = True)
 
 def keep_looking(watch: ClusterWatch, every_s: float, stop: threading.Event) -> None:
     """Look repeatedly until `stop` is set; if the cluster does not answer, show that as a problem and retry."""
-    from asgard.heimdall.alerts import store as alert_store
-    from asgard.heimdall.store import writer
-
     rounds = 0
     while not stop.is_set():
         began = time.monotonic()
         try:
             watch.look()
             if rounds % PRUNE_EVERY == 0:
-                writer.prune(watch.store)
-                alert_store.prune(watch.alerts, time.time())
+                watch.prune()
         except AsgardError as error:
             if watch.problem != error.what:
                 news.warn(error.what)

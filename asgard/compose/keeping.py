@@ -14,9 +14,10 @@ from asgard.cluster import kept, look
 from asgard.cluster.kept import Kept
 from asgard.cluster.limits import Limits
 from asgard.core import events as news
-from asgard.core.errors import Busy, Refused
+from asgard.core.errors import Busy, Refused, Unreachable
 from asgard.core.schema import recipe as schema
 from asgard.core.units import format_duration
+from asgard.heimdall.lag.model import UNDATED
 from asgard.thor import retention
 from asgard.thor.recipes.run import Attempt, Done
 from asgard.thor.retention import Disks
@@ -38,17 +39,24 @@ _ALL = 1_000_000
 
 
 def raise_retention(held: HeldCluster, attempt: Attempt, limits: Limits, group: str) -> Done:
-    """Keep records longer in each topic where the group would lose unread data within `extra`. Raises Refused if there is no room."""
+    """Keep records longer in each topic where the group would lose unread data within `extra`.
+
+    Raises Refused if there is no room, and Unreachable if what the group has not read can't be measured.
+    """
     given = attempt.step.given
     assert isinstance(given, schema.RaiseRetention)
     urgent: dict[str, float] = {}
-    for p in (p for g in _lags(held.control, [group]) for p in g.worst):
+    lags = _lags(held.control, [group])
+    for p in (p for g in lags for p in g.worst):
         if p.loses_data_in_s is not None and p.loses_data_in_s <= given.extra:
             urgent[p.topic] = min(p.loses_data_in_s, urgent.get(p.topic, math.inf))
     before = kept.found(held.journal, held.cluster_id)
     told = _again(held, attempt, before)
     wanted = [t for t in sorted(urgent, key=lambda t: urgent[t]) if t not in before or before[t][1].run != attempt.memory.run]  # fmt: skip
     if not wanted and not told:
+        if not lags or lags[0].unmeasured & UNDATED:
+            why = lags[0].because if lags else "its coordinator does not answer"
+            raise Unreachable(f"whether {group} loses unread data can't be told: {why}")
         return Done("nothing", f"{group} loses no unread data within {format_duration(given.extra)}")
     disks = Disks(look.take(held.control, window_s=_RATES_S), limits)
     _promised(disks, before, held.journal.time())
@@ -143,6 +151,8 @@ def needed(control: ControlPlane, one: Kept) -> str:
         what, why = next(iter(seen.problems.items()))
         return f"whether {one.topic} was read can't be told: {what}: {why}"
     readers = [name for name, topics in seen.committed.items() if one.topic in topics]
+    if readers and one.topic in seen.ends and (seen.ends[one.topic] < 0).any():
+        return f"whether {one.topic} was read can't be told: a partition has no leader that answers"
     young_s = CAUGHT_UP * one.was_ms / 1000
     for group in _lags(control, readers):
         parts = [p for p in group.worst if p.topic == one.topic]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,8 +85,9 @@ class Steps:
             yield held
 
     def move(self, attempt: Attempt) -> Done:
-        """Plan for the cluster as it is now, and run the plan."""
+        """Plan for the cluster as it is now, and run the plan. Outside the limits' windows it has to wait."""
         from asgard.cluster import moves as execute
+        from asgard.cluster.moves import decide
         from asgard.thor.plan import replan
 
         given = attempt.step.given
@@ -97,10 +99,14 @@ class Steps:
             if plan is None or not (plan.moved or plan.kind == "drain"):
                 return Done("nothing", moves.summary(plan))
             news.note(moves.summary(plan))
+            if closed := decide.closed(self.limits, time.time()):
+                return Done("waiting", f"{moves.summary(plan)}; {closed}")
             throttle = given.throttle or plan.throttle_bytes_per_s
             executed = execute.run(
                 held, plan, self.limits, replan=replan.again, throttle=throttle, may_go_on=attempt.check
             )
+        if executed.paused:
+            return Done("waiting", f"{executed}; {executed.paused}")
         if executed.handed_over:
             raise HandedOver(f"{executed}: {executed.handed_over}", "Run it again: it continues from there.")
         if executed.stopped or executed.refused:
@@ -153,17 +159,23 @@ class Steps:
         given = attempt.step.given
         assert isinstance(given, schema.Restart)
         nodes = self.nodes()
-        known = restart.FormerProcesses(
-            {int(e.data["node"]): e.data["pid"] for e in attempt.memory.noted(restart.BEGUN)}
-        )
+        step, memory = attempt.step.number, attempt.memory
+        # Another step of the recipe may restart the same nodes once more.
+        begun = [e for e in memory.noted(restart.BEGUN) if e.data.get("step", step) == step]
+        known = restart.FormerProcesses({int(e.data["node"]): e.data["pid"] for e in begun})
+
+        def note(kind: str, data: Mapping[str, object]) -> None:
+            memory.note(kind, {**data, "step": step})
+
         with self.change(attempt) as held:
             there = nodes.nodes()
             ids = restart.chosen(there, given.brokers, known, held.control.quorum().leader)
             over = sorted(n.id for n in there if known.over(n))
             if over:
                 news.note(f"node {', '.join(map(str, over))} was already restarted; --fresh restarts all")
-                for node in over if attempt.memory.resumes is None else ():
-                    attempt.memory.note(restart.BEGUN, {"node": node, "pid": known.pids[node]})
+                # The next run looks at the events of this one alone.
+                for node in set(over) - {e.data["node"] for e in begun if e.correlation == memory.run}:
+                    note(restart.BEGUN, {"node": node, "pid": known.pids[node]})
 
             def may_go_on() -> None:
                 held.lease.check(settle.CALL_DEADLINE_S)
@@ -171,7 +183,7 @@ class Steps:
                     raise HandedOver(f"hands over to {held.lease.wanted_by}", "Run it again: it continues from there.")
 
             restart.restart(
-                held.control, nodes, ids, note=attempt.memory.note, may_go_on=may_go_on,
+                held.control, nodes, ids, note=note, may_go_on=may_go_on,
                 deadline=attempt.deadline,
             )  # fmt: skip
         if not ids:

@@ -15,6 +15,7 @@ from asgard.core import contexts, events
 from asgard.core.errors import AsgardError, Failed, Refused
 from asgard.kafka.model import NewTopic, Offsets, Topic
 from asgard.kafka.ports import ControlPlane
+from asgard.thor import offsets
 from asgard.thor.archive import read, restore, thaw, translate
 from asgard.thor.archive.location import open_storage
 from asgard.thor.archive.restore import ArchiveSource, Life
@@ -87,13 +88,15 @@ class Restored:
 
 @dataclass(frozen=True)
 class _Seen:
-    """The cluster to restore to, as it is at `now` (seconds since 1970): its topics, what they hold, and the restores in the journal."""
+    """The cluster to restore to, as it is at `now` (seconds since 1970): its topics, what they hold, the restores in the journal, and
+    those of this order that aren't finished, by topic and its id."""
 
     control: ControlPlane
     cluster_id: str
     topics: Mapping[str, Topic]
     held: Mapping[TopicPartition, Offsets]
     known: list[history.RecordedCopy]
+    unfinished: Mapping[tuple[str, str], history.RecordedCopy]
     limits: Limits
     now: float
 
@@ -108,35 +111,56 @@ def prepare(
     """
     storage = open_storage(order.archive, order.endpoint_url)
     thaw.ask(thaw.frozen(storage, ["manifests/"]), allowed=order.thaw)
-    files = read.plan(storage, read.TopicWindow(order.topics, order.from_ms, order.until_ms))
+    cluster_id, known = control.cluster().cluster_id, history.known(journal, "restore")
+    unfinished = _unfinished(order, storage.url, cluster_id, known)
+    begun = {life: _window(order, copy.plan["from_ms"], copy.plan["until_ms"]) for life, copy in unfinished.items()}
+    files = read.plan(storage, _window(order, order.from_ms, order.until_ms), begun)
     needed = {file.name for of_shard in files.files.values() for file in of_shard}
     thaw.ask(thaw.frozen(storage, [f"data/{shard.path}/" for shard in files.files], needed), allowed=order.thaw)
     read.refuse_damaged(files, allowed=order.skip_damaged)
     lives = restore.lives(files)
-    to = {topic: (order.to or "{topic}").replace("{topic}", topic) for topic in lives}
+    to = {topic: _target(order, topic) for topic in lives}
     if len(set(to.values())) < len(to):
         plan.targets_of(list(lives), order.to, same_cluster=False)
-    cluster_id = control.cluster().cluster_id
     there = control.topics({*to.values(), *lives})
     held = control.offsets([(t.name, p.partition) for t in there.values() for p in t.partitions])
-    seen = _Seen(control, cluster_id, there, held, history.known(journal, "restore"), limits, now)
+    seen = _Seen(control, cluster_id, there, held, known, unfinished, limits, now)
     return [_prepared(order, files, life, to[topic], seen) for topic, of_topic in lives.items() for life in of_topic]
+
+
+def _target(order: RestoreOrder, topic: str) -> str:
+    return (order.to or "{topic}").replace("{topic}", topic)
+
+
+def _window(order: RestoreOrder, from_ms: int | None, until_ms: int | None) -> read.TopicWindow:
+    return read.TopicWindow(order.topics, from_ms, until_ms)
+
+
+def _identity(order: RestoreOrder, archive: str, topic: str, topic_id: str, cluster_id: str) -> str:
+    """Identifies the restore of one life of a topic: the same words in the same place are the same restore, however much later."""
+    return plan.request_of(archive, topic, topic_id, _target(order, topic), order.words, order.wanted, cluster_id)
+
+
+def _unfinished(
+    order: RestoreOrder, archive: str, cluster_id: str, known: list[history.RecordedCopy]
+) -> dict[tuple[str, str], history.RecordedCopy]:
+    """The restores of this order that were begun and aren't finished, by topic and its id. Each keeps the window that it began with."""
+    lives = [((k.plan["routes"][0][0], k.plan["topic_id"]), k) for k in known if k.state == "unfinished"]
+    return {life: k for life, k in lives if k.plan["request"] == _identity(order, archive, *life, cluster_id)}
 
 
 def _prepared(order: RestoreOrder, files: read.WindowFiles, life: Life, to: str, seen: _Seen) -> PreparedRestore:
     storage, cluster_id, held, known = files.storage, seen.cluster_id, seen.held, seen.known
-    identity = plan.request_of(storage.url, life.topic, life.topic_id, to, order.words, order.wanted, cluster_id)
+    identity = _identity(order, storage.url, life.topic, life.topic_id, cluster_id)
     mine = [k for k in known if k.plan.get("request") == identity]
-    unfinished = next((k for k in mine if k.state == "unfinished"), None)
+    unfinished = seen.unfinished.get((life.topic, life.topic_id))
     target = seen.topics.get(to)
     still = seen.topics.get(life.topic) if to == life.topic and life.cluster_id == cluster_id else None
     create = life.new_topic(to, len(seen.control.cluster().brokers)) if target is None and order.create else None
     if unfinished is not None:
-        made, times = (
-            plan.read(unfinished.id, unfinished.plan),
-            (unfinished.plan["from_ms"], unfinished.plan["until_ms"]),
-        )
-        files = replace(files, window=read.TopicWindow(order.topics, *times))
+        made = plan.read(unfinished.id, unfinished.plan)
+        times = (unfinished.plan["from_ms"], unfinished.plan["until_ms"])
+        files = replace(files, window=_window(order, *times))
     else:
         window = restore.window(files, life, still, {key: o.start for key, o in held.items()})
         to_partitions = len(target.partitions) if target else life.partitions
@@ -236,36 +260,36 @@ def run(
     rate: Rate,
     confirm: str | None = None,
 ) -> Restored:
-    """Restore everything. Returns what happened."""
+    """Restore everything. Returns what happened. Raises Refused for a protected cluster, and what `perform` raises."""
     refuse(prepared, accept_loss=order.accept_loss)
-    began, restored, ids = time.monotonic(), Restored(), dict[str, set[str]]()
     for one in prepared:
-        restored.damaged = [error.name for error in one.files.damaged]
-        ids.setdefault(one.to, set()).add(one.plan.id)
-        ids[one.to] |= {k.id for k in history.known(journal, "restore") if [one.life.topic, one.to] in [r[:2] for r in k.plan["routes"]]}  # fmt: skip
+        if order.groups or not one.finished:
+            contexts.refuse_protected_cluster(one.plan.target_cluster, confirm)
+    began, restored = time.monotonic(), Restored()
+    restored.damaged = sorted({error.name for one in prepared for error in one.files.damaged})
+    for one in prepared:
         if one.finished:
             events.note(f"{one.plan.words}: all of it was already restored")
         else:
-            contexts.refuse_protected_cluster(one.plan.target_cluster, confirm)
-            _bring(one, order.wanted, target, journal, rate, restored)
+            _bring(one, order, target, journal, rate, restored)
         if one.to not in restored.topics:
             restored.topics.append(one.to)
     if order.groups:
-        newest = {one.to: one for one in prepared}
-        for to, one in newest.items():
-            _move_groups(one, frozenset(ids[to]), target, restored)
+        known = history.known(journal, "restore")
+        for one in {one.to: one for one in prepared}.values():  # the newest life of each
+            _move_groups(one, _copies_of(one, known), target, restored)
     restored.seconds = round(time.monotonic() - began, 3)
     return restored
 
 
 def _bring(
-    one: PreparedRestore, wanted: Filter, target: Endpoint, journal: Database, rate: Rate, restored: Restored
+    one: PreparedRestore, order: RestoreOrder, target: Endpoint, journal: Database, rate: Rate, restored: Restored
 ) -> None:
     """Restore one life of a topic, and add what was done to `restored`."""
     made, control = one.plan, target.control
     if one.create is not None and _create(control, one.create):
         restored.created.append(one.to)
-    reading = ArchiveSource(one.files, one.life, made.window, one.brought)
+    reading = ArchiveSource(one.files, one.life, made.window, one.brought, order.skip_damaged)
     job = Job(
         "restore",
         made.id,
@@ -277,9 +301,18 @@ def _bring(
         one.last_at,
     )
     goal = Participant(target.connection, control, made.target_cluster, (one.to,))
-    route = routes.replay(made, filters.matcher(wanted))
     target_id = control.topics([one.to])[one.to].id
-    copied = perform(job, reading, Routing(route, facts=lambda: {"target_id": target_id}), goal, journal)
+    routing = Routing(
+        routes.replay(made, filters.matcher(order.wanted)),
+        started=reading.started,
+        note_of=reading.note_of,
+        facts=lambda: {
+            "target_id": target_id,
+            "skipped": [[p, *skipped] for (_, p), ranges in sorted(reading.skipped.items()) for skipped in ranges],
+        },
+    )
+    copied = perform(job, reading, routing, goal, journal)
+    restored.damaged = sorted({*restored.damaged, *reading.damaged})
     restored.records += copied.total_sent
     restored.bytes += copied.sent_bytes
     for why, count in (*copied.left.items(), ("brought before", reading.left)):
@@ -304,8 +337,17 @@ def _create(control: ControlPlane, new: NewTopic) -> bool:
     raise Failed(f"{new.name} was created, but has no leaders yet", "Run it again once the cluster is healthy.")
 
 
+def _copies_of(one: PreparedRestore, known: list[history.RecordedCopy]) -> frozenset[str]:
+    """The ids of the restores that brought this life of the topic to the same place: other lives have offsets of their own."""
+    return frozenset(
+        k.id
+        for k in known
+        if k.plan["topic_id"] == one.life.topic_id and k.plan["routes"][0][:2] == [one.life.topic, one.to]
+    )
+
+
 def _move_groups(one: PreparedRestore, ids: frozenset[str], target: Endpoint, restored: Restored) -> None:
-    """Move groups' committed offsets to the same records in the restored topic."""
+    """Move groups' committed offsets to the same records in the restored topic. Raises Failed if a partition has no leader."""
     (route,) = one.plan.routes
     if route.partitions != route.to_partitions:
         events.warn(f"group offsets of {route.topic} are not translated: {route.to} has another number of partitions")
@@ -314,17 +356,17 @@ def _move_groups(one: PreparedRestore, ids: frozenset[str], target: Endpoint, re
         (route.to, partition): dict(head.groups) for partition, head in one.life.heads.items() if head.groups
     }
     olds = {key: set(groups.values()) for key, groups in wanted.items()}
-    held = target.control.offsets(list(olds))
+    held = offsets.held(target.control, list(olds))
     new = translate.translated(target.connection, ids, olds, held)
     by_group: dict[str, dict[TopicPartition, int]] = {}
     for key, groups in wanted.items():
         for group, old in groups.items():
             if (key, old) in new:
                 by_group.setdefault(group, {})[key] = new[key, old]
-    for group, offsets in sorted(by_group.items()):
+    for group, moved in sorted(by_group.items()):
         try:
-            target.control.commit_offsets(group, offsets)
-            restored.groups += len(offsets)
+            target.control.commit_offsets(group, moved)
+            restored.groups += len(moved)
         except AsgardError as error:
             restored.refused[group] = error.what
             events.warn(f"the offsets of the group {group} were not set: {error.what}")

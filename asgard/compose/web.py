@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -137,16 +138,20 @@ class PortalWork:
             self._thread.join()
 
     def _run(self, site: PortalSite) -> None:
-        while not self._over.is_set():
-            wanted = self._wanted.wait(TICK_S)
+        tick_at = time.monotonic() + TICK_S
+        while True:
+            self._wanted.wait(max(0.0, tick_at - time.monotonic()))
             self._wanted.clear()
             if self._over.is_set():
                 return
+            due = time.monotonic() >= tick_at  # also when approvals come without a pause
             try:
                 with self._odin:
-                    self._queue(site.gate) if wanted else bifrost_tick.tick(site.gate)
+                    bifrost_tick.tick(site.gate) if due else self._queue(site.gate)
             except Exception as error:  # a defect must not end the thread: requests would wait unexplained
                 events.warn(f"the queue: {getattr(error, 'what', None) or f'{type(error).__name__}: {error}'}")
+            if due:
+                tick_at = time.monotonic() + TICK_S
 
     def _queue(self, gate: Bifrost) -> None:
         for environment in gate.directory.environments:
@@ -155,7 +160,7 @@ class PortalWork:
             try:
                 bifrost_queue.run_queue(gate, environment.name, wait_s=30.0)
             except Busy:
-                self._wanted.set()
+                pass  # another command works on the cluster; the next tick tries again
             except AsgardError as error:
                 events.warn(f"{environment.name}: {error.what}")
 

@@ -6,15 +6,14 @@ import logging
 import signal
 import threading
 from types import FrameType
-from typing import Any
 
 from asgard.bifrost.gate import Bifrost
 from asgard.bifrost.web import streams
 from asgard.bifrost.web.site import EXTENSION, Proxy
-from asgard.compose import web_heimdall
+from asgard.compose import listening, web_heimdall
 from asgard.compose.web import PortalWork, check_address, create_app
 from asgard.core import events
-from asgard.core.errors import Failed, Interrupted
+from asgard.core.errors import Interrupted
 
 THREADS = 8 + streams.MOST
 
@@ -29,8 +28,6 @@ def serve(
     header: str | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; a running queue is finished first."""
-    from waitress import create_server
-
     check_address(host, url)
     proxy = Proxy(proxies, header or "") if proxies else None
     work = PortalWork()
@@ -38,12 +35,8 @@ def serve(
     blueprints, links = web_heimdall.beside(lookouts)
     app = create_app(gate, work, url=url or f"http://{host}:{port}", proxy=proxy, beside=blueprints, links=links)
     logging.getLogger("waitress").setLevel(logging.ERROR)
-    try:
-        # The application judges proxy headers: it knows which addresses may send them.
-        server: Any = create_server(app, host=host, port=port, threads=THREADS, ident="asgard", clear_untrusted_proxy_headers=False)  # fmt: skip
-    except OSError as error:
-        raise Failed(f"{host}:{port} can't be bound: {error.strerror}", "Name another port: --port N.") from error
-    at = getattr(server, "effective_port", port)
+    # The application judges proxy headers: it knows which addresses may send them.
+    server, at = listening.listen(app, host, port, threads=THREADS, ident="asgard", clear_untrusted_proxy_headers=False)
     work.start(app.extensions[EXTENSION])
 
     told: list[int] = []

@@ -128,15 +128,29 @@ def emit_frame(document: Any, text: str) -> None:
     if len(lines) > height:
         lines = [*lines[: height - 1], f"… {len(lines) - height + 1} more lines"]
     current().emitted = True
-    sys.stdout.write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
-    sys.stdout.flush()
+    _write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
 
 
 def print_out(text: str) -> None:
-    """Write a line to stdout now."""
+    """Write a line to stdout now. What its encoding lacks is written as JSON escapes (`\\ud83d`), so a document stays one."""
     clear_line()
-    sys.stdout.write(text + "\n")
+    _write(text + "\n")
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+    except UnicodeEncodeError:
+        sys.stdout.write("".join(_escaped(c, sys.stdout.encoding) for c in text))
     sys.stdout.flush()
+
+
+def _escaped(character: str, encoding: str) -> str:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(character)[1:-1]
+    return character
 
 
 def render(table: Table) -> str:

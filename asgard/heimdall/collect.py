@@ -7,7 +7,7 @@ time index, so an hour without a collector is not lost. Samples of the gap itsel
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from asgard.heimdall.lag.model import STATUSES, GroupLag, GroupToJudge, OffsetSa
 from asgard.heimdall.store import read, writer
 from asgard.heimdall.store.pack import Arrays
 from asgard.heimdall.store.read import ClusterStore
-from asgard.heimdall.store.tables import HOUR
+from asgard.heimdall.store.tables import DAY, HOUR
 from asgard.heimdall.volume import ask as volume_ask
 from asgard.heimdall.volume import counts as counting
 from asgard.heimdall.volume.model import Count
@@ -85,7 +85,8 @@ def once(
         group_ids = writer.subjects(connection, number, "group", look.groups)
         arrays = sample_arrays(look, groups, topic_ids, group_ids)
         new = writer.add_sample(connection, number, look.at, arrays)
-    hours = count_hours(control, database, ClusterStore(database, layout.cluster_id), clock(), catch_up_h)
+    answering = {name for name, ends in look.ends.items() if (ends >= 0).all()}
+    hours = count_hours(control, database, ClusterStore(database, layout.cluster_id), clock(), catch_up_h, answering)
     return Collected(
         look.at,
         new,
@@ -114,7 +115,7 @@ def _judge(
     span = samples[-1].at - samples[0].at
     return {
         name: judge.judge_group(
-            GroupToJudge(group, thresholds(name)),
+            GroupToJudge(group, thresholds(name), problem=look.problem(name)),
             measured.lags[name],
             span,
             retention,
@@ -158,12 +159,24 @@ def sample_arrays(
 
 
 def count_hours(
-    control: ControlPlane, database: Database, store: ClusterStore, now: float, most: int = CATCH_UP_H
+    control: ControlPlane,
+    database: Database,
+    store: ClusterStore,
+    now: float,
+    most: int = CATCH_UP_H,
+    answering: Collection[str] = (),
 ) -> int:
-    """Count the hours that are over and not yet counted, up to a week back; returns how many."""
+    """Count the hours that are over and not yet counted, up to a week back; returns how many.
+
+    `answering` are topics whose partitions all have a leader that answers: hours of the last day in which one of theirs did not
+    are counted again for them.
+    """
     last = int((now - SETTLED_S) // HOUR) * HOUR
     wanted = range(last - most * HOUR, last, HOUR)
     missing = sorted(set(wanted) - store.counted_hours(wanted.start, last))
+    silent = {h: topics.intersection(answering) for h, topics in store.silent_hours(last - DAY, last).items()}
+    if again := {hour: topics for hour, topics in silent.items() if topics}:
+        _count(volume_ask.logs(control, set().union(*again.values())), database, store.cluster_id, sorted(again), now)
     if not missing:
         return 0
     if len(missing) > 2:
@@ -179,12 +192,15 @@ def _count(known: volume_ask.Logs, database: Database, cluster_id: str, starts: 
     found = volume_ask.counted(known, windows, now)
     by_hour: dict[int, list[Count]] = {start: [] for start in starts}
     for count in found:
-        if count.records is not None and not any(why.startswith(counting.UNBORN) for why in count.approximate):
+        silent = any(counting.SILENT in why for why in count.approximate)
+        if silent or (count.records is not None and counting.UNBORN not in count.approximate):
             by_hour[int(count.window.start)].append(count)
     with database.write() as connection:
         number = writer.cluster(connection, cluster_id)
         ids = writer.subjects(connection, number, "topic", {count.topic for count in found})
-        return writer.add_hours(connection, number, {start: _hour(some, ids) for start, some in by_hour.items()})
+        hours = {start: _hour(some, ids) for start, some in by_hour.items()}
+        writer.replace_silent(connection, number, ids.values(), hours)
+        return writer.add_hours(connection, number, hours)
 
 
 def _hour(found: Sequence[Count], ids: Mapping[str, int]) -> Arrays:

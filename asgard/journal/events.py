@@ -107,6 +107,15 @@ def read(journal: Database, wanted: EventFilter = EventFilter(), *, last: int | 
     return [_event(row) for row in rows]
 
 
+def newest(journal: Database, wanted: EventFilter = EventFilter()) -> list[Event]:
+    """Of the events that match, the newest of each subject, oldest first."""
+    found = _query(wanted).subquery().c
+    ids = sa.select(sa.func.max(found.id)).group_by(found.subject)
+    with journal.read() as connection:
+        rows = connection.execute(sa.select(tables.events).where(_e.id.in_(ids)).order_by(_e.id)).all()
+    return [_event(row) for row in rows]
+
+
 def follow(
     journal: Database,
     wanted: EventFilter = EventFilter(),

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ByPartition: TypeAlias = "dict[str, NDArray[np.int64]]"
-"""Topic to an array with an offset (or a time in ms) for each partition; -1: not known, or there is none."""
+"""Topic to an array with an offset (or a time in ms) for each partition; negative: not known, or there is none."""
+UNANSWERED = -2
+"""An offset that was asked for without an answer: the partition has no leader that answers. Kafka's own -1 means that there is none."""
 GroupType = Literal["classic", "consumer", "share", "streams"]
 TYPES: tuple[GroupType, ...] = ("classic", "consumer", "share", "streams")
 INACTIVE = ("Empty", "Dead")
@@ -93,7 +95,10 @@ class Layout:
 
 @dataclass(frozen=True)
 class Listed:
-    """The result of ListOffsets: offset and record time (ms) by partition, and why partitions have none (by topic)."""
+    """The result of ListOffsets: offset and record time (ms) by partition, and why partitions have none (by topic).
+
+    An offset is -1 if no record is that new, and `UNANSWERED` if that is not known; the time is -1 in both cases.
+    """
 
     offsets: ByPartition
     times: ByPartition

@@ -18,6 +18,8 @@ from typing import Any
 from asgard.core.errors import InvalidFile, Problem
 from asgard.kafka.data import Read, Record
 
+_MS = " ms"
+
 
 def line(record: Read, encoding: str, value: Any, problem: str = "") -> dict[str, Any]:
     """The document of a record: its place, key and headers, with `encoding` and `value` as its value was decoded."""
@@ -35,8 +37,12 @@ def line(record: Read, encoding: str, value: Any, problem: str = "") -> dict[str
 
 
 def moment(timestamp_ms: int) -> str:
-    """`2026-11-24T09:00:00.123Z`."""
-    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """`2026-11-24T09:00:00.123Z`, or `1790000000000000 ms` if the year has more than four digits (a producer wrote microseconds)."""
+    try:
+        at = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{timestamp_ms}{_MS}"
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _text(value: bytes | None) -> Any:
@@ -67,16 +73,29 @@ def _record(found: Any, topic: str | None) -> Record:
     where = topic or found.get("topic")
     if not isinstance(where, str):
         raise ValueError("it names no topic")
-    at = found.get("timestamp")
-    at_ms = round(datetime.fromisoformat(at).timestamp() * 1000) if isinstance(at, str) else int(at or 0)
     headers = tuple((str(name), _bytes(value) or b"") for name, value in found.get("headers") or ())
-    return Record(where, _value(found), _bytes(found.get("key")), headers, at_ms)
+    return Record(where, _value(found), _bytes(found.get("key")), headers, _at_ms(found.get("timestamp")))
+
+
+def _at_ms(value: Any) -> int:
+    if not isinstance(value, str):
+        return int(value or 0)
+    if value.endswith(_MS):
+        return int(value.removesuffix(_MS))
+    return round(datetime.fromisoformat(value).timestamp() * 1000)
 
 
 def _bytes(value: Any) -> bytes | None:
     if isinstance(value, dict):
         return bytes.fromhex(value["hex"])
     return None if value is None else str(value).encode()
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a half of a surrogate pair, which only an escape can hold
+        return json.dumps(value).encode()
 
 
 def _value(found: dict[str, Any]) -> bytes | None:
@@ -89,7 +108,7 @@ def _value(found: dict[str, Any]) -> bytes | None:
         case "hex":
             return bytes.fromhex(str(value))
         case "json":
-            return None if "encoding" not in found and value is None else json.dumps(value, ensure_ascii=False).encode()
+            return None if "encoding" not in found and value is None else _json(value)
         case "msgpack":
             import msgpack
 

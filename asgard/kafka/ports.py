@@ -236,7 +236,7 @@ class ControlPlane(Protocol):
 
 
 class Bulk(Protocol):
-    """Reads for monitoring, on a control plane's connections. Arrays are by partition; -1 is unknown, or none."""
+    """Reads for monitoring, on a control plane's connections. Arrays are by partition; negative is unknown, or none."""
 
     def layout(self, names: Collection[str] | None = None) -> Layout:
         """Topics with their leaders, in one response of one broker."""
@@ -250,8 +250,8 @@ class Bulk(Protocol):
         *,
         read_committed: bool = False,
     ) -> list[Listed]:
-        """By each time (ms, or -1: end, -2: start, -3: newest time) the first offset at or after it; one request per
-        leader and time."""
+        """By each time (ms, or -1: end, -2: start, -3: newest time) the first offset at or after it (-1: no record is
+        that new, `groups.UNANSWERED`: not known); one request per leader and time."""
         ...
 
     def committed(self, groups: Iterable[ListedGroup]) -> tuple[dict[str, ByPartition], dict[str, str]]:
@@ -266,8 +266,9 @@ class Bulk(Protocol):
 
     def first_records(
         self, layout: Layout, positions: Mapping[str, Mapping[int, int]]
-    ) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
-        """The timestamp (ms) of the first record at or after an offset; and why topics could not be read."""
+    ) -> tuple[dict[tuple[str, int], int | None], dict[str, str]]:
+        """The timestamp (ms) of the first record at or after an offset (None: there is no record from there on); and why
+        topics could not be read."""
         ...
 
     def batch_signs(self, layout: Layout, positions: Mapping[str, Mapping[int, int]]) -> dict[str, tuple[bool, bool]]:

@@ -10,6 +10,8 @@ RATES = ("leader.replication.throttled.rate", "follower.replication.throttled.ra
 DIRECTORY_RATE = "replica.alter.log.dirs.io.max.bytes.per.second"
 """Rate of copies from one log directory of a broker to another."""
 REPLICAS = ("leader.replication.throttled.replicas", "follower.replication.throttled.replicas")
+LONGEST = 32_767
+"""Bytes of a config's value at most: a longer one does not fit into KRaft's record of it (KAFKA-17993)."""
 
 
 def union(old: str | None, wanted: str) -> str:

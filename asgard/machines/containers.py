@@ -11,6 +11,7 @@ stopped by hand): an orchestrator or `start_container` must.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -49,6 +50,11 @@ def start_container(container: str, socket: str | None = None) -> str:
         except docker.errors.NotFound:
             return f"container {short} was removed meanwhile; it can't be started again"
     return f"container {short} is running"
+
+
+def is_local(socket: str | None = None) -> bool:
+    """Whether the engine is this machine's: not if DOCKER_HOST names one over the network."""
+    return socket is not None or os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
 
 
 @contextlib.contextmanager

@@ -297,23 +297,8 @@ def test_a_static_config_rolls_through_the_brokers_under_load(stack):
     pids = [stack.pid(node) for node in (1, 2, 3)]
     stack.document["kafka"]["config"]["num.io.threads"] = 5
     stack.document["kafka"]["config"]["socket.request.max.bytes"] = 104857601
-    over = threading.Event()
-    producer = AckedProducer(stack.user("shop"))
-
-    def produce() -> None:
-        number = 0
-        while not over.wait(0.005):
-            producer.send("orders.created", b"rolling-%d" % number)
-            number += 1
-
-    writing = threading.Thread(target=produce)
-    writing.start()
-    try:
+    with AckedProducer(stack.user("shop")) as producer, producer.sending("orders.created", 0.005):
         answer = stack.up()
-    finally:
-        over.set()
-        writing.join()
-    producer.flush()
     assert {answer.ops[f"orders-{node}"] for node in (1, 2, 3)} == {"update"}
     assert all(stack.pid(node) != pid for node, pid in zip((1, 2, 3), pids, strict=True))
     assert producer.acked and producer.failed == []

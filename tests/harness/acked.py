@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import secrets
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -75,6 +80,25 @@ class AckedProducer:
                 return
             except BufferError:
                 self._producer.poll(0.1)
+
+    @contextmanager
+    def sending(self, topic: str, every_s: float = 0.01) -> Iterator[None]:
+        """Send records from a thread until the block ends, each with a value of its own."""
+        over, run = threading.Event(), secrets.token_bytes(8)
+
+        def send() -> None:
+            for number in itertools.count():
+                self.send(topic, b"%b %d" % (run, number))
+                if over.wait(every_s):
+                    return
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def flush(self, timeout_s: float = 60.0) -> None:
         """Wait for all answers. Raises AssertionError where some are missing."""

@@ -117,7 +117,7 @@ class Desk:
         assert plan.damaged == ()
         found = []
         for shard in sorted(plan.files):
-            for r in chain.from_iterable(read.blocks(plan, shard)):
+            for r in chain.from_iterable(b for file in plan.files[shard] for b in read.blocks(plan, shard, file)):
                 headers = tuple((n, v) for n, v in r.headers if n != "asgard.replay")
                 found.append((r.partition, r.key, r.value, headers, r.timestamp_ms))
         return found

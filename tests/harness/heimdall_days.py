@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from asgard.heimdall import incidents
-from asgard.heimdall.lag.model import GroupLag, PartitionLag, Status
+from asgard.heimdall.lag.model import GroupLag, Measure, PartitionLag, Status
 from asgard.heimdall.owners import Owners, Ownership
 from asgard.heimdall.report.day import Day, group_days, topic_days
 from asgard.heimdall.store.read import ClusterPoint, GroupPoint
@@ -31,7 +32,7 @@ TOPICS = (
 
 def group_lag(
     name: str, status: Status = "ok", *, lag: int | None = 0, time_lag_s: float | None = None, loses_data_in_s: float | None = None,
-    topic: str = "orders.created", expired: int = 0, because: str = "nothing is unread",
+    topic: str = "orders.created", expired: int = 0, because: str = "nothing is unread", unmeasured: Collection[Measure] = (),
 ) -> GroupLag:  # fmt: skip
     """A group with one partition."""
     worst = PartitionLag(
@@ -39,7 +40,7 @@ def group_lag(
     )
     return GroupLag(
         name, "consumer", "Stable" if status != "stopped" else "Empty", status, because, 1, 0, lag, expired, time_lag_s, None, 1.5,
-        None, status == "ok", loses_data_in_s, (topic,), f"{topic}-0", (), (worst,),
+        None, status == "ok", loses_data_in_s, (topic,), f"{topic}-0", (), (worst,), frozenset(unmeasured),
     )  # fmt: skip
 
 

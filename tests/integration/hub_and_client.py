@@ -19,6 +19,7 @@ from asgard.loki.check.history import HistoryFiles
 from asgard.loki.load import drive, messages, scenario
 from asgard.loki.load.order import ChildOrder
 from asgard.loki.load.scenario import Producers, Scenario
+from asgard.loki.load.users import user_classes
 from asgard.loki.load.work import BLOCKING_USERS, LoadWorker
 
 RECORDS = 20_000
@@ -29,7 +30,7 @@ def main() -> None:
     servers, topic, cluster_id, directory = sys.argv[1:]
     environment = Environment(user_classes=[])
     runner = environment.create_local_runner()
-    work = LoadWorker(runner, ChildOrder("alone", directory, servers, json.load(sys.stdin), cluster_id))
+    work = LoadWorker(runner, ChildOrder("alone", directory, servers, json.load(sys.stdin), cluster_id), user_classes)
     group = Producers("p", topic)
     load = Scenario("hub", 60, (group,))
     plan = {

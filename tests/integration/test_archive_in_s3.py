@@ -17,6 +17,7 @@ from asgard.cli.main import main
 from asgard.thor.archive import s3
 from tests.harness import RealCluster
 from tests.harness.archives import Faults, faulty_proxy, in_order, seen, written
+from tests.harness.moto_server import moto_server
 
 pytestmark = pytest.mark.kafka
 
@@ -33,12 +34,8 @@ FAULTS = [
 
 @pytest.fixture
 def service() -> Iterator[tuple[str, int]]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    yield server.get_host_and_port()
-    server.stop()
+    with moto_server() as found:
+        yield found
 
 
 @pytest.mark.long

@@ -130,12 +130,12 @@ def test_of_a_batch_only_what_fails_is_taken_back(gate, connections):
         service.submit(gate, linus, request_of({"topics": [{"name": f"bfa.shop.b{n}", "partitions": 1}]})).request
         for n in range(3)
     ]
-    bad = {"name": "bfa.shop.bad", "partitions": 1, "config": {"retention.ms": "no-number"}}
+    bad = {"name": "bfa.shop.bad", "partitions": 1, "config": {"max.message.bytes": "no-number"}}
     wrong = service.submit(gate, linus, request_of({"topics": [bad]})).request
     more = service.submit(gate, linus, request_of({"topics": [{"name": "bfa.shop.b3", "partitions": 1}]})).request
     applied = bifrost_queue.run_queue(gate, "dev")
     assert sorted(r.id for r in applied.ready) == sorted(r.id for r in [*good, more])
-    assert [r.id for r in applied.failed] == [wrong.id] and "retention.ms" in applied.failed[0].reason
+    assert [r.id for r in applied.failed] == [wrong.id] and "max.message.bytes" in applied.failed[0].reason
     with gate.store.read() as connection:
         assert "bfa.shop.bad" not in rows.load(connection, "dev").topics
     text = (gate.directory.file.parent / "stack.bifrost.yaml").read_text()

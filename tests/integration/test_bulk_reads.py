@@ -16,6 +16,7 @@ from asgard.kafka.admin import AdminClient, codecs, connect
 from asgard.kafka.admin.batches import first_timestamp
 from asgard.kafka.admin.raw import Reader
 from asgard.kafka.data import Record, Writer
+from asgard.kafka.groups import UNANSWERED
 from asgard.kafka.model import NewTopic
 from tests.harness import RealCluster
 from tests.harness.committing import commit
@@ -69,7 +70,7 @@ def test_offsets_at_many_times_are_those_of_single_calls(control: AdminClient, t
         found = [120 if o < 0 else o for o in listed.offsets[topic].tolist()]
         assert found == [alone[topic, p] for p in range(PARTITIONS)]
     some = bulk.list_offsets_at(layout, [-1], {topic: np.array([3])})[0]
-    assert some.offsets[topic].tolist() == [-1, -1, -1, 120, -1]
+    assert some.offsets[topic].tolist() == [UNANSWERED, UNANSWERED, UNANSWERED, 120, UNANSWERED]
 
 
 def test_requests_grow_with_brokers_and_times_and_not_with_partitions(control: AdminClient, topic: str) -> None:

@@ -12,13 +12,12 @@ from asgard.kafka.admin import connect
 from asgard.kafka.data import Record, Writer
 from asgard.kafka.model import ConfigChange, NewTopic
 from asgard.odin.resources.configs import DEFAULT_VERSION, definitions
-from asgard.odin.resources.dataloss import Loss, config_losses, deletion_losses, topic_defaults
+from asgard.odin.resources.dataloss import Loss, config_losses, deletion_losses
 from tests.harness import RealCluster, committing
 from tests.harness.placing import eventually
 
 pytestmark = pytest.mark.kafka
 HOUR_MS = 3_600_000
-DEFAULTS = topic_defaults(DEFAULT_VERSION, {})
 
 
 def fill(cluster: RealCluster, topic: str, now_ms: int) -> None:
@@ -51,7 +50,7 @@ def test_a_shorter_retention_and_a_deletion_name_records_bytes_and_groups(
 
         def losses(**config: str) -> dict[str, Loss]:
             set_ = {name.replace("_", "."): value for name, value in config.items()}
-            return config_losses(control, [ConfigChange("topic", topic_name, set_)], DEFAULTS, now_ms)
+            return config_losses(control, [ConfigChange("topic", topic_name, set_)], now_ms)
 
         assert losses(retention_ms=str(4 * HOUR_MS)) == {}
         assert losses(segment_bytes="1048576") == {}
@@ -62,10 +61,10 @@ def test_a_shorter_retention_and_a_deletion_name_records_bytes_and_groups(
         assert losses(cleanup_policy="compact")[topic_name].unread_by == (fast, slow)
 
         default = ConfigChange("broker", "", {"log.retention.ms": "1"})
-        assert topic_name not in config_losses(control, [default], DEFAULTS, now_ms)
+        assert topic_name not in config_losses(control, [default], now_ms)
         unset = ConfigChange("topic", topic_name, {}, ("retention.ms",))
-        assert config_losses(control, [unset], DEFAULTS, now_ms) == {}
-        assert config_losses(control, [default, unset], DEFAULTS, now_ms)[topic_name].records >= 30
+        assert config_losses(control, [unset], now_ms) == {}
+        assert config_losses(control, [default, unset], now_ms)[topic_name].records >= 30
 
         assert deletion_losses(control, [topic_name])[topic_name].records == 40
         assert deletion_losses(control, [f"{topic_name}-missing"]) == {}

@@ -23,6 +23,7 @@ from asgard.odin.lifecycle.options import EngineName, OdinOptions
 from asgard.odin.spec.model import StackSpec
 from asgard.odin.spec.read import load
 from tests.harness import RealCluster
+from tests.harness.moto_server import moto_server
 
 pytestmark = pytest.mark.kafka
 needs_cli = pytest.mark.skipif(shutil.which("pulumi") is None, reason="the Pulumi CLI is not on PATH")
@@ -142,19 +143,16 @@ def test_both_engines_work_on_one_stack_and_see_no_difference(stack: Stack) -> N
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A bucket and a KMS key in moto's server; the bucket's URL for Pulumi."""
     import boto3
-    from moto.server import ThreadedMotoServer
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
-    boto3.client("s3", "us-east-1").create_bucket(Bucket="team-state")
-    keys = boto3.client("kms", "us-east-1")
-    keys.create_alias(AliasName="alias/asgard", TargetKeyId=keys.create_key()["KeyMetadata"]["KeyId"])
-    yield "s3://team-state/kafka?region=us-east-1&use_path_style=true"
-    server.stop()
+    with moto_server() as (host, port):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        boto3.client("s3", "us-east-1").create_bucket(Bucket="team-state")
+        keys = boto3.client("kms", "us-east-1")
+        keys.create_alias(AliasName="alias/asgard", TargetKeyId=keys.create_key()["KeyMetadata"]["KeyId"])
+        yield "s3://team-state/kafka?region=us-east-1&use_path_style=true"
 
 
 @needs_cli

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import signal
@@ -31,7 +32,7 @@ from asgard.loki.load import run as runs
 from asgard.loki.load.result import LoadResult
 from asgard.loki.load.scenario import Consumers, LoadTopic, Producers, Scenario, Slo, Stage
 from asgard.machines.local import free_ports
-from tests.harness import RealCluster, leaked_processes, read_all
+from tests.harness import RealCluster, leaked_processes, loading, read_all
 
 pytestmark = pytest.mark.kafka
 
@@ -45,23 +46,8 @@ def target(secured_cluster: RealCluster, own_home: Path) -> Target:
 
 @pytest.fixture
 def carry_out(target: Target) -> Callable[..., LoadResult]:
-    """Run a scenario; `during(event, load)` is told what happens."""
-
-    def go(
-        load: Scenario, workers: int = 1, during: Callable[[dict[str, Any], runs.Load], None] | None = None
-    ) -> LoadResult:
-        control = target.connect()
-        try:
-            topics = scratch.plan(control, load, runs.new_run())
-            with runs.begin(target, control, load, topics, site=runs.Senders(workers)) as running:
-                for event in running.events():
-                    if during is not None:
-                        during(event, running)
-                return runs.finish(running, control)
-        finally:
-            control.close()
-
-    return go
+    """Run a scenario on the shared cluster."""
+    return functools.partial(loading.carry_out, target)
 
 
 @pytest.fixture

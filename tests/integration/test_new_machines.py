@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -106,29 +105,17 @@ def test_every_node_gets_a_new_machine_while_producers_write_and_a_killed_run_go
             another_version(node)
         first, second, last = roll.order([1, 2, 3], machines.nodes(), control)
         assert last == control.quorum().leader
-        over = threading.Event()
         with AckedProducer(secured_cluster.connection, timeout_s=120) as producer:
-
-            def write() -> None:
-                n = 0
-                while not over.is_set():
-                    producer.send(topic_name, b"%d" % n)
-                    n += 1
-                    time.sleep(0.01)
-
-            writer = threading.Thread(target=write)
-            writer.start()
             try:
-                machines.dies = second
-                with pytest.raises(Killed):
-                    rolled(secured_cluster)
-                assert machines.done == [("stop", first), ("replace", first), ("stop", second)]
-                assert rolled(secured_cluster)[0] == second, "the node that was left down comes first"
-                assert machines.done[3] == ("replace", second), "it was down already"
-                assert rolled(secured_cluster) == [], "nothing is outdated any more"
+                with producer.sending(topic_name):
+                    machines.dies = second
+                    with pytest.raises(Killed):
+                        rolled(secured_cluster)
+                    assert machines.done == [("stop", first), ("replace", first), ("stop", second)]
+                    assert rolled(secured_cluster)[0] == second, "the node that was left down comes first"
+                    assert machines.done[3] == ("replace", second), "it was down already"
+                    assert rolled(secured_cluster) == [], "nothing is outdated any more"
             finally:
-                over.set()
-                writer.join()
                 secured_cluster.all_up()
         assert [node for what, node in machines.done if what == "replace"] == [first, second, last]
         assert all(instance_of(f"orders-{node}") != instance for node, instance in before.items())

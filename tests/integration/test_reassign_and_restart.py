@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -188,28 +186,16 @@ def test_all_nodes_restart_one_by_one_while_a_producer_writes(
     eventually(lambda: all(topic.internal for topic in control.topics().values()))
     made(control, NewTopic(topic_name, 3, 3, {"min.insync.replicas": "2"}))
     restarted: list[int] = []
-    over = threading.Event()
     with AckedProducer(secured_cluster.connection, timeout_s=120) as producer:
-
-        def write() -> None:
-            n = 0
-            while not over.is_set():
-                producer.send(topic_name, f"{n}".encode())
-                n += 1
-                time.sleep(0.01)
-
-        thread = threading.Thread(target=write)
-        thread.start()
         try:
-            first = control.quorum().leader
-            pids = {n.id: n.pid for n in LocalNodes(secured_cluster.directory).nodes()}
-            nodes = LocalNodes(secured_cluster.directory)
-            for node in rolling.order([1, 2, 3], control.quorum().leader):
-                assert rolling.restart_one(control, nodes, node) > 0
-                restarted.append(node)
+            with producer.sending(topic_name):
+                first = control.quorum().leader
+                pids = {n.id: n.pid for n in LocalNodes(secured_cluster.directory).nodes()}
+                nodes = LocalNodes(secured_cluster.directory)
+                for node in rolling.order([1, 2, 3], control.quorum().leader):
+                    assert rolling.restart_one(control, nodes, node) > 0
+                    restarted.append(node)
         finally:
-            over.set()
-            thread.join()
             secured_cluster.all_up()
     assert len(restarted) == 3 and restarted[-1] == first
     now = {n.id: n.pid for n in LocalNodes(secured_cluster.directory).nodes()}

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from itertools import permutations
@@ -129,22 +128,8 @@ def at_its_place(bench: Bench, plan: Plan) -> None:
 @contextlib.contextmanager
 def traffic(cluster: RealCluster, topic: str) -> Iterator[AckedProducer]:
     """Records written all the while, a hundred a second."""
-    over = threading.Event()
-    with AckedProducer(cluster.connection, timeout_s=120) as producer:
-
-        def write() -> None:
-            n = 0
-            while not over.wait(0.01):
-                producer.send(topic, f"{n}".encode())
-                n += 1
-
-        thread = threading.Thread(target=write)
-        thread.start()
-        try:
-            yield producer
-        finally:
-            over.set()
-            thread.join()
+    with AckedProducer(cluster.connection, timeout_s=120) as producer, producer.sending(topic):
+        yield producer
 
 
 def test_a_broker_is_drained_under_traffic_and_what_an_operator_had_set_is_put_back(

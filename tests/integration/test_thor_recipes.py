@@ -116,22 +116,8 @@ def bench(four_brokers: RealCluster, monkeypatch: pytest.MonkeyPatch) -> Iterato
 @contextlib.contextmanager
 def traffic(cluster: RealCluster, topic: str) -> Iterator[AckedProducer]:
     """Records written all the while, a hundred a second; none of them may be refused or lost."""
-    over = threading.Event()
-    with AckedProducer(cluster.connection, timeout_s=120) as producer:
-
-        def write() -> None:
-            n = 0
-            while not over.wait(0.01):
-                producer.send(topic, f"{n}".encode())
-                n += 1
-
-        thread = threading.Thread(target=write)
-        thread.start()
-        try:
-            yield producer
-        finally:
-            over.set()
-            thread.join()
+    with AckedProducer(cluster.connection, timeout_s=120) as producer, producer.sending(topic):
+        yield producer
     assert producer.failed == [] and len(producer.acked) > 50
     assert producer.lost(cluster.connection) == []
 

@@ -6,9 +6,7 @@ stack's name, and so is a lower version in the end.
 
 from __future__ import annotations
 
-import os
 import tempfile
-import threading
 from pathlib import Path
 
 from asgard.kafka.distribution.jars import DEFAULT_VERSION
@@ -43,18 +41,8 @@ def _upgrade(home: Home) -> tuple[dict[str, object], list[str]]:
     refused = stack.up(code=4).err
     with cluster(admin) as control:
         untouched = control.features()
-    over = threading.Event()
-    with AckedProducer(admin) as producer:
-
-        def write() -> None:
-            while not over.wait(0.01):
-                producer.send(TOPIC, os.urandom(100))
-
-        writer = threading.Thread(target=write)
-        writer.start()
+    with AckedProducer(admin) as producer, producer.sending(TOPIC):
         stack.up("--confirm", "upgraded")
-        over.set()
-        writer.join()
     stack.settled()
     with cluster(admin) as control:
         after = control.features()

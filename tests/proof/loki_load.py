@@ -6,21 +6,19 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from asgard.kafka.target import Target
 from asgard.loki.load import run as runs
-from asgard.loki.load import scratch
-from asgard.loki.load.result import Latency, LoadResult
+from asgard.loki.load.result import Latency
 from asgard.loki.load.scenario import Consumers, LoadTopic, Producers, Scenario, Stage
 from tests.benchmarks import bench_load
 from tests.harness import RealCluster
+from tests.harness.loading import carry_out
 
 HANG_S, HANG_AT_S = 3, 5
-During = Callable[[dict[str, Any], runs.Load], None]
 
 
 def prove() -> tuple[dict[str, object], list[str]]:
@@ -57,7 +55,9 @@ def _hanging(cluster: RealCluster) -> tuple[dict[str, object], list[str]]:
             time.sleep(HANG_S)
             cluster.resume(2)
 
-    result = _carry_out(cluster, Scenario("hang", 20, (rate, closed), topics=(LoadTopic("t", 6),)), hang)
+    result = carry_out(
+        Target(cluster.connection), Scenario("hang", 20, (rate, closed), topics=(LoadTopic("t", 6),)), hang
+    )
     honest, blind = (sends.latency for sends in result.sending)
     assert honest.p99_s is not None and blind.p99_s is not None
     wrong = [] if honest.p99_s > 1 else [f"three seconds of a hanging broker show as a p99 of {honest.p99_s} s"]
@@ -77,8 +77,8 @@ def _workers(cluster: RealCluster) -> tuple[dict[str, object], list[str]]:
             killed.append(running.pids["worker-1"])
             os.kill(killed[0], signal.SIGKILL)
 
-    one, two = _carry_out(cluster, load), _carry_out(cluster, load, workers=2)
-    dead = _carry_out(cluster, load, kill, workers=2)
+    one, two = carry_out(Target(cluster.connection), load), carry_out(Target(cluster.connection), load, workers=2)
+    dead = carry_out(Target(cluster.connection), load, kill, workers=2)
     figures, wrong = {}, []
     for name, found in (("one_process", one), ("two_workers", two), ("one_of_two_killed", dead)):
         sent, acked = found.sending[0].sent, found.sending[0].acked
@@ -89,20 +89,6 @@ def _workers(cluster: RealCluster) -> tuple[dict[str, object], list[str]]:
     reported = any(w.state == "lost" and w.pid == killed[0] for w in dead.workers)
     wrong += [] if reported and not dead.passed else ["a killed worker was not reported"]
     return figures, wrong
-
-
-def _carry_out(cluster: RealCluster, load: Scenario, during: During | None = None, workers: int = 1) -> LoadResult:
-    target = Target(cluster.connection)
-    control = target.connect()
-    try:
-        topics = scratch.plan(control, load, runs.new_run())
-        with runs.begin(target, control, load, topics, site=runs.Senders(workers)) as running:
-            for event in running.events():
-                if during is not None:
-                    during(event, running)
-            return runs.finish(running, control)
-    finally:
-        control.close()
 
 
 def _plain(latency: Latency) -> dict[str, float | None]:

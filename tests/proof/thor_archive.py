@@ -136,7 +136,7 @@ def _archive(cluster: RealCluster, place: Path, figures: dict[str, object]) -> S
     found: Sums = {}
     for shard in plan.files:
         count, digest = 0, hashlib.sha256()
-        for r in chain.from_iterable(read.blocks(plan, shard)):
+        for r in chain.from_iterable(b for file in plan.files[shard] for b in read.blocks(plan, shard, file)):
             digest.update(repr((r.key, r.value, list(r.headers), r.timestamp_ms)).encode())
             count += 1
         found[shard.partition] = (count, digest.hexdigest())

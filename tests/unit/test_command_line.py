@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from asgard.cli import main as cli
 from asgard.cli.command import Yes, command
+from asgard.cli.moments import every_seconds
 from asgard.cli.numbers import parse_number
 from asgard.core import console, units
 from asgard.core.console import Table
@@ -163,3 +164,10 @@ def test_a_number_that_cannot_be_read_names_its_option(text, message):
     with pytest.raises(WrongUsage) as refused:
         parse_number("--every", text, units.parse_duration, "a time above 0")
     assert refused.value.what == message
+
+
+def test_an_interval_that_is_too_short_is_refused_not_stretched():
+    assert every_seconds("2m", "10s") == 120
+    with pytest.raises(WrongUsage) as refused:
+        every_seconds("0s", "1s")
+    assert refused.value.what == "--every is '0s'; allowed is 1s or more"

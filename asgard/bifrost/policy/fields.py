@@ -38,6 +38,7 @@ FIELDS: dict[str, Field] = {
     "role": Field("text", ALL, "the requester's role: member, owner or data-engineer"),
     "environment": Field("text", ALL, "the environment that is asked on"),
     "in_namespace": Field("bool", ALL, "the name begins with a namespace of the team"),
+    "groups_in_namespace": Field("bool", ("user", "access"), "each consumer group begins with a namespace of the team"),
     "partitions": Field("count", _SIZED, "of the topic"),
     "partitions_added": Field("count", _SIZED, "more than there were"),
     "replication": Field("count", _SIZED, "replicas of each partition"),
@@ -46,7 +47,7 @@ FIELDS: dict[str, Field] = {
     "throughput": Field("rate", _SIZED, "what the topic is to take"),
     "storage": Field("bytes", _SIZED, "estimated, of all replicas"),
     "compacted": Field("bool", _SIZED, "cleanup.policy has compact"),
-    "configs": Field("texts", _SIZED, "names of the topic configs that are set"),
+    "configs": Field("texts", _SIZED, "names of the topic configs that are set, by `retention` and `min_isr` too"),
     "described": Field("bool", ("topic",), "the request has a description"),
     "tags": Field("texts", _EXISTING, "of the topic"),
     "owner": Field("text", _EXISTING, "the team that the topic belongs to; empty if it has no owner"),
@@ -138,7 +139,7 @@ def shown(name: str, known: Value) -> str:
     if isinstance(known, frozenset):
         return ", ".join(sorted(known)) or "none"
     if isinstance(known, str):
-        return known or "nobody"
+        return known or "none"
     if known == math.inf:
         return "forever"
     match FIELDS[name].type:

@@ -10,42 +10,54 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from asgard.bifrost.ask import AccessWant, Ask, ChangeWant, Item, TopicWant, UserWant
+from asgard.bifrost.policy.fields import Value
 from asgard.bifrost.policy.rules import BUILT_IN, Policy
-from asgard.bifrost.policy.verdicts import verdicts_of
-from asgard.bifrost.policy.world import World, facts_of, usage_of
+from asgard.bifrost.policy.verdicts import verdict_of
+from asgard.bifrost.policy.world import World, common_facts, facts_of, usage_of
+from asgard.bifrost.teams import Budget, Usage
 
 _EDITABLE = {
     TopicWant: ("name", "partitions", "replication", "min_isr", "retention", "throughput"),
     UserWant: ("name", "produce_quota", "consume_quota"),
     AccessWant: ("for",),
-    ChangeWant: ("partitions", "retention", "throughput"),
+    ChangeWant: ("partitions", "min_isr", "retention", "throughput"),
 }
 _ATTRIBUTE = {"retention": "retention_ms"}
 _TRIES = 1000
+_LOOKS = 20_000
+"""A search tries so many changes, and judges so many items for them, at most: a person waits for it."""
+_TIME = AccessWant("", "")
+"""Stands for how long access lasts: the same for all access of a request."""
 
 
 def nearest_that_passes(policy: Policy, ask: Ask, world: World) -> Ask | None:
     """A request near this one that the policy allows; None if none is found."""
     if _too_much_at_any_size(ask, world):
         return None
-
-    def allowed(candidate: Ask) -> int:
-        return sum(v.outcome != "allow" for v in verdicts_of(policy, candidate, world))
-
-    bad, current = allowed(ask), ask
-    for _ in range(8):  # each round fixes at least one item, or gives up
-        better = _step(policy, current, world, bad, allowed)
+    current, bad = ask, _bad(policy, ask, world)
+    # Each try judges again what is not allowed: the more that is, the fewer tries.
+    tries = iter(range(min(_TRIES, _LOOKS // max(1, len(bad)))))
+    while bad:
+        better = _step(policy, current, world, bad, tries)
         if better is None:
             return None
         current, bad = better
-        if bad == 0:
-            return current
-    return None
+    return current
+
+
+def _bad(policy: Policy, ask: Ask, world: World, among: Container[int] | None = None) -> list[int]:
+    """Which items are not allowed, of all or `among` some."""
+    common = common_facts(ask, world)
+    return [
+        i
+        for i, item in enumerate(ask.items())
+        if (among is None or i in among) and verdict_of(policy, item, ask, world, common).outcome != "allow"
+    ]
 
 
 def _too_much_at_any_size(ask: Ask, world: World) -> bool:
@@ -55,35 +67,50 @@ def _too_much_at_any_size(ask: Ask, world: World) -> bool:
     return any(least and limit is not None and used + least > limit for least, used, limit in sizes)
 
 
-def _step(policy: Policy, ask: Ask, world: World, bad: int, allowed: Any) -> tuple[Ask, int] | None:
-    tries = 0
+def _step(policy: Policy, ask: Ask, world: World, bad: list[int], tries: Iterator[int]) -> tuple[Ask, list[int]] | None:
+    """The nearest request of which fewer items are not allowed, and those."""
+    among = frozenset(bad)
     for depth in (1, 2, 3):
-        found: list[tuple[float, int, Ask]] = []
-        for key, index, item in _places(ask):
-            options = {name: _candidates(policy, name, item, ask, world) for name in _EDITABLE[type(item)]}
-            names = [name for name, values in options.items() if values]
-            for chosen in itertools.combinations(names, depth):
-                for values in itertools.product(*(options[name] for name in chosen)):
-                    tries += 1
-                    if tries > _TRIES:
-                        break
-                    changed = _changed(ask, key, index, item, dict(zip(chosen, values, strict=True)))
-                    left = allowed(changed)
-                    if left < bad:
-                        found.append((_distance(ask, changed, chosen, item, values), left, changed))
-        if found:
-            fewest = min(left for _, left, _ in found)
-            _, left, best = min((f for f in found if f[1] == fewest), key=lambda f: f[0])
-            return best, left
+        found = []
+        for _, (changed, distance) in zip(tries, _edits(policy, ask, world, bad, depth), strict=False):
+            left = _bad(policy, changed, world, among)
+            if len(left) < len(bad):
+                found.append((len(left), distance, changed))
+        for _, _, changed in sorted(found, key=lambda f: f[:2]):
+            left = _bad(policy, changed, world)  # what was allowed may not be any more
+            if len(left) < len(bad):
+                return changed, left
     return None
 
 
-def _places(ask: Ask) -> Iterator[tuple[str, int, Item]]:
-    for key in ("topics", "users", "access", "changes"):
+def _edits(policy: Policy, ask: Ask, world: World, bad: list[int], depth: int) -> Iterator[tuple[Ask, float]]:
+    """The request with so many fields of one of its bad items changed, and how far it is from the request as it was."""
+    common, used = common_facts(ask, world), world.used + usage_of(ask, world)
+    for key, index, item in _places(ask, bad):
+        if item is _TIME:
+            facts: Mapping[str, Value] = {"for": math.inf if ask.lasts_s is None else ask.lasts_s * 1000}
+        else:
+            facts = facts_of(item, ask, world, common)[1]
+        options = {
+            name: _names(item, ask, world) if name == "name" else _candidates(policy, name, item, facts, used, world)
+            for name in _EDITABLE[type(item)]
+        }
+        names = [name for name, values in options.items() if values]
+        for chosen in itertools.combinations(names, depth):
+            for values in itertools.product(*(options[name] for name in chosen)):
+                changed = _changed(ask, key, index, item, dict(zip(chosen, values, strict=True)))
+                yield changed, _distance(ask, changed, chosen, item, values)
+
+
+def _places(ask: Ask, bad: list[int]) -> Iterator[tuple[str, int, Item]]:
+    judged = list(ask.items())
+    wrong = {id(judged[i]) for i in bad}
+    if any(isinstance(judged[i], AccessWant) for i in bad):
+        yield "", 0, _TIME
+    for key in ("topics", "users", "changes"):
         for index, item in enumerate(getattr(ask, key)):
-            yield key, index, item
-    if not ask.access and any(u.produce or u.consume for u in ask.users):
-        yield "", 0, AccessWant("", "")  # the time that access of new users lasts
+            if id(item) in wrong:
+                yield key, index, item
 
 
 def _changed(ask: Ask, key: str, index: int, item: Item, values: dict[str, Any]) -> Ask:
@@ -112,26 +139,18 @@ def _renamed(ask: Ask, old: str, new: str, topic: bool) -> Ask:
             ask, users=users, access=tuple(replace(a, topic=new if a.topic == old else a.topic) for a in ask.access)
         )
     users = tuple(replace(u, groups=swap(u.groups)) for u in ask.users)
-    return replace(
-        ask, users=users, access=tuple(replace(a, user=new if a.user == old else a.user) for a in ask.access)
-    )
+    access = tuple(replace(a, user=new if a.user == old else a.user, groups=swap(a.groups)) for a in ask.access)
+    return replace(ask, users=users, access=access)
 
 
-def _candidates(policy: Policy, name: str, item: Item, ask: Ask, world: World) -> list[Any]:
+def _candidates(
+    policy: Policy, name: str, item: Item, facts: Mapping[str, Value], used: Usage, world: World
+) -> list[Any]:
     """Values worth trying: the edges of the rules that compare this field, and what is left of the budget."""
-    if name == "name":
-        return _names(item, ask, world)
-    now = facts_of(item, ask, world)[1].get(name) if not (isinstance(item, AccessWant) and not item.topic) else None
-    if isinstance(item, AccessWant) and name == "for":
-        now = math.inf if ask.lasts_s is None else ask.lasts_s * 1000
     edges: set[float] = set()
     for rule in (*BUILT_IN, *policy.rules):
         for c in rule.when:
-            value: Any = (
-                facts_of(item, ask, world)[1].get(str(c.value))
-                if c.is_field and item != AccessWant("", "")
-                else c.value
-            )
+            value: Any = facts.get(str(c.value)) if c.is_field else c.value
             if c.field == name and isinstance(value, int | float) and value != math.inf:
                 edges |= (
                     {value, value - 1, value + 1}
@@ -139,27 +158,27 @@ def _candidates(policy: Policy, name: str, item: Item, ask: Ask, world: World) -
                     else {value, value - 1000, value + 1000}
                 )
             if c.is_field and c.value == name:
-                other = facts_of(item, ask, world)[1].get(c.field)
+                other = facts.get(c.field)
                 edges |= {other} if isinstance(other, int | float) and other != math.inf else set()
-    edges |= _left_by_budget(name, item, ask, world)
+    if isinstance(item, TopicWant | ChangeWant):
+        edges |= _left_by_budget(name, facts, used, world.budget)
     values = sorted(
         {int(e) if name not in ("throughput", "produce_quota", "consume_quota") else e for e in edges if e >= 1}
     )
-    return [v for v in values if v != now]
+    return [v for v in values if v != facts.get(name)]
 
 
-def _left_by_budget(name: str, item: Item, ask: Ask, world: World) -> set[float]:
-    if not isinstance(item, TopicWant | ChangeWant):
-        return set()
-    used, budget, facts = world.used + usage_of(ask, world), world.budget, facts_of(item, ask, world)[1]
+def _left_by_budget(name: str, facts: Mapping[str, Value], used: Usage, budget: Budget) -> set[float]:
     now: Any = facts.get(name)
+    if now is None:  # a topic that is not there has no size
+        return set()
     found: set[float] = set()
     if name == "partitions" and budget.partitions is not None:
         found.add(float(now - (used.partitions - budget.partitions)))
     if name == "throughput" and budget.throughput is not None:
         found.add(float(now - (used.throughput - budget.throughput)))
     storage: Any = facts.get("storage")
-    if name in ("throughput", "retention") and budget.storage is not None and storage and now not in (None, math.inf):
+    if name in ("throughput", "retention") and budget.storage is not None and storage and now != math.inf:
         part = (storage - (used.storage - budget.storage)) / storage
         step = 3_600_000 if name == "retention" else 1
         found.add(math.floor(now * part / step) * step)

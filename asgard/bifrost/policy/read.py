@@ -107,7 +107,7 @@ def _try(case: CaseEntry, rules: Policy, teams: TeamDirectory) -> Tried:
     if wanted.rule is not None and judged.rule != wanted.rule:
         wrong.append(f"rule {judged.rule} decided, wanted {wanted.rule}")
     if wanted.by is not None and list(judged.by) != sorted(wanted.by):
-        wrong.append(f"{', '.join(judged.by) or 'nobody'} approves, wanted {', '.join(sorted(wanted.by)) or 'nobody'}")
+        wrong.append(f"{', '.join(judged.by) or 'no one'} approves, wanted {', '.join(sorted(wanted.by)) or 'no one'}")
     if wanted.nearest is not None and (judged.nearest is not None) != wanted.nearest:
         wrong.append(f"a request that passes was {'found' if judged.nearest else 'not found'}")
     return Tried(case.name, judged, tuple(wrong))

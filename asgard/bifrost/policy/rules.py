@@ -132,7 +132,7 @@ def condition(text: str, kinds: Iterable[str] = ()) -> Condition:
         try:
             re.compile(written)
         except re.error as error:
-            raise ValueError(f"has {written!r}, which is no regular expression: {error}") from error
+            raise ValueError(f"has {written!r}, which is not a regular expression: {error}") from error
         return Condition(tidy, name, sign, written)
     if written in FIELDS and FIELDS[written].type == field.type:
         return Condition(tidy, name, sign, written, is_field=True)
@@ -149,6 +149,12 @@ BUILT_IN = (
         ("topic", "user"),
         "the name has to begin with a namespace of the team",
         "in_namespace == false",
+    ),
+    _builtin(
+        "team-namespace-groups",
+        ("user", "access"),
+        "each consumer group has to begin with a namespace of the team",
+        "groups_in_namespace == false",
     ),
     _builtin("name-is-free", ("topic", "user"), "there is one of that name", "exists == true"),
     _builtin("must-exist", ("access", "change", "delete"), "there is none of that name", "exists == false"),
@@ -196,6 +202,6 @@ def because(rule: Rule, facts: Facts, *, unsure: bool = False) -> str:
     """Why a rule matched, in a sentence: its own words, then the values that it looked at."""
     if unsure:
         missing = next(c for c in rule.when if c.holds(facts) is None)
-        return f"{missing.field} is not known, so somebody has to look ({missing.text})"
+        return f"{missing.field} is not known, so a person has to look ({missing.text})"
     values = ", ".join(f"{c.field} is {fields.shown(c.field, facts.get(c.field))} ({c.text})" for c in rule.when)
     return ": ".join(part for part in (rule.because, values) if part) or "it always matches"

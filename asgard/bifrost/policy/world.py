@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from asgard.bifrost.ask import AccessWant, Ask, ChangeWant, DeleteWant, Item, TopicWant, UserWant
+from asgard.bifrost.ask import AccessWant, Ask, ChangeWant, DeleteWant, Item, TopicWant, UserWant, configs_of
 from asgard.bifrost.estimate import storage_bytes
 from asgard.bifrost.policy.fields import Value
 from asgard.bifrost.teams import RESOURCES, Budget, Team, Usage
@@ -36,7 +36,9 @@ class PolicyTopic:
 
 @dataclass(frozen=True)
 class PolicyUser:
-    """A user that exists, or has been requested: `certain` as for topics."""
+    """A user that exists, or has been requested: `certain` as for topics. A principal that a rotation created is not certain: nothing
+    can be given to it apart from its user.
+    """
 
     name: str
     team: str | None = None
@@ -97,16 +99,22 @@ def usage_of(ask: Ask, world: World) -> Usage:
     return total
 
 
-def facts_of(item: Item, ask: Ask, world: World) -> tuple[str, dict[str, Value]]:
-    """The kind of an item, and its facts by the names of `fields.FIELDS`."""
-    facts: dict[str, Value] = {
+def common_facts(ask: Ask, world: World) -> dict[str, Value]:
+    """The facts that all items of an ask have in common; they take a look at each of its items."""
+    asked = usage_of(ask, world)
+    return {
         "team": ask.team,
         "role": world.role,
         "environment": ask.environment,
         "reason": bool(ask.reason),
-        **_budget(ask, world),
-        **_headroom(ask, world),
+        **_budget(asked, world),
+        **_headroom(asked, world),
     }
+
+
+def facts_of(item: Item, ask: Ask, world: World, common: Mapping[str, Value]) -> tuple[str, dict[str, Value]]:
+    """The kind of an item, and its facts by the names of `fields.FIELDS`; `common` is what `common_facts` found."""
+    facts: dict[str, Value] = dict(common)
     match item:
         case TopicWant():
             kind, name = "topic", item.name
@@ -124,12 +132,13 @@ def facts_of(item: Item, ask: Ask, world: World) -> tuple[str, dict[str, Value]]
                     facts["tags"] = frozenset(item.tags)
         case UserWant():
             kind, name = "user", item.name
-            facts |= {"exists": name in world.users}
+            facts |= {"exists": name in world.users, "groups_in_namespace": _own_groups(item, world)}
             facts |= {"produce_quota": item.produce_quota or 0.0, "consume_quota": item.consume_quota or 0.0}
         case AccessWant():
             kind, name = "access", item.topic
             new = {topic.name: topic for topic in ask.topics}
             facts |= {"operation": item.operation, "user": item.user, "prefix": is_prefix(name)}
+            facts["groups_in_namespace"] = _own_groups(item, world)
             facts["for"] = math.inf if ask.lasts_s is None else ask.lasts_s * 1000
             known_user = _there(world.users.get(item.user))
             mine = any(user.name == item.user for user in ask.users)
@@ -190,6 +199,11 @@ def owners_of(name: str, world: World) -> set[str]:
     return found
 
 
+def _own_groups(item: UserWant | AccessWant, world: World) -> bool:
+    # The start of a prefix is in all of its groups, so a prefix lies in a namespace as a name does, and `*` in none.
+    return all(map(world.team.owns_name, item.groups))
+
+
 def _ownership(name: str, ask: Ask, world: World) -> dict[str, Value]:
     owners = owners_of(name, world)
     tags = frozenset(tag for topic in covered(name, world) for tag in topic.tags)
@@ -210,11 +224,7 @@ def _sized(item: TopicWant | ChangeWant, world: World) -> dict[str, Value]:
         replication = known.replication or head.default_replication
         retention = known.retention_ms if item.retention_ms is None else item.retention_ms
         throughput = known.throughput if item.throughput is None else item.throughput
-        min_isr = known.min_isr
-    if "min.insync.replicas" in item.config and item.config["min.insync.replicas"].isdecimal():
-        min_isr = int(item.config["min.insync.replicas"])
-    if "retention.ms" in item.config and item.config["retention.ms"].lstrip("-").isdecimal():
-        retention = int(item.config["retention.ms"])
+        min_isr = known.min_isr if item.min_isr is None else item.min_isr
     kept = head.default_retention_ms if retention is None else retention
     isr = min_isr or head.default_min_isr
     return {
@@ -226,12 +236,12 @@ def _sized(item: TopicWant | ChangeWant, world: World) -> dict[str, Value]:
         "throughput": float(throughput or 0.0),
         "storage": float(storage_bytes(throughput, kept, replication)),
         "compacted": "compact" in item.config.get("cleanup.policy", ""),
-        "configs": frozenset(item.config),
+        "configs": configs_of(item),
     }
 
 
-def _budget(ask: Ask, world: World) -> dict[str, Value]:
-    after = world.used + usage_of(ask, world)
+def _budget(asked: Usage, world: World) -> dict[str, Value]:
+    after = world.used + asked
     found: dict[str, Value] = {}
     for what in RESOURCES:
         limit, used = getattr(world.budget, what), getattr(after, what)
@@ -239,8 +249,8 @@ def _budget(ask: Ask, world: World) -> dict[str, Value]:
     return found
 
 
-def _headroom(ask: Ask, world: World) -> dict[str, Value]:
-    head, asked = world.headroom, usage_of(ask, world)
+def _headroom(asked: Usage, world: World) -> dict[str, Value]:
+    head = world.headroom
     brokers = None if head.brokers is None else float(head.brokers)
     disk: Value = head.disk_free
     if disk is not None and head.capacity_bytes:

@@ -7,6 +7,7 @@ A run that dies in between leaves `opening`: the password may have been seen, so
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -40,6 +41,14 @@ def of_user(connection: Connection, environment: str, user: str) -> list[Credent
     """Credentials of a user's principals, the newest last; without those that are gone."""
     query = sa.select(tables.credentials).where(_c.environment == environment, _c.user == user, _c.state != "gone")
     return [_of(row) for row in connection.execute(query.order_by(_c.made_at)).all()]
+
+
+def of_principals(connection: Connection, environment: str, principals: Collection[str]) -> list[Credential]:
+    """Credentials of these principals; without those that are gone."""
+    query = sa.select(tables.credentials).where(
+        _c.environment == environment, _c.state != "gone", _c.principal.in_(list(principals))
+    )
+    return [_of(row) for row in connection.execute(query).all()]
 
 
 def retiring(connection: Connection, environment: str, now: float) -> list[Credential]:

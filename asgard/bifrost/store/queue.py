@@ -69,28 +69,49 @@ def _owner(desired: Desired, owner_of: Callable[[str], str | None]) -> Callable[
 
 
 def take_back(
-    database: Database, environment: str, failed: Collection[tuple[Request, str]], *, retry: bool, retries: int
+    database: Database, environment: str, failed: Collection[tuple[Request, str]], *, retries: int
 ) -> list[Request]:
-    """Undo what these requests changed. `retry`: the failure was not theirs, so they wait for another try, at most so often."""
+    """Undo what these requests changed, each with the reason. They wait for another try, after that many they have failed."""
     with database.write() as connection:
         now = database.now(connection)
-        desired, changed, moved = rows.load(connection, environment), [], []
-        for request, why in sorted(failed, key=lambda pair: -pair[0].number):
-            undo: list[Undo] = undo_of(request.before or "[]")
-            desired.undo(undo)
-            changed += undo
-            if retry and request.attempts <= retries:
-                pause = FIRST_PAUSE_S * 2 ** min(8, request.attempts - 1)
+        _undo(connection, environment, [request for request, _ in failed], now)
+        moved = []
+        for request, why in failed:
+            if request.attempts <= retries:
+                retry_at = now + FIRST_PAUSE_S * 2 ** min(8, request.attempts - 1)
                 moved.append(
-                    stored.move(
-                        connection, request, "approved", actor=WORKER, now=now, reason=why, retry_at=now + pause
-                    )
+                    stored.move(connection, request, "approved", actor=WORKER, now=now, reason=why, retry_at=retry_at)
                 )
             else:
                 moved.append(stored.move(connection, request, "failed", actor=WORKER, now=now, reason=why))
-        rows.save(connection, environment, desired, changed, now)
-        mark_dirty(connection, environment)
         return moved
+
+
+def put_off(
+    database: Database, environment: str, batch: Collection[Request], why: str, *, pause_s: float
+) -> list[Request]:
+    """Undo what these requests changed, and try them again after so many seconds. It does not count as a try."""
+    with database.write() as connection:
+        now = database.now(connection)
+        _undo(connection, environment, batch, now)
+        return [
+            stored.move(
+                connection, request, "approved", actor=WORKER, now=now, reason=why, attempts=request.attempts - 1,
+                retry_at=now + pause_s,
+            )
+            for request in batch
+        ]  # fmt: skip
+
+
+def _undo(connection: Connection, environment: str, batch: Collection[Request], now: float) -> None:
+    desired = rows.load(connection, environment)
+    changed: list[Undo] = []
+    for request in sorted(batch, key=lambda r: -r.number):
+        undo = undo_of(request.before or "[]")
+        desired.undo(undo)
+        changed += undo
+    rows.save(connection, environment, desired, changed, now)
+    mark_dirty(connection, environment)
 
 
 def finish(database: Database, environment: str, done: Collection[Request]) -> list[Request]:

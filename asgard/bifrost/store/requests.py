@@ -140,7 +140,8 @@ def move(
     )
     if done.rowcount != 1:
         raise Refused(
-            f"{request.id} was decided by somebody else meanwhile", f"Look again: asgard bifrost requests {request.id}"
+            f"someone else has decided {request.id} in the meantime",
+            f"Look again: asgard bifrost requests {request.id}",
         )
     return _recorded(connection, get(connection, request.id), actor, request.state)
 

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from asgard.bifrost.ask import lifted
 from asgard.bifrost.desired import Desired, GrantRow, TopicRow, Undo, UserRow
 from asgard.bifrost.store import tables
 from asgard.bifrost.teams import Usage
@@ -209,8 +210,8 @@ def set_value(connection: Connection, name: str, text: str) -> None:
 
 def _resource(row: Row[Any]) -> Any:
     spec = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(row.spec).items()}
-    kind: Any = TopicRow if row.kind == "topic" else UserRow
-    return kind(name=row.name, team=row.team, origin=row.origin, request=row.request, **spec)
+    named = {"name": row.name, "team": row.team, "origin": row.origin, "request": row.request, **spec}
+    return lifted(TopicRow(**named)) if row.kind == "topic" else UserRow(**named)
 
 
 def _grant(row: Row[Any]) -> GrantRow:

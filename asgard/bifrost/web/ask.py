@@ -16,7 +16,7 @@ from asgard.bifrost.store import requests as stored
 from asgard.bifrost.store.requests import Request
 from asgard.bifrost.teams import Actor
 from asgard.bifrost.web import acts, answers, finders, forms, models, show
-from asgard.bifrost.web.api import body_of, demand_size
+from asgard.bifrost.web.api import body_of, of_size
 from asgard.bifrost.web.guard import guarded
 from asgard.bifrost.web.login import inside
 from asgard.bifrost.web.portal import portal
@@ -31,9 +31,8 @@ def _ask_of(kind: str, given: Any) -> Ask:
     document = forms.document(kind, given)
     defaults = {"team": given.get("team"), "environment": given.get("environment")}
     if isinstance(document, str):
-        return read.request(document, "request", {k: v for k, v in defaults.items() if v})
-    demand_size(document)
-    return read.request_of(document)
+        return of_size(read.request(document, "request", {k: v for k, v in defaults.items() if v}))
+    return of_size(read.request_of(document))
 
 
 @portal.get("/ask")
@@ -92,11 +91,10 @@ def send(who: Actor) -> Any:
     except ValueError:
         values = None
     if not isinstance(values, dict):
-        raise WrongUsage("that is no request")
-    demand_size(values)
+        raise WrongUsage("that is not a request")
     return _submitted(
         who,
-        read.request_of(values),
+        of_size(read.request_of(values)),
         instead_of=request.form.get("instead_of"),
         accepted="accept_losses" in request.form,
     )

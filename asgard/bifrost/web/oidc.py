@@ -95,5 +95,5 @@ def _told() -> Mapping[str, Any]:
         return claims
     more = client.userinfo(token=token)
     if more.get("sub") != claims["sub"]:
-        raise ValueError("the userinfo endpoint answered about somebody else")
+        raise ValueError("the userinfo endpoint answered about another user")
     return {**more, **claims}

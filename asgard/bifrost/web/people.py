@@ -59,10 +59,11 @@ def of_session(person_id: str) -> Person | None:
 
 
 def of_request(asked: Request) -> Person | None:
-    """The person of a request that has no session: a bearer token, or the header of the proxy."""
-    scheme, _, secret = asked.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and asked.path.startswith("/api/"):
-        return of_token(secret)
+    """The person of a request that has no session: for the API a bearer token, for pages the header of the proxy."""
+    if asked.path.startswith("/api/"):
+        # A proxy adds its header to what another site makes a browser send too, and the API asks for no CSRF token.
+        scheme, _, secret = asked.headers.get("Authorization", "").partition(" ")
+        return of_token(secret) if scheme.lower() == "bearer" else None
     proxy = site().proxy
     if proxy is not None and asked.environ.get("asgard.from_proxy"):
         name = asked.headers.get(proxy.header, "").strip()
@@ -79,7 +80,7 @@ def named(text: str) -> str | None:
 
 
 def caller() -> Person | None:
-    """The caller, or None. For the API only what comes with the request counts, never a cookie: so no other site can send it along."""
+    """The caller, or None. For the API only a bearer token counts, never a cookie: so no other site can send it along."""
     if "asgard_person" not in g:
         if request.path.startswith("/api/"):
             g.asgard_person = of_request(request)

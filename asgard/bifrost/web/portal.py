@@ -98,7 +98,7 @@ def topic(who: Actor, name: str) -> str:
     gate = site().gate
     entry = seen.topic(gate, who, name, plain(request.args.get("environment")))
     facts = [
-        ("Team", entry.team or "nobody"),
+        ("Team", entry.team or "none"),
         ("Environment", entry.environment),
         ("Description", entry.description or "none"),
         ("Tags", ", ".join(entry.tags) or "none"),
@@ -138,8 +138,8 @@ def sample(who: Actor, name: str) -> str:
 
 
 def _used(entry: Entry) -> Table:
-    rows: list[list[Any]] = [[u, t or "nobody", "reads"] for u, t in entry.consumers or ()]
-    rows += [[u, t or "nobody", "writes"] for u, t in entry.producers or ()]
+    rows: list[list[Any]] = [[u, t or "none", "reads"] for u, t in entry.consumers or ()]
+    rows += [[u, t or "none", "writes"] for u, t in entry.producers or ()]
     return Table("Who uses it", [Column("user"), Column("team"), Column("does")], rows, empty="Nobody yet.")
 
 
@@ -202,19 +202,20 @@ def grant(who: Actor, grant_id: str) -> str:
         ("User", g.user),
         ("May", f"{show.MAY[g.field]} {g.name}"),
         ("Environment", environment),
-        ("Team", g.team or "nobody"),
-        ("Owner of the topic", g.owner or "nobody"),
+        ("Team", g.team or "none"),
+        ("Owner of the topic", g.owner or "none"),
         ("Granted at (UTC)", show.when(g.granted_at)),
         ("Ends at (UTC)", show.when(g.expires_at) or "no end"),
         ("Last used at (UTC)", show.when(g.used_at) or "not known"),
         ("On the cluster", g.state),
+        ("Defined in", "the stack file" if g.origin == "adopted" else "Bifrost's file"),
     ]
     what, asks, acts = given.what_of(g), [], []
     if g.expires_at is not None and authorise(who, "grant.extend", what).allowed:
         field = Field("for", "For how long from now", value="30d", required=True, help="As in 30d.")
         asks.append({"url": url_for("portal.do_extend", grant_id=g.id), "title": "Keep it longer", "fields": [field],
                      "text": "Extend", "tone": "info", "back": request.path})  # fmt: skip
-    if authorise(who, "grant.withdraw", what).allowed:
+    if g.origin != "adopted" and authorise(who, "grant.withdraw", what).allowed:
         acts.append(
             button(url_for("portal.do_withdraw", grant_id=g.id), "Withdraw it", "bad", url_for("portal.grants"))
         )
@@ -230,7 +231,7 @@ def user(who: Actor, user: str) -> str:
         row = rows.users(connection, where, names=[user])[0][1]
         known = credentials.of_user(connection, where, user)
     what = What(row.team)
-    facts = Facts("", [("Team", row.team or "nobody"), ("Environment", where), ("Kafka users", ", ".join(row.principals) or user)])  # fmt: skip
+    facts = Facts("", [("Team", row.team or "none"), ("Environment", where), ("Kafka users", ", ".join(row.principals) or user)])  # fmt: skip
     held = [p for p in given.grants(gate, who) if p[0] == where and p[1].user == user]
     acts, here = [], url_for("portal.user", user=user, environment=where)
     if known and known[-1].state == "ready" and authorise(who, "credentials.take", what).allowed:

@@ -19,6 +19,7 @@ from asgard.bifrost.tokens import Token
 from asgard.bifrost.trail import TrailEntry
 from asgard.bifrost.web import models
 from asgard.core.pages.parts import Cell, Column, Facts, Moment, Table, Timeline, Tone, Verdict
+from asgard.core.text import legible
 from asgard.core.units import exact_duration, format_size
 
 TONES: dict[str, Tone] = {
@@ -66,7 +67,7 @@ def topics(
     rows: list[list[str | Cell]] = []
     for e in entries:
         kept_for = Cell(kept(e.retention_ms), sort=float(e.retention_ms or 0))
-        row: list[str | Cell] = [topic_link(e.name, e.environment), e.team or "nobody", str(e.partitions), kept_for,
+        row: list[str | Cell] = [topic_link(e.name, e.environment), e.team or "none", str(e.partitions), kept_for,
                                  ", ".join(e.tags), e.description or ""]  # fmt: skip
         rows.append([*row, e.environment] if places else row)
     return Table(caption, [*columns, Column("environment")] if places else columns, rows, note=note, empty=empty)
@@ -77,7 +78,7 @@ def users(found: Iterable[tuple[str, UserRow]]) -> Table:
     rows: list[list[str | Cell]] = [
         [
             Cell(u.name, href=url_for("portal.user", user=u.name, environment=e)),
-            u.team or "nobody",
+            u.team or "none",
             ", ".join(u.principals) or u.name,
             e,
         ]
@@ -95,7 +96,7 @@ def lag(groups: Mapping[str, int]) -> Table:
 
 def lineage(edges: Iterable[Edge]) -> Table:
     """Where data may come from and go to."""
-    rows: list[list[str | Cell]] = [[e.source or "", e.user, e.team or "nobody", e.target or ""] for e in edges]
+    rows: list[list[str | Cell]] = [[e.source or "", e.user, e.team or "none", e.target or ""] for e in edges]
     note = "Permissions say what can flow, not what does."
     columns = [Column(n) for n in ("from topic", "user", "team", "to topic")]
     return Table("Where data may go", columns, rows, note=note, empty="Nobody carries data from or to it.")
@@ -119,7 +120,7 @@ def records(sample: models.SampleAnswer) -> Table:
 
 def _short(value: Any, most: int = 400) -> str:
     text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= most else f"{text[:most]} …"
+    return legible(text if len(text) <= most else f"{text[:most]} …")
 
 
 def grants(found: Iterable[tuple[str, GrantRow]], caption: str = "Access") -> Table:

@@ -156,8 +156,8 @@ def topic(
             ("defined in", "the stack file" if e.origin == "stack" else "Bifrost's file"),
         ]
         if e.consumers is not None and e.producers is not None:
-            facts.append(("read by", ", ".join(f"{u} ({t or 'nobody'})" for u, t in e.consumers) or None))
-            facts.append(("written by", ", ".join(f"{u} ({t or 'nobody'})" for u, t in e.producers) or None))
+            facts.append(("read by", ", ".join(f"{u} ({t or 'no team'})" for u, t in e.consumers) or None))
+            facts.append(("written by", ", ".join(f"{u} ({t or 'no team'})" for u, t in e.producers) or None))
         if live.records is not None:
             facts.append(("records", f"{live.records:,} at most, {format_size(live.size_bytes or 0)}"))
             facts.append(("lag", ", ".join(f"{g}: {n:,}" for g, n in sorted((live.lag or {}).items())) or None))

@@ -14,6 +14,7 @@ from asgard.core.errors import AsgardError, Refused, WrongUsage
 
 if TYPE_CHECKING:
     from asgard.bifrost.gate import Bifrost
+    from asgard.bifrost.identity import Caller
     from asgard.bifrost.teams import Actor
 
 Config = Annotated[
@@ -39,9 +40,7 @@ def session(config: Path | None, *, on_time: bool = True) -> Iterator[tuple[Bifr
     from asgard.bifrost import identity
     from asgard.bifrost.gate import opened
 
-    caller = identity.caller()
-    if caller.delegated and config is not None:
-        raise Refused("--config is not taken through sudo", "The data team's own bifrost.yaml counts.")
+    caller = caller_with(config)
     with opened(config) as gate:
         who = identity.actor(gate.directory, caller)
         if on_time:
@@ -56,6 +55,16 @@ def session(config: Path | None, *, on_time: bool = True) -> Iterator[tuple[Bifr
         finally:
             with suppress(AsgardError):  # the next command does it
                 _publish_moves(gate)
+
+
+def caller_with(config: Path | None) -> Caller:
+    """The caller of a command that takes --config. Raises Refused if it was given through sudo."""
+    from asgard.bifrost import identity
+
+    caller = identity.caller()
+    if caller.delegated and config is not None:
+        raise Refused("--config is not taken through sudo", "The data team's own bifrost.yaml counts.")
+    return caller
 
 
 def _publish_moves(gate: Bifrost) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from asgard.cli.bifrost import app
 from asgard.cli.bifrost.decide import Id
-from asgard.cli.bifrost.options import Config, session
+from asgard.cli.bifrost.options import Config, caller_with, session
 from asgard.cli.command import command, group
 from asgard.core import console
 from asgard.core.console import Table
@@ -25,9 +25,12 @@ def test(config: Config = None) -> int:
     from asgard.bifrost.gate import find_file
     from asgard.bifrost.policy import read as policies
 
-    directory = read.directory(find_file(config))
-    if identity.caller().delegated:  # else it is the caller's own file, perhaps in a CI step without a person
-        identity.actor(directory, identity.caller())
+    caller = caller_with(config)
+    file = find_file(config)
+    directory = read.directory(file)
+    if caller.delegated:  # else it is the caller's own file, perhaps in a CI step without a person
+        identity.check_files(file, directory.policy)
+        identity.actor(directory, caller)
     rules = policies.policy(directory.policy, directory)
     tried = policies.try_cases(policies.cases_path(directory.policy), rules, directory)
     rows = [["ok" if not t.wrong else "WRONG", t.name, t.judgement.outcome, t.judgement.rule] for t in tried]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from asgard.cli.bifrost import app, sending
-from asgard.cli.bifrost.options import Config, Lasts, NoWait, session, text_of
+from asgard.cli.bifrost.options import Config, Lasts, NoWait, refuse_files_through_sudo, session, text_of
 from asgard.cli.bifrost.sending import Sending
 from asgard.cli.command import Yes, command, group
 from asgard.core import console
@@ -35,6 +35,7 @@ def init(
     from asgard.core.paths import write_folder
     from asgard.core.shipped import shipped
 
+    refuse_files_through_sudo("your own user", "Run it without sudo.")
     files = sorted(shipped("templates").joinpath("bifrost").glob("*.yaml"))
     if there := [f.name for f in files if (folder / f.name).exists()]:
         console.ask(f"{', '.join(there)} exists. Replace?")

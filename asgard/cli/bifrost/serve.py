@@ -12,7 +12,7 @@ from asgard.cli.bifrost.options import Config, seconds_of, session
 from asgard.cli.command import command, group
 from asgard.core import console
 from asgard.core.console import Table
-from asgard.core.errors import WrongUsage
+from asgard.core.errors import Refused, WrongUsage
 
 token_app = group("Tokens to log in with, at the portal and its API.")
 app.add_typer(token_app, name="token")
@@ -37,9 +37,16 @@ def serve(
     config: Config = None,
 ) -> None:
     """Serve the portal and its API until Ctrl-C; what is approved is carried out meanwhile."""
+    from asgard.bifrost import identity
     from asgard.bifrost.gate import opened
     from asgard.compose import web_serve
 
+    if identity.caller().delegated:
+        # The caller would name the proxy to trust, and could then act as any person.
+        raise Refused(
+            "the portal acts for all people, so it does not start through sudo",
+            "The data team's own user starts it, for example as a service.",
+        )
     if proxy_header and not proxy:
         raise WrongUsage("--proxy-header requires --proxy ADDRESS, the proxy to trust")
     with opened(config) as gate:
@@ -62,7 +69,6 @@ def create(
     """Make a token that acts as you; it is shown this one time."""
     from asgard.bifrost import identity, tokens
     from asgard.bifrost.teams import Actor
-    from asgard.core.errors import Refused
 
     known = next((s for s in tokens.SCOPES if s == scope), None)
     if known is None:

@@ -12,7 +12,7 @@ import typer
 from asgard.cli.command import Which, command, group
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
-from asgard.cli.numbers import parse_number
+from asgard.cli.moments import Every, every_seconds
 from asgard.core import console, units
 from asgard.core.errors import ExitCode, WrongUsage
 
@@ -28,7 +28,7 @@ def check(
     once: Annotated[
         bool, typer.Option("--once", help="Run one evaluation, for cron; default: run until Ctrl-C.")
     ] = False,
-    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two evaluations.")] = "10s",
+    every: Every = "10s",
     settings: SettingsFile = None,
     which: Which = Which(),
 ) -> int:
@@ -39,7 +39,7 @@ def check(
     from asgard.compose import heimdall
     from asgard.heimdall import settings as reading
 
-    every_s = parse_number("--every", every, units.parse_duration)
+    every_s = every_seconds(every, "1s")
     given = reading.load(settings)
     if not given.rules:
         raise WrongUsage(
@@ -51,6 +51,7 @@ def check(
             heimdall.keep_looking(watch, every_s, threading.Event())
             return int(ExitCode.OK)
         watch.look()
+        watch.prune()
         assert watch.evaluation is not None
         states = [s for s in watch.evaluation.states.values() if s.phase == "raised"]
         silenced = watch.evaluation.silenced

@@ -12,6 +12,7 @@ import typer
 
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
+from asgard.cli.moments import Every, every_seconds
 from asgard.cli.numbers import parse_number
 from asgard.core import console, units
 from asgard.core.console import Table
@@ -31,7 +32,7 @@ def canary(
         str | None,
         typer.Option("--duration", metavar="TIME", help="Stop after this time, as in 10m; default: on Ctrl-C."),
     ] = None,
-    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two rounds.")] = "1s",
+    every: Every = "1s",
     within: Annotated[str, typer.Option("--within", metavar="TIME", help="Timeout of each answer.")] = "2s",
     which: Which = Which(),
 ) -> int:
@@ -48,7 +49,7 @@ def canary(
     if once and duration:
         raise WrongUsage("--once and --duration exclude each other")
     settings = CanarySettings(
-        _seconds("--every", every),
+        every_seconds(every, "10ms"),
         _seconds("--within", within),
         duration_s=_seconds("--duration", duration) if duration else None,
         rounds=ONCE_ROUNDS if once else None,

@@ -11,8 +11,8 @@ import typer
 
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
-from asgard.cli.numbers import parse_number
-from asgard.core import console, units
+from asgard.cli.moments import Every, every_seconds
+from asgard.core import console
 from asgard.core.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 Thresholds = Annotated[
     Path | None, typer.Option("--thresholds", metavar="FILE", help="A file with `lag:`; default: heimdall.yaml.")
 ]
-EVERY_S = 10.0
+EVERY = "10s"
+"""Of the store: it keeps a sample for each such interval."""
 
 
 @command(app, name="collect", example="asgard heimdall collect --once --context orders")
 def collect(
     which: Which = Which(),
     once: Annotated[bool, typer.Option("--once", help="Run one round, for cron; default: run until Ctrl-C.")] = False,
-    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two rounds.")] = "10s",
+    every: Every = EVERY,
     thresholds: Thresholds = None,
 ) -> None:
     """Collect the cluster's state, the offsets of topics and the lag of groups into the store (ASGARD_STORE, else heimdall.db).
@@ -41,7 +42,7 @@ def collect(
     from asgard.heimdall.store import writer
     from asgard.heimdall.store.tables import open_store
 
-    every_s = max(parse_number("--every", every, units.parse_duration), EVERY_S)
+    every_s = every_seconds(every, EVERY)
     given = rules.load(thresholds)
     chosen = which.pick()
     with closing(chosen.connect()) as control, open_store() as database:

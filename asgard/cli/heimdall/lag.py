@@ -65,8 +65,8 @@ def lag(
                 _show(report, group, watch)
                 window = report.window[-KEPT:]
             if not watch:
-                worst = report.groups[0].status if report.groups else "ok"
-                return int(ExitCode.FAILED if group and worst != "ok" else ExitCode.OK)
+                well = all(one.status == "ok" for one in report.groups) and bool(report.groups)
+                return int(ExitCode.FAILED if group and not well else ExitCode.OK)
             time.sleep(apart_s)
 
 

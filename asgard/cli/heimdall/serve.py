@@ -12,9 +12,9 @@ import typer
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
-from asgard.cli.numbers import parse_number
-from asgard.core import console, events, units
-from asgard.core.errors import Failed, Refused, WrongUsage
+from asgard.cli.moments import Every, every_seconds
+from asgard.core import console, events
+from asgard.core.errors import Refused, WrongUsage
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 THREADS = 8
@@ -29,9 +29,7 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option("--token-file", metavar="FILE", help="A file that holds the token.")
     ] = None,
-    every: Annotated[
-        str, typer.Option("--every", metavar="TIME", help="Interval between two looks at the cluster.")
-    ] = "10s",
+    every: Every = "10s",
     settings: SettingsFile = None,
     which: Which = Which(),
 ) -> None:
@@ -39,11 +37,11 @@ def serve(
 
     Binds to 127.0.0.1; another address needs --token-file. Changes nothing in the cluster.
     """
-    from asgard.compose import heimdall
+    from asgard.compose import heimdall, listening
     from asgard.compose.heimdall_web import WatchSource
     from asgard.heimdall import settings as reading
 
-    every_s = max(parse_number("--every", every, units.parse_duration), 1.0)
+    every_s = every_seconds(every, "1s")
     token = _token(token_file)
     if host not in LOOPBACK and token is None:
         raise Refused(
@@ -53,19 +51,15 @@ def serve(
     chosen = which.pick()
     stop = threading.Event()
     with heimdall.watching(chosen, given) as watch:
-        from waitress import create_server
-
         from asgard.heimdall.web.app import create_app
 
-        try:
-            server = create_server(create_app(WatchSource(watch), token=token, now=time.time), host=host, port=port, threads=THREADS, ident=None)  # fmt: skip
-        except OSError as error:
-            raise Failed(f"{host}:{port} can't be bound: {error.strerror}", "Choose another port: --port N.") from error
+        pages = create_app(WatchSource(watch), token=token, now=time.time)
+        server, at = listening.listen(pages, host, port, threads=THREADS, ident=None)
         looking = threading.Thread(
             target=events.carried(heimdall.keep_looking), args=(watch, every_s, stop), name="heimdall", daemon=True
         )
         looking.start()
-        console.say(f"Heimdall serves {chosen.name} at http://{host}:{server.effective_port}/ (Ctrl-C stops it)")
+        console.say(f"Heimdall serves {chosen.name} at http://{host}:{at}/ (Ctrl-C stops it)")
         try:
             server.run()
         finally:

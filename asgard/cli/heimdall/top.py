@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
-
-import typer
 
 from asgard.cli.command import Which, command
 from asgard.cli.heimdall import app
 from asgard.cli.heimdall.report import SettingsFile
-from asgard.cli.numbers import parse_number
-from asgard.core import units
+from asgard.cli.moments import Every, every_seconds
 from asgard.core.errors import WrongUsage
 
 
 @command(app, name="top", example="asgard heimdall top --context orders --every 5s")
 def top(
-    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Between two looks at the cluster.")] = "5s",
+    every: Every = "5s",
     settings: SettingsFile = None,
     which: Which = Which(),
 ) -> None:
@@ -25,7 +21,7 @@ def top(
 
     The figures are those of `heimdall lag` and `heimdall serve`. Needs the extra `top`. Changes nothing in the cluster.
     """
-    every_s = max(parse_number("--every", every, units.parse_duration), 1.0)
+    every_s = every_seconds(every, "1s")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise WrongUsage("heimdall top needs a terminal", "asgard heimdall lag --watch prints line by line.")
     try:

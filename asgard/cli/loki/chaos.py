@@ -14,6 +14,7 @@ from asgard.cli.loki.chaos_options import ChaosFlags
 from asgard.core import console
 from asgard.core.console import Table
 from asgard.core.errors import ExitCode
+from asgard.core.shipped import EXPERIMENTS
 
 if TYPE_CHECKING:
     from asgard.loki.chaos.experiment import Experiment
@@ -44,13 +45,13 @@ def list_(
     ] = False,
 ) -> None:
     """List the experiments that ship with Asgard, and those of your own folders."""
-    from asgard.loki.chaos import library, read
+    from asgard.loki.chaos import read
 
     if functions:
         document, table = chaos_words.functions()
         console.emit(document, table)
         return
-    known = files.readable(library, experiments, read.read)
+    known = files.readable(EXPERIMENTS, experiments, read.read)
     rows = [[e.name, e.title, ", ".join(e.configuration) or None] for e in known]
     console.emit([_document(e) for e in known], Table(["experiment", "what it asks", "configuration"], rows))
 
@@ -58,9 +59,9 @@ def list_(
 @command(chaos_app, example="asgard loki chaos show broker-dies")
 def show(experiment: Name, experiments: Folders = None) -> None:
     """Show an experiment: its file, or with --json what was read from it."""
-    from asgard.loki.chaos import library, read
+    from asgard.loki.chaos import read
 
-    path = library.find(experiment, experiments or ())
+    path = EXPERIMENTS.find(experiment, experiments or ())
     found = read.read(path)
     console.emit(found.document, text=f"{path.read_text().rstrip()}\n\n# {path}")
 
@@ -76,9 +77,9 @@ def validate(
     experiments: Folders = None,
 ) -> None:
     """Check experiments, offline: every mistake with its line, what is wrong and what is allowed."""
-    from asgard.loki.chaos import library, read
+    from asgard.loki.chaos import read
 
-    valid = files.all_valid(library, names, experiments, read.read)
+    valid = files.all_valid(EXPERIMENTS, names, experiments, read.read)
     rows = [[e.name, len(e.method), "yes" if e.foreign() else "no", e.file] for e in valid]
     console.emit([_document(e) for e in valid], Table(["valid", "steps", "needs --allow-provider", "file"], rows))
 
@@ -112,9 +113,9 @@ def run(
     changes things cleans up after it.
     """
     from asgard.compose import chaos
-    from asgard.loki.chaos import library, read
+    from asgard.loki.chaos import read
 
-    chosen = read.read(library.find(experiment, experiments or ()), sets or ())
+    chosen = read.read(EXPERIMENTS.find(experiment, experiments or ()), sets or ())
     cluster = which.pick()
     options = flags.options(confirm)
     chaos.allow(chosen, flags.allow_provider)

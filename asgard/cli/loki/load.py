@@ -57,8 +57,8 @@ def run(
     """
     if place.worker is not None:
         return _work_for(place.worker, which, confirm)
-    load = flags.scenario(scenario, set_ or [], place.workers)
-    return _carry_out(load, place.site, out, which, confirm, check)
+    load = flags.scenario(scenario, set_ or [], place.workers, check=check)
+    return _carry_out(load, place.site, out, which, confirm)
 
 
 @command(load_app, example="asgard loki load schema > asgard.load.schema.json")
@@ -75,10 +75,7 @@ def _carry_out(
     out: Path | None,
     which: Which,
     confirm: str | None,
-    check: bool,
 ) -> int:
-    import dataclasses
-
     from asgard.compose import settle
     from asgard.core import contexts
     from asgard.loki.load import report, scratch
@@ -87,7 +84,6 @@ def _carry_out(
     from asgard.loki.load.verdict import milliseconds
 
     runs.check_installed()
-    load = dataclasses.replace(load, check=load.check and check)
     picked = which.pick()
     with closing(picked.connect(deadline_s=runs.CALL_DEADLINE_S)) as control:
         contexts.refuse_protected_cluster(control.cluster().cluster_id, confirm)

@@ -132,8 +132,8 @@ class LoadFlags:
         ),
     ] = None
 
-    def scenario(self, file: Path | None, assignments: list[str], workers: int) -> Scenario:
-        """The load of a file, else of these flags. Raises WrongUsage and what reading raises."""
+    def scenario(self, file: Path | None, assignments: list[str], workers: int, *, check: bool = True) -> Scenario:
+        """The load of a file, else of these flags, without `check` unchecked. Raises WrongUsage and what reading raises."""
         from asgard.loki.load import read
 
         given = self._given()
@@ -143,11 +143,13 @@ class LoadFlags:
                     f"{next(iter(given.values()))[0]} is for a load without a file",
                     "With a file, change values with --set KEY=VALUE.",
                 )
-            return read.read_file(file, assignments=assignments, workers=workers)
+            unchecked = [] if check else ["check=false"]
+            return read.read_file(file, assignments=[*assignments, *unchecked], workers=workers)
         if self.topic is None:
             raise WrongUsage("no load given", "Name a scenario file, or a topic with --topic.")
         flags = {loc: flag for loc, (flag, _) in given.items()}
-        return read.from_flags(self._document(given, self.topic), flags, workers=workers)
+        values = self._document(given, self.topic) | ({} if check else {"check": False})
+        return read.from_flags(values, flags, workers=workers)
 
     def _given(self) -> dict[Loc, tuple[str, Any]]:
         """All given flags and their values, by their place in a file."""

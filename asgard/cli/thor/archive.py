@@ -179,15 +179,14 @@ def prune(
     from asgard.thor.archive.location import open_storage
 
     storage = open_storage(archive, endpoint_url)
-    now = time.time()
-    before = parse_since(older_than, now, "--older-than")
+    before = parse_since(older_than, time.time(), "--older-than")
     chosen = pruning.choose(storage, round(before * 1000), topics or ())
     name = storage.url.rstrip("/").rpartition("/")[2]
     if confirm is not None and confirm != name:
         raise Refused(f"--confirm {confirm} does not name this archive", f"Its name is {name}. Nothing was deleted.")
     if confirm is not None:
         for drop in chosen:
-            pruning.drop(storage, drop, now)
+            pruning.drop(storage, drop)
     _show_drops(archive, chosen, done=confirm is not None, name=name)
 
 

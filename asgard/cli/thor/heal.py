@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asgard.cli.command import Confirm, Context, Which, Yes, command
-from asgard.cli.moments import Last, Since, since_s, utc
+from asgard.cli.moments import Every, Last, Since, every_seconds, since_s, utc
 from asgard.cli.numbers import parse_number
 from asgard.cli.thor import app
 from asgard.cli.thor.common import DryRun, limits_of
 from asgard.core import console, units
 from asgard.core.console import Table
-from asgard.core.errors import ExitCode, WrongUsage
+from asgard.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from asgard.cluster.limits import Limits
@@ -64,7 +64,7 @@ def heal(
 @command(app, example="asgard thor watch --yes\nasgard thor watch --every 10s --policy thor.yaml --yes")
 def watch(
     which: Which = Which(),
-    every: Annotated[str, typer.Option("--every", metavar="TIME", help="Interval between two full looks.")] = "2s",
+    every: Every = "2s",
     policy: PolicyPath = None,
     grace: Grace = None,
     dry_run: DryRun = False,
@@ -84,9 +84,7 @@ def watch(
     from asgard.thor.heal.once import CutShort
 
     stay_small()
-    every_s = parse_number("--every", every, units.parse_duration)
-    if every_s < 0.1:
-        raise WrongUsage(f"--every is {every!r}; allowed is 100ms or more, as in 2s")
+    every_s = every_seconds(every, "100ms")
     given, limits = _policy(policy, grace, dry_run)
     picked = which.pick()
     if not given.dry_run:

@@ -103,8 +103,8 @@ def carry_out(
 def report(done: Executed) -> int:
     """Show the result of a plan. Returns its exit code."""
     lines = [str(done)]
-    if done.handed_over:
-        lines.append(f"ended early: {done.handed_over}. Run the same command later to continue.")
+    if why := done.handed_over or done.paused:
+        lines.append(f"ended early: {why}. Run the same command later to continue.")
     if done.stopped:
         lines.append(f"stopped: {done.stopped}. Check `asgard thor status`; run the same command to continue.")
     rows = [[name, why] for name, why in sorted(done.refused.items())]

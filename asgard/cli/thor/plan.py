@@ -18,7 +18,7 @@ from asgard.core.errors import ExitCode, WrongUsage
 from asgard.thor.plan.kinds import PlanKind, planner_of
 
 if TYPE_CHECKING:
-    from asgard.cluster.plan import BrokerChange, Change, Plan
+    from asgard.cluster.plan import BrokerChange, Change, DirChange, Plan
     from asgard.thor.plan.explain import Explanation
 
 What = Annotated[
@@ -136,10 +136,10 @@ def explain_plan(
     if snapshot is not None:
         _emit_explanation(explain.explain(made, snapshot_file.read(snapshot), limits_of(limits), partition))
         return
-    change = explain.change_of(made, partition)
-    if change is None:
+    told = explain.from_plan(made, partition)
+    if told.change is None and not told.dir_changes:
         raise WrongUsage(f"{plan} does not change {partition}", "With --snapshot FILE you get an explanation anyway.")
-    _emit_explanation(explain.Explanation(partition, change, ()))
+    _emit_explanation(told)
 
 
 def emit_plan(plan: Plan) -> None:
@@ -209,8 +209,6 @@ def _percent(fraction: float | None) -> str:
 
 
 def _emit_explanation(explanation: Explanation) -> None:
-    change = explanation.change
-    text = _change_text(change) if change else f"{explanation.partition}: the plan leaves it alone"
     columns = ["broker", "rack", "fill", "replicas", "leaders", "this replica", "verdict"]
     rows = [
         [c.broker, c.rack, f"{c.fill:.2f}", c.replicas, c.leaders, c.role or None, c.verdict]
@@ -218,9 +216,16 @@ def _emit_explanation(explanation: Explanation) -> None:
     ]
     title = "brokers before the plan (fill: bytes over fair share)"
     tables = [Table(columns, rows, title, frozenset(columns[2:5]))] if rows else []
-    console.emit(explanation, *tables, text=text)
+    console.emit(explanation, *tables, text=_told(explanation))
 
 
-def _change_text(change: Change) -> str:
-    moved = units.format_size(change.bytes_moved) if change.bytes_moved else "nothing"
-    return f"{change.name}: {list(change.before)} -> {list(change.after)}, {moved} to copy, in batch {change.batch}\nwhy: {change.why}"
+def _told(explanation: Explanation) -> str:
+    made: list[tuple[Change | DirChange, str]] = [(d, f"{d.source} -> {d.target}") for d in explanation.dir_changes]
+    if (c := explanation.change) is not None:
+        made.insert(0, (c, f"{list(c.before)} -> {list(c.after)}"))
+    lines = [f"{c.name}: {ends}, {_to_copy(c)}, in batch {c.batch}\nwhy: {c.why}" for c, ends in made]
+    return "\n".join(lines) or f"{explanation.partition}: the plan leaves it alone"
+
+
+def _to_copy(change: Change | DirChange) -> str:
+    return f"{units.format_size(change.bytes_moved) if change.bytes_moved else 'nothing'} to copy"

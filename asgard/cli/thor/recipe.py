@@ -17,6 +17,7 @@ from asgard.cli.thor.common import DryRun, limits_file, limits_of
 from asgard.core import console, events
 from asgard.core.console import Table
 from asgard.core.errors import WrongUsage
+from asgard.core.shipped import RECIPES
 
 if TYPE_CHECKING:
     from asgard.thor.recipes.model import Recipe
@@ -52,9 +53,9 @@ AllowRun = Annotated[
 @command(recipe_app, name="list", example="asgard thor recipe list")
 def list_(recipes: Folders = None) -> None:
     """List the recipes that ship with Asgard, and those of your own folders."""
-    from asgard.thor.recipes import library, read
+    from asgard.thor.recipes import read
 
-    known = files.readable(library, recipes, partial(read.read, examples=True))
+    known = files.readable(RECIPES, recipes, partial(read.read, examples=True))
     columns = ["recipe", "trigger", "parameters", "what it is for"]
     rows = [[r.name, r.trigger, ", ".join(_parameter(r, p) for p in r.parameters) or None, r.about] for r in known]
     console.emit([_document(r) for r in known], Table(columns, rows))
@@ -63,9 +64,9 @@ def list_(recipes: Folders = None) -> None:
 @command(recipe_app, example="asgard thor recipe show rolling-restart")
 def show(recipe: Name, recipes: Folders = None) -> None:
     """Show a recipe: its file, or with --json what was read from it."""
-    from asgard.thor.recipes import library, read
+    from asgard.thor.recipes import read
 
-    found = read.read(library.find(recipe, recipes or ()), examples=True)
+    found = read.read(RECIPES.find(recipe, recipes or ()), examples=True)
     console.emit(_document(found), text=f"{found.text.rstrip()}\n\n# {found.file}")
 
 
@@ -79,9 +80,9 @@ def validate(
     recipes: Folders = None,
 ) -> None:
     """Check recipes, offline: every mistake with its line, what is wrong and what is allowed."""
-    from asgard.thor.recipes import library, read
+    from asgard.thor.recipes import read
 
-    valid = files.all_valid(library, names, recipes, partial(read.read, examples=True))
+    valid = files.all_valid(RECIPES, names, recipes, partial(read.read, examples=True))
     rows = [[r.name, r.trigger, len(r.steps), r.file] for r in valid]
     console.emit([_document(r) for r in valid], Table(["valid", "trigger", "steps", "file"], rows))
 
@@ -116,9 +117,9 @@ def run(
     console.current().times = not sys.stderr.isatty()
     from asgard.compose import recipes as composed
     from asgard.thor.heal import policy as policies
-    from asgard.thor.recipes import library, read
+    from asgard.thor.recipes import read
 
-    chosen = read.read(library.find(recipe, recipes or ()), sets or ())
+    chosen = read.read(RECIPES.find(recipe, recipes or ()), sets or ())
     file = limits_file(limits, "limits and policy")
     policy = policies.read(file) if file else policies.Policy()
     options = composed.RecipeOptions(limits_of(file), policy, confirm, on_event, allow_run, fresh)
@@ -160,7 +161,7 @@ def crontab(
     from asgard.compose import recipes as composed
     from asgard.core import cron, paths
     from asgard.thor.recipes import crontab as tab
-    from asgard.thor.recipes import library, read
+    from asgard.thor.recipes import read
 
     if (schedule or sets) and len(names or ()) != 1:
         raise WrongUsage("--schedule and --set go with one recipe", "Name it: asgard thor recipe crontab NAME …")
@@ -168,7 +169,7 @@ def crontab(
         when = cron.check(schedule) if schedule else None
     except ValueError as error:
         raise WrongUsage(f"--schedule {error}") from error
-    chosen = files.chosen(library, names, recipes)
+    chosen = files.chosen(RECIPES, names, recipes)
     logs = paths.private_dir(paths.home()) / "logs"
     paths.private_dir(logs)
     variables = {"ASGARD_HOME": str(paths.home())} | {v: os.environ[v] for v in tab.CARRIED if os.environ.get(v)}
@@ -189,7 +190,7 @@ def crontab(
             here,
             cluster=cluster,
             options=given,
-            shipped=path == library.files().get(path.stem),
+            shipped=path == RECIPES.files().get(path.stem),
             schedule=when,
         )
         if not made:

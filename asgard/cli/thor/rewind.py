@@ -65,11 +65,12 @@ def rewind(
             prepared = rewinding.prepare_undo(control, group, journal)
         else:
             prepared = rewinding.prepare(control, group, _goal(control, group, to, like, by), topic or [])
-        if dry_run or not prepared.changes:
+        if dry_run or not (prepared.changes or prepared.undoes):
             _emit(prepared, done=False)
             return int(ExitCode.OK)
-        console.say(console.render(_table(prepared)))
-        console.ask(f"Set {len(prepared.changes)} offsets of group {group} in {picked.name}?")
+        if prepared.changes:
+            console.say(console.render(_table(prepared)))
+            console.ask(f"Set {len(prepared.changes)} offsets of group {group} in {picked.name}?")
         rewinding.run(control, prepared, journal, confirm)
     _emit(prepared, done=True)
     return int(ExitCode.OK)

@@ -38,5 +38,10 @@ def summary(plan: Plan) -> str:
 
 
 def _what_moves(plan: Plan) -> str:
-    parts = [(len(plan.changes), "partition", ""), (len(plan.dir_changes), "replica", " to other log directories")]
+    reordered = sum(set(change.after) == set(change.before) for change in plan.changes)
+    parts = [
+        (len(plan.changes) - reordered, "partition", ""),
+        (reordered, "partition", " with another preferred leader only"),
+        (len(plan.dir_changes), "replica", " to other log directories"),
+    ]
     return ", ".join(f"{n} {what}{'' if n == 1 else 's'}{where}" for n, what, where in parts if n)

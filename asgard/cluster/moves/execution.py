@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
-from asgard.cluster.moves import batch, decide, fit
+from asgard.cluster.moves import batch, decide, fit, within
 from asgard.cluster.moves.back import take_back
 from asgard.cluster.moves.decide import Sight
 from asgard.cluster.moves.ledger import DONE, Ledger
@@ -125,7 +125,7 @@ class Execution:
                     return self.executed(handed_over=why)
                 case decide.Pause(why):
                     self.put_back(f"paused: {why}")
-                    return self.executed(handed_over=why)
+                    return self.executed(paused=why)
                 case decide.Stop(why, cancel):
                     if cancel:
                         self.cancel(self.flying)
@@ -332,6 +332,7 @@ class Execution:
     def put_back(self, outcome: str, keep_cordons: bool = False) -> None:
         """All temporary settings, except those that inherited moves still need."""
         self.ledger.throttle(self.inherited, self.inherited_rate if self.inherited else None)
+        self.ledger.throttle_dirs(within.in_flight(self.held.control, self.ledger.record.dirs), self.ledger.dirs_rate)
         if keep_cordons and self.plan.kind == "drain":
             self.ledger.keep_cordons()
         else:

@@ -18,7 +18,7 @@ from asgard.journal import operations
 from asgard.kafka import temporary
 from asgard.kafka.model import Partition
 from asgard.kafka.temporary import Key, PutBack, Setting
-from asgard.kafka.throttle import RATES
+from asgard.kafka.throttle import RATES, REPLICAS
 
 DONE = "done"
 
@@ -40,7 +40,8 @@ def left_open(held: HeldCluster) -> list[operations.Operation]:
 class Ledger:
     """See the module. `record` is what is on disk; `foreign` what another tool has changed meanwhile.
 
-    `left` are the moves that older ledgers recorded, `taken_over` those still in flight.
+    `left` are the moves that older ledgers recorded, `taken_over` those still in flight. Moves between brokers and those
+    between log directories are throttled apart: work on one kind leaves the other as it was taken over.
     """
 
     def __init__(self, held: HeldCluster, what: str, plan: str, moving: Iterable[Partition], up: Iterable[int]) -> None:
@@ -71,40 +72,55 @@ class Ledger:
         """The throttle set by this ledger or those it took over; bytes per second and broker."""
         return next((float(s.ours[-1]) for s in self.record.settings if s.key[2] in RATES), None)
 
+    @property
+    def dirs_rate(self) -> float | None:
+        """The same for moves between log directories."""
+        return next((float(s.ours[-1]) for s in self.record.settings if s.key == marks.DIRS_RATE_KEY), None)
+
     def up(self, brokers: Iterable[int]) -> None:
         """Which brokers can be asked for their own configs."""
         self._up = frozenset(brokers)
 
-    def throttle(
-        self,
-        flights: Iterable[Flight],
-        rate_bytes_per_s: float | None,
-        dirs: Iterable[DirFlight] = (),
-        dirs_rate_bytes_per_s: float | None = None,
-    ) -> None:
-        """These are in flight, or are about to be: adapt the throttle to them. Raises what the control plane raises.
-
-        `dirs`: replicas on their way to other log directories, under a separate rate.
-        """
-        flights, dirs = tuple(flights), tuple(dirs)
-        cordons = self.record.cordons
-        mine = {s.key: s for s in self.record.settings if s not in cordons}
-        keys = dict.fromkeys(
-            [*mine, *(marks.keys(flights) if flights else ()), *([marks.DIRS_RATE_KEY] if dirs else ())]
-        )
+    def throttle(self, flights: Iterable[Flight], rate_bytes_per_s: float | None) -> None:
+        """These move between brokers, or are about to: adapt the throttle to them. Raises what the control plane
+        raises."""
+        flights = tuple(flights)
+        mine = {s.key: s for s in self.record.settings if s.key[2] in (*RATES, *REPLICAS)}
+        if not (flights or mine or self.record.flights):
+            return
+        keys = dict.fromkeys([*mine, *(marks.keys(flights) if flights else ())])
         there = temporary.read(self._hold.control, keys)
         before = {key: mine[key].before if key in mine else there.get(key) for key in keys}
         if any(there.get(key) is not None and key not in mine for key in marks.RATE_KEYS):
             # Checked at the start too; another tool may have begun at the same moment.
             refuse_throttles(self._hold.control, (), mine.values())
-        wanted = marks.wanted(flights, rate_bytes_per_s, before)
-        if dirs and dirs_rate_bytes_per_s is not None:
-            wanted[marks.DIRS_RATE_KEY] = str(max(1, round(dirs_rate_bytes_per_s)))
+        self._set(replace(self.record, flights=flights), mine, there, marks.wanted(flights, rate_bytes_per_s, before))
+
+    def throttle_dirs(self, dirs: Iterable[DirFlight], rate_bytes_per_s: float | None) -> None:
+        """The same for moves between log directories, whose rate is a separate one."""
+        dirs = tuple(dirs)
+        key = marks.DIRS_RATE_KEY
+        mine = {s.key: s for s in self.record.settings if s.key == key}
+        if not (dirs or mine or self.record.dirs):
+            return
+        there = temporary.read(self._hold.control, [key])
+        wanted = {} if rate_bytes_per_s is None or not dirs else {key: str(max(1, round(rate_bytes_per_s)))}
+        self._set(replace(self.record, dirs=dirs), mine, there, wanted)
+
+    def _set(
+        self,
+        record: MovesRecord,
+        mine: Mapping[Key, Setting],
+        there: Mapping[Key, str | None],
+        wanted: Mapping[Key, str],
+    ) -> None:
+        """Change the settings `mine` to the wanted ones, and record it; the others stay."""
+        others = tuple(s for s in record.settings if s.key not in mine)
         changing, settled, writes = self._change(mine, there, wanted)
-        self._write(replace(self.record, flights=flights, dirs=dirs, settings=(*cordons, *changing)))
+        self._write(replace(record, settings=(*others, *changing)))
         temporary.write(self._hold.control, writes)
         # Restored and replaced values are removed from disk with the next change.
-        self.record = replace(self.record, settings=(*cordons, *settled))
+        self.record = replace(self.record, settings=(*others, *settled))
 
     def _change(
         self, mine: Mapping[Key, Setting], there: Mapping[Key, str | None], wanted: Mapping[Key, str]

@@ -1,7 +1,8 @@
 """The right throttle settings for the moves in flight. Pure: moves, rate and earlier values in, settings out.
 
 A rate applies to the whole cluster (broker `""`); each topic's lists name the replicas: those that send and those that
-fetch. An operator's settings are extended, not replaced. Unthrottled moves are removed from the lists.
+fetch. An operator's settings are extended, not replaced. Unthrottled moves are removed from the lists. A list that
+would be longer than Kafka allows becomes `*`: all replicas of the topic.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from asgard.cluster.moves.record import Flight
 from asgard.kafka.temporary import Key
-from asgard.kafka.throttle import DIRECTORY_RATE, RATES, REPLICAS, union
+from asgard.kafka.throttle import DIRECTORY_RATE, LONGEST, RATES, REPLICAS, union
 
 RATE_KEYS: tuple[Key, ...] = tuple(("broker", "", rate) for rate in RATES)
 DIRS_RATE_KEY: Key = ("broker", "", DIRECTORY_RATE)
@@ -45,7 +46,7 @@ def wanted(
             old = _without(before.get(where), free)
             value = union(old, ",".join(marked)) if marked else old
             if value is not None:
-                found[where] = value
+                found[where] = value if len(value) <= LONGEST else "*"
     return {key: value for key, value in found.items() if value != before.get(key)}
 
 

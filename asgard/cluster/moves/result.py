@@ -52,8 +52,8 @@ class Executed:
     """The result of a plan. `moved` partitions with `bytes_moved`; `already` were in place before; `gone` were deleted.
 
     `left` are not moved, `flying` of them are still moving. `refused`: partition to why Kafka, or a check, refused it.
-    `stopped`: health got worse, or nothing progressed; `handed_over`: a more urgent command has the cluster, or no move
-    may start now. Both None: it ran to the end.
+    `stopped`: health got worse, or nothing progressed; `handed_over`: a more urgent command has the cluster; `paused`:
+    no move may start now. All None: it ran to the end.
     """
 
     what: str
@@ -66,13 +66,19 @@ class Executed:
     refused: dict[str, str] = field(default_factory=dict)
     stopped: str | None = None
     handed_over: str | None = None
+    paused: str | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
     @property
+    def ended_early(self) -> str | None:
+        """Why it did not run to the end; None if it did."""
+        return self.stopped or self.handed_over or self.paused
+
+    @property
     def exit_code(self) -> ExitCode:
         """0 if everything is done; 75 if the same command continues later; else 1."""
-        if self.handed_over:
+        if self.handed_over or self.paused:
             return ExitCode.BUSY
         return ExitCode.FAILED if self.stopped or self.refused or self.left else ExitCode.OK
 

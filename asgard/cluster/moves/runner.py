@@ -92,11 +92,8 @@ def run(
                 execution.note(what)
         _note(held, plan, "started", {"moves": len(found.todo)})
         executed = execution.run(may_go_on)
-        how = "stopped" if executed.stopped else "paused" if executed.handed_over else "finished"
-        why = executed.stopped or executed.handed_over
-        more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
-        _note(held, plan, how, {**more, "refused": len(executed.refused), "why": why})
-        if plan.dir_changes and how == "finished":
+        _note_end(held, plan, executed)
+        if plan.dir_changes and not executed.ended_early:
             then = _run_within(_within(held, plan, limits, throttle, mark, up), may_go_on)
             return _joined(executed, then)
         return executed
@@ -136,10 +133,7 @@ def _run_within(work: Within, may_go_on: Callable[[], None]) -> Executed:
         work.start()
         _note(held, plan, "started", {"moves": len(work.left) + len(work.flying)})
         executed = work.run(may_go_on)
-        why = executed.stopped or executed.handed_over
-        how = "stopped" if executed.stopped else "paused" if executed.handed_over else "finished"
-        more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
-        _note(held, plan, how, {**more, "refused": len(executed.refused), "why": why})
+        _note_end(held, plan, executed)
         return executed
     except Refused:
         if not work.flying:
@@ -205,6 +199,12 @@ def _note(held: HeldCluster, plan: Plan, how: str, data: dict[str, object]) -> N
     """Report to readers of the journal."""
     about: dict[str, object] = {"cluster_id": held.cluster_id, "plan": plan.title, **data}
     events.record(held.journal, f"{held.service}.plan.{how}", held.name, about)
+
+
+def _note_end(held: HeldCluster, plan: Plan, executed: Executed) -> None:
+    how = "stopped" if executed.stopped else "paused" if executed.ended_early else "finished"
+    more = {"moved": executed.moved, "bytes_moved": executed.bytes_moved, "left": executed.left}
+    _note(held, plan, how, {**more, "refused": len(executed.refused), "why": executed.ended_early})
 
 
 def _others(held: HeldCluster, moving: Collection[Partition], up: Collection[int], healing: bool) -> list[Partition]:

@@ -80,6 +80,7 @@ def inherit(held: HeldCluster, dead: Collection[int]) -> Inherited:
     freed = tuple(replace(f, throttled=False) for f in kept if f.key in away)
     running = tuple(f for f in kept if f.key not in away)
     ledger.throttle([*freed, *running], ledger.rate if any(f.throttled for f in running) else None)
+    ledger.throttle_dirs((), None)
     ledger.lift_cordons()
     ledger.close("everything that was handed over is restored")
     return Inherited(ledger.took_over_from, back, freed, running)
@@ -95,6 +96,7 @@ def cancel(held: HeldCluster) -> Cancelled:
     take_back(control, ledger.left)
     stopped = within.take_back(control, ledger.dirs)
     ledger.throttle((), None)
+    ledger.throttle_dirs((), None)
     ledger.lift_cordons()
     ledger.close("cancelled")
     return Cancelled(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
-from asgard.cluster.moves import decide
+from asgard.cluster.moves import decide, record
 from asgard.cluster.moves.ledger import DONE, Ledger
 from asgard.cluster.moves.record import DirFlight
 from asgard.cluster.moves.result import Executed, MovesProgress
@@ -102,15 +102,15 @@ class Within:
                 time.sleep(POLL_S)
             elif self.left and (why_closed := decide.closed(self.limits, time.time())):
                 self.put_back(f"paused: {why_closed}")
-                return self._executed(handed_over=why_closed)
+                return self._executed(paused=why_closed)
             elif self.left:
                 self._submit()
         self.put_back(DONE if not self.refused else f"{DONE}, but for some")
         return self._executed()
 
     def put_back(self, outcome: str) -> None:
-        """Lift the throttle and close the record."""
-        self.ledger.throttle((), None)
+        """Lift the throttle and close the record, unless moves that were taken over are still in flight."""
+        self._throttle()
         self.ledger.close(outcome)
         for setting in self.ledger.foreign:
             self.notes.append(f"{setting} was changed by another tool in the meantime and stays")
@@ -131,8 +131,13 @@ class Within:
                 self.refused[change.name] = error.what
 
     def _throttle(self) -> None:
+        """The copies in flight; moves between brokers that were taken over keep their throttle as long as they run."""
+        kept = self.ledger.flights
+        if kept:
+            kept = record.in_flight(kept, self.held.control.reassignments())
+        self.ledger.throttle(kept, self.ledger.rate if any(f.throttled for f in kept) else None)
         flights = [DirFlight(c.broker, c.topic, c.partition, c.source, c.target) for c in self.flying.values()]
-        self.ledger.throttle((), None, flights, self.rate)
+        self.ledger.throttle_dirs(flights, self.rate)
 
     def _look(self) -> None:
         self._watch.look()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from asgard.core.schema.fields import (
     Configs,
@@ -30,6 +30,11 @@ from asgard.core.schema.fields import (
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _RESOURCE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,247}[A-Za-z0-9])?\Z")
+_NUMBERS = {
+    "retention.ms": (re.compile(r"-1|[1-9][0-9]{0,17}"), "-1 (for ever), or milliseconds as in 604800000"),
+    "min.insync.replicas": (re.compile(r"[1-9][0-9]?"), "a whole number from 1"),
+}
+"""Configs that policy judges by their value, so another spelling of the same value is not taken."""
 
 
 def _short_name(value: object) -> str:
@@ -48,8 +53,16 @@ def _resource_name(value: object) -> str:
     return text
 
 
+def _asked_configs(configs: dict[str, str]) -> dict[str, str]:
+    for name, (pattern, allowed) in _NUMBERS.items():
+        if name in configs and not pattern.fullmatch(configs[name].strip()):
+            raise ValueError(f"has {name} {configs[name]!r}; allowed is {allowed}")
+    return configs
+
+
 ShortName = Annotated[Text, BeforeValidator(_short_name)]
 ResourceName = Annotated[Text, BeforeValidator(_resource_name)]
+AskedConfigs = Annotated[Configs, AfterValidator(_asked_configs)]
 Count = Annotated[int | None, Given, Field(ge=0)]
 OptionalSize = Annotated[Size | None, Given]
 
@@ -204,7 +217,7 @@ class TopicAsked(Model):
     )
     description: OptionalText = None
     tags: Texts = Field(default_factory=list, description="as in [pii]")
-    config: Configs = Field(default_factory=dict)
+    config: AskedConfigs = Field(default_factory=dict)
 
 
 class UserAsked(Model):
@@ -234,11 +247,12 @@ class ChangeAsked(Model):
 
     topic: ResourceName
     partitions: Annotated[int | None, Given, Field(ge=1, le=100_000)] = None
+    min_isr: Annotated[int | None, Given, Field(ge=1, le=64)] = None
     retention: OptionalRetention = None
     throughput: OptionalByteRate = None
     description: OptionalText = None
     tags: Annotated[list[Text] | None, Given] = None
-    config: Configs = Field(default_factory=dict)
+    config: AskedConfigs = Field(default_factory=dict)
 
 
 class DeleteAsked(Model):

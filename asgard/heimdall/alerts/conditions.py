@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from asgard.core.schema.alerts import RuleKind
 from asgard.core.units import format_duration, format_size
 from asgard.heimdall.alerts.model import AlertRule, RuleMatch, Seen, Verdicts, Volume
-from asgard.heimdall.lag.model import GroupLag
+from asgard.heimdall.lag.model import UNDATED, GroupLag
 from asgard.heimdall.owners import Owners
 
 NOTHING_KNOWN = Verdicts((), None)
@@ -30,12 +30,11 @@ def _time_lag(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
     above = DEFAULT_TIME_LAG_S if rule.above is None else rule.above
     found, unknown = [], set()
     for group in _groups(rule, seen):
-        if group.time_lag_s is None:
-            if group.lag is None or group.lag > 0:
-                unknown.add(group.name)
-        elif group.time_lag_s > above:
+        if group.time_lag_s is not None and group.time_lag_s > above:
             text = f"{group.name}: the oldest unread record is {format_duration(group.time_lag_s)} old (allowed: {format_duration(above)})"
             found.append(_of_group(group, text, group.time_lag_s, owners))
+        elif group.lag is None or group.unmeasured & UNDATED:
+            unknown.add(group.name)
     return _grouped(found, unknown, seen)
 
 
@@ -44,23 +43,24 @@ def _data_loss(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
     found, unknown = [], set()
     for group in _groups(rule, seen):
         left = group.loses_data_in_s
-        if left is None:
-            if group.lag is None:
-                unknown.add(group.name)
-        elif left <= within and group.lag:
+        if left is not None and left <= within and group.lag:
             when = f"in {format_duration(left)}" if left > 0 else "now"
             text = f"{group.name}: retention begins to delete unread records {when} ({group.lag:,} are unread)"
             found.append(_of_group(group, text, left, owners))
+        elif group.lag is None or group.unmeasured & UNDATED:
+            unknown.add(group.name)
     return _grouped(found, unknown, seen)
 
 
 def _group_stopped(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:
-    found = [
-        _of_group(group, f"{group.name} is {group.status}: {group.because}", float(group.lag or 0), owners)
-        for group in _groups(rule, seen)
-        if group.status in ("stalled", "stopped")
-    ]
-    return _grouped(found, {g.name for g in _groups(rule, seen) if g.status == "unknown"}, seen)
+    found, unknown = [], set()
+    for group in _groups(rule, seen):
+        if group.status in ("stalled", "stopped"):
+            text = f"{group.name} is {group.status}: {group.because}"
+            found.append(_of_group(group, text, float(group.lag or 0), owners))
+        elif (group.lag is None and group.status == "unknown") or group.unmeasured & {"lag", "pace"}:
+            unknown.add(group.name)
+    return _grouped(found, unknown, seen)
 
 
 def _volume_missing(rule: AlertRule, seen: Seen, owners: Owners) -> Verdicts:

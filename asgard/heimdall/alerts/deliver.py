@@ -1,6 +1,6 @@
 """Sends notifications: to web hooks in the form that each receiver knows, by e-mail, to commands, into the journal.
 
-Each is a row with its own tries (`core.outbox`): a receiver that fails does not hold up the others. Addresses and keys are read when
+Each receiver gets its own in order (`core.outbox`): one that fails does not hold up the others. Addresses and keys are read when
 used, and never get into a row, error or log.
 """
 
@@ -15,6 +15,7 @@ from asgard.core import mail, outbox, program
 from asgard.core.database import Database
 from asgard.core.errors import AsgardError, Failed
 from asgard.core.mail import MailServer
+from asgard.core.outbox import NotSent
 from asgard.core.post import post
 from asgard.heimdall.alerts import tables
 from asgard.heimdall.alerts.model import Receiver
@@ -32,21 +33,23 @@ def deliver(
     """Send what is due; returns how many were `sent`, wait for `later`, and `failed` for good."""
     known = {r.name: r for r in receivers}
 
-    def send(row: Any) -> str | None:
+    def send(row: Any) -> NotSent | None:
         try:
             body = json.loads(row.body)
             if row.receiver == JOURNAL:
                 record(journal, body)
             elif row.receiver not in known:
-                return "the receiver is gone from heimdall.yaml"
+                return NotSent("the receiver is gone from heimdall.yaml")
             else:
                 _send(known[row.receiver], body, server)
         except Exception as error:  # a bug of ours, too: it is kept with the row, and other receivers get theirs
-            return _reason(error, known.get(row.receiver))
+            return outbox.not_sent(_reason(error, known.get(row.receiver)), error)
         return None
 
-    only = tables.notifications.c.cluster_id == cluster_id
-    return outbox.deliver(database, tables.notifications, receiver=lambda row: row.receiver, send=send, only=only)
+    c = tables.notifications.c
+    return outbox.deliver(
+        database, tables.notifications, receiver=(c.receiver,), send=send, only=c.cluster_id == cluster_id
+    )
 
 
 def record(journal: Journal, body: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 An alert is raised once when its rule has held for `for`, however often it is evaluated; it is cleared when the rule has not held
 for `clear`. If nothing is known, it stays as it is. In a drill, a rule that says so raises nothing; what still holds when the
-drill is over is raised then.
+drill is over is raised then. An alert that goes further than when it was raised is cleared, and raised with another id.
 """
 
 from __future__ import annotations
@@ -40,9 +40,12 @@ def evaluate(rules: Sequence[AlertRule], seen: Seen, former: States, owners: Own
         verdicts = conditions.judge(rule, seen, owners)
         silent = rule.silent_in_drills and seen.drill is not None
         for finding in verdicts.holds:
-            state, raised = _held(rule, finding, former.get((rule.name, finding.subject)), silent, now)
+            before = former.get((rule.name, finding.subject))
+            state, raised = _held(rule, finding, before, silent, now)
             states[state.key] = state
             if raised:
+                if before is not None and before.phase == "raised":  # receivers know it by its old id
+                    changes.append(Transition("cleared", before, now, "it goes further, and is raised again"))
                 changes.append(Transition("raised", state, now, state.text))
             if silent and state.phase == "pending":
                 silenced.append(state)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from asgard.heimdall.alerts import store as alert_store
 from asgard.heimdall.alerts.model import AlertRule, Seen, in_force
 from asgard.heimdall.audit.missing import MissingRecords
+from asgard.heimdall.canary.record import FAILED
 from asgard.heimdall.picture import Picture
 from asgard.heimdall.store.read import ClusterStore, HourCount
 from asgard.heimdall.store.tables import HOUR
@@ -23,10 +24,9 @@ WEEK_S = 7 * 86400
 RECENT_H = 3
 """Volume is judged by this many hours: those counted last."""
 RECENT_S = 86400.0
-"""Older events of the canary and of drills say nothing about now."""
+"""Older events of drills say nothing about now."""
 _DRILLS = {"loki.drill.started": "loki.drill.finished", "loki.experiment.started": "loki.experiment.ended",
            "loki.fault.injected": "loki.fault.ended"}  # fmt: skip
-_CANARY = ("heimdall.canary.failed", "heimdall.canary.recovered")
 
 
 def seen(
@@ -37,8 +37,12 @@ def seen(
     alerts: Database,
     events: Callable[[float], Sequence[Event]],
     audit: Callable[[], Iterable[MissingRecords]],
+    canary: Callable[[], Iterable[Event]],
 ) -> Seen:
-    """Everything that these rules need; nothing else is read. `events` gives the journal's since a time."""
+    """Everything that these rules need; nothing else is read.
+
+    `events` gives the journal's since a time, `canary` the canary's last one of each broker.
+    """
     kinds = {rule.kind for rule in in_force(rules)}
     now = picture.at
     happened = events(now - RECENT_S)
@@ -53,7 +57,7 @@ def seen(
         disks=alert_store.disks(alerts, picture.cluster_id, picture.snapshot.brokers, now) if "disk-full" in kinds else None,
         volume=tuple(recent(store, now, newest={n: t.newest for n, t in picture.topics.items()})) if "volume-missing" in kinds else None,
         losses=tuple(audit()) if "audit-loss" in kinds else None,
-        canary=canary(happened, picture.cluster_id) if "canary" in kinds else None,
+        canary=unserved(canary(), {broker.id for broker in picture.snapshot.brokers}) if "canary" in kinds else None,
         drill=drill(happened, picture.cluster_id),
     )  # fmt: skip
 
@@ -74,7 +78,7 @@ def recent(store: ClusterStore, now: float, newest: dict[str, float | None]) -> 
                 old.records
                 for week in range(1, compare.WEEKS + 1)
                 if (old := found.get((topic, start - week * WEEK_S))) is not None
-                and old.records is not None and counts.DELETED not in old.approximate
+                and old.records is not None and not counts.incomparable(old.approximate)
             ]  # fmt: skip
             here = found.get((topic, start))
             window = TimeWindow(float(start), float(start + HOUR), _label(start))
@@ -93,16 +97,13 @@ def _label(start: int) -> str:
     return datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
-def canary(events: Iterable[Event], cluster_id: str) -> dict[str, str]:
-    """Broker to why clients can't use it; empty if they can. From the canary's events."""
-    found: dict[str, str] = {}
-    for event in events:
-        if event.kind in _CANARY and event.data.get("cluster_id", cluster_id) == cluster_id:
-            failed = event.kind == _CANARY[0]
-            found[event.subject] = (
-                str(event.data.get("because") or event.data.get("state") or "it fails") if failed else ""
-            )
-    return found
+def unserved(events: Iterable[Event], brokers: Collection[int]) -> dict[str, str]:
+    """Broker to why clients can't use it; empty if they can. From the canary's last event of each; brokers that left the cluster are left out."""
+    return {
+        event.subject: str(event.data["because"]) if event.kind == FAILED else ""
+        for event in events
+        if event.data["broker"] in brokers
+    }
 
 
 def drill(events: Iterable[Event], cluster_id: str) -> str | None:

@@ -4,7 +4,7 @@ A window is a topic of a tier and a stretch of event time. It is open until the 
 lateness; what comes even later is counted as late, not in the window. A late record that was counted as lost is no longer lost.
 
 The watermark of a tier is the event time that all its partitions have reached. A partition with nothing left to read does not hold it
-back. The audit's watermark is the lowest of its tiers': a stalled tier keeps windows open, and nothing counts as lost yet.
+back; one without a leader does, because it may hold more. The audit's watermark is the lowest of its tiers': a stalled tier keeps windows open, and nothing counts as lost yet.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class AuditCounts:
             progress.newest_us = max(progress.newest_us, int(times[here].max()))
 
     def watermark_us(self, unread: set[tuple[str, int]]) -> int:
-        """The event time that every tier has reached; NEVER if one has seen nothing. `unread`: partitions with more to read."""
+        """The event time that every tier has reached; NEVER if one has seen nothing. `unread`: partitions that have more to read, or may have."""
         return min(
             (self._of_tier(set(tier.topics), unread) for tier in self.plan.tiers),
             default=NEVER,
@@ -144,7 +144,7 @@ class AuditCounts:
 
     def _of_tier(self, topics: set[str], unread: set[tuple[str, int]]) -> int:
         times = {where: p.newest_us for where, p in self.progress.items() if where[0] in topics}
-        behind = [time for where, time in times.items() if where in unread]
+        behind = [times.get(where, NEVER) for where in unread if where[0] in topics]
         return min(behind) if behind else max(times.values(), default=NEVER)
 
     def due(self, unread: set[tuple[str, int]]) -> int:

@@ -26,6 +26,7 @@ LOOK_S = 1.0
 BATCH = 10_000
 READ_DEADLINE_S, SLOWEST_PER_S = 120.0, 1000.0
 """Reading is given up when it takes longer than this, plus a second for each so many records."""
+_NAMED = 5
 Where = tuple[str, int]
 
 
@@ -52,14 +53,17 @@ def audit(
 
     Raises WrongUsage for a topic that does not exist, Busy if another auditor took the audit over, and what reading raises.
     """
-    began, records = time.monotonic(), 0
+    began, records, absent = time.monotonic(), 0, set[Where]()
     _tell(store, tell)
     while True:
-        ends = _ends(store, control)
-        for count in _read(store, connection, ends):
+        before = absent
+        ends, absent = _ends(store, control)
+        if absent - before:
+            events.warn(f"{_names(absent)}: no leader answers, so windows with records that may be there stay open")
+        for count in _read(store, connection, ends, absent):
             records += count
             events.progress("audit", f"{records:,} records", done=records, unit="records")
-        store.commit(store.counts.due(_unread(store, ends)))
+        store.commit(store.counts.due(_unread(store, ends) | absent))
         _tell(store, tell)
         looked()
         if not follow:
@@ -76,13 +80,17 @@ def _tell(store: AuditStore, tell: Callable[[Row], None]) -> None:
         store.told(found)
 
 
-def _ends(store: AuditStore, control: ControlPlane) -> dict[Where, Offsets]:
-    """What there is to read: from each partition's progress to its end. Notes what retention deleted before that."""
+def _ends(store: AuditStore, control: ControlPlane) -> tuple[dict[Where, Offsets], set[Where]]:
+    """What there is to read: from each partition's progress to its end; and the partitions without a leader.
+
+    Notes what retention deleted before that.
+    """
     wanted = list(store.counts.plan.topics)
     topics = control.topics(wanted)
     if missing := [name for name in wanted if name not in topics]:
         raise WrongUsage(f"there is no topic {', '.join(missing)} in this cluster", "An audit names topics that exist.")
-    offsets = control.offsets([(name, p.partition) for name, topic in topics.items() for p in topic.partitions])
+    there = {(name, p.partition) for name, topic in topics.items() for p in topic.partitions}
+    offsets = control.offsets(there)
     found = {}
     for where, span in offsets.items():
         progress = _progress(store, topics[where[0]], where, span)
@@ -92,7 +100,12 @@ def _ends(store: AuditStore, control: ControlPlane) -> dict[Where, Offsets]:
             if store.counts.plan.topics[where[0]] == 0:
                 progress.since_us = -1  # in a later tier, the earlier records tell what is missing
         found[where] = Offsets(progress.offset, max(span.end, progress.offset))
-    return found
+    return found, there - found.keys()
+
+
+def _names(partitions: set[Where]) -> str:
+    names = [f"{topic}-{number}" for topic, number in sorted(partitions)]
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _progress(store: AuditStore, topic: Topic, where: Where, span: Offsets) -> PartitionProgress:
@@ -112,7 +125,7 @@ def _progress(store: AuditStore, topic: Topic, where: Where, span: Offsets) -> P
     return new
 
 
-def _read(store: AuditStore, connection: Connection, ends: dict[Where, Offsets]) -> Iterator[int]:
+def _read(store: AuditStore, connection: Connection, ends: dict[Where, Offsets], absent: set[Where]) -> Iterator[int]:
     counts = store.counts
     reached = {where: span.start for where, span in ends.items()}
     due = time.monotonic() + COMMIT_S
@@ -123,7 +136,7 @@ def _read(store: AuditStore, connection: Connection, ends: dict[Where, Offsets])
         yield len(messages)
         if time.monotonic() >= due:
             _move_on(store, reached)
-            store.commit(counts.due(_unread(store, ends)))
+            store.commit(counts.due(_unread(store, ends) | absent))
             due = time.monotonic() + COMMIT_S
     _move_on(store, reached)
 

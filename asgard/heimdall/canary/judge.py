@@ -120,6 +120,7 @@ class Times:
 
 
 _KEPT = 10_000
+_NOTHING: Mapping[int, CanaryState] = {}
 KINDS = ("produce", "consume", "commit")
 
 
@@ -149,22 +150,25 @@ class News:
         return self.state not in (CanaryState.OK, CanaryState.AWAY)
 
 
-def count(tallies: dict[int, BrokerTally], probes: Iterable[Probe]) -> list[News]:
+def count(
+    tallies: dict[int, BrokerTally], probes: Iterable[Probe], before: Mapping[int, CanaryState] = _NOTHING
+) -> list[News]:
     """Count a round; returns the brokers whose state changed. A broker that starts out well is not reported.
 
+    `before`: the brokers that did not serve clients when an earlier canary ended: that one is well again is news.
     A round in which the broker did not lead its partition says nothing about how it serves clients, unless it is down or hung.
     """
     news = []
     for probe in probes:
-        tally = tallies.setdefault(probe.broker, BrokerTally(probe.broker))
+        tally = tallies.setdefault(probe.broker, BrokerTally(probe.broker, state=before.get(probe.broker)))
         tally.rounds += 1
         if probe.state is not CanaryState.AWAY:
             for kind, tried in probe.tries():
                 tally.times[kind].add(tried)
-        if probe.state is not tally.state:
-            if not (tally.state is None and probe.state in (CanaryState.OK, CanaryState.AWAY)):
-                news.append(News(probe.broker, tally.state, probe.state, probe.sentence))
-            tally.state, tally.sentence = probe.state, probe.sentence
+        starts_well = tally.state is None and probe.state in (CanaryState.OK, CanaryState.AWAY)
+        if probe.state is not tally.state and not starts_well:
+            news.append(News(probe.broker, tally.state, probe.state, probe.sentence))
+        tally.state, tally.sentence = probe.state, probe.sentence
     return news
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from asgard.core import events
 from asgard.core.errors import AsgardError, Busy, Failed
 from asgard.heimdall.canary import placing, probe
-from asgard.heimdall.canary.judge import BrokerTally, News, Probe, Try, count
+from asgard.heimdall.canary.judge import BrokerTally, CanaryState, News, Probe, Try, count
 from asgard.heimdall.canary.placing import Placement
 from asgard.kafka.connection import Connection
 from asgard.kafka.model import Broker, LossVerdict, NewTopic, Partition
@@ -82,10 +82,11 @@ def run(
     tell: Callable[[News], None],
     proved: Callable[[LossVerdict], None],
     stop: threading.Event,
+    before: Mapping[int, CanaryState],
 ) -> CanaryResult:
     """Rounds until `stop` is set, or the settings' time or number of rounds is over; then the proof.
 
-    `tell` gets each broker whose state changes, `proved` each proof. Raises Failed if the topic can't be created.
+    `tell` gets each broker whose state changes (at first from `before`, see `judge.count`), `proved` each proof. Raises Failed if the topic can't be created.
     """
     result = CanaryResult()
     look = _begin(control, settings, change)
@@ -101,7 +102,7 @@ def run(
         looked_at = time.monotonic()
         while not stop.is_set() and (end is None or time.monotonic() < end):
             began = time.monotonic()
-            news = count(result.tallies, _round(clients, control, look, settings))
+            news = count(result.tallies, _round(clients, control, look, settings), before)
             result.rounds += 1
             for one in news:
                 result.news.append(one)

@@ -37,6 +37,10 @@ class Look:
     ends: ByPartition
     problems: dict[str, str]
 
+    def problem(self, group: str) -> str | None:
+        """Why a group's offsets could not be read; None if they were."""
+        return None if group in self.committed else self.problems.get(group) or "its coordinator does not answer"
+
     def sample(self) -> OffsetSample:
         return OffsetSample(self.at, self.starts, self.ends, self.committed)
 
@@ -140,7 +144,10 @@ def _judged(
     for name, group in now.groups.items():
         described = members.get(name)
         asked = GroupToJudge(
-            described.group if described else group, thresholds(name), described.members if described else None
+            described.group if described else group,
+            thresholds(name),
+            described.members if described else None,
+            now.problem(name),
         )
         at_most = measured.at_most_s.get(name)
         found = measured.lags[name]

@@ -31,9 +31,10 @@ def group_lags(window: Sequence[OffsetSample], group: str) -> list[TopicLag]:
 def topic_lag(window: Sequence[OffsetSample], group: str, topic: str, offsets: Numbers) -> TopicLag:
     """One topic of a group."""
     last = window[-1]
-    known = np.flatnonzero((offsets >= 0) & (_fitted(last.ends, topic, len(offsets)) >= 0))
-    size = len(offsets)
-    committed, end = offsets[known], _fitted(last.ends, topic, size)[known]
+    size, there = len(offsets), len(last.ends[topic])
+    ends_now = _fitted(last.ends, topic, size)
+    known = np.flatnonzero((offsets >= 0) & (ends_now >= 0))
+    committed, end = offsets[known], ends_now[known]
     start = np.maximum(_fitted(last.starts, topic, size)[known], 0)
     position = np.minimum(np.maximum(committed, start), end)
     lag = end - position
@@ -69,7 +70,8 @@ def topic_lag(window: Sequence[OffsetSample], group: str, topic: str, offsets: N
         went_back=_back(commits, measured),
         quiet_s=quiet_s,
         waited=waited,
-        uncommitted=len(last.ends[topic]) - len(known),
+        uncommitted=there - int((offsets[:there] >= 0).sum()),
+        silent=int(((offsets >= 0) & (ends_now < 0))[:there].sum()),
         time_lag_s=np.where(lag == 0, 0.0, np.nan),
         exact=lag == 0,
     )

@@ -7,7 +7,8 @@ The statuses are Burrow's, judged on the lag now, the trend of the window and th
 - stalled: it has members, and no commit moved for a while although records waited.
 - stopped: it has no members, and records wait.
 - rewound: its committed offset went back within the window (a reset, a replay, or a committer that is out of order).
-- unknown: behind by an unknown number of records.
+- unknown: how far it is behind is not known: its offsets could not be read, a partition has no leader that answers, the age of
+  unread records could not be measured, or one sample does not tell whether it reads. What was not measured never counts as ok.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from numpy.typing import NDArray
 from asgard.core.units import format_duration
 from asgard.heimdall.lag.model import (
     STATUSES,
+    UNDATED,
     GroupLag,
     GroupToJudge,
+    Measure,
     PartitionLag,
     Retention,
     Status,
@@ -43,6 +46,7 @@ class Judged:
     status: NDArray[np.int64]
     catch_up_s: Reals
     loses_in_s: Reals
+    unmeasured: frozenset[Measure]
 
 
 def judge_topic(lag: TopicLag, active: bool, thresholds: Thresholds, window_s: float, retention: Retention) -> Judged:
@@ -51,24 +55,31 @@ def judge_topic(lag: TopicLag, active: bool, thresholds: Thresholds, window_s: f
     catch_up = _catch_up(lag)
     behind = lag.lag > 0
     too_old = behind & (lag.time_lag_s > t.time_lag_s)
-    unmeasured = behind & np.isnan(lag.time_lag_s)
+    undated = behind & np.isnan(lag.time_lag_s)
     if t.lag is not None:
-        too_old |= unmeasured & (lag.lag > t.lag)
-        unmeasured &= False
+        too_old |= undated & (lag.lag > t.lag)
     # Records that have waited less than the patience may just be between two commits, whatever the window shows.
     waited = np.where(np.isnan(lag.time_lag_s), lag.waited, lag.time_lag_s > t.stall_after_s)
     still = behind & waited & (lag.quiet_s >= min(t.stall_after_s, window_s))
+    one_sample = behind & waited & np.isnan(lag.quiet_s)
+    too_short = still & active & (window_s < t.stall_after_s)
     status = np.zeros(len(lag.lag), np.int64)
-    status[unmeasured & (np.isnan(lag.trend_per_s) | (lag.trend_per_s > 0))] = UNKNOWN
+    status[one_sample | (undated & (t.lag is None))] = UNKNOWN
     in_good_time = catch_up <= t.catch_up_s
     status[too_old & ~in_good_time] = SLOW
     status[(lag.went_back > 0) | (lag.committed > lag.end)] = REWOUND
     if active:
-        status[still & (window_s >= t.stall_after_s)] = STALLED
-        status[still & (window_s < t.stall_after_s) & too_old] = SLOW
+        status[still & ~too_short] = STALLED
+        status[too_short & too_old] = SLOW
     else:
         status[still] = STOPPED
-    return Judged(lag, status, catch_up, _loses_in(lag, retention))
+    gaps: dict[Measure, bool] = {
+        "age": bool(undated.any()),
+        "lag": lag.silent > 0,
+        "pace": bool((one_sample | too_short).any()),
+    }
+    unmeasured = frozenset(measure for measure, gap in gaps.items() if gap)
+    return Judged(lag, status, catch_up, _loses_in(lag, retention), unmeasured)
 
 
 def _catch_up(lag: TopicLag) -> Reals:
@@ -104,7 +115,8 @@ def judge_group(
         judge_topic(lag, asked.group.active, asked.thresholds, window_s, retention.get(lag.topic, Retention()))
         for lag in lags
     ]
-    base = _empty(asked)
+    silent = sum(lag.silent for lag in lags)
+    base = _empty(asked, silent)
     if not judged or not any(len(j.status) for j in judged):
         return replace(base, uncommitted=sum(lag.uncommitted for lag in lags))
     owner = _owners(asked)
@@ -113,16 +125,18 @@ def judge_group(
     trend = _sum(j.lag.trend_per_s for j in judged)
     catch_up = _max(j.catch_up_s for j in judged)
     slowest = _slowest(judged)
-    status = STATUSES[max(int(j.status.max(initial=0)) for j in judged)]
+    status = STATUSES[max(UNKNOWN if silent else OK, *(int(j.status.max(initial=0)) for j in judged))]
+    unmeasured = frozenset[Measure]().union(*(j.unmeasured for j in judged))
+    dated = any((~np.isnan(j.lag.time_lag_s[j.lag.lag > 0])).any() for j in judged)
     return replace(
         base,
         status=status,
-        because=next((p.because for p in worst if p.status == status), worst[0].because),
+        because=next((p.because for p in worst if p.status == status), base.because if silent else worst[0].because),
         partitions=sum(len(j.status) for j in judged),
         uncommitted=sum(j.lag.uncommitted for j in judged),
         lag=total,
         expired_unread=sum(int(j.lag.expired.sum()) for j in judged),
-        time_lag_s=_max(j.lag.time_lag_s for j in judged),
+        time_lag_s=_max(j.lag.time_lag_s for j in judged) if dated or not unmeasured & UNDATED else None,
         time_lag_at_most_s=at_most_s,
         trend_per_s=trend,
         catch_up_s=catch_up if catch_up is not None and np.isfinite(catch_up) else None,
@@ -131,17 +145,25 @@ def judge_group(
         topics=tuple(j.lag.topic for j in judged),
         slowest=slowest,
         worst=tuple(worst[:shown]),
+        unmeasured=unmeasured,
     )
 
 
-def _empty(asked: GroupToJudge) -> GroupLag:
+def _empty(asked: GroupToJudge, silent: int) -> GroupLag:
+    """A group of which no partition was measured; `silent` of them have no leader that answers."""
     group = asked.group
+    because = "it has no committed offset, so its lag is not measured"
+    if asked.problem is not None:
+        because = f"its offsets could not be read: {asked.problem}"
+    elif silent:
+        because = f"{silent} of its partitions have no leader that answers, so their lag is not measured"
+    unmeasured = asked.problem is not None or silent > 0
     return GroupLag(
         name=group.name,
         type=group.type,
         state=group.state,
-        status="ok" if not group.active else "unknown",
-        because="it has no committed offset, so its lag is not measured",
+        status="unknown" if group.active or unmeasured else "ok",
+        because=because,
         partitions=0,
         uncommitted=0,
         lag=None,
@@ -154,6 +176,7 @@ def _empty(asked: GroupToJudge) -> GroupLag:
         loses_data_in_s=None,
         topics=(),
         members=asked.members or (),
+        unmeasured=frozenset({"lag"}) if unmeasured else frozenset(),
     )
 
 
@@ -219,12 +242,14 @@ def _because(j: Judged, i: int, status: Status, asked: GroupToJudge, window_s: f
     if status == "stalled":
         return f"no commit moved in {format_duration(float(lag.quiet_s[i]))}, and {old}"
     if status == "unknown":
-        return old
+        return old if age is None else f"{old}, and one sample does not tell whether it reads"
     if records == 0:
         lost = int(lag.expired[i])
         return f"nothing is unread; {lost} records were deleted before it read them" if lost else "nothing is unread"
     catch_up = j.catch_up_s[i]
-    pace = f"it catches up in {format_duration(float(catch_up))}" if np.isfinite(catch_up) else "it does not catch up"
+    pace = "it does not catch up" if np.isinf(catch_up) else "how fast it reads is not measured"
+    if np.isfinite(catch_up):
+        pace = f"it catches up in {format_duration(float(catch_up))}"
     if status == "slow":
         if lag.quiet_s[i] >= window_s:
             pace = f"no commit moved in {format_duration(window_s)}, too short to call it stalled"

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Status = Literal["ok", "unknown", "slow", "rewound", "stalled", "stopped"]
 STATUSES: tuple[Status, ...] = ("ok", "unknown", "slow", "rewound", "stalled", "stopped")
 """In order of concern; a group has the worst of its partitions."""
+Measure = Literal["age", "lag", "pace"]
+UNDATED: frozenset[Measure] = frozenset({"age", "lag"})
+"""If one of these is not known, neither is how late the group is, and whether it loses data."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class TopicLag:
     """One group in one topic: arrays over the partitions that have a committed offset, and how it moved in the window.
 
     `quiet_s`: for how long no commit moved; `waited`: records were unread all that time. `time_lag_s` and the rates are NaN
-    if not measured. `status` holds indexes into `STATUSES`.
+    if not measured. `uncommitted` partitions have no committed offset; `silent` ones have one, and no leader that answers.
     """
 
     topic: str
@@ -76,6 +79,7 @@ class TopicLag:
     quiet_s: NDArray[np.float64]
     waited: NDArray[np.bool_]
     uncommitted: int
+    silent: int
     time_lag_s: NDArray[np.float64]
     exact: NDArray[np.bool_]
 
@@ -105,6 +109,9 @@ class GroupLag:
 
     `time_lag_s` is that of the oldest unread record that was read; `time_lag_at_most_s` bounds what was not read. `uncommitted`
     partitions have no committed offset: their lag is not measured. `catching_up` is False if some partition never will.
+
+    `unmeasured` says what is not known of some partition that has a committed offset: its `lag` (no leader answers, or the
+    offsets could not be read), the `age` of its oldest unread record, or its `pace` (too few samples to tell whether the group reads).
     """
 
     name: str
@@ -126,6 +133,7 @@ class GroupLag:
     slowest: str | None = None
     members: tuple[GroupMember, ...] = ()
     worst: tuple[PartitionLag, ...] = ()
+    unmeasured: frozenset[Measure] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -147,8 +155,9 @@ class LagReport:
 
 @dataclass(frozen=True)
 class GroupToJudge:
-    """A group as listed, and what to judge it by."""
+    """A group as listed, and what to judge it by. `problem`: why its offsets could not be read."""
 
     group: ListedGroup
     thresholds: Thresholds
     members: tuple[GroupMember, ...] | None = None
+    problem: str | None = None

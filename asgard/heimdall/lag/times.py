@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asgard.heimdall.lag.model import Retention, TopicLag
+from asgard.kafka.groups import UNANSWERED
 
 if TYPE_CHECKING:
     from asgard.kafka.groups import ByPartition, Layout
@@ -80,15 +81,16 @@ def rounds(places: Iterable[Place]) -> list[dict[str, dict[int, int]]]:
 
 
 def fetch(bulk: Bulk, layout: Layout, places: Iterable[Place], now: float) -> tuple[dict[Place, float], dict[str, str]]:
-    """The age of the records at these places, in seconds; and why some could not be read."""
+    """The age of the records at these places, in seconds (0: there is no record, so nothing is unread); and why some could not be read."""
     ages: dict[Place, float] = {}
     problems: dict[str, str] = {}
     for positions in rounds(places)[:ROUNDS]:
         found, refused = bulk.first_records(layout, positions)
         problems.update(refused)
         for (topic, partition), at_ms in found.items():
-            if at_ms > 0:  # Kafka writes -1 if a record has no time
-                ages[topic, partition, positions[topic][partition]] = max(now - at_ms / 1000, 0.0)
+            if at_ms is None or at_ms > 0:  # Kafka writes -1 if a record has no time
+                age = 0.0 if at_ms is None else max(now - at_ms / 1000, 0.0)
+                ages[topic, partition, positions[topic][partition]] = age
     return ages, problems
 
 
@@ -124,7 +126,7 @@ def near_retention(lags: Lags, retention: Mapping[str, Retention]) -> dict[tuple
             keeps = retention.get(lag.topic, Retention()).ms
             if keeps is None or keeps <= 0 or not (lag.lag > 0).any():
                 continue
-            least = float(np.nanmax(np.where(lag.lag > 0, lag.time_lag_s, 0.0)))
+            least = float(np.nan_to_num(np.where(lag.lag > 0, lag.time_lag_s, 0.0)).max())
             most = next((float(age) for age in AGES_S if age > least), np.inf)
             if most > keeps / 1000 - NEAR_S[0]:
                 asked[tuple(keeps / 1000 - near for near in NEAR_S if keeps / 1000 > near)].add(lag.topic)
@@ -133,14 +135,17 @@ def near_retention(lags: Lags, retention: Mapping[str, Retention]) -> dict[tuple
 
 
 def bounded(lag: TopicLag, listed: Sequence[ByPartition], ages: Sequence[float] = AGES_S) -> TopicLag:
-    """The lag with the age that each oldest unread record has at least; `listed` is where records of at most these ages begin."""
-    age = np.where(lag.lag > 0, np.nan_to_num(lag.time_lag_s), lag.time_lag_s)
-    for seconds, offsets in zip(ages, listed, strict=True):
-        at = offsets.get(lag.topic)
-        if at is None:
-            return lag
-        begin = at[lag.partitions]
-        older = (lag.lag > 0) & ((begin < 0) | (lag.position < begin))
+    """The lag with the age that each oldest unread record has at least; `listed` is where records of at most these ages begin.
+
+    Partitions whose leader did not answer for all of these ages keep what was known before.
+    """
+    if any(lag.topic not in offsets for offsets in listed):
+        return lag
+    begins = [offsets[lag.topic][lag.partitions] for offsets in listed]
+    asked = np.logical_and.reduce([lag.lag > 0, *(begin != UNANSWERED for begin in begins)])
+    age = np.where(asked, np.nan_to_num(lag.time_lag_s), lag.time_lag_s)
+    for seconds, begin in zip(ages, begins, strict=True):
+        older = asked & ((begin < 0) | (lag.position < begin))
         age[older] = np.maximum(age[older], seconds)
     return replace(lag, time_lag_s=age)
 

@@ -5,7 +5,7 @@ store, what happened from the journal.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from asgard.heimdall.lag import ask as lag_ask
 from asgard.heimdall.lag.model import GroupLag, Thresholds
 from asgard.heimdall.report.day import Day, group_days, topic_days
 from asgard.heimdall.volume import ask as volume_ask
-from asgard.heimdall.volume import compare
+from asgard.heimdall.volume import compare, counts
 from asgard.heimdall.volume.model import Compared, Count
 from asgard.heimdall.volume.windows import TimeWindow, midnight, of_day, same_hours, weeks_before
 
@@ -45,11 +45,10 @@ def gather(
     begin, end = midnight(day, tz), midnight(day + timedelta(days=1), tz)
     windows = of_day(day, tz)
     earlier = [same_hours(windows, of_day(before, tz)) for before in weeks_before(day, compare.WEEKS)]
-    asked = [*windows, *(w for week in earlier for w in week if w is not None)]
-    counted = volume_ask.volume(control, asked)
+    days = [windows, *([w for w in week if w is not None] for week in earlier)]
+    counted = volume_ask.volume(control, [window for day in days for window in day])
     newest = volume_ask.newest_times(control, None)
-    first = min(w.start for w in asked)
-    compared = judged(windows, earlier, counted.counts, store.hours(first, end) if store.known else [], newest, now)
+    compared = judged(windows, earlier, counted.counts, stored(store, days) if store.known else [], newest, now)
     groups, problems = _groups_now(control, store, settings.thresholds)
     known = store.known
     return Day(
@@ -69,34 +68,40 @@ def gather(
     )
 
 
+def stored(store: ClusterStore, days: Iterable[Sequence[TimeWindow]]) -> Iterator[HourCount]:
+    """The hours of these days as the store has them."""
+    for windows in days:
+        yield from store.hours(windows[0].start, windows[-1].end)
+
+
 def judged(
     windows: Sequence[TimeWindow],
     earlier: Sequence[Sequence[TimeWindow | None]],
-    counts: Iterable[Count],
-    stored: Iterable[HourCount],
+    counted: Sequence[Count],
+    hours: Iterable[HourCount],
     newest: dict[str, float],
     now: float,
 ) -> list[Compared]:
     """Each window of each topic beside the same hours of earlier weeks. Pure.
 
-    What retention deleted from Kafka is taken from the store, if it was counted in time.
+    What retention deleted from Kafka, or a partition without a leader holds, is taken from the store, if it was counted in time.
     """
-    found = {(c.topic, c.window): c for c in counts}
-    kept = {(h.topic, float(h.start)): h for h in stored if h.records is not None}
-
-    def known(topic: str, window: TimeWindow) -> Count:
-        count = found[topic, window]
-        old = kept.get((topic, window.start)) if window.end - window.start == 3600 else None
-        if old is not None and (count.records is None or volume_ask.gone(count)):
-            return Count(topic, window, old.records, old.bytes, old.approximate)
-        return count
-
+    found = {(c.topic, c.window): c for c in counted}
+    wanted = {
+        (c.topic, c.window.start): c.window
+        for c in counted
+        if c.window.end - c.window.start == 3600 and (c.records is None or counts.incomparable(c.approximate))
+    }
+    for hour in hours:
+        window = wanted.get((hour.topic, float(hour.start)))
+        if window is not None and hour.records is not None:
+            found[hour.topic, window] = Count(hour.topic, window, hour.records, hour.bytes, hour.approximate)
     out = []
     for topic in sorted({name for name, _ in found}):
         for n, window in enumerate(windows):
-            before = [known(topic, w) for week in earlier if (w := week[n]) is not None]
-            usable = [c.records for c in before if c.records is not None and not volume_ask.gone(c)]
-            out.append(compare.compare(known(topic, window), usable, newest.get(topic), now))
+            before = [found[topic, w] for week in earlier if (w := week[n]) is not None]
+            usable = [c.records for c in before if c.records is not None and not counts.incomparable(c.approximate)]
+            out.append(compare.compare(found[topic, window], usable, newest.get(topic), now))
     return out
 
 

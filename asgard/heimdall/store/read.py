@@ -205,26 +205,29 @@ class ClusterStore:
         level = _level(since, until, points)
         return [_cluster(arrays, start, level) for start, arrays in self._periods(level, since, until)]
 
-    def hours(self, since: float, until: float) -> list[HourCount]:
-        """Counted hours that begin in that time, by topic."""
-        found = []
-        with self.database.read() as connection:
-            query = sa.select(_h.start, _h.data).where(_h.cluster == self._number, _h.start >= since, _h.start < until)
-            rows = connection.execute(query.order_by(_h.start)).all()
-        for row in rows:
-            arrays = unpack(row.data)
+    def hours(self, since: float, until: float) -> Iterator[HourCount]:
+        """Counted hours that begin in that time, by topic; one after the other, because a month of all topics takes gigabytes."""
+        for start, arrays in self._hours(since, until):
             columns = (arrays[name].tolist() for name in ("t_id", "t_records", "t_bytes", "t_flags"))
             for topic, records, size, flags in zip(*columns, strict=True):
                 why = tuple(words for bit, words in FLAGS.items() if flags & bit)
                 name = self._name("topic", topic)
-                found.append(HourCount(name, row.start, _known(records), _known(size), why))
-        return found
+                yield HourCount(name, start, _known(records), _known(size), why)
 
     def counted_hours(self, since: float, until: float) -> set[int]:
         """Which hours that begin in that time are counted."""
         with self.database.read() as connection:
             query = sa.select(_h.start).where(_h.cluster == self._number, _h.start >= since, _h.start < until)
             return set(connection.execute(query).scalars())
+
+    def silent_hours(self, since: float, until: float) -> dict[int, set[str]]:
+        """Counted hours that begin in that time, with the topics of which partitions were not counted."""
+        found = {}
+        for start, arrays in self._hours(since, until):
+            silent = arrays["t_id"][arrays["t_flags"] & SILENT != 0]
+            if len(silent):
+                found[start] = {self._name("topic", topic) for topic in silent.tolist()}
+        return found
 
     def gaps(self, since: float, until: float) -> list[tuple[int, int]]:
         """Times between the first and the last collected minute in which nothing was collected."""
@@ -234,6 +237,13 @@ class ClusterStore:
             )
             minutes = list(connection.execute(query.order_by(_s.start)).scalars())
         return [(a + MINUTE, b) for a, b in itertools.pairwise(minutes) if b - a > MINUTE]
+
+    def _hours(self, since: float, until: float) -> Iterator[tuple[int, Arrays]]:
+        with self.database.read() as connection:
+            query = sa.select(_h.start, _h.data).where(_h.cluster == self._number, _h.start >= since, _h.start < until)
+            rows = connection.execute(query.order_by(_h.start)).all()
+        for row in rows:
+            yield row.start, unpack(row.data)
 
     def _periods(self, level: int, since: float, until: float) -> Iterator[tuple[int, Arrays]]:
         for at, arrays in self._rows(level, since, until):

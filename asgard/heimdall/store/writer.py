@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from asgard.core.database import Database
 from asgard.heimdall.store import rollup, tables
 from asgard.heimdall.store.pack import Arrays, pack, unpack
+from asgard.heimdall.store.read import SILENT
 from asgard.heimdall.store.tables import DAY, HOUR, LEVELS, MINUTE, SAMPLE
 
 _s, _h = tables.samples.c, tables.hours.c
@@ -101,6 +103,19 @@ def add_hours(connection: Connection, number: int, hours: Mapping[int, Arrays]) 
         except IntegrityError:
             continue
     return new
+
+
+def replace_silent(connection: Connection, number: int, topics: Iterable[int], hours: Mapping[int, Arrays]) -> None:
+    """Replace in kept hours what was counted of these topics without some of their partitions; the arrays are those of `add_hours`."""
+    query = sa.select(_h.start, _h.data).where(_h.cluster == number, _h.start.in_(list(hours)))
+    asked = np.fromiter(topics, np.int64)
+    for row in connection.execute(query).all():
+        there, now = unpack(row.data), hours[row.start]
+        silent = (there["t_flags"] & SILENT != 0) & np.isin(there["t_id"], asked)
+        again = np.isin(now["t_id"], there["t_id"][silent])
+        data = pack({name: np.concatenate([there[name][~silent], now[name][again]]) for name in there})
+        here = (_h.cluster == number, _h.start == row.start)
+        connection.execute(sa.update(tables.hours).where(*here).values(size=len(data), data=data))
 
 
 def prune(database: Database, keep: Keep = Keep()) -> int:

@@ -68,7 +68,7 @@ class Masks:
                 yield name, None
             else:
                 text = inner if isinstance(inner, str) else json.dumps(inner, sort_keys=True)
-                yield name, self._masked(do, text.encode())
+                yield name, self._masked(do, text.encode("utf-8", "surrogatepass"))
 
     def _masked(self, do: Do, value: bytes) -> str:
         if do == "redact":

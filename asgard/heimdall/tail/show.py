@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from asgard.core.text import legible
 from asgard.heimdall.tail.decode import Decoder
 from asgard.heimdall.tail.filters import RecordFilter
 from asgard.heimdall.tail.masks import Masks
@@ -44,4 +45,4 @@ class Shown:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         where = f"{record.topic}-{record.partition}@{record.offset}"
         key = document["key"] if isinstance(document["key"], str) else json.dumps(document["key"])
-        return ShownRecord(document, f"{document['timestamp']}  {where}  {key}  {text}")
+        return ShownRecord(document, legible(f"{document['timestamp']}  {where}  {key}  {text}"))

@@ -57,8 +57,8 @@ def send(ways: Sequence[Way], endpoint: str, cluster: str) -> int:
                     resource=resource,
                     attributes=attributes | ({"asgard.event": way.event} if way.event else {}),
                     kind=SpanKind.PRODUCER,
-                    start_time=round(start_ms * 1_000_000),
-                    end_time=hop.at_ms * 1_000_000,
+                    start_time=nanoseconds(start_ms),
+                    end_time=nanoseconds(hop.at_ms),
                 )
             )
             parent, before_ms = context, hop.at_ms
@@ -70,6 +70,11 @@ def send(ways: Sequence[Way], endpoint: str, cluster: str) -> int:
     if result is not SpanExportResult.SUCCESS:
         raise Unreachable(f"the collector at {endpoint} did not take {len(spans)} spans", "Check --otlp.")
     return len(spans)
+
+
+def nanoseconds(ms: float) -> int:
+    """A record's time in ns as OTLP can hold it: 64 bits without a sign, until the year 2554."""
+    return min(max(round(ms * 1_000_000), 0), (1 << 64) - 1)
 
 
 def span_id(hop: Hop) -> str:

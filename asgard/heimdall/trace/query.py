@@ -79,7 +79,7 @@ def _found(form: re.Pattern[str], text: str) -> re.Match[str]:
     match = form.match(text)
     if match is None:
         raise WrongUsage(
-            f"{text!r} is no id of this kind",
+            f"{text!r} is not an id of this kind",
             "An event is RUN:PRODUCER:SEQUENCE (run: 32 hex digits); a trace is 32 hex digits, or a whole traceparent.",
         )
     return match

@@ -59,12 +59,14 @@ def logs(control: ControlPlane, topics: Collection[str] | None = None) -> Logs:
 def counted(known: Logs, windows: Sequence[TimeWindow], now: float) -> list[Count]:
     """Records of each topic in each window; one request per leader and boundary."""
     at = known.bulk.list_offsets_at(known.layout, [int(e * 1000) for e in counts.boundaries(windows)])
-    before = counts.offsets_before(known.start.offsets, known.end.offsets, [listed.offsets for listed in at])
+    edges = [listed.offsets for listed in at]
+    start = counts.answered(known.start.offsets, [known.first.offsets, *edges])
+    before = counts.offsets_before(start, known.end.offsets, edges)
     found: list[Count] = []
     for name in known.layout.topics:
         offsets = TopicOffsets(
             topic=name,
-            start=known.start.offsets[name],
+            start=start[name],
             end=known.end.offsets[name],
             first_ms=known.first.times[name],
             before=before[name],
@@ -105,14 +107,9 @@ def missing(
     for name in sorted({topic for topic, _ in found}):
         for n, window in enumerate(windows):
             before = [found[name, w] for week in earlier if (w := week[n]) is not None]
-            known = [c.records for c in before if c.records is not None and not gone(c)]
+            known = [c.records for c in before if c.records is not None and not counts.incomparable(c.approximate)]
             out.append(compare.compare(found[name, window], known, newest.get(name), now))
     return out
-
-
-def gone(count: Count) -> bool:
-    """Whether the window says nothing about what is usual: retention deleted records of it, or the topic had none yet."""
-    return any(why.startswith((counts.DELETED, counts.UNBORN)) for why in count.approximate)
 
 
 def newest_times(control: ControlPlane, topics: Collection[str] | None) -> dict[str, float]:
@@ -168,7 +165,7 @@ def ends_late(bulk: Bulk, layout: Layout, end: Listed, newest: Listed) -> set[st
     if not suspects:
         return set()
     times, _ = bulk.first_records(layout, suspects)
-    return {topic for (topic, p), at_ms in times.items() if at_ms < newest.times[topic][p]}
+    return {topic for (topic, p), at_ms in times.items() if at_ms is not None and at_ms < newest.times[topic][p]}
 
 
 def _signs(config: Mapping[str, str], seen: tuple[bool, bool], late: bool) -> Signs:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
+from asgard.heimdall.volume.counts import SILENT
 from asgard.heimdall.volume.model import Compared, Count
 
 WEEKS = 4
@@ -24,6 +25,8 @@ def compare(count: Count, earlier: Sequence[int], newest: float | None, now: flo
     seen = tuple(earlier)
     if count.records is None:
         return Compared(count, "unknown", None, None, seen, "it was not measured")
+    if silent := next((why for why in count.approximate if SILENT in why), None):
+        return Compared(count, "unknown", None, None, seen, f"{silent}: their records are not counted")
     if len(seen) < ENOUGH:
         return Compared(count, "unknown", None, None, seen, f"{len(seen)} earlier weeks are known, {ENOUGH} are needed")
     usual = float(median(seen))

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from asgard.heimdall.volume.model import Count
 from asgard.heimdall.volume.windows import TimeWindow
+from asgard.kafka.groups import UNANSWERED
 
 Numbers = NDArray[np.int64]
 DELETED = "retention deleted"
 UNBORN = "the topic's first record is newer"
+SILENT = "partitions have no leader"
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Signs:
 
 @dataclass(frozen=True)
 class TopicOffsets:
-    """Of one topic, by partition: first and next offset, and the time (ms) of the first record.
+    """Of one topic, by partition: first and next offset (negative: not known), and the time (ms) of the first record.
 
-    `before` holds for each boundary the sum over partitions of `offsets_before`. -1 elsewhere: not known.
+    `before` holds for each boundary the sum over partitions of `offsets_before`.
     """
 
     topic: str
@@ -48,6 +50,22 @@ class TopicOffsets:
 def boundaries(windows: Sequence[TimeWindow]) -> list[float]:
     """The instants whose offsets `count` needs, ascending."""
     return sorted({edge for window in windows for edge in (window.start, window.end)})
+
+
+def answered(start: Mapping[str, Numbers], listed: Sequence[Mapping[str, Numbers]]) -> dict[str, Numbers]:
+    """Where logs begin, without partitions for which one of these answers is missing: those count in no window. All topics at once."""
+    if not start:
+        return {}
+    first = np.concatenate(list(start.values()))
+    for offsets in listed:
+        first = np.where(np.concatenate([offsets[name] for name in start]) == UNANSWERED, UNANSWERED, first)
+    ends = np.cumsum([len(offsets) for offsets in start.values()])
+    return dict(zip(start, np.split(first, ends[:-1]), strict=True))
+
+
+def incomparable(approximate: Sequence[str]) -> bool:
+    """Whether a count says nothing about what is usual: records were deleted, the topic had none yet, or partitions are not counted."""
+    return any(words in why for why in approximate for words in (DELETED, UNBORN, SILENT))
 
 
 def offsets_before(
@@ -102,7 +120,7 @@ def reasons(found: TopicOffsets, signs: Signs, known: NDArray[np.bool_]) -> list
     if signs.out_of_order and not signs.append_time and not signs.transactional:
         why.append("timestamps out of order: a late record is counted in the hour of the records beside it")
     if not known.all():
-        why.append(f"{int((~known).sum())} of {len(known)} partitions have no leader that answers")
+        why.append(f"{int((~known).sum())} of {len(known)} {SILENT} that answers")
     return why
 
 

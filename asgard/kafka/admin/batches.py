@@ -42,6 +42,18 @@ def first_timestamp(records: bytes, offset: int) -> int | None:
     return None
 
 
+def end_of(records: bytes) -> int:
+    """The offset after the last whole batch; -1 if there is none."""
+    at, found = 0, -1
+    while at + _HEAD.size <= len(records):
+        base, length, _, magic, _, _, last, *_ = _HEAD.unpack_from(records, at)
+        at += _LENGTH_FROM + length
+        if magic != 2 or at > len(records):
+            break
+        found = base + last + 1
+    return found
+
+
 def signs(records: bytes) -> tuple[bool, bool]:
     """Whether these batches are transactional, and whether one begins before the newest time of those ahead of it."""
     at, newest, transactional, out_of_order = 0, -1, False, False

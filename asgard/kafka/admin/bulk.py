@@ -1,7 +1,7 @@
 """Monitoring's reads of every partition and every group, whose number of requests grows with brokers, not with partitions.
 
 One request per leader for each timestamp, one per coordinator for a thousand groups: `RawRequest`s into arrays. If a
-broker does not answer, its partitions or groups are unknown (-1, or missing), never 0.
+broker does not answer, its partitions or groups are unknown (`UNANSWERED`, or missing), never 0.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from asgard.kafka.admin.cluster import id_text
 from asgard.kafka.admin.codecs import Numbers
 from asgard.kafka.admin.listing import Ask, Places
 from asgard.kafka.admin.wire import Job, Wire, chunks
-from asgard.kafka.groups import ByPartition, Layout, Listed, ListedGroup, TopicLayout
+from asgard.kafka.groups import UNANSWERED, ByPartition, Layout, Listed, ListedGroup, TopicLayout
 from asgard.kafka.model import BatchHead
 
 GROUPS_A_REQUEST = 1_000
@@ -29,6 +30,7 @@ _FETCHES = ((500, 32 * 1024), (100, 256 * 1024), (10, 8 * 1024 * 1024))
 """Partitions per request and bytes per partition: most batches fit the first; partitions that come back empty are asked
 for with more."""
 _HEADS_BYTES = 256 * 1024
+_FETCHED_AT_ONCE = 8
 _MOVED, _OUT_OF_RANGE = (5, 6, 74, 75), 1
 EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
 
@@ -64,7 +66,7 @@ class Bulk:
     ) -> list[Listed]:
         """By each time (ms) the first offset at or after it; or of `LATEST`, `EARLIEST`, `MAX_TIMESTAMP`. One request per leader and time.
 
-        Of all partitions of the layout, or of those named. -1 if no record is that new, or if the leader is unknown.
+        Of all partitions of the layout, or of those named. -1 if no record is that new, `UNANSWERED` if the leader does not say.
         The requests of all times are in flight together: Kafka takes one time a partition in each.
         """
         stamps, places = list(timestamps), self._places(layout) if partitions is None else Places(layout, partitions)
@@ -180,14 +182,15 @@ class Bulk:
 
     def first_records(
         self, layout: Layout, positions: Mapping[str, Mapping[int, int]]
-    ) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
+    ) -> tuple[dict[tuple[str, int], int | None], dict[str, str]]:
         """The timestamp (ms) of the first record at or after an offset, by partition; and why topics could not be read.
 
-        Reads one batch per partition. A partition whose next batches hold no record (transaction markers) is left out.
+        None: there is no record from there on, only markers of transactions or what compaction left. Reads one batch per
+        partition. A partition that could not be read, or that has many batches without a record there, is left out.
         """
-        from asgard.kafka.admin.batches import first_timestamp
+        from asgard.kafka.admin.batches import end_of, first_timestamp
 
-        found: dict[tuple[str, int], int] = {}
+        found: dict[tuple[str, int], int | None] = {}
         problems: dict[str, str] = {}
         left = {(t, p): offset for t, offsets in positions.items() for p, offset in offsets.items()}
         for batch, size in _FETCHES:
@@ -196,21 +199,18 @@ class Bulk:
                 if not jobs:
                     return found, problems
                 before = len(left)
-                for answer in self._wire.ask_each(jobs):
-                    if isinstance(answer, AsgardError):
-                        continue
-                    for p in answer:
-                        key = (p.topic, p.partition)
-                        if p.error:
-                            doing, needs = f"read topic {p.topic}", f"READ on topic {p.topic}"
-                            error = self._wire.outcome(p.error, None, doing, needs)
-                            problems[p.topic] = error.what if error else ""
-                            left.pop(key, None)
-                        elif p.records and key in left:
-                            at = first_timestamp(p.records, left[key])
-                            if at is not None:
-                                found[key] = at
-                                del left[key]
+                for p in self._fetched(jobs):
+                    key = (p.topic, p.partition)
+                    if p.error:
+                        doing, needs = f"read topic {p.topic}", f"READ on topic {p.topic}"
+                        error = self._wire.outcome(p.error, None, doing, needs)
+                        problems[p.topic] = error.what if error else ""
+                        left.pop(key, None)
+                    elif p.records and key in left:
+                        at = first_timestamp(p.records, left[key])
+                        if at is not None or end_of(p.records) >= p.end:
+                            found[key] = at
+                            del left[key]
                 if len(left) == before:
                     break
         return found, problems
@@ -222,13 +222,19 @@ class Bulk:
 
         left = {(t, p): offset for t, offsets in positions.items() for p, offset in offsets.items()}
         found: dict[str, tuple[bool, bool]] = {}
-        for answer in self._wire.ask_each(_fetch_jobs(layout, left, *_FETCHES[0])):
-            for p in () if isinstance(answer, AsgardError) else answer:
-                if not p.error and p.records:
-                    transactional, out_of_order = signs(p.records)
-                    before = found.get(p.topic, (False, False))
-                    found[p.topic] = (before[0] or transactional, before[1] or out_of_order)
+        for p in self._fetched(_fetch_jobs(layout, left, *_FETCHES[0])):
+            if not p.error and p.records:
+                transactional, out_of_order = signs(p.records)
+                before = found.get(p.topic, (False, False))
+                found[p.topic] = (before[0] or transactional, before[1] or out_of_order)
         return found
+
+    def _fetched(self, jobs: Iterable[Job]) -> Iterator[codecs.Fetched]:
+        """What brokers that are up answer, from a few requests at a time: an answer takes up to 32 MiB."""
+        for some in chunks(jobs, _FETCHED_AT_ONCE):
+            for answer in self._wire.ask_each(some):
+                if not isinstance(answer, AsgardError):
+                    yield from answer
 
     def batch_heads(self, topic: str, partition: int, offset: int) -> list[BatchHead]:
         """Batch headers from the one that holds or follows an offset on; none if the log begins later. Raises
@@ -288,7 +294,7 @@ class _Answer:
 
     def __init__(self, places: Places, wire: Wire) -> None:
         self._places, self._wire = places, wire
-        self._offsets = np.full(places.size, -1, np.int64)
+        self._offsets = np.full(places.size, UNANSWERED, np.int64)
         self._times = np.full(places.size, -1, np.int64)
         self._problems: dict[str, str] = {}
 
@@ -332,12 +338,13 @@ def _fetch_jobs(layout: Layout, left: Mapping[tuple[str, int], int], batch: int,
         there = layout.topics.get(topic)
         if there is not None and partition < len(there.leaders) and there.leaders[partition] >= 0:
             by_node[int(there.leaders[partition])].append((topic, partition, offset))
-    for node, rows in by_node.items():
-        for some in chunks(rows, batch):
-            positions: dict[str, dict[int, int]] = defaultdict(dict)
-            for topic, partition, offset in some:
-                positions[topic][partition] = offset
-            yield codecs.fetch(positions, size, _ANSWER_BYTES), node
+    for turn in zip_longest(*(chunks(rows, batch) for rows in by_node.values())):  # so that all brokers are busy
+        for node, some in zip(by_node, turn, strict=True):
+            if some is not None:
+                positions: dict[str, dict[int, int]] = defaultdict(dict)
+                for topic, partition, offset in some:
+                    positions[topic][partition] = offset
+                yield codecs.fetch(positions, size, _ANSWER_BYTES), node
 
 
 def _by_coordinator(groups: Iterable[ListedGroup]) -> dict[int, list[str]]:

@@ -61,11 +61,12 @@ class Replicas(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """A partition of a Fetch answer."""
+    """A partition of a Fetch answer. `end` is its high watermark."""
 
     topic: str
     partition: int
     error: int
+    end: int
     log_start: int
     records: bytes
 
@@ -180,8 +181,8 @@ def _fetch(r: Reader) -> list[Fetched]:
     for _ in range(r.count()):
         topic = r.text()
         for _ in range(r.count()):
-            partition, error = r.i32(), r.i16()
-            r.skip(16)
+            partition, error, end = r.i32(), r.i16(), r.i64()
+            r.skip(8)
             log_start = r.i64()
             for _ in range(r.count()):
                 r.skip(16)
@@ -189,7 +190,7 @@ def _fetch(r: Reader) -> list[Fetched]:
             r.skip(4)
             records = r.raw()
             r.tags()
-            found.append(Fetched(topic, partition, error, log_start, records))
+            found.append(Fetched(topic, partition, error, end, log_start, records))
         r.tags()
     return found
 

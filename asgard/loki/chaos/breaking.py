@@ -6,11 +6,13 @@ that changes things cleans up after it, and so do `asgard recover` and `asgard l
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from asgard.core import events as news
+from asgard.core import process
 from asgard.core.errors import AsgardError, Failed, Refused, WrongUsage
 from asgard.loki.chaos.kind import FaultPlan, Reach
 from asgard.loki.chaos.kinds import kind
@@ -51,7 +53,8 @@ def _break(site: ChaosSite, action: str, plan: FaultPlan) -> Fault:
     plan.notes.write = lambda changes: operations.amend(site.journal, operation, {**undo, **changes}, site.lease)
     try:
         site.lease.check(CALL_DEADLINE_S)
-        plan.do()
+        with _system_errors():
+            plan.do()
     except BaseException:
         put_back(site, fault)
         raise
@@ -114,8 +117,24 @@ def put_all_back(site: ChaosSite) -> list[str]:
 
 
 def restore(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Put back a fault from its entry in the undo log; returns what was done, in a sentence."""
-    return kind(str(undo["action"])).restore(reach, undo)
+    """Put back a fault from its entry in the undo log; returns what was done, in a sentence. Raises AsgardError if it can't.
+
+    An undo that names a `host` is refused on any other: there, a path or a pid is another one, or none.
+    """
+    host = undo.get("host")
+    if host is not None and host != process.identity().host:
+        raise Refused(f"{undo.get('text')}: that was on {host}", "Run `asgard recover` there.")
+    with _system_errors():
+        return kind(str(undo["action"])).restore(reach, undo)
+
+
+@contextlib.contextmanager
+def _system_errors() -> Iterator[None]:
+    """Raise what the operating system does not allow as Failed, so that one such fault does not hold up all others."""
+    try:
+        yield
+    except OSError as error:
+        raise Failed(str(error)) from error
 
 
 def ended(journal: Database, operation: Operation, outcome: str) -> None:

@@ -25,6 +25,7 @@ class Notes:
 class FaultPlan:
     """A fault that is about to happen: `do` breaks, `undo` is what `restore` needs (plain JSON, no secret).
 
+    `undo` names this `host` if only this machine can put it back: the journal may be shared.
     What `do` writes into `notes` replaces those keys of `undo`, on disk when it returns. `brokers` are those that stop serving because of it; `processes` and `machines` count what else it touches. `text` describes it
     for people, as in "broker 2 killed". Without `lasts` it is over, and put back, when `do` returns.
     """

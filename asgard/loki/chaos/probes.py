@@ -14,6 +14,7 @@ from asgard.cluster import health
 from asgard.core.errors import AsgardError, Interrupted, WrongUsage
 from asgard.kafka.model import Partition
 from asgard.loki.chaos import session
+from asgard.loki.chaos.faults import groups
 from asgard.loki.chaos.pulse import WITHIN_S
 
 __all__ = [
@@ -140,9 +141,9 @@ def group_lag(group: str, topic: str | None = None, within: float = 0.0) -> int:
 
     def lag() -> int:
         control = session.site().control
-        committed = {k: o for k, o in control.group_offsets().get(group, {}).items() if topic in (None, k[0])}
-        ends = control.offsets(list(committed))
-        return sum(max(ends[key].end - offset, 0) for key, offset in committed.items() if key in ends)
+        read = {k: o for k, o in groups.committed(control, group).items() if topic in (None, k[0])}
+        ends = control.offsets(list(read))
+        return sum(max(ends[key].end - offset, 0) for key, offset in read.items() if key in ends)
 
     return _until_none(within, lag)
 

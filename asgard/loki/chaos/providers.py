@@ -17,6 +17,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from http.client import InvalidURL
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ def call(provider: ActivityProvider, values: Values) -> Any:
         headers=values.into(provider.headers),
         timeout=values.into(provider.timeout),
     )
-    return {"python": _python, "process": _process, "http": _http}[provider.type](filled, values)
+    if filled.type == "python":
+        return _python(filled, values)
+    return _process(filled) if filled.type == "process" else _http(filled, provider.url)
 
 
 def within(wanted: Any, found: Any, values: Values) -> bool:
@@ -82,7 +85,7 @@ def _python(provider: ActivityProvider, values: Values) -> Any:
     return function(**arguments)
 
 
-def _process(provider: ActivityProvider, values: Values) -> Any:
+def _process(provider: ActivityProvider) -> Any:
     path = shutil.which(str(Path(provider.path).expanduser()))
     if path is None:
         raise WrongUsage(f"there is no program {provider.path}")
@@ -104,9 +107,10 @@ def _process(provider: ActivityProvider, values: Values) -> Any:
     }
 
 
-def _http(provider: ActivityProvider, values: Values) -> Any:
+def _http(provider: ActivityProvider, written: str) -> Any:
+    """Errors name the address as `written`: what stands in it for a variable may be a secret, and so may what it is sent."""
     if not provider.url.startswith(("http://", "https://")):
-        raise WrongUsage(f"{provider.url} is not an address; allowed is http://… or https://…")
+        raise WrongUsage(f"{written} is not an address; allowed is http://… or https://…")
     headers = {str(k): str(v) for k, v in provider.headers.items()}
     url, body = provider.url, None
     if provider.arguments and provider.method == "GET":
@@ -122,7 +126,14 @@ def _http(provider: ActivityProvider, values: Values) -> Any:
             return _answer(request, timeout, provider.verify_tls)
         except (urllib.error.URLError, OSError) as error:
             if left == 0:
-                raise Failed(f"{provider.url} does not answer: {error}") from error
+                raise Failed(f"{written} does not answer: {error}") from error
+        except json.JSONDecodeError:
+            raise
+        except (InvalidURL, ValueError):  # they quote the address or a header
+            raise Failed(
+                f"{written} can't be called: its address or a header has a character that is not allowed there",
+                "Look for blanks and line breaks in the values of variables.",
+            ) from None
     return None
 
 

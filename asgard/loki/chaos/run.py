@@ -23,7 +23,7 @@ from asgard.loki.chaos.pulse import WITHIN_S
 from asgard.loki.chaos.record import Run, RunRecord, now, plain
 from asgard.loki.chaos.site import ChaosSite
 from asgard.loki.chaos.verdict import judged, verdict
-from asgard.loki.chaos.watch import Over, Stopped, watching
+from asgard.loki.chaos.watch import Over, Stopped, putting_back, watching
 
 _LEAVE_S = 5.0
 """How long to wait for a function that is not Loki's own once the run is over."""
@@ -60,8 +60,8 @@ def run(
                     running.all()
             except (KeyboardInterrupt, Interrupted):
                 record.status = "interrupted"
-            over.ignored = True
-            running.end()
+            with putting_back():
+                running.end()
     except AsgardError as error:
         record.status, running.left = record.status or "failed", running.left or error.what
     finally:
@@ -97,9 +97,11 @@ class _Running:
                 record.status = judged(record.before)
                 return
             self.method()
+            self.over.check()  # it may have had to end during the last activity, or in the background
             record.after = self.hypothesis()
             if record.after is not None and not record.after["steady_state_met"]:
                 record.deviated, record.status = True, judged(record.after)
+            self.over.check()
             record.status = record.status or "completed"
         except Stopped as stopped:
             news.note(f"the run ends: {stopped.what}")
@@ -137,6 +139,9 @@ class _Running:
             for activity in self.experiment.method:
                 self.over.check()
                 self.start(activity, self.record.run)
+        except BaseException as error:  # what ends the foreground ends the background too
+            self.over.end(error.what if isinstance(error, AsgardError) else "interrupted")
+            raise
         finally:
             self.join()
 

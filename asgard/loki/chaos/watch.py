@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from asgard.core import events
@@ -42,6 +43,20 @@ class StopCondition:
         return f"the abort condition {self.name!r} was met{lasting}: {found}"
 
 
+_putting_back: ContextVar[bool] = ContextVar("asgard_chaos_putting_back", default=False)
+"""Set while things are put back. A thread of the method was started before, so it does not see it."""
+
+
+@contextmanager
+def putting_back() -> Iterator[None]:
+    """Inside the block, and in threads that it starts with `core.events.carried`, no `Over` ends anything."""
+    token = _putting_back.set(True)
+    try:
+        yield
+    finally:
+        _putting_back.reset(token)
+
+
 class Over:
     """Whether the run must end, and why; the first reason counts."""
 
@@ -49,7 +64,6 @@ class Over:
         self.why: str | None = None
         self._event = threading.Event()
         self._lock = threading.Lock()
-        self.ignored = False
 
     def end(self, why: str) -> None:
         """End the run."""
@@ -58,13 +72,13 @@ class Over:
             self._event.set()
 
     def check(self) -> None:
-        """Raise Stopped if the run must end; not while things are put back (`ignored`)."""
-        if self._event.is_set() and not self.ignored:
+        """Raise Stopped if the run must end; not inside `putting_back`."""
+        if self._event.is_set() and not _putting_back.get():
             raise Stopped(self.why or "the run is over")
 
     def sleep(self, seconds: float) -> None:
-        """Wait, at most until the run must end; then raise Stopped."""
-        if self.ignored:
+        """Wait (seconds), at most until the run must end; then raise Stopped. Inside `putting_back`, wait to the end."""
+        if _putting_back.get():
             time.sleep(seconds)
         else:
             self._event.wait(seconds)

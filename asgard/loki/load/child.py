@@ -66,7 +66,7 @@ def _master(order: ChildOrder) -> int:
     directory = Path(order.directory)
     if order.role == "alone":
         runner: Any = environment.create_local_runner()
-        LoadWorker(runner, order)
+        LoadWorker(runner, order, user_classes)
     else:
         runner = environment._create_runner(Master, order.host, order.port)
         emit("listening", {"port": runner.server.port})
@@ -89,6 +89,7 @@ def _worker(order: ChildOrder) -> int:
     from locust.env import Environment
 
     from asgard.core.errors import Unreachable
+    from asgard.loki.load.users import user_classes
     from asgard.loki.load.work import LoadWorker
 
     runners.CONNECT_RETRY_COUNT = max(int(order.ready_within_s / runners.CONNECT_TIMEOUT), 1)
@@ -99,7 +100,7 @@ def _worker(order: ChildOrder) -> int:
         raise Unreachable(
             f"no master answers at {order.host}:{order.port}", "Start it first: asgard loki load run … --master"
         ) from error
-    LoadWorker(runner, order)
+    LoadWorker(runner, order, user_classes)
     emit("connected", {})
     runner.greenlet.join()
     emit("done", {})

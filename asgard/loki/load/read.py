@@ -195,6 +195,11 @@ def _problems(document: Document, file: LoadFile, folder: Path) -> list[Problem]
                 ("topics", i, "in_place"),
                 "writes to the topic as it is; partitions, replication and config are not set",
             )
+    if file.slo.end_to_end is not None and not file.consumers:
+        wrong(("slo", "end_to_end"), "is measured by consumers, and the load has none")
+    for goal in ("lost", "duplicates"):
+        if getattr(file.slo, goal) is not None and not file.check:
+            wrong(("slo", goal), "is counted by the check of every record, which is turned off")
     if file.duration is not None and file.warm_up >= file.duration:
         wrong(("warm_up",), "is not shorter than the duration, so nothing would be measured")
     if file.shape is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import importlib.util
 import secrets
 import shutil
@@ -193,7 +194,7 @@ def work_for(master: str, target: Target, cluster_id: str, *, wait_s: float = RE
     host, _, port = master.rpartition(":")
     if not host or not port.isdecimal():
         raise WrongUsage(f"{master!r} is not the address of a master", "Write it as HOST:PORT, as in 10.0.0.7:5557.")
-    directory = paths.private_dir(paths.home() / "loki" / f"worker-{secrets.token_hex(4)}")
+    directory = paths.home() / "loki" / f"worker-{secrets.token_hex(4)}"
     servers, properties = target.connection.bootstrap_servers, dict(target.connection.properties)
     order = ChildOrder(
         "worker",
@@ -206,12 +207,13 @@ def work_for(master: str, target: Target, cluster_id: str, *, wait_s: float = RE
         ship=True,
         ready_within_s=wait_s,
     )
-    try:
-        with Children(directory) as children:
-            children.start("worker", order)
-            yield from children.events("worker", scenarios.LONGEST_S)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with _in_use(directory):
+        try:
+            with Children(directory) as children:
+                children.start("worker", order)
+                yield from children.events("worker", scenarios.LONGEST_S)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def check_installed() -> None:
@@ -245,8 +247,8 @@ def begin(
 
     check_installed()
     cluster_id = control.cluster().cluster_id
-    directory = _directory(topics.run)
     with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(_directory(topics.run))
         journal = stack.enter_context(open_journal())
         lease = stack.enter_context(
             leases.hold(journal, cluster_load(cluster_id), priority=Priority.CHANGE, doing=f"loki load {load.name}")
@@ -290,13 +292,28 @@ def disks_of(target: Target) -> list[LogDisk]:
     return targets.disks_of(target.context.stack if target.context else None)
 
 
-def _directory(run: bytes) -> Path:
-    """Where the run writes on this machine; if there are many runs, the oldest are deleted."""
+@contextlib.contextmanager
+def _directory(run: bytes) -> Iterator[Path]:
+    """Where the run writes on this machine. If there are many runs, the oldest that have ended are deleted."""
     parent = paths.private_dir(paths.home() / "loki")
     runs = sorted((path for path in parent.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for old in runs[: -RUNS_KEPT + 1]:
-        shutil.rmtree(old, ignore_errors=True)
-    return paths.private_dir(parent / run.hex()[:8])
+        with contextlib.suppress(OSError), _in_use(old):
+            shutil.rmtree(old, ignore_errors=True)
+    with _in_use(parent / run.hex()[:8]) as directory:
+        yield directory
+
+
+@contextlib.contextmanager
+def _in_use(directory: Path) -> Iterator[Path]:
+    """Lock a directory, which is made if it is missing, so that no other load deletes it.
+
+    The lock ends with the process that holds it. Raises BlockingIOError if another run uses the directory.
+    """
+    paths.private_dir(directory)
+    with (directory / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield directory
 
 
 def cluster_load(cluster_id: str) -> str:

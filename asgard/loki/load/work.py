@@ -27,7 +27,6 @@ from asgard.loki.load.reader import Reader
 from asgard.loki.load.scenario import Consumers, Producers, Scenario
 from asgard.loki.load.sender import Sender
 from asgard.loki.load.tally import LoadTally
-from asgard.loki.load.users import user_classes
 
 BLOCKING_USERS = 5
 """With more users than this in a process none of them may wait in C: they would keep the others waiting too long."""
@@ -36,10 +35,14 @@ LEAVE_S = 5.0
 
 
 class LoadWorker:
-    """The users of this process and what they share. Load goes only to the order's cluster, whatever a master says."""
+    """The users of this process and what they share. Load goes only to the order's cluster, whatever a master says.
 
-    def __init__(self, runner: Runner, order: ChildOrder) -> None:
+    `user_classes` gives the users of a scenario.
+    """
+
+    def __init__(self, runner: Runner, order: ChildOrder, user_classes: Callable[[Scenario], list[type[User]]]) -> None:
         self.runner = runner
+        self._user_classes = user_classes
         self.connection = Connection(order.bootstrap_servers, order.properties)
         self.directory = Path(order.directory)
         self.scenario: Scenario | None = None
@@ -86,7 +89,7 @@ class LoadWorker:
         self.scenario = load = scenario.from_json(plan["scenario"])
         self._group, self._scratch = plan["group"], plan["scratch"]
         self.tallies = {key: LoadTally() for key in load.group_keys()}
-        self.runner.environment.user_classes[:] = user_classes(load)
+        self.runner.environment.user_classes[:] = self._user_classes(load)
         index = max(getattr(self.runner, "worker_index", 0), 0)
         self._first = index * NUMBERS_A_WORKER
         path = self.directory / f"worker-{index}{SUFFIX}"

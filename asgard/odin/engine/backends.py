@@ -53,7 +53,7 @@ class Backend:
         parts = urlsplit(self.url or "")
         if parts.scheme == "file" and not os.access(parts.path, os.W_OK | os.X_OK):
             raise Unreachable(
-                f"the backend {self.url} is no directory that can be written to",
+                f"the backend {self.url} is not a directory that Asgard can write to",
                 "Create it, or mount it: engine.backend of the stack file names it.",
             )
         if parts.scheme == "s3":

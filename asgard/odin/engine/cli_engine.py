@@ -2,8 +2,9 @@
 
 A run imports the state of record into a private file backend below the stack's directory, lets the CLI work, and takes
 the checkpoint back. With a shared backend (`backends`) the CLI works on the state there, and this machine's state is a
-copy of it. The CLI starts providers itself, as plugins found on PATH. If the run is killed, the CLI's own checkpoint is
-the most recent state: `StateStore.load` reads it, whichever engine runs next, and the next save removes it.
+copy of it. The CLI starts providers itself, as plugins found on PATH. If the run is killed, or its checkpoint can't be
+taken back, that checkpoint is the most recent state: `StateStore.load` reads it, whichever engine runs next, and the
+next save removes it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from asgard.core.errors import Refused, Unreachable
+from asgard.core.errors import Unreachable
 from asgard.core.paths import private_dir, write_atomic
 from asgard.odin.engine import installed
 from asgard.odin.engine.backends import PASSPHRASE, PRIVATE, Backend, settings_of
@@ -35,6 +36,7 @@ from asgard.odin.engine.secrets import Vault
 from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore, parse
 from asgard.odin.engine.steps import Event, Failure, OnEvent, Op, Result, Step
+from asgard.odin.resources.kinds import KINDS
 from asgard.odin.resources.values import SECRET_SIGNATURE, SIGNATURE, UNKNOWN_TEXT
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class CliEngine:
             lambda stack, **how: stack.up(refresh=self._refresh, continue_on_error=True, **how),
             after=True,
             writing=True,
+            settles=True,
         )
 
     @property
@@ -103,19 +106,21 @@ class CliEngine:
         if dry_run:
             return self._run(_nothing, lambda stack, **how: stack.preview_destroy(**how), after=False, writing=False)
         return self._run(
-            _nothing, lambda stack, **how: stack.destroy(continue_on_error=True, **how), after=True, writing=True
+            _nothing,
+            lambda stack, **how: stack.destroy(continue_on_error=True, **how),
+            after=True,
+            writing=True,
+            settles=True,
         )
 
-    def _run(self, program: Program, act: Callable[..., Any], after: bool, writing: bool) -> Result:
+    def _run(
+        self, program: Program, act: Callable[..., Any], after: bool, writing: bool, settles: bool = False
+    ) -> Result:
+        """One run of the CLI. `settles`: once it succeeds, what an earlier run began is finished, or nothing to Asgard."""
         state = self.store.load()
-        if any(kind == "creating" for kind, _ in state.pending.values()):
-            raise Refused(
-                "an interrupted run left creations unfinished, and the Pulumi CLI can't finish them",
-                "run `asgard odin up` with Asgard's own engine once (--engine embedded)",
-            )
-        if writing and (self.store.log_path.exists() or self.store.backend.exists()):
+        if writing and self.store.interrupted:
             self.store.save(state)
-        result = Result(warnings=list(self.store.warnings))
+        result = Result(warnings=[*self.store.warnings, *_strays(state)])
         with self._workspace(program, state, writing) as stack, light():
             assert stack is not None
             with _interruptible(result):
@@ -123,7 +128,7 @@ class CliEngine:
             if writing and self.backend.url is not None:
                 self.store.save(self._copy_of(_exported(stack), state))
             elif writing:
-                self._take_back(state)
+                self._take_back(state, settled=settles and result.ok)
         return result
 
     def pull(self) -> State:
@@ -163,7 +168,7 @@ class CliEngine:
         self, program: Program, state: State, writing: bool = True, *, pulling: bool = False
     ) -> Iterator[automation.Stack | None]:
         """A private backend with the state of record in it, or a shared one; the workspace is removed afterwards,
-        unless the process dies. None if the stack to pull does not exist."""
+        unless it may hold the only record of what the CLI did. None if the stack to pull does not exist."""
 
         if available() is None:
             raise Unreachable(
@@ -179,12 +184,17 @@ class CliEngine:
         secret_file = home / "passphrase"
         # A preview of a stack without secrets needs no stored passphrase.
         write_atomic(secret_file, self.passphrase() if writing or state.salt else secrets.token_hex())
+        only_record = False
         try:
             with plain_errors(preparing=True):
                 stack = self._prepared(program, state, home, secret_file, create=not pulling)
+            only_record = writing and self.backend.url is None
             yield stack
+            only_record = False
         finally:
-            shutil.rmtree(home, ignore_errors=True)
+            secret_file.unlink(missing_ok=True)
+            if not only_record:
+                shutil.rmtree(home, ignore_errors=True)
 
     def _prepared(
         self, program: Program, state: State, home: Path, secret_file: Path, *, create: bool
@@ -273,16 +283,28 @@ class CliEngine:
             elif event.diagnostic_event.severity.startswith("info"):
                 self.on_event(Event("log", None, message))
 
-    def _take_back(self, before: State) -> None:
+    def _take_back(self, before: State, *, settled: bool) -> None:
         """Take the CLI's checkpoint as the state of record, without its stack traces, which name this machine's
-        paths."""
+        paths. What an earlier run began stays known until it is `settled`."""
         state = self.store.cli_checkpoint()
         if state is None:
             return
         for record in state:
             _forget_places(record)
         state.meta, state.serial = before.meta, before.serial
+        begun = {urn: operation for urn, operation in state.pending.items() if urn not in before.unfinished}
+        state.pending = begun if settled else state.still_unfinished(before) | begun
         self.store.save(state)
+
+
+def _strays(state: State) -> list[str]:
+    """What may exist without a record: if a creation is interrupted, only Asgard's own provider finds out afterwards."""
+    return [
+        f"an interrupted run may have created {begun['type']} {urn.split('::', 3)[3]}, which is not in the state: look for "
+        "it in the cloud, and delete it there"
+        for urn, (_, begun) in state.unfinished.items()
+        if begun["type"] not in KINDS and not begun["type"].startswith("pulumi:")
+    ]
 
 
 def _forget_places(record: dict[str, Any]) -> None:

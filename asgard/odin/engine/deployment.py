@@ -61,8 +61,7 @@ class Deployment:
         """Deleted before their replacement is created, with the properties that forced it."""
         self.result = Result()
         self.stopping = False
-        adopting = frozenset(urn for urn, (kind, _) in state.pending.items() if kind == "creating")
-        self.providers = Providers(factory, adopting)
+        self.providers = Providers(factory, frozenset(state.unfinished))
         self._gate = asyncio.Semaphore(PARALLEL)
 
     @property

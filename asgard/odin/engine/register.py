@@ -290,7 +290,7 @@ def _import_id(run: Deployment, goal: Goal, old: Record | None) -> str:
 async def _import(run: Deployment, goal: Goal, provider: Provider, id: str) -> Registered:
     what = step("import", goal.urn, None, goal.inputs, id=id)
     async with run.working(what):
-        there = await provider.read(goal.urn, id, {}, {})
+        there = await provider.read(goal.urn, id, {}, goal.inputs)
         if there is None:
             raise Failed(f"there is no {goal.type} {id!r} to import")
         found = _outputs(goal, there.outputs)

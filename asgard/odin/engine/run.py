@@ -77,9 +77,9 @@ class Engine:
 
     def _run(self, work: Work, writing: bool, imports: Mapping[tuple[str, str], str] | None = None) -> Result:
         state = self.store.load()
-        if writing and self.store.log_path.exists():
-            # The log that an interrupted run left behind is folded in first, so nothing is ever appended to its last
-            # line, which may be damaged.
+        if writing and self.store.interrupted:
+            # What an interrupted run left behind is folded in first: the last line of its log, which may be damaged, is
+            # never appended to, and a checkpoint of the Pulumi CLI is never newer than the log of this run.
             self.store.save(state)
         with light():
             return asyncio.run(self._drive(work, state, writing, imports))

@@ -54,6 +54,19 @@ class State:
         yield from self.live.values()
         yield from self.retired
 
+    @property
+    def unfinished(self) -> dict[str, tuple[str, Record]]:
+        """The creations that an interrupted run began, by URN."""
+        return {urn: begun for urn, begun in self.pending.items() if begun[0] == "creating"}
+
+    def still_unfinished(self, before: State) -> dict[str, tuple[str, Record]]:
+        """Of the creations that were unfinished before, those whose resource has not come into this state since."""
+
+        def id_of(state: State, urn: str) -> object:
+            return state.live[urn].get("id") if urn in state.live else None
+
+        return {urn: begun for urn, begun in before.unfinished.items() if id_of(self, urn) == id_of(before, urn)}
+
     def copy(self) -> State:
         """Another state with the same records."""
         return replace(
@@ -154,7 +167,7 @@ class StateStore:
         self.path = directory / "state.json"
         self.log_path = directory / "steps.log"
         self.backend = directory / "pulumi"
-        """Where the Pulumi CLI works while it runs; left behind if a CLI run was killed."""
+        """Where the Pulumi CLI works while it runs; left behind if a CLI run was killed or could not be recorded."""
         self.guard = guard or (lambda: None)
         self.warnings: list[str] = []
         """Oddities found while reading, as sentences."""
@@ -164,6 +177,11 @@ class StateStore:
     def exists(self) -> bool:
         """Whether anything was ever recorded for this stack."""
         return self.path.exists() or self.log_path.exists()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an interrupted run left more than `state.json` holds; a save folds it in."""
+        return self.log_path.exists() or self.backend.exists()
 
     def load(self) -> State:
         """`state.json` with the log replayed; an empty state for a new stack. Changes nothing on disk."""
@@ -204,12 +222,14 @@ class StateStore:
         return parse({"version": VERSION, "deployment": latest}, str(found[0])) if latest else None
 
     def _left_by_cli(self, state: State) -> State:
-        """After a run of the CLI that was killed its checkpoint is newer than ours."""
+        """After a run of the CLI that was interrupted its checkpoint is newer than ours."""
         newer = self.cli_checkpoint()
         if newer is None or not (newer.live or newer.pending):
             return state
         self.warnings.append("a run of the Pulumi CLI was interrupted: using its checkpoint")
         newer.meta, newer.serial = state.meta, state.serial
+        # An import into the CLI drops what a run before it had begun.
+        newer.pending = newer.still_unfinished(state) | newer.pending
         return newer
 
     def _log_entries(self, serial: int) -> Iterator[dict[str, Any]]:

@@ -47,7 +47,10 @@ class StepLog:
         self._start()
 
     async def durable(self, entry: dict[str, Any]) -> None:
-        """Record what is about to happen; returns once it is on disk."""
+        """Record what is about to happen; returns once it is on disk. Raises what went wrong while writing, now or
+        before: after a failure nothing reaches the disk any more."""
+        if self._failure is not None:
+            raise self._failure
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         self.append(entry)

@@ -8,6 +8,7 @@ what was done is in the state.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,6 +33,7 @@ from asgard.odin.lifecycle.propagation import wait_for_access
 from asgard.odin.lifecycle.removals import refused_removals
 from asgard.odin.lifecycle.session import Session, changing, reading
 from asgard.odin.lifecycle.unchanged import untouched
+from asgard.odin.resources.kinds import KINDS
 from asgard.odin.spec.model import StackSpec
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def preview(spec: StackSpec, options: OdinOptions, leftovers: Leftovers) -> Appl
     """What `up` would do."""
     options = options.fitting(spec)
     with reading(spec.name, spec) as session:
-        shared.pull(session, spec, writing=False)
+        session.store = shared.pull(session.ref, session.store, spec, writing=False)
         planned = _plan(session, spec, options)
         session.report(leftovers, session.store.load())
         return planned
@@ -130,6 +132,8 @@ def destroy(
         # All of them, not just those with known losses: the contents of a partition without a leader are unknown.
         everything = topics_of(planned.result)
         session.forget_connection()
+        if _forget_applied(state):
+            session.store.save(state)
         register.say_never_ready(session, state)
         outcome = ApplyOutcome(
             engine(session, options.allowing(everything), state, on_event=_telling(f"odin destroy {name}")).destroy(),
@@ -144,7 +148,8 @@ def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> DriftRep
     with changing(name, spec, doing=f"odin refresh {name}", leftovers=leftovers) as session:
         state = session.store.load()
         seen = _look(session, state)
-        if seen.drifts:
+        if seen.drifts or _clouds(state):
+            _forget_applied(seen.state)
             session.store.save(seen.state)
         return replace(seen, drifts=seen.drifts + _in_the_cloud(session, state, dry_run=False))
 
@@ -152,7 +157,7 @@ def refresh(name: str, spec: StackSpec | None, leftovers: Leftovers) -> DriftRep
 def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> DriftReport:
     """What differs from the state."""
     with reading(name, spec) as session:
-        shared.pull(session, spec, writing=False)
+        session.store = shared.pull(session.ref, session.store, spec, writing=False)
         state = session.store.load()
         seen = _look(session, state)
         session.report(leftovers, state)
@@ -162,7 +167,7 @@ def drift(name: str, spec: StackSpec | None, leftovers: Leftovers) -> DriftRepor
 def _in_the_cloud(session: Session, state: State, *, dry_run: bool) -> tuple[Drift, ...]:
     """What was changed by hand in a cloud that the stack uses: the Pulumi CLI reads every resource. Raises Unreachable if
     the cloud can't be reached."""
-    clouds = {token: cloud for token in {r["type"] for r in state.live.values()} if (cloud := targets.cloud_of(token))}
+    clouds = _clouds(state)
     if not clouds:
         return ()
     found = engine(session, OdinOptions(engine="pulumi"), state).refresh(dry_run=dry_run)
@@ -180,6 +185,11 @@ def _in_the_cloud(session: Session, state: State, *, dry_run: bool) -> tuple[Dri
         for step in found.steps
         if (cloud := clouds.get(step.type)) and step.op in ("refresh", "delete")
     )
+
+
+def _clouds(state: State) -> dict[str, targets.Cloud]:
+    """The clouds that the stack uses, by type of resource."""
+    return {token: cloud for token in {r["type"] for r in state.live.values()} if (cloud := targets.cloud_of(token))}
 
 
 def credentials_refused(name: str, spec: StackSpec | None) -> dict[str, str]:
@@ -222,6 +232,14 @@ def _nothing_to_do(session: Session, spec: StackSpec, state: State, seen: DriftR
     return bool(known == programs.fingerprint(spec, session.external))
 
 
+def _forget_applied(state: State) -> bool:
+    """Forget which stack file was applied last, before anything changes; whether that was known.
+
+    A run that fails or is killed changes the state: with that stack file, the next `up` must look again.
+    """
+    return state.meta.pop("fingerprint", None) is not None
+
+
 def _apply(session: Session, spec: StackSpec, options: OdinOptions, planned: ApplyOutcome) -> ApplyOutcome:
     assert planned.seen is not None
     assert planned.wanted is not None
@@ -231,7 +249,8 @@ def _apply(session: Session, spec: StackSpec, options: OdinOptions, planned: App
     levels_due = roll.raises_levels(planned.result.steps)
     if levels_due:
         state.meta[roll.LEVELS_DUE] = True
-    if gates.reopen(planned.result, state) or planned.seen.drifts or levels_due:
+    forgotten, reopened = _forget_applied(state), gates.reopen(planned.result, state)
+    if forgotten or reopened or planned.seen.drifts or levels_due:
         session.store.save(state)
     session.forget_connection()
     result = engine(session, options, state, spec, _telling(f"odin up {spec.name}")).up(*planned.wanted)
@@ -294,8 +313,10 @@ def engine(
     if options.engine == "pulumi":
         from asgard.odin.engine.cli_engine import CliEngine
 
+        ours = [urn for urn, (_, begun) in state.unfinished.items() if begun["type"] in KINDS]
         environment = {
             "ASGARD_ALLOW_DATA_LOSS": ",".join(sorted(options.allow_data_loss)),
+            "ASGARD_ADOPTING": json.dumps(ours),
             **session.writes.environment(),
         }
         return CliEngine(session.ref, store, phrase, on_event, environment, shared.backend_of(spec, state))

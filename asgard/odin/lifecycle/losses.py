@@ -6,15 +6,14 @@ import time
 
 from asgard.core.errors import Unreachable
 from asgard.kafka.model import ConfigChange
+from asgard.kafka.ports import ControlPlane
+from asgard.odin import targets
 from asgard.odin.engine.state import State
 from asgard.odin.engine.steps import Result, Step
 from asgard.odin.lifecycle.session import Session
-from asgard.odin.resources.dataloss import Loss, config_losses, deletion_losses, topic_defaults
-from asgard.odin.resources.kinds import BROKER, CONFIG, TOPIC
+from asgard.odin.resources.dataloss import BROKER_RELEVANT, Loss, config_losses, deletion_losses
+from asgard.odin.resources.kinds import CONFIG, TOPIC
 from asgard.odin.spec.model import StackSpec
-
-_CONFIGS = {TOPIC: "config", CONFIG: "config", BROKER: "staticConfig"}
-"""Where a resource keeps the configs that decide how long records are kept."""
 
 
 def losses_of(result: Result, session: Session, state: State, spec: StackSpec | None = None) -> list[Loss]:
@@ -23,18 +22,15 @@ def losses_of(result: Result, session: Session, state: State, spec: StackSpec | 
     If the cluster of a local stack does not answer, the losses are unknown and none are listed.
     """
     gone = [_topic(step) for step in result.steps if step.type == TOPIC and step.op in ("delete", "replace")]
-    changes: list[ConfigChange] = []
-    for step in result.steps:
-        change = config_change(step)
-        if change is not None and change not in changes[-1:]:  # brokers of a stack all change alike
-            changes.append(change)
-    if not gone and not changes:
+    changes = [change for step in result.steps if (change := config_change(step, state)) is not None]
+    restarts = any(targets.holds_properties(s.type) and s.op in ("update", "replace") for s in result.steps)
+    if not gone and not changes and not restarts:
         return []
     try:
         control = session.control(state)
-        version = spec.kafka.version if spec is not None else None
-        defaults = topic_defaults(version, {**static_config(state), **control.broker_configs("")})
-        found = config_losses(control, changes, defaults, int(time.time() * 1000))
+        if spec is not None and restarts:
+            changes.insert(0, _static_change(spec, control))
+        found = config_losses(control, changes, int(time.time() * 1000))
         found |= deletion_losses(control, gone)
     except Unreachable:
         if session.external is not None:
@@ -48,37 +44,38 @@ def topics_of(result: Result) -> frozenset[str]:
     return frozenset(_topic(step) for step in result.steps if step.type == TOPIC)
 
 
-def static_config(state: State) -> dict[str, str]:
-    """The static configs that the nodes of a local stack run with; empty for other stacks."""
-    found: dict[str, str] = next(
-        (record["outputs"].get("staticConfig", {}) for record in state.live.values() if record["type"] == BROKER), {}
-    )
-    return found
-
-
-def config_change(step: Step) -> ConfigChange | None:
-    """The change of configs that a step makes to topics that exist; None for a step without any.
-
-    A static config of the brokers counts as a change of the cluster-wide default: for topics it is one.
-    """
-    attribute = _CONFIGS.get(step.type)
+def config_change(step: Step, state: State) -> ConfigChange | None:
+    """The change of configs that a step makes to topics that exist; None for a step without any."""
     if (
-        attribute is None
+        step.type not in (TOPIC, CONFIG)
         or step.op not in ("create", "update", "delete")
-        or (step.type != CONFIG and step.op != "update")
+        or (step.type == TOPIC and step.op != "update")
     ):
         return None
     before = step.old if step.op != "create" else None
     after = step.new if step.op != "delete" else None
-    old, new = ((values or {}).get(attribute) or {} for values in (before, after))
+    old, new = ((values or {}).get("config") or {} for values in (before, after))
     changed = {key: value for key, value in new.items() if old.get(key) != value}
-    unset = tuple(sorted(old.keys() - new.keys()))
+    unset = old.keys() - new.keys()
     if not changed and not unset:
         return None
     if step.type == TOPIC:
-        return ConfigChange("topic", _topic(step), changed, unset)
+        return ConfigChange("topic", _topic(step), changed, tuple(sorted(unset)))
+    previous = (state.live.get(step.urn, {}).get("outputs") or {}).get("previous") or {}
+    back = {key: previous[key] for key in unset & previous.keys()}
+    broker = (after or before or {}).get("broker", "")
+    return ConfigChange("broker", broker, changed | back, tuple(sorted(unset - back.keys())))
+
+
+def _static_change(spec: StackSpec, control: ControlPlane) -> ConfigChange:
+    """What the server.properties of the stack file change of the configs in force. On AWS no step shows them.
+
+    The cluster-wide default wins over them.
+    """
+    beneath = set(BROKER_RELEVANT) - control.broker_configs("").keys()
+    wanted = spec.kafka.static_config | spec.kafka.dynamic_config
     return ConfigChange(
-        "broker", "" if step.type == BROKER else (after or before or {}).get("broker", ""), changed, unset
+        "broker", "", {k: wanted[k] for k in beneath if k in wanted}, tuple(sorted(beneath - wanted.keys()))
     )
 
 

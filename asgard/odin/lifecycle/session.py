@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """What the verbs work with. `external` is the cluster of a stack whose target is external, `context` its context
-    and `_answered` the id it answered with. `holds` is the id of the cluster whose lease is held."""
+    """What the verbs work with. `external` is the cluster of a stack whose target is external, `context` its context.
+    `_answered` is the id that the cluster answered with, if the state has none. `holds` is the id of the cluster whose
+    lease is held."""
 
     name: str
     store: StateStore
@@ -67,7 +68,7 @@ class Session:
                 raise Unreachable(f"stack {self.name} has no cluster yet", "`asgard odin up` creates it.")
             control = self.writes.connect(connection)
             try:
-                if self.external is not None:
+                if self.external is not None or _recorded_id(state) is None:
                     self._answered = control.cluster().cluster_id
                     if self.context is not None:
                         contexts.check_cluster_id(self.context, self._answered)
@@ -89,12 +90,22 @@ class Session:
         return Observed(lambda: self.control(state), local.running, topics, kept=held_for_now)
 
     def cluster_id(self, state: State) -> str | None:
-        """The id of the stack's cluster, from the state or from the cluster of an external stack."""
-        for record in state.live.values():
-            if record["type"] in (CLUSTER, ALLOCATION) and (known := (record.get("outputs") or {}).get("clusterId")):
-                return str(known)
-        if self.external is not None and self._answered is None:
-            self.control(state)
+        """The id of the stack's cluster: from the state, or from the cluster itself if Asgard did not choose it, as on
+        MSK. An MSK cluster that does not answer (a `destroy` may have deleted it) has the id in the stack's context.
+
+        Raises Unreachable if an external cluster does not answer.
+        """
+        if (known := _recorded_id(state)) is not None:
+            return known
+        on_msk = bool(plain_outputs(state, ALLOCATION))
+        if self._answered is None and (self.external is not None or on_msk):
+            try:
+                self.control(state)
+            except Unreachable:
+                if not on_msk:
+                    raise
+                own = contexts.load().by_name.get(self.name)
+                return own.cluster_id if own is not None and own.stack == self.name else None
         return self._answered
 
     def report(self, leftovers: Leftovers, state: State) -> None:
@@ -106,6 +117,16 @@ class Session:
         if self._control is not None:
             self._control.close()
             self._control = None
+
+
+def _recorded_id(state: State) -> str | None:
+    """The id of a cluster that Asgard created. It creates none for an allocation without hosts: MSK has its own."""
+    for record in state.live.values():
+        outputs = record.get("outputs") or {}
+        if record["type"] == CLUSTER or (record["type"] == ALLOCATION and outputs.get("hosts")):
+            known: str | None = outputs.get("clusterId")
+            return known
+    return None
 
 
 def directory(stack: str) -> Path:
@@ -219,7 +240,7 @@ def changing(
 
         hold(leases.stack_change(name))
         session.store.guard = session.writes.check
-        shared.pull(session, spec, writing=True)
+        session.store = shared.pull(session.ref, session.store, spec, writing=True)
         cluster_id = session.cluster_id(session.store.load())
         if cluster_id is not None:
             hold(leases.cluster_change(cluster_id))

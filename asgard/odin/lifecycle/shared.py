@@ -5,14 +5,10 @@ The stack file names the backend (`engine`); the copy remembers it, for commands
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from asgard.odin.engine.backends import PASSPHRASE, Backend
+from asgard.odin.engine.stack import StackRef
 from asgard.odin.engine.state import State, StateStore
 from asgard.odin.spec.model import StackSpec
-
-if TYPE_CHECKING:
-    from asgard.odin.lifecycle.session import Session
 
 REMEMBERED = "backend"
 
@@ -37,22 +33,23 @@ def backend_of(spec: StackSpec | None, state: State) -> Backend:
     return Backend(held.get("url"), held.get("secrets", PASSPHRASE))
 
 
-def pull(session: Session, spec: StackSpec | None, *, writing: bool) -> None:
-    """Bring the session's state up to date with a shared backend. Raises Unreachable if it does not answer."""
-    state = session.store.load()
+def pull(ref: StackRef, store: StateStore, spec: StackSpec | None, *, writing: bool) -> StateStore:
+    """The store of a stack's state, brought up to date with a shared backend; in memory unless the command is
+    `writing`. Raises Unreachable if the backend does not answer."""
+    state = store.load()
     backend = backend_of(spec, state)
     if backend.url is None:
-        return
+        return store
     from asgard.odin.engine.cli_engine import CliEngine
     from asgard.odin.lifecycle.passphrase import passphrase
 
     def phrase() -> str:
-        return passphrase(session.name, create=state.salt is None)
+        return passphrase(ref.name, create=state.salt is None)
 
-    found = CliEngine(session.ref, session.store, phrase, backend=backend).pull()
+    found = CliEngine(ref, store, phrase, backend=backend).pull()
     if found is state:
-        return
-    if writing:
-        session.store.save(found)
-    else:
-        session.store = Copied(session.store, found)
+        return store
+    if not writing:
+        return Copied(store, found)
+    store.save(found)
+    return store

@@ -50,9 +50,11 @@ def allocate(wanted: Values, before: Values) -> Values:
     renew_from, expires = _life([ca, *certificates.values()])
     properties = scram_properties(FIRST_USER, admin, tls=True)
     properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": ca}
+    # Without hosts it is an MSK cluster, and Amazon chooses its id.
+    chosen = {"clusterId": before.get("clusterId") or random_uuid(secrets.token_bytes)} if wanted["hosts"] else {}
     return {
         **wanted,
-        "clusterId": before.get("clusterId") or random_uuid(secrets.token_bytes),
+        **chosen,
         "directoryIds": directories,
         "adminPassword": admin,
         "controllerPassword": before.get("controllerPassword") or secrets.token_urlsafe(24),

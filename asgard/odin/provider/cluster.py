@@ -25,7 +25,7 @@ from asgard.odin.provider import eligible
 from asgard.odin.provider.batching import Batcher
 from asgard.odin.provider.moves import Factor, Replication
 from asgard.odin.provider.writes import Writes
-from asgard.odin.resources.dataloss import RELEVANT, Loss, config_losses, topic_defaults
+from asgard.odin.resources.dataloss import RELEVANT, Loss, config_losses
 from asgard.odin.resources.observe import NotRead, Observed
 
 T = TypeVar("T")
@@ -287,7 +287,7 @@ class ClusterClient:
 
 
 def _losses(plane: ControlPlane, changes: list[ConfigChange]) -> dict[str, Loss]:
-    return config_losses(plane, changes, topic_defaults(None, plane.broker_configs("")), int(time.time() * 1000))
+    return config_losses(plane, changes, int(time.time() * 1000))
 
 
 def _holds(there: Mapping[str, Any], change: Mapping[str, Any]) -> bool:

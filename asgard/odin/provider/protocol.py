@@ -79,7 +79,8 @@ class Provider(Protocol):
         ...
 
     async def read(self, urn: str, id: str, outputs: Values, inputs: Values) -> ResourceState | None:
-        """Its current state; None if it is gone. Without recorded `outputs` it is an import by id."""
+        """Its current state; None if it is gone. Without recorded `outputs` it is an import by id; `inputs` are then those
+        that are wanted, if they are known."""
         ...
 
     async def update(self, urn: str, id: str, old: Values, new: Values, *, preview: bool) -> Values:

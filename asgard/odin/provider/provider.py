@@ -32,6 +32,7 @@ from asgard.odin.resources.kinds import (
     CONFIG,
     KINDS,
     QUOTA,
+    QUOTA_NAMES,
     READY,
     TOPIC,
     USER,
@@ -168,7 +169,7 @@ class AsgardProvider:
     async def read(self, urn: str, id: str, outputs: Values, inputs: Values) -> ResourceState | None:
         """The resource as it is now; None if it is gone. Without recorded outputs it is an import by id."""
         kind = _kind(urn)
-        recorded = reveal(outputs) or identity.from_id(kind.token, id)
+        recorded = reveal(outputs) or identity.from_id(kind.token, id) | _chosen(reveal(inputs))
         current = await self._cluster.look(lambda observed: observe(kind.token, recorded, observed))
         if current is None:
             return None
@@ -202,6 +203,11 @@ class AsgardProvider:
         effects = self._effects_of(kind)
         if await self._cluster.look(lambda observed: effects.taken(new, observed)):
             raise exists_already(f"the {kind.token.rpartition(':')[2].lower()} {resource_id}")
+
+
+def _chosen(wanted: Values) -> Values:
+    """Of the inputs of an import, those that choose among what a resource has: a broker has more configs than those."""
+    return {name: value for name, value in wanted.items() if name in ("config", *QUOTA_NAMES) and value is not UNKNOWN}
 
 
 def _kind(urn: str) -> ResourceType:

@@ -2,13 +2,15 @@
 
 It uses its own servicer, since the SDK's experimental one loses unknown values and adds a traceback to every refusal.
 `ASGARD_ALLOW_DATA_LOSS=topic,topic` is what `--allow-data-loss` is to `asgard odin up`. Started for an `asgard odin up
---engine pulumi`, it writes under that command's leases (`provider.writes`).
+--engine pulumi`, it writes under that command's leases (`provider.writes`), and `ASGARD_ADOPTING` is a JSON list of the
+URNs whose creation an earlier run began.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -158,10 +160,11 @@ def main() -> None:
     parser.parse_known_args()
     allowed = os.environ.get("ASGARD_ALLOW_DATA_LOSS", "")
     names = frozenset(name.strip() for name in allowed.split(",") if name.strip())
+    adopting = frozenset(json.loads(os.environ.get("ASGARD_ADOPTING", "[]")))
     writes = from_environment()
     if writes is None:
-        asyncio.run(serve(AsgardProvider(allow_data_loss=names)))
+        asyncio.run(serve(AsgardProvider(allow_data_loss=names, adopting=adopting)))
         return
     with writes.journal:
-        provider = AsgardProvider(allow_data_loss=names, connect=writes.connect, writes=writes)
+        provider = AsgardProvider(allow_data_loss=names, adopting=adopting, connect=writes.connect, writes=writes)
         asyncio.run(serve(provider))

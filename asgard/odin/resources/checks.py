@@ -8,6 +8,7 @@ from typing import Any
 
 from asgard.odin.resources.kinds import (
     ACL,
+    ALLOCATION,
     BROKER,
     CLUSTER,
     CONFIG,
@@ -15,6 +16,7 @@ from asgard.odin.resources.kinds import (
     MECHANISMS,
     QUOTA,
     QUOTA_NAMES,
+    READY,
     TOPIC,
     USER,
     Property,
@@ -193,6 +195,11 @@ def _quota(values: Values) -> list[Wrong]:
     return wrong
 
 
+def declarable_rate(name: str, value: float) -> bool:
+    """Whether a stack file can declare a quota with that value; `name` is Kafka's."""
+    return 0 < value < 2**53 and (not name.endswith("byte_rate") or value % 1 == 0)
+
+
 def _cluster(values: Values) -> list[Wrong]:
     wrong = []
     if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}", values["name"]):
@@ -239,9 +246,11 @@ def transitions(kind: ResourceType, old: Values, new: Values) -> list[Wrong]:
         return []
     if kind.token == TOPIC and new["partitions"] < old.get("partitions", 0):
         return [("partitions", fewer_partitions(new["name"], old["partitions"], new["partitions"]))]
-    if kind.token in (CLUSTER, BROKER):
+    if kind.token == ALLOCATION:
+        return _other_controllers(old["controllers"], new["controllers"])
+    if kind.token in (CLUSTER, BROKER, READY):
         wrong = []
-        before, after = version_of(old.get("version", "")), version_of(new["version"])
+        before, after = version_of(old.get("version") or ""), version_of(new.get("version") or "")
         if before and after and after < before:
             wrong.append(
                 (
@@ -269,6 +278,14 @@ def transitions(kind: ResourceType, old: Values, new: Values) -> list[Wrong]:
             )
         return wrong
     return []
+
+
+def _other_controllers(old: list[str], new: list[str]) -> list[Wrong]:
+    """Another list of node ids would form a second, empty quorum beside the one that has the cluster's metadata."""
+    if sorted(old) == sorted(new):
+        return []
+    before, after = (", ".join(nodes) or "none" for nodes in (old, new))
+    return [("controllers", f"is {after}; a cluster keeps the controllers it was made with: {before}")]
 
 
 def holds_replicas(node: int, held: Mapping[str, int]) -> tuple[str, str]:

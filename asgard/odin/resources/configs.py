@@ -128,6 +128,17 @@ def reserved(kind: Kind, name: str) -> str | None:
     return next((why for prefix, why in OWN_PREFIXES.items() if name.startswith(prefix)), None)
 
 
+def declarable(kind: Kind, name: str, value: str, version: str | None = None) -> bool:
+    """Whether a stack file can declare a config with that value; None is any version."""
+    if reserved(kind, name) is not None:
+        return False
+    definition = definitions(kind, version).get(name)
+    if definition is None:
+        return name.startswith(VENDOR_PREFIXES)
+    fits = definition.type != "password" and wrong_value(definition, value) is None
+    return fits and (kind == "topic" or definition.mode == "cluster-wide")
+
+
 def wrong_value(definition: ConfigDef, value: str) -> str | None:
     """What is wrong with a value and what is allowed; None if Kafka accepts it."""
     text = value.strip()

@@ -23,6 +23,8 @@ RELEVANT = (
 )
 _BROKER_NAMES = {"log.cleanup.policy": "cleanup.policy", "log.retention.bytes": "retention.bytes"}
 _BROKER_RETENTION = (("log.retention.ms", 1), ("log.retention.minutes", 60_000), ("log.retention.hours", 3_600_000))
+BROKER_RELEVANT = (*_BROKER_NAMES, *(name for name, _ in _BROKER_RETENTION))
+"""The configs of brokers that topics inherit these from."""
 
 
 @dataclass(frozen=True)
@@ -108,23 +110,28 @@ def assess(
     return Loss(topic, records, size, tuple(unread), tuple(way.why for way in ways))
 
 
-def config_losses(
-    control: ControlPlane, changes: Collection[ConfigChange], defaults: Mapping[str, str], now_ms: int
-) -> dict[str, Loss]:
-    """What config changes of topics, and of the cluster-wide default, delete; by topic, only topics that lose something.
+def config_losses(control: ControlPlane, changes: Collection[ConfigChange], now_ms: int) -> dict[str, Loss]:
+    """What config changes of topics, and of the brokers, delete; by topic, only topics that lose something.
 
-    `defaults` are the topic configs that apply if a topic sets none (`topic_defaults`); `now_ms` is UTC.
+    A change of a broker counts as one of all brokers. `now_ms` is UTC. The cluster is asked only if a change can delete
+    anything.
     """
-    edits = _topic_edits(control, changes)
-    names = [name for name, edit in edits.items() if set(RELEVANT) & {*edit.set, *edit.unset}]
-    if not names:
+    edits = {c.name: c for c in changes if c.resource_type == "topic" and set(RELEVANT) & {*c.set, *c.unset}}
+    of_brokers = [c for c in changes if c.resource_type == "broker" and set(BROKER_RELEVANT) & {*c.set, *c.unset}]
+    if not edits and not of_brokers:
         return {}
-    effective = control.effective_topic_configs(names)
+    brokers = {name: value for name, value in control.effective_broker_configs(BROKER_RELEVANT).items() if value}
+    before, after = topic_defaults(brokers), topic_defaults(_changed(brokers, of_brokers))
+    moved = {name: value for name, value in after.items() if value != before[name]}
+    names = list(control.topics() if moved else edits)
+    own = control.topic_configs(names) if moved else {}
     ways = {}
-    for name in names:
-        old = {**defaults, **effective.get(name, {})}
-        new = {**old, **{k: defaults[k] for k in edits[name].unset if k in defaults}, **edits[name].set}
-        if name in effective and (found := cuts(old, new)):
+    for name, effective in control.effective_topic_configs(names).items():
+        edit = edits.get(name, ConfigChange("topic", name))
+        old = {**before, **effective}
+        inherited = {k: v for k, v in moved.items() if k not in own.get(name, {})}
+        new = {**old, **inherited, **{k: after[k] for k in edit.unset if k in after}, **edit.set}
+        if found := cuts(old, new):
             ways[name] = found
     return _losses(control, ways, now_ms)
 
@@ -134,11 +141,10 @@ def deletion_losses(control: ControlPlane, topics: Collection[str]) -> dict[str,
     return _losses(control, {name: (Cut("the topic is deleted"),) for name in topics}, 0)
 
 
-def topic_defaults(version: str | None, broker_config: Mapping[str, str]) -> dict[str, str]:
-    """The topic configs that apply if a topic sets none: from the given broker configs (static and dynamic), else
-    Kafka's."""
-    table = configs.definitions("topic", version)
-    defaults = {name: table[name].default or "" for name in RELEVANT if name in table}
+def topic_defaults(broker_config: Mapping[str, str]) -> dict[str, str]:
+    """The topic configs that apply if a topic sets none: from the given broker configs, else Kafka's."""
+    table = configs.definitions("topic", None)
+    defaults = {name: table[name].default or "" for name in RELEVANT}
     return defaults | _as_topic(broker_config)
 
 
@@ -153,27 +159,11 @@ def _as_topic(broker_config: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _topic_edits(control: ControlPlane, changes: Collection[ConfigChange]) -> dict[str, ConfigChange]:
-    """The changes by topic; a change of the cluster-wide default applies to every topic that does not set the config
-    itself."""
-    edits = {c.name: c for c in changes if c.resource_type == "topic"}
-    kafkas = configs.definitions("topic", None)
+def _changed(config: Mapping[str, str], changes: Iterable[ConfigChange]) -> dict[str, str]:
+    found = dict(config)
     for change in changes:
-        if change.resource_type != "broker":
-            continue
-        set_ = _as_topic(change.set)
-        unset = {_BROKER_NAMES.get(k, "retention.ms" if k.startswith("log.retention.") else k) for k in change.unset}
-        back = {k: kafkas[k].default or "" for k in unset & set(RELEVANT) - set(set_)}
-        if not set_ and not back:
-            continue
-        own = control.topic_configs()
-        for name in control.topics():
-            mine = edits.get(name, ConfigChange("topic", name))
-            inherited = {k: v for k, v in {**back, **set_}.items() if k not in own.get(name, {}) or k in mine.unset}
-            left = tuple(k for k in mine.unset if k not in inherited)
-            if inherited:
-                edits[name] = ConfigChange("topic", name, {**inherited, **mine.set}, left)
-    return edits
+        found = {name: value for name, value in found.items() if name not in change.unset} | change.set
+    return found
 
 
 def _losses(control: ControlPlane, ways: Mapping[str, tuple[Cut, ...]], now_ms: int) -> dict[str, Loss]:

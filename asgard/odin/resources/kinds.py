@@ -308,7 +308,7 @@ KINDS: dict[str, ResourceType] = {
                 Property(
                     "raisesLevels",
                     "boolean",
-                    "Whether a higher version raises the feature levels here. Where brokers get it later, whoever gives it to them does.",
+                    "Whether a higher version raises the feature levels here. If brokers get it later, the levels are raised then.",
                     hint=True,
                     default=True,
                 ),
@@ -324,7 +324,7 @@ KINDS: dict[str, ResourceType] = {
                 Property("hosts", "map", "Node id to the private name that its certificate is for.", required=True),
                 Property("controllers", "strings", "Node ids of the first quorum.", required=True),
                 Property("users", "strings", "Users that a password is drawn for.", default=[]),
-                Property("clusterId", "string", "The cluster id.", output=True),
+                Property("clusterId", "string", "The cluster id; MSK chooses its own.", output=True, optional=True),
                 Property("directoryIds", "map", "Controller to the id of its log directory.", output=True),
                 Property(
                     "adminPassword", "string", "Password of the first user, `odin_svc0`.", output=True, secret=True

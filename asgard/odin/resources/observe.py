@@ -16,6 +16,7 @@ from asgard.cluster.kept import Kept, own
 from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, Topic
 from asgard.kafka.ports import ControlPlane
 from asgard.odin.resources import configs, identity, local
+from asgard.odin.resources.checks import declarable_rate
 from asgard.odin.resources.kinds import ACL, ALLOCATION, BROKER, CONFIG, KINDS, QUOTA, QUOTA_NAMES, TOPIC, USER
 from asgard.odin.resources.values import UNKNOWN, Values
 
@@ -146,7 +147,8 @@ class _Known(Observed):
 def observe(token: str, recorded: Values, observed: Observed) -> Values | None:
     """The properties as they are now, in the shape of the recorded ones; None if the resource is gone.
 
-    What a cluster does not reveal (passwords, throttles) is taken from the record.
+    What a cluster does not reveal (passwords, throttles) is taken from the record. Configs and quotas that no stack file
+    can declare count only if they are in the record, or if it is a bare id, for an import.
     """
     if token == TOPIC:
         return _topic(recorded, observed)
@@ -167,7 +169,13 @@ def observe(token: str, recorded: Values, observed: Observed) -> Values | None:
         values = observed.quotas().get(identity.entity_of(recorded))
         if not values:
             return None
-        named = {name: values[kafka] for name, kafka in QUOTA_NAMES.items() if kafka in values}
+        recorded_rates = recorded.keys() & QUOTA_NAMES
+        named = {
+            name: values[kafka]
+            for name, kafka in QUOTA_NAMES.items()
+            if kafka in values
+            and (not recorded_rates or name in recorded_rates or declarable_rate(kafka, values[kafka]))
+        }
         return {name: value for name, value in recorded.items() if name not in QUOTA_NAMES} | named
     if token == CONFIG:
         there = observed.broker_configs(recorded["broker"])
@@ -190,7 +198,12 @@ def _topic(recorded: Values, observed: Observed) -> Values | None:
     topic = observed.topics().get(recorded["name"])
     if topic is None:
         return None
-    configs = observed.topic_configs().get(topic.name, {})
+    there, known = observed.topic_configs().get(topic.name, {}), recorded.get("config")
+    config = {
+        key: value
+        for key, value in there.items()
+        if key not in TEMPORARY_CONFIGS and (known is None or key in known or configs.declarable("topic", key, value))
+    }
     # One partition with another factor is enough to differ. An import has no factor to compare with.
     wanted = recorded.get("replication", topic.replication)
     unlike = topic.unlike(wanted)
@@ -198,7 +211,7 @@ def _topic(recorded: Values, observed: Observed) -> Values | None:
         **recorded,
         "partitions": len(topic.partitions),
         "replication": unlike[0].replication if unlike else wanted,
-        "config": {key: value for key, value in configs.items() if key not in TEMPORARY_CONFIGS},
+        "config": config,
         "topicId": topic.id,
     }
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from asgard.core.document import scalar
 from asgard.kafka.model import Acl, QuotaEntity, QuotaValues, Topic
 from asgard.odin.resources import configs
+from asgard.odin.resources.checks import declarable_rate
 from asgard.odin.spec import acls as access
 from asgard.odin.spec import names
 from asgard.odin.spec.acls import CLUSTER_RESOURCE
@@ -148,19 +149,11 @@ def _known(
     """The configs that a stack file accepts; the others are noted."""
     known, kept = configs.definitions(kind, version), {}
     for name, value in sorted(values.items()):
-        definition = known.get(name)
-        fits = (
-            definition is not None and configs.wrong_value(definition, value) is None and definition.type != "password"
-        )
-        if kind == "broker":
-            fits = fits and definition is not None and definition.mode == "cluster-wide"
-        if configs.reserved(kind, name) is None and (
-            fits or (definition is None and name.startswith(configs.VENDOR_PREFIXES))
-        ):
+        if configs.declarable(kind, name, value, version):
             kept[name] = value
         else:
-            shown = "" if definition is None or definition.type == "password" else f": {text(value)}"
-            notes.append(f"{of}: {text(name)}{shown}")
+            hidden = name not in known or known[name].type == "password"
+            notes.append(f"{of}: {text(name)}{'' if hidden else f': {text(value)}'}")
     return kept
 
 
@@ -259,11 +252,7 @@ def _quotas(
     mine: dict[str, QuotaValues] = {}
     rest: dict[QuotaEntity, QuotaValues] = {}
     for entity, values in found.items():
-        fit = {
-            k: v
-            for k, v in values.items()
-            if k in _QUOTAS and 0 < v < 2**53 and (not k.endswith("byte_rate") or v % 1 == 0)
-        }
+        fit = {k: v for k, v in values.items() if k in _QUOTAS and declarable_rate(k, v)}
         if DEFAULT_ENTITY in (entity.user, entity.client_id, entity.ip) or entity == QuotaEntity():
             fit = {}
         notes += [f"quota of {_entity(entity)}: {text(k)}" for k in values if k not in fit]

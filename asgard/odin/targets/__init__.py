@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from asgard.odin.resources.kinds import BROKER
+
 if TYPE_CHECKING:
     from asgard.core.schema.stack import TargetName
     from asgard.kafka.connection import Connection
@@ -75,3 +77,8 @@ def cloud_of(token: str) -> Cloud | None:
 
         return Cloud("AWS", words.changed)
     return None
+
+
+def holds_properties(token: str) -> bool:
+    """Whether resources of a type hold the brokers' server.properties."""
+    return token in (BROKER, "aws:ec2/launchTemplate:LaunchTemplate", "aws:msk/configuration:Configuration")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -20,6 +21,7 @@ from asgard.core.errors import AsgardError, Unreachable
 from asgard.kafka.connection import Connection
 from asgard.kafka.data import explain
 from asgard.kafka.groups import ARCHIVE
+from asgard.kafka.model import Offsets
 from asgard.kafka.ports import ControlPlane
 from asgard.thor.archive import source
 from asgard.thor.archive.ledger import Fenced
@@ -28,6 +30,7 @@ from asgard.thor.archive.run import passed_over
 from asgard.thor.archive.shards import ArchiveOptions, Done, Shards
 from asgard.thor.archive.source import Key
 from asgard.thor.archive.storage import Storage
+from asgard.thor.replay.model import CutShort
 
 SESSION_S = 10.0
 LOOK_S = 60.0
@@ -73,7 +76,10 @@ class _Follower:
         self.shards = Shards(storage, source.look(control, names), options, source.heads_of(control), self.confirm)
         self.looked = time.monotonic()
         self.trouble: AsgardError | None = None
+        self.unstarted: set[Key] = set()
+        """Partitions of this process that it does not archive yet, or no longer since another writer had them."""
         self.leaderless: set[Key] = set()
+        """The same, of partitions that wait for a leader: until the next look."""
         self.consumer: Consumer = source.consumer(
             connection,
             **{
@@ -100,6 +106,9 @@ class _Follower:
                 self.take(messages)
                 for key in self.shards.aged():
                     self.close(key)
+                if time.monotonic() - self.looked > LOOK_S:
+                    self.look()
+                self.start()
                 failing_since = 0.0
             except Unreachable as error:
                 failing_since = failing_since or time.monotonic()
@@ -107,8 +116,6 @@ class _Follower:
                     raise
                 events.warn(f"{error.what}; trying again in 5 s")
                 time.sleep(5)
-            if time.monotonic() - self.looked > LOOK_S:
-                self.look()
             self.shards.options.ease(sum(map(len, messages)))
 
     def take(self, messages: list[Any]) -> None:
@@ -116,7 +123,7 @@ class _Follower:
         trouble: Unreachable | None = None
         found, wrong = source.sort(messages)
         for key, own in found.items():
-            if key not in self.shards:
+            if key not in self.shards or key in self.unstarted:
                 continue
             try:
                 self.shards.append(key, own)
@@ -124,15 +131,19 @@ class _Follower:
                 self.fenced(key, error)
             except Unreachable as error:
                 trouble = error
-                self.again(key)
+                self.read_from([key])
         for key, message in wrong.items():
-            self.failed(key, message.error())
+            try:
+                self.failed(key, message.error())
+            except Unreachable as error:
+                trouble = error
         if trouble is not None:
             raise trouble
 
     def failed(self, key: Key, error: KafkaError) -> None:
-        if error.code() == KafkaError._AUTO_OFFSET_RESET and key in self.shards:
-            self.consumer.seek(Position(*key, passed_over(self.control, self.shards, key)))
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            if key in self.shards and key not in self.unstarted:
+                self.out_of_range(key)
         elif error.code() in (
             KafkaError.UNKNOWN_TOPIC_OR_PART,
             KafkaError._UNKNOWN_TOPIC,
@@ -142,6 +153,23 @@ class _Follower:
         elif not error.retriable() and error.code() not in (KafkaError._MAX_POLL_EXCEEDED, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):  # fmt: skip
             raise explain(error, self.connection)
 
+    def out_of_range(self, key: Key) -> None:
+        """The record that comes next is gone: it expired, or the topic was created again. Raises CutShort if neither is so."""
+        try:
+            passed_over(self.control, self.shards, key)
+            self.read_from([key])
+        except Fenced as error:
+            self.fenced(key, error)
+        except Unreachable:
+            self.restart(key)
+            raise
+        except CutShort:
+            former = self.shards.shard(key)
+            self.restart(key)
+            self.look()
+            if self.shards.topics.shards.get(key, former) == former:
+                raise
+
     def close(self, key: Key) -> None:
         """Add the open container of a shard."""
         try:
@@ -149,19 +177,28 @@ class _Follower:
         except Fenced as error:
             self.fenced(key, error)
         except Unreachable:
-            self.again(key)
+            self.read_from([key])
             raise
 
-    def again(self, key: Key) -> None:
-        """Read again what was not added."""
-        self.consumer.seek(Position(*key, self.shards.position(key)))
+    def read_from(self, keys: Collection[Key]) -> None:
+        """Read shards from their positions. They are assigned anew: librdkafka refuses to seek in a partition that it does not read."""
+        if moved := self.assignment() & set(keys):
+            self.consumer.incremental_unassign([Position(*key) for key in moved])
+        self.consumer.incremental_assign([Position(*key, self.shards.position(key)) for key in keys])
+
+    def assignment(self) -> set[Key]:
+        """The partitions being read."""
+        return _keys(self.consumer.assignment())
 
     def fenced(self, key: Key, error: Fenced) -> None:
-        """Another process has the shard, or had it (prune, a manual run): if we still own it, continue after that process."""
+        """Another process has the shard, or had it (prune, a manual run): `start` finds out, and continues after that process."""
         events.note(error.what)
+        self.restart(key)
+
+    def restart(self, key: Key) -> None:
+        """Forget what is not in the archive yet, and let `start` begin again at the end of the manifest."""
         self.shards.drop(key)
-        if any((p.topic, p.partition) == key for p in self.consumer.assignment()) and not self.consumer_lost(key):
-            self.start([key], moved=True)
+        self.unstarted.add(key)
 
     def consumer_lost(self, key: Key) -> bool:
         """Whether the group has given the partition to another member."""
@@ -184,14 +221,23 @@ class _Follower:
             if problem.code() != KafkaError.REBALANCE_IN_PROGRESS:  # then the manifest alone decides
                 raise explain(problem, self.connection) from error
 
-    def start(self, keys: list[Key], *, moved: bool = False) -> None:
-        """Claim shards and read them from the end of their manifests."""
-        for key in keys:
-            if key not in self.shards.topics.shards:
-                self.look()
-        keys = [key for key in keys if key in self.shards.topics.shards]
-        held = self.control.offsets(keys)
-        self.leaderless = (self.leaderless | set(keys)) - held.keys()
+    def start(self) -> None:
+        """Claim the unstarted shards, and read them from the end of their manifests. If that fails, they stay unstarted."""
+        if not self.unstarted:
+            return
+        self.unstarted -= {key for key in self.unstarted & self.assignment() if self.consumer_lost(key)}
+        if not self.unstarted <= self.shards.topics.shards.keys():
+            self.shards.topics = source.look(self.control, self.names)
+        held = self.control.offsets(sorted(self.unstarted & self.shards.topics.shards.keys()))
+        self.leaderless |= self.unstarted - held.keys()
+        self.unstarted &= held.keys()
+        try:
+            self.claim(held)
+        except Fenced as error:
+            events.note(error.what)
+
+    def claim(self, held: Mapping[Key, Offsets]) -> None:
+        """Claim these shards, which hold these offsets, and read them. Raises Fenced."""
         known = self.shards.heads(list(held))
         heads = {
             key: known[key]
@@ -202,34 +248,28 @@ class _Follower:
         for key, head in self.shards.claim(heads).items():
             if head.end < held[key].start:
                 self.shards.gap(key, held[key].start, "expired")
-            position = Position(*key, self.shards.position(key))
-            if moved:
-                self.consumer.seek(position)
-            else:
-                self.consumer.incremental_assign([position])
+        self.read_from(held)
+        self.unstarted -= held.keys()
 
     def assigned(self, consumer: Consumer, partitions: list[Position]) -> None:
-        keys = [(p.topic, p.partition) for p in partitions]
-        if keys:
-            events.note(f"this process archives {len(keys)} partitions")
-        self.guarded(lambda: self.start(keys))
+        if partitions:
+            events.note(f"this process archives {len(partitions)} partitions")
+        self.unstarted |= _keys(partitions)
+        self.guarded(self.start)
+        consumer.incremental_assign([])  # without any call, librdkafka would read them from the group's offsets
 
     def revoked(self, consumer: Consumer, partitions: list[Position]) -> None:
-        def hand_over() -> None:
-            for p in partitions:
-                key = (p.topic, p.partition)
-                if key in self.shards:
-                    self.close(key)
-                    self.shards.drop(key)
-                self.leaderless.discard(key)
-
-        self.guarded(hand_over)
-        consumer.incremental_unassign(partitions)
+        for key in _keys(partitions) & set(self.shards.open_keys()):
+            self.guarded(partial(self.shards.close, key, self.shards.position(key)))
+        self.lost(consumer, partitions)
 
     def lost(self, consumer: Consumer, partitions: list[Position]) -> None:
-        for p in partitions:
-            self.shards.drop((p.topic, p.partition))
-        consumer.incremental_unassign(partitions)
+        keys = _keys(partitions)
+        for key in keys:
+            self.shards.drop(key)
+        self.unstarted -= keys
+        self.leaderless -= keys
+        consumer.incremental_unassign([Position(*key) for key in keys & self.assignment()])
 
     def guarded(self, work: Callable[[], None]) -> None:
         """Call `work` from a librdkafka callback: an error is kept until the callback has returned."""
@@ -241,15 +281,19 @@ class _Follower:
             self.trouble = error
 
     def look(self) -> None:
-        """Look at topics and groups again."""
+        """Look at topics and groups again. A topic that was created again starts another life in the archive."""
         self.looked = time.monotonic()
-        try:
-            self.shards.topics = source.look(self.control, self.names)
-            ours = {(p.topic, p.partition) for p in self.consumer.assignment()}
-            if waiting := sorted(self.leaderless - ours):
-                self.start(waiting)
-        except Unreachable as error:
-            events.warn(error.what)
+        self.unstarted |= self.leaderless
+        self.leaderless.clear()
+        topics = source.look(self.control, self.names)
+        for key in self.shards.open_keys():
+            if topics.shards.get(key, self.shards.shard(key)) != self.shards.shard(key):
+                try:
+                    self.shards.close(key, self.shards.position(key))
+                except (Fenced, Unreachable) as error:
+                    events.warn(error.what)
+                self.restart(key)
+        self.shards.topics = topics
 
     def end(self, *, add: bool) -> None:
         """Release everything; with `add`, open containers become part of the archive first."""
@@ -260,3 +304,7 @@ class _Follower:
         finally:
             self.shards.drop_all()
             self.consumer.close()
+
+
+def _keys(partitions: Collection[Position]) -> set[Key]:
+    return {(p.topic, p.partition) for p in partitions}

@@ -14,7 +14,7 @@ from pathlib import Path
 from asgard.core.errors import Busy
 from asgard.thor.archive import manifest
 from asgard.thor.archive.manifest import Damaged
-from asgard.thor.archive.model import PAGE_FILES, ArchivedTopicFacts, File, Gap, Head, Shard
+from asgard.thor.archive.model import PAGE_FILES, ArchivedTopicFacts, File, Gap, Head, Page, Shard
 from asgard.thor.archive.storage import MissingObject, Storage
 
 
@@ -85,9 +85,15 @@ def paged(storage: Storage, head: Head, page_files: int = PAGE_FILES) -> Head:
     """The head with its files moved to a page if there are that many; else unchanged."""
     if not manifest.is_full(head, page_files):
         return head
-    page, content = manifest.page_of(head.shard, head.seq, head.files)
-    storage.create(page.name, content)
-    return replace(head, pages=(*head.pages, page), files=())
+    return replace(head, pages=(*head.pages, write_page(storage, head.shard, head.seq, head.files)), files=())
+
+
+def write_page(storage: Storage, shard: Shard, seq: int, files: tuple[File, ...]) -> Page:
+    """Write a page of these files. Raises Damaged if it is there already, with other content."""
+    page, content = manifest.page_of(shard, seq, files)
+    if not storage.create(page.name, content):
+        raise Damaged(page.name, "is there already, with other content", "Delete it, and run it again.")
+    return page
 
 
 def add(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from dataclasses import asdict
 from typing import Any
 
@@ -41,14 +42,17 @@ def head_name(shard: Shard, seq: int) -> str:
     return f"manifests/{shard.path}/head-{seq:010d}.json"
 
 
-def page_name(shard: Shard, seq: int) -> str:
-    """Where a page of files is in an archive."""
-    return f"manifests/{shard.path}/page-{seq:010d}.json"
+def page_name(shard: Shard, seq: int, sha256: str) -> str:
+    """Where a page of files is in an archive. Two pages with other content have other names."""
+    return f"manifests/{shard.path}/page-{seq:010d}-{sha256[:12]}.json"
 
 
 def data_name(shard: Shard, start: int, claim: int) -> str:
-    """Where a container file is. The claim keeps two writers of one shard apart."""
-    return f"data/{shard.path}/{start:020d}-{claim:010d}.avro"
+    """A new name for a container file, another one at each call.
+
+    A manifest may name the file of an attempt that seemed to fail: the next attempt must not overwrite it.
+    """
+    return f"data/{shard.path}/{start:020d}-{secrets.token_hex(4)}-{claim:010d}.avro"
 
 
 def claim_of(name: str) -> int:
@@ -136,9 +140,10 @@ def decode_page(shard: Shard, page: Page, data: bytes) -> tuple[File, ...]:
 def page_of(shard: Shard, seq: int, files: tuple[File, ...]) -> tuple[Page, bytes]:
     """A page of these files, in order, and its bytes."""
     data = encode_page(shard, files)
+    sha256 = hashlib.sha256(data).hexdigest()
     page = Page(
-        page_name(shard, seq),
-        hashlib.sha256(data).hexdigest(),
+        page_name(shard, seq, sha256),
+        sha256,
         files[0].start,
         files[-1].end,
         len(files),

@@ -44,30 +44,31 @@ def oldest(files: Sequence[File], before_ms: int) -> tuple[File, ...]:
     return tuple(files[:count])
 
 
-def drop(storage: Storage, chosen: Drop, at: float) -> None:
+def drop(storage: Storage, chosen: Drop) -> None:
     """Remove the files from the manifest, then delete them. Raises Fenced if the shard is being written: try again."""
-    head = without(storage, chosen.head, chosen.files[-1].end, at)
+    head = without(storage, chosen.head, chosen.files[-1].end)
     ledger.write(storage, head)
     storage.delete([file.name for file in chosen.files])
     kept = {page.name for page in head.pages}
     storage.delete([page.name for page in chosen.head.pages if page.name not in kept])
 
 
-def without(storage: Storage, head: Head, end: int, at: float) -> Head:
-    """The next manifest, without anything below that offset; a page that is cut is rewritten."""
+def without(storage: Storage, head: Head, end: int) -> Head:
+    """The next manifest, without anything below that offset; a page that is cut is rewritten.
+
+    Its time stays that of the newest archived state: lives of a topic are told apart by it.
+    """
     pages: list[Page] = []
     for page in head.pages:
         if page.end <= end:
             continue
         if page.start < end:
             kept = manifest.decode_page(head.shard, page, storage.read(page.name))
-            page, content = manifest.page_of(head.shard, head.seq + 1, tuple(f for f in kept if f.start >= end))
-            storage.create(page.name, content)
+            page = ledger.write_page(storage, head.shard, head.seq + 1, tuple(f for f in kept if f.start >= end))
         pages.append(page)
     return replace(
         head,
         seq=head.seq + 1,
-        at=at,
         start=end,
         pages=tuple(pages),
         files=tuple(f for f in head.files if f.start >= end),

@@ -55,7 +55,7 @@ class TopicWindow:
 
 @dataclass(frozen=True)
 class WindowFiles:
-    """The files that hold a window, by shard in order; `damaged` are the unusable ones, with the reason."""
+    """The files that hold a window, by shard in order; `damaged` are the names that can't be used, with the reason."""
 
     storage: Storage
     window: TopicWindow
@@ -91,10 +91,12 @@ def heads(storage: Storage, window: TopicWindow) -> tuple[dict[Shard, Head], lis
     return {shard: head for shard, head in found.items() if head is not None}, damaged
 
 
-def plan(storage: Storage, window: TopicWindow) -> WindowFiles:
+def plan(
+    storage: Storage, window: TopicWindow, begun: Mapping[tuple[str, str], TopicWindow] | None = None
+) -> WindowFiles:
     """Find the files of a window, and those that are missing or whose size differs from their manifest.
 
-    Raises WrongUsage if the archive has none of the topics.
+    `begun` are other windows for some lives (topic and its id). Raises WrongUsage if the archive has none of the topics.
     """
     found, damaged = heads(storage, window)
     if not found and not damaged:
@@ -114,11 +116,10 @@ def plan(storage: Storage, window: TopicWindow) -> WindowFiles:
         if wrong := unexplained(head, named):
             start, end = wrong[0]
             damaged.append(Damaged(str(shard), f"does not say where offsets {start} to {end - 1} are"))
-        files[shard] = tuple(f for f in named if window.may_have(f))
+        own = (begun or {}).get((shard.topic, shard.topic_id), window)
+        files[shard] = tuple(f for f in named if own.may_have(f))
         sizes = {e.name: e.bytes for e in storage.list(f"data/{shard.path}/")}
-        other = {f.name: why for f in files[shard] if (why := _other_size(f, sizes.get(f.name)))}
-        damaged += [Damaged(name, why) for name, why in other.items()]
-        files[shard] = tuple(f for f in files[shard] if f.name not in other)
+        damaged += [Damaged(f.name, why) for f in files[shard] if (why := _other_size(f, sizes.get(f.name)))]
     return WindowFiles(storage, window, found, files, tuple(sorted(damaged, key=lambda e: e.name)))
 
 
@@ -166,22 +167,19 @@ def refuse_damaged(plan: WindowFiles, *, allowed: bool) -> None:
         )
 
 
-def blocks(plan: WindowFiles, shard: Shard, from_offset: int = 0) -> Iterator[list[Read]]:
-    """A shard's records of the window from an offset on, in order, many at a time. Raises Damaged before any record of a damaged file."""
-    for file in plan.files.get(shard, ()):
-        if file.end <= from_offset:
-            continue
-        try:
-            with plan.storage.local(file.name) as path:
-                container.check(path, file.name, file)
-                found = container.blocks(path, shard.topic, file)
-                if file.start >= from_offset and not plan.window.has_times:
-                    yield from found
-                    continue
-                for records in found:
-                    yield [r for r in records if r.offset >= from_offset and plan.window.has(r.timestamp_ms)]
-        except MissingObject as error:
-            raise Damaged(file.name, "is missing") from error
+def blocks(plan: WindowFiles, shard: Shard, file: File, from_offset: int = 0) -> Iterator[list[Read]]:
+    """A file's records of the window from an offset on, in order, many at a time. Raises Damaged before the first one if it is damaged."""
+    try:
+        with plan.storage.local(file.name) as path:
+            container.check(path, file.name, file)
+            found = container.blocks(path, shard.topic, file)
+            if file.start >= from_offset and not plan.window.has_times:
+                yield from found
+                return
+            for records in found:
+                yield [r for r in records if r.offset >= from_offset and plan.window.has(r.timestamp_ms)]
+    except MissingObject as error:
+        raise Damaged(file.name, "is missing") from error
 
 
 @dataclass

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from asgard.core import events
+from asgard.core.errors import Failed
 from asgard.kafka.data import Read
 from asgard.kafka.model import NewTopic, Topic
 from asgard.thor.archive import read
+from asgard.thor.archive.manifest import Damaged
 from asgard.thor.archive.model import Head, Shard
 from asgard.thor.replay.history import RecordedCopy
-from asgard.thor.replay.model import ReadBatch, TopicPartition
+from asgard.thor.replay.model import ReadBatch, Saved, TopicPartition
+from asgard.thor.replay.slots import MAX_NOTE
 
 AT_ONCE = 4
 """Partitions whose files are read in turn, so that writes go to several leaders."""
@@ -110,18 +114,51 @@ def records_in(plan: read.WindowFiles, life: Life, window: Mapping[TopicPartitio
 
 @dataclass
 class ArchiveSource:
-    """Reads a life's files for a copy. Each file is checked before its first record is returned."""
+    """Reads a life's files for a copy. Each file is checked before its first record is returned.
+
+    With `skip_damaged`, one that can't be used is left out, with a warning. Which offsets that were is committed with the progress.
+    """
 
     plan: read.WindowFiles
     life: Life
     window: Mapping[TopicPartition, tuple[int, int]]
     brought: Sequence[Brought] = ()
+    skip_damaged: bool = False
+    skipped: dict[TopicPartition, list[tuple[int, int]]] = field(default_factory=dict)
+    """Offsets `[start, end)` of damaged files, in order."""
     left: int = 0
     """Records that an earlier restore had brought."""
     _most: tuple[int, int] = field(default=(2000, 8 * 1024 * 1024))
 
     def ask(self, records: int, size_bytes: int) -> None:
         self._most = records, size_bytes
+
+    def started(self, saved: Mapping[TopicPartition, Saved]) -> None:
+        """Keep what was skipped below the committed positions; what is above them is read again."""
+        self.skipped = {
+            key: [(start, end) for start, end in _ranges(known.note) if end <= known.position]
+            for key, known in saved.items()
+        }
+
+    def note_of(self, key: TopicPartition) -> str:
+        """The skipped offsets of a partition, for the commit. Raises Failed if they are too scattered."""
+        text = ",".join(f"{start}-{end}" for start, end in self.skipped.get(key, ()))
+        if len(text) > MAX_NOTE:
+            raise Failed(
+                f"damaged files scattered over {key[0]}-{key[1]} are too many to keep track of",
+                "Restore shorter windows, with --from and --until.",
+            )
+        return text
+
+    @property
+    def damaged(self) -> list[str]:
+        """The names of the files that were skipped, in this run and before."""
+        return [
+            file.name
+            for (_, partition), ranges in sorted(self.skipped.items())
+            for file in self.plan.files.get(self.life.heads[partition].shard, ())
+            if any(start < file.end and file.start < end for start, end in ranges)
+        ]
 
     def read(self, start: Mapping[TopicPartition, int]) -> Iterator[ReadBatch]:
         self.left = 0
@@ -144,7 +181,7 @@ class ArchiveSource:
         brought = [b for b in self.brought if b.shard == shard]
         records: list[Read] = []
         size = 0
-        for block in read.blocks(self.plan, shard, at):
+        for block in self._blocks(key, at, end):
             for few in _within(block, *self._most):
                 wanted = few if few and few[-1].offset < end else [r for r in few if r.offset < end]
                 if brought:
@@ -156,9 +193,39 @@ class ArchiveSource:
                 if len(records) >= self._most[0] or size >= self._most[1]:
                     yield ReadBatch(records, {key: records[-1].offset + 1})
                     records, size = [], 0
-            if block and block[-1].offset >= end - 1:
-                break
         yield ReadBatch(records, {key: end})
+
+    def _blocks(self, key: TopicPartition, at: int, end: int) -> Iterator[list[Read]]:
+        """The blocks with offsets `[at, end)`, and what else the last one holds."""
+        shard = self.life.heads[key[1]].shard
+        for file in self.plan.files.get(shard, ()):
+            if file.end <= at or file.start >= end:
+                continue
+            reached = max(file.start, at)
+            try:
+                for block in read.blocks(self.plan, shard, file, at):
+                    yield block
+                    reached = block[-1].offset + 1 if block else reached
+                    if reached >= end:
+                        break
+            except Damaged as error:
+                if not self.skip_damaged:
+                    raise
+                if error.name not in {known.name for known in self.plan.damaged}:  # those were named before the start
+                    events.warn(error.what)
+                self._skip(key, reached, min(file.end, end))
+
+    def _skip(self, key: TopicPartition, start: int, end: int) -> None:
+        ranges = self.skipped.setdefault(key, [])
+        if ranges and ranges[-1][1] == start:
+            start, _ = ranges.pop()
+        ranges.append((start, end))
+
+
+def _ranges(note: str) -> list[tuple[int, int]]:
+    """The offsets of a commit's note."""
+    pairs = [text.split("-") for text in note.split(",") if text]
+    return [(int(start), int(end)) for start, end in pairs]
 
 
 def _within(block: list[Read], records: int, size_bytes: int) -> Iterator[list[Read]]:
@@ -199,9 +266,21 @@ def brought_before(
         if target is None or known.last.get("target_id") != target.id:
             continue
         gone = {p for p, end in plan["target_ends"] if firsts.get((target.name, p), 0) > end}
+        skipped = known.last.get("skipped", [])
         found += [
-            Brought(Shard(topic, plan["topic_id"], partition), start, end, plan["from_ms"], plan["until_ms"])
+            Brought(Shard(topic, plan["topic_id"], partition), first, last, plan["from_ms"], plan["until_ms"])
             for topic, partition, start, end in plan["window"]
             if partition not in gone
+            for first, last in _without(start, end, [(low, high) for p, low, high in skipped if p == partition])
         ]
+    return found
+
+
+def _without(start: int, end: int, skipped: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges that are left of `[start, end)`; `skipped` are in order."""
+    found = []
+    for low, high in (*skipped, (end, end)):
+        if start < low:
+            found.append((start, low))
+        start = high
     return found

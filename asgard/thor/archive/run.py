@@ -26,8 +26,10 @@ from asgard.thor.archive.read import TopicWindow
 from asgard.thor.archive.shards import ArchiveOptions, Done, Shards
 from asgard.thor.archive.source import Key, SourceTopics
 from asgard.thor.archive.storage import Storage
+from asgard.thor.replay.model import CutShort
 
 PARTITIONS_AT_ONCE = 64
+_ANEW = "A topic that was created again is archived from its start: run it again. If one was cut, archive it to another place."
 SILENCE_S = 60.0
 """How long a partition with more records may send nothing."""
 
@@ -133,17 +135,28 @@ class _Reading:
             if start >= self.ends[key]:
                 self.through(consumer, key, self.ends[key])
             else:
-                consumer.seek(Position(*key, start))
+                # librdkafka refuses to seek in a partition whose position was out of range.
+                consumer.incremental_unassign([Position(*key)])
+                consumer.incremental_assign([Position(*key, start)])
         elif code != KafkaError.GROUP_AUTHORIZATION_FAILED and not error.retriable():
             raise explain(error, self.connection)
 
 
 def passed_over(control: ControlPlane, shards: Shards, key: Key) -> int:
-    """Record the offsets that retention deleted before they were read. Returns where to continue."""
-    start = control.offsets([key])[key].start
+    """Record the offsets that retention deleted before they were read. Returns where to continue.
+
+    Raises Fenced, Unreachable if the partition has no leader, and CutShort.
+    """
+    held = control.offsets([key]).get(key)
+    if held is None:
+        raise Unreachable(
+            f"{key[0]}-{key[1]} has no leader", "Run it again once it has one: it continues from the manifest."
+        )
     shards.close(key, shards.position(key))
-    shards.gap(key, start, "expired")
-    return max(start, shards.position(key))
+    if shards.position(key) > held.end:
+        raise CutShort(key, shards.position(key), held.end, _ANEW)
+    shards.gap(key, held.start, "expired")
+    return shards.position(key)
 
 
 def _read(reading: _Reading) -> None:
@@ -167,7 +180,7 @@ def _read(reading: _Reading) -> None:
                     reading.failed(consumer, key, message)
                 elif key[0] is None and not message.error().retriable():
                     raise explain(message.error(), reading.connection)
-            if messages:
+            if found:
                 heard = time.monotonic()
                 size = sum(map(len, messages))
                 reading.progress.add(len(messages), size)

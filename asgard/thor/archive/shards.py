@@ -14,7 +14,7 @@ from asgard.core.units import format_size
 from asgard.thor.archive import holes, ledger, manifest
 from asgard.thor.archive.container import Container, Press
 from asgard.thor.archive.ledger import Fenced
-from asgard.thor.archive.model import Codec, Gap, Head, Reason, fresh
+from asgard.thor.archive.model import Codec, Gap, Head, Reason, Shard, fresh
 from asgard.thor.archive.source import Key, ReadHeads, SourceTopics
 from asgard.thor.archive.storage import Storage
 
@@ -117,6 +117,10 @@ class Shards:
         for key, head in taken.items():
             self._open[key] = _Open(head)
         return taken
+
+    def shard(self, key: Key) -> Shard:
+        """The shard that is archived: of the topic as it was when it was claimed."""
+        return self._open[key].head.shard
 
     def position(self, key: Key) -> int:
         """The offset up to which the shard is archived or in the open container."""

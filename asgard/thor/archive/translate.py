@@ -1,7 +1,8 @@
 """Translate a consumer group's offset for a topic restored from an archive.
 
-Every restored record has its former offset in its header (`asgard.replay`), and these offsets only grow along a partition.
-So an old offset is found by binary search, for many partitions at once: a few reads each, however long they are.
+Every restored record has its former offset in its header (`asgard.replay`), and those of one life of the topic only grow along a
+partition. So an old offset is found by binary search, for many partitions at once: a few reads each, however long they are. Records
+of others in between are read once at most.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from asgard.thor.archive.source import Key
 from asgard.thor.replay import header
 
 PATIENCE_S = 60.0
+"""How long nothing may arrive of any partition that is being searched."""
 
 
 @dataclass
@@ -40,7 +42,8 @@ class _Search:
 def translated(
     connection: Connection, ids: frozenset[str], olds: Mapping[Key, set[int]], held: Mapping[Key, Offsets]
 ) -> dict[tuple[Key, int], int]:
-    """The new offset of each old one, by target partition. `ids` are the copies that brought the records, `held` the target's offsets."""
+    """The new offset of each old one, by target partition. `ids` are the copies that brought the records of one life of the topic,
+    `held` the target's offsets. Raises Unreachable."""
     found: dict[tuple[Key, int], int] = {}
     waiting = {key: sorted(old) for key, old in olds.items() if key in held}
     consumer = source.consumer(connection, **{"enable.partition.eof": True, "auto.offset.reset": "earliest"})
@@ -53,7 +56,7 @@ def translated(
                     found[search.key, search.old] = search.high
                     del searches[search.key]
             while searches:
-                for key, seen in _look(consumer, ids, {k: s.middle for k, s in searches.items()}).items():
+                for key, seen in _look(consumer, ids, {k: (s.middle, s.high) for k, s in searches.items()}).items():
                     search = searches[key]
                     if seen is None or seen[1] >= search.old:
                         search.high = search.middle
@@ -67,9 +70,11 @@ def translated(
     return found
 
 
-def _look(consumer: Any, ids: frozenset[str], places: Mapping[Key, int]) -> dict[Key, tuple[int, int] | None]:
-    """The first record of the copies at or after each position: its offset now and before; None if there is none."""
-    consumer.assign([Position(*key, place) for key, place in places.items()])
+def _look(
+    consumer: Any, ids: frozenset[str], places: Mapping[Key, tuple[int, int]]
+) -> dict[Key, tuple[int, int] | None]:
+    """The first record of the copies in each range `[start, end)`: its offset now and before; None if there is none."""
+    consumer.assign([Position(*key, start) for key, (start, _) in places.items()])
     found: dict[Key, tuple[int, int] | None] = {}
     give_up = time.monotonic() + PATIENCE_S
     while len(found) < len(places):
@@ -80,6 +85,10 @@ def _look(consumer: Any, ids: frozenset[str], places: Mapping[Key, int]) -> dict
             if message.error() is not None:
                 if message.error().code() == -191:  # _PARTITION_EOF
                     found[key] = None
+                continue
+            give_up = time.monotonic() + PATIENCE_S
+            if message.offset() >= places[key][1]:
+                found[key] = None
                 continue
             hops = [hop for hop in header.hops(message.headers() or ()) if hop.id in ids]
             if hops:

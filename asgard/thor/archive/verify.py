@@ -30,7 +30,7 @@ def verify(storage: Storage, topics: Sequence[str] = ()) -> Verification:
     index = {shard: numbers for shard, numbers in ledger.index(storage).items() if window.has_topic(shard.topic)}
     there = {e.name for e in storage.list("data/") if window.has_topic(e.name.split("/")[1])}
     if not index and not there:
-        what = f"has no topic {', '.join(topics)}" if topics else "is no archive, or an empty one"
+        what = f"has no topic {', '.join(topics)}" if topics else "is not an archive, or an empty one"
         raise WrongUsage(f"{storage.url} {what}", f"asgard thor archive list {storage.url} shows what it has.")
     verdict = Verification()
     wrong: list[Damaged] = []

@@ -60,6 +60,24 @@ def moves_of(situation: Situation, decision: Decision) -> tuple[Move, ...]:
     return tuple(plan.moves()) if plan is not None else ()
 
 
+def nothing_to_move(situation: Situation, decision: Decision) -> Decision | None:
+    """A decision to hold still, if the plan of this one is empty; for a look before the cluster is held.
+
+    None if it moves something, or there is more to do: moves to the brokers have to be ended, and moves away from them
+    freed from their throttle. While a process hangs, it is unknown what is moving.
+    """
+    if decision.kind not in ("reassign", "balance", "disks"):
+        return None
+    gone = set(decision.brokers)
+    if decision.kind == "reassign" and (
+        any(n.state == "paused" for n in situation.nodes or ())
+        or any(gone.intersection((*p.adding, *p.removing)) for p in situation.snapshot.partitions)
+    ):
+        return None
+    plan = _plan(situation.snapshot, situation, decision)
+    return None if plan is None or plan.moved else _unmet(decision, plan)
+
+
 def prepare(work: Work) -> Plan | Decision | None:
     """The plan, if data must move; a decision to hold still, if nothing can be done."""
     situation, decision = work.situation, work.decision
@@ -84,8 +102,10 @@ def prepare(work: Work) -> Plan | Decision | None:
     plan = _plan(snapshot, situation, decision)
     if plan is None or plan.moved:
         return plan
-    if decision.kind == "resume":
-        return None
+    return None if decision.kind == "resume" else _unmet(decision, plan)
+
+
+def _unmet(decision: Decision, plan: Plan) -> Decision:
     why = " ".join(f"{u}; what would help: {u.would_help}." for u in plan.unmet) or "Nothing can be moved."
     return nowhere(decision.brokers, why)
 
@@ -176,10 +196,12 @@ def _move(work: Work, plan: Plan) -> str:
         throttle=throttle,
         may_go_on=work.may_go_on,
     )
-    why = done.stopped or done.handed_over
-    if why or done.refused or done.left:
+    # A broker whose filling ended well would not be filled any further.
+    if done.paused and work.decision.kind != "resume":
+        return f"{done}: {done.paused}"
+    if done.ended_early or done.refused or done.left:
         refused = "; ".join(f"{name}: {reason}" for name, reason in list(done.refused.items())[:NAMED])
-        raise Failed(f"{done}: {why or refused}")
+        raise Failed(f"{done}: {done.ended_early or refused}")
     unmet = "".join(f"; not met: {u}; what would help: {u.would_help}" for u in plan.unmet if u.required)
     return f"{done}{unmet}"
 

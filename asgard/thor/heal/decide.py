@@ -8,6 +8,7 @@ outside quiet hours. One thing at a time: the next look decides again.
 from __future__ import annotations
 
 from asgard.cluster import quorum
+from asgard.cluster.placement import refusal
 from asgard.core.units import format_duration
 from asgard.thor.heal.lost import lost, outage
 from asgard.thor.heal.memory import PASSING
@@ -23,7 +24,9 @@ CATCH_UP_S = 60.0
 
 def decide(situation: Situation) -> Decision:
     """The one thing to do now."""
-    for rule in (outage, lost, _log_dirs, _returned, _left_behind, _short, _leaders, _limits, _directories, _balance):
+    for rule in (
+        outage, lost, _log_dirs, _returned, _left_behind, _short, _leaders, _limits, _directories, _balance, _failed_dirs
+    ):  # fmt: skip
         decision = rule(situation)
         if decision is not None:
             return decision
@@ -31,7 +34,8 @@ def decide(situation: Situation) -> Decision:
 
 
 def _log_dirs(situation: Situation) -> Decision | None:
-    found = situation.of("log-dir-offline")
+    """Log directories that failed, until no replica is missing because of them."""
+    found = [f for f in situation.of("log-dir-offline") if f.count]
     if not found:
         return None
     why = " ".join(f.text for f in found)
@@ -39,13 +43,23 @@ def _log_dirs(situation: Situation) -> Decision | None:
     left = max(situation.noted(f) + situation.policy.grace_s - situation.now for f in found)
     if left > 0:
         return Decision("wait", f"waiting, {format_duration(left)} left", why, brokers, left)
-    if stuck := situation.stuck(brokers):
+    if stuck := situation.stuck("reassign", brokers):
         return nowhere(brokers, f"{why} {stuck}")
     if situation.failed_lately("reassign"):
         return stand_by(f"{why} The last healing failed.", f"log-dirs {ids(brokers)}", brokers)
     return Decision(
         "reassign", f"moving the replicas on offline disks of {named(brokers)} to other brokers", why, brokers
     )
+
+
+def _failed_dirs(situation: Situation) -> Decision | None:
+    """Those that no replica needs any more."""
+    found = situation.of("log-dir-offline")
+    if not found:
+        return None
+    brokers = tuple(b for f in found for b in f.brokers)
+    why = " ".join(f.text for f in found)
+    return stand_by(f"{why} Nothing is left to move: replace the disk.", f"log-dirs {ids(brokers)}", brokers)
 
 
 def _returned(situation: Situation) -> Decision | None:
@@ -71,13 +85,19 @@ def _returned(situation: Situation) -> Decision | None:
 def _resume(situation: Situation, broker: int) -> Decision | None:
     if broker in situation.memory.emptied:
         why = f"broker {broker} is back; its replicas were moved to other brokers"
-        return None if situation.closed else Decision("resume", f"filling broker {broker}", why, (broker,))
+        return None if _later(situation, broker) else Decision("resume", f"filling broker {broker}", why, (broker,))
     unled = situation.tally.unled.get(broker, ())
     if not unled or situation.now - situation.memory.returned[broker] > LEAD_AGAIN_S:
         return None
     why = f"broker {broker} is back and in sync, but does not lead {counted(len(unled))} that it should"
     partitions = tuple((p.topic, p.partition) for p in unled)
     return Decision("resume", f"letting broker {broker} lead again", why, (broker,), partitions=partitions)
+
+
+def _later(situation: Situation, broker: int) -> str:
+    """Why a broker that is back is not filled now; empty if it is."""
+    there = next(b for b in situation.snapshot.brokers if b.id == broker)
+    return situation.closed or refusal(there, situation.snapshot.silent, situation.limits)
 
 
 def _left_behind(situation: Situation) -> Decision | None:
@@ -123,6 +143,8 @@ def _limits(situation: Situation) -> Decision | None:
         reason = "the last balance could not fix it"
     if reason:
         return stand_by(f"{why} Nothing is moved: {reason}.", f"limits {ids(brokers)}", brokers)
+    if stuck := situation.stuck("balance", brokers):
+        return nowhere(brokers, f"{why} {stuck}")
     return Decision("balance", "balancing", why, brokers)
 
 
@@ -138,6 +160,8 @@ def _directories(situation: Situation) -> Decision | None:
         reason = "the last try could not fix it"
     if reason:
         return stand_by(f"{why} Nothing is moved: {reason}.", f"log-dirs over limits {ids(brokers)}", brokers)
+    if stuck := situation.stuck("disks", brokers):
+        return nowhere(brokers, f"{why} {stuck}")
     return Decision("disks", f"evening the log directories of {named(brokers)}", why, brokers)
 
 
@@ -147,7 +171,10 @@ def _balance(situation: Situation) -> Decision | None:
     spread = _spread(situation)
     if spread <= 1 + situation.limits.tolerance:
         return None
-    return Decision("balance", "balancing", f"the fullest broker holds {spread:.2f} of the mean of all")
+    why = f"the fullest broker holds {spread:.2f} of the mean of all"
+    if stuck := situation.stuck("balance", ()):
+        return nowhere((), f"{why}. {stuck}")
+    return Decision("balance", "balancing", why)
 
 
 def _spread(situation: Situation) -> float:
@@ -169,7 +196,10 @@ def _healthy(situation: Situation) -> str:
         gone = [b.id for b in situation.gone]
         verb = "is gone and holds" if len(gone) == 1 else "are gone and hold"
         text += f"; {named(gone)} {verb} no replica: bring it back, or unregister it"
-    waiting = sorted(b for b in situation.memory.returned if b in situation.memory.emptied and b in situation.up)
-    if waiting and situation.closed:
-        text += f"; {named(waiting)} {'is' if len(waiting) == 1 else 'are'} filled later: {situation.closed}"
+    waiting: dict[str, list[int]] = {}
+    for b in sorted(situation.memory.emptied.intersection(situation.memory.returned, situation.up)):
+        waiting.setdefault(_later(situation, b), []).append(b)
+    for why, brokers in waiting.items():
+        if why:
+            text += f"; {named(brokers)} {'is' if len(brokers) == 1 else 'are'} filled later: {why}"
     return text

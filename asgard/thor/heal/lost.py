@@ -67,7 +67,7 @@ def _together(situation: Situation, steps: Sequence[Decision]) -> Decision:
     kind = steps[0].kind
     why = "; ".join(s.why for s in steps) + _also(situation)
     brokers = tuple(b for s in steps for b in s.brokers)
-    if kind == "reassign" and (stuck := situation.stuck(brokers)):
+    if kind == "reassign" and (stuck := situation.stuck(kind, brokers)):
         return nowhere(brokers, f"{why}. {stuck}")
     what = {
         "restart": f"restarting the node of {named(brokers)}",

@@ -41,8 +41,9 @@ class Absence:
 
 @dataclass(frozen=True)
 class Stuck:
-    """Brokers whose replicas had nowhere to go while these brokers were up, and why."""
+    """Work of this kind (a decision's) had nothing to move for `brokers` while the brokers `up` were up, and why."""
 
+    kind: str
     brokers: tuple[int, ...]
     up: tuple[int, ...]
     why: str
@@ -55,7 +56,7 @@ class Memory:
 
     `returned`: when lost brokers came back; `emptied`: those whose replicas a healing gave to others. `noted`: first sight of
     findings by (kind, subject). `held` is what was last escalated, as long as it lasts. `failed`: when each kind of work last
-    failed, or found nothing it could do. `stuck` and `holding` (since when it holds still for what, before anyone was
+    failed. `stuck` and `holding` (since when it holds still for what, before anyone was
     notified) belong to this process only.
     """
 

@@ -87,7 +87,6 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
     """
     began = time.monotonic()
     situation = look(context, memory, unasked)
-    looked = time.monotonic()
     decision = decide(situation)
     if decision.kind != "healthy" and situation.holder is not None and situation.holder.priority >= Priority.HEAL:
         raise Busy(
@@ -95,6 +94,9 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
         )
     if not decision.acts:
         return _told(context, situation, decision)
+    if nothing := act.nothing_to_move(situation, decision):
+        return _stuck(context, situation, decision, nothing)
+    looked = time.monotonic()
     if context.policy.dry_run:
         details = act.details(situation, decision)
         return Turn(
@@ -111,6 +113,8 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
             now = decide(situation)
             if (now.kind, now.brokers) != (decision.kind, decision.brokers):
                 return _told(context, situation, now) if not now.acts else _changed(situation, decision, now)
+            if nothing := act.nothing_to_move(situation, now):
+                return _stuck(context, situation, now, nothing)
             decision = now
             agreed = _agreed(context, situation, decision, agreed)
         return _act(context, held, situation, decision, began, agreed)
@@ -225,6 +229,13 @@ def _told(context: HealContext, situation: Situation, decision: Decision) -> Tur
     return Turn(_healed(_STATES[decision.kind], decision), situation, memory)
 
 
+def _stuck(context: HealContext, situation: Situation, decision: Decision, nothing: Decision) -> Turn:
+    """A turn in which nothing can be done: `nothing` says why. The next turns of this process don't plan it again."""
+    stuck = Stuck(decision.kind, decision.brokers, situation.up, nothing.why, situation.now)
+    turn = _told(context, situation, replace(nothing, why=f"{decision.why.rstrip('.')}. {nothing.why}"))
+    return replace(turn, memory=replace(turn.memory, stuck=stuck))
+
+
 def _changed(situation: Situation, before: Decision, now: Decision) -> Turn:
     """The next step differs from what was agreed to: leave it to the next turn."""
     outcome = f"the situation has changed; to do now: {now}"
@@ -250,10 +261,8 @@ def _act(
             _agreed(context, situation, decision, agreed)
             work = replace(work, situation=situation)
         prepared = act.prepare(work)
-        if isinstance(prepared, Decision):  # nothing can be done
-            stuck = Stuck(decision.brokers, situation.up, prepared.why, situation.now)
-            turn = _told(context, situation, replace(prepared, why=f"{decision.why}. {prepared.why}"))
-            return replace(turn, memory=replace(turn.memory, stuck=stuck))
+        if isinstance(prepared, Decision):
+            return _stuck(context, situation, decision, prepared)
         _note(context, remembered.STARTED, decision, extra, incident, held)
         outcome = act.carry_out(work, prepared)
     except (AsgardError, KeyboardInterrupt) as error:

@@ -19,7 +19,7 @@ Kind = Literal[
     "healthy", "wait", "hold", "restart", "replace", "reassign", "resume", "settle", "elect", "balance", "disks"
 ]
 PAUSE_S = 600.0
-"""Between two tries of work that failed, or found nothing it could do, while nothing is lost."""
+"""Between two tries of work that failed while nothing is lost, or that had nothing to move."""
 SHORT_PAUSE_S = 60.0
 """The same, for a broker that is back and waits to be used."""
 
@@ -86,15 +86,16 @@ class Situation:
         return losses if losses >= self.policy.flapping.times else 0
 
     def failed_lately(self, kind: str) -> bool:
-        """Whether such work recently failed, or found nothing it could do."""
+        """Whether such work recently failed."""
         pause_s = SHORT_PAUSE_S if kind == "resume" else PAUSE_S
         return self.now - self.memory.failed.get(kind, float("-inf")) < pause_s
 
-    def stuck(self, brokers: tuple[int, ...]) -> str:
-        """Why the replicas of these brokers have nowhere to go, if that was found recently; else empty."""
+    def stuck(self, kind: str, brokers: tuple[int, ...]) -> str:
+        """Why such work can move nothing for these brokers, if that was found recently; else empty."""
         stuck = self.memory.stuck
-        same = stuck is not None and (stuck.brokers, stuck.up) == (brokers, self.up) and self.now - stuck.at < PAUSE_S
-        return stuck.why if stuck is not None and same else ""
+        if stuck is None or (stuck.kind, stuck.brokers, stuck.up) != (kind, brokers, self.up):
+            return ""
+        return stuck.why if self.now - stuck.at < PAUSE_S else ""
 
     @property
     def closed(self) -> str:

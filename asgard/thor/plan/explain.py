@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asgard.cluster.limits import Limits
 from asgard.cluster.placement import Placement
-from asgard.cluster.plan import Change, Plan
+from asgard.cluster.plan import Change, DirChange, Plan
 from asgard.core.errors import WrongUsage
 from asgard.kafka.model import ClusterSnapshot
 
@@ -27,22 +27,27 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Explanation:
-    """`change` is None if the plan leaves the partition alone."""
+    """`change` is None if the partition keeps its replicas; `dir_changes` are those that change their log directory.
+
+    `candidates` are all brokers of the snapshot; empty without one.
+    """
 
     partition: str
     change: Change | None
-    candidates: tuple[Candidate, ...]
+    dir_changes: tuple[DirChange, ...]
+    candidates: tuple[Candidate, ...] = ()
 
 
 def explain(plan: Plan, snapshot: ClusterSnapshot, limits: Limits, partition: str) -> Explanation:
     """Explain one partition (`topic-3`). Raises WrongUsage if the snapshot does not have it."""
-    draining = [int(b) for b in plan.arguments] if plan.kind == "drain" else []
+    # The others are log directories (`3:/data`): their brokers are not drained.
+    draining = [int(b) for b in plan.arguments if b.isdecimal()] if plan.kind == "drain" else []
     placement = Placement(snapshot, limits, draining)
     p = next((i for i in range(len(placement.parts)) if placement.name(i) == partition), None)
     if p is None:
         raise WrongUsage(f"partition {partition} is not in the snapshot", "Name it as TOPIC-NUMBER, as in orders-3.")
-    change = change_of(plan, partition)
-    after = change.after if change else tuple(placement.ids[b] for b in placement.reps[p])
+    told = from_plan(plan, partition)
+    after = told.change.after if told.change else tuple(placement.ids[b] for b in placement.reps[p])
     candidates = []
     for b, broker in enumerate(placement.brokers):
         candidates.append(
@@ -56,12 +61,14 @@ def explain(plan: Plan, snapshot: ClusterSnapshot, limits: Limits, partition: st
                 _verdict(placement, p, b, after),
             )
         )
-    return Explanation(partition, change, tuple(candidates))
+    return replace(told, candidates=tuple(candidates))
 
 
-def change_of(plan: Plan, partition: str) -> Change | None:
-    """What the plan does with the partition."""
-    return next((c for c in plan.changes if c.name == partition), None)
+def from_plan(plan: Plan, partition: str) -> Explanation:
+    """What the plan alone says about the partition."""
+    change = next((c for c in plan.changes if c.name == partition), None)
+    within = tuple(c for c in plan.dir_changes if f"{c.topic}-{c.partition}" == partition)
+    return Explanation(partition, change, within)
 
 
 def _role(placement: Placement, p: int, b: int, after: Collection[int]) -> str:

@@ -146,10 +146,10 @@ def bring_back(placement: Placement, p: int) -> tuple[str, str]:
     part = placement.parts[p]
     first = part.isr or part.elr
     if first:
-        return (
-            "it is offline: no replica that holds all of its records is up",
-            f"bring back broker {first[0]} first: it was in sync last",
-        )
+        b = placement.index[first[0]]
+        failed = placement.up[b] and placement.hurt[b]
+        cure = f"repair the log directory of broker {first[0]}" if failed else f"bring back broker {first[0]}"
+        return "it is offline: no replica that holds all of its records is up", f"{cure} first: it was in sync last"
     return (
         "it is offline: no replica is in sync, and none is known to hold all of its records",
         f"bring back its brokers ({', '.join(map(str, part.replicas))})",

@@ -59,8 +59,11 @@ class Memory:
         self.note(kind, {**data, "event": trigger.id if trigger else None})
 
     def noted(self, kind: str) -> list[Event]:
-        """Events of that kind from before."""
-        return [e for e in self.before if e.kind == kind]
+        """Events of that kind from before, and those that this run has written so far."""
+        from asgard.journal import events
+
+        mine = events.read(self.journal, events.EventFilter(kind=kind, correlation=self.run))
+        return [e for e in self.before if e.kind == kind and e.correlation != self.run] + mine
 
     def finished_steps(self) -> set[int]:
         """Steps to skip: those finished before the run was cut short."""

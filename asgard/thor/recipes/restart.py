@@ -1,4 +1,5 @@
-"""A recipe's rolling restart: one node at a time, none of them twice, even if the run was killed in between.
+"""A recipe's rolling restart: one node at a time, none of them twice, even if the run was killed or handed over
+in between.
 
 Before each node, no partition of the whole cluster may be under-replicated; the other conditions are `kafka.rolling`'s. Before
 a node is stopped, its process id goes into the journal. A run that continues a killed one can tell from it whether the node was
@@ -25,7 +26,7 @@ NODE_S = 180.0
 
 @dataclass(frozen=True)
 class FormerProcesses:
-    """What a killed run left: the process id of each node just before its restart."""
+    """What earlier tries of the step left: the process id of each node just before its restart."""
 
     pids: dict[int, int | None]
 

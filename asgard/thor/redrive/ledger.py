@@ -11,10 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from asgard.core.errors import Failed
-from asgard.thor.replay.slots import MAX_METADATA
-
-_ROOM = MAX_METADATA - 400
-"""The rest is for the topic's name and the counts."""
+from asgard.thor.replay.slots import MAX_NOTE
 
 
 @dataclass
@@ -62,7 +59,7 @@ class Ledger:
         """As text, for the commit. Raises Failed if the sent offsets are too scattered."""
         parts = [str(self.head), _packed(self.pending), _packed(self.ahead)]
         text = ",".join(parts)
-        if len(text) > _ROOM:
+        if len(text) > MAX_NOTE:
             raise Failed(
                 f"{len(self.pending) + len(self.ahead)} dead letters scattered over a partition are too many to keep track of",
                 "Redrive with fewer filters, so that fewer stay.",

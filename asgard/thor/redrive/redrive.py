@@ -14,6 +14,7 @@ from asgard.core import contexts
 from asgard.core.errors import WrongUsage
 from asgard.journal.store.database import Database
 from asgard.kafka.data import Read
+from asgard.thor import offsets
 from asgard.thor.redrive import ledger, letters
 from asgard.thor.redrive.ledger import Ledger
 from asgard.thor.redrive.letters import Rules
@@ -64,9 +65,10 @@ class RedriveRequest:
 @dataclass(frozen=True)
 class PreparedRedrive:
     """A redrive that is ready to start. `chosen` are single dead letters by partition; empty: all that weren't sent yet.
-    `starts` are the first offsets in Kafka."""
+    `starts` are the first offsets in Kafka, `topic_id` is the dead letter topic's."""
 
     rules: Rules
+    topic_id: str
     window: dict[TopicPartition, tuple[int, int]]
     starts: dict[TopicPartition, int]
     chosen: dict[int, set[int]]
@@ -80,36 +82,47 @@ class PreparedRedrive:
 
 
 def prepare(cluster: Endpoint, request: RedriveRequest, journal: Database) -> PreparedRedrive:
-    """What there is to send. Reads offsets only. Raises WrongUsage."""
+    """What there is to send. Reads offsets only. Raises WrongUsage, and Failed if a partition has no leader."""
     control, dlq, chosen = cluster.control, request.dlq, request.chosen
     topics = control.topics(moves=False)
     if dlq not in topics:
         raise WrongUsage(f"there is no topic {dlq}")
     cluster_id = control.cluster().cluster_id
     keys = [(dlq, p.partition) for p in topics[dlq].partitions]
-    offsets = control.offsets(keys, committed=True)
-    missing = chosen.keys() - {p for _, p in offsets}
+    missing = chosen.keys() - {p for _, p in keys}
     if missing:
         raise WrongUsage(f"{dlq} has no partition {min(missing)}")
-    known = next((k for k in history.known(journal, "redrive") if k.id == f"{cluster_id}/{dlq}"), None)
+    held = offsets.held(control, [key for key in keys if not chosen or key[1] in chosen], committed=True)
+    known = _known(journal, f"{cluster_id}/{dlq}", topics[dlq].id, {p: o.end for (_, p), o in held.items()})
     kept = {(dlq, p): Saved(at, sent, note) for p, at, sent, note in (known.last.get("ledger", []) if known else [])}
     saved = {**kept, **exactly.committed(cluster.connection, f"asgard.redrive.{dlq}", slots(keys, keys))}
     window = {}
-    for key, known_offsets in offsets.items():
-        start, end = known_offsets.start, known_offsets.end
+    for key, its in held.items():
+        start, end = its.start, its.end
         book = _book(saved.get(key), start)
         if chosen:
-            some = sorted(chosen.get(key[1], ()))
-            window[key] = (max(start, some[0]), min(end, some[-1] + 1)) if some else (end, end)
+            window[key] = (max(start, min(chosen[key[1]])), min(end, max(chosen[key[1]]) + 1))
         else:
             window[key] = (min(max(start, book.first), end), end)
     window = {key: (start, max(start, end)) for key, (start, end) in window.items()}
     counts = {name: len(topic.partitions) for name, topic in topics.items() if not topic.internal}
     names = (*request.topic_headers, *letters.TOPIC_HEADERS)
     rules = Rules(cluster_id, dlq, f"redrive.{dlq}", counts, names, request.max_tries, request.wanted)
-    return PreparedRedrive(
-        rules, window, {key: o.start for key, o in offsets.items()}, chosen, saved, known.last_at if known else None
-    )
+    starts = {key: o.start for key, o in held.items()}
+    last_at = known.last_at if known else None
+    return PreparedRedrive(rules, topics[dlq].id, window, starts, chosen, saved, last_at)
+
+
+def _known(journal: Database, id: str, topic_id: str, ends: Mapping[int, int]) -> history.RecordedCopy | None:
+    """The earlier runs. None if the topic was created again since then: its offsets count other dead letters now."""
+    known = next((k for k in history.known(journal, "redrive") if k.id == id), None)
+    if known is None:
+        return None
+    of_topic = {**known.plan, **known.last}.get("topic_id")
+    if of_topic is not None:
+        return known if of_topic == topic_id else None
+    # Recorded before the topic's id was: a ledger that is ahead of its partition belongs to another topic.
+    return known if all(head <= ends.get(p, head) for p, head, *_ in known.last.get("ledger", [])) else None
 
 
 class Books:
@@ -117,17 +130,20 @@ class Books:
 
     def __init__(self, prepared: PreparedRedrive) -> None:
         self._prepared = prepared
+        self._safe = dict(prepared.saved)
         self._books: dict[TopicPartition, Ledger] = {}
         self.found = RedriveReport()
         self._open = RedriveReport()
 
     def started(self, saved: Mapping[TopicPartition, Saved]) -> None:
         """Reading starts here."""
+        self._safe = dict(saved)
         self._books = {key: _book(saved.get(key), start) for key, start in self._prepared.starts.items()}
         self._open = RedriveReport()
 
     def committed(self, saved: Mapping[TopicPartition, Saved]) -> None:
         """Confirm what was found since the last commit."""
+        self._safe |= saved
         for name in ("by_target", "left"):
             total, more = getattr(self.found, name), getattr(self._open, name)
             for key, count in more.items():
@@ -171,8 +187,8 @@ class Books:
         return why
 
     def ledger(self) -> list[list[Any]]:
-        """For the journal, which outlasts Kafka's offsets of a group without members."""
-        return [[p, book.head, 0, book.text()] for (_, p), book in sorted(self._books.items())]
+        """What was committed, for the journal, which outlasts Kafka's offsets of a group without members."""
+        return [[p, saved.position, saved.sent, saved.note] for (_, p), saved in sorted(self._safe.items())]
 
 
 def look(cluster: Endpoint, prepared: PreparedRedrive) -> RedriveReport:
@@ -205,7 +221,7 @@ def run(
         f"{rules.cluster}/{rules.dlq}",
         prepared.name,
         f"thor redrive {rules.dlq}",
-        {"words": f"{rules.dlq} to where they came from"},
+        {"words": f"{rules.dlq} to where they came from", "topic_id": prepared.topic_id},
         slots(keys, keys),
         rate,
         last_at=prepared.last_at,
@@ -218,7 +234,7 @@ def run(
         committed=books.committed,
         note_of=books.note_of,
         begin_at=books.begin_at,
-        facts=lambda: {"ledger": books.ledger()},
+        facts=lambda: {"ledger": books.ledger(), "topic_id": prepared.topic_id},
     )
     target = Participant(cluster.connection, cluster.control, rules.cluster, (rules.dlq, *expected.by_target))
     copied = perform(job, source, routing, target, journal)

@@ -9,11 +9,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from asgard.core.errors import Failed
 from asgard.kafka.connection import Connection
 from asgard.kafka.data import Headers, Read
 from asgard.kafka.ports import ControlPlane
 
 TopicPartition = tuple[str, int]
+
+
+class CutShort(Failed):
+    """A partition ends before the offset that is to be read next: what was there is lost, or it is another topic now."""
+
+    def __init__(self, key: TopicPartition, position: int, end: int, hint: str) -> None:
+        super().__init__(
+            f"{key[0]}-{key[1]} ends at offset {end}, and offset {position} comes next: the topic was created again, or an unclean election cut it",
+            hint,
+        )
 
 
 class To(NamedTuple):

@@ -16,6 +16,7 @@ from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.journal.store.database import Database
 from asgard.kafka.model import NewTopic, Partition, Topic
 from asgard.kafka.ports import ControlPlane
+from asgard.thor import offsets
 from asgard.thor.replay import checks, filters, history, plan, routes, window
 from asgard.thor.replay.checks import Objection
 from asgard.thor.replay.copy import Routing
@@ -169,13 +170,8 @@ def _named(source: ControlPlane, patterns: Iterable[str]) -> dict[str, Topic]:
 def _plan(scope: _Scope, identity: str, before: int) -> ReplayPlan:
     source, topics, to, targets = scope.source, scope.topics, scope.to, scope.targets
     keys = [(name, p.partition) for name, topic in topics.items() for p in topic.partitions]
-    offsets = source.offsets(keys, committed=True)
-    if len(offsets) < len(keys):
-        lost = min(set(keys) - offsets.keys())
-        raise Failed(
-            f"{lost[0]}-{lost[1]} has no leader, so what it holds is unknown", "`asgard thor status` says why."
-        )
-    found = window.between(offsets, scope.request.begin, scope.request.stop, lambda at: source.offsets_at(keys, at))
+    held = offsets.held(source, keys, committed=True)
+    found = window.between(held, scope.request.begin, scope.request.stop, lambda at: source.offsets_at(keys, at))
     counts = {name: len(topic.partitions) for name, topic in topics.items()}
     made = tuple(
         TopicRoute(
@@ -272,13 +268,13 @@ def _sizes(source: ControlPlane, made: ReplayPlan, topics: Mapping[str, Topic]) 
     """Roughly how many bytes the window of each partition holds: its share of the offsets, applied to the size on the leader's disk."""
     leaders = {(p.topic, p.partition): p.leader for t in topics.values() for p in t.partitions}
     sizes = source.replica_sizes({leader for leader in leaders.values() if leader >= 0})
-    offsets = source.offsets(list(made.window))
+    held = source.offsets(list(made.window))
     found = {}
     for key, (start, end) in made.window.items():
         size = sizes.get((leaders.get(key, -1), *key))
-        if size is None or key not in offsets:
+        if size is None or key not in held:
             return None
-        found[key] = size * (end - start) // max(offsets[key].records, 1)
+        found[key] = size * (end - start) // max(held[key].records, 1)
     return found
 
 

@@ -15,6 +15,8 @@ from asgard.thor.replay.model import Saved, TopicPartition
 
 MAX_METADATA = 4000
 """Bytes of metadata that a commit may carry (Kafka's default of offset.metadata.max.bytes is 4096)."""
+MAX_NOTE = MAX_METADATA - 400
+"""Bytes of a note in it; the rest is for the topic's name and the counts."""
 
 
 @dataclass(frozen=True, order=True)

@@ -18,8 +18,11 @@ from asgard.core import events
 from asgard.core.errors import Unreachable
 from asgard.kafka.connection import Connection
 from asgard.kafka.data import Read, explain
-from asgard.thor.replay.model import ReadBatch, TopicPartition
+from asgard.thor.replay.model import CutShort, ReadBatch, TopicPartition
 
+_AS_IT_IS_NOW = (
+    "Run it again to use what the topic holds now; a replay needs another --from for that, as in --from start."
+)
 STALL_S = 90.0
 _QUEUE_KIB = 24 * 1024
 _QUEUE_RECORDS = 60_000
@@ -81,7 +84,7 @@ class TopicSource:
         self._records, self._bytes = records, size_bytes
 
     def read(self, start: Mapping[TopicPartition, int]) -> Iterator[ReadBatch]:
-        """See `RecordSource`. Raises Unreachable if nothing arrives for `STALL_S` before the end is reached."""
+        """See `RecordSource`. Raises Unreachable if nothing arrives for `STALL_S` before the end is reached, and CutShort."""
         ends = {key: end for key, (_, end) in self._window.items() if start[key] < end}
         if not ends:
             return
@@ -97,7 +100,7 @@ class TopicSource:
                 batch, through = self._take(messages, ends, at, consumer)
                 if through and ends:
                     consumer.pause([Position(*key) for key in through])
-                if messages:
+                if any(message.error() is None for message in messages):
                     heard = time.monotonic()
                 if batch.reached:
                     yield batch
@@ -184,10 +187,12 @@ class TopicSource:
             raise explain(error, self._connection)
 
     def _pass_over(self, taking: _Taking, consumer: Any) -> None:
-        """Skip what partitions lost before it was read: count it, log it, and continue after it."""
+        """Skip what partitions lost before it was read: count it, log it, and continue after it. Raises CutShort."""
         ends, at = taking.ends, taking.at
         for key in taking.lost:
-            first, _ = consumer.get_watermark_offsets(Position(*key), timeout=30.0)
+            first, last = consumer.get_watermark_offsets(Position(*key), timeout=30.0)
+            if key in ends and at[key] > last:
+                raise CutShort(key, at[key], last, _AS_IT_IS_NOW)
             if key in ends and first > at[key]:
                 gone = min(first, ends[key]) - at[key]
                 self.expired[key] = self.expired.get(key, 0) + gone

@@ -19,6 +19,7 @@ from asgard.journal.store.database import Database
 from asgard.kafka.groups import ListedGroup
 from asgard.kafka.model import Offsets
 from asgard.kafka.ports import ControlPlane
+from asgard.thor import offsets
 from asgard.thor.rewind.goal import Goal, OffsetChange, TopicPartition, changes
 
 _CALL_S = 10.0
@@ -43,7 +44,10 @@ def offsets_of(control: ControlPlane, group: str) -> dict[TopicPartition, int]:
 
 
 def prepare(control: ControlPlane, group: str, goal: Goal, topics: Collection[str]) -> PreparedRewind:
-    """What would change. `topics` are names or patterns; none: all that the group has offsets for. Raises Refused and WrongUsage."""
+    """What would change. `topics` are names or patterns; none: all that the group has offsets for.
+
+    Raises Refused, WrongUsage, and Failed if a partition has no leader.
+    """
     listed = inactive(control, group)
     if listed is None and not topics and goal.kind != "offsets":
         raise WrongUsage(f"there is no group {group}", "`asgard heimdall lag` lists groups; a new one needs --topic.")
@@ -56,15 +60,19 @@ def prepare(control: ControlPlane, group: str, goal: Goal, topics: Collection[st
         keys = [key for key in keys if key in committed]
     if not keys:
         raise WrongUsage(f"group {group} has no offsets of these topics", "Name topics that exist with --topic.")
+    holds = offsets.held(control, keys)
     at = control.offsets_at(keys, goal.at_ms) if goal.kind == "time" else {}
-    made = changes(goal, committed, _holds(control, keys), at)
+    made = changes(goal, committed, holds, at)
     return PreparedRewind(
         group, control.cluster().cluster_id, goal.words, made, type=listed.type if listed else "classic"
     )
 
 
 def prepare_undo(control: ControlPlane, group: str, journal: Database) -> PreparedRewind:
-    """The undo of this group's last rewind that wasn't undone yet. Raises Refused and WrongUsage."""
+    """The undo of this group's last rewind that wasn't undone yet; without changes if its offsets are as they were.
+
+    Raises Refused and WrongUsage.
+    """
     cluster_id = control.cluster().cluster_id
     event = _last(journal, group, cluster_id)
     if event is None:
@@ -72,7 +80,7 @@ def prepare_undo(control: ControlPlane, group: str, journal: Database) -> Prepar
     listed = inactive(control, group)
     committed = offsets_of(control, group)
     before: dict[TopicPartition, int | None] = {(topic, p): old for topic, p, old, _ in event.data["changes"]}
-    holds = _holds(control, list(before))
+    holds = control.offsets(list(before))
     made = [
         OffsetChange(*key, committed.get(key), old, known.start, known.end)
         for key, old in before.items()
@@ -141,10 +149,11 @@ def _check(
 
 
 def _last(journal: Database, group: str, cluster_id: str) -> Event | None:
-    """The last rewind that wasn't undone; an undo doesn't count as a rewind."""
+    """The last rewind that wasn't undone; an undo doesn't count as a rewind. An undo that did not finish undid nothing for sure."""
     found = journalled.read(journal, EventFilter(kind=_STARTED, subject=group))
     found = [event for event in found if event.data["cluster"] == cluster_id]
-    undone = {event.data["undoes"] for event in found}
+    finished = {e.data["began"] for e in journalled.read(journal, EventFilter(kind=_FINISHED, subject=group))}
+    undone = {event.data["undoes"] for event in found if event.id in finished}
     left = [event for event in found if event.data["undoes"] is None and event.id not in undone]
     return left[-1] if left else None
 
@@ -157,8 +166,3 @@ def _partitions(control: ControlPlane, about: Collection[str], topics: Collectio
     if named - found.keys():
         raise WrongUsage(f"there is no topic {min(named - found.keys())}")
     return [(name, p.partition) for name, topic in found.items() for p in topic.partitions]
-
-
-def _holds(control: ControlPlane, keys: list[TopicPartition]) -> dict[TopicPartition, Offsets]:
-    holds = control.offsets(keys)
-    return {key: holds[key] for key in keys if key in holds}

@@ -33,7 +33,7 @@ def problems(call, *args):
         (TEAMS + "teams: [{name: a, members: [{name: x, rol: owner}]}]\n", "did you mean role"),
         (
             TEAMS + "teams: [{name: a, members: [{name: x}], approvers: [y]}]\n",
-            "approvers[0]: is 'y', who is no member",
+            "approvers[0]: is 'y', who is not a member",
         ),
         (
             TEAMS + "teams: [{name: a, members: [{name: x, os_user: u}]}]\nauditors: [{name: y, os_user: u}]\n",
@@ -70,7 +70,7 @@ def test_teams_of_included_files_name_their_own_place(tmp_path):
         ('{name: x, then: allow, when: ["partitions > many"]}', "compares a number with 'many'"),
         ('{name: x, then: allow, when: ["tags > pii"]}', "allowed are has, lacks"),
         ('{name: x, then: allow, when: ["retention > 30"]}', "without a unit"),
-        ('{name: x, then: allow, when: ["name matches ["]}', "no regular expression"),
+        ('{name: x, then: allow, when: ["name matches ["]}', "not a regular expression"),
         ('{name: x, then: allow, when: ["team in orders"]}', "allowed is a list"),
         ('{name: x, then: allow, for: [user], when: ["partitions > 3"]}', "which a request for user does not have"),
         ("{name: x, then: approval, by: [boss]}", "allowed are owner, data-engineer and team:NAME"),
@@ -109,6 +109,13 @@ def test_a_case_that_comes_out_otherwise_says_how(tmp_path, directory, shipped_p
         ("topics: [{name: 'a b'}]\n", "is 'a b'"),
         ("topics: [{name: orders.}]\n", "with a letter or digit at both ends"),
         ("topics: [{name: '${env:HOME}'}]\n", "is '${env:HOME}'"),
+        (
+            "topics: [{name: t, config: {retention.ms: +31536000000}}]\n",
+            "has retention.ms '+31536000000'; allowed is -1",
+        ),
+        ("topics: [{name: t, config: {retention.ms: no-number}}]\n", "has retention.ms 'no-number'"),
+        ("topics: [{name: t, config: {min.insync.replicas: '+2'}}]\n", "has min.insync.replicas '+2'"),
+        ("changes: [{topic: t, config: {retention.ms: '٣٠'}}]\n", "has retention.ms '٣٠'"),
         ("access: [{topic: t, user: u, operation: write}]\n", "allowed is consume or produce"),
         ("deletions: [{}]\n", "either topic or user"),
         ("topics: [{name: t}]\nfro: 7d\n", "did you mean for"),
@@ -116,6 +123,25 @@ def test_a_case_that_comes_out_otherwise_says_how(tmp_path, directory, shipped_p
 )
 def test_a_request_with_a_mistake(text, said):
     assert said in problems(read.request, text, "r.yaml")[0]
+
+
+def test_configs_with_a_field_of_their_own_are_judged_by_it():
+    config = {"retention.ms": " 3600000", "min.insync.replicas": 2, "segment.ms": "+5"}
+    ask = read.request_of({"topics": [{"name": "t", "config": config}], "changes": [{"topic": "u", "config": config}]})
+    for item in (*ask.topics, *ask.changes):
+        assert (item.retention_ms, item.min_isr, item.config) == (3_600_000, 2, {"segment.ms": "+5"})
+    [asked] = as_request(ask)["changes"]
+    assert asked == {"topic": "u", "min_isr": 2, "retention": "1h", "config": {"segment.ms": "+5"}}
+    assert read.request_of(as_request(ask)) == ask
+
+
+def test_a_request_that_an_older_version_stored_is_judged_by_its_configs():
+    stored = json.loads(to_json(read.request_of({"topics": [{"name": "t"}], "changes": [{"topic": "u"}]})))
+    for item in (*stored["topics"], *stored["changes"]):
+        item["config"] = {"retention.ms": "+31536000000", "min.insync.replicas": "two"}
+    ask = of_json(json.dumps(stored))
+    for item in (*ask.topics, *ask.changes):
+        assert (item.retention_ms, item.config) == (31_536_000_000, {"min.insync.replicas": "two"})
 
 
 def test_a_request_is_the_same_after_the_store_and_as_a_request_again():

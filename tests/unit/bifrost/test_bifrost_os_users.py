@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from asgard.bifrost import identity
+from asgard.bifrost.gate import find_file
+from asgard.core.errors import WrongUsage
 
 OWNER, OTHER = "games", "man"
 
@@ -87,15 +89,35 @@ def test_a_member_acts_through_sudo_and_not_by_own_files(owned, tmp_path):
 
 def test_through_sudo_no_file_of_the_caller_is_opened(owned):
     variables = {"SUDO_UID": str(pwd.getpwnam(OTHER).pw_uid)}
+    secret = owned / "secret"
+    secret.write_text("hush\n")
+    os.chown(secret, pwd.getpwnam(OWNER).pw_uid, -1)
+    before = {path: path.read_text() for path in owned.glob("*.yaml")}
     for args in (
         ["request", "bundle", "-f", "/etc/passwd"],
         ["mine", "--config", "/tmp/bifrost.yaml"],
         ["credentials", "orders.u", "--out", "/tmp/x"],
         ["check", "orders.u", "--credentials", "/etc/passwd"],
         ["keygen", "--out", "/tmp/key"],
+        ["init", str(owned), "--yes"],
+        ["policy", "test", "--config", str(secret)],
+        ["serve", "--port", "0", "--proxy", "127.0.0.1", "--proxy-header", "X-Person"],
     ):
         answer = bifrost(owned, OWNER, *args, **variables)
         assert answer.returncode == 4 and "sudo" in answer.stderr, (args, answer.stderr)
+        assert "hush" not in answer.stderr
+    assert {path: path.read_text() for path in owned.glob("*.yaml")} == before
+
+
+def test_through_sudo_the_callers_directory_names_no_file(tmp_path, monkeypatch):
+    (tmp_path / "bifrost.yaml").write_text("hush\n")
+    monkeypatch.setenv("ASGARD_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("ASGARD_BIFROST", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert find_file(None).name == "bifrost.yaml"
+    monkeypatch.setattr(identity, "caller", lambda: identity.Caller(OTHER, delegated=True))
+    with pytest.raises(WrongUsage, match=f"there is no {tmp_path / 'home'}"):
+        find_file(None)
 
 
 def test_who_calls_is_the_one_who_called_sudo(monkeypatch):

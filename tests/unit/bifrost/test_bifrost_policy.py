@@ -1,14 +1,19 @@
 """Policy as properties: deny wins, order means nothing, budgets hold, the suggested request passes, the rule that is named decided."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asgard.bifrost.ask import AccessWant, Ask, TopicWant, UserWant
+from asgard.bifrost.policy import verdicts
+from asgard.bifrost.policy import world as sizes
 from asgard.bifrost.policy.judge import judge
 from asgard.bifrost.policy.rules import BUILT_IN, NO_RULE, Policy, Rule, condition, decide
-from asgard.bifrost.policy.world import Headroom, PolicyTopic, PolicyUser, World, facts_of, usage_of
+from asgard.bifrost.policy.world import Headroom, PolicyTopic, PolicyUser, World, common_facts, facts_of, usage_of
+from asgard.bifrost.read import request_of
 from asgard.bifrost.teams import RESOURCES, Budget, Team, Usage
 
 DAY = 86_400_000
@@ -71,7 +76,7 @@ many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 
 def item_of(ask, world):
-    kind, facts = facts_of(ask.topics[0], ask, world)
+    kind, facts = facts_of(ask.topics[0], ask, world, common_facts(ask, world))
     return kind, facts
 
 
@@ -178,6 +183,110 @@ def test_access_asks_the_owner_of_the_topic(shipped_policy):
     assert access(shipped_policy, "payments.settled", facts=[settled], user="pay.u").rule == "own-users-only"
     forever = access(shipped_policy, "payments.settled", lasts_s=None, facts=[settled])
     assert forever.outcome == "approval" and forever.nearest.lasts_s == 90 * 86400
+
+
+def test_a_rule_on_configs_holds_however_they_are_said():
+    policy = Policy((Rule("cluster-wide", "deny", ("topic",), (condition("configs has min.insync.replicas"),)),))
+    world = World(Team("orders", namespaces=("orders.",)))
+    for values in ({"min_isr": 2}, {"config": {"min.insync.replicas": "2"}}):
+        ask = request_of({"team": "orders", "topics": [{"name": "orders.x", **values}]})
+        assert judge(policy, ask, world, suggest=False).rule == "cluster-wide", values
+
+
+@pytest.mark.parametrize(
+    ("group", "rule"),
+    [("orders.api", None), ("orders.", None), ("orders.*", None), ("orders.a*", None)]
+    + [
+        (name, "team-namespace-groups")
+        for name in ("*", "orders", "orders*", "order*", "payments.api", "payments.", "")
+    ],
+)
+def test_a_group_lies_in_a_namespace_of_the_team(group, rule, shipped_policy):
+    mine = {"orders.t": PolicyTopic("orders.t", "orders")}
+    world = World(
+        Team("orders", namespaces=("orders.",)), topics=mine, users={"orders.u": PolicyUser("orders.u", "orders")},
+        namespaces={"orders.": "orders", "payments.": "payments"},
+    )  # fmt: skip
+    groups = ("orders.fine", group)
+    for ask in (
+        Ask("orders", "dev", users=(UserWant("orders.v", consume=("orders.t",), groups=groups),)),
+        Ask("orders", "dev", access=(AccessWant("orders.t", "orders.u", groups=groups),)),
+    ):
+        judged = judge(shipped_policy, ask, world)
+        assert judged.outcome == ("deny" if rule else "allow")
+        assert rule is None or judged.rule == rule
+
+
+def test_the_nearest_name_of_a_user_is_that_of_its_group_too(shipped_policy):
+    world = World(
+        Team("orders", namespaces=("orders.",)), topics={"orders.t": PolicyTopic("orders.t", "orders")},
+        namespaces={"orders.": "orders"},
+    )  # fmt: skip
+    ask = request_of(
+        {
+            "team": "orders",
+            "users": [{"name": "web", "consume": ["orders.t"]}],
+            "access": [{"topic": "orders.t", "user": "web", "groups": ["web"]}],
+        }
+    )
+    judged = judge(shipped_policy, ask, world)
+    assert judged.rule == "team-namespace"
+    [user], [access] = judged.nearest.users, judged.nearest.access
+    assert (user.name, user.groups, access.user, access.groups) == ("orders.web", ("orders.web",)) * 2
+
+
+def test_a_mistyped_topic_is_denied_whatever_the_budget(shipped_policy):
+    budget = Budget(partitions=10, storage=10**9, throughput=1e6, users=1)
+    world = World(Team("orders", namespaces=("orders.",), budget=budget), namespaces={"orders.": "orders"})
+    for values in ({"retention": "1d"}, {"partitions": 3}, {"throughput": "1KB/s"}):
+        ask = request_of({"team": "orders", "changes": [{"topic": "orders.typo", **values}]})
+        judged = judge(shipped_policy, ask, world)
+        assert (judged.outcome, judged.rule, judged.nearest) == ("deny", "must-exist", None)
+
+
+@pytest.fixture
+def decisions(monkeypatch):
+    """Every decision about an item, and every look at all items of a request for its size."""
+    seen = SimpleNamespace(items=0, sizes=0)
+    decide_, usage_ = verdicts.decide, sizes.usage_of
+
+    def decide(*given):
+        seen.items += 1
+        return decide_(*given)
+
+    def usage(*given):
+        seen.sizes += 1
+        return usage_(*given)
+
+    monkeypatch.setattr(verdicts, "decide", decide)
+    monkeypatch.setattr(sizes, "usage_of", usage)
+    return seen
+
+
+def bundle(count, big, **more):
+    wanted = [{"name": f"orders.t{n}", "partitions": 48 if n < big else 3, **more} for n in range(count)]
+    return request_of({"team": "orders", "environment": "dev", "topics": wanted})
+
+
+def test_an_item_costs_the_same_in_a_large_request(shipped_policy, decisions):
+    judge(shipped_policy, bundle(20, 0), World(Team("orders", namespaces=("orders.",))), suggest=False)
+    assert (decisions.items, decisions.sizes) == (20, 1)
+
+
+@pytest.mark.parametrize(("big", "more", "found"), [(3, {}, True), (20, {}, False), (20, {"tags": ["pii"]}, False)])
+def test_the_search_ends_in_large_requests(shipped_policy, decisions, big, more, found):
+    ask = bundle(20, big, **more)
+    nearest = judge(shipped_policy, ask, World(Team("orders", namespaces=("orders.",)))).nearest
+    assert (nearest is not None) == found and decisions.items < 25_000 and decisions.sizes < 1_100
+    assert not found or [t.partitions for t in nearest.topics] == [24] * big + [3] * (20 - big)
+
+
+def test_one_time_is_found_for_all_access(shipped_policy):
+    theirs = {f"payments.t{n}": PolicyTopic(f"payments.t{n}", "payments") for n in range(30)}
+    spaces = {"orders.": "orders", "payments.": "payments"}
+    world = World(Team("orders", namespaces=("orders.",)), topics=theirs, namespaces=spaces)
+    ask = request_of({"team": "orders", "users": [{"name": "orders.u", "consume": list(theirs)}]})
+    assert judge(shipped_policy, ask, world).nearest.lasts_s == 90 * 86400
 
 
 def test_a_prefix_reaches_other_teams_topics(shipped_policy):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from asgard.bifrost import tokens
-from asgard.bifrost.web import guard
+from asgard.bifrost.web import guard, models, show
 from tests.unit.bifrost.portal_world import SECRET_WORD, SHIPPED, World, csrf_of, portal
 
 
@@ -150,6 +151,27 @@ def test_a_proxy_is_believed_at_its_address_only(tmp_path: Path, monkeypatch: py
         assert world.app.test_client().get("/bifrost/mine", headers={"X-Person": "linus"}).status_code == 303
 
 
+def test_the_api_does_not_believe_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from asgard.bifrost.web.site import Proxy
+
+    with portal(tmp_path, monkeypatch, proxy=Proxy(("10.0.0.9",), "X-Person"), url="https://portal.example") as world:
+        client = world.app.test_client()
+        name = "orders.forged"
+
+        def post(**headers: str) -> int:
+            answer = client.post(
+                "/api/v1/requests",
+                base_url="https://portal.example",
+                json={"topics": [{"name": name}]},
+                headers={"X-Person": "linus", **headers},
+                environ_overrides={"REMOTE_ADDR": "10.0.0.9"},
+            )
+            return int(answer.status_code)
+
+        assert post() == 401, "another site's form, sent by a browser that the proxy logged in"
+        assert post(Authorization=f"Bearer {world.token('linus')}") == 201
+
+
 def test_headers_and_cookies_are_those_of_a_careful_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with portal(tmp_path, monkeypatch, url="https://portal.example") as world:
         client = world.app.test_client()
@@ -184,6 +206,29 @@ def test_logins_are_limited(world: World) -> None:
     assert tried[:10] == [403] * 10 and tried[10:] == [429] * 2
 
 
+def test_no_way_takes_too_many_things_at_once(world: World) -> None:
+    client, csrf = world.logged_in("linus")
+    text = "topics:\n" + "".join(f"- {{name: orders.t{n}}}\n" for n in range(501))
+    for path in ("", "/answer"):
+        answer = client.post(f"/bifrost/ask/bundle{path}", data={"file": text, "csrf_token": csrf})
+        assert "the request asks for 501 things; allowed are 500" in answer.text, path
+    many = {"users": [{"name": "orders.u", "consume": [f"orders.t{n}" for n in range(500)]}]}
+    bearer = {"Authorization": f"Bearer {world.token('linus')}"}
+    for path in ("requests", "preview"):
+        refused = world.app.test_client().post(f"/api/v1/{path}", json=many, headers=bearer)
+        assert refused.status_code == 422 and "asks for 501 things" in refused.json["error"]
+
+
+def test_a_grant_of_the_stack_file_has_no_button_to_withdraw_it(world: World) -> None:
+    it = world.things("orders")
+    client, _ = world.logged_in("ada")
+    path = f"/bifrost/grants/{it.grant.id}"
+    assert "Withdraw it" in client.get(path).text
+    world.put(replace(it.grant, origin="adopted"))
+    page = client.get(path).text
+    assert "Withdraw it" not in page and "the stack file" in page
+
+
 def test_the_nearest_request_is_one_click_away(world: World) -> None:
     client, csrf = world.logged_in("linus")
     sent = client.post("/bifrost/ask/topic", data={"name": "created", "partitions": "3", "csrf_token": csrf})
@@ -214,3 +259,11 @@ def test_a_changed_bifrost_yaml_counts_at_once_and_a_broken_one_not_at_all(world
     file.write_text(text)
     assert client.get("/bifrost/mine").status_code == 200
     assert SHIPPED.is_dir()
+
+
+@pytest.mark.parametrize("value", ["\ud83d", {"name": "\ud83d"}])
+def test_a_sample_with_half_a_surrogate_pair_fits_on_a_page(value: object) -> None:
+    record = {"timestamp": "2026-11-24T09:00:00.123Z", "partition": 0, "offset": 1, "key": "k", "value": value}
+    sample = models.SampleAnswer(topic="t", environment="dev", masked=False, partitions=1, records=[record])
+    ((*_, shown),) = show.records(sample).rows
+    assert "\\ud83d" in str(shown) and str(shown).encode()

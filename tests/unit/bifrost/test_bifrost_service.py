@@ -8,10 +8,21 @@ import sys
 import pytest
 
 from asgard.bifrost import catalog, grants, life, notices, service, states
-from asgard.bifrost.desired import Desired, Granting, GrantRow, TopicRow, carry_out, rendered, undo_json, undo_of
+from asgard.bifrost.desired import (
+    Desired,
+    Granting,
+    GrantRow,
+    TopicRow,
+    UserRow,
+    carry_out,
+    rendered,
+    undo_json,
+    undo_of,
+)
 from asgard.bifrost.gate import opened
 from asgard.bifrost.read import request_of
-from asgard.bifrost.store import queue, requests
+from asgard.bifrost.store import queue, requests, rows
+from asgard.compose import bifrost_credentials
 from asgard.core.errors import Refused, WrongUsage
 
 
@@ -28,7 +39,7 @@ def test_two_approvers_cannot_both_decide(gate):
     with gate.store.read() as connection:
         seen = requests.get(connection, sent.request.id)
     service.decide(gate, person(gate, "edgar"), seen.id, approve=True)
-    with pytest.raises(Refused, match="decided by somebody else"), gate.store.write() as connection:
+    with pytest.raises(Refused, match="someone else has decided"), gate.store.write() as connection:
         requests.move(connection, seen, "rejected", actor="root", now=0.0)
     with pytest.raises(WrongUsage, match="there is nothing to decide"):
         service.decide(gate, person(gate, "root"), seen.id, approve=False)
@@ -106,7 +117,7 @@ def test_the_queue_takes_back_what_failed_alone(gate):
     assert [r.id for r in queue.begin(gate.store, "dev", gate.directory.owner_of)] == [r.id for r in batch], (
         "after a kill: the same"
     )
-    queue.take_back(gate.store, "dev", [(batch[1], "Kafka said no")], retry=False, retries=0)
+    queue.take_back(gate.store, "dev", [(batch[1], "Kafka said no")], retries=0)
     queue.finish(gate.store, "dev", batch[:1])
     found = {r.subject: r.state for r in service.requests(gate, linus)}
     assert found == {"orders.a": "ready", "orders.b": "failed"}
@@ -226,6 +237,54 @@ def test_a_request_keeps_which_records_it_was_said_to_delete(gate):
     assert service.submit(gate, linus, topic("orders.y")).request.losses == (), "nobody looked: nothing may be deleted"
     draft = service.submit(looking, linus, topic("orders.z"), draft=True).request
     assert service.submit_draft(gate, linus, draft.id).request.losses == (), "what a draft was told is not what is sent"
+
+
+def test_retention_under_config_is_the_topics_retention(gate):
+    linus, edgar = person(gate, "linus"), person(gate, "edgar")
+    asked = service.submit(gate, linus, topic(throughput="1KB/s", config={"retention.ms": "31536000000"})).request
+    service.decide(gate, edgar, asked.id, approve=True)
+    queue.finish(gate.store, "dev", queue.begin(gate.store, "dev", gate.directory.owner_of))
+    with gate.store.read() as connection:
+        assert rows.used(connection, "orders", "dev").storage == 1000 * 31_536_000 * 3
+    change = request_of({"changes": [{"topic": "orders.x", "retention": "1d"}]})
+    assert service.submit(gate, linus, change).request.state == "approved"
+    queue.begin(gate.store, "dev", gate.directory.owner_of)
+    with gate.store.read() as connection:
+        assert '"config": {"retention.ms": "86400000"}' in rendered(rows.load(connection, "dev"), "s")
+
+
+def test_a_row_of_an_older_version_counts_by_its_configs_and_can_be_changed(gate):
+    linus = person(gate, "linus")
+    old = TopicRow("orders.x", "orders", throughput=1000.0, config={"retention.ms": "+3600000", "segment.ms": "9"})
+    desired = Desired()
+    with gate.store.write() as connection:
+        rows.save(connection, "dev", desired, [desired.put("topic", "orders.x", old)], 1.0)
+        [(_, row)] = rows.topics(connection, "dev")
+    assert row.usage().storage == 1000 * 3600 * 3
+    change = request_of({"changes": [{"topic": "orders.x", "retention": "1d", "min_isr": 2}]})
+    assert service.submit(gate, linus, change).request.state == "approved"
+    queue.begin(gate.store, "dev", gate.directory.owner_of)
+    with gate.store.read() as connection:
+        text = rendered(rows.load(connection, "dev"), "s")
+    assert '"config": {"min.insync.replicas": "2", "retention.ms": "86400000", "segment.ms": "9"}' in text
+
+
+def test_a_rotation_takes_a_name_that_is_free_and_keeps_it(gate):
+    linus, desired = person(gate, "linus"), Desired()
+    rows_ = [UserRow(n, "orders", principals=p) for n, p in (
+        ("orders.api", ("orders.api",)), ("orders.api-2", ("orders.api-2",)), ("orders.x", ("orders.api-4",)),
+    )]  # fmt: skip
+    changed = [desired.put("user", row.name, row) for row in rows_]
+    with gate.store.write() as connection:
+        rows.save(connection, "dev", desired, changed, 1.0)
+    wanted = {"users": [{"name": "orders.api-3"}]}
+    assert service.submit(gate, linus, request_of(wanted)).request.state == "approved"
+    assert bifrost_credentials.rotate(gate, linus, None, "orders.api").principal == "orders.api-5"
+    again = service.submit(gate, linus, request_of({"users": [{"name": "orders.api-5"}]})).judgement
+    assert (again.outcome, again.rule) == ("deny", "name-is-free")
+    access = {"access": [{"topic": "orders.t", "user": "orders.api-5"}], "topics": [{"name": "orders.t"}]}
+    rules = [item.rule for item in service.submit(gate, linus, request_of(access)).judgement.items]
+    assert "own-users-only" in rules, "access is given to the user, not to a principal"
 
 
 def test_nothing_is_built_on_what_only_waits(gate):

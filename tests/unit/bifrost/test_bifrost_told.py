@@ -12,7 +12,7 @@ from asgard.bifrost.desired import Desired, GrantRow, TopicRow, UserRow
 from asgard.bifrost.gate import opened
 from asgard.bifrost.read import request_of
 from asgard.bifrost.store import rows
-from asgard.compose import bifrost_catalog
+from asgard.compose import bifrost_catalog, bifrost_stack
 from asgard.core.errors import Refused, WrongUsage
 
 DAY = 86400.0
@@ -161,6 +161,25 @@ def test_what_the_stack_file_grants_is_adopted_once(gate):
     assert bifrost_catalog.adopt(gate, edgar) == []
     seen = catalog.topic(gate, gate.directory.actor("grace"), "payments.settled")
     assert seen.consumers == (("orders-old", "orders"),)
+
+
+def test_an_adopted_grant_ends_in_the_stack_file_only(gate):
+    file = gate.directory.file.parent / "asgard.yaml"
+    file.write_text(STACK)
+    edgar, grace = gate.directory.actor("edgar"), gate.directory.actor("grace")
+    adopted = {g.field: g for g in bifrost_catalog.adopt(gate, edgar)}
+    for who, field in ((grace, "consume"), (edgar, "groups")):
+        with pytest.raises(Refused, match=f"orders-old has {field} .* in the stack file itself"):
+            grants.withdraw(gate, who, adopted[field].id)
+    with pytest.raises(Refused, match="only owners"):
+        grants.withdraw(gate, gate.directory.actor("ken"), adopted["consume"].id)
+    assert len(grants.grants(gate, edgar)) == 3
+    file.write_text(STACK.replace("consume: [payments.settled], ", ""))
+    bifrost_stack.sync(gate, gate.environment(None))
+    assert {g.field for _, g in grants.grants(gate, edgar)} == {"produce", "groups"}
+    file.write_text(STACK[: STACK.index("users:")] + "kafka: {brokers: 1}\n")
+    bifrost_stack.sync(gate, gate.environment(None))
+    assert grants.grants(gate, edgar) == []
 
 
 @pytest.fixture

@@ -206,7 +206,9 @@ def test_a_backend_that_cant_be_reached_is_a_sentence_and_exit_3(
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials that it saw first
     with pytest.raises(Unreachable, match="looking at the backend s3://team-state: no AWS credentials were found"):
         bucket.check()
-    with pytest.raises(Unreachable, match=f"the backend file://{tmp_path}/gone is no directory that can be written to"):
+    with pytest.raises(
+        Unreachable, match=f"the backend file://{tmp_path}/gone is not a directory that Asgard can write to"
+    ):
         Backend(f"file://{tmp_path}/gone").check()
     with pytest.raises(Unreachable, match=r"no access token for https://api\.pulumi\.com is known"):
         Backend("https://api.pulumi.com/acme").check()

@@ -138,6 +138,34 @@ def test_the_guard_stops_writes_when_the_lease_is_lost(tmp_path: Path) -> None:
     assert not (tmp_path / "stack" / "state.json").exists()
 
 
+def test_a_creation_is_finished_once_its_resource_is_another_one_in_the_state() -> None:
+    old, new = {A["urn"]: A}, {A["urn"]: {**A, "id": "new"}}
+    begun = {A["urn"]: ("creating", A)}
+    assert State(old).still_unfinished(State(old, pending=begun)) == begun, "its replacement is not there yet"
+    assert State(new).still_unfinished(State(old, pending=begun)) == {}
+    assert State(old).still_unfinished(State({}, pending=begun)) == {}
+    assert State().still_unfinished(State(pending={A["urn"]: ("updating", A)})) == {}
+
+
+def test_once_the_log_cant_be_written_every_later_intent_is_refused_at_once(tmp_path: Path) -> None:
+    def lost() -> None:
+        raise Failed("the lease is lost")
+
+    async def write() -> None:
+        steps = StepLog(StateStore(tmp_path / "stack", guard=lost), State(), Vault(None, lambda: "p"))
+        records = [{**A, "urn": f"{A['urn']}{number}"} for number in range(3)]
+        intents = [steps.durable({"do": "pending", "type": "creating", "resource": record}) for record in records]
+        found = await asyncio.gather(intents[0], intents[1], return_exceptions=True)
+        assert [str(error) for error in found] == ["the lease is lost"] * 2
+        with pytest.raises(Failed, match="lease"):
+            intents[2].send(None)  # its first step: a second one would wait for a write that never comes
+        assert list(steps.state.pending) == [record["urn"] for record in records[:2]]
+        with pytest.raises(Failed, match="lease"):
+            await steps.close()
+
+    asyncio.run(write())
+
+
 def test_many_intents_share_an_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced = []
     real = os.fsync

@@ -6,18 +6,33 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from asgard.core.errors import InvalidFile
+from asgard.cli.command import Which
+from asgard.cli.heimdall import alerts as cli_alerts
+from asgard.compose import heimdall as composed
+from asgard.compose.heimdall import ClusterWatch
+from asgard.core import outbox
+from asgard.core.database import open_database
+from asgard.core.errors import AsgardError, Failed, InvalidFile
+from asgard.core.post import BadMessage, Denied, post
 from asgard.heimdall import settings
 from asgard.heimdall.alerts import deliver, store, tables
 from asgard.heimdall.alerts.model import AlertRule, Receiver, Seen, Subscription
 from asgard.heimdall.alerts.tables import open_alerts
+from asgard.heimdall.store import writer
+from asgard.heimdall.store.read import ClusterStore
+from asgard.heimdall.store.tables import open_store
 from asgard.journal import events
 from asgard.journal.store.database import open_journal
 from asgard.kafka.model import Broker, LogDir
@@ -143,8 +158,9 @@ def test_each_is_told_once_and_one_that_fails_holds_up_nobody(tmp_path, monkeypa
     )
     server.broken = {"/slack/secret-token"}
     with open_alerts(url) as database, open_journal() as journal:
-        first = store.check(database, given, seen(1000.0, LATE))
-        again = store.check(database, given, seen(1001.0, LATE))
+        began = database.time()
+        first = store.check(database, given, seen(began, LATE))
+        again = store.check(database, given, seen(began + 1, LATE))
         assert [c.what for c in first.transitions] == ["raised"] and not again.transitions
 
         def due_now() -> None:
@@ -167,7 +183,7 @@ def test_each_is_told_once_and_one_that_fails_holds_up_nobody(tmp_path, monkeypa
         server.broken = set()
         due_now()
         assert deliver.deliver(database, "c1", receivers, None, journal) == {"sent": 1, "later": 1, "failed": 0}
-        store.check(database, given, seen(2000.0, ()))
+        store.check(database, given, seen(began + 1000, ()))
         due_now()
         deliver.deliver(database, "c1", receivers, None, journal)
         told = events.read(journal, events.EventFilter(kind="heimdall.alert.*"))
@@ -189,6 +205,109 @@ def test_each_is_told_once_and_one_that_fails_holds_up_nobody(tmp_path, monkeypa
     ]
 
 
+class Pager:
+    """Alerts about replicas that go to PagerDuty and to a web hook, by a clock of its own; `wrong` is what PagerDuty answers."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+        (tmp_path / "key").write_text("key")
+        self.now, self.wrong, self.got = 1000.0, dict[str, AsgardError](), list[str]()
+        receivers = (
+            Receiver("pager", "pagerduty", key_file=str(tmp_path / "key")),
+            Receiver("hook", "webhook", url="h"),
+        )
+        rules = (AlertRule("replicas", "under-replicated"), AlertRule("late", "time-lag"))
+        self.given = settings.HeimdallSettings(
+            rules=rules, receivers=receivers, subscriptions=(Subscription("pager"), Subscription("hook"))
+        )
+        self.database = open_database(tables.SCHEMA, url, clock=lambda: self.now)
+        monkeypatch.setattr(deliver, "post", self._post)
+        monkeypatch.setattr(deliver, "record", lambda journal, body: None)
+
+    def _post(self, url: str, body: Any, timeout_s: float) -> None:
+        said = body["event_action"] if url == deliver.PAGERDUTY else body["alerts"][0]["state"]
+        if url == deliver.PAGERDUTY and said in self.wrong:
+            raise self.wrong[said]
+        self.got.append(said)
+
+    def look(self, at: float, under: int) -> dict[str, int]:
+        self.now = 1000.0 + at
+        store.check(self.database, self.given, Seen(self.now, "c1", "c", under_replicated=under, offline=0))
+        return deliver.deliver(self.database, "c1", self.given.receivers, None, None)  # type: ignore[arg-type]
+
+    def rows(self) -> list[tuple[str, int]]:
+        """State and attempts of what is for PagerDuty, the oldest first."""
+        found = store.notifications(self.database, "c1")[::-1]
+        return [(row.state, row.attempts) for row in found if row.receiver == "pager"]
+
+
+@pytest.fixture
+def pager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pager]:
+    pager = Pager(tmp_path, monkeypatch, f"sqlite:///{tmp_path / 'alerts.db'}")
+    with pager.database:
+        yield pager
+
+
+def test_the_news_that_an_alert_is_cleared_never_overtakes_that_it_is_raised(pager):
+    pager.wrong = {"trigger": Failed("it answered 503")}
+    assert pager.look(0, 5) == {"sent": 2, "later": 1, "failed": 0}
+    pager.wrong = {}
+    assert pager.look(10, 0) == {"sent": 2, "later": 0, "failed": 0}, "the other receivers don't wait"
+    assert pager.got == ["raised", "cleared"]
+    assert pager.look(40, 0) == {"sent": 2, "later": 0, "failed": 0}
+    assert pager.got[2:] == ["trigger", "resolve"]
+
+
+def test_a_message_that_is_refused_is_given_up_and_the_next_one_is_sent(pager):
+    pager.wrong = {"trigger": BadMessage("it answered 400"), "resolve": Denied("it answered 403")}
+    pager.look(0, 5)
+    pager.look(10, 0)
+    assert pager.rows() == [("failed", 1), ("waiting", 1)], "a key that is refused may be put right"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(400, BadMessage), (422, BadMessage), (401, Denied), (404, Denied), (429, Failed), (503, Failed)]
+)
+def test_what_a_web_hook_refuses_is_the_message_or_the_sender(monkeypatch, code, kind):
+    def refused(*_: object, **__: object) -> None:
+        raise HTTPError("http://x", code, "no", Message(), BytesIO())
+
+    monkeypatch.setattr("urllib.request.urlopen", refused)
+    with pytest.raises(Failed) as error:
+        post("http://x", {}, 1.0)
+    assert type(error.value) is kind
+
+
+def test_a_message_that_can_not_be_made_does_not_hold_up_the_next_one(pager, monkeypatch):
+    def record(journal: Any, body: Any) -> None:
+        if body["kind"].endswith("raised"):
+            raise ValueError("its data names a secret")
+
+    monkeypatch.setattr(deliver, "record", record)
+    assert pager.look(0, 5) == {"sent": 2, "later": 0, "failed": 1}
+    assert pager.look(10, 0) == {"sent": 3, "later": 0, "failed": 0}
+
+
+def test_a_receiver_that_stays_away_is_tried_every_ten_minutes_and_gathers_messages_of_a_day(pager):
+    pager.wrong = dict.fromkeys(("trigger", "resolve"), Failed("no connection"))
+    tried = [at for at in range(0, 4 * 3600, 10) if pager.look(at, 5)["later"]]
+    assert tried[:6] == [0, 30, 90, 210, 450, 930] and tried[7] - tried[6] == outbox.LONGEST_PAUSE_S
+    pager.look(4 * 3600, 0)
+    assert [state for state, _ in pager.rows()] == ["waiting"] * 2
+    for at in (30 * 3600, 30 * 3600 + 10, 30 * 3600 + 20):
+        pager.look(at, 0)
+    assert [state for state, _ in pager.rows()] == ["failed"] * 2
+
+
+def test_no_receiver_waits_because_another_has_many_messages(pager, monkeypatch):
+    monkeypatch.setattr(outbox, "MOST", 2)
+    pager.wrong = {"trigger": Failed("no connection")}
+    for n in range(5):
+        pager.look(n * 5, 5 * (n % 2 == 0))
+    assert pager.got == ["raised", "cleared"] * 2 + ["raised"] and len(pager.rows()) == 5
+    pager.wrong = {}
+    assert pager.look(60, 5)["sent"] == 2, "two of a receiver in a round"
+
+
 def test_an_event_is_written_once_however_often_it_is_sent(tmp_path, monkeypatch):
     monkeypatch.setenv("ASGARD_HOME", str(tmp_path))
     body = {"kind": "heimdall.alert.raised", "subject": "g", "id": "late/g/1", "data": {"text": "x"}}
@@ -196,6 +315,33 @@ def test_an_event_is_written_once_however_often_it_is_sent(tmp_path, monkeypatch
         for _ in range(3):
             deliver.record(journal, body)
         assert len(events.read(journal, events.EventFilter(kind="heimdall.alert.raised"))) == 1
+
+
+def test_a_check_from_cron_prunes_what_it_keeps(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ASGARD_HOME", str(tmp_path))
+    (tmp_path / "heimdall.yaml").write_text("rules: [{name: late, when: time-lag}]\n")
+    long_ago = 1_000_000.0
+
+    class Watch(ClusterWatch):
+        def look(self) -> Any:
+            self.evaluation = store.check(self.alerts, self.settings, seen(self.alerts.time(), LATE))
+
+    @contextmanager
+    def watching(target: Any, given: settings.HeimdallSettings) -> Iterator[Watch]:
+        with open_store() as samples, open_alerts() as alerts:
+            with samples.write() as connection:
+                number = writer.cluster(connection, "c1")
+                writer.add_hours(connection, number, {int(long_ago): {"t_id": np.array([1])}})
+            store.check(alerts, given, seen(long_ago, LATE))
+            with alerts.write() as connection:
+                connection.execute(sa.update(tables.notifications).values(state="sent"))
+            yield Watch(target, given, None, samples, alerts, None)  # type: ignore[arg-type]
+            assert not ClusterStore(samples, "c1").counted_hours(0, long_ago * 2)
+            assert not store.notifications(alerts, "c1")
+
+    monkeypatch.setattr(composed, "watching", watching)
+    monkeypatch.setattr(Which, "pick", lambda self: None)
+    assert cli_alerts.check(once=True, settings=tmp_path / "heimdall.yaml") == 1
 
 
 def test_volumes_are_kept_once_in_ten_minutes_for_their_trend(url):

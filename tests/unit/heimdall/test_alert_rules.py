@@ -42,10 +42,13 @@ def compared(topic: str, verdict: str, records: int | None = 0) -> Compared:
     [
         (AlertRule("r", "time-lag", above=300), {"groups": groups(group_lag("a", lag=5, time_lag_s=301.0), group_lag("b", time_lag_s=299.0, lag=1))}, ["a"], []),
         (AlertRule("r", "time-lag", groups=("b*",)), {"groups": groups(group_lag("a", lag=5, time_lag_s=9e9))}, [], []),
-        (AlertRule("r", "time-lag"), {"groups": groups(group_lag("a", "unknown", lag=None), group_lag("b", lag=3))}, [], ["a", "b"]),
+        (AlertRule("r", "time-lag"), {"groups": groups(group_lag("a", "unknown", lag=None), group_lag("b", lag=3, unmeasured=["age"]))}, [], ["a", "b"]),
+        (AlertRule("r", "time-lag"), {"groups": groups(group_lag("a", lag=5, time_lag_s=301.0, unmeasured=["age"]), group_lag("b", lag=3, time_lag_s=9.0, unmeasured=["lag"]), group_lag("c", lag=3, time_lag_s=9.0, unmeasured=["pace"]))}, ["a"], ["b"]),
         (AlertRule("r", "data-loss", within_s=3600), {"groups": groups(group_lag("a", lag=5, loses_data_in_s=3600.0), group_lag("b", lag=5, loses_data_in_s=3601.0))}, ["a"], []),
         (AlertRule("r", "data-loss"), {"groups": groups(group_lag("a", lag=0, loses_data_in_s=0.0))}, [], []),
-        (AlertRule("r", "group-stopped"), {"groups": groups(group_lag("a", "stopped"), group_lag("b", "stalled"), group_lag("c", "slow"), group_lag("d", "unknown"))}, ["a", "b"], ["d"]),
+        (AlertRule("r", "data-loss", within_s=3600), {"groups": groups(group_lag("a", lag=5, loses_data_in_s=60.0, unmeasured=["age"]), group_lag("b", lag=5, loses_data_in_s=9e9, unmeasured=["age"]), group_lag("c", unmeasured=["lag"]), group_lag("d", lag=5, loses_data_in_s=9e9, unmeasured=["pace"]))}, ["a"], ["b", "c"]),
+        (AlertRule("r", "group-stopped"), {"groups": groups(group_lag("a", "stopped"), group_lag("b", "stalled"), group_lag("c", "slow"), group_lag("d", "unknown", lag=None))}, ["a", "b"], ["d"]),
+        (AlertRule("r", "group-stopped"), {"groups": groups(group_lag("a", "stopped", unmeasured=["lag"]), group_lag("b", "slow", unmeasured=["pace"]), group_lag("c", unmeasured=["lag"]), group_lag("d", "unknown", lag=5, unmeasured=["age"]))}, ["a"], ["b", "c"]),
         (AlertRule("r", "volume-missing", topics=("o*",)), {"volume": (compared("o1", "missing"), compared("p", "missing"), compared("o2", "as usual"), compared("o3", "high"), compared("o4", "unknown"), compared("o5", "late"))}, ["o1", "o5"], ["o4"]),
         (AlertRule("r", "under-replicated"), {"under_replicated": 0, "offline": 0}, [], []),
         (AlertRule("r", "under-replicated", above=5), {"under_replicated": 5, "offline": 0}, [], []),
@@ -138,6 +141,17 @@ def test_an_alert_whose_rule_is_gone_is_cleared():
     raised = evaluate([replace(RULE, for_s=0)], seen(0.0, **LATE), {}, OWNERS, 0.0)
     gone = evaluate([], seen(1.0, **LATE), raised.states, OWNERS, 1.0)
     assert [(c.what, c.because) for c in gone.transitions] == [("cleared", "its rule is gone")] and not gone.states
+
+
+def test_an_alert_that_goes_further_ends_the_one_before_it():
+    rule, states, told = AlertRule("audit", "audit-loss"), {}, []
+    for at, lost in ((0.0, 10), (600.0, 20), (700.0, 15), (900.0, 0)):
+        losses = (MissingRecords("a", "t", 0, 600, lost),) if lost else ()
+        done = evaluate([rule], seen(at, losses=losses), states, OWNERS, at)
+        states = done.states
+        told += [(c.what, c.state.id) for c in done.transitions]
+    first, second = "audit/a/t/0.000", "audit/a/t/600.000"
+    assert told == [("raised", first), ("cleared", first), ("raised", second), ("cleared", second)]
 
 
 def raised(what=LATE):

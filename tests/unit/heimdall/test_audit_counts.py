@@ -79,6 +79,9 @@ def test_records_that_come_out_of_order_over_a_window_s_edge_are_no_gap():
         pytest.param({("r", 0): 1900, ("e1", 0): 700, ("e2", 0): 1900}, set(), 1200, id="an idle topic of a tier"),
         pytest.param({("r", 0): 1900, ("e1", 0): 700, ("e2", 0): 1900}, {("e1", 0)}, 0, id="a partition is behind"),
         pytest.param({("r", 0): 1900}, set(), 0, id="a tier has seen nothing"),
+        pytest.param(
+            {("r", 0): 3000, ("e1", 0): 3000}, {("e2", 0)}, 0, id="nothing was ever read of one without a leader"
+        ),
         pytest.param({}, set(), 0, id="nothing at all"),
     ],
 )

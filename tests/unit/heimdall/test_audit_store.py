@@ -7,11 +7,14 @@ import random
 import numpy as np
 import pytest
 
+from asgard.core import events
 from asgard.core.errors import Busy, Refused
+from asgard.heimdall.audit import run as audit_run
 from asgard.heimdall.audit.columns import Columns, of_stamps
 from asgard.heimdall.audit.plan import AuditPlan, Tier
 from asgard.heimdall.audit.store import AuditStore, open_store
 from asgard.kafka import stamp
+from asgard.kafka.model import Offsets, Partition, Topic
 
 PLAN = AuditPlan("orders", (Tier("raw", ("r",)), Tier("next", ("n1", "n2"))), lateness_s=600)
 S = 1_000_000
@@ -74,6 +77,40 @@ def test_an_auditor_that_dies_between_its_commits_counts_what_one_that_lives_cou
     again, _ = run(url, given, 0.0, seed, "again")
     assert again == whole
     assert [row for row in died if row.troubled] == untold
+
+
+def test_windows_stay_open_while_a_partition_that_may_hold_their_records_has_no_leader(tmp_path, monkeypatch):
+    leaders = {("r", 0): 1, ("n1", 0): 1, ("n1", 1): -1, ("n2", 0): 1}
+    given = {("r", 0): range(400), ("n1", 0): range(0, 400, 2), ("n1", 1): range(1, 400, 2), ("n2", 0): range(0)}
+
+    class Control:
+        def topics(self, names):
+            parts = [Partition(t, p, (1,), (1,), leader) for (t, p), leader in leaders.items()]
+            return {n: Topic(n, f"id-{n}", False, tuple(p for p in parts if p.topic == n)) for n in names}
+
+        def offsets(self, wanted):
+            return {where: Offsets(0, len(given[where])) for where in wanted if leaders[where] > 0}
+
+    def read(store, connection, ends, absent):
+        for (topic, partition), span in ends.items():
+            if rows := given[topic, partition][span.start : span.end]:
+                stamps = b"".join(stamp.make(bytes(16), 0, i, i * 10 * S, b"") for i in rows)
+                at_us = np.array([i * 10 * S for i in rows], np.int64)
+                store.counts.add(topic, of_stamps(np.full(len(rows), partition), at_us, stamps))
+        audit_run._move_on(store, {where: span.end for where, span in ends.items()})
+        yield 0
+
+    warned, told = [], []
+    monkeypatch.setattr(audit_run, "_read", read)
+    with open_store(f"sqlite:///{tmp_path / 'audit.db'}") as database, events.listening(warned.append):
+        store = AuditStore(database, "c", PLAN)
+        audit_run.audit(store, None, Control(), tell=told.append)
+        assert not told and not any(row.state == "closed" for row in store.report())
+        assert any(event.text.startswith("n1-1: no leader answers") for event in warned)
+        leaders["n1", 1] = 1
+        audit_run.audit(store, None, Control(), tell=told.append)
+        closed = [row for row in store.report() if row.state == "closed"]
+        assert closed and not told and all(not row.lost for row in closed)
 
 
 def test_a_store_that_is_opened_again_knows_open_windows_to_the_bit(url):

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgard.heimdall.alerts import sight
+from asgard.heimdall.canary import record
 from asgard.heimdall.canary.judge import BrokerTally, CanaryState, News, Probe, Try, count, healthy
 from asgard.heimdall.canary.placing import coordinator_partition, groups, place
+from asgard.journal.store.database import open_journal
 from asgard.kafka.model import Broker, Move, Partition
 
 
@@ -174,3 +177,43 @@ def test_only_a_change_of_state_is_news_and_what_says_nothing_of_a_broker_is_not
 
 def test_a_broker_that_begins_badly_is_news():
     assert [n.state for n in count({}, [Probe(1, True, BAD, BAD, None, "up", False, False)])] == [CanaryState.DOWN]
+
+
+def test_a_broker_that_an_earlier_run_left_without_service_is_news_once_it_is_well():
+    ok, hung = Probe(1, True, WELL, WELL, WELL), Probe(1, True, BAD, BAD, BAD, "up", True, False)
+    before = {1: CanaryState.HUNG, 9: CanaryState.DOWN}
+    tallies: dict[int, BrokerTally] = {}
+    assert [count(tallies, [probe], before) for probe in (hung, ok, ok)] == [
+        [],
+        [News(1, CanaryState.HUNG, CanaryState.OK, ok.sentence)],
+        [],
+    ]
+    assert set(tallies) == {1} and healthy(tallies), "a broker that is gone is not counted"
+    tallies = {}
+    count(tallies, [hung], before)
+    assert tallies[1].sentence == hung.sentence
+
+
+def test_what_the_canary_last_said_of_a_broker_counts_however_old_it_is(tmp_path):
+    def news(broker: int, state: CanaryState) -> News:
+        return News(broker, None, state, f"it is {state}")
+
+    now = [1000.0]
+    with open_journal(f"sqlite:///{tmp_path / 'journal.db'}", clock=lambda: now[0]) as journal:
+        for at, cluster, broker, state in (
+            (0, "c1", 1, CanaryState.DOWN),
+            (1, "c1", 2, CanaryState.HUNG),
+            (2, "c1", 3, CanaryState.DOWN),
+            (3, "c2", 1, CanaryState.OK),
+            (4, "c1", 3, CanaryState.OK),
+        ):
+            now[0] = 1000.0 + at
+            record.record(journal, cluster, news(broker, state))
+        now[0] += 30 * 86400
+        assert record.failing(journal, "c1") == {1: CanaryState.DOWN, 2: CanaryState.HUNG}
+        assert record.failing(journal, "c2") == {} == record.failing(journal, "c3")
+        last = record.last(journal, "c1")
+        assert sight.unserved(last, {1, 2, 3}) == {"broker 1": "it is down", "broker 2": "it is hung", "broker 3": ""}
+        assert sight.unserved(last, {1, 3}) == {"broker 1": "it is down", "broker 3": ""}, (
+            "broker 2 has left the cluster"
+        )

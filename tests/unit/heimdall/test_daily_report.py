@@ -6,6 +6,8 @@ import csv
 import io
 import json
 from dataclasses import replace
+from datetime import UTC, date
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +18,7 @@ from asgard.heimdall.report.sentences import answer, headline
 from asgard.heimdall.store.read import HourCount
 from asgard.heimdall.volume import counts
 from asgard.heimdall.volume.model import Count
-from asgard.heimdall.volume.windows import TimeWindow
+from asgard.heimdall.volume.windows import TimeWindow, of_day, weeks_before
 from tests.harness.heimdall_days import OWNERS, drilled, event, made
 
 DAY = made()
@@ -88,6 +90,18 @@ def test_what_kafka_has_forgotten_is_taken_from_the_store():
     assert [(c.verdict, c.usual) for c in found] == [("low", 1000.0)]
     alone = gather.judged([window], earlier, [Count("t", window, 10, None), *gone], [], {}, window.end + 9e9)
     assert [c.verdict for c in alone] == ["unknown"]
+
+
+def test_of_the_store_only_the_day_and_its_weekdays_before_are_read_one_after_the_other():
+    asked, day = [], date(2026, 11, 26)
+    store = SimpleNamespace(
+        hours=lambda since, until: asked.append((since, until)) or [HourCount("t", int(since), 1, 1)]
+    )
+    days = [of_day(before, UTC) for before in (day, *weeks_before(day, 4))]
+    found = gather.stored(store, days)
+    assert asked == [], "not before it is needed"
+    assert [hour.start for hour in found] == [int(hours[0].start) for hours in days]
+    assert asked == [(hours[0].start, hours[0].start + 86400) for hours in days]
 
 
 def test_a_topic_has_the_worst_verdict_of_its_hours():

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgard.cli.command import Which
+from asgard.cli.heimdall import lag as cli_lag
 from asgard.heimdall.lag import ask, times
 from asgard.heimdall.lag.ask import retention
 from asgard.heimdall.lag.evaluate import group_lags
 from asgard.heimdall.lag.judge import judge_group
-from asgard.heimdall.lag.model import GroupToJudge, OffsetSample, Retention, Thresholds
-from asgard.kafka.groups import ListedGroup
+from asgard.heimdall.lag.model import GroupToJudge, LagReport, OffsetSample, Retention, Thresholds
+from asgard.heimdall.store import recent
+from asgard.kafka.groups import UNANSWERED, Layout, ListedGroup
 from tests.harness.burrow import CASES, Case, judged, line, window
+from tests.harness.heimdall_days import group_lag
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -80,6 +87,86 @@ def test_what_was_not_measured_is_none_and_never_0():
     assert by_count.status == "slow"
 
 
+def two(ends: list[tuple[int, int]], commits: list[tuple[int, int]]) -> list[OffsetSample]:
+    """Samples of a topic with two partitions, 10 s apart."""
+    return [
+        OffsetSample(n * 10.0, {"t": np.array([0, 0])}, {"t": np.array(end)}, {"g": {"t": np.array(commit)}})
+        for n, (end, commit) in enumerate(zip(ends, commits, strict=True))
+    ]
+
+
+def test_an_age_that_could_not_be_read_is_not_0_seconds():
+    samples = two([(700, 50)] * 2, [(90, 50), (100, 50)])
+    got = judged(samples)
+    assert (got.status, got.lag, got.time_lag_s, got.loses_data_in_s) == ("unknown", 600, None, None)
+    assert got.unmeasured == {"age"} and "how old they are is not measured" in got.because
+    (lag,) = group_lags(two([(700, 700)] * 2, [(90, 90), (100, 100)]), "g")
+    lag = replace(lag, time_lag_s=np.array([np.nan, 7.0]))
+    part = judge_group(GroupToJudge(ListedGroup("g", "classic", "Stable", 1), Thresholds()), [lag], 10.0, {})
+    assert (part.status, part.time_lag_s, part.unmeasured) == ("unknown", 7.0, {"age"})
+    by_count = judged(samples, thresholds=Thresholds(lag=5000))
+    assert (by_count.status, by_count.unmeasured) == ("ok", {"age"}), "the status is by count, the alert is by age"
+
+
+def test_a_partition_without_a_leader_is_not_read_to_its_end():
+    got = judged(two([(700, 50), (UNANSWERED, 50)], [(100, 50)] * 2))
+    assert (got.status, got.lag, got.time_lag_s, got.uncommitted) == ("unknown", 0, None, 0)
+    assert got.unmeasured == {"lag"} and got.because.startswith("1 of its partitions have no leader that answers")
+    slow = judged(two([(700, 900), (UNANSWERED, 2000)], [(100, 50), (100, 60)]), age=900)
+    assert (slow.status, slow.time_lag_s, slow.unmeasured) == ("slow", 900.0, {"lag"})
+    whole = judged(two([(UNANSWERED, UNANSWERED)] * 2, [(100, -1)] * 2))
+    assert (whole.status, whole.lag, whole.uncommitted, whole.unmeasured) == ("unknown", None, 1, {"lag"})
+
+
+def test_a_group_whose_offsets_are_refused_is_not_ok():
+    idle = ListedGroup("g", "classic", "Empty", 1)
+    got = judge_group(GroupToJudge(idle, Thresholds(), problem="not allowed"), [], 10.0, {})
+    assert (got.status, got.because) == ("unknown", "its offsets could not be read: not allowed")
+    assert got.lag is None and got.unmeasured == {"lag"}
+    assert judge_group(GroupToJudge(idle, Thresholds()), [], 10.0, {}).status == "ok", "it has committed nothing"
+    look = ask.Look(0.0, {"g": idle}, {}, Layout("c", 1, (), {}), {}, {}, {"g": "not allowed"})
+    assert look.problem("g") == "not allowed" and replace(look, committed={"g": {}}).problem("g") is None
+
+
+@pytest.mark.parametrize(
+    ("samples", "active", "age", "status", "unmeasured"),
+    [
+        (1, False, 3600, "slow", {"pace"}),
+        (1, False, 200, "unknown", {"pace"}),
+        (1, True, 200, "unknown", {"pace"}),
+        (1, False, 30, "ok", set()),
+        (2, False, 3600, "stopped", set()),
+        (2, True, 3600, "slow", {"pace"}),
+        (9, True, 3600, "stalled", set()),
+    ],
+)
+def test_too_few_samples_do_not_tell_whether_a_group_reads(samples, active, age, status, unmeasured):
+    got = judged(window([100] * samples, [700] * samples), active=active, age=age)
+    assert (got.status, got.unmeasured) == (status, unmeasured), got.because
+    if samples == 1 and status != "ok":
+        assert "one sample" in got.because or "how fast it reads is not measured" in got.because
+
+
+def test_a_place_behind_which_there_is_no_record_has_nothing_unread():
+    bulk = SimpleNamespace(
+        first_records=lambda layout, positions: ({("t", 0): None, ("t", 1): 5_000, ("t", 2): -1}, {})
+    )
+    ages, _ = times.fetch(bulk, None, [("t", 0, 9), ("t", 1, 9), ("t", 2, 9), ("t", 3, 9)], 7.0)
+    assert ages == {("t", 0, 9): 0.0, ("t", 1, 9): 2.0}
+
+
+@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("unknown", 1), ("slow", 1), (None, 1)])
+def test_a_named_group_is_well_only_if_it_was_seen_to_be(monkeypatch, capsys, status, code):
+    found = () if status is None else (group_lag("g", status),)
+    report = LagReport(0.0, "two samples", 2.0, 2, found, {} if found else {"broker 1": "does not answer"})
+    control = SimpleNamespace(close=lambda: None, cluster=lambda: SimpleNamespace(cluster_id="c"))
+    monkeypatch.setattr(ask, "report", lambda *_, **__: report)
+    monkeypatch.setattr(recent, "window", lambda *_: [])
+    monkeypatch.setattr(Which, "pick", lambda self: SimpleNamespace(connect=lambda: control))
+    assert cli_lag.lag("g", Which()) == code
+    assert cli_lag.lag(None, Which()) == 0, "the list of all groups"
+
+
 def test_a_commit_beyond_the_end_is_told():
     got = judged(window([1000, 1000], [10, 10]))
     assert (got.status, got.lag) == ("rewound", 0)
@@ -101,6 +188,16 @@ def test_ages_are_bounded_by_the_time_index_from_both_sides():
     assert times.oldest([bounded], 3) == [("t", 0, 100)]
     aged = times.aged(bounded, {("t", 0, 100): 2345.0})
     assert (aged.time_lag_s.tolist(), aged.exact.tolist()) == ([2345.0], [True])
+
+
+def test_a_leader_that_does_not_answer_makes_no_record_old():
+    (lag,) = group_lags(window([100, 100], [700, 700]), "g")
+    whole = [{"t": np.array([at])} for at in (-1, -1, 650, 300, 90, 0, 0, 0)]
+    for silent in (range(len(whole)), [0], [7]):
+        listed = [{"t": np.array([UNANSWERED])} if n in silent else found for n, found in enumerate(whole)]
+        bounded = times.bounded(lag, listed)
+        assert np.isnan(bounded.time_lag_s).all() and times.upper_bound([bounded]) is None
+        assert times.bounded(times.bounded(lag, whole), listed).time_lag_s.tolist() == [1800.0], "what was known stays"
 
 
 def test_near_retention_the_index_is_asked_for_ages_just_before_it():

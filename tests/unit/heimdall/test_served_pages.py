@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from asgard.compose import listening
+from asgard.core.errors import Failed, WrongUsage
 from asgard.heimdall import grafana, metrics
 from asgard.heimdall.alerts.model import AlertRule
 from asgard.heimdall.web.app import create_app
@@ -162,3 +166,36 @@ def test_hostile_names_stay_text():
     site = Site(replace(now, cluster=evil, topics={evil: topic}))
     for path in ("/", "/topics", "/groups"):
         assert "<img" not in client(site).get(path).get_data(as_text=True)
+
+
+def named(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Every host name has these addresses."""
+
+    def resolved(host: str, port: int, *_: object, **__: object) -> list[Any]:
+        if not addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, int(port))) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+
+
+@pytest.mark.parametrize("addresses", [("127.0.0.1",), ("127.0.0.1", "127.0.0.2")])
+def test_a_host_name_may_have_several_addresses(monkeypatch, addresses):
+    named(monkeypatch, *addresses)
+    server, port = listening.listen(client().application, "localhost", 0, threads=1)
+    with closing(server):
+        taken = socket.socket()
+        with closing(taken), pytest.raises(OSError, match="in use"):
+            taken.bind(("127.0.0.1", port))
+
+
+def test_a_host_without_an_address_and_a_port_that_is_taken_are_told(monkeypatch):
+    named(monkeypatch)
+    with pytest.raises(WrongUsage, match="--host is 'nowhere', which has no address"):
+        listening.listen(client().application, "nowhere", 0, threads=1)
+    named(monkeypatch, "127.0.0.1")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(Failed, match="can't be bound: Address already in use"):
+            listening.listen(client().application, "localhost", taken.getsockname()[1], threads=1)

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asgard.core import console
+from asgard.core.console import ConsoleSettings, OutputFormat
 from asgard.core.errors import InvalidFile, WrongUsage
 from asgard.heimdall.tail import filters, masks
 from asgard.heimdall.tail.decode import Decoder, parse_schema, read_schema
@@ -132,6 +134,36 @@ def test_without_a_secret_hashes_are_of_this_run_only(tmp_path):
     text = MASKS.replace("secret: s\n", "")
     one, two = (shown(masked(tmp_path, text), b'{"email": "a@b.c"}')["value"]["email"] for _ in range(2))
     assert one != two
+
+
+ODD = b'{"name": "\\ud83d", "ok": "\xc3\xa9\xf0\x9f\x98\x80"}'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_half_a_surrogate_pair_is_shown_and_read_back(monkeypatch, encoding):
+    out = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr("sys.stdout", out)
+    line = Shown()(Read("t", 0, 1, 0, b"k", ODD, ()))
+    for style in (OutputFormat.JSON, OutputFormat.TABLE):
+        console.begin(ConsoleSettings(output=style))
+        console.emit_line(line.document, line.text)
+    plain, text = out.buffer.getvalue().decode(encoding).splitlines()
+    assert json.loads(plain) == line.document and "\\ud83d" in text
+    (record,) = lines.parse([plain], "f")
+    assert json.loads(record.value) == json.loads(ODD)
+
+
+def test_half_a_surrogate_pair_is_masked(tmp_path):
+    mask = masked(tmp_path, "secret: s\nfields: [{field: name, do: hash}]\n")
+    found = Shown(masks=mask)(Read("t", 0, 1, 0, b"k", ODD, ())).document["value"]
+    assert len(found["name"]) == 24 and found["ok"] == "é😀"
+
+
+@pytest.mark.parametrize("at_ms", [-1, 0, 253402300799000, 253402300800000, 1_790_000_000_000_000, 1 << 62, -(1 << 62)])
+def test_any_timestamp_is_shown_and_read_back(at_ms):
+    line = Shown()(Read("t", 0, 1, at_ms, b"k", b"x", ()))
+    (record,) = lines.parse([json.dumps(line.document)], "f")
+    assert record.timestamp_ms == at_ms
 
 
 @pytest.mark.parametrize("value", [b"a@b.c", b'"a@b.c"', b"a@b.c\xff\x00"])

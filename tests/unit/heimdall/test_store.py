@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgard.heimdall.store import pack, recent, rollup, tables, writer
+from asgard.heimdall import collect
+from asgard.heimdall.store import pack, read, recent, rollup, tables, writer
 from asgard.heimdall.store.read import ClusterStore
 from asgard.heimdall.store.tables import DAY, HOUR, LEVELS, MINUTE, SAMPLE, open_store
 from asgard.heimdall.store.writer import Keep
+from asgard.heimdall.volume.model import Count
 from tests.harness.storing import check_rollups, sample
 
 BEGIN = 1_795_000_000 // DAY * DAY
@@ -73,7 +75,7 @@ def test_an_unknown_cluster_topic_or_group_is_empty(url):
     with open_store(url) as database:
         fill(database, 3)
         other = ClusterStore(database, "c2")
-        assert (other.known, other.latest(), other.window(0), other.hours(0, BEGIN)) == (False, None, [], [])
+        assert (other.known, other.latest(), other.window(0), list(other.hours(0, BEGIN))) == (False, None, [], [])
         assert ClusterStore(database, "c1").topic_series("nothing", BEGIN, BEGIN + 600) == []
 
 
@@ -104,6 +106,54 @@ def test_counted_hours_are_kept_once(url):
             ("payments", None, None, ("transactional", "retention deleted")),
         ]
         assert ClusterStore(database, "c1").counted_hours(BEGIN, BEGIN + DAY) == {BEGIN, BEGIN + HOUR}
+
+
+def test_an_hour_that_was_counted_without_a_partition_is_counted_again_for_its_topic(url):
+    def hour(*rows: tuple[int, int, int]) -> dict[str, np.ndarray]:
+        ids, records, flags = (np.array(column) for column in zip(*rows, strict=True))
+        return {"t_id": ids, "t_records": records, "t_bytes": records * 10, "t_flags": flags}
+
+    def counted() -> dict[str, int | None]:
+        return {c.topic: c.records for c in ClusterStore(database, "c1").hours(BEGIN, BEGIN + HOUR)}
+
+    with open_store(url) as database:
+        fill(database, 1)
+        silent = read.SILENT
+        with database.write() as connection:
+            writer.add_hours(connection, 1, {BEGIN: hour((1, 10, 0), (2, 5, silent)), BEGIN + HOUR: hour((1, 1, 0))})
+        store = ClusterStore(database, "c1")
+        assert store.silent_hours(BEGIN, BEGIN + DAY) == {BEGIN: {"payments"}}
+        with database.write() as connection:
+            writer.replace_silent(connection, 1, [1, 2], {BEGIN: hour((1, 99, 0), (2, 7, silent))})
+        assert counted() == {"orders": 10, "payments": 7}, "what was whole stays"
+        with database.write() as connection:
+            writer.replace_silent(connection, 1, [1], {BEGIN: hour((1, 99, 0))})
+            writer.replace_silent(connection, 1, [2], {BEGIN: hour((2, 20, 0)), BEGIN + HOUR: hour((2, 3, 0))})
+        assert counted() == {"orders": 10, "payments": 20} and not store.silent_hours(BEGIN, BEGIN + DAY)
+
+
+def test_a_collector_counts_such_hours_again_once_all_leaders_answer(tmp_path, monkeypatch):
+    asked, why = [], ["1 of 2 partitions have no leader that answers"]
+    monkeypatch.setattr(collect.volume_ask, "logs", lambda control, topics=None: asked.append(topics))
+    monkeypatch.setattr(
+        collect.volume_ask,
+        "counted",
+        lambda known, windows, now: [Count("orders", w, 5 if why else 9, None, tuple(why)) for w in windows],
+    )
+    now = BEGIN + 10 * HOUR + collect.SETTLED_S
+    with open_store(f"sqlite:///{tmp_path / 'heimdall.db'}") as database:
+        fill(database, 1)
+
+        def counted(answering: set[str], now: float = now) -> tuple[int, list[int | None]]:
+            store = ClusterStore(database, "c1")
+            new = collect.count_hours(None, database, store, now, 2, answering)
+            return new, [hour.records for hour in store.hours(BEGIN, BEGIN + DAY)]
+
+        assert counted(set()) == (2, [5, 5]) and asked == [None]
+        why.clear()
+        assert counted(set()) == (0, [5, 5]) and asked == [None], "it has no leader yet, so Kafka is not asked"
+        assert counted({"orders", "payments"}) == (0, [9, 9]) and asked == [None, {"orders"}]
+        assert counted({"orders", "payments"}) == (0, [9, 9]) and len(asked) == 2
 
 
 def test_gaps_are_named(url):

@@ -6,7 +6,7 @@ import pytest
 
 from asgard.core.errors import WrongUsage
 from asgard.heimdall.tail.decode import Decoder
-from asgard.heimdall.trace import partitioners, query
+from asgard.heimdall.trace import otlp, partitioners, query
 from asgard.heimdall.trace.way import ways
 from asgard.kafka import stamp
 from asgard.kafka.data import Read
@@ -84,3 +84,10 @@ def test_without_stamps_records_of_a_trace_belong_together_and_others_stand_alon
     assert [len(way.hops) for way in found] == [2, 1, 1]
     assert found[0].trace == TRACE and found[0].due_ms is None and found[0].total_ms == 20
     assert [hop.after_ms for hop in found[0].hops] == [None, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("ms", "ns"), [(1.5, 1_500_000), (-1, 0), (1_790_000_000_000_000, 2**64 - 1), (1 << 62, 2**64 - 1)]
+)
+def test_the_time_of_a_span_fits_into_otlp_whatever_a_producer_wrote(ms, ns):
+    assert otlp.nanoseconds(ms) == ns

@@ -14,9 +14,18 @@ from hypothesis import strategies as st
 from asgard.core.errors import WrongUsage
 from asgard.heimdall.volume import windows
 from asgard.heimdall.volume.compare import compare
-from asgard.heimdall.volume.counts import Signs, TopicOffsets, boundaries, count, offsets_before
+from asgard.heimdall.volume.counts import (
+    Signs,
+    TopicOffsets,
+    answered,
+    boundaries,
+    count,
+    incomparable,
+    offsets_before,
+)
 from asgard.heimdall.volume.model import Count
 from asgard.heimdall.volume.windows import TimeWindow, of_day, same_hours
+from asgard.kafka.groups import UNANSWERED
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = 2_000_000_000.0
@@ -133,6 +142,35 @@ def a_count(records, end=NOW - 86400):
 )
 def test_unusual(records, earlier, verdict):
     assert compare(a_count(records), earlier, None, NOW).verdict == verdict
+
+
+def asked(*boundaries: list[int]):
+    """Counts of a topic with two partitions of 1,000 records; by boundary the offset that the leaders answer."""
+    starts, ends = {"a": np.array([7]), "t": np.array([0, 0])}, {"a": np.array([9]), "t": np.array([1000, 1000])}
+    at = [{"a": np.array([8]), "t": np.array(offsets)} for offsets in boundaries]
+    start = answered(starts, at)
+    found = TopicOffsets("t", start["t"], ends["t"], np.array([0, 0]), offsets_before(start, ends, at)["t"])
+    return count(found, HOURS[:2], Signs(), NOW)
+
+
+def test_a_partition_whose_leader_is_silent_at_an_edge_counts_in_no_window():
+    assert [c.records for c in asked([500, 500], [600, 600], [700, 700])] == [200, 200]
+    for edges in ([500, UNANSWERED], [600, 600], [700, 700]), ([500, 500], [600, 600], [700, UNANSWERED]):
+        found = asked(*edges)
+        assert [c.records for c in found] == [100, 100]
+        assert all("1 of 2 partitions have no leader that answers" in c.approximate for c in found)
+        verdict = compare(found[0], (200, 200, 200, 200), None, NOW)
+        assert verdict.verdict == "unknown" and "1 of 2 partitions" in verdict.because
+    assert [c.records for c in asked(*[[UNANSWERED] * 2] * 3)] == [None, None]
+    assert [c.records for c in asked([500, 500], [600, -1], [700, -1])] == [600, 100], (
+        "Kafka's own: no record is that new"
+    )
+
+
+def test_what_was_counted_without_a_partition_says_nothing_about_other_weeks():
+    whole, part = asked([0, 0], [10, 10], [20, 20])[0], asked([0, 0], [10, UNANSWERED], [20, 20])[0]
+    assert not incomparable(whole.approximate) and incomparable(part.approximate)
+    assert incomparable(["partitions have no leader"]) and incomparable(["retention deleted"]), "as the store has them"
 
 
 def test_late_is_not_missing():

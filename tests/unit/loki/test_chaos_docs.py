@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 from chaoslib.experiment import ensure_experiment_is_valid
 
-from asgard.loki.chaos import library, read
+from asgard.core.shipped import EXPERIMENTS
+from asgard.loki.chaos import read
 
 PAGE = (Path(__file__).parents[3] / "docs" / "loki-chaos.md").read_text(encoding="utf-8")
 
@@ -25,7 +26,7 @@ def test_every_shipped_experiment_is_named() -> None:
     (table,) = re.findall(r"\| experiment \|.*?\n\n", PAGE, re.DOTALL)
     assert set(
         re.findall(r"`([a-z-]+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:] if line))
-    ) == set(library.files())
+    ) == set(EXPERIMENTS.files())
 
 
 def test_every_limit_is_an_option_of_the_command() -> None:

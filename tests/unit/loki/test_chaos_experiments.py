@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from asgard.compose import chaos
 from asgard.core.errors import InvalidFile, Refused, WrongUsage
-from asgard.loki.chaos import kinds, library, read, variables
+from asgard.core.shipped import EXPERIMENTS
+from asgard.loki.chaos import kinds, read, variables
 from asgard.loki.chaos.actions import RESTORING
 from asgard.loki.chaos.experiment import OWN
 from tests.harness.examples import examples
 
-SHIPPED = sorted(library.files().values())
+SHIPPED = sorted(EXPERIMENTS.files().values())
 GOOD = """\
 title: Does it hold?
 description: A broker dies.
@@ -148,14 +149,14 @@ def test_a_shipped_experiment_is_valid_here_for_chaos_toolkit_and_by_its_schema(
 
 def test_the_shipped_experiments_are_found_by_name() -> None:
     assert len(SHIPPED) >= 10
-    assert library.find("broker-dies").name == "broker-dies.yaml"
+    assert EXPERIMENTS.find("broker-dies").name == "broker-dies.yaml"
     with pytest.raises(WrongUsage, match="did you mean broker-dies"):
-        library.find("broker-die")
+        EXPERIMENTS.find("broker-die")
 
 
 def test_an_experiment_of_ones_own_wins_over_a_shipped_one(tmp_path: Path) -> None:
     (tmp_path / "broker-dies.yaml").write_text(GOOD)
-    assert library.find("broker-dies", [tmp_path]) == tmp_path / "broker-dies.yaml"
+    assert EXPERIMENTS.find("broker-dies", [tmp_path]) == tmp_path / "broker-dies.yaml"
 
 
 @pytest.mark.parametrize(

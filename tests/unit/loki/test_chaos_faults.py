@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from asgard.core.errors import Failed, Refused, WrongUsage
+from asgard.compose import settle
+from asgard.core.errors import Failed, Refused, Unreachable, WrongUsage
 from asgard.journal import events, operations
-from asgard.loki.chaos import BlastRadius, ChaosSite, breaking, inject, open_faults, put_all_back, put_back
+from asgard.journal.store.database import open_journal
+from asgard.kafka.model import Offsets
+from asgard.kafka.ports import ControlPlane
+from asgard.loki.chaos import (
+    BlastRadius,
+    ChaosSite,
+    breaking,
+    inject,
+    open_faults,
+    probes,
+    put_all_back,
+    put_back,
+    session,
+)
 from asgard.loki.chaos.kind import Reach
 from tests.unit.loki import chaos_site
 from tests.unit.loki.chaos_site import machines
@@ -210,6 +228,158 @@ def test_a_process_is_killed_where_the_limit_allows_one(
         inject(site, "kill_process", pid_file=str(pid_file), command="ledger")
         assert process.wait() == -signal.SIGKILL
         assert not open_faults(site)
+
+
+def test_the_process_of_another_user_is_left_alone(
+    tmp_path: Path, sleeper: tuple[subprocess.Popen[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, pid_file = sleeper
+    monkeypatch.setattr(os, "kill", denied)
+    with chaos_site.site(tmp_path, BlastRadius(processes=1)) as site:
+        with pytest.raises(Refused, match=f"process {process.pid} belongs to another user"):
+            inject(site, "kill_process", pid_file=str(pid_file), command="ledger", how="pause")
+        assert not open_faults(site)
+
+
+def test_a_process_that_can_t_be_resumed_does_not_hold_up_the_others(
+    tmp_path: Path, sleeper: tuple[subprocess.Popen[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, pid_file = sleeper
+    with chaos_site.site(tmp_path, BlastRadius(processes=1)) as site:
+        inject(site, "kill_broker", broker=2)
+        inject(site, "kill_process", pid_file=str(pid_file), command="ledger", how="pause")
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "kill", denied)
+            with pytest.raises(Failed, match=f"process {process.pid} belongs to another user"):
+                put_all_back(site)
+        assert machines(site).done == ["kill 2", "start 2"]
+        assert put_all_back(site) == [f"process {process.pid} runs again"]
+
+
+def denied(*_: object) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+def test_a_process_that_ended_meanwhile_is_gone(
+    tmp_path: Path, sleeper: tuple[subprocess.Popen[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, pid_file = sleeper
+
+    def ended(*_: object) -> None:
+        raise ProcessLookupError
+
+    with chaos_site.site(tmp_path, BlastRadius(processes=1)) as site:
+        fault = inject(site, "kill_process", pid_file=str(pid_file), command="ledger", how="pause")
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "kill", ended)
+            assert put_back(site, fault) == f"process {process.pid} is gone"
+
+
+def test_what_the_system_does_not_allow_leaves_the_operation_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "data"
+    (tmp_path / "data.failed").mkdir()
+    undo = {"action": "fail_log_dir", "text": "it failed", "brokers": [2], "broker": 2}
+    undo |= {"path": str(directory), "aside": f"{directory}.failed"}
+    with chaos_site.site(tmp_path) as site:
+        left = operations.begin(site.journal, breaking.OPERATION, "log directory", undo, site.lease)
+    monkeypatch.setattr(Path, "rename", denied)
+    with open_journal(f"sqlite:///{tmp_path / 'journal.db'}") as journal:
+        (settled,) = operations.settle(journal, settle.handlers(), under="cluster/c/")
+    assert (settled.operation.id, settled.done) == (left.id, False)
+    assert "Operation not permitted" in settled.outcome
+
+
+def test_what_was_broken_on_another_machine_stays_open(
+    tmp_path: Path, sleeper: tuple[subprocess.Popen[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, pid_file = sleeper
+    with chaos_site.site(tmp_path, BlastRadius(processes=1)) as site:
+        fault = inject(site, "kill_process", pid_file=str(pid_file), command="ledger", how="pause")
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "gethostname", lambda: "elsewhere")
+            with pytest.raises(Refused, match=f"process {process.pid} .* paused: that was on "):
+                put_back(site, fault)
+        assert open_faults(site)
+        assert put_back(site, fault) == f"process {process.pid} runs again"
+
+
+def test_a_log_directory_comes_back_on_its_own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "data"
+    directory.mkdir()
+    with chaos_site.site(tmp_path) as site:
+        there = {2: (SimpleNamespace(path=str(directory), offline=False),)}
+        monkeypatch.setattr(site.control, "log_dirs", lambda brokers: there, raising=False)
+        fault = inject(site, "fail_log_dir", broker=2)
+        assert not directory.is_dir()
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "gethostname", lambda: "elsewhere")
+            with pytest.raises(Refused, match="that was on"):
+                put_back(site, fault)
+        assert put_back(site, fault) == f"{directory} is back, broker 2 restarted"
+        assert directory.is_dir()
+
+
+def test_a_log_directory_that_is_not_here_is_not_back(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    of_an_older_version = {"action": "fail_log_dir", "broker": 2, "path": str(path), "aside": f"{path}.failed"}
+    without_nodes = Reach(lambda: pytest.fail("asks no cluster"), None)
+    with pytest.raises(Refused, match="is not on this machine"):
+        breaking.restore(without_nodes, of_an_older_version)
+    path.mkdir()
+    assert breaking.restore(without_nodes, of_an_older_version) == f"{path} was already back"
+
+
+class Coordinator:
+    """A group's committed offsets, which its coordinator has; they are left out while it is down, as `ControlPlane` does it."""
+
+    def __init__(self) -> None:
+        self.committed = {("orders", 0): 20}
+        self.down = False
+
+    def group_members(self, group: str) -> dict[str, str]:
+        if self.down:
+            raise Unreachable("broker 2 does not answer")
+        return {}
+
+    def group_offsets(self, names: Collection[str] | None = None) -> dict[str, dict[tuple[str, int], int]]:
+        assert names == ["ledger"], "no other group is of interest"
+        return {} if self.down else {"ledger": dict(self.committed)}
+
+    def offsets(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], Offsets]:
+        return {key: Offsets(0, 30) for key in partitions}
+
+    def remove_members(self, group: str) -> int:
+        return 0
+
+    def commit_offsets(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
+        self.committed |= offsets
+
+
+def test_a_rewound_group_is_not_put_back_while_its_coordinator_is_down(site: ChaosSite) -> None:
+    coordinator = Coordinator()
+    of = replace(site, control=cast(ControlPlane, coordinator))
+    inject(of, "rewind_group", group="ledger", records=5)
+    assert coordinator.committed == {("orders", 0): 15}
+    coordinator.down = True
+    with pytest.raises(Failed, match="broker 2 does not answer"):
+        put_all_back(of)
+    assert [f.subject for f in open_faults(of)] == ["group ledger"]
+    coordinator.down = False
+    assert put_all_back(of) == ["group ledger is back at its former offsets in 1 partitions"]
+    assert coordinator.committed == {("orders", 0): 20}
+
+
+def test_a_group_without_its_coordinator_is_not_without_lag(site: ChaosSite) -> None:
+    coordinator = Coordinator()
+    with session.using(replace(site, control=cast(ControlPlane, coordinator))):
+        assert probes.group_lag("ledger") == 10
+        coordinator.down = True
+        with pytest.raises(Unreachable):
+            probes.group_lag("ledger")
+        with pytest.raises(Unreachable):
+            inject(session.site(), "rewind_group", group="ledger")
 
 
 def test_restoring_a_broker_asks_no_cluster(site: ChaosSite) -> None:

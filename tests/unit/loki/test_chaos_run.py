@@ -15,6 +15,7 @@ from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from asgard.core import events as news
 from asgard.core.errors import ExitCode
 from asgard.journal import events
 from asgard.loki.chaos import BlastRadius, ChaosSite, read, variables, words
@@ -363,6 +364,37 @@ def test_programs_and_web_addresses_are_called_as_there(site: ChaosSite, folder:
     assert outcome(run(document, site, folder).record) == outcome(theirs(document))
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://127.0.0.1:1/${hook}", "http://127.0.0.1:1/${hook} does not answer: "),
+        ("http://127.0.0.1:1/a b/${hook}", "http://127.0.0.1:1/a b/${hook} can't be called: "),
+        ("${hook}", "${hook} is not an address"),
+    ],
+)
+def test_a_secret_in_an_address_stays_out_of_the_record_and_the_journal(
+    address: str, said: str, site: ChaosSite, folder: Path
+) -> None:
+    provider = {"type": "http", "url": address, "headers": {"Authorization": "${hook}"}}
+    document = with_brokers(
+        {"type": "action", "name": "tell", "provider": provider}, secrets={"slack": {"hook": "T000/s3cr3t"}}
+    )
+    said_aloud: list[str] = []
+    with news.listening(lambda event: said_aloud.append(event.text)):
+        found = run(document, site, folder)
+    journal = events.read(site.journal, events.EventFilter(kind="loki.experiment.ended"), last=1)[0]
+    assert said in str(found.reason)
+    assert "s3cr3t" not in "".join([json.dumps(found.record), str(journal.data), *said_aloud])
+
+
+def test_a_header_that_is_not_allowed_is_not_quoted(site: ChaosSite, folder: Path) -> None:
+    provider = {"type": "http", "url": "http://127.0.0.1:1/", "headers": {"Authorization": "${token}"}}
+    secret = {"here": {"token": "s3cr3t\n"}}
+    found = run(with_brokers({"type": "action", "name": "tell", "provider": provider}, secrets=secret), site, folder)
+    assert "http://127.0.0.1:1/ can't be called: its address or a header" in str(found.reason)
+    assert "s3cr3t" not in json.dumps(found.record)
+
+
 def test_an_http_answer_is_found_as_there(site: ChaosSite, folder: Path) -> None:
     from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -420,3 +452,107 @@ def test_the_limits_are_the_callers_whatever_the_file_says(site: ChaosSite, fold
 
     with pytest.raises(InvalidFile, match="limits: is not a known key"):
         run(with_brokers(asgard={"limits": {"brokers": 9}}), replace(site, limits=BlastRadius()), folder)
+
+
+ABORT = {"every": "10ms", "abort": [calls("probe", "is it 0", "look", tolerance=0)]}
+MET = "aborted: the abort condition 'is it 0' was met: 7"
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a run was told to end."""
+    from asgard.loki.chaos.watch import Over
+
+    told, end = threading.Event(), Over.end
+
+    def noted(over: Over, why: str) -> None:
+        end(over, why)
+        told.set()
+
+    monkeypatch.setattr(Over, "end", noted)
+    return told
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("background", [False, True])
+def test_an_abort_condition_that_is_met_during_the_last_activity_counts(
+    background: bool, site: ChaosSite, folder: Path, ended: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def restart(node: int) -> None:
+        chaos_functions.state["value"] = 7
+        assert ended.wait(60)
+        chaos_functions.state["value"] = 0
+
+    monkeypatch.setattr(machines(site), "restart", restart)
+    action = own("restarts", "restart_broker", {"broker": 2}, background=background)
+    found = run(with_brokers(action, asgard=ABORT, **{"steady-state-hypothesis": HELD}), site, folder)
+    assert (found.record["status"], found.exit_code, found.reason) == ("aborted", ExitCode.FAILED, MET)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_an_abort_condition_that_is_met_while_the_hypothesis_is_checked_again_counts(
+    site: ChaosSite, folder: Path, ended: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def waiting(value: Any) -> bool:
+        looks.append(value)
+        if len(looks) == 2:
+            chaos_functions.state["value"] = 7
+            assert ended.wait(60)
+        return True
+
+    monkeypatch.setattr(chaos_functions, "small", waiting)
+    well = calls("probe", "well", "look", tolerance=SMALL)
+    document = with_brokers(asgard=ABORT, **{"steady-state-hypothesis": {"title": "well", "probes": [well]}})
+    found = run(document, site, folder)
+    assert (found.record["status"], found.exit_code, found.reason) == ("aborted", ExitCode.FAILED, MET)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_rolling_restart_in_the_background_ends_with_the_run(
+    site: ChaosSite, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asgard.loki.chaos import breaking
+
+    machines(site).done.clear()
+    restart, put_all_back, ending = machines(site).restart, breaking.put_all_back, threading.Event()
+
+    def busy(node: int) -> None:
+        chaos_functions.state["value"] = 7
+        assert ending.wait(60)
+        restart(node)
+
+    def after_the_run(of: ChaosSite) -> list[str]:
+        ending.set()
+        return put_all_back(of)
+
+    monkeypatch.setattr(machines(site), "restart", busy)
+    monkeypatch.setattr(breaking, "put_all_back", after_the_run)
+    monkeypatch.setattr(runs, "_LEAVE_S", 0.0)
+    found = run(with_brokers(own("rolls", "rolling_restart", background=True), asgard=ABORT), site, folder)
+    assert found.reason == MET
+    assert machines(site).done == ["restart 2"], "the controller would be last, broker 3 next"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_after_a_refusal_what_waits_in_the_background_is_not_carried_out(site: ChaosSite, folder: Path) -> None:
+    waits = calls("action", "become 1", "become", {"value": 1}, background=True, pauses={"before": 1})
+    two = (own("a", "kill_broker", {"broker": 2}), own("b", "kill_broker", {"broker": 3}))
+    found = run(with_brokers(waits, *two), site, folder)
+    assert found.exit_code == ExitCode.REFUSED
+    assert chaos_functions.state["calls"] == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_rollbacks_are_carried_out_whole_after_an_abort(site: ChaosSite, folder: Path) -> None:
+    machines(site).done.clear()
+    background = calls("action", "become 8", "become", {"value": 8}, background=True)
+    document = with_brokers(
+        calls("action", "become 7", "become", {"value": 7}, pauses={"after": 3600}),
+        rollbacks=[background, own("restarts", "restart_broker", {"broker": 2}, pauses={"before": 0.01})],
+        asgard=ABORT,
+    )
+    found = run(document, site, folder)
+    assert found.reason == MET
+    assert (chaos_functions.state["calls"], machines(site).done) == ([7, 8], ["restart 2"])

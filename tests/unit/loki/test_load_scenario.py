@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from asgard.cli.loki.load_options import LoadFlags
 from asgard.core.errors import Failed, InvalidFile
 from asgard.kafka import stamp
 from asgard.loki.load import feed, read, scenario
@@ -105,6 +106,15 @@ consumers: [{topic: elsewhere}]
         ("producers: [{topic: t, rate: fast}]", "bad.yaml:1:30: producers[0].rate: is 'fast'"),
         ("producers: [{topic: t, keys: {spread: zipv}}]", "did you mean zipf?"),
         ("producers: [{topic: t}]\nslo: {errors: 3}", "slo.errors: is 3; allowed is 0, or a percentage"),
+        (
+            "producers: [{topic: t}]\nslo: {end_to_end: 1s}",
+            "bad.yaml:2:19: slo.end_to_end: is measured by consumers, and the load has none",
+        ),
+        (
+            "producers: [{topic: t}]\ncheck: false\nslo: {lost: 0}",
+            "bad.yaml:3:13: slo.lost: is counted by the check of every record, which is turned off",
+        ),
+        ("producers: [{topic: t}]\ncheck: false\nslo: {duplicates: 0}", "bad.yaml:3:19: slo.duplicates: is counted by"),
         ("producers: [{topic: t}]\nslo: {p98: 3s}", "slo.p98: is not a known key; did you mean p99?"),
     ],
 )
@@ -123,6 +133,15 @@ def test_flags_say_what_a_file_says() -> None:
     assert (load.duration_s, load.producers[0].stages) == (30, (Stage(30, 2000, 2000),))
     with pytest.raises(InvalidFile, match=r"option --rate: is 'x'"):
         read.from_flags({"producers": [{"topic": "t", "rate": "x"}]}, {("producers", 0, "rate"): "--rate"})
+
+
+def test_no_check_is_refused_beside_a_goal_that_the_check_counts(file: Path) -> None:
+    with pytest.raises(InvalidFile, match=rf"{file}:\d+:\d+: slo.lost: is counted by the check of every record"):
+        LoadFlags().scenario(file, [], 1, check=False)
+    with pytest.raises(InvalidFile, match="option --slo duplicates: is counted by the check of every record"):
+        LoadFlags(topic="t", slo=["duplicates=0"]).scenario(None, [], 1, check=False)
+    assert not LoadFlags(topic="t", slo=["p99=1s"]).scenario(None, [], 1, check=False).check
+    assert not LoadFlags().scenario(file, ["slo={p99: 1s}"], 1, check=False).check
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import builtins
 import random
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -110,6 +111,18 @@ def test_an_experiment_kills_one_of_those_with_a_label_and_starts_it_again(engin
     assert [c["State"] for c in engine.containers.values()].count("exited") == 1
     assert kind.restore(None, plan.undo).endswith(" is running")  # type: ignore[arg-type]
     assert {c["State"] for c in engine.containers.values()} == {"running"}
+
+
+def test_a_container_comes_back_on_the_machine_of_its_engine(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def host(**where: str) -> Any:
+        return machines.kill_container(cast(Any, None), container="kafka-1", **where).undo["host"]
+
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    assert host() == host(socket=str(engine.socket)) == socket.gethostname()
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock")
+    assert host() == socket.gethostname()
+    monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.7:2376")
+    assert host() is None, "any machine reaches that engine"
 
 
 def test_an_experiment_names_one_container_or_labels(engine: Engine) -> None:

@@ -17,6 +17,7 @@ from asgard.odin.resources import identity, local
 from asgard.odin.resources.checks import check, transitions
 from asgard.odin.resources.kinds import (
     ACL,
+    ALLOCATION,
     BROKER,
     CLUSTER,
     CONFIG,
@@ -154,6 +155,13 @@ def test_wrong_inputs_are_told_in_a_sentence(token: str, inputs: Values, wrong: 
             "Kafka's data can't be downgraded",
         ),
         (CLUSTER, {**CLUSTER_INPUTS, "version": "4.9.1"}, {**CLUSTER_INPUTS, "version": "4.10.0"}, None),
+        (READY, {"version": "4.3.1"}, {"version": "4.2.0"}, "Kafka's data can't be downgraded"),
+        (READY, {"version": "4.2.0"}, {"version": "4.3.1"}, None),
+        (READY, {"version": "4.3.1"}, {}, None),
+        (ALLOCATION, {"controllers": ["1"]}, {"controllers": ["1", "2", "3"]}, "is 1, 2, 3; a cluster keeps the contr"),
+        (ALLOCATION, {"controllers": ["1", "2", "3"]}, {"controllers": ["1001"]}, "it was made with: 1, 2, 3"),
+        (ALLOCATION, {"controllers": ["1", "2"]}, {"controllers": ["2", "1"]}, None),
+        (ALLOCATION, {"controllers": []}, {"controllers": []}, None),
         (BROKER, {"version": "4.3.1", "adminPassword": "a"}, {"version": "4.3.1", "adminPassword": "b"}, "is fixed"),
     ],
 )
@@ -258,7 +266,7 @@ class Facts:
     def topic_configs(self, names: Collection[str] | None = None) -> dict[str, dict[str, str]]:
         self.reads.append("topic_configs")
         self.asked.add(None if names is None else tuple(names))
-        return {"t": {"retention.ms": "1", "leader.replication.throttled.replicas": "*"}}
+        return {"t": {"retention.ms": "1", "made.up": "2", "leader.replication.throttled.replicas": "*"}}
 
     def users(self) -> dict[str, tuple[str, ...]]:
         return {"u": ("SCRAM-SHA-256",), "both": ("SCRAM-SHA-256", "SCRAM-SHA-512")}
@@ -293,6 +301,29 @@ ACL_RECORD = check(ACL, ACL_INPUTS)[0]
                 "config": {"retention.ms": "1"},
                 "topicId": "id-of-t",
                 "throttle": 5,
+            },
+        ),
+        # An import by a bare id takes all; later on a config that no stack file can declare counts if it is recorded.
+        (
+            TOPIC,
+            {"name": "t"},
+            {
+                "name": "t",
+                "partitions": 3,
+                "replication": 2,
+                "config": {"retention.ms": "1", "made.up": "2"},
+                "topicId": "id-of-t",
+            },
+        ),
+        (
+            TOPIC,
+            {"name": "t", "config": {"made.up": "1"}},
+            {
+                "name": "t",
+                "partitions": 3,
+                "replication": 2,
+                "config": {"retention.ms": "1", "made.up": "2"},
+                "topicId": "id-of-t",
             },
         ),
         (TOPIC, {"name": "gone"}, None),

@@ -84,4 +84,4 @@ def test_nothing_goes_where_nothing_is_old_enough(facts: dict[int, PartitionFact
     ],
 )
 def test_defaults_come_from_the_finest_unit(broker: dict[str, str], retention: str) -> None:
-    assert topic_defaults("4.3.1", broker)["retention.ms"] == retention
+    assert topic_defaults(broker)["retention.ms"] == retention

@@ -102,5 +102,7 @@ def test_a_new_target_needs_nothing_but_its_registries(monkeypatch: pytest.Monke
     spec = resolve(file, tmp_path)
     assert (spec.kafka.brokers, spec.kafka.heap_bytes, spec.place) == (5, 1, None)
     declared = declare(programs.program(spec, programs.declared(spec, {})))
-    assert declared[0].type == "kubernetes:apps/v1:StatefulSet" and declared[0].inputs == {"replicas": 5}
-    assert [r.type for r in declared[1:]] == ["asgard:kafka:Topic", "asgard:kafka:User", "asgard:kafka:Acl"]
+    # They are registered side by side: in no order.
+    assert {r.type: r.inputs for r in declared}["kubernetes:apps/v1:StatefulSet"] == {"replicas": 5}
+    kinds = ["asgard:kafka:Acl", "asgard:kafka:Topic", "asgard:kafka:User", "kubernetes:apps/v1:StatefulSet"]
+    assert sorted(r.type for r in declared) == kinds

@@ -7,17 +7,19 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from asgard.cluster.held import HeldCluster
 from asgard.cluster.limits import Limits
 from asgard.compose import keeping
-from asgard.core.errors import Busy, Refused
+from asgard.core.errors import Busy, Refused, Unreachable
 from asgard.core.schema.recipe import RaiseRetention
 from asgard.heimdall.lag.model import GroupLag, PartitionLag
 from asgard.journal import events, leases, operations
 from asgard.journal.leases import Priority
 from asgard.journal.store.database import open_journal
+from asgard.kafka.groups import UNANSWERED
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition
 from tests.harness.heimdall_days import group_lag
 
@@ -31,6 +33,7 @@ class Cluster:
     def __init__(self) -> None:
         self.configs: dict[str, dict[str, str]] = {"orders": {"retention.ms": str(DAY_MS)}, "bills": {}}
         self.lags: dict[str, GroupLag] = {}
+        self.ends = {"orders": np.array([11]), "bills": np.array([11])}
 
     def topic_configs(self, names: Any) -> dict[str, dict[str, str]]:
         return {t: dict(self.configs[t]) for t in names if t in self.configs}
@@ -86,7 +89,7 @@ def bench(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(keeping, "_lags", lambda control, names: tuple(cluster.lags[n] for n in names if n in cluster.lags))  # fmt: skip
     monkeypatch.setattr(
         "asgard.heimdall.lag.ask.look",
-        lambda control: SimpleNamespace(problems={}, committed={g: dict.fromkeys(x.topics) for g, x in cluster.lags.items()}),
+        lambda control: SimpleNamespace(problems={}, ends=cluster.ends, committed={g: dict.fromkeys(x.topics) for g, x in cluster.lags.items()}),
     )  # fmt: skip
     with (
         open_journal(f"sqlite:///{tmp_path}/journal.db") as journal,
@@ -129,6 +132,15 @@ def test_nothing_is_raised_that_is_not_in_danger(bench: Bench) -> None:
     assert bench.run(extra="6h").outcome == "nothing" and bench.retention_h["orders"] == 24
 
 
+def test_a_group_that_could_not_be_measured_is_not_taken_to_be_safe(bench: Bench) -> None:
+    with pytest.raises(Unreachable, match="late loses unread data can't be told: its coordinator does not answer"):
+        bench.run()
+    bench.behind("late", age_h=None, left_h=None)
+    bench.cluster.lags["late"] = replace(bench.cluster.lags["late"], unmeasured=frozenset({"age"}), because="no age")
+    with pytest.raises(Unreachable, match="no age"):
+        bench.run()
+
+
 def test_another_group_that_would_lose_data_by_it_is_waited_for_and_one_that_had_lost_some_is_not(bench: Bench) -> None:
     bench.behind("late", age_h=20, left_h=4)
     bench.run()
@@ -148,6 +160,16 @@ def test_what_is_not_measured_is_waited_for_but_not_for_ever(bench: Bench, monke
     monkeypatch.setattr(type(bench.held.lease.journal), "time", lambda self: later)
     done, _, outcome = settled(bench)[0]
     assert done and outcome.endswith("its time is over") and bench.retention_h["orders"] == 24
+
+
+def test_a_partition_without_a_leader_may_hold_unread_records(bench: Bench) -> None:
+    bench.behind("late", age_h=20, left_h=4)
+    bench.run()
+    bench.has_read("late")
+    bench.cluster.ends["orders"] = np.array([11, UNANSWERED])
+    assert settled(bench)[0][2] == "whether orders was read can't be told: a partition has no leader that answers"
+    bench.cluster.ends["orders"] = np.array([11, 11])
+    assert settled(bench)[0][0]
 
 
 def test_the_same_run_sets_again_what_it_had_written_down_and_another_goes_further(bench: Bench) -> None:

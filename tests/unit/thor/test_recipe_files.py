@@ -16,10 +16,11 @@ from asgard.core import program
 from asgard.core.condition import BROKER_FACTS, CLUSTER_FACTS, FINDINGS
 from asgard.core.errors import InvalidFile, Refused, WrongUsage
 from asgard.core.schema import recipe as schema
-from asgard.thor.recipes import crontab, library, read
+from asgard.core.shipped import RECIPES
+from asgard.thor.recipes import crontab, read
 from asgard.thor.recipes.model import Recipe
 
-SHIPPED = library.files()
+SHIPPED = RECIPES.files()
 DOC = Path(__file__).parents[3] / "docs" / "recipes.md"
 
 
@@ -153,12 +154,12 @@ def test_a_recipe_is_called_what_its_file_is_called(tmp_path: Path) -> None:
     with pytest.raises(InvalidFile, match="is 'other'; allowed is the name of the file, mine"):
         read.read(file)
     written(tmp_path, "recipe: broker-failure\nabout: ours\nsteps: [balance]\n", "broker-failure")
-    assert library.find("broker-failure", [tmp_path]).parent == tmp_path, "a folder that is named wins"
-    assert library.find(str(file)) == file
+    assert RECIPES.find("broker-failure", [tmp_path]).parent == tmp_path, "a folder that is named wins"
+    assert RECIPES.find(str(file)) == file
     with pytest.raises(WrongUsage, match=r"there is no recipe 'broker-failur'; did you mean broker-failure\?"):
-        library.find("broker-failur")
+        RECIPES.find("broker-failur")
     with pytest.raises(WrongUsage, match="is not a folder"):
-        library.files([tmp_path / "none"])
+        RECIPES.files([tmp_path / "none"])
 
 
 def test_crontab_lines_carry_all_that_cron_does_not(tmp_path: Path) -> None:
@@ -285,3 +286,11 @@ def test_the_recipes_in_the_docs_are_valid(tmp_path: Path) -> None:
         name = re.search(r"(?m)^recipe: (\S+)", example)
         assert name, example
         read.read(written(tmp_path, example, name[1]), examples=True)
+
+
+def test_the_page_lists_the_recipes_as_the_command_does() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text()
+    for name, path in SHIPPED.items():
+        found = read.read(path, examples=True)
+        (row,) = [line for line in page.splitlines() if line.startswith(f"{name} ")]
+        assert row.endswith(f"  {found.about}") and found.trigger in row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgard.core.errors import Failed
+from asgard.core.errors import Failed, Unreachable
 from asgard.thor.archive import ledger, location, manifest, prune, read, verify
 from asgard.thor.archive.container import Container, blocks
 from asgard.thor.archive.manifest import Damaged
@@ -136,7 +137,7 @@ def test_a_writer_that_slept_through_many_manifests_does_no_harm(tmp_path: Path)
     with pytest.raises(ledger.Fenced):
         ledger.claim(place, asleep, "asleep", 9.0, FACTS, {})
     with pytest.raises(ledger.Fenced):
-        prune.drop(place, prune.Drop(asleep, asleep.files), 10.0)
+        prune.drop(place, prune.Drop(asleep, asleep.files))
     assert (tmp_path / asleep.files[0].name).exists()
     assert ledger.read(place, SHARD, ledger.index_of(place, SHARD)) == head
 
@@ -184,7 +185,7 @@ def damages(root: Path, place: Storage, count: int, seed: int) -> list[str]:
 def _read_all(place: Storage) -> list[read.Read]:
     plan = read.plan(place, read.TopicWindow())
     read.refuse_damaged(plan, allowed=False)
-    return [r for shard in plan.files for found in read.blocks(plan, shard) for r in found]
+    return [r for shard, files in plan.files.items() for f in files for b in read.blocks(plan, shard, f) for r in b]
 
 
 def test_missing_pieces_are_damage_too(tmp_path: Path) -> None:
@@ -208,11 +209,54 @@ def test_prune_takes_old_files_from_the_beginning_and_leaves_the_rest_whole(tmp_
     assert cut is not None
     (drop,) = prune.choose(place, cut + 1)
     assert drop.files == files[:3]
-    prune.drop(place, drop, 20.0)
+    prune.drop(place, drop)
     verdict = verify.verify(place)
     assert (verdict.damaged, verdict.strays, verdict.files) == ([], [], 2)
     assert [r.offset for r in _read_all(place)] == list(range(files[3].start, head.end))
     assert prune.choose(place, cut + 1) == []
+
+
+def test_a_prune_that_was_killed_and_one_with_a_later_date_leave_the_archive_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = location.open_storage(str(tmp_path))
+    head = archived(place, batches=6)
+    files = ledger.files(place, head)
+    page = ledger.write_page(place, SHARD, head.seq, files)
+    ledger.write(place, replace(head, seq=head.seq + 1, pages=(page,), files=()))
+    write = ledger.write
+
+    def killed(storage: Storage, head: Head) -> Head:
+        raise Unreachable("killed")
+
+    for files_gone, written in ((2, killed), (4, write)):
+        monkeypatch.setattr(ledger, "write", written)
+        (drop,) = prune.choose(place, files[files_gone].first_ms or 0)
+        assert drop.files == files[:files_gone]
+        with contextlib.suppress(Unreachable):
+            prune.drop(place, drop)
+    assert verify.verify(place).damaged == []
+    assert [r.offset for r in _read_all(place)] == list(range(files[4].start, head.end))
+
+
+def test_names_are_given_once_and_those_of_older_versions_are_understood() -> None:
+    first, second = (manifest.data_name(SHARD, 7, 3) for _ in range(2))
+    assert first != second and manifest.claim_of(first) == manifest.claim_of(second) == 3
+    assert manifest.claim_of(f"data/{SHARD.path}/{7:020d}-{3:010d}.avro") == 3
+    assert manifest.page_name(SHARD, 7, "a" * 64) != manifest.page_name(SHARD, 7, "b" * 64)
+
+
+def test_an_archive_of_an_older_version_is_read_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = location.open_storage(str(tmp_path))
+    with monkeypatch.context() as older:
+        older.setattr(
+            manifest, "data_name", lambda shard, start, claim: f"data/{shard.path}/{start:020d}-{claim:010d}.avro"
+        )
+        older.setattr(manifest, "page_name", lambda shard, seq, sha256: f"manifests/{shard.path}/page-{seq:010d}.json")
+        head = archived(place)
+    ledger.claim(place, head, "newer", 9.0, FACTS, {})
+    assert (verify.verify(place).damaged, verify.verify(place).strays) == ([], [])
+    assert [r.offset for r in _read_all(place)] == list(range(head.end))
 
 
 def test_what_offsets_a_manifest_does_not_explain_is_reckoned() -> None:

@@ -17,18 +17,14 @@ from asgard.thor.archive.container import Container
 from asgard.thor.archive.model import Shard, fresh
 from asgard.thor.archive.s3 import Bucket
 from tests.harness.archives import Faults, faulty_proxy
+from tests.harness.moto_server import moto_server
 from tests.unit.thor.test_thor_archive_files import FACTS, archived, messages
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[tuple[str, int]]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield host, port
-    server.stop()
+    with moto_server() as found:
+        yield found
 
 
 @pytest.fixture
@@ -141,4 +137,4 @@ def test_an_upload_that_was_killed_leaves_nothing_behind(service: tuple[str, int
 def _records(place: Bucket) -> list[read.Read]:
     plan = read.plan(place, read.TopicWindow())
     read.refuse_damaged(plan, allowed=False)
-    return [r for shard in plan.files for found in read.blocks(plan, shard) for r in found]
+    return [r for shard, files in plan.files.items() for f in files for b in read.blocks(plan, shard, f) for r in b]

@@ -301,7 +301,7 @@ def test_a_healing_that_failed_is_tried_again_later_each_time() -> None:
 
 
 def test_where_replicas_had_nowhere_to_go_it_holds_still_until_a_broker_comes() -> None:
-    stuck = Stuck((3,), (1, 2, 4), "No broker has room.", NOW - 60)
+    stuck = Stuck("reassign", (3,), (1, 2, 4), "No broker has room.", NOW - 60)
     decision = decided(cluster(gone=[3]), replace(gone(ago=900), stuck=stuck))
     assert (decision.kind, decision.key) == ("hold", "nowhere 3")
     assert decision.why.endswith("No broker has room.")
@@ -331,6 +331,22 @@ def test_a_broker_whose_replicas_were_moved_is_filled_when_it_is_back() -> None:
     decision = decided(cluster(emptied=[3]), memory, quiet)
     assert decision.kind == "healthy"
     assert "broker 3 is filled later: these are quiet hours (tue 08:00-18:00 UTC)" in decision.why
+
+
+def test_a_broker_that_may_get_nothing_is_filled_once_that_ends() -> None:
+    memory = back(emptied=frozenset({3}))
+    snapshot = cluster(emptied=[3])
+    cordoned = tuple(
+        replace(b, log_dirs=(replace(b.log_dirs[0], cordoned=True),)) if b.id == 3 else b for b in snapshot.brokers
+    )
+    excluded = Limits(exclude_brokers=frozenset({3}))
+    for decision, why in (
+        (decided(replace(snapshot, brokers=cordoned), memory), "cordoned"),
+        (decided(snapshot, memory, limits=excluded), "excluded"),
+    ):
+        assert decision.kind == "healthy"
+        assert decision.why.endswith(f"; broker 3 is filled later: {why}")
+    assert decided(snapshot, memory).kind == "resume"
 
 
 def test_a_broker_that_is_back_but_does_not_answer_yet_is_not_filled() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asgard.cli.main import main
 from asgard.cluster import limits as limits_file
 from asgard.cluster import snapshot_file
 from asgard.cluster.findings import findings
@@ -19,6 +20,7 @@ from asgard.core.errors import InvalidFile, WrongUsage
 from asgard.kafka.model import Broker, ClusterSnapshot, LogDir, Partition
 from asgard.thor.plan import file as plan_file
 from asgard.thor.plan import planner
+from asgard.thor.plan.explain import explain
 from asgard.thor.plan.kinds import planned
 from tests.unit.thor.random_clusters import clusters
 from tests.unit.thor.rules import broken_rules
@@ -110,6 +112,20 @@ def test_drain_of_a_directory_empties_it_or_says_what_stays() -> None:
         planned("drain", ["3:/d1", "1"], reported(), Limits())
     with pytest.raises(WrongUsage, match="no second log directory"):
         planned("disks", ["1"], reported(), Limits())
+
+
+def test_a_replica_that_changes_its_directory_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = planned("drain", ["3:/d1"], reported(), Limits())
+    (moved, *_) = plan.dir_changes
+    told = explain(plan, reported(), Limits(), f"t-{moved.partition}")
+    assert (told.change, told.dir_changes) == (None, (moved,))
+    assert {c.broker: c.verdict for c in told.candidates}[3] == "chosen"
+    plan_file.write(plan, tmp_path / "p.json")
+    snapshot_file.write(reported(), tmp_path / "s.json")
+    for more in ([], ["--snapshot", str(tmp_path / "s.json")]):
+        assert main(["thor", "explain", str(tmp_path / "p.json"), f"t-{moved.partition}", *more]) == 0
+        said = capsys.readouterr().out
+        assert f"t-{moved.partition} on broker 3: /d1 -> /d2, 17.7 GiB to copy, in batch 1\nwhy: " in said
 
 
 def test_a_snapshot_of_an_older_version_says_less_and_frees_nothing() -> None:

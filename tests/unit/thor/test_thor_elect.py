@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from asgard.cluster.leaders import away, danger, parse
+from asgard.cluster.leaders import away, danger, dangers, parse
 from asgard.core.errors import Refused, WrongUsage
-from asgard.kafka.model import Broker, Partition
+from asgard.kafka.model import Broker, ClusterInfo, Disk, LogDir, Partition, Topic
 
 
 def brokers(*up: int) -> list[Broker]:
@@ -28,6 +32,40 @@ def test_it_says_what_would_be_lost_and_whom_to_bring_back_instead() -> None:
 def test_eligible_leader_replicas_are_as_safe_as_replicas_in_sync() -> None:
     assert danger(partition((), (2,)), brokers(3), {}).safe == (2,)
     assert "no replica of orders-3 is known to hold all records" in danger(partition(()), brokers(3), {}).instead
+
+
+def test_a_replica_on_a_failed_log_directory_of_a_broker_that_is_up_does_not_lead() -> None:
+    p, others = partition((3,)), {(1, "orders", 3): 5, (2, "orders", 3): 6}
+    there = [replace(b, log_dirs=(LogDir("/d1", offline=b.id == 3), LogDir("/d2"))) for b in brokers(1, 2, 3)]
+    found = danger(p, there, others)
+    assert (found.safe, found.candidates) == ((3,), ((1, 5), (2, 6)))
+    assert found.instead.startswith("repair the log directory /d1 of broker 3 first: it was in sync last")
+    with pytest.raises(Refused, match="broker 3 is up and has every acknowledged record"):
+        danger(p, there, {**others, (3, "orders", 3): 7})
+    alone = [replace(b, state="up" if b.id == 3 else "fenced") for b in there]
+    with pytest.raises(Refused, match="no replica of orders-3 is up\\nRepair the log directory /d1 of broker 3 first"):
+        danger(p, alone, {})
+
+
+def test_each_broker_is_asked_for_its_log_directories_once() -> None:
+    asked: list[set[int]] = []
+    topic = Topic("orders", "id", False, tuple(replace(partition((3,)), partition=n) for n in range(2)))
+
+    def disks(brokers: set[int]) -> dict[int, Disk]:
+        asked.append(set(brokers))
+        sound = Disk((LogDir("/d1"),), {("orders", 0): 5, ("orders", 1): 5})
+        failed = Disk((LogDir("/d1", offline=True), LogDir("/d2")), {("orders", 1): 5})
+        return {1: sound, 3: failed}  # broker 2 does not answer
+
+    control: Any = SimpleNamespace(
+        topics=lambda names: {"orders": topic},
+        cluster=lambda: ClusterInfo("c", tuple(brokers(1, 2, 3))),
+        disks=disks,
+    )
+    (found,) = dangers(control, [("orders", 0)])
+    assert (found.safe, found.candidates, asked) == ((3,), ((1, 5), (2, None)), [{1, 2, 3}])
+    with pytest.raises(Refused, match="broker 3 is up and has every acknowledged record of orders-1"):
+        dangers(control, [("orders", 1)])
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from asgard.core.errors import ExitCode, Failed
 from asgard.journal.secrets import to_json
 from asgard.kafka.model import Broker, Partition, Topic
 from asgard.kafka.temporary import Setting
+from asgard.kafka.throttle import LONGEST
 
 LEADERS, FOLLOWERS = "leader.replication.throttled.replicas", "follower.replication.throttled.replicas"
 RATES = ("leader.replication.throttled.rate", "follower.replication.throttled.rate")
@@ -201,6 +202,31 @@ def test_a_batch_is_what_fits_into_a_minute_at_the_throttle() -> None:
     assert batch.first(order, 0.1, Limits(moves_per_broker=1, batch_bytes=1)) == (order, [])
 
 
+def test_a_batch_marks_no_more_replicas_of_a_topic_than_its_config_can_name() -> None:
+    changes = [change("t", n, (1, 2), (1, 2, 3)) for n in range(3000)]
+    left, batches = changes, []
+    while left:
+        chosen, left = batch.first(left, 1e9, Limits())
+        flights = [Flight(c.topic, c.partition, c.before, c.after, throttled=True) for c in chosen]
+        found = marks.wanted(flights, 1e9, {})
+        assert all(value != "*" and len(value) <= LONGEST for value in found.values())
+        batches.append(len(chosen))
+    assert sum(batches) == 3000 and len(batches) == 2
+    assert batch.first(changes, None, Limits()) == (changes, []), "without a throttle nothing is marked"
+    wide = [change("t", n, (1,), (1, *range(1000, 1020))) for n in range(300)]
+    assert 0 < len(batch.first(wide, 1e9, Limits())[0]) < 300, "new replicas are named too"
+    others = [change(f"t{n % 4}", n, (1, 2), (1, 2, 3)) for n in range(3000)]
+    assert batch.first(others, 1e9, Limits()) == (others, []), "each topic has its own config"
+
+
+def test_a_list_of_replicas_that_kafka_does_not_take_becomes_a_star() -> None:
+    many = [Flight("t", n, (1, 2), (3, 2), throttled=True) for n in range(4000)]
+    found = marks.wanted(many, 1000, {})
+    assert found["topic", "t", LEADERS] == "*", "they were submitted without a throttle, and get one now"
+    few = {("topic", "t", LEADERS): ",".join(f"{n}:9" for n in range(4800))}
+    assert marks.wanted(many[:100], 1000, few)["topic", "t", LEADERS] == "*", "an operator had named many"  # type: ignore[arg-type]
+
+
 def test_auto_follows_the_tightest_broker() -> None:
     partitions = [Partition("t", 0, (1, 2, 3), (1, 2), 1, adding=(3,)), Partition("t", 1, (2, 1), (2, 1), 2)]
     before = {1: {("t", 0): 100, ("t", 1): 0}, 2: {("t", 0): 100, ("t", 1): 0}, 3: {("t", 0): 0}}
@@ -236,6 +262,7 @@ def test_auto_rate(now: float, room: float | None, rate: float) -> None:
         (Executed("drain 3", moved=4, refused={"t-0": "no"}), ExitCode.FAILED),
         (Executed("drain 3", left=4, stopped="broker 4 was lost"), ExitCode.FAILED),
         (Executed("drain 3", left=4, flying=1, handed_over="thor heal"), ExitCode.BUSY),
+        (Executed("drain 3", left=4, paused="it is day"), ExitCode.BUSY),
     ],
 )
 def test_exit_code(executed: Executed, code: ExitCode) -> None:

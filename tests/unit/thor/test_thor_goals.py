@@ -218,6 +218,9 @@ def test_set_rf_of_an_offline_partition_names_the_broker_to_bring_back() -> None
     (unmet,) = plan.unmet
     assert (unmet.subjects, unmet.would_help) == (("t-0",), "bring back broker 2 first: it was in sync last")
     assert [c.name for c in plan.changes] == ["t-1"]
+    failed = (brokers[0], replace(brokers[1], state="up", log_dirs=(LogDir("/d", offline=True),)), *brokers[2:])
+    plan = planner.set_rf(replace(snapshot, brokers=failed, partitions=(offline,)), {"t": 1})
+    assert plan.unmet[0].would_help == "repair the log directory of broker 2 first: it was in sync last"
 
 
 def test_set_rf_mends_only_the_partition_that_has_another_factor() -> None:

@@ -41,8 +41,7 @@ def rewind_group(site: ChaosSite, group: str, topic: str | None = None, records:
     """
     if records is not None and records < 1:
         raise WrongUsage(f"records is {records}", "Allowed is 1 or more; without it, all of them.")
-    committed = site.control.group_offsets().get(group, {})
-    before = {key: offset for key, offset in committed.items() if topic in (None, key[0])}
+    before = {key: offset for key, offset in committed(site.control, group).items() if topic in (None, key[0])}
     if not before:
         raise WrongUsage(f"group {group} has committed nothing" + (f" in {topic}" if topic else ""))
     first = {key: offsets.start for key, offsets in site.control.offsets(list(before)).items()}
@@ -65,6 +64,12 @@ def rewind_group(site: ChaosSite, group: str, topic: str | None = None, records:
     return FaultPlan(f"group {group}", text, do, undo)
 
 
+def committed(control: ControlPlane, group: str) -> dict[tuple[str, int], int]:
+    """A group's committed offsets; empty if it has none. Raises Unreachable if its coordinator is down."""
+    control.group_members(group)  # asks the coordinator; `group_offsets` leaves out groups of one that is down
+    return control.group_offsets([group]).get(group, {})
+
+
 def commit(control: ControlPlane, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
     """Commit for a group right after its members were removed; they may rejoin first, so it retries."""
     for turn in range(_TRIES):
@@ -78,9 +83,12 @@ def commit(control: ControlPlane, group: str, offsets: Mapping[tuple[str, int], 
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Restore committed offsets that are still where they were set. If the group has read on, leave them."""
+    """Restore committed offsets that are still where they were set. If the group has read on, leave them.
+
+    Raises Unreachable if its coordinator is down.
+    """
     control, group = reach.control(), str(undo["group"])
-    now = control.group_offsets().get(group, {})
+    now = committed(control, group)
     rows = [((str(t), int(p)), int(before), int(ours)) for t, p, before, ours in undo["offsets"]]
     back = {key: before for key, before, ours in rows if now.get(key) == ours}
     if not back:

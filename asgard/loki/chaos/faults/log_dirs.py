@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from asgard.core import process
 from asgard.core.errors import Failed, Refused, WrongUsage
 from asgard.kafka.ports import ControlPlane
 from asgard.loki.chaos.faults.brokers import nodes_of, running
@@ -44,14 +45,14 @@ def fail_log_dir(site: ChaosSite, broker: int | None = None, directory: str | No
         path.rename(aside)
         path.write_text(_MARK)
 
-    undo = {"broker": node.id, "path": str(path), "aside": str(aside)}
+    undo = {"broker": node.id, "path": str(path), "aside": str(aside), "host": process.identity().host}
     return FaultPlan(
         f"log directory of broker {node.id}", f"log directory {path} of broker {node.id} failed", do, undo, (node.id,)
     )
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Put the directory back in its place, and have the broker use it again."""
+    """Put the directory back in its place, and have the broker use it again. Raises Failed and Refused."""
     broker, path, aside = int(undo["broker"]), Path(undo["path"]), Path(undo["aside"])
     back = aside.is_dir()
     if back:
@@ -64,6 +65,10 @@ def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
             )
         aside.rename(path)
     if reach.nodes is None:
+        if not path.is_dir():
+            raise Refused(
+                f"{path} of broker {broker} is not on this machine", "Run `asgard recover` on the machine that has it."
+            )
         return f"{path} is back" if back else f"{path} was already back"
     state = next((n.state for n in reach.nodes.nodes() if n.id == broker), None)
     if state is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from asgard.core import process
 from asgard.core.errors import Refused, WrongUsage
 from asgard.loki.chaos.kind import FaultKind, FaultPlan, Reach
 from asgard.loki.chaos.site import ChaosSite
@@ -59,7 +60,8 @@ def kill_container(
     """SIGKILL a container, and start it again afterwards."""
     chosen = one_of(site, "container", container, "labels", labels, partial(_containers, socket))
     subject = f"container {chosen[:12]}"
-    undo = {"container": chosen, "socket": socket}
+    host = process.identity().host if containers.is_local(socket) else None
+    undo = {"container": chosen, "socket": socket, "host": host}
     return FaultPlan(
         subject, f"{subject} killed", partial(_do, containers.kill_container, chosen, socket), undo, machines=1
     )

@@ -43,28 +43,39 @@ def kill_process(
         raise Refused(f"process {pid} is a Kafka node", "Name it as a broker: kill_broker, stop_broker, pause_broker.")
     if pid in (1, os.getpid(), os.getppid()):
         raise Refused(f"process {pid} is this command, its parent, or the system's first")
+    _send(pid, began, 0)
 
     def do() -> None:
         _send(pid, began, _SIGNALS[how])
 
     done = {"kill": "killed", "stop": "stopped", "pause": "paused"}[how]
-    undo = {"pid": pid, "began": began, "boot": process.boot(), "how": how}
+    host = process.identity().host if how == "pause" else None
+    undo = {"pid": pid, "began": began, "boot": process.boot(), "host": host, "how": how}
     return FaultPlan(f"process {pid}", f"process {pid} ({command}) {done}", do, undo, processes=1, lasts=how == "pause")
 
 
-def _send(pid: int, began: float, number: signal.Signals) -> None:
-    if process.started(pid) == began:
+def _send(pid: int, began: float, number: int) -> bool:
+    """Send a signal, or with 0 none; whether the process was still there. Raises Refused if it is another user's."""
+    if process.started(pid) != began:
+        return False
+    try:
         os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError as error:
+        raise Refused(
+            f"process {pid} belongs to another user: no signal can be sent to it", "Run this as that user, or as root."
+        ) from error
+    return True
 
 
 def put_back(reach: Reach, undo: Mapping[str, Any]) -> str:
-    """Resume a paused process; starting one that was ended is up to its supervisor."""
-    pid, began = int(undo["pid"]), float(undo["began"])
+    """Resume a paused process; starting one that was ended is up to its supervisor. Raises Refused as `_send` does."""
+    pid = int(undo["pid"])
     if undo["how"] != "pause":
         return "its supervisor starts it again"
-    if undo["boot"] != process.boot() or process.started(pid) != began:
+    if undo["boot"] != process.boot() or not _send(pid, float(undo["began"]), signal.SIGCONT):
         return f"process {pid} is gone"
-    os.kill(pid, signal.SIGCONT)
     return f"process {pid} runs again"
 
 
