@@ -87,6 +87,7 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
     """
     began = time.monotonic()
     situation = look(context, memory, unasked)
+    looked = time.monotonic()
     decision = decide(situation)
     if decision.kind != "healthy" and situation.holder is not None and situation.holder.priority >= Priority.HEAL:
         raise Busy(
@@ -96,7 +97,6 @@ def once(context: HealContext, memory: Memory, *, unasked: Collection[int] = ())
         return _told(context, situation, decision)
     if nothing := act.nothing_to_move(situation, decision):
         return _stuck(context, situation, decision, nothing)
-    looked = time.monotonic()
     if context.policy.dry_run:
         details = act.details(situation, decision)
         return Turn(
